@@ -1,0 +1,141 @@
+package purpose
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MaxReference is the length of the longest notice id or consent reference,
+// in bytes.
+const MaxReference = 64
+
+// MaxRetain is the longest time that a [Basis] may ask to retain a value for:
+// a hundred years of 365 days.
+const MaxRetain = 100 * 365 * 24 * time.Hour
+
+// ErrBasis reports a [Basis] that [Basis.Validate] refuses. The errors that
+// are ErrBasis name the field at fault and never repeat what is in it.
+var ErrBasis = errors.New("purpose: not a valid basis")
+
+// ErrNoConsent reports that a value was to be used for a further purpose without
+// a basis that refers to the person's consent. Ask the person.
+var ErrNoConsent = errors.New("no consent on record")
+
+// Legal is the legal ground on which personal data is processed: one of the
+// six of Article 6(1) of the GDPR, or none stated.
+type Legal uint8
+
+// The legal grounds, in the order of Article 6(1)(a) to (f). The numbers are
+// part of the sealed format and never change.
+const (
+	Unstated            Legal = iota // the zero value: no ground was recorded
+	Consent                          // (a) the person agreed
+	Contract                         // (b) needed for a contract with the person
+	LegalObligation                  // (c) a law demands it
+	VitalInterests                   // (d) it protects somebody's life
+	PublicTask                       // (e) a task in the public interest
+	LegitimateInterests              // (f) an interest that outweighs the person's
+)
+
+var legalNames = [...]string{
+	"unstated", "consent", "contract", "legal-obligation", "vital-interests", "public-task", "legitimate-interests",
+}
+
+// String returns the ground in lower case with hyphens, such as
+// "legal-obligation", and "unstated" for the zero value.
+func (l Legal) String() string {
+	if !l.valid() {
+		return "invalid"
+	}
+	return legalNames[l]
+}
+
+// MarshalText returns what [Legal.String] does, and [ErrBasis] for a number
+// that is no ground. It implements [encoding.TextMarshaler].
+func (l Legal) MarshalText() ([]byte, error) {
+	if !l.valid() {
+		return nil, fmt.Errorf("%w: unknown legal ground", ErrBasis)
+	}
+	return []byte(legalNames[l]), nil
+}
+
+// UnmarshalText reads what [Legal.MarshalText] writes. Any other text is
+// [ErrBasis] and leaves l as it was. It implements [encoding.TextUnmarshaler].
+func (l *Legal) UnmarshalText(text []byte) error {
+	for i, name := range legalNames {
+		if string(text) == name {
+			*l = Legal(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: unknown legal ground", ErrBasis)
+}
+
+func (l Legal) valid() bool { return int(l) < len(legalNames) }
+
+// A Basis says on what ground a value is collected: what a person was told,
+// what they agreed to, and for how long the value may be kept. It becomes part
+// of every value sealed under it, where anybody can read it and nobody can
+// change it.
+//
+// Its references are for looking something up elsewhere and must not describe
+// the person. Their grammar leaves no room for an e-mail address or for a phone
+// number as people write them: 1 to [MaxReference] ASCII letters, digits,
+// ".", "_" and "-", the first of them a letter or digit, at least one of
+// them a letter.
+//
+// The zero Basis states nothing, and is valid.
+type Basis struct {
+	// Legal is the legal ground.
+	Legal Legal
+	// Notice is the id of the notice that the person saw at the moment of
+	// collection, such as "2fa-prompt-v3". "" if none was shown.
+	Notice string
+	// Consent refers to the record of the person's consent, such as
+	// "consent-2026-81f3". "" if there is none.
+	Consent string
+	// Retain is how long the value may be used, counted from the moment that
+	// it is sealed, in whole seconds. 0 sets no limit; at most [MaxRetain].
+	Retain time.Duration
+}
+
+// Validate returns nil if every field is within its documented bounds, and an
+// error that is [ErrBasis] otherwise.
+func (b Basis) Validate() error {
+	switch {
+	case !b.Legal.valid():
+		return fmt.Errorf("%w: unknown legal ground", ErrBasis)
+	case b.Notice != "" && !ValidReference(b.Notice):
+		return fmt.Errorf("%w: malformed notice id", ErrBasis)
+	case b.Consent != "" && !ValidReference(b.Consent):
+		return fmt.Errorf("%w: malformed consent reference", ErrBasis)
+	case b.Retain < 0:
+		return fmt.Errorf("%w: negative retention", ErrBasis)
+	case b.Retain > MaxRetain:
+		return fmt.Errorf("%w: retention beyond 100 years", ErrBasis)
+	case b.Retain%time.Second != 0:
+		return fmt.Errorf("%w: retention is not in whole seconds", ErrBasis)
+	}
+	return nil
+}
+
+// ValidReference reports whether s is within the grammar of notice ids and
+// consent references that [Basis] documents.
+func ValidReference(s string) bool {
+	if len(s) == 0 || len(s) > MaxReference {
+		return false
+	}
+	letter := false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			letter = true
+		case c >= '0' && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return letter
+}
