@@ -1,0 +1,77 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package vault
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestListStopsWhenCancelled(t *testing.T) {
+	store := Dir(filepath.Join(t.TempDir(), "keys"))
+	for _, name := range []string{"a/1", "a/2", "b/1"} {
+		_, err := store.Put(t.Context(), Record{Name: name, Data: []byte("x")})
+		require.NoError(t, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var errs []error
+	for _, err := range store.List(ctx, "", "") {
+		errs = append(errs, err)
+		cancel()
+	}
+	require.Len(t, errs, 2)
+	require.NoError(t, errs[0])
+	require.ErrorIs(t, errs[1], ErrUnavailable)
+	require.ErrorIs(t, errs[1], context.Canceled)
+}
+
+// TestListPages goes through directories with more entries than a page holds,
+// and compares with a plain sort.
+func TestListPages(t *testing.T) {
+	store := Dir(filepath.Join(t.TempDir(), "keys")).(*dir)
+	var all []string
+	for range 120 {
+		segments := []string{"a", "a-", "a-b", "a0", "b", "b-", "z"}
+		name := segments[rand.IntN(len(segments))]
+		for range rand.IntN(3) {
+			name += "/" + segments[rand.IntN(len(segments))]
+		}
+		name += fmt.Sprint("/", rand.IntN(40))
+		if !slices.Contains(all, name) {
+			_, err := store.Put(t.Context(), Record{Name: name, Data: []byte("x")})
+			require.NoError(t, err)
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	for limit := 1; limit < 50; limit += 1 + limit/4 {
+		for _, prefix := range []string{"", "a", "a/", "a-", "b/z", "none"} {
+			after := all[rand.IntN(len(all))]
+			for _, after := range []string{"", after, after + "/", after[:len(after)/2]} {
+				var want, got []string
+				for _, name := range all {
+					if strings.HasPrefix(name, prefix) && name > after {
+						want = append(want, name)
+					}
+				}
+				l := lister{t.Context(), store, prefix, after, limit, func(name string, err error) bool {
+					require.NoError(t, err)
+					got = append(got, name)
+					return true
+				}}
+				more, err := l.walk("")
+				require.NoError(t, err)
+				require.True(t, more)
+				require.Equal(t, want, got, "limit %d, prefix %q, after %q", limit, prefix, after)
+			}
+		}
+	}
+}

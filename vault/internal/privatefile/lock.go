@@ -1,0 +1,147 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package privatefile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// lockName is the file that is locked. It stays empty, and stays behind: if it
+// were removed, two processes could hold locks on two files of that name.
+const lockName = ".lock"
+
+// A Lock is the exclusive right to change the files of a [Dir], among all
+// goroutines and processes on this machine. It ends with the process, however
+// that ends. A Lock belongs to one goroutine.
+type Lock struct {
+	dir  *Dir
+	top  *os.Root
+	file *os.File
+}
+
+// Lock waits for the lock, or until ctx is done, and makes the directory if it
+// is missing. The one above it must exist: a directory that springs up where a
+// disk is not mounted would pass for an empty one.
+func (d *Dir) Lock(ctx context.Context) (*Lock, error) {
+	// Goroutines queue here, so that processes contend one by one.
+	select {
+	case d.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, notLocked(ctx.Err())
+	}
+	l, err := d.poll(ctx)
+	if err != nil {
+		<-d.turn
+		return nil, err
+	}
+	return l, nil
+}
+
+// poll asks for the lock again and again. Inside flock no context could
+// interrupt us, and a goroutine left waiting there would outlive the call.
+func (d *Dir) poll(ctx context.Context) (*Lock, error) {
+	for pause := time.Millisecond; ; pause = min(2*pause, 10*time.Millisecond) {
+		if err := ctx.Err(); err != nil {
+			return nil, notLocked(err)
+		}
+		l, err := d.tryLock()
+		if l != nil || err != nil {
+			return l, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func notLocked(err error) error { return &failure{"waiting for the lock: " + err.Error(), err} }
+
+// tryLock returns nil and no error if another process has the lock.
+func (d *Dir) tryLock() (*Lock, error) {
+	top, err := d.openOrCreate()
+	if err != nil {
+		return nil, err
+	}
+	file, err := d.openLock(top)
+	if err != nil {
+		top.Close()
+		return nil, err
+	}
+	if locked, err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB); !locked || !d.isCurrent(file) {
+		file.Close()
+		top.Close()
+		return nil, err
+	}
+	return &Lock{d, top, file}, nil
+}
+
+func (d *Dir) openOrCreate() (*os.Root, error) {
+	top, err := d.open()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return top, err
+	}
+	above, err := os.OpenRoot(filepath.Dir(d.path))
+	if err != nil {
+		return nil, failed("opening", "directory", "above", err)
+	}
+	defer above.Close()
+	if err := d.mkdir(above, "above", "", filepath.Base(d.path)); err != nil {
+		return nil, err
+	}
+	return d.open()
+}
+
+func (d *Dir) openLock(top *os.Root) (*os.File, error) {
+	file, err := openFile(top, lockName, lockName, os.O_RDWR)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return file, err
+	}
+	file, err = d.create(top, lockName, lockName)
+	if errors.Is(err, fs.ErrExist) { // another process was faster
+		return openFile(top, lockName, lockName, os.O_RDWR)
+	}
+	return file, err
+}
+
+// isCurrent reports whether a lock on file is still the lock of this directory.
+// Somebody may have moved the directory away while we waited, or put a backup
+// in its place: the next process would then lock another file.
+func (d *Dir) isCurrent(file *os.File) bool {
+	ours, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	current, err := os.Lstat(filepath.Join(d.path, lockName))
+	return err == nil && os.SameFile(ours, current)
+}
+
+func flock(file *os.File, how int) (locked bool, err error) {
+	for {
+		switch err := syscall.Flock(int(file.Fd()), how); err {
+		case nil:
+			return true, nil
+		case syscall.EINTR:
+		case syscall.EWOULDBLOCK:
+			return false, nil
+		default:
+			return false, failed("locking", "file", lockName, err)
+		}
+	}
+}
+
+// Unlock gives the lock back. The Lock is of no use afterwards.
+func (l *Lock) Unlock() {
+	// Closing alone would not do: a child that is being started elsewhere in
+	// this process holds a copy of the descriptor until it runs its program.
+	flock(l.file, syscall.LOCK_UN)
+	l.file.Close()
+	l.top.Close()
+	<-l.dir.turn
+}

@@ -1,0 +1,161 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package privatefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// tempName is what a file is called while it is written. One name is enough,
+// as only the holder of the lock writes, and then at most one such file is left
+// in a directory by processes that were killed.
+const tempName = ".tmp"
+
+// Read is [Dir.Read] under the lock: the file stays as it is until Unlock.
+func (l *Lock) Read(name string, limit int) ([]byte, error) {
+	top, err := l.reopen()
+	if err != nil {
+		return nil, err
+	}
+	return l.dir.read(top, name, limit)
+}
+
+// Write makes data the content of the named file, and makes the directories
+// that it is in. It replaces whatever has that name, so Read it first. When
+// Write returns nil the content is durable. When it fails the file is as it was,
+// unless the very last step failed, which is to learn that the new content is
+// durable.
+func (l *Lock) Write(name string, data []byte) error {
+	dir, base := split(name)
+	in, err := l.enter(dir, true)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := l.dir.writeTemp(in, name, data); err != nil {
+		l.dir.sys.remove(in, tempName) // if not now, then by the next writer
+		return err
+	}
+	if err := l.dir.sys.rename(in, tempName, base); err != nil {
+		l.dir.sys.remove(in, tempName)
+		return failed("replacing", "file", name, err)
+	}
+	return l.dir.syncDir(in, dir)
+}
+
+// Remove removes whatever has that name, durably, so Read it first. A missing
+// file is [fs.ErrNotExist].
+func (l *Lock) Remove(name string) error {
+	dir, base := split(name)
+	in, err := l.enter(dir, false)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := l.dir.sys.remove(in, base); err != nil {
+		return failed("removing", "file", name, err)
+	}
+	return l.dir.syncDir(in, dir)
+}
+
+// enter opens a directory to write in, and rids it of what a killed writer left
+// there: an older content of a file that is about to be erased must not survive
+// under another name.
+func (l *Lock) enter(dir string, create bool) (*os.Root, error) {
+	top, err := l.reopen()
+	if err != nil {
+		return nil, err
+	}
+	in, err := l.dir.descend(top, dir, create)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.dir.sys.remove(in, tempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		in.Close()
+		return nil, failed("removing", "unfinished file in directory", dir, err)
+	}
+	return in, nil
+}
+
+// reopen returns a second handle on the locked directory itself, not on
+// whatever may be at its path by now.
+func (l *Lock) reopen() (*os.Root, error) {
+	top, err := l.top.OpenRoot(".")
+	if err != nil {
+		return nil, failed("opening", "directory", "", err)
+	}
+	return top, nil
+}
+
+func (d *Dir) writeTemp(in *os.Root, name string, data []byte) error {
+	f, err := d.create(in, name, tempName)
+	if err != nil {
+		return err
+	}
+	_, err = d.sys.write(f, data)
+	if err == nil {
+		err = d.sys.sync(f) // or a power cut could keep the name and lose the content
+	}
+	if closeErr := d.sys.close(f); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return failed("writing", "file", name, err)
+	}
+	return nil
+}
+
+// create makes a file that must not exist, and so follows no symbolic link.
+func (d *Dir) create(in *os.Root, name, base string) (*os.File, error) {
+	f, err := d.sys.create(in, base, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		// The umask may have taken away even the owner's right to read.
+		if err = d.sys.chmod(f, 0o600); err == nil {
+			return f, nil
+		}
+		f.Close()
+	}
+	return nil, failed("creating", "file", name, err)
+}
+
+// mkdir makes the directory base in above, unless there is one by now.
+func (d *Dir) mkdir(in *os.Root, above, name, base string) error {
+	err := d.sys.mkdir(in, base, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = d.restoreMode(in, base)
+	}
+	if err != nil {
+		return failed("creating", "directory", name, err)
+	}
+	return d.syncDir(in, above) // which holds the new directory's name
+}
+
+// restoreMode gives back what the umask took away from the owner of a new
+// directory, which can't be opened without it.
+func (d *Dir) restoreMode(in *os.Root, base string) error {
+	info, err := in.Lstat(base)
+	if err != nil || info.Mode().Perm() == 0o700 {
+		return err
+	}
+	return d.sys.chmodDir(in, base, 0o700)
+}
+
+// syncDir makes the names in a directory durable.
+func (d *Dir) syncDir(in *os.Root, name string) error {
+	f, err := in.Open(".")
+	if err == nil {
+		err = d.sys.sync(f)
+		f.Close()
+	}
+	// Some file systems can't sync a directory, and say so with these.
+	if err == nil || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return failed("syncing", "directory", name, err)
+}
