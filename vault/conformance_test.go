@@ -1,0 +1,468 @@
+package vault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	mrand "math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// Two implementations of FORMAT.md, ours and the independent one, read what
+// the other writes.
+
+// refLayouts returns slots of many shapes: every combination of optional
+// fields that the format allows.
+func refLayouts() []refHeader {
+	var all []refHeader
+	for bits := range 1 << 5 {
+		h := refHeader{typ: 1, collected: vecTime}
+		if bits&1 != 0 {
+			h.legal = byte(1 + bits%6)
+		}
+		if bits&2 != 0 {
+			h.notice = "2fa-prompt-v3"
+		}
+		if bits&4 != 0 {
+			h.consent = "consent-2026-81f3"
+		}
+		if bits&8 != 0 {
+			h.expires = vecNever
+		}
+		if bits&16 != 0 {
+			if bits&4 == 0 {
+				continue // there is no extension without consent
+			}
+			h.from = "support"
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+var conformNames = []string{"advertising", "billing", "security"}
+
+// What the independent implementation seals, ours opens, and writes and
+// labels the same way: slots of both types, under every key of a purpose.
+func TestOpensWhatOthersSeal(t *testing.T) {
+	ctx := context.Background()
+	const subject = "user-1"
+	records := map[string][]byte{}
+	subjectKeys := map[string]refKey{}
+	for i, name := range conformNames {
+		keys := vecKeys[name]
+		key := refKey{uint32(0xcafe + i), refRandom(32)}
+		subjectKeys[name] = key
+		record := refSubjectRecord{1, key.id, vecTime, key.key}
+		pseudonym := refPseudonym(name, keys, subject)
+		records[refSubjectName(name, pseudonym)] = refSealSubject(
+			keys.seal[len(keys.seal)-1], refRandom(12), name, pseudonym, record.bytes())
+	}
+	v := vecOpen(t, refStore(t, vecKeys, records), vault.SharedKEK(refKEK{key: vecKEK}))
+	random := mrand.New(mrand.NewPCG(1, 2))
+	for i, h := range refLayouts() {
+		for typ := byte(1); typ <= 2; typ++ {
+			h.typ = typ
+			plaintext := strings.Repeat("é", 1+random.IntN(512))
+			value := refValue{kind: "email", id: refRandom(16)}
+			for _, name := range conformNames[:1+i%3] {
+				keys, bound := vecKeys[name].seal, ""
+				if typ == 2 {
+					keys, bound = []refKey{subjectKeys[name]}, subject
+				}
+				value.slots = append(value.slots,
+					refSubjectSlot("email", name, value.id, h, bound, keys[i%len(keys)], refRandom(12), plaintext))
+			}
+
+			sealed, err := vault.ParseSealed(value.text())
+			require.NoError(t, err)
+			data, err := sealed.MarshalBinary()
+			require.NoError(t, err)
+			require.Equal(t, value.binary(), data)
+
+			for _, slot := range value.slots {
+				s := refScope(t, v, slot.purpose)
+				if typ == 2 {
+					s = s.For(subject)
+				}
+				got, err := s.Reveal(ctx, vecEmail, sealed)
+				require.NoError(t, err)
+				require.Equal(t, plaintext, got)
+				p, ok := sealed.Provenance(purpose.MustParse(slot.purpose))
+				require.True(t, ok)
+				require.Equal(t, vecProvenance(h), p)
+			}
+		}
+	}
+}
+
+// An observer is the independent implementation with the KEK and a copy of the
+// store of a vault of ours, and nothing else.
+type observer struct {
+	t     testing.TB
+	store vault.Store
+	kek   refKEK
+}
+
+// newObserved returns a vault of ours with keys of its own, and its observer.
+func newObserved(t testing.TB) (*vault.Vault, observer) {
+	t.Helper()
+	o := observer{t, vault.Memory(), refKEK{key: vecKEK}}
+	v := vecOpen(t, o.store, vault.SharedKEK(o.kek))
+	for _, name := range conformNames {
+		require.NoError(t, v.Generate(context.Background(), purpose.MustParse(name)))
+	}
+	return v, o
+}
+
+func (o observer) keys(name string) refKeys {
+	o.t.Helper()
+	keys, err := refUnwrap(o.kek, name, refContent(o.t, o.store)[name+"/keys"])
+	require.NoError(o.t, err)
+	return keys
+}
+
+// open returns what the observer makes of a value, having written it again
+// byte for byte.
+func (o observer) open(v vault.Sealed, name, subject string) (plaintext, class string) {
+	o.t.Helper()
+	return o.value(v).open(refAsked{
+		v.Kind(), name, o.keys(name), subject, refContent(o.t, o.store), uint64(time.Now().Unix()),
+	})
+}
+
+func (o observer) value(v vault.Sealed) refValue {
+	o.t.Helper()
+	text, err := v.MarshalText()
+	require.NoError(o.t, err)
+	value, ok := refParse(string(text))
+	require.True(o.t, ok)
+	require.Equal(o.t, string(text), value.text())
+	for _, slot := range value.slots {
+		h, _, ok := refCutHeader(slot.header)
+		require.True(o.t, ok)
+		p, ok := v.Provenance(purpose.MustParse(slot.purpose))
+		require.True(o.t, ok)
+		require.Equal(o.t, vecProvenance(h), p)
+	}
+	return value
+}
+
+// What ours seals under keys of its own, the independent implementation opens,
+// having got the keys from ours' own records; and their indexes agree.
+func TestOthersOpenWhatWeSeal(t *testing.T) {
+	ctx := context.Background()
+	v, o := newObserved(t)
+	var scopes []*vault.Scope
+	keys := map[string]refKeys{}
+	bases := []purpose.Basis{
+		{},
+		{Legal: purpose.Contract, Retain: time.Hour},
+		{Legal: purpose.Consent, Notice: "n", Consent: strings.Repeat("c", 64), Retain: purpose.MaxRetain},
+	}
+	for i, name := range conformNames {
+		keys[name] = o.keys(name)
+		scopes = append(scopes, refScope(t, v, name).Under(bases[i]))
+	}
+	subjects := []string{"", "user-1", "", "\x00\xff", strings.Repeat("é", 127) + "x"}
+	for n := 1; n <= 1024; n++ {
+		plaintext := string(refRandom(n))
+		subject := subjects[n%len(subjects)]
+		var sealers []vault.Sealer
+		for _, s := range scopes[:1+n%3] {
+			if subject != "" {
+				s = s.For(subject)
+			}
+			sealers = append(sealers, s)
+		}
+		slices.Reverse(sealers) // Seal puts them in order
+		sealed, err := vault.Seal(ctx, vecEmail, plaintext, sealers...)
+		require.NoError(t, err)
+		value := o.value(sealed)
+		require.Len(t, value.slots, len(sealers))
+		content := refContent(t, o.store)
+		for i, name := range conformNames {
+			got, class := value.open(refAsked{"email", name, keys[name], subject, content, uint64(time.Now().Unix())})
+			if i >= len(value.slots) {
+				require.Equal(t, "mismatch", class)
+				continue
+			}
+			require.Equal(t, "success", class)
+			require.Equal(t, plaintext, got)
+		}
+		i := n % 3
+		index, err := scopes[i].Index(ctx, vecEmail, plaintext)
+		require.NoError(t, err)
+		require.Equal(t, refIndex(keys[conformNames[i]].index[0].key, "email", conformNames[i], plaintext), index[:])
+	}
+}
+
+// Values that were changed after they were sealed are values like any other.
+func TestOthersOpenWhatWeChange(t *testing.T) {
+	ctx := context.Background()
+	synctest.Test(t, func(t *testing.T) {
+		v, o := newObserved(t)
+		for _, subject := range []string{"", "user-1"} {
+			scoped := func(name string) *vault.Scope {
+				s := refScope(t, v, name)
+				if subject != "" {
+					s = s.For(subject)
+				}
+				return s
+			}
+			opens := func(v vault.Sealed, names ...string) {
+				t.Helper()
+				require.Equal(t, strings.Join(names, "+"), v.Purposes().String())
+				for _, name := range names {
+					plaintext, class := o.open(v, name, subject)
+					require.Equal(t, "success", class)
+					require.Equal(t, vecAddress, plaintext)
+				}
+			}
+			sealed, err := vault.Seal(ctx, vecEmail, vecAddress, scoped("security").Under(purpose.Basis{Notice: "n"}))
+			require.NoError(t, err)
+			opens(sealed, "security")
+			id := o.value(sealed).id
+
+			extended, err := vault.Extend(ctx, vecEmail, sealed, scoped("security"),
+				scoped("advertising").Under(purpose.Basis{Consent: "c-1", Retain: time.Hour}))
+			require.NoError(t, err)
+			opens(extended, "advertising", "security")
+			twice, err := vault.Extend(ctx, vecEmail, extended, scoped("advertising"),
+				scoped("billing").Under(purpose.Basis{Consent: "c-2"}))
+			require.NoError(t, err)
+			opens(twice, "advertising", "billing", "security")
+			require.Equal(t, id, o.value(twice).id)
+			for i, from := range []string{"security", "advertising", ""} {
+				h, _, ok := refCutHeader(o.value(twice).slots[i].header)
+				require.True(t, ok)
+				require.Equal(t, from, h.from)
+			}
+			require.Equal(t, o.value(sealed).slots[0], o.value(twice).slots[2], "untouched")
+
+			without := twice.Without(purpose.MustParse("security"))
+			opens(without, "advertising", "billing")
+			_, class := o.open(without, "security", subject)
+			require.Equal(t, "mismatch", class)
+
+			before := o.keys("advertising").seal[0].id
+			require.NoError(t, v.Rotate(ctx, purpose.MustParse("advertising")))
+			require.NotEqual(t, before, o.keys("advertising").seal[0].id)
+			resealed, err := vault.Reseal(ctx, vecEmail, twice, scoped("advertising"))
+			require.NoError(t, err)
+			opens(resealed, "advertising", "billing", "security")
+			opens(twice, "advertising", "billing", "security")
+			require.Equal(t, o.value(twice).slots[0].header, o.value(resealed).slots[0].header)
+			require.NotEqual(t, o.value(twice).slots[0].sealed, o.value(resealed).slots[0].sealed)
+			require.Equal(t, o.value(twice).slots[1:], o.value(resealed).slots[1:])
+			require.Equal(t, id, o.value(resealed).id)
+
+			time.Sleep(time.Hour)
+			_, class = o.open(resealed, "advertising", subject)
+			require.Equal(t, "expired", class)
+			opens(resealed.WithoutExpired(), "billing", "security")
+		}
+	})
+}
+
+// The records of subjects, re-wrapped and erased, read the same to both.
+func TestOthersReadOurSubjects(t *testing.T) {
+	ctx := context.Background()
+	v, o := newObserved(t)
+	security := purpose.MustParse("security")
+	s := refScope(t, v, "security")
+	read := func(subject string) (refSubjectRecord, []byte) {
+		t.Helper()
+		keys := o.keys("security")
+		data := refContent(t, o.store)[refSubjectName("security", refPseudonym("security", keys, subject))]
+		record, ok := refOpenSubject(keys, "security", subject, data)
+		require.True(t, ok)
+		return record, data
+	}
+	values := map[string]vault.Sealed{}
+	before := map[string]refSubjectRecord{}
+	for i := range 20 {
+		subject := fmt.Sprint("user-", i)
+		var err error
+		values[subject], err = vault.Seal(ctx, vecEmail, vecAddress, s.For(subject))
+		require.NoError(t, err)
+		record, _ := read(subject)
+		require.EqualValues(t, 1, record.state)
+		require.InDelta(t, time.Now().Unix(), record.time, 60)
+		before[subject] = record
+		pseudonym, err := s.Pseudonym(ctx, subject)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security"), subject)), pseudonym)
+	}
+	require.Len(t, refContent(t, o.store), 3+20)
+
+	require.NoError(t, v.Rotate(ctx, security))
+	require.NoError(t, v.RewrapSubjects(ctx, security, "", nil))
+	primary := o.keys("security").seal[0].id
+	for subject := range values {
+		record, data := read(subject)
+		require.Equal(t, before[subject], record, "re-wrapped, and otherwise what it was")
+		require.EqualValues(t, primary, refUint(data[5:9]))
+		plaintext, class := o.open(values[subject], "security", subject)
+		require.Equal(t, "success", class)
+		require.Equal(t, vecAddress, plaintext)
+		_, class = o.open(values[subject], "security", "user-x")
+		require.Equal(t, "corrupt", class)
+		_, class = o.open(values[subject], "security", "")
+		require.Equal(t, "subject", class)
+	}
+
+	for n, subject := range []string{"user-0", "user-1", "never seen"} {
+		certificate, err := v.Erase(ctx, subject, security)
+		require.NoError(t, err)
+		record, _ := read(subject)
+		require.EqualValues(t, 2, record.state)
+		require.Equal(t, before[subject].id, record.id)
+		erasure := certificate.Erasures[0]
+		require.EqualValues(t, erasure.Erased.Unix(), record.time)
+		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security"), subject)), erasure.Subject)
+		count, ok := refReadErasures(o.keys("security"), "security", refContent(t, o.store)["security/erasures"])
+		require.True(t, ok)
+		require.EqualValues(t, n+1, count)
+		if value, sealed := values[subject]; sealed {
+			require.Equal(t, fmt.Sprintf("%08x", record.id), erasure.KeyID)
+			_, class := o.open(value, "security", subject)
+			require.Equal(t, "erased", class)
+		}
+	}
+	_, class := o.open(values["user-2"], "security", "user-2")
+	require.Equal(t, "success", class)
+}
+
+// And the other way round: ours goes on with records that others wrote.
+func TestReadsSubjectsOfOthers(t *testing.T) {
+	ctx := context.Background()
+	keys := vecKeys["security"]
+	key := refKey{0xcafe, refRandom(32)}
+	records := map[string][]byte{"security/erasures": refErasures(keys, "security", 7)}
+	put := func(subject string, r refSubjectRecord) {
+		pseudonym := refPseudonym("security", keys, subject)
+		records[refSubjectName("security", pseudonym)] = refSealSubject(keys.seal[1], refRandom(12), "security", pseudonym, r.bytes())
+	}
+	put("alive", refSubjectRecord{1, key.id, vecTime, key.key})
+	put("erased", refSubjectRecord{2, 0xbeef, vecTime, nil})
+	store := refStore(t, map[string]refKeys{"security": keys}, records)
+	v := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
+	s := refScope(t, v, "security")
+	p := purpose.MustParse("security")
+
+	generation, err := v.Generation(ctx, p)
+	require.NoError(t, err)
+	require.EqualValues(t, 1+7, generation)
+	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s.For("alive"))
+	require.NoError(t, err)
+	text, err := sealed.MarshalText()
+	require.NoError(t, err)
+	value, _ := refParse(string(text))
+	require.EqualValues(t, key.id, refUint(value.slots[0].sealed[1:5]), "sealed under the key that was there")
+	_, err = vault.Seal(ctx, vecEmail, vecAddress, s.For("erased"))
+	require.ErrorIs(t, err, vault.ErrErased)
+
+	certificate, err := v.Erase(ctx, "erased", p)
+	require.NoError(t, err)
+	require.Equal(t, "0000beef", certificate.Erasures[0].KeyID)
+	require.EqualValues(t, vecTime, certificate.Erasures[0].Erased.Unix())
+	require.EqualValues(t, 1+7, certificate.Erasures[0].Generation, "not counted again")
+	certificate, err = v.Erase(ctx, "alive", p)
+	require.NoError(t, err)
+	require.Equal(t, "0000cafe", certificate.Erasures[0].KeyID)
+	require.EqualValues(t, 1+8, certificate.Erasures[0].Generation)
+}
+
+// A value id, a nonce or a subject's key that is used again would undo what
+// they are there for.
+func TestNothingRandomRepeats(t *testing.T) {
+	ctx := context.Background()
+	v, o := newObserved(t)
+	a, b := refScope(t, v, "advertising"), refScope(t, v, "security")
+	seen := map[string]bool{}
+	once := func(random ...[]byte) {
+		t.Helper()
+		for _, r := range random {
+			require.False(t, seen[string(r)])
+			seen[string(r)] = true
+		}
+	}
+	for i := range 500 {
+		subject := fmt.Sprint("user-", i)
+		sealed, err := vault.Seal(ctx, vecEmail, "alice@example.com", a, b.For(subject))
+		require.NoError(t, err)
+		value := o.value(sealed)
+		once(value.id, value.slots[0].sealed[5:17], value.slots[1].sealed[5:17])
+	}
+	keys := o.keys("security")
+	content := refContent(t, o.store)
+	for i := range 500 {
+		subject := fmt.Sprint("user-", i)
+		data := content[refSubjectName("security", refPseudonym("security", keys, subject))]
+		record, ok := refOpenSubject(keys, "security", subject, data)
+		require.True(t, ok)
+		once(record.key, data[4+5:4+5+12])
+	}
+}
+
+// hugeStore holds a record that is larger than a record may be.
+type hugeStore struct {
+	vault.Store
+	data []byte
+}
+
+func (h hugeStore) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
+	return []vault.Record{{Name: names[0], Data: h.data, Revision: 1}}, nil
+}
+
+// A key record over the limit is refused before it is opened, though it would
+// open.
+func TestKeyRecordOverLong(t *testing.T) {
+	kek := refKEK{key: vecKEK}
+	payload := encodePayload(refPayload("security", vecKeys["security"]))
+	for over := range 2 {
+		blanks := strings.Repeat(" ", vault.MaxRecord+over-6-65-12-16-len(payload))
+		data := refWrap(kek, "security", append([]byte(blanks), payload...), refRandom(32), refRandom(12))
+		require.Len(t, data, vault.MaxRecord+over)
+		_, err := refUnwrap(kek, "security", data)
+		require.Equal(t, over == 0, err == nil)
+		v := vecOpen(t, hugeStore{vault.Memory(), data}, vault.SharedKEK(kek))
+		_, err = v.Scope(t.Context(), purpose.MustParse("security"))
+		require.Equal(t, over == 1, errors.Is(err, vault.ErrCorrupt))
+		require.Equal(t, over == 0, err == nil)
+	}
+}
+
+// A KEK that binds no more than the beginning of its associated data is found
+// out: the test leaves all but the last byte as it is.
+func TestKEKThatBindsABeginning(t *testing.T) {
+	kek := prefixKEK{refKEK{key: vecKEK}, len("onlyfor purpose-keys security") - 1}
+	v := vecOpen(t, vault.Memory(), vault.SharedKEK(kek))
+	require.Equal(t, "no keys", vecClass(v.Generate(t.Context(), purpose.MustParse("security"))))
+	kek.n++
+	v = vecOpen(t, vault.Memory(), vault.SharedKEK(kek))
+	require.NoError(t, v.Generate(t.Context(), purpose.MustParse("security")))
+}
+
+type prefixKEK struct {
+	refKEK
+	n int
+}
+
+func (k prefixKEK) Encrypt(plaintext, aad []byte) ([]byte, error) {
+	return k.refKEK.Encrypt(plaintext, aad[:min(k.n, len(aad))])
+}
+
+func (k prefixKEK) Decrypt(ciphertext, aad []byte) ([]byte, error) {
+	return k.refKEK.Decrypt(ciphertext, aad[:min(k.n, len(aad))])
+}

@@ -1,0 +1,170 @@
+package vault
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// A Certificate is the proof of an erasure, for keeping: what was destroyed, for
+// which purposes, and when. It is made for JSON and holds neither the subject's
+// id nor a key.
+type Certificate struct {
+	// Erasures are in the order in which their purposes were given.
+	Erasures []Erasure `json:"erasures"`
+}
+
+// An Erasure says that what was sealed for one subject under one purpose can no
+// longer be read.
+type Erasure struct {
+	// Purpose is what can no longer be done with the person's data.
+	Purpose purpose.Purpose `json:"purpose"`
+	// Subject is the pseudonym of the person under this purpose, 32 hex digits.
+	// [Scope.Pseudonym] tells whose it is.
+	Subject string `json:"subject"`
+	// KeyID is the id of the key that was destroyed, 8 hex digits, "" if the
+	// subject had none.
+	KeyID string `json:"key_id,omitempty"`
+	// Erased is when, in UTC and whole seconds.
+	Erased time.Time `json:"erased"`
+	// Generation is what [Vault.Generation] had reached with this erasure, for
+	// [Options.Pins].
+	Generation uint64 `json:"generation"`
+}
+
+// Erase destroys the keys of one subject under the given purposes. All values
+// that were sealed with scopes narrowed to the subject by [Scope.For] are
+// unreadable for these purposes from then on, wherever they are, backups of the
+// data included; other purposes live on. The cost does not depend on how many
+// values there are.
+//
+// When Erase returns, no operation for the subject succeeds any more in this
+// process: it is [ErrErased]. In others that is so when
+// [Options.SubjectLifetime] has passed. A tombstone stays in the store, so that
+// the subject does not come back by itself. Erasing again is no error, and
+// certifies the first time.
+//
+// Indexes are computed with keys of the purpose, and so outlive an erasure. Set
+// the index columns of the person's row to NULL in the same transaction that
+// records the erasure. What remains recoverable, by whoever has both, is an old
+// backup of the key store and its KEK: see [Options.Pins].
+//
+// Purposes are erased in the order given. If one fails, the certificate tells
+// which were done, and calling again completes the rest. No purpose at all and
+// a subject that [Scope.For] refuses are [ErrInvalid]; other errors are those of
+// [Vault.Scope].
+func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) (Certificate, error) {
+	var c Certificate
+	if len(purposes) == 0 {
+		return c, keysError(ActionErase, purpose.Purpose{}, errNoPurpose)
+	}
+	for _, p := range purposes {
+		e, err := v.eraseFor(ctx, subject, p)
+		if err = v.audit(ctx, Event{Action: ActionErase, Purpose: p, Subject: e.Subject}, err); err != nil {
+			return c, keysError(ActionErase, p, err)
+		}
+		c.Erasures = append(c.Erasures, e)
+	}
+	return c, nil
+}
+
+func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {
+	if subject == "" || len(subject) > maxSubject {
+		return Erasure{}, errSubjectID
+	}
+	r, err := v.ring(ctx, p)
+	if err != nil {
+		return Erasure{}, err
+	}
+	var e Erasure
+	err = v.alone(ctx, ActionErase, p, func(ctx context.Context) error {
+		var err error
+		e, err = r.erase(ctx, subject)
+		return err
+	})
+	if err != nil {
+		return Erasure{}, err
+	}
+	return e, nil
+}
+
+// erase counts the erasure first: if the process dies before the tombstone is
+// written, one too many was counted, which harms nobody.
+func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
+	keys := r.keys.Load()
+	if keys == nil {
+		return Erasure{}, errClosed
+	}
+	pseudonym, err := keys.pseudonymOf(r.purpose, subject)
+	if err != nil {
+		return Erasure{}, err
+	}
+	e := Erasure{Purpose: r.purpose, Subject: hex.EncodeToString(pseudonym[:])}
+	name := subjectRecordName(r.purpose, pseudonym)
+	counted := false
+	for {
+		if err := ctx.Err(); err != nil {
+			return e, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		records, err := r.vault.get(ctx, name)
+		if err != nil {
+			return e, err
+		}
+		tombstone := subjectRecord{at: time.Now()}
+		if records[0].Revision != 0 {
+			old, err := r.decode(ctx, keys, pseudonym, records[0].Data)
+			if err != nil && !errors.Is(err, ErrCorrupt) {
+				return e, err
+			}
+			// A record that was garbled must not stand in the way of an erasure.
+			clear(old.key)
+			if err == nil && old.key == nil { // before now
+				r.subjects.Load().erase(subject)
+				return e, e.describe(ctx, old, r)
+			}
+			tombstone.id = old.id
+		}
+		if !counted {
+			if err := r.countErasure(ctx, keys); err != nil {
+				return e, err
+			}
+			counted = true
+		}
+		if keys = r.keys.Load(); keys == nil { // decode may have learned newer ones
+			return e, errClosed
+		}
+		_, err = r.vault.store.Put(ctx, Record{
+			Name: name, Data: tombstone.encode(keys, r.purpose, pseudonym), Revision: records[0].Revision,
+		})
+		switch {
+		case errors.Is(err, ErrConflict):
+			continue // sealed, re-wrapped or erased meanwhile
+		case err != nil:
+			return e, storeError(err)
+		}
+		r.subjects.Load().erase(subject)
+		return e, e.describe(ctx, tombstone, r)
+	}
+}
+
+// describe reads the generation after the tombstone was written: so every store
+// without the tombstone has a lower one.
+func (e *Erasure) describe(ctx context.Context, tombstone subjectRecord, r *ring) error {
+	if tombstone.id != 0 {
+		e.KeyID = fmt.Sprintf("%08x", tombstone.id)
+	}
+	e.Erased = tombstone.at.UTC().Truncate(time.Second)
+	if err := r.refreshSince(ctx); err != nil {
+		return err
+	}
+	keys := r.keys.Load()
+	if keys == nil {
+		return errClosed
+	}
+	e.Generation = keys.generation + r.erasures.Load()
+	return nil
+}

@@ -1,0 +1,170 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// An Action is what a scope was used for, or what was done to keys.
+type Action string
+
+// The actions that are audited.
+const (
+	ActionSeal   Action = "seal"
+	ActionReveal Action = "reveal"
+	ActionHint   Action = "hint"
+	ActionIndex  Action = "index"
+	ActionExtend Action = "extend" // a value to another purpose
+	ActionReseal Action = "reseal"
+	ActionErase  Action = "erase" // a subject
+
+	ActionOpen        Action = "open" // the keys of a purpose, and so its scope
+	ActionKeys        Action = "list"
+	ActionGenerate    Action = "generate"
+	ActionRotate      Action = "rotate"
+	ActionRotateIndex Action = "rotate-index"
+	ActionRetire      Action = "retire"
+	ActionReinstate   Action = "reinstate"
+	ActionDestroy     Action = "destroy"
+	ActionRewrap      Action = "rewrap"
+)
+
+// What is done along the way is not audited.
+const (
+	actionRefresh Action = "refresh"
+	actionLearn   Action = "learn"
+	actionSubject Action = "subject"
+)
+
+var gerunds = map[Action]string{
+	ActionSeal: "sealing", ActionReveal: "revealing", ActionHint: "hinting", ActionIndex: "indexing",
+	ActionExtend: "extending", ActionReseal: "re-sealing", ActionErase: "erasing",
+	ActionOpen: "opening", ActionKeys: "listing", ActionGenerate: "generating", ActionRotate: "rotating",
+	ActionRotateIndex: "rotating index", ActionRetire: "retiring", ActionReinstate: "reinstating",
+	ActionDestroy: "destroying", ActionRewrap: "re-wrapping",
+}
+
+// Gerund returns the action as errors name it, such as "revealing".
+func (a Action) Gerund() string {
+	if g, ok := gerunds[a]; ok {
+		return g
+	}
+	return string(a)
+}
+
+// An Outcome is how an action ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Allowed Outcome = "allowed"
+	Denied  Outcome = "denied" // for the purpose, the keys or the value's own sake
+	Failed  Outcome = "failed" // for a reason that says nothing about rights
+)
+
+func outcomeOf(err error) Outcome {
+	switch {
+	case err == nil:
+		return Allowed
+	case errors.Is(err, purpose.ErrMismatch), errors.Is(err, ErrCorrupt),
+		errors.Is(err, ErrNoKeys), errors.Is(err, ErrExpired), errors.Is(err, ErrErased),
+		errors.Is(err, ErrSubject), errors.Is(err, purpose.ErrNoConsent):
+		return Denied
+	}
+	return Failed
+}
+
+// An Event is the record of one action, allowed or not. It never holds a
+// value, an index or a key.
+type Event struct {
+	// Time is when the action was decided.
+	Time time.Time
+	// Action is what was to be done.
+	Action Action
+	// Outcome is how it ended.
+	Outcome Outcome
+	// Purpose is the purpose asked, which is the scope's.
+	Purpose purpose.Purpose
+	// To is the purpose that a value is extended to, zero for other actions.
+	To purpose.Purpose
+	// Subject is the pseudonym of the person under Purpose, 32 hex digits, "" if
+	// the action is not about one.
+	Subject string
+	// Collected is what the value says it was collected for; for a seal, what
+	// it is being collected for. Empty where no value takes part.
+	Collected purpose.Set
+	// Kind is the kind of value, "" where none takes part.
+	Kind string
+	// Caller is what [WithCaller] put into the context, or "".
+	Caller string
+	// Err is why the action was not allowed, nil if it was.
+	Err error
+}
+
+// An Auditor records events. Its methods are called from many goroutines at
+// once, after an action was decided and before its result is handed out: what
+// was recorded as allowed can still get lost on the way, but nothing is handed
+// out unrecorded. Sealing for several purposes is an event for each.
+//
+// Audit fails closed: if it returns an error or panics, the action fails with
+// [ErrUnavailable] and its result is lost. One that blocks holds up the
+// action, so it should heed ctx.
+type Auditor interface {
+	// Audit records e, or returns why it could not, which is not repeated.
+	Audit(ctx context.Context, e Event) error
+}
+
+type callerKey struct{}
+
+// maxCaller bounds what every event carries.
+const maxCaller = 256
+
+// WithCaller returns a context that says who is calling, such as a service,
+// an employee or a request id, for [Event.Caller]. It grants nothing. Text
+// beyond 256 bytes is cut off, and invalid UTF-8 removed.
+func WithCaller(ctx context.Context, caller string) context.Context {
+	if len(caller) > maxCaller {
+		caller = caller[:maxCaller]
+	}
+	return context.WithValue(ctx, callerKey{}, strings.ToValidUTF8(caller, ""))
+}
+
+func callerOf(ctx context.Context) string {
+	caller, _ := ctx.Value(callerKey{}).(string)
+	return caller
+}
+
+// audit hands e to the auditor, completed with what ctx and err tell. It
+// returns err, or why the event could not be recorded; then err is kept beside
+// it, so that a refusal stays a refusal.
+func (v *Vault) audit(ctx context.Context, e Event, err error) error {
+	if v.opts.Audit == nil {
+		return err
+	}
+	e.Time, e.Caller, e.Err, e.Outcome = time.Now(), callerOf(ctx), err, outcomeOf(err)
+	failure := callAuditor(ctx, v.opts.Audit, e)
+	switch {
+	case failure == nil:
+		return err
+	case err == nil:
+		return errUnaudited
+	}
+	return fmt.Errorf("%w; %w", err, errUnaudited)
+}
+
+// errUnaudited does not repeat the auditor's words, which could hold anything.
+var errUnaudited = fmt.Errorf("audit failed: %w", ErrUnavailable)
+
+func callAuditor(ctx context.Context, a Auditor, e Event) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = ErrUnavailable
+		}
+	}()
+	return a.Audit(ctx, e)
+}

@@ -1,0 +1,150 @@
+package vault_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+var exampleNote = vault.MustKind("note", "example.Note")
+
+// What is sealed for one person opens for that person alone.
+func ExampleScope_For() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	sealed, err := vault.Seal(ctx, exampleNote, "text", security.For("user-1"))
+	fmt.Println(sealed, err)
+	_, err = security.For("user-2").Reveal(ctx, exampleNote, sealed)
+	fmt.Println(err)
+	// Output:
+	// note(security) <nil>
+	// example: revealing note: not sealed here, or altered since
+}
+
+// A page of a thousand people costs one read of the store.
+func ExampleScope_Prefetch() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	fmt.Println(security.Prefetch(ctx, "user-1", "user-2", "user-3"))
+	// Output: <nil>
+}
+
+// Erasing a person makes all that was sealed for them unreadable, wherever it
+// is.
+func ExampleVault_Erase() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	sealed, err := vault.Seal(ctx, exampleNote, "text", security.For("user-1"))
+	if err != nil {
+		panic(err)
+	}
+	certificate, err := v.Erase(ctx, "user-1", security.Purpose())
+	fmt.Println(len(certificate.Erasures), err)
+	_, err = security.For("user-1").Reveal(ctx, exampleNote, sealed)
+	fmt.Println(err)
+	// Output:
+	// 1 <nil>
+	// example: revealing note: subject is erased
+}
+
+// A rotation in full: new key, people's keys, values, and out with the old one.
+func ExampleVault_Rotate() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	p := security.Purpose()
+	sealed, err := vault.Seal(ctx, exampleNote, "text", security)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(v.Rotate(ctx, p), v.RewrapSubjects(ctx, p, "", nil))
+	fmt.Println(sealed.OnPrimaryKey(security))
+	if sealed, err = vault.Reseal(ctx, exampleNote, sealed, security); err != nil {
+		panic(err)
+	}
+	keys, err := v.Keys(ctx, p)
+	if err != nil {
+		panic(err)
+	}
+	for _, k := range keys {
+		if k.Role == vault.RoleSeal && k.Status == vault.Active {
+			fmt.Println(v.Retire(ctx, p, k.ID), v.Destroy(ctx, p, k.ID))
+		}
+	}
+	fmt.Println(security.Reveal(ctx, exampleNote, sealed))
+	// Output:
+	// <nil> <nil>
+	// false
+	// <nil> <nil>
+	// text <nil>
+}
+
+// While index columns are computed anew, rows are found under all keys.
+func ExampleVault_RotateIndex() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	err := v.RotateIndex(ctx, security.Purpose())
+	candidates, indexErr := security.Indexes(ctx, exampleNote, "text")
+	fmt.Println(err, len(candidates), indexErr)
+	// Output: <nil> 2 <nil>
+}
+
+// Another KEK takes over; values stay what they are.
+func ExampleVault_Rewrap() {
+	ctx := context.Background()
+	before, after := vault.SharedKEK(exampleAEAD()), vault.SharedKEK(exampleAEAD())
+	store, security := vault.Memory(), purpose.MustParse("security")
+	v, err := vault.Open(ctx, store, before, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	fmt.Println(v.Generate(ctx, security), v.Rewrap(ctx, after, security))
+
+	// Processes that start while purposes are being moved can do with either.
+	other, err := vault.Open(ctx, store, vault.EitherKEK(after, before), nil)
+	if err != nil {
+		panic(err)
+	}
+	defer other.Close()
+	_, err = other.Scope(ctx, security)
+	fmt.Println(err)
+	// Output:
+	// <nil> <nil>
+	// <nil>
+}
+
+// A generation that is kept elsewhere makes an older key store refuse to open.
+func ExampleVault_Generation() {
+	ctx := context.Background()
+	kek, security := vault.SharedKEK(exampleAEAD()), purpose.MustParse("security")
+	v, err := vault.Open(ctx, vault.Memory(), kek, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	fmt.Println(v.Generate(ctx, security), v.Rotate(ctx, security))
+	pin, err := v.Generation(ctx, security)
+	fmt.Println(pin, err)
+
+	backup := vault.Memory() // as it was before the rotation
+	old, err := vault.Open(ctx, backup, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{security: pin}})
+	if err != nil {
+		panic(err)
+	}
+	defer old.Close()
+	fmt.Println(old.Generate(ctx, security))
+	_, err = old.Scope(ctx, security)
+	fmt.Println(err)
+	// Output:
+	// <nil> <nil>
+	// 2 <nil>
+	// <nil>
+	// vault: opening keys of security: key store is older than its pin: not sealed here, or altered since
+}

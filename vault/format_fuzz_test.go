@@ -1,0 +1,314 @@
+package vault_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// The seeds of the fuzz tests are the vectors of the form: most are refused for
+// one reason each, so that undoing one fault leads far into the code.
+
+func addVectors(f *testing.F, form string) {
+	paths, err := filepath.Glob(filepath.Join(vecDir, "*.txt"))
+	require.NoError(f, err)
+	for _, path := range paths {
+		v := readVector(f, path)
+		switch {
+		case form == "binary" && v.get("well-formed") == "yes" && v.get("form") == "text":
+			value, ok := refParse(string(v.value))
+			require.True(f, ok)
+			f.Add(value.binary())
+		case v.get("form") != form:
+		case form == "text":
+			f.Add(string(v.value))
+		default:
+			f.Add(refHex(string(bytes.TrimSuffix(v.value, []byte("\n")))))
+		}
+	}
+}
+
+// Both implementations accept the same texts, of which each is the only one for
+// what it says, and reveal the same of them.
+func FuzzParseSealed(f *testing.F) {
+	addVectors(f, "text")
+	scopes := revealers(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		sealed, err := vault.ParseSealed(text)
+		ref, ok := refParse(text)
+		if ok != (err == nil && text != "") {
+			t.Fatalf("parsers disagree: %v %v", ok, err)
+		}
+		if err != nil && err != vault.ErrCorrupt {
+			t.Fatal(err)
+		}
+		if !ok {
+			if !sealed.IsZero() {
+				t.Fatal("refused, but not zero")
+			}
+			return
+		}
+		got, err := sealed.MarshalText()
+		if err != nil || string(got) != text {
+			t.Fatal("prints as another text")
+		}
+		checkForms(t, sealed, ref)
+		checkReveal(t, scopes, sealed, ref)
+	})
+}
+
+func FuzzUnmarshalBinary(f *testing.F) {
+	addVectors(f, "binary")
+	scopes := revealers(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var sealed vault.Sealed
+		before := bytes.Clone(data)
+		err := sealed.UnmarshalBinary(data)
+		if !bytes.Equal(before, data) {
+			t.Fatal("changed its input")
+		}
+		ref, ok := refParseBinary(data)
+		if ok != (err == nil && len(data) > 0) {
+			t.Fatalf("parsers disagree: %v %v", ok, err)
+		}
+		if err != nil && err != vault.ErrCorrupt {
+			t.Fatal(err)
+		}
+		if !ok {
+			if !sealed.IsZero() {
+				t.Fatal("refused, but not zero")
+			}
+			return
+		}
+		got, err := sealed.MarshalBinary()
+		if err != nil || !bytes.Equal(got, data) {
+			t.Fatal("prints as other bytes")
+		}
+		checkForms(t, sealed, ref)
+		checkReveal(t, scopes, sealed, ref)
+	})
+}
+
+// fuzzRecords are records of the subject of the vectors: of security the key
+// that the vectors are sealed with, of advertising a tombstone, of billing none.
+var fuzzRecords = func() map[string][]byte {
+	_, record := vecSubjectKey("security", vecSubject)
+	records := map[string][]byte{}
+	for name, payload := range map[string][]byte{
+		"security": record.bytes(), "advertising": vecTombstone("advertising", vecSubject).bytes(),
+	} {
+		place := refSubjectName(name, refPseudonym(name, vecKeys[name], vecSubject))
+		records[place] = maker("fuzz").subjectRecord(name, vecSubject, payload)
+	}
+	return records
+}()
+
+// revealers are scopes of the purposes that the vectors have keys for.
+func revealers(f *testing.F) map[string]*vault.Scope {
+	v := vecOpen(f, refStore(f, vecKeys, fuzzRecords), vault.SharedKEK(refKEK{key: vecKEK}))
+	scopes := map[string]*vault.Scope{}
+	for name := range vecKeys {
+		scopes[name] = refScope(f, v, name)
+	}
+	return scopes
+}
+
+// checkReveal checks that both implementations open a value for the same
+// purposes, to the same plaintext, and refuse it for the same reasons.
+func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Sealed, ref refValue) {
+	now := uint64(time.Now().Unix())
+	for _, kind := range []string{"email", "phone"} {
+		for name, scope := range scopes {
+			for _, subject := range []string{"", vecSubject} {
+				asked := scope
+				if subject != "" {
+					asked = scope.For(subject)
+				}
+				want, class := ref.open(refAsked{kind, name, vecKeys[name], subject, fuzzRecords, now})
+				got, err := asked.Reveal(t.Context(), vault.MustKind(kind, "vault_test.Value"), sealed)
+				if got != want || vecClass(err) != class {
+					t.Fatalf("as %s for %s %s: want %s, got %v", kind, name, subject, class, err)
+				}
+			}
+		}
+	}
+}
+
+// A key record opens as it was made or not at all.
+func FuzzKeyRecord(f *testing.F) {
+	addVectors(f, "key record")
+	kek := refKEK{key: vecKEK}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) == 0 || len(data) > vault.MaxRecord {
+			return
+		}
+		before := slices.Clone(data)
+		_, err := openRecord(t, kek, "security", data)
+		if err != nil && vecClass(err) != "corrupt" {
+			t.Fatal(err)
+		}
+		if err == nil {
+			keys, err := refUnwrap(kek, "security", data)
+			require.NoError(t, err)
+			require.Equal(t, vecKeys["security"], keys)
+		}
+		if !bytes.Equal(before, data) {
+			t.Fatal("changed its input")
+		}
+	})
+}
+
+// What is in a key record is authentic, so its parser meets other bytes only
+// from somebody who holds the KEK. It takes those without a panic too.
+func FuzzKeyRecordPayload(f *testing.F) {
+	for _, v := range allVectors() {
+		if v.get("form") != "key record" {
+			continue
+		}
+		data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
+		r := &refReader{b: data, ok: true}
+		r.next(4)
+		size := r.next(2)
+		wrapped := r.next(int(size[0])<<8 | int(size[1]))
+		nonce := r.next(12)
+		dek, err := refKEK{key: vecKEK}.Decrypt(wrapped, []byte("onlyfor purpose-keys security"))
+		if !r.ok || err != nil {
+			continue
+		}
+		if plain, err := refGCM(dek).Open(nil, nonce, r.b, refRecordAAD("security", wrapped)); err == nil {
+			f.Add(plain)
+		}
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if len(payload) > vault.MaxRecord/2 {
+			return
+		}
+		kek := refKEK{key: vecKEK}
+		record := refWrap(kek, "security", payload, refRandom(32), refRandom(12))
+		scope, err := openRecord(t, kek, "security", record)
+		if err != nil {
+			if vecClass(err) != "corrupt" {
+				t.Fatal(err)
+			}
+			return
+		}
+		// Whatever was accepted must work.
+		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, scope)
+		require.NoError(t, err)
+		text, err := sealed.MarshalText()
+		require.NoError(t, err)
+		again, err := vault.ParseSealed(string(text))
+		require.NoError(t, err)
+		plaintext, err := scope.Reveal(t.Context(), vecEmail, again)
+		require.NoError(t, err)
+		require.Equal(t, vecAddress, plaintext)
+		_, err = scope.Index(t.Context(), vecEmail, vecAddress)
+		require.NoError(t, err)
+		_, err = vault.Seal(t.Context(), vecEmail, vecAddress, scope.For(vecSubject))
+		require.NoError(t, err)
+	})
+}
+
+// fuzzStore opens security's keys beside one other record.
+func fuzzStore(t *testing.T, name string, data []byte) (*vault.Vault, vault.Store) {
+	store := vault.Memory()
+	_, err := store.Put(t.Context(), vault.Record{Name: "security/keys", Data: fuzzKeyRecord})
+	require.NoError(t, err)
+	_, err = store.Put(t.Context(), vault.Record{Name: name, Data: data})
+	require.NoError(t, err)
+	return vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK})), store
+}
+
+var fuzzKeyRecord = refWrap(refKEK{key: vecKEK}, "security",
+	encodePayload(refPayload("security", vecKeys["security"])), refRandom(32), refRandom(12))
+
+// Both implementations read the same subject records, and whatever is done
+// with one that is refused leaves it as it was.
+func FuzzSubjectRecord(f *testing.F) {
+	addVectors(f, "subject record")
+	f.Fuzz(checkFuzzedSubject)
+}
+
+// What is in a subject record is authentic, so its parser meets other bytes
+// only from somebody who holds the purpose's keys. It takes those too.
+func FuzzSubjectRecordPayload(f *testing.F) {
+	_, record := vecSubjectKey("security", vecSubject)
+	f.Add(record.bytes())
+	f.Add(vecTombstone("security", vecSubject).bytes())
+	f.Add([]byte{})
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if len(payload) > 4096 {
+			return
+		}
+		checkFuzzedSubject(t, maker("fuzz").subjectRecord("security", vecSubject, payload))
+	})
+}
+
+func checkFuzzedSubject(t *testing.T, data []byte) {
+	if len(data) == 0 || len(data) > vault.MaxRecord {
+		return
+	}
+	ctx := t.Context()
+	name := refSubjectName("security", refPseudonym("security", vecSecurity, vecSubject))
+	record, ok := refOpenSubject(vecSecurity, "security", vecSubject, data)
+	want := "corrupt"
+	if ok {
+		want = map[byte]string{1: "success", 2: "erased"}[record.state]
+	}
+	v, store := fuzzStore(t, name, data)
+	s := refScope(t, v, "security").For(vecSubject)
+	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s)
+	if vecClass(err) != want {
+		t.Fatalf("want %s, got %v", want, err)
+	}
+	if want == "success" {
+		text, err := sealed.MarshalText()
+		require.NoError(t, err)
+		value, _ := refParse(string(text))
+		plaintext, class := value.open(refAsked{kind: "email", purpose: "security", keys: vecSecurity,
+			subject: vecSubject, store: map[string][]byte{name: data}})
+		require.Equal(t, "success", class)
+		require.Equal(t, vecAddress, plaintext)
+	}
+	_, err = v.Erase(ctx, vecSubject, purpose.MustParse("security"))
+	if err != nil { // whatever the record was
+		t.Fatal(err)
+	}
+	if _, err := vault.Seal(ctx, vecEmail, vecAddress, s); err == nil {
+		t.Fatal("sealed after erasure")
+	}
+	after := refContent(t, store)[name]
+	if buried, readable := refOpenSubject(vecSecurity, "security", vecSubject, after); !readable || buried.state != 2 || buried.id != record.id {
+		t.Fatal("no tombstone")
+	}
+	if ok && record.state == 2 && !bytes.Equal(data, after) {
+		t.Fatal("changed")
+	}
+}
+
+// Both implementations read the same counts of erasures.
+func FuzzErasures(f *testing.F) {
+	addVectors(f, "erasures")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) == 0 || len(data) > vault.MaxRecord {
+			return
+		}
+		want, ok := refReadErasures(vecSecurity, "security", data)
+		v, _ := fuzzStore(t, "security/erasures", data)
+		generation, err := v.Generation(t.Context(), purpose.MustParse("security"))
+		if ok != (err == nil) || err != nil && vecClass(err) != "corrupt" {
+			t.Fatalf("want %v, got %v", ok, err)
+		}
+		if ok {
+			require.Equal(t, want+1, generation)
+		}
+	})
+}

@@ -1,0 +1,243 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// A keyRecord is what the store keeps for one purpose: all of its keysets, so
+// that they change together, in one compare-and-swap. FORMAT.md describes how
+// it is wrapped.
+type keyRecord struct {
+	Purpose    string       `json:"purpose"`
+	Generation uint64       `json:"generation"` // counts the changes
+	Seal       keysetRecord `json:"seal"`
+	Index      keysetRecord `json:"index"`
+	Subject    keysetRecord `json:"subject"`
+}
+
+type keysetRecord struct {
+	Keyset  []byte           `json:"keyset"`  // Tink's binary form
+	Created map[uint32]int64 `json:"created"` // Unix seconds by key id, which Tink does not keep
+}
+
+// keyRecordName is the name in the store: one folder a purpose, so that file
+// permissions can follow purposes.
+func keyRecordName(p purpose.Purpose) string { return p.String() + "/keys" }
+
+func newKeyRecord(p purpose.Purpose) (*keyRecord, error) {
+	r := &keyRecord{Purpose: p.String(), Generation: 1}
+	for _, k := range []struct {
+		to   *keysetRecord
+		role Role
+	}{{&r.Seal, RoleSeal}, {&r.Index, RoleIndex}, {&r.Subject, RoleSubject}} {
+		if err := k.to.add(k.role); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// add puts a fresh key into the keyset and makes it the primary one.
+func (r *keysetRecord) add(role Role) error {
+	m := keyset.NewManager()
+	if len(r.Keyset) > 0 {
+		h, err := r.handle()
+		if err != nil {
+			return err
+		}
+		m = keyset.NewManagerFromHandle(h)
+	}
+	id, err := addKey(m, role)
+	if err != nil {
+		return err
+	}
+	created := maps.Clone(r.Created)
+	if created == nil {
+		created = make(map[uint32]int64)
+	}
+	created[id] = time.Now().Unix()
+	r.Created = created
+	return r.set(m)
+}
+
+// set takes what m made of the keyset, in clear: wrap encrypts it.
+func (r *keysetRecord) set(m *keyset.Manager) error {
+	h, err := m.Handle()
+	if err != nil {
+		return err
+	}
+	var buf bytes.Buffer
+	if err := insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&buf)); err != nil {
+		return err
+	}
+	created := make(map[uint32]int64)
+	for i := range h.Len() {
+		e, err := h.Entry(i)
+		if err != nil {
+			return err
+		}
+		created[e.KeyID()] = r.Created[e.KeyID()]
+	}
+	r.Keyset, r.Created = buf.Bytes(), created
+	return nil
+}
+
+func (r *keysetRecord) handle() (*keyset.Handle, error) {
+	return insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(r.Keyset)))
+}
+
+// keys are the opened keys of one purpose, as of one revision of its record.
+// They do not change.
+type keys struct {
+	seal       *cipherSet
+	index      *indexSet
+	pseudonym  *indexSet
+	generation uint64 // of the record
+	revision   int64  // of the record
+	digest     [sha256.Size]byte
+}
+
+func (r *keyRecord) open() (*keys, error) {
+	k := &keys{generation: r.Generation}
+	seal, err := r.Seal.handle()
+	if err != nil {
+		return nil, errKeyset
+	}
+	if k.seal, err = newCipherSet(seal); err != nil {
+		return nil, err
+	}
+	for _, x := range []struct {
+		from *keysetRecord
+		to   **indexSet
+	}{{&r.Index, &k.index}, {&r.Subject, &k.pseudonym}} {
+		h, err := x.from.handle()
+		if err != nil {
+			return nil, errKeyset
+		}
+		if *x.to, err = newIndexSet(h); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+const (
+	keyRecordMagic = "ofk1"
+	maxWrapped     = 1<<16 - 1
+	dekSize        = 32
+)
+
+// kekAAD is what the KEK binds when it wraps the key of a record: role and
+// purpose. A purpose has no blank in it.
+func kekAAD(p purpose.Purpose) []byte { return []byte("onlyfor purpose-keys " + p.String()) }
+
+// wrongAAD is that of no purpose, for the self-test. It differs in the last byte
+// alone: a KEK may also bind no more than a beginning.
+func wrongAAD(p purpose.Purpose) []byte {
+	aad := kekAAD(p)
+	aad[len(aad)-1] = '!'
+	return aad
+}
+
+// recordAAD is what the record itself binds: the same, and the wrapped key.
+func recordAAD(p purpose.Purpose, wrapped []byte) []byte {
+	b := appendString8([]byte(keyRecordMagic), "purpose-keys")
+	b = appendString8(b, p.String())
+	return append(b, wrapped...)
+}
+
+// wrap encrypts r under a fresh key that the KEK wraps: key services bound what
+// they encrypt to a few kilobytes, and a purpose's keysets grow.
+func wrap(kek wrapper, p purpose.Purpose, r *keyRecord) ([]byte, error) {
+	payload, err := json.Marshal(r)
+	if err != nil {
+		return nil, errKeyset
+	}
+	defer clear(payload)
+	dek := make([]byte, dekSize)
+	defer clear(dek)
+	rand.Read(dek)
+	wrapped, err := kek.encrypt(dek, kekAAD(p))
+	if err != nil {
+		return nil, err
+	}
+	if len(wrapped) == 0 || len(wrapped) > maxWrapped {
+		return nil, fmt.Errorf("key service returned a wrapped key of no usable size: %w", ErrUnavailable)
+	}
+	gcm, err := newGCM(dek)
+	if err != nil {
+		return nil, err
+	}
+	b := binary.BigEndian.AppendUint16([]byte(keyRecordMagic), uint16(len(wrapped)))
+	b = append(b, wrapped...)
+	return gcm.Seal(b, nil, payload, recordAAD(p, wrapped)), nil
+}
+
+// unwrap is the reverse of wrap. A record that was made for another purpose
+// does not open, even under a KEK that ignores associated data.
+func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
+	wrapped, payload, ok := cutRecord(data)
+	if !ok {
+		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+	}
+	dek, err := kek.decrypt(wrapped, kekAAD(p))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(dek)
+	var gcm cipher.AEAD
+	if len(dek) == dekSize {
+		gcm, err = newGCM(dek)
+	}
+	if gcm == nil || err != nil {
+		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
+	}
+	plain, err := gcm.Open(nil, nil, payload, recordAAD(p, wrapped))
+	if err != nil {
+		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
+	}
+	defer clear(plain)
+	return parseKeyRecord(p, plain)
+}
+
+func cutRecord(data []byte) (wrapped, payload []byte, ok bool) {
+	const fixed = len(keyRecordMagic) + 2
+	if len(data) < fixed || len(data) > MaxRecord || string(data[:len(keyRecordMagic)]) != keyRecordMagic {
+		return nil, nil, false
+	}
+	n := int(binary.BigEndian.Uint16(data[len(keyRecordMagic):]))
+	if n == 0 || len(data) < fixed+n {
+		return nil, nil, false
+	}
+	return data[fixed : fixed+n : fixed+n], data[fixed+n:], true
+}
+
+// parseKeyRecord refuses fields that it does not know: an older process that
+// dropped a newer one's keys on its next write would lose them for good.
+func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
+	var r keyRecord
+	d := json.NewDecoder(bytes.NewReader(plain))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return nil, fmt.Errorf("key record of another version: %w", ErrCorrupt)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) || r.Purpose != p.String() || r.Generation == 0 {
+		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+	}
+	return &r, nil
+}

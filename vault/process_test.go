@@ -1,0 +1,179 @@
+package vault_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+func init() {
+	children["administer"] = administer
+}
+
+// administer changes keys for as long as it lives, in a random order. It prints
+// a line for each value that it has sealed and each subject that it has erased:
+// what has been printed has to hold whatever happens to the process next.
+func administer(args []string) error {
+	ctx := context.Background()
+	keys, kek := args[0], args[1]
+	v, err := vault.Open(ctx, vault.Dir(keys), vault.LocalKEK(kek), nil)
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		if err := step(ctx, v, fmt.Sprintf("%d-%d", os.Getpid(), i)); err != nil && !errors.Is(err, vault.ErrConflict) {
+			return err
+		}
+	}
+}
+
+func step(ctx context.Context, v *vault.Vault, unique string) error {
+	if err := v.Generate(ctx, security); err != nil {
+		return err
+	}
+	s, err := v.Scope(ctx, security)
+	if err != nil {
+		return err
+	}
+	switch rand.IntN(6) {
+	case 0:
+		return v.Rotate(ctx, security)
+	case 1:
+		return v.RotateIndex(ctx, security)
+	case 2:
+		return v.RewrapSubjects(ctx, security, "", nil)
+	case 3:
+		if err := sealAndTell(ctx, s.For(unique), unique); err != nil {
+			return err
+		}
+		if _, err := v.Erase(ctx, unique, security); err != nil {
+			return err
+		}
+		fmt.Println("erased", unique)
+		return nil
+	case 4:
+		return sealAndTell(ctx, s.For("shared"), "shared")
+	default:
+		return sealAndTell(ctx, s, "")
+	}
+}
+
+func sealAndTell(ctx context.Context, s *vault.Scope, subject string) error {
+	value, err := vault.Seal(ctx, note, "text", s)
+	if err != nil {
+		return err
+	}
+	text, err := value.MarshalText()
+	if err == nil {
+		fmt.Printf("sealed %s %s\n", text, subject)
+	}
+	return err
+}
+
+// told is what a child has promised.
+type told struct {
+	sealed []vault.Sealed
+	by     []string // the subject of each, "" for none
+	erased map[string]bool
+}
+
+func (p *told) read(r io.Reader) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		fields := strings.Split(lines.Text(), " ")
+		switch {
+		case len(fields) == 2 && fields[0] == "erased":
+			p.erased[fields[1]] = true
+		case len(fields) == 3 && fields[0] == "sealed":
+			value, err := vault.ParseSealed(fields[1])
+			if err != nil {
+				return err // a line that was cut off is no promise, but it does not end in a subject
+			}
+			p.sealed, p.by = append(p.sealed, value), append(p.by, fields[2])
+		}
+	}
+	return lines.Err()
+}
+
+func (p *told) check(t *testing.T, keys, kek string) {
+	t.Helper()
+	s := scope(t, open(t, vault.Dir(keys), vault.LocalKEK(kek), nil), security)
+	for i, value := range p.sealed {
+		switch subject := p.by[i]; {
+		case subject == "":
+			opens(t, s, value)
+		case p.erased[subject]:
+			refuses(t, s.For(subject), value, vault.ErrErased)
+		default: // it may have been erased without having said so
+			if _, err := s.For(subject).Reveal(t.Context(), note, value); !errors.Is(err, vault.ErrErased) {
+				require.NoError(t, err)
+			}
+		}
+	}
+}
+
+// A process that is killed at any moment leaves keys that are old or new, and
+// nothing that it said is lost.
+func TestKilledInTheMiddle(t *testing.T) {
+	runs := 40
+	if testing.Short() {
+		runs = 5
+	}
+	dir := t.TempDir()
+	keys, kek := filepath.Join(dir, "keys"), filepath.Join(dir, "kek")
+	promises := &told{erased: map[string]bool{}}
+	for range runs {
+		runAndKill(t, promises, time.Duration(5+rand.IntN(60))*time.Millisecond, keys, kek)
+	}
+	require.NotEmpty(t, promises.sealed)
+	promises.check(t, keys, kek)
+}
+
+// Processes that change the same keys at the same time lose nothing of each
+// other's.
+func TestManyProcesses(t *testing.T) {
+	dir := t.TempDir()
+	keys, kek := filepath.Join(dir, "keys"), filepath.Join(dir, "kek")
+	promises := [3]*told{}
+	t.Run("at once", func(t *testing.T) {
+		for i := range promises {
+			promises[i] = &told{erased: map[string]bool{}}
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				runAndKill(t, promises[i], 2*time.Second, keys, kek)
+			})
+		}
+	})
+	for _, p := range promises {
+		require.NotEmpty(t, p.sealed)
+		p.check(t, keys, kek)
+	}
+}
+
+// runAndKill lets a child work for a while, and kills it at whatever it is doing.
+func runAndKill(t *testing.T, promises *told, d time.Duration, args ...string) {
+	t.Helper()
+	cmd := child(t, "administer", args...)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	timer := time.AfterFunc(d, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	require.NoError(t, promises.read(out))
+	cmd.Wait() // it was killed
+	stderr := cmd.Stderr.(*strings.Builder).String()
+	require.Empty(t, stderr, "it failed before it was killed")
+}

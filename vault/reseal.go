@@ -1,0 +1,79 @@
+package vault
+
+import (
+	"context"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// Reseal returns v with the slots of the given scopes sealed anew, under the
+// keys that are primary now: for retiring keys after [Vault.Rotate]. Provenance
+// stays as it was at collection, whatever basis the scopes are under, and slots
+// of other purposes stay untouched. Errors are those of [Scope.Reveal]; no scope
+// at all, or two of one purpose, are [ErrInvalid].
+func Reseal(ctx context.Context, k Kind, v Sealed, scopes ...*Scope) (Sealed, error) {
+	resealed, err := reseal(ctx, k, v, scopes)
+	for _, s := range scopes {
+		if s.listens() {
+			err = s.audit(ctx, Event{Action: ActionReseal, Kind: k.name, Collected: v.Purposes()}, err)
+		}
+	}
+	if err != nil {
+		return Sealed{}, &opError{ActionReseal, k, err}
+	}
+	return resealed, nil
+}
+
+func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, error) {
+	if len(scopes) == 0 {
+		return Sealed{}, errNoScope
+	}
+	value, err := v.parts()
+	if err != nil {
+		return Sealed{}, err
+	}
+	done := make(map[purpose.Purpose]bool)
+	for _, s := range scopes {
+		if done[s.Purpose()] {
+			return Sealed{}, errTwice
+		}
+		done[s.Purpose()] = true
+		plaintext, err := s.decide(ctx, k, v)
+		if err != nil {
+			return Sealed{}, err
+		}
+		p, _ := v.Provenance(s.Purpose()) // authentic, for the slot just opened
+		if err := value.put(ctx, s, k, plaintext, &p); err != nil {
+			return Sealed{}, err
+		}
+	}
+	for _, s := range scopes {
+		if err := s.erasedMeanwhile(); err != nil {
+			return Sealed{}, err
+		}
+	}
+	return value.seal(), nil
+}
+
+// OnPrimaryKey reports whether the slot that v has for the purpose of s names
+// the key that s seals with now, so that [Reseal] has nothing to do. The slots
+// of subjects are always on theirs: [Vault.RewrapSubjects] moves their keys. It
+// opens nothing, and is false for the zero Sealed, for a nil scope and if there
+// is no such slot.
+func (v Sealed) OnPrimaryKey(s *Scope) bool {
+	if s == nil || s.ring == nil {
+		return false
+	}
+	keys := s.ring.current()
+	value, err := v.parts()
+	if keys == nil || err != nil {
+		return false
+	}
+	for _, part := range value.parts {
+		if part.name == s.ring.purpose.String() {
+			slot, _, ok := cutSlot(part.slot)
+			return ok && (slot.kind() == slotSubject || keys.seal.onPrimary(slot.sealed))
+		}
+	}
+	return false
+}

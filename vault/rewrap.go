@@ -1,0 +1,158 @@
+package vault
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// Rewrap wraps the keys of the given purposes with another KEK, which this vault
+// uses for them from then on. The keys, and so all values and indexes, stay
+// what they are. Purposes are done in the order given; calling again completes
+// the rest after a failure.
+//
+// Other processes keep the keys that they have opened. Those that open keys
+// while purposes are being moved need [EitherKEK]. A nil KEK or no purpose is
+// [ErrInvalid]; other errors are those of [Vault.Rotate].
+func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose) error {
+	if kek == nil {
+		return keysError(ActionRewrap, purpose.Purpose{}, errNoKEK)
+	}
+	if len(purposes) == 0 {
+		return keysError(ActionRewrap, purpose.Purpose{}, errNoPurpose)
+	}
+	for _, p := range purposes {
+		err := v.administer(ctx, ActionRewrap, p, func(ctx context.Context) error {
+			r, old, err := v.record(ctx, p)
+			if err != nil {
+				// Unless it was done before, and the answer got lost.
+				if _, _, done := v.recordWith(ctx, kek, p); done != nil {
+					return err
+				}
+			} else {
+				if err := generateKEK(ctx, kek, p); err != nil {
+					return err
+				}
+				r.Generation++
+				if err := v.put(ctx, kek, p, r, old.Revision); err != nil {
+					return err
+				}
+			}
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.keks[p] = kek
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Progress is how far [Vault.RewrapSubjects] has come.
+type Progress struct {
+	// Seen is the number of subjects looked at, Changed that of those re-wrapped.
+	Seen, Changed int
+	// After is where to go on if it is interrupted.
+	After string
+}
+
+// RewrapSubjects wraps the keys of all subjects under p with the primary key of
+// p, after [Vault.Rotate] and before [Vault.Retire]. Values stay what they are.
+//
+// It calls progress, which may be nil, after every subject, and ends when
+// that returns an error, which is the one it returns. after is "" or the
+// [Progress.After] of a run that was interrupted; beginning anew costs only
+// time, for subjects that were done are passed over. Other processes may use the
+// keys meanwhile. Errors are those of [Vault.Rotate], and [ErrCorrupt] for a
+// record that does not open; an after that no run returned is [ErrInvalid].
+func (v *Vault) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
+	err := v.rewrapSubjects(ctx, p, after, progress)
+	if err = v.audit(ctx, Event{Action: ActionRewrap, Purpose: p}, err); err != nil {
+		return keysError(ActionRewrap, p, err)
+	}
+	return nil
+}
+
+func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
+	r, err := v.ring(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := r.refresh(ctx); err != nil { // the primary key may be another one by now
+		return err
+	}
+	prefix := subjectPrefix(p)
+	if after != "" && !strings.HasPrefix(after, prefix) {
+		return fmt.Errorf("not a position of this purpose: %w", ErrInvalid)
+	}
+	at := Progress{After: after}
+	for name, err := range v.store.List(ctx, prefix, after) {
+		if err != nil {
+			return storeError(err)
+		}
+		changed, err := r.rewrapSubject(ctx, name)
+		if err != nil {
+			return err
+		}
+		at.Seen++
+		at.After = name
+		if changed {
+			at.Changed++
+		}
+		if progress != nil {
+			if err := progress(at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *ring) rewrapSubject(ctx context.Context, name string) (changed bool, err error) {
+	raw, err := hex.DecodeString(name[strings.LastIndexByte(name, '/')+1:])
+	if err != nil || len(raw) != IndexSize {
+		return false, errSubjectRecord
+	}
+	pseudonym := [IndexSize]byte(raw)
+	for {
+		if err := ctx.Err(); err != nil {
+			return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		keys := r.keys.Load()
+		if keys == nil {
+			return false, errClosed
+		}
+		records, err := r.vault.get(ctx, name)
+		if err != nil || records[0].Revision == 0 {
+			return false, err
+		}
+		sealed, ok := cutSubject(records[0].Data)
+		if !ok {
+			return false, errSubjectRecord
+		}
+		if keys.seal.onPrimary(sealed) {
+			return false, nil
+		}
+		record, err := r.decode(ctx, keys, pseudonym, records[0].Data)
+		if err != nil {
+			return false, err
+		}
+		if r.keys.Load() != keys {
+			clear(record.key)
+			continue // opening it took newer keys, and it must not go back to older ones
+		}
+		data := record.encode(keys, r.purpose, pseudonym)
+		clear(record.key)
+		_, err = r.vault.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
+		if errors.Is(err, ErrConflict) {
+			continue // erased, or re-wrapped by another process
+		}
+		return err == nil, storeError(err)
+	}
+}

@@ -1,0 +1,215 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// A ring is the keys of one purpose as one vault knows them now. All scopes of
+// the purpose share it.
+//
+// It holds keys behind atomic pointers alone, which reflection can't follow: no
+// printer and no test diff gets from a scope to a key.
+type ring struct {
+	vault    *Vault
+	purpose  purpose.Purpose
+	keys     atomic.Pointer[keys] // nil once the vault is closed
+	subjects atomic.Pointer[subjectCache]
+	erasures atomic.Uint64 // that the store has seen
+	loads    chan struct{} // holds one for each read about subjects that is waiting
+
+	stale atomic.Bool // the store is to be looked at again
+	timer *time.Timer // sets stale
+
+	mu      sync.Mutex
+	asks    int                          // how many more unknown keys may make us look
+	since   time.Time                    // when asks was last topped up
+	unknown map[[keyIDSize]byte]struct{} // ids of which the store had nothing
+}
+
+// What forged values can make a ring do is bounded: ask the store ten times at
+// once and ten times a second, and remember so many ids.
+const (
+	maxAsks    = 10
+	askEvery   = time.Second / maxAsks
+	maxUnknown = 1024
+)
+
+func newRing(v *Vault, p purpose.Purpose, k *keys, erasures uint64) *ring {
+	r := &ring{
+		vault:   v,
+		purpose: p,
+		loads:   make(chan struct{}, maxLoads),
+		unknown: make(map[[keyIDSize]byte]struct{}),
+	}
+	r.keys.Store(k)
+	r.subjects.Store(newSubjectCache(v.opts.SubjectCache, v.opts.SubjectLifetime, v.opts.Timeout))
+	r.erasures.Store(erasures)
+	r.timer = time.AfterFunc(v.opts.Refresh, func() { r.stale.Store(true) })
+	return r
+}
+
+// close makes every use of the ring fail.
+func (r *ring) close() {
+	r.timer.Stop()
+	r.keys.Store(nil)
+	r.subjects.Store(newSubjectCache(0, 0, 0))
+}
+
+// current returns the keys to work with, nil if the vault is closed. If it is
+// time to look at the store again, that is done meanwhile: nobody waits for it.
+func (r *ring) current() *keys {
+	if r.stale.Load() && r.stale.CompareAndSwap(true, false) {
+		r.timer.Reset(r.vault.opts.Refresh)
+		go r.refreshUnasked()
+	}
+	return r.keys.Load()
+}
+
+// refreshUnasked is refresh on the ring's own account. That the store went back,
+// or that the keys are refused by now, concerns somebody, so it is recorded.
+func (r *ring) refreshUnasked() {
+	ctx := context.Background()
+	if err := r.refresh(ctx); errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoKeys) && err != errClosed {
+		r.vault.audit(ctx, Event{Action: ActionOpen, Purpose: r.purpose}, err)
+	}
+}
+
+// refresh takes up what the store holds by now. If that can't be had, or can't
+// be opened, the keys at hand stay in use.
+func (r *ring) refresh(ctx context.Context) error {
+	_, err := r.look(ctx)
+	return err
+}
+
+// refreshSince is refresh, and what it takes up the store held after it was
+// called: who joins a flight that is under way gets what was read before.
+func (r *ring) refreshSince(ctx context.Context) error {
+	if ours, err := r.look(ctx); ours || err != nil {
+		return err
+	}
+	return r.refresh(ctx)
+}
+
+// look starts a refresh, or joins one that is under way.
+func (r *ring) look(ctx context.Context) (ours bool, err error) {
+	fl, ours, err := r.vault.depart(ctx, flightKey{actionRefresh, r.purpose, ""}, ignoring(func(ctx context.Context) error {
+		// What was known before the store was asked is what it may not go back on.
+		at, seen := r.keys.Load(), r.erasures.Load()
+		if at == nil {
+			return errClosed
+		}
+		k, erasures, err := r.vault.load(ctx, r.purpose, at)
+		if err != nil {
+			return err
+		}
+		if k.generation < at.generation || k.generation == at.generation && k.digest != at.digest || erasures < seen {
+			return errRollback
+		}
+		r.saw(erasures)
+		return r.take(k)
+	}))
+	if err != nil {
+		return false, err
+	}
+	return ours, fl.wait(ctx)
+}
+
+// take puts newer keys in the place of older ones.
+func (r *ring) take(k *keys) error {
+	for {
+		at := r.keys.Load()
+		switch {
+		case at == nil:
+			return errClosed
+		case k.generation <= at.generation:
+			return nil
+		}
+		if r.keys.CompareAndSwap(at, k) {
+			r.mu.Lock()
+			clear(r.unknown)
+			r.mu.Unlock()
+			return nil
+		}
+	}
+}
+
+// saw takes note of how many erasures the store has seen.
+func (r *ring) saw(erasures uint64) {
+	for at := r.erasures.Load(); at < erasures; at = r.erasures.Load() {
+		r.erasures.CompareAndSwap(at, erasures)
+	}
+}
+
+var errRollback = fmt.Errorf("key store went back to an older state: %w", ErrCorrupt)
+
+// learn returns newer keys, which know the key that sealed names: another
+// process may have rotated. It is ErrCorrupt if the store knows of none, which
+// it is not asked again for an id that it did not know, and not too often for
+// others. Under a flood of forgeries a value that was sealed with a brand-new
+// key can so be refused for a moment.
+func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
+	if len(sealed) < keyIDSize {
+		return nil, ErrCorrupt
+	}
+	id := [keyIDSize]byte(sealed)
+	if k := r.keys.Load(); k != nil && k.seal.knows(sealed) {
+		return k, nil // others have learned it meanwhile
+	}
+	// All who meet this id at once ask once.
+	err := r.vault.do(ctx, actionLearn, r.purpose, string(id[:]), func(ctx context.Context) error {
+		if k := r.keys.Load(); k != nil && k.seal.knows(id[:]) {
+			return nil
+		}
+		if !r.mayAsk(id) {
+			return ErrCorrupt
+		}
+		if err := r.refreshSince(ctx); err != nil {
+			return err
+		}
+		if k := r.keys.Load(); k != nil && !k.seal.knows(id[:]) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if len(r.unknown) >= maxUnknown {
+				clear(r.unknown)
+			}
+			r.unknown[id] = struct{}{}
+			return ErrCorrupt
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	k := r.keys.Load()
+	switch {
+	case k == nil:
+		return nil, errClosed
+	case !k.seal.knows(sealed):
+		return nil, ErrCorrupt // destroyed meanwhile
+	}
+	return k, nil
+}
+
+func (r *ring) mayAsk(id [keyIDSize]byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, asked := r.unknown[id]; asked {
+		return false
+	}
+	now := time.Now()
+	if more := now.Sub(r.since) / askEvery; more > 0 {
+		r.asks, r.since = int(min(maxAsks, time.Duration(r.asks)+more)), now
+	}
+	if r.asks == 0 {
+		return false
+	}
+	r.asks--
+	return true
+}

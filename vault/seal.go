@@ -1,0 +1,173 @@
+package vault
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// A Sealer can seal values for one purpose. [*Scope] is one; types of other
+// packages are not, even if they embed one, and are [ErrInvalid].
+type Sealer interface {
+	// Purpose returns what values are sealed for.
+	Purpose() purpose.Purpose
+
+	// sealer is here so that no other type is a Sealer by accident. What keeps out
+	// those that embed one, and say something else of their purpose, is sortSealers.
+	sealer()
+}
+
+func (*Scope) sealer() {}
+
+// A sealRequest is what the slots of one value have in common.
+type sealRequest struct {
+	kind      Kind
+	plaintext string
+	now       time.Time
+}
+
+// Seal seals one plaintext of kind k for the purposes of the given sealers,
+// for each under its own basis. The plaintext is 1 to [MaxPlaintext] bytes, in
+// the form in which it is to be revealed.
+//
+// No sealer, a nil one, two for one purpose, scopes of two persons or more than
+// [MaxSlots] are [ErrInvalid], and so are the zero Kind and a plaintext of another size;
+// [ErrErased] is a subject that was erased, [ErrNoKeys] a closed vault,
+// [ErrUnavailable] a ctx that is done, a store that is needed and does not answer
+// or an auditor that fails. After any error nothing is sealed for anybody.
+func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sealed, error) {
+	var buf [MaxSlots]*Scope
+	sorted, err := sortSealers(buf[:0], sealers)
+	var v Sealed
+	if err == nil {
+		v, err = seal(ctx, k, plaintext, sorted)
+	}
+	for _, sealer := range sealers {
+		if s, ok := sealer.(*Scope); ok && s.listens() {
+			err = s.audit(ctx, Event{Action: ActionSeal, Kind: k.name, Collected: purposesOf(sealers)}, err)
+		}
+	}
+	if err != nil {
+		return Sealed{}, &opError{ActionSeal, k, err}
+	}
+	return v, nil
+}
+
+// purposesOf returns what a value of these sealers is collected for, or would
+// have been.
+func purposesOf(sealers []Sealer) purpose.Set {
+	var purposes []purpose.Purpose
+	for _, sealer := range sealers[:min(len(sealers), MaxSlots)] {
+		if s, ok := sealer.(*Scope); ok {
+			purposes = append(purposes, s.Purpose())
+		}
+	}
+	return purpose.NewSet(purposes...)
+}
+
+// seal seals for scopes that are in the order of their purposes.
+func seal(ctx context.Context, k Kind, plaintext string, scopes []*Scope) (Sealed, error) {
+	if plaintext == "" || len(plaintext) > MaxPlaintext {
+		return Sealed{}, errSize
+	}
+	scr := getScratch()
+	defer scr.release()
+	scr.text = append(append(append(scr.text[:0], textMagic...), k.name...), '.')
+	scr.body = appendValueID(scr.body[:0])
+	req := sealRequest{k, plaintext, time.Now()}
+	for i, s := range scopes {
+		if i > 0 {
+			scr.text = append(scr.text, separator...)
+		}
+		scr.text = append(scr.text, s.Purpose().String()...)
+		var err error
+		if scr.body, err = s.appendSlot(ctx, scr.body, scr, &req); err != nil {
+			return Sealed{}, err
+		}
+	}
+	for _, s := range scopes {
+		if err := s.erasedMeanwhile(); err != nil {
+			return Sealed{}, err // while others were waited for
+		}
+	}
+	scr.text = append(scr.text, '.')
+	scr.text = base64.RawURLEncoding.AppendEncode(scr.text, scr.body)
+	return Sealed{string(scr.text)}, nil
+}
+
+var (
+	errTooMany = fmt.Errorf("more than %d purposes: %w", MaxSlots, ErrInvalid)
+	errTwice   = fmt.Errorf("two scopes for one purpose: %w", ErrInvalid)
+)
+
+// sortSealers appends the scopes that sealers are to sorted, in the order of
+// their purposes.
+func sortSealers(sorted []*Scope, sealers []Sealer) ([]*Scope, error) {
+	if len(sealers) == 0 {
+		return nil, errNoScope
+	}
+	if len(sealers) > MaxSlots {
+		return nil, errTooMany
+	}
+	subject := "" // one value is of one person
+	for _, sealer := range sealers {
+		s, ok := sealer.(*Scope)
+		if !ok || s == nil || s.ring == nil {
+			return nil, errNoScope
+		}
+		if s.subject != "" {
+			if subject != "" && s.subject != subject {
+				return nil, errOtherSubject
+			}
+			subject = s.subject
+		}
+		i := len(sorted)
+		sorted = append(sorted, s)
+		for ; i > 0; i-- {
+			order := strings.Compare(s.ring.purpose.String(), sorted[i-1].ring.purpose.String())
+			if order == 0 {
+				return nil, errTwice
+			}
+			if order > 0 {
+				break
+			}
+			sorted[i], sorted[i-1] = sorted[i-1], s
+		}
+	}
+	return sorted, nil
+}
+
+func (s *Scope) appendSlot(ctx context.Context, body []byte, scr *scratch, req *sealRequest) ([]byte, error) {
+	p := provenanceNow(req.now, s.basis)
+	return s.appendSlotWith(ctx, body, scr, req.kind, req.plaintext, &p)
+}
+
+// appendSlotWith seals a slot with the given provenance. The body begins with
+// the value id.
+func (s *Scope) appendSlotWith(ctx context.Context, body []byte, scr *scratch, k Kind, plaintext string, p *Provenance) ([]byte, error) {
+	keys, err := s.check(ctx, k)
+	if err != nil {
+		return body, err
+	}
+	kind, seal := byte(slotPurpose), keys.seal.seal
+	if s.subject != "" {
+		subject, err := s.ring.subjectKey(ctx, keys, s.subject, true)
+		if err != nil {
+			return body, err
+		}
+		kind, seal = slotSubject, subject.seal
+	}
+	start := len(body)
+	body = appendSlotHeader(body, kind, p)
+	header := body[start:len(body):len(body)]
+	scr.aad = appendSlotAAD(scr.aad[:0], k.name, s.ring.purpose.String(), body[:idSize:idSize], header, s.subject)
+	scr.plain = appendPadded(scr.plain[:0], plaintext)
+	size := keyIDSize + nonceSize + len(scr.plain) + tagSize
+	body = seal(binary.BigEndian.AppendUint16(body, uint16(size)), scr.plain, scr.aad)
+	return body, nil
+}

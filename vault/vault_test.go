@@ -1,0 +1,655 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+var (
+	security    = purpose.MustParse("security")
+	billing     = purpose.MustParse("billing")
+	advertising = purpose.MustParse("advertising")
+
+	note = vault.MustKind("note", "vault_test.Note")
+)
+
+// newAEAD returns Tink's AES-256-GCM under a fresh key.
+func newAEAD(t testing.TB) vault.AEAD {
+	t.Helper()
+	key := bytes.Repeat([]byte{byte(keyCount.Add(1))}, 32)
+	a, err := subtle.NewAESGCM(key)
+	require.NoError(t, err)
+	return a
+}
+
+var keyCount atomic.Int32
+
+func open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Vault {
+	t.Helper()
+	v, err := vault.Open(t.Context(), store, kek, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+func scope(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Scope {
+	t.Helper()
+	s, err := v.Scope(t.Context(), p)
+	require.NoError(t, err)
+	return s
+}
+
+// generated returns a vault with keys for the given purposes.
+func generated(t testing.TB, opts *vault.Options, purposes ...purpose.Purpose) *vault.Vault {
+	t.Helper()
+	v := open(t, vault.Memory(), vault.SharedKEK(newAEAD(t)), opts)
+	require.NoError(t, v.Generate(t.Context(), purposes...))
+	return v
+}
+
+// spy is a KEK that counts and can be told what to do on each call.
+type spy struct {
+	vault.AEAD
+	calls  atomic.Int32
+	meddle func(ctx context.Context) error
+}
+
+func (s *spy) For(context.Context, purpose.Purpose) (vault.AEAD, error) { return s, nil }
+
+func (s *spy) EncryptWithContext(ctx context.Context, plaintext, aad []byte) ([]byte, error) {
+	return s.Encrypt(plaintext, aad)
+}
+
+func (s *spy) DecryptWithContext(ctx context.Context, ciphertext, aad []byte) ([]byte, error) {
+	s.calls.Add(1)
+	if s.meddle != nil {
+		if err := s.meddle(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.Decrypt(ciphertext, aad)
+}
+
+func TestOpenRefusesWhatIsMissing(t *testing.T) {
+	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	_, err := vault.Open(t.Context(), nil, kek, nil)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	_, err = vault.Open(t.Context(), store, nil, nil)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	_, err = vault.Open(t.Context(), store, kek, &vault.Options{Timeout: -1})
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = vault.Open(ctx, store, kek, nil)
+	require.ErrorIs(t, err, vault.ErrUnavailable)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestGenerateLeavesKeysThatAreThere(t *testing.T) {
+	store := vault.Memory()
+	v := open(t, store, vault.SharedKEK(newAEAD(t)), nil)
+	require.NoError(t, v.Generate(t.Context(), security))
+	before, err := store.Get(t.Context(), "security/keys")
+	require.NoError(t, err)
+	require.Len(t, before, 1)
+
+	require.NoError(t, v.Generate(t.Context(), security, billing))
+	after, err := store.Get(t.Context(), "security/keys", "billing/keys")
+	require.NoError(t, err)
+	require.Len(t, after, 2)
+	for _, r := range after {
+		if r.Name == "security/keys" {
+			require.Equal(t, before[0], r)
+		}
+	}
+}
+
+// Two processes that start for the first time must not seal under keys that the
+// other throws away.
+func TestGenerateAtOnceEndsWithOneKey(t *testing.T) {
+	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	const n = 8
+	values := make([]vault.Sealed, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		v := open(t, store, kek, nil)
+		wg.Go(func() {
+			if err := v.Generate(t.Context(), security); err != nil {
+				t.Error(err)
+				return
+			}
+			s, err := v.Scope(t.Context(), security)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			values[i], err = vault.Seal(t.Context(), note, "text", s)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	s := scope(t, open(t, store, kek, nil), security)
+	for _, value := range values {
+		text, err := s.Reveal(t.Context(), note, value)
+		require.NoError(t, err)
+		require.Equal(t, "text", text)
+	}
+}
+
+func TestScopeRefusals(t *testing.T) {
+	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	v := open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), security))
+
+	_, err := v.Scope(t.Context(), billing)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no keys for this purpose")
+
+	_, err = v.Scope(t.Context(), purpose.Purpose{})
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	require.ErrorIs(t, v.Generate(t.Context(), purpose.Purpose{}), vault.ErrInvalid)
+
+	_, err = open(t, store, vault.SharedKEK(newAEAD(t)), nil).Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys, "another KEK")
+	_, err = open(t, store, vault.SharedKEK(nil), nil).Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys, "nil AEAD")
+	_, err = open(t, store, vault.KEKFunc(nil), nil).Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys, "nil KEKFunc")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = v.Scope(ctx, security)
+	require.ErrorIs(t, err, vault.ErrUnavailable)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Who throttles refuses too, but proves nothing.
+func TestSelfTestOfAThrottledKeyService(t *testing.T) {
+	a := newAEAD(t)
+	kek := &spy{AEAD: forgetful{a}}
+	kek.meddle = func(context.Context) error {
+		if kek.calls.Load() > 1 {
+			return errors.New("429 Too Many Requests")
+		}
+		return nil
+	}
+	v := open(t, vault.Memory(), kek, nil)
+	require.ErrorIs(t, v.Generate(t.Context(), security), vault.ErrNoKeys)
+}
+
+// Each purpose's KEK is tested, whichever was opened first.
+func TestSelfTestOfEachKEK(t *testing.T) {
+	store, good, lax := vault.Memory(), newAEAD(t), newAEAD(t)
+	keks := vault.KEKs{billing: vault.SharedKEK(good), security: vault.SharedKEK(lax)}
+	require.NoError(t, open(t, store, keks, nil).Generate(t.Context(), billing, security))
+	keks[security] = vault.SharedKEK(lenient{lax})
+	v := open(t, store, keks, nil)
+	scope(t, v, billing)
+	_, err := v.Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	require.ErrorContains(t, err, "ignores associated data")
+}
+
+func TestOptionsAreBounded(t *testing.T) {
+	for _, o := range []vault.Options{
+		{Timeout: math.MaxInt64}, {Refresh: -1}, {SubjectLifetime: math.MaxInt64}, {SubjectLifetime: -1}, {SubjectCache: -1},
+	} {
+		_, err := vault.Open(t.Context(), vault.Memory(), vault.SharedKEK(newAEAD(t)), &o)
+		require.ErrorIs(t, err, vault.ErrInvalid)
+	}
+}
+
+func TestKEKs(t *testing.T) {
+	dir := t.TempDir()
+	keks := vault.KEKs{
+		security:    vault.LocalKEK(filepath.Join(dir, "security")),
+		advertising: vault.LocalKEK(filepath.Join(dir, "advertising")),
+	}
+	store := vault.Memory()
+	v := open(t, store, keks, nil)
+	require.NoError(t, v.Generate(t.Context(), security, advertising))
+	scope(t, v, security)
+	require.ErrorIs(t, v.Generate(t.Context(), billing), vault.ErrNoKeys)
+	_, err := open(t, store, keks[advertising], nil).Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+}
+
+func TestCloseEndsScopes(t *testing.T) {
+	v := generated(t, nil, security)
+	s := scope(t, v, security)
+	value, err := vault.Seal(t.Context(), note, "text", s)
+	require.NoError(t, err)
+	require.NoError(t, v.Close())
+	require.NoError(t, v.Close())
+
+	_, err = s.Reveal(t.Context(), note, value)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	_, err = s.Index(t.Context(), note, "text")
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	_, err = vault.Seal(t.Context(), note, "text", s)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	_, err = v.Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	require.ErrorIs(t, v.Generate(t.Context(), billing), vault.ErrNoKeys)
+}
+
+// The key service is asked when the first scope of a purpose is opened: once
+// for its keys, and twice for the self-test of its KEK.
+func TestKeyServiceIsNotAskedForValues(t *testing.T) {
+	store, a := vault.Memory(), newAEAD(t)
+	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security, billing))
+
+	kek := &spy{AEAD: a}
+	v := open(t, store, kek, nil)
+	require.Zero(t, kek.calls.Load(), "Open asks nothing")
+	for range 3 {
+		s := scope(t, v, security)
+		scope(t, v, billing)
+		for range 100 {
+			value, err := vault.Seal(t.Context(), note, "text", s)
+			require.NoError(t, err)
+			_, err = s.Reveal(t.Context(), note, value)
+			require.NoError(t, err)
+		}
+	}
+	require.EqualValues(t, 2*(1+2), kek.calls.Load())
+}
+
+func TestFailureIsNotKept(t *testing.T) {
+	store, a := vault.Memory(), newAEAD(t)
+	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+	down := errors.New("dial tcp: secret-host refused")
+	kek := &spy{AEAD: a, meddle: func(context.Context) error { return fmt.Errorf("%w: %w", vault.ErrUnavailable, down) }}
+	v := open(t, store, kek, nil)
+	_, err := v.Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrUnavailable)
+
+	kek.meddle = func(context.Context) error { return down }
+	_, err = v.Scope(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	require.NotContains(t, err.Error(), "secret-host")
+
+	kek.meddle = nil
+	scope(t, v, security)
+}
+
+// forgetful is a KEK that ignores associated data, as some clients of key
+// services do.
+type forgetful struct{ vault.AEAD }
+
+func (f forgetful) Encrypt(plaintext, _ []byte) ([]byte, error) {
+	return f.AEAD.Encrypt(plaintext, nil)
+}
+func (f forgetful) Decrypt(ciphertext, _ []byte) ([]byte, error) {
+	return f.AEAD.Decrypt(ciphertext, nil)
+}
+
+func TestSelfTest(t *testing.T) {
+	kek := vault.SharedKEK(forgetful{newAEAD(t)})
+	store := vault.Memory()
+	err := open(t, store, kek, nil).Generate(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	require.ErrorContains(t, err, "ignores associated data")
+	records, err := store.Get(t.Context(), "security/keys")
+	require.NoError(t, err)
+	require.Empty(t, records, "nothing is stored")
+
+	t.Run("at start", func(t *testing.T) {
+		// Keys that were made well, read through a client that lost its binding.
+		a := newAEAD(t)
+		require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+		lax := vault.SharedKEK(lenient{a})
+		v := open(t, store, lax, nil)
+		for range 2 {
+			_, err := v.Scope(t.Context(), security)
+			require.ErrorIs(t, err, vault.ErrNoKeys)
+			require.ErrorContains(t, err, "ignores associated data")
+		}
+	})
+	t.Run("no answer is no proof", func(t *testing.T) {
+		a := newAEAD(t)
+		store := vault.Memory()
+		require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+		kek := &spy{AEAD: a}
+		kek.meddle = func(context.Context) error {
+			if kek.calls.Load() == 2 { // the self-test's
+				return vault.ErrUnavailable
+			}
+			return nil
+		}
+		v := open(t, store, kek, nil)
+		_, err := v.Scope(t.Context(), security)
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		scope(t, v, security)
+	})
+}
+
+// lenient opens whatever was wrapped for security, with any associated data.
+type lenient struct{ vault.AEAD }
+
+func (l lenient) Decrypt(ciphertext, _ []byte) ([]byte, error) {
+	return l.AEAD.Decrypt(ciphertext, []byte("onlyfor purpose-keys security"))
+}
+
+// hanging is a KEK without a context whose calls do not return until released.
+type hanging struct {
+	vault.AEAD
+	release chan struct{}
+	calls   atomic.Int32
+}
+
+func (h *hanging) Decrypt(ciphertext, aad []byte) ([]byte, error) {
+	h.calls.Add(1)
+	<-h.release
+	return h.AEAD.Decrypt(ciphertext, aad)
+}
+
+func TestHungKeyServiceLeavesOneGoroutine(t *testing.T) {
+	store, a := vault.Memory(), newAEAD(t)
+	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+
+	synctest.Test(t, func(t *testing.T) {
+		kek := &hanging{AEAD: a, release: make(chan struct{})}
+		v, err := vault.Open(t.Context(), store, vault.SharedKEK(kek), &vault.Options{Timeout: time.Minute})
+		require.NoError(t, err)
+		before := runtime.NumGoroutine()
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := v.Scope(ctx, security)
+			require.ErrorIs(t, err, vault.ErrUnavailable)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			cancel()
+		}
+		// A caller without a deadline is held up until the vault's own timeout.
+		start := time.Now()
+		_, err = v.Scope(t.Context(), security)
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		require.LessOrEqual(t, time.Since(start), time.Minute)
+		_, err = v.Scope(t.Context(), security)
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+
+		synctest.Wait()
+		require.LessOrEqual(t, runtime.NumGoroutine(), before+1)
+		require.EqualValues(t, 1, kek.calls.Load())
+
+		close(kek.release) // the service is back, and what it says after all is of use
+		synctest.Wait()
+		_, err = v.Scope(t.Context(), security)
+		require.NoError(t, err)
+	})
+}
+
+func TestOneCallersCancelDoesNotFailOthers(t *testing.T) {
+	store, a := vault.Memory(), newAEAD(t)
+	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		kek := &spy{AEAD: a, meddle: func(ctx context.Context) error {
+			select {
+			case <-release:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		v, err := vault.Open(t.Context(), store, kek, nil)
+		require.NoError(t, err)
+		impatient, cancel := context.WithCancel(t.Context())
+		results := make(chan error, 2)
+		go func() { _, err := v.Scope(impatient, security); results <- err }()
+		synctest.Wait()
+		go func() { _, err := v.Scope(t.Context(), security); results <- err }()
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-results, context.Canceled)
+		close(release)
+		require.NoError(t, <-results)
+	})
+}
+
+// broken is a store and a KEK that panic.
+type broken struct{ vault.Store }
+
+func (broken) Get(context.Context, ...string) ([]vault.Record, error)        { panic("secret") }
+func (broken) For(context.Context, purpose.Purpose) (vault.AEAD, error)      { panic("secret") }
+func (broken) List(context.Context, string, string) iter.Seq2[string, error] { panic("secret") }
+
+func TestPanicsOfOthersAreErrors(t *testing.T) {
+	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	require.NoError(t, open(t, store, kek, nil).Generate(t.Context(), security))
+	for name, v := range map[string]*vault.Vault{
+		"store": open(t, broken{}, kek, nil),
+		"KEK":   open(t, store, broken{}, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := v.Scope(t.Context(), security)
+			require.ErrorIs(t, err, vault.ErrUnavailable)
+			require.NotContains(t, err.Error(), "secret")
+			require.ErrorIs(t, v.Generate(t.Context(), billing), vault.ErrUnavailable)
+		})
+	}
+}
+
+func TestRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := generated(t, nil, security, billing)
+		sec, bill := scope(t, v, security), scope(t, v, billing)
+		value, err := vault.Seal(t.Context(), note, "text", sec.Under(purpose.Basis{Retain: time.Hour}), bill)
+		require.NoError(t, err)
+		got, ok := value.Provenance(security)
+		require.True(t, ok)
+		require.Equal(t, got.Collected.Add(time.Hour), got.Expires)
+
+		time.Sleep(time.Hour - time.Second)
+		_, err = sec.Reveal(t.Context(), note, value)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		_, err = sec.Reveal(t.Context(), note, value)
+		require.ErrorIs(t, err, vault.ErrExpired)
+		_, err = sec.Hint(t.Context(), note, value, func(s string) string { return s })
+		require.ErrorIs(t, err, vault.ErrExpired)
+		_, err = bill.Reveal(t.Context(), note, value)
+		require.NoError(t, err, "the other purpose has no limit")
+	})
+}
+
+func TestUnderRefusesABadBasis(t *testing.T) {
+	v := generated(t, nil, security)
+	bad := scope(t, v, security).Under(purpose.Basis{Notice: "alice@example.com"})
+	_, err := vault.Seal(t.Context(), note, "text", bad)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	require.ErrorIs(t, err, purpose.ErrBasis)
+	require.NotContains(t, err.Error(), "alice")
+	_, err = bad.Index(t.Context(), note, "text")
+	require.ErrorIs(t, err, purpose.ErrBasis)
+	_, err = vault.Seal(t.Context(), note, "text", bad.Under(purpose.Basis{}))
+	require.NoError(t, err, "the last basis counts")
+	require.Nil(t, (*vault.Scope)(nil).Under(purpose.Basis{}))
+}
+
+func TestConcurrentUseLosesNothing(t *testing.T) {
+	var events atomic.Int32
+	v := generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error { events.Add(1); return nil })}, security)
+	s := scope(t, v, security)
+	events.Store(0)
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 200 {
+				want := fmt.Sprintf("text %d/%d", g, i)
+				value, err := vault.Seal(context.Background(), note, want, s)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := s.Reveal(context.Background(), note, value)
+				if err != nil || got != want {
+					t.Error("lost a value", err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 8*200*2, events.Load())
+}
+
+type auditFunc func(vault.Event) error
+
+func (f auditFunc) Audit(_ context.Context, e vault.Event) error { return f(e) }
+
+func TestAuditFailsClosed(t *testing.T) {
+	var fail func() error
+	v := generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error {
+		if fail != nil {
+			return fail()
+		}
+		return nil
+	})}, security, advertising)
+	s, ads := scope(t, v, security), scope(t, v, advertising)
+	value, err := vault.Seal(t.Context(), note, "text", s)
+	require.NoError(t, err)
+
+	for name, f := range map[string]func() error{
+		"error": func() error { return errors.New("disk full of secrets") },
+		"panic": func() error { panic("secrets") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fail = f
+			defer func() { fail = nil }()
+			check := func(err error) {
+				t.Helper()
+				require.ErrorIs(t, err, vault.ErrUnavailable)
+				require.NotContains(t, err.Error(), "secrets")
+			}
+			text, err := s.Reveal(t.Context(), note, value)
+			check(err)
+			require.Empty(t, text)
+			text, err = s.Hint(t.Context(), note, value, func(s string) string { return s })
+			check(err)
+			require.Empty(t, text)
+			index, err := s.Index(t.Context(), note, "text")
+			check(err)
+			require.Zero(t, index)
+			index, err = s.IndexSealed(t.Context(), note, value, func(s string) string { return s })
+			check(err)
+			require.Zero(t, index)
+			sealed, err := vault.Seal(t.Context(), note, "text", s)
+			check(err)
+			require.True(t, sealed.IsZero())
+			_, err = v.Scope(t.Context(), security)
+			check(err)
+			check(v.Generate(t.Context(), billing))
+
+			_, err = ads.Reveal(t.Context(), note, value)
+			check(err)
+			require.ErrorIs(t, err, purpose.ErrMismatch, "a refusal stays one")
+		})
+	}
+}
+
+func TestEvents(t *testing.T) {
+	var events []vault.Event
+	v := generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		events = append(events, e)
+		return nil
+	})}, security, advertising)
+	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	ctx := vault.WithCaller(t.Context(), "sign-in")
+	events = nil
+
+	value, err := vault.Seal(ctx, note, "text", sec, ads)
+	require.NoError(t, err)
+	only, err := vault.Seal(ctx, note, "text", sec)
+	require.NoError(t, err)
+	_, err = vault.Seal(ctx, note, "", sec)
+	require.Error(t, err)
+	_, _ = sec.Reveal(ctx, note, value)
+	_, _ = sec.Hint(ctx, note, value, func(s string) string { return s })
+	_, _ = sec.Index(ctx, note, "text")
+	_, _ = sec.IndexSealed(ctx, note, value, func(s string) string { return s })
+	_, _ = ads.Reveal(ctx, note, only)
+	_, _ = sec.Index(ctx, note, "")
+
+	both, one := purpose.NewSet(security, advertising), purpose.NewSet(security)
+	want := []vault.Event{
+		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: security, Collected: both},
+		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: advertising, Collected: both},
+		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: security, Collected: one},
+		{Action: vault.ActionSeal, Outcome: vault.Failed, Purpose: security, Collected: one},
+		{Action: vault.ActionReveal, Outcome: vault.Allowed, Purpose: security, Collected: both},
+		{Action: vault.ActionHint, Outcome: vault.Allowed, Purpose: security, Collected: both},
+		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: security},
+		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: security, Collected: both},
+		{Action: vault.ActionReveal, Outcome: vault.Denied, Purpose: advertising, Collected: one},
+		{Action: vault.ActionIndex, Outcome: vault.Failed, Purpose: security},
+	}
+	require.Len(t, events, len(want))
+	for i, e := range events {
+		require.False(t, e.Time.IsZero())
+		require.Equal(t, "sign-in", e.Caller)
+		require.Equal(t, "note", e.Kind)
+		require.Equal(t, e.Outcome != vault.Allowed, e.Err != nil)
+		e.Time, e.Caller, e.Kind, e.Err = time.Time{}, "", "", nil
+		require.Equal(t, want[i], e, "event %d", i)
+	}
+}
+
+func TestWithCallerIsBounded(t *testing.T) {
+	var caller string
+	v := generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error { caller = e.Caller; return nil })}, security)
+	long := string(bytes.Repeat([]byte("é"), 1000))
+	_, err := v.Scope(vault.WithCaller(t.Context(), "x"+long), security)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(caller), 256)
+	require.True(t, len(caller) > 250 && caller[len(caller)-1] == long[1], "cut between characters")
+}
+
+// brokenHandler is a slog handler whose disk is full.
+type brokenHandler struct{ slog.Handler }
+
+func (brokenHandler) Handle(context.Context, slog.Record) error { return errors.New("disk full") }
+
+func TestSlogAuditor(t *testing.T) {
+	var buf bytes.Buffer
+	h := slog.NewTextHandler(&buf, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}})
+	v := generated(t, &vault.Options{Audit: vault.SlogAuditor(slog.New(h))}, security, advertising)
+	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	buf.Reset()
+	ctx := vault.WithCaller(t.Context(), "sign-in\nlevel=INFO")
+	value, err := vault.Seal(ctx, note, "text", sec)
+	require.NoError(t, err)
+	_, err = ads.Reveal(ctx, note, value)
+	require.Error(t, err)
+	require.Equal(t, `level=INFO msg=onlyfor action=seal outcome=allowed purpose=security collected=security kind=note caller="sign-in\nlevel=INFO"
+level=WARN msg=onlyfor action=reveal outcome=denied purpose=advertising collected=security kind=note caller="sign-in\nlevel=INFO" error="collected for security, not advertising"
+`, buf.String())
+
+	w := open(t, vault.Memory(), vault.SharedKEK(newAEAD(t)), &vault.Options{Audit: vault.SlogAuditor(slog.New(brokenHandler{h}))})
+	require.ErrorIs(t, w.Generate(t.Context(), security), vault.ErrUnavailable)
+}

@@ -1,0 +1,108 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// A wrapper calls a purpose's AEAD: with the context where it takes one, and
+// with errors that are ours.
+type wrapper struct {
+	ctx  context.Context // of the one operation that the wrapper is made for
+	aead AEAD
+}
+
+// contextAEAD has the methods of Tink's AEADWithContext.
+type contextAEAD interface {
+	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
+	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
+}
+
+func newWrapper(ctx context.Context, kek KEK, p purpose.Purpose) (wrapper, error) {
+	a, err := kek.For(ctx, p)
+	if err != nil {
+		return wrapper{}, kekError(err)
+	}
+	if a == nil {
+		return wrapper{}, fmt.Errorf("no KEK: %w", ErrNoKeys)
+	}
+	return wrapper{ctx, a}, nil
+}
+
+// encrypt and decrypt pass fresh copies: a callee that appends to or keeps its
+// arguments must not reach ours.
+func (w wrapper) encrypt(plaintext, aad []byte) ([]byte, error) {
+	if err := w.ctx.Err(); err != nil {
+		return nil, kekError(err)
+	}
+	var out []byte
+	var err error
+	if a, ok := w.aead.(contextAEAD); ok {
+		out, err = a.EncryptWithContext(w.ctx, bytes.Clone(plaintext), bytes.Clone(aad))
+	} else {
+		out, err = w.aead.Encrypt(bytes.Clone(plaintext), bytes.Clone(aad))
+	}
+	return out, kekError(err)
+}
+
+func (w wrapper) decrypt(ciphertext, aad []byte) ([]byte, error) {
+	if err := w.ctx.Err(); err != nil {
+		return nil, kekError(err)
+	}
+	var out []byte
+	var err error
+	if a, ok := w.aead.(contextAEAD); ok {
+		out, err = a.DecryptWithContext(w.ctx, bytes.Clone(ciphertext), bytes.Clone(aad))
+	} else {
+		out, err = w.aead.Decrypt(bytes.Clone(ciphertext), bytes.Clone(aad))
+	}
+	return out, kekError(err)
+}
+
+// selfTest fails if the AEAD opens what it wrapped for p under other associated
+// data: some key-service clients ignore it without a word. What looks like a
+// refusal may be a client that is throttled or gone, so the right associated
+// data has to work right after the wrong.
+func (w wrapper) selfTest(p purpose.Purpose, wrapped []byte) error {
+	dek, err := w.decrypt(wrapped, wrongAAD(p))
+	clear(dek)
+	if err == nil {
+		return errUnbound
+	}
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	dek, err = w.decrypt(wrapped, kekAAD(p))
+	clear(dek)
+	return err
+}
+
+var errUnbound = fmt.Errorf("the KEK ignores associated data, so it would unwrap one purpose's keys for another: %w", ErrNoKeys)
+
+// kekError and storeError turn a foreign error into one of ours. One that is a
+// sentinel of this package already is kept whole, for whoever wrote it knows
+// our rules; of any other nothing is repeated, since clients quote requests.
+func kekError(err error) error { return foreignError("KEK", err, ErrNoKeys) }
+
+func storeError(err error) error { return foreignError("key store", err, ErrUnavailable) }
+
+func foreignError(from string, err, otherwise error) error {
+	if err == nil {
+		return nil
+	}
+	for _, sentinel := range []error{ErrConflict, ErrNoKeys, ErrCorrupt, ErrInvalid, ErrUnavailable} {
+		if errors.Is(err, sentinel) {
+			return err
+		}
+	}
+	for _, sentinel := range []error{context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, sentinel) {
+			return fmt.Errorf("%s: %w: %w", from, ErrUnavailable, sentinel)
+		}
+	}
+	return fmt.Errorf("%s: %w", from, otherwise)
+}
