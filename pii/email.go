@@ -1,0 +1,253 @@
+package pii
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// An Email is an immutable sealed e-mail address, or the absence of one. It is
+// one string wide and holds no plaintext; [Sealed] describes how it is stored,
+// encoded and printed.
+//
+// What it reveals is the canonical form of the address that was sealed: the
+// local part as it was typed, the domain in lower case and ASCII (A-labels,
+// RFC 5891). Indexes take no notice of the case of the local part either.
+type Email struct{ sealedEmail }
+
+type sealedEmail = Sealed[email]
+
+// SealEmail seals an e-mail address for the purposes of the given scopes.
+//
+// The address is one bare mailbox, as in RFC 5321, section 4.1.2: a dot-string
+// of up to 64 ASCII bytes, "@", and a domain name of two labels or more, 254
+// bytes in all. Blanks around it are dropped. Quoted local parts, address
+// literals, comments, display names and lists are [ErrInvalid], and so is an
+// internationalised domain that IDNA mapping would turn into another one: no two
+// different addresses ever share a canonical form.
+//
+// Other errors are those of [vault.Seal].
+func SealEmail(ctx context.Context, address string, scopes ...vault.Sealer) (Email, error) {
+	sealed, err := Seal[email](ctx, address, scopes...)
+	return Email{sealed}, err
+}
+
+// ValidEmail reports whether [SealEmail] takes the text for an e-mail address. It needs no
+// scope: for forms, before anything is sealed.
+func ValidEmail(address string) bool {
+	_, ok := parseEmail(address)
+	return ok
+}
+
+// IndexEmail returns the blind index of an e-mail address under the scope's
+// purpose, for WHERE email_index = $1. Text that [SealEmail] would refuse is
+// [ErrInvalid]; other errors are those of [vault.Scope.Index]. The index that
+// comes with an error is poisoned, as [Index] describes.
+func IndexEmail(ctx context.Context, address string, scope *vault.Scope) (Index, error) {
+	return IndexOf[email](ctx, address, scope)
+}
+
+// IndexesEmail is [IndexEmail] under every index key of the purpose that is not
+// retired, the primary one's first: what to look for, with WHERE email_index IN
+// (…), while the column is computed anew after [vault.Vault.RotateIndex]. With
+// an error there is one index, and it is poisoned.
+func IndexesEmail(ctx context.Context, address string, scope *vault.Scope) ([]Index, error) {
+	return IndexesOf[email](ctx, address, scope)
+}
+
+// Extend returns e extended to the purpose of to, as [Sealed.Extend] does.
+func (e Email) Extend(ctx context.Context, from, to *vault.Scope) (Email, error) {
+	extended, err := e.sealedEmail.Extend(ctx, from, to)
+	return Email{extended}, err
+}
+
+// Without returns e without what it holds for p, as [Sealed.Without] does.
+func (e Email) Without(p purpose.Purpose) Email { return Email{e.sealedEmail.Without(p)} }
+
+// WithoutExpired returns e without the purposes whose time of retention is
+// over, as [Sealed.WithoutExpired] does.
+func (e Email) WithoutExpired() Email { return Email{e.sealedEmail.WithoutExpired()} }
+
+// Reseal returns e sealed anew, as [Sealed.Reseal] does.
+func (e Email) Reseal(ctx context.Context, scopes ...*vault.Scope) (Email, error) {
+	resealed, err := e.sealedEmail.Reseal(ctx, scopes...)
+	return Email{resealed}, err
+}
+
+// Equal reports whether both are the same sealed value. It is false for two
+// seals of one address: to compare people, compare indexes.
+func (e Email) Equal(other Email) bool { return e == other }
+
+var emailKind = vault.MustKind("email", "pii.Email")
+
+// email is the [Kind] of Email.
+type email struct{}
+
+func (email) Kind() vault.Kind                  { return emailKind }
+func (email) Parse(text string) (string, bool)  { return parseEmail(text) }
+func (email) Canonical(plaintext string) string { return lowerASCII(plaintext) }
+
+// Mask keeps two letters and the top-level domain: "a•••@e•••.com".
+func (email) Mask(plaintext string) string {
+	local, domain, _ := strings.Cut(plaintext, "@")
+	return local[:1] + "•••@" + domain[:1] + "•••" + domain[strings.LastIndexByte(domain, '.'):]
+}
+
+const (
+	maxAddress = 254 // RFC 5321 section 4.5.3.1.3, less the angle brackets
+	maxLocal   = 64  // section 4.5.3.1.1
+	maxLabel   = 63  // RFC 1035 section 2.3.4
+	// An internationalised domain can be longer in UTF-8 than its A-labels are.
+	maxTyped = 4 * maxAddress
+)
+
+// parseEmail returns the form of address that is sealed.
+func parseEmail(address string) (string, bool) {
+	if len(address) > maxTyped {
+		return "", false
+	}
+	address = strings.Trim(address, blanks)
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 || !validLocal(address[:at]) {
+		return "", false
+	}
+	domain, ok := parseDomain(address[at+1:])
+	if !ok || at+1+len(domain) > maxAddress {
+		return "", false
+	}
+	if domain == address[at+1:] {
+		return address, true
+	}
+	return address[:at+1] + domain, true
+}
+
+// blanks are what forms and files put around a value by accident.
+const blanks = " \t\r\n"
+
+// validLocal reports whether s is a dot-string of RFC 5321.
+func validLocal(s string) bool {
+	if len(s) == 0 || len(s) > maxLocal {
+		return false
+	}
+	dot := true // no dot at the start, at the end or after another
+	for i := range len(s) {
+		c := s[i]
+		if c == '.' {
+			if dot {
+				return false
+			}
+			dot = true
+			continue
+		}
+		if c >= utf8.RuneSelf || !atext[c] {
+			return false
+		}
+		dot = false
+	}
+	return !dot
+}
+
+// atext is RFC 5322, section 3.2.3.
+var atext = func() (set [utf8.RuneSelf]bool) {
+	for c := range set {
+		set[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			strings.IndexByte("!#$%&'*+-/=?^_`{|}~", byte(c)) >= 0
+	}
+	return set
+}()
+
+// parseDomain returns the domain in A-labels and lower case.
+func parseDomain(s string) (string, bool) {
+	s = lowerASCII(s)
+	if !isASCII(s) || strings.Contains(s, "xn--") {
+		var ok bool
+		if s, ok = toALabels(s); !ok {
+			return "", false
+		}
+	}
+	return s, validDomain(s)
+}
+
+// validDomain reports whether s is two or more LDH labels (RFC 5890, section
+// 2.3.1) in lower case, the last of which is no number: that would be an IPv4
+// address to many programs.
+func validDomain(s string) bool {
+	labels, last := 0, ""
+	for more := true; more; labels++ {
+		last, s, more = strings.Cut(s, ".")
+		if len(last) == 0 || len(last) > maxLabel || last[0] == '-' || last[len(last)-1] == '-' {
+			return false
+		}
+		for i := range len(last) {
+			if c := last[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+				return false
+			}
+		}
+	}
+	return labels >= 2 && strings.Trim(last, "0123456789") != ""
+}
+
+// strictIDNA converts between A-labels and U-labels and maps nothing: what is
+// not a U-label as it stands is an error. Mapping makes twins, such as U+212A
+// KELVIN SIGN and k.
+var strictIDNA = idna.New(
+	idna.ValidateLabels(true),
+	idna.ValidateForRegistration(),
+	idna.StrictDomainName(true),
+	idna.BidiRule(),
+	idna.CheckJoiners(true),
+)
+
+// toALabels converts a domain whose ASCII letters are in lower case. Each label
+// must have been typed as its A-label or as its U-label: a second guard against
+// mapping, whatever the tables of a later Unicode version do.
+func toALabels(s string) (string, bool) {
+	ascii, err := strictIDNA.ToASCII(s)
+	if err != nil {
+		return "", false
+	}
+	unicode, err := strictIDNA.ToUnicode(ascii)
+	if err != nil {
+		return "", false
+	}
+	typed, aLabels, uLabels := strings.Split(s, "."), strings.Split(ascii, "."), strings.Split(unicode, ".")
+	if len(typed) != len(aLabels) || len(typed) != len(uLabels) {
+		return "", false
+	}
+	for i, label := range typed {
+		if label != aLabels[i] && label != uLabels[i] {
+			return "", false
+		}
+	}
+	return ascii, true
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// lowerASCII folds A to Z alone. [strings.ToLower] would make twins.
+func lowerASCII(s string) string {
+	for i := range len(s) {
+		if s[i] >= 'A' && s[i] <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if b[i] >= 'A' && b[i] <= 'Z' {
+					b[i] += 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}

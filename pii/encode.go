@@ -1,0 +1,156 @@
+package pii
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// Encoders carry the sealed form. Decoders take that form of the right kind and
+// nothing else, copy what they are given, and on error leave the value as it
+// was.
+
+// Value implements [driver.Valuer]: the sealed text, or NULL for the zero value.
+// It suits a TEXT or VARCHAR column, and a database can check it:
+// CHECK (email LIKE 'pii1.email.%').
+func (s Sealed[K]) Value() (driver.Value, error) {
+	if s.IsZero() {
+		return nil, nil
+	}
+	text, err := s.value.MarshalText()
+	return string(text), err
+}
+
+// Scan implements [database/sql.Scanner]. It takes sealed text as string or
+// []byte; NULL and empty text are the zero value. Anything else, plaintext
+// included, is [vault.ErrCorrupt].
+func (s *Sealed[K]) Scan(src any) error {
+	var v vault.Sealed
+	var err error
+	switch src := src.(type) {
+	case nil:
+	case string:
+		v, err = vault.ParseSealed(src)
+	case []byte:
+		err = v.UnmarshalText(src)
+	default:
+		err = vault.ErrCorrupt
+	}
+	return s.set("scanning", v, err)
+}
+
+// set takes v if it was parsed without error and is of kind K.
+func (s *Sealed[K]) set(doing string, v vault.Sealed, err error) error {
+	k := kindOf[K]()
+	if err != nil || !v.IsZero() && v.Kind() != k.String() {
+		return fmt.Errorf("%s: %s %s: %w", k.Package(), doing, k, vault.ErrCorrupt)
+	}
+	s.value = v
+	return nil
+}
+
+// MarshalText implements [encoding.TextMarshaler], for JSON, XML, YAML and
+// others. The zero value is the empty text.
+func (s Sealed[K]) MarshalText() ([]byte, error) { return s.value.MarshalText() }
+
+// AppendText implements [encoding.TextAppender].
+func (s Sealed[K]) AppendText(b []byte) ([]byte, error) { return s.value.AppendText(b) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The empty text is the
+// zero value; whatever is not a sealed value of this kind is
+// [vault.ErrCorrupt].
+func (s *Sealed[K]) UnmarshalText(text []byte) error {
+	var v vault.Sealed
+	err := v.UnmarshalText(text)
+	return s.set("decoding", v, err)
+}
+
+// MarshalBinary implements [encoding.BinaryMarshaler], for gob and for columns
+// and fields of bytes. The zero value is empty.
+func (s Sealed[K]) MarshalBinary() ([]byte, error) { return s.value.MarshalBinary() }
+
+// AppendBinary implements [encoding.BinaryAppender].
+func (s Sealed[K]) AppendBinary(b []byte) ([]byte, error) { return s.value.AppendBinary(b) }
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. Empty data is the
+// zero value; whatever is not a sealed value of this kind is
+// [vault.ErrCorrupt].
+func (s *Sealed[K]) UnmarshalBinary(data []byte) error {
+	var v vault.Sealed
+	err := v.UnmarshalBinary(data)
+	return s.set("decoding", v, err)
+}
+
+// The types of BSON elements that occur, https://bsonspec.org/spec.html.
+const (
+	bsonString  = 0x02
+	bsonBinary  = 0x05
+	bsonGeneric = 0x00 // subtype of binary
+	bsonNull    = 0x0a
+)
+
+// MarshalBSONValue implements the ValueMarshaler of MongoDB's driver, version 2:
+// the sealed text as a BSON string, or null for the zero value.
+func (s Sealed[K]) MarshalBSONValue() (typ byte, data []byte, err error) {
+	if s.IsZero() {
+		return bsonNull, nil, nil
+	}
+	data, err = s.value.AppendText(make([]byte, 4, 256))
+	if err != nil {
+		return 0, nil, err
+	}
+	data = append(data, 0)
+	binary.LittleEndian.PutUint32(data, uint32(len(data)-4))
+	return bsonString, data, nil
+}
+
+// UnmarshalBSONValue implements the ValueUnmarshaler of MongoDB's driver,
+// version 2. Null is the zero value; whatever is not a sealed value of this kind
+// is [vault.ErrCorrupt].
+func (s *Sealed[K]) UnmarshalBSONValue(typ byte, data []byte) error {
+	var v vault.Sealed
+	err := vault.ErrCorrupt
+	switch {
+	case typ == bsonNull && len(data) == 0:
+		err = nil
+	case typ == bsonString && len(data) > 4 && data[len(data)-1] == 0 &&
+		uint64(binary.LittleEndian.Uint32(data)) == uint64(len(data)-4):
+		err = v.UnmarshalText(data[4 : len(data)-1])
+	}
+	return s.set("decoding", v, err)
+}
+
+// String returns a label such as "pii.Email(security)", without the sealed
+// content.
+func (s Sealed[K]) String() string { return kindOf[K]().Label(s.Purposes()) }
+
+// GoString implements [fmt.GoStringer] with the label.
+func (s Sealed[K]) GoString() string { return s.String() }
+
+// Format implements [fmt.Formatter]: every verb prints the label, %q quotes it.
+func (s Sealed[K]) Format(f fmt.State, verb rune) { printLabel(f, verb, s.String()) }
+
+// LogValue implements [slog.LogValuer] with the label.
+func (s Sealed[K]) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// GormDataType tells GORM to use a column of text.
+func (Sealed[K]) GormDataType() string { return "text" }
+
+// printLabel writes a label whatever the verb, with the width asked for.
+func printLabel(f fmt.State, verb rune, label string) {
+	if verb == 'q' {
+		label = fmt.Sprintf("%q", label)
+	}
+	if width, ok := f.Width(); ok {
+		if f.Flag('-') {
+			width = -width
+		}
+		fmt.Fprintf(f, "%*s", width, label)
+		return
+	}
+	io.WriteString(f, label)
+}

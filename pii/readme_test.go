@@ -1,0 +1,126 @@
+package pii_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/piitest"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// purposes stands for the package that README.md has readers declare.
+var purposes = struct{ Security, Advertising purpose.Purpose }{
+	Security:    purpose.MustParse("security"),
+	Advertising: purpose.MustParse("advertising"),
+}
+
+// The code in README.md does what README.md says.
+func TestReadme(t *testing.T) {
+	ctx := context.Background()
+	logger := slog.New(slog.DiscardHandler)
+	t.Chdir(t.TempDir())
+	var user struct {
+		ID         string
+		Email      pii.Email
+		EmailIndex pii.Index
+		Phone      pii.Phone
+	}
+	user.ID = "user-1"
+	form := struct{ Phone string }{"+1 415 555 2671"}
+
+	v, err := vault.Open(ctx, vault.Dir("keys"), vault.LocalKEK("kek"), &vault.Options{Audit: vault.SlogAuditor(logger)})
+	require.NoError(t, err)
+	defer v.Close()
+	err = v.Generate(ctx, purposes.Security, purposes.Advertising) // once; keys that exist are left alone
+	require.NoError(t, err)
+	security, err := v.Scope(ctx, purposes.Security) // the key service says yes or no here
+	require.NoError(t, err)
+	advertising, err := v.Scope(ctx, purposes.Advertising)
+	require.NoError(t, err)
+
+	prompt := security.Under(purpose.Basis{Notice: "2fa-prompt-v3"})
+
+	user.Phone, err = pii.SealPhone(ctx, form.Phone, prompt) // goes into the database as it is
+	require.NoError(t, err)
+
+	number, err := user.Phone.Reveal(ctx, security) // +14155552671
+	require.NoError(t, err)
+	require.Equal(t, "+14155552671", number)
+	_, err = user.Phone.Reveal(ctx, advertising) // pii: revealing phone: collected for security, not advertising
+	require.EqualError(t, err, "pii: revealing phone: collected for security, not advertising")
+
+	mine, err := pii.IndexPhone(ctx, "+1 415 555 2671", security)
+	require.NoError(t, err)
+	theirs, err := pii.IndexPhone(ctx, "+1 415 555 2671", advertising)
+	require.NoError(t, err)
+	require.False(t, mine.Equal(theirs))
+	require.Equal(t, "pii.Phone(security)", fmt.Sprint(user.Phone))
+
+	address, consent := "alice@example.com", purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"}
+	user.Email, err = pii.SealEmail(ctx, address, security, advertising.Under(consent))
+	require.NoError(t, err)
+	user.Email = user.Email.Without(purposes.Advertising) // withdrawal needs no key
+
+	// further use takes both scopes and a record of consent, and is one event in the audit log
+	user.Email, err = user.Email.Extend(ctx, security, advertising.Under(purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"}))
+	require.NoError(t, err)
+	_, err = user.Email.Reveal(ctx, advertising)
+	require.NoError(t, err)
+
+	own := security.For(user.ID) // a key for each person …
+	user.Phone, err = pii.SealPhone(ctx, form.Phone, own)
+	require.NoError(t, err)
+	certificate, err := v.Erase(ctx, user.ID, purposes.Security) // … which can be destroyed, and with it every copy in every backup
+	require.NoError(t, err)
+	require.Len(t, certificate.Erasures, 1)
+	_, err = user.Phone.Reveal(ctx, own)
+	require.ErrorIs(t, err, vault.ErrErased)
+}
+
+// TestBoundaries is the test that README.md shows.
+func TestBoundaries(t *testing.T) {
+	kit := piitest.New(t, purposes.Security, purposes.Advertising)
+	piitest.Separate(t, kit.Vault, purposes.Security, purposes.Advertising)
+}
+
+// Every statement that README.md shows is one that runs above.
+func TestReadmeIsRun(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	require.NoError(t, err)
+	source, err := os.ReadFile("readme_test.go")
+	require.NoError(t, err)
+	runs := map[string]bool{}
+	for line := range strings.Lines(string(source)) {
+		runs[statement(line)] = true
+	}
+	shown := 0
+	for i, block := range strings.Split(string(readme), "```") {
+		if i%2 == 0 || !strings.HasPrefix(block, "go\n") || strings.Contains(block, "type User") || strings.Contains(block, "package purposes") {
+			continue
+		}
+		for line := range strings.Lines(strings.TrimPrefix(block, "go\n")) {
+			s := statement(line)
+			if !strings.Contains(s, "=") && !strings.Contains(s, "piitest") {
+				continue // braces, and what only prints
+			}
+			require.True(t, runs[s], "README.md shows what no test runs: %s", s)
+			shown++
+		}
+	}
+	require.Greater(t, shown, 12)
+}
+
+// statement returns a line of code without its indentation and comment.
+func statement(line string) string {
+	code, _, _ := strings.Cut(line, "// ")
+	return strings.Join(strings.Fields(code), " ")
+}
