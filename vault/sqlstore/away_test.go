@@ -1,0 +1,213 @@
+package sqlstore_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/sqlstore"
+)
+
+// What is waited for comes sooner; a test that hangs ends at last.
+const (
+	deadline = time.Minute
+	tick     = 10 * time.Millisecond
+)
+
+// A network is a way to a server that can be cut.
+type network struct {
+	mu    sync.Mutex
+	cut   bool
+	conns []net.Conn
+}
+
+func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cut {
+		return nil, errors.New("secret-of-the-driver: no route to host")
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err == nil {
+		n.conns = append(n.conns, conn)
+	}
+	return conn, err
+}
+
+func (n *network) set(cut bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cut = cut
+	if cut {
+		for _, conn := range n.conns {
+			conn.Close()
+		}
+		n.conns = nil
+	}
+}
+
+// through returns a pool that connects through n.
+func (tab *table) through(t *testing.T, n *network) *sql.DB {
+	t.Helper()
+	var db *sql.DB
+	switch tab.dialect {
+	case sqlstore.Postgres:
+		config, err := pgx.ParseConfig(tab.from)
+		require.NoError(t, err)
+		config.DialFunc = n.dial
+		db = stdlib.OpenDB(*config)
+	case sqlstore.MySQL:
+		config, err := mysql.ParseDSN(tab.from)
+		require.NoError(t, err)
+		config.DialFunc = n.dial
+		config.Logger = &mysql.NopLogger{}
+		connector, err := mysql.NewConnector(config)
+		require.NoError(t, err)
+		db = sql.OpenDB(connector)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// unavailable requires that all methods fail in the way that a caller may retry.
+func unavailable(t *testing.T, store vault.Store) {
+	t.Helper()
+	_, getErr := store.Get(t.Context(), "security/keys")
+	_, createErr := store.Put(t.Context(), vault.Record{Name: "security/new", Data: []byte("secret-of-the-record")})
+	_, putErr := store.Put(t.Context(), vault.Record{Name: "security/keys", Data: []byte("secret-of-the-record"), Revision: 1})
+	errs := []error{getErr, createErr, putErr, store.Delete(t.Context(), "security/keys", 1)}
+	for _, err := range store.List(t.Context(), "", "") {
+		errs = append(errs, err)
+	}
+	require.Len(t, errs, 5)
+	for _, err := range errs {
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
+
+// SQLite has no network; see TestSQLiteFile.
+func TestServerGoesAway(t *testing.T) {
+	onEachServer(t, func(t *testing.T, d database) {
+		tab := d.table(t)
+		n := new(network)
+		store := tab.over(t, tab.through(t, n))
+
+		// Writers are in the middle of their work.
+		var wg sync.WaitGroup
+		started, errs := make(chan struct{}, 4), make([]error, 4)
+		for i := range errs {
+			wg.Go(func() {
+				name := "security/" + string('a'+byte(i))
+				for first := true; errs[i] == nil; first = false {
+					if errs[i] = increment(t.Context(), store, name); first {
+						started <- struct{}{}
+					}
+				}
+			})
+		}
+		for range errs {
+			<-started
+		}
+		n.set(true)
+		wg.Wait()
+		for _, err := range errs {
+			require.ErrorIs(t, err, vault.ErrUnavailable)
+			require.NotContains(t, err.Error(), "secret")
+		}
+		unavailable(t, store)
+
+		n.set(false)
+		require.NoError(t, increment(t.Context(), store, "security/a"), "the same store after the database is back")
+	})
+}
+
+func TestClosedPool(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		tab := d.table(t)
+		db := tab.open(t)
+		store := tab.over(t, db)
+		require.NoError(t, db.Close())
+		unavailable(t, store)
+	})
+}
+
+func TestSQLiteFile(t *testing.T) {
+	open := func(t *testing.T, options string) (store *sqlstore.Store, db *sql.DB, path string) {
+		path = filepath.Join(t.TempDir(), "keys.db")
+		db, err := sql.Open("sqlite", "file:"+path+options)
+		require.NoError(t, err)
+		t.Cleanup(func() { db.Close() })
+		store, err = sqlstore.New(db, sqlstore.SQLite, nil)
+		require.NoError(t, err)
+		require.NoError(t, store.CreateTable(t.Context()))
+		_, err = store.Put(t.Context(), vault.Record{Name: "security/keys", Data: []byte("x")})
+		require.NoError(t, err)
+		return store, db, path
+	}
+	t.Run("locked by another", func(t *testing.T) {
+		store, _, path := open(t, "")
+		other, err := sql.Open("sqlite", "file:"+path)
+		require.NoError(t, err)
+		defer other.Close()
+		conn, err := other.Conn(t.Context())
+		require.NoError(t, err)
+		_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
+		require.NoError(t, err)
+		unavailable(t, store)
+		_, err = conn.ExecContext(t.Context(), "ROLLBACK")
+		require.NoError(t, err)
+		require.NoError(t, increment(t.Context(), store, "security/count"))
+	})
+	t.Run("locked for a moment", func(t *testing.T) {
+		// No busy_timeout, so that it is this package that tries again.
+		store, _, path := open(t, "")
+		other, err := sql.Open("sqlite", "file:"+path)
+		require.NoError(t, err)
+		defer other.Close()
+		for range 5 {
+			conn, err := other.Conn(t.Context())
+			require.NoError(t, err)
+			_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
+			require.NoError(t, err)
+			done := make(chan error)
+			go func() { done <- increment(t.Context(), store, "security/count") }()
+			_, err = conn.ExecContext(t.Context(), "COMMIT")
+			require.NoError(t, err)
+			require.NoError(t, <-done)
+			conn.Close()
+		}
+	})
+	t.Run("overwritten", func(t *testing.T) {
+		store, db, path := open(t, "")
+		db.SetMaxIdleConns(0) // no connection that remembers the file
+		require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("secret-of-the-file"), 1000), 0o600))
+		unavailable(t, store)
+	})
+	t.Run("read only", func(t *testing.T) {
+		_, _, path := open(t, "")
+		db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")
+		require.NoError(t, err)
+		defer db.Close()
+		store, err := sqlstore.New(db, sqlstore.SQLite, nil)
+		require.NoError(t, err)
+		records, err := store.Get(t.Context(), "security/keys")
+		require.NoError(t, err)
+		require.Len(t, records, 1)
+		_, err = store.Put(t.Context(), vault.Record{Name: "security/new", Data: []byte("x")})
+		require.ErrorIs(t, err, vault.ErrNoKeys)
+	})
+}

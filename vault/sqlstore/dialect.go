@@ -1,0 +1,136 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"strconv"
+)
+
+// A Dialect is the SQL that a database speaks. The zero Dialect is none.
+type Dialect int
+
+const (
+	// Postgres is PostgreSQL, from version 9.5.
+	Postgres Dialect = 1 + iota
+	// MySQL is MySQL, from version 5.7, and MariaDB, from version 10.2.
+	MySQL
+	// SQLite is SQLite, from version 3.24. The database must be a file: one in
+	// memory is another for every connection of the pool.
+	SQLite
+)
+
+// String returns the database's name, such as "PostgreSQL".
+func (d Dialect) String() string {
+	if d := d.dialect(); d != nil {
+		return d.name
+	}
+	return "unknown database"
+}
+
+func (d Dialect) dialect() *dialect {
+	switch d {
+	case Postgres:
+		return &postgres
+	case MySQL:
+		return &mysql
+	case SQLite:
+		return &sqlite
+	}
+	return nil
+}
+
+// A dialect says in what the databases differ.
+type dialect struct {
+	name  string
+	quote string // around identifiers
+	param func(i int) string
+
+	// Statements, with %s for the table and each parameter.
+	create string
+	insert string // of name, revision, data; it does nothing if the name is there
+
+	// inserted reports whether insert made a row.
+	inserted func(sql.Result) (bool, error)
+
+	// code returns what the driver's error says of its cause, "" if nothing.
+	code func(error) string
+	// Codes of what was certainly rolled back and is worth another try, here
+	// and in CREATE TABLE, and of access denied.
+	retry, retryCreate, denied []string
+}
+
+var postgres = dialect{
+	name:  "PostgreSQL",
+	quote: `"`,
+	param: func(i int) string { return "$" + strconv.Itoa(i) },
+	create: `CREATE TABLE IF NOT EXISTS %s (
+	name varchar(200) COLLATE "C" PRIMARY KEY,
+	revision bigint NOT NULL,
+	data bytea NOT NULL
+)`,
+	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+	inserted: affected,
+	code:     sqlState,
+	// serialization_failure, deadlock_detected. Not 40003,
+	// statement_completion_unknown.
+	retry: []string{"40001", "40P01"},
+	// unique_violation, duplicate_table, duplicate_object: IF NOT EXISTS does
+	// not see what another session is creating.
+	retryCreate: []string{"23505", "42P07", "42710"},
+	// insufficient_privilege, invalid_authorization_specification,
+	// invalid_password.
+	denied: []string{"42501", "28000", "28P01"},
+}
+
+var mysql = dialect{
+	name:  "MySQL",
+	quote: "`",
+	param: func(int) string { return "?" },
+	create: `CREATE TABLE IF NOT EXISTS %s (
+	name VARBINARY(200) NOT NULL PRIMARY KEY,
+	revision BIGINT NOT NULL,
+	data MEDIUMBLOB NOT NULL
+) ENGINE=InnoDB`,
+	// INSERT IGNORE would hide other faults as well, truncated data among them.
+	// The update changes nothing, and tells about itself: see insertedMySQL.
+	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE revision = LAST_INSERT_ID(revision)",
+	inserted: insertedMySQL,
+	code:     mysqlNumber,
+	// ER_LOCK_DEADLOCK; ER_CHECKREAD, under innodb_snapshot_isolation;
+	// ER_TRANSACTION_ROLLBACK_DURING_COMMIT, of group replication.
+	retry: []string{"1213", "1020", "3101"},
+	// Access denied to the database, the server, the table, the column, for
+	// want of a privilege, without a password, and beyond what a view shows.
+	denied: []string{"1044", "1045", "1142", "1143", "1227", "1698", "1369"},
+}
+
+var sqlite = dialect{
+	name:  "SQLite",
+	quote: `"`,
+	param: func(i int) string { return "?" + strconv.Itoa(i) },
+	create: `CREATE TABLE IF NOT EXISTS %s (
+	name TEXT COLLATE BINARY NOT NULL PRIMARY KEY,
+	revision INTEGER NOT NULL,
+	data BLOB NOT NULL
+) WITHOUT ROWID`,
+	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+	inserted: affected,
+	code:     sqliteCode,
+	retry:    []string{"5", "6"},       // SQLITE_BUSY, SQLITE_LOCKED
+	denied:   []string{"3", "8", "23"}, // SQLITE_PERM, SQLITE_READONLY, SQLITE_AUTH
+}
+
+// affected reports whether the statement changed a row. That of an UPDATE is
+// changed even where it counts as MySQL counts, for its revision is a new one.
+func affected(r sql.Result) (bool, error) {
+	n, err := r.RowsAffected()
+	return n > 0, err
+}
+
+// insertedMySQL tells an insert from the update in its place. The number of rows
+// can't: under the connection flag clientFoundRows it is 1 for both. But the
+// table has no AUTO_INCREMENT column, so the answer's insert id is that of
+// LAST_INSERT_ID(revision) in an update, which is never 0, and 0 otherwise.
+func insertedMySQL(r sql.Result) (bool, error) {
+	id, err := r.LastInsertId()
+	return id == 0, err
+}

@@ -1,0 +1,72 @@
+// Package sqlstore keeps a vault's wrapped keys in one small table of a
+// PostgreSQL, MySQL, MariaDB or SQLite database.
+//
+// It is the [vault.Store] for more than one machine, and for more subjects than
+// a directory serves:
+//
+//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+//	store, err := sqlstore.New(db, sqlstore.Postgres, nil)
+//	err = store.CreateTable(ctx) // or by hand, see below
+//	v, err := vault.Open(ctx, store, kek, nil)
+//
+// The package imports no driver. It is tested with github.com/jackc/pgx/v5,
+// github.com/go-sql-driver/mysql and modernc.org/sqlite.
+//
+// # The table
+//
+// [Store.CreateTable] runs one of these, and nothing later changes the schema.
+// PostgreSQL:
+//
+//	CREATE TABLE IF NOT EXISTS "onlyfor_keys" (
+//		name varchar(200) COLLATE "C" PRIMARY KEY,
+//		revision bigint NOT NULL,
+//		data bytea NOT NULL
+//	)
+//
+// MySQL and MariaDB:
+//
+//	CREATE TABLE IF NOT EXISTS `onlyfor_keys` (
+//		name VARBINARY(200) NOT NULL PRIMARY KEY,
+//		revision BIGINT NOT NULL,
+//		data MEDIUMBLOB NOT NULL
+//	) ENGINE=InnoDB
+//
+// SQLite:
+//
+//	CREATE TABLE IF NOT EXISTS "onlyfor_keys" (
+//		name TEXT COLLATE BINARY NOT NULL PRIMARY KEY,
+//		revision INTEGER NOT NULL,
+//		data BLOB NOT NULL
+//	) WITHOUT ROWID
+//
+// Names sort by their bytes. A table made in another way, with a language's
+// collation, is refused by List with [vault.ErrNoKeys]: it would leave out
+// names, and whoever erases or re-wraps all of a person's keys would miss some.
+//
+// # What is guaranteed
+//
+// Each change is one statement that compares and writes, and a transaction of
+// its own; it is right at every isolation level, and with any number of
+// processes. Revisions are random, so that none returns after a Delete. What the
+// database rolled back because others were in the way (serialization failure,
+// deadlock, SQLITE_BUSY) is tried again for a fraction of a second.
+//
+// An error never quotes the database's own, which may repeat arguments: it has
+// the SQLSTATE or error number alone. After [vault.ErrUnavailable] a change may
+// or may not have been made, as the answer itself can be what was lost.
+//
+// # What is not
+//
+// Durability and fresh reads are the database's to keep:
+//
+//   - Connect to the primary. A replica that lags hides keys just made and shows
+//     those just erased.
+//   - Leave synchronous_commit on (PostgreSQL), innodb_flush_log_at_trx_commit at
+//     1 (MySQL), synchronous at FULL (SQLite; it is the default). A lost key is a
+//     loss of everything sealed under it.
+//   - Leave autocommit on (MySQL).
+//
+// The database sees names of purposes and pseudonyms of subjects, when each was
+// written, and wrapped keys, which it can neither open nor exchange. It can
+// delete them: back the table up, apart from the [vault.KEK].
+package sqlstore

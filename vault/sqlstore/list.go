@@ -1,0 +1,148 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// namesPerPage is how many names List reads at a time. Each page is a query of
+// its own that ends before the first of its names is yielded, so that the loop
+// may use the store even if the pool has one connection.
+const namesPerPage = 1000
+
+// List yields, in ascending byte order, the names that begin with prefix and
+// sort after the name after ("" for all). It reads 1000 at a time, each time
+// from where it stopped (keyset pagination), so that it costs the same at any
+// depth of a large table. Rows whose names are none of a vault's are left out.
+func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if err := s.checkOrder(ctx); err != nil {
+			yield("", err)
+			return
+		}
+		from, to := bounds(prefix, after)
+		for last := ""; from < to; {
+			page, err := s.page(ctx, from, last, to)
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, name := range page {
+				if name <= last { // or there would be no end
+					yield("", s.misordered())
+					return
+				}
+				last = name
+				if validName(name) && !yield(name, nil) {
+					return
+				}
+			}
+			if len(page) < namesPerPage {
+				return
+			}
+			from = last
+		}
+	}
+}
+
+// page returns the first names that are at least from, beyond last, and less
+// than to.
+func (s *Store) page(ctx context.Context, from, last, to string) ([]string, error) {
+	query := fmt.Sprintf("SELECT name FROM %s WHERE name >= %s AND name > %s AND name < %s ORDER BY name LIMIT %d",
+		s.table, s.dialect.param(1), s.dialect.param(2), s.dialect.param(3), namesPerPage)
+	return s.names(ctx, query, from, last, to)
+}
+
+func (s *Store) names(ctx context.Context, query string, args ...any) ([]string, error) {
+	var names []string
+	err := s.try(ctx, nil, func() error {
+		names = nil
+		rows, err := s.db.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return err
+			}
+			names = append(names, name)
+		}
+		return rows.Err()
+	})
+	return names, err
+}
+
+// probes are sorted by their bytes, and otherwise by a collation that passes
+// over punctuation, sorts digits behind letters or compares digits as numbers.
+var probes = []string{"a-b", "a/a", "a/b-c", "a/b/a", "a0", "a10", "a9", "aa", "aab", "b"}
+
+// checkOrder finds out, once, how the table's names sort. The first part of the
+// union has no rows and gives the others its collation.
+func (s *Store) checkOrder(ctx context.Context) error {
+	if s.inOrder.Load() {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "SELECT name FROM %s WHERE 1 = 0", s.table)
+	for _, name := range probes {
+		b.WriteString(" UNION ALL SELECT '" + name + "'")
+	}
+	b.WriteString(" ORDER BY name")
+	names, err := s.names(ctx, b.String())
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(names, probes) {
+		return s.misordered()
+	}
+	s.inOrder.Store(true)
+	return nil
+}
+
+func (s *Store) misordered() error {
+	return fmt.Errorf("%s: names do not sort by their bytes: %w", s.name, vault.ErrNoKeys)
+}
+
+// bounds returns the range of the valid names with that prefix after that name:
+// at least from and less than to. Both are ASCII without control characters,
+// whatever the arguments are, for a database refuses other text in a column of
+// such names rather than compare it.
+func bounds(prefix, after string) (from, to string) {
+	if len(prefix) > maxName || inNames(prefix) != len(prefix) {
+		return "", "" // no name begins so
+	}
+	from, to = prefix, "{" // which is behind z
+	if prefix != "" {
+		last := len(prefix) - 1
+		to = prefix[:last] + string(prefix[last]+1)
+	}
+	if after >= prefix {
+		from = above(after)
+	}
+	return from, to
+}
+
+// above returns a text that is at most the first possible name beyond name, and
+// more than all others.
+func above(name string) string {
+	name = name[:min(len(name), maxName)]
+	i := inNames(name)
+	if i == len(name) {
+		return name + "-" // the least byte of a name
+	}
+	switch c := name[i]; {
+	case c < '-':
+		return name[:i] + "-"
+	case c > 'z':
+		return name[:i] + "{"
+	default:
+		return name[:i+1] // no name has c there
+	}
+}

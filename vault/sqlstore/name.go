@@ -1,0 +1,65 @@
+package sqlstore
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+const (
+	maxName       = 200
+	maxIdentifier = 63 // in PostgreSQL; MySQL allows 64
+)
+
+// None of these repeats what it refuses.
+var (
+	errName     = fmt.Errorf("key store: malformed record name: %w", vault.ErrInvalid)
+	errRevision = fmt.Errorf("key store: not a revision: %w", vault.ErrInvalid)
+)
+
+// validName reports whether name is what [vault.Record] says of names.
+func validName(name string) bool {
+	if len(name) == 0 || len(name) > maxName {
+		return false
+	}
+	for segment := range strings.SplitSeq(name, "/") {
+		if segment == "" || segment[0] == '-' || len(segment) != inNames(segment) {
+			return false
+		}
+	}
+	return true
+}
+
+// inNames returns how many bytes at the start of s may occur in a name.
+func inNames(s string) int {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '/' {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// validTable reports whether name is what [Options] says of tables. Such a name
+// needs no escaping between quotes, and means the same on databases that fold
+// case and on those that do not.
+func validTable(name string) bool {
+	schema, table, qualified := strings.Cut(name, ".")
+	if !qualified {
+		return validIdentifier(name)
+	}
+	return validIdentifier(schema) && validIdentifier(table)
+}
+
+func validIdentifier(name string) bool {
+	if len(name) == 0 || len(name) > maxIdentifier || name[0] >= '0' && name[0] <= '9' {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,222 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// DefaultTable is the table that a [Store] uses unless told otherwise.
+const DefaultTable = "onlyfor_keys"
+
+// Options are what [New] need not be told. Nil is the same as Options{}.
+type Options struct {
+	// Table is the name of the table or of an updatable view, [DefaultTable]
+	// if empty. It is one identifier, or two joined by "." of which the first
+	// is a schema. An identifier is a-z or "_", then any of a-z, 0-9 and "_",
+	// with at most 63 bytes.
+	Table string
+}
+
+// A Store is a [vault.Store] in a table of an SQL database. It may be used by
+// many goroutines at once. Make one with [New]; the zero Store is not usable.
+type Store struct {
+	db      *sql.DB
+	dialect *dialect
+	name    string // for errors
+	table   string // quoted
+
+	inOrder atomic.Bool // names were seen to sort by their bytes
+}
+
+var _ vault.Store = (*Store)(nil)
+
+// New returns the store in the given database. It does not connect: a table
+// that is missing shows in the first use, as [vault.ErrUnavailable].
+//
+// The database remains the caller's, who sets the limits of its pool and closes
+// it. A nil db, a dialect that is none of this package's and a malformed name of
+// a table are [vault.ErrInvalid].
+func New(db *sql.DB, dialect Dialect, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	table := opts.Table
+	if table == "" {
+		table = DefaultTable
+	}
+	d := dialect.dialect()
+	switch {
+	case db == nil:
+		return nil, fmt.Errorf("key store: no database: %w", vault.ErrInvalid)
+	case d == nil:
+		return nil, fmt.Errorf("key store: unknown dialect: %w", vault.ErrInvalid)
+	case !validTable(table):
+		return nil, fmt.Errorf("key store: malformed name of a table: %w", vault.ErrInvalid)
+	}
+	return &Store{
+		db:      db,
+		dialect: d,
+		name:    "key store in " + dialect.String() + " table " + table,
+		table:   d.quote + strings.ReplaceAll(table, ".", d.quote+"."+d.quote) + d.quote,
+	}, nil
+}
+
+// CreateTable makes the table if there is none. Several processes may do so at
+// once. It needs the right to create tables; who does not want to grant that
+// makes it by hand, see the package documentation.
+//
+// A table that is there already is left as it is. One whose names do not sort
+// by their bytes is [vault.ErrNoKeys].
+func (s *Store) CreateTable(ctx context.Context) error {
+	err := s.try(ctx, s.dialect.retryCreate, func() error {
+		_, err := s.db.ExecContext(ctx, fmt.Sprintf(s.dialect.create, s.table))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.checkOrder(ctx)
+}
+
+// namesPerQuery bounds the parameters of a statement. SQLite allowed 999 until
+// version 3.32, and from 1000 on MariaDB plans a query in another way.
+const namesPerQuery = 512
+
+// Get returns those of the named records that exist, in the order of their
+// names. Up to 512 names are read in one query and seen at one moment; more are
+// read in several, and a change may fall between them.
+func (s *Store) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
+	for _, name := range names {
+		if !validName(name) {
+			return nil, errName
+		}
+	}
+	var records []vault.Record
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	for some := range slices.Chunk(names, namesPerQuery) {
+		var page []vault.Record
+		err := s.try(ctx, nil, func() (err error) {
+			page, err = s.get(ctx, some)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, page...)
+	}
+	for _, r := range records {
+		if _, found := slices.BinarySearch(names, r.Name); !found || r.Revision <= 0 || len(r.Data) == 0 || len(r.Data) > vault.MaxRecord {
+			return nil, fmt.Errorf("%s: malformed row: %w", s.name, vault.ErrCorrupt)
+		}
+	}
+	slices.SortFunc(records, func(a, b vault.Record) int { return strings.Compare(a.Name, b.Name) })
+	return records, nil
+}
+
+func (s *Store) get(ctx context.Context, names []string) ([]vault.Record, error) {
+	// The number of parameters is rounded up to a power of two by asking for
+	// the last name again: 10 different statements, which a driver keeps
+	// prepared, instead of 512.
+	args := make([]any, 1<<bits.Len(uint(len(names)-1)))
+	params := make([]string, len(args))
+	for i := range args {
+		args[i] = names[min(i, len(names)-1)]
+		params[i] = s.dialect.param(i + 1)
+	}
+	// Data beyond the limit, which no Put wrote, is not even fetched.
+	query := fmt.Sprintf("SELECT name, revision, CASE WHEN length(data) <= %d THEN data END FROM %s WHERE name IN (%s)",
+		vault.MaxRecord, s.table, strings.Join(params, ", "))
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var records []vault.Record
+	for rows.Next() {
+		var r vault.Record
+		if err := rows.Scan(&r.Name, &r.Revision, &r.Data); err != nil { // copies r.Data
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, rows.Err()
+}
+
+// Put writes r.Data if the record's current revision is still r.Revision, 0
+// meaning that there is none, and returns the new revision. Otherwise it is
+// [vault.ErrConflict].
+func (s *Store) Put(ctx context.Context, r vault.Record) (int64, error) {
+	switch {
+	case !validName(r.Name):
+		return 0, errName
+	case len(r.Data) == 0:
+		return 0, fmt.Errorf("key store: record without data: %w", vault.ErrInvalid)
+	case len(r.Data) > vault.MaxRecord:
+		return 0, fmt.Errorf("key store: record too large: %w", vault.ErrInvalid)
+	case r.Revision < 0:
+		return 0, errRevision
+	}
+	revision := newRevision(r.Revision)
+	if r.Revision == 0 {
+		return revision, s.change(ctx, r.Name, s.dialect.inserted, s.dialect.insert, r.Name, revision, r.Data)
+	}
+	return revision, s.change(ctx, r.Name, affected,
+		"UPDATE %s SET revision = %s, data = %s WHERE name = %s AND revision = %s", revision, r.Data, r.Name, r.Revision)
+}
+
+// Delete removes the record if its current revision is still the given one.
+// Otherwise it is [vault.ErrConflict].
+func (s *Store) Delete(ctx context.Context, name string, revision int64) error {
+	switch {
+	case !validName(name):
+		return errName
+	case revision <= 0:
+		return errRevision
+	}
+	return s.change(ctx, name, affected, "DELETE FROM %s WHERE name = %s AND revision = %s", name, revision)
+}
+
+// change runs one statement, which is a transaction of its own, with the table
+// and the parameters filled in. done reports whether it changed anything.
+func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (bool, error), format string, args ...any) error {
+	fill := []any{s.table}
+	for i := range args {
+		fill = append(fill, s.dialect.param(i+1))
+	}
+	query := fmt.Sprintf(format, fill...)
+	var changed bool
+	err := s.try(ctx, nil, func() error {
+		result, err := s.db.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		changed, err = done(result)
+		return err
+	})
+	if err == nil && !changed {
+		err = fmt.Errorf("%s: record %s: %w", s.name, name, vault.ErrConflict)
+	}
+	return err
+}
+
+// newRevision returns a random revision that is not old. A random one needs no
+// memory of deleted records: with a counter that begins again, whoever read the
+// record before it was deleted and made anew could overwrite the new one.
+func newRevision(old int64) int64 {
+	for {
+		var b [8]byte
+		rand.Read(b[:]) // never fails, by its documentation
+		if r := int64(binary.BigEndian.Uint64(b[:]) >> 1); r != 0 && r != old {
+			return r
+		}
+	}
+}
