@@ -1,0 +1,94 @@
+package phonenumber
+
+import "strings"
+
+// maxInput is the longest input in bytes, that of package pii.
+const maxInput = 64
+
+// edges are dropped around a number: blanks, the no-break ones too, and the
+// marks of direction and width that address books and spreadsheets put around
+// what is copied.
+const edges = " \t\r\n\u00a0\u2007\u2009\u202f\u3000" +
+	"\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+
+// separators are dropped between digits: blanks, hyphens, dashes, the minus
+// sign, full stops.
+const separators = " \u00a0\u2007\u2009\u202f\u3000-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d.\uff0e"
+
+// clean returns what is dialled, "+" and digits or digits alone, and whether the
+// input is one number by its form. It goes before the port of libphonenumber,
+// whose aim is to find a number in any text: that one passes over what is in
+// front of it, reads letters as digits, takes what looks like an extension off
+// the end or, misled by a blank, joins it to the number.
+func clean(input string) (dialled string, ok bool) {
+	var (
+		out    strings.Builder
+		zero   rune // of the kind of digits in use, 0 before the first
+		digits int
+		open   = -1 // digits before the open parenthesis, -1 if none is open
+		slash  = -1 // digits before the slash, -1 if there is none
+		plus   bool
+		last   rune
+	)
+	for _, r := range strings.Trim(input, edges) {
+		last = r
+		if z, isDigit := zeroOf(r); isDigit {
+			if zero != 0 && z != zero {
+				return "", false
+			}
+			zero = z
+			out.WriteByte('0' + byte(r-z))
+			digits++
+			continue
+		}
+		switch {
+		case r == '+' || r == '\uff0b':
+			if plus || digits > 0 {
+				return "", false
+			}
+			plus = true
+			out.WriteByte('+')
+		case r == '(' || r == '\uff08':
+			if open >= 0 {
+				return "", false
+			}
+			open = digits
+		case r == ')' || r == '\uff09':
+			if open < 0 || open == digits {
+				return "", false
+			}
+			open = -1
+		case r == '/':
+			if slash >= 0 || digits == 0 || digits > maxArea || open >= 0 {
+				return "", false
+			}
+			slash = digits
+		case digits == 0 && !plus && open < 0, !strings.ContainsRune(separators, r):
+			return "", false
+		}
+	}
+	if digits < minDialled || open >= 0 || slash >= 0 && digits-slash < minDialled || strings.ContainsRune(separators, last) {
+		return "", false
+	}
+	return out.String(), true
+}
+
+const (
+	// maxArea is the most digits that are in front of a slash: a country code of
+	// two with an area code of four, or an area code with its trunk prefix. It is
+	// less than any number that could be the first of two.
+	maxArea = 6
+	// minDialled is how many digits the shortest national numbers have, those of
+	// islands such as Niue.
+	minDialled = 4
+)
+
+// zeroOf returns the zero of the kind of digits that r is of.
+func zeroOf(r rune) (zero rune, ok bool) {
+	for _, zero := range [...]rune{'0', '\uff10', '\u0660', '\u06f0'} {
+		if r >= zero && r <= zero+9 {
+			return zero, true
+		}
+	}
+	return 0, false
+}
