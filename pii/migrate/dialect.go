@@ -1,0 +1,150 @@
+package migrate
+
+import (
+	"strconv"
+	"strings"
+)
+
+// A Dialect is the SQL that a database speaks. The zero Dialect is none.
+type Dialect int
+
+const (
+	// Postgres is PostgreSQL, from version 12.
+	Postgres Dialect = 1 + iota
+	// MySQL is MySQL, from version 5.7, and MariaDB, from version 10.2.
+	MySQL
+	// SQLite is SQLite, from version 3.24. The database must be a file: one in
+	// memory is another for every connection of the pool.
+	SQLite
+)
+
+// String returns the database's name, such as "PostgreSQL".
+func (d Dialect) String() string {
+	if d := d.dialect(); d != nil {
+		return d.name
+	}
+	return "unknown database"
+}
+
+func (d Dialect) dialect() *dialect {
+	switch d {
+	case Postgres:
+		return &postgres
+	case MySQL:
+		return &mysql
+	case SQLite:
+		return &sqlite
+	}
+	return nil
+}
+
+// A dialect says in what the databases differ.
+type dialect struct {
+	name  string
+	quote string // around identifiers
+	param func(i int) string
+
+	// How a column or a parameter is read as text, and compared as text by its
+	// bytes: the column's own collation may take two people's addresses for one,
+	// and an address for the one that it was before it was changed.
+	text, exact, exactParam string // with %s
+
+	// code returns what the driver's error says of its cause, "" if nothing.
+	code func(error) string
+	// Codes of what was certainly rolled back and is worth another try, and of
+	// a unique constraint that refused a row.
+	retry, unique []string
+	// Codes of what no retry will mend, or their first bytes.
+	refused []string
+}
+
+var postgres = dialect{
+	name:       "PostgreSQL",
+	quote:      `"`,
+	param:      func(i int) string { return "$" + strconv.Itoa(i) },
+	text:       "(%s)::text",
+	exact:      `(%s)::text COLLATE "C"`,
+	exactParam: "%s::text",
+	code:       sqlState,
+	// serialization_failure, deadlock_detected. Not 40003,
+	// statement_completion_unknown.
+	retry:  []string{"40001", "40P01"},
+	unique: []string{"23505"},
+	// The classes of faults in data, of constraints, of privileges, and of
+	// statements. Not 28, invalid authorization: with that no step begins.
+	refused: []string{"22", "23", "42", "44", "0A", "25006"},
+}
+
+var mysql = dialect{
+	name:       "MySQL",
+	quote:      "`",
+	param:      func(int) string { return "?" },
+	text:       "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
+	exact:      "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
+	exactParam: "CAST(%s AS BINARY)",
+	code:       mysqlNumber,
+	// ER_LOCK_DEADLOCK; ER_CHECKREAD, under innodb_snapshot_isolation;
+	// ER_TRANSACTION_ROLLBACK_DURING_COMMIT, of group replication.
+	retry:  []string{"1213", "1020", "3101"},
+	unique: []string{"1062", "1586"},
+	// NULL, unknown table or column, syntax, range, length, type, CHECK, and
+	// denied access.
+	refused: []string{
+		"1048", "1054", "1146", "1064", "1264", "1265", "1366", "1406", "3819", "4025",
+		"1142", "1143", "1227", "1290", "1369", "1451", "1452",
+	},
+}
+
+var sqlite = dialect{
+	name: "SQLite",
+	// Not ", for SQLite takes a quoted name that is no column's for a string.
+	quote:      "`",
+	param:      func(i int) string { return "?" + strconv.Itoa(i) },
+	text:       "CAST(%s AS TEXT)",
+	exact:      "CAST(%s AS TEXT) COLLATE BINARY",
+	exactParam: "%s",
+	code:       sqliteCode,
+	retry:      []string{"5", "6"}, // SQLITE_BUSY, SQLITE_LOCKED
+	// SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY.
+	unique: []string{"2067", "1555"},
+	// SQLITE_ERROR, PERM, READONLY, CONSTRAINT, MISMATCH, AUTH.
+	refused: []string{"1", "3", "8", "19", "20", "23"},
+}
+
+// ident quotes a name, and each part of one that is qualified.
+func (d *dialect) ident(name string) string {
+	parts := strings.Split(name, ".")
+	for i, part := range parts {
+		parts[i] = d.quote + part + d.quote
+	}
+	return strings.Join(parts, ".")
+}
+
+// expr puts the quoted column into one of the dialect's expressions.
+func expr(format, quoted string) string { return strings.Replace(format, "%s", quoted, 1) }
+
+// refuses reports whether the code says that no retry will help.
+func (d *dialect) refuses(code string) bool {
+	for _, c := range d.refused {
+		if code == c || d == &postgres && strings.HasPrefix(code, c) {
+			return true
+		}
+	}
+	return false
+}
+
+const maxIdentifier = 128
+
+// validName reports whether name is an identifier that needs nothing but
+// quoting: no quote of any dialect, and nothing that can't be seen.
+func validName(name string) bool {
+	if len(name) == 0 || len(name) > maxIdentifier {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c == 0x7f || strings.IndexByte("\"`'.;[]\\", c) >= 0 {
+			return false
+		}
+	}
+	return true
+}

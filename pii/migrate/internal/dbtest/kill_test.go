@@ -1,0 +1,137 @@
+package dbtest_test
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/pii/migrate"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+func init() { children["step"] = stepChild }
+
+// inFiles gives the world keys that other processes can use.
+func (w *world) inFiles(t testing.TB) (dir string) {
+	dir = t.TempDir()
+	scopes, err := openScopes(t.Context(), dir)
+	require.NoError(t, err)
+	w.security, w.advertising = scopes[0], scopes[1]
+	return dir
+}
+
+func openScopes(ctx context.Context, dir string) ([]*vault.Scope, error) {
+	v, err := vault.Open(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Generate(ctx, forSecurity, forAdvertising); err != nil {
+		return nil, err
+	}
+	var scopes []*vault.Scope
+	for _, p := range []purpose.Purpose{forSecurity, forAdvertising} {
+		s, err := v.Scope(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		scopes = append(scopes, s)
+	}
+	return scopes, nil
+}
+
+// stepChild runs a step with small batches, and prints a line after each.
+func stepChild(args []string) error {
+	dialect, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	db, err := sql.Open(args[2], args[3])
+	if err != nil {
+		return err
+	}
+	scopes, err := openScopes(ctx, args[5])
+	if err != nil {
+		return err
+	}
+	w := &world{users: &users{name: args[4]}, security: scopes[0], advertising: scopes[1]}
+	m, err := migrate.New(ctx, db, migrate.Dialect(dialect), w.described())
+	if err != nil {
+		return err
+	}
+	step := m.Backfill
+	if args[0] == "cut-over" {
+		step = m.CutOver
+	}
+	_, err = step(ctx, &migrate.Options{Batch: 25, Pause: func(context.Context) error {
+		_, err := fmt.Println("batch")
+		return err
+	}})
+	return err
+}
+
+// Processes are killed at any moment of a backfill and of a cut-over, again and
+// again. Each goes on from the data alone, and nothing is lost or sealed twice.
+func TestKilled(t *testing.T) {
+	const people = 1500
+	onEachDatabase(t, func(t *testing.T, d database) {
+		w := newWorld(t, d)
+		w.fill(t, 0, people)
+		dir := w.inFiles(t)
+		kills := 0
+		for _, step := range []string{"backfill", "cut-over"} {
+			var before []string
+			for {
+				cmd := child(t, "step", step, strconv.Itoa(int(d.dialect)), d.driver, w.from, w.name, dir)
+				out, err := cmd.StdoutPipe()
+				require.NoError(t, err)
+				require.NoError(t, cmd.Start())
+				lines := bufio.NewScanner(out)
+				for enough := rand.IntN(12); lines.Scan(); enough-- {
+					if enough == 0 {
+						require.NoError(t, cmd.Process.Kill())
+						kills++
+					}
+				}
+				done := cmd.Wait() == nil
+				require.True(t, done || cmd.ProcessState.ExitCode() == -1, "%s", cmd.Stderr)
+
+				// What was written stays as it is, and no row is written by halves.
+				require.EqualValues(t, people, w.count(t, "id >= 0"))
+				now := w.dump(t)
+				if step == "backfill" {
+					require.EqualValues(t, people, w.count(t, "email IS NOT NULL AND phone IS NOT NULL"))
+					complete := w.count(t, "email_sealed IS NOT NULL AND email_index IS NOT NULL AND phone_sealed IS NOT NULL AND phone_index IS NOT NULL")
+					require.Equal(t, complete, w.count(t, "email_sealed IS NOT NULL OR email_index IS NOT NULL OR phone_sealed IS NOT NULL OR phone_index IS NOT NULL"))
+					for i := range int(complete) { // in the order of keys
+						if before != nil && i < len(before) {
+							require.Equal(t, before[i], now[i])
+						}
+					}
+					before = now[:complete]
+				} else {
+					require.EqualValues(t, people, w.count(t, "email_sealed IS NOT NULL AND phone_sealed IS NOT NULL"))
+				}
+				if done {
+					break
+				}
+			}
+			verify, err := w.migration(t).Verify(t.Context(), nil)
+			require.NoError(t, err)
+			require.True(t, verify.OK(), "%v", verify)
+		}
+		t.Logf("%d processes killed", kills)
+		require.Zero(t, w.count(t, "email IS NOT NULL OR phone IS NOT NULL"))
+		for id := range people {
+			w.requireSealed(t, id, fmt.Sprintf("Person.%d@example.com", id), fmt.Sprintf("+1415555%04d", id))
+		}
+	})
+}

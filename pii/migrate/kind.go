@@ -1,0 +1,99 @@
+package migrate
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A Kind is what kind of values a column has: [Email], [Phone] or a [KindOf].
+type Kind interface {
+	// seal seals text as people wrote it.
+	seal(ctx context.Context, text string, scopes []*vault.Scope) (value, error)
+	// index computes the index of text as people wrote it.
+	index(ctx context.Context, text string, scope *vault.Scope) (pii.Index, error)
+	// scan takes the sealed form.
+	scan(text string) (value, error)
+}
+
+// A value is a sealed one of any kind.
+type value interface {
+	driver.Valuer
+	IsZero() bool
+	Purposes() purpose.Set
+	Reveal(context.Context, *vault.Scope) (string, error)
+	Index(context.Context, *vault.Scope) (pii.Index, error)
+	OnPrimaryKey(*vault.Scope) bool
+
+	reseal(context.Context, []*vault.Scope) (value, error)
+	withoutExpired() value
+}
+
+// Email is the kind of columns that become [pii.Email].
+func Email() Kind {
+	return kind[pii.Email, *pii.Email]{pii.SealEmail, pii.IndexEmail}
+}
+
+// Phone is the kind of columns that become [pii.Phone].
+func Phone() Kind {
+	return kind[pii.Phone, *pii.Phone]{pii.SealPhone, pii.IndexPhone}
+}
+
+// KindOf is the kind of columns that become a [pii.Sealed] of a kind of your
+// own, or a type that embeds it.
+func KindOf[K pii.Kind]() Kind {
+	return kind[pii.Sealed[K], *pii.Sealed[K]]{pii.Seal[K], pii.IndexOf[K]}
+}
+
+// sealed is what pii.Email, pii.Phone and every pii.Sealed are.
+type sealed[T any] interface {
+	driver.Valuer
+	IsZero() bool
+	Purposes() purpose.Set
+	Reveal(context.Context, *vault.Scope) (string, error)
+	Index(context.Context, *vault.Scope) (pii.Index, error)
+	OnPrimaryKey(*vault.Scope) bool
+	Reseal(context.Context, ...*vault.Scope) (T, error)
+	WithoutExpired() T
+}
+
+// kind seals values of type T.
+type kind[T sealed[T], P interface {
+	*T
+	Scan(any) error
+}] struct {
+	sealText  func(context.Context, string, ...vault.Sealer) (T, error)
+	indexText func(context.Context, string, *vault.Scope) (pii.Index, error)
+}
+
+func (k kind[T, P]) seal(ctx context.Context, text string, scopes []*vault.Scope) (value, error) {
+	var buf [vault.MaxSlots]vault.Sealer
+	sealers := buf[:0]
+	for _, s := range scopes {
+		sealers = append(sealers, s)
+	}
+	v, err := k.sealText(ctx, text, sealers...)
+	return valueOf[T]{v}, err
+}
+
+func (k kind[T, P]) index(ctx context.Context, text string, scope *vault.Scope) (pii.Index, error) {
+	return k.indexText(ctx, text, scope)
+}
+
+func (k kind[T, P]) scan(text string) (value, error) {
+	var v T
+	err := P(&v).Scan(text)
+	return valueOf[T]{v}, err
+}
+
+type valueOf[T sealed[T]] struct{ sealed[T] }
+
+func (v valueOf[T]) reseal(ctx context.Context, scopes []*vault.Scope) (value, error) {
+	resealed, err := v.Reseal(ctx, scopes...)
+	return valueOf[T]{resealed}, err
+}
+
+func (v valueOf[T]) withoutExpired() value { return valueOf[T]{v.WithoutExpired()} }

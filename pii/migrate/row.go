@@ -1,0 +1,289 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A row is one row as it was read, and what is to become of it.
+type row struct {
+	key     any
+	keyText string
+	subject sql.NullString
+	read    []sql.NullString
+	cells   []cell // by field; those that were not read are empty
+
+	// What is to be written, and under which conditions.
+	sets, conditions []assignment
+
+	refused    bool // by a unique constraint
+	findings   []Finding
+	decisions  []decision
+	canonicals []columnCanonical
+}
+
+// A cell is the content of a field: text, or the bytes of an index.
+type cell struct {
+	text  sql.NullString
+	bytes []byte
+}
+
+// An assignment of a value to a field, or the condition that it has the value.
+type assignment struct {
+	field int
+	value any // nil for NULL and, in a condition, for empty text
+}
+
+type decision struct {
+	column   int
+	purposes purpose.Set
+}
+
+// has reports whether there is something in a field.
+func (r *row) has(f int) bool { return r.cells[f].text.String != "" || r.cells[f].bytes != nil }
+
+func (r *row) text(f int) string { return r.cells[f].text.String }
+
+// set writes v into a field.
+func (r *row) set(f int, v any) { r.sets = append(r.sets, assignment{f, v}) }
+
+// unchanged makes it a condition of writing that a field has what was read.
+func (r *row) unchanged(f int) {
+	if slices.ContainsFunc(r.conditions, func(c assignment) bool { return c.field == f }) {
+		return
+	}
+	c := assignment{f, nil}
+	switch cell := r.cells[f]; {
+	case cell.bytes != nil:
+		c.value = cell.bytes
+	case cell.text.String != "":
+		c.value = cell.text.String
+	}
+	r.conditions = append(r.conditions, c)
+}
+
+func (r *row) find(column string, p Problem) {
+	r.findings = append(r.findings, Finding{Key: r.keyText, Column: column, Problem: p})
+}
+
+// reset forgets what was decided on the row.
+func (r *row) reset() { r.sets, r.conditions, r.findings, r.decisions = nil, nil, nil, nil }
+
+// A selection is which rows a step goes through, and what it reads of them.
+type selection struct {
+	fields fieldSet
+	where  string // "" for all rows
+}
+
+// A reader has the statements of one selection.
+type reader struct {
+	m *Migration
+	selection
+	columns string
+}
+
+func (m *Migration) reader(sel selection) *reader {
+	key := m.keyCol
+	if m.key == textKey && m.dialect == &postgres {
+		key = expr(m.dialect.text, key) // of a UUID as well
+	}
+	columns := []string{key}
+	if m.table.Subject != "" {
+		columns = append(columns, expr(m.dialect.text, m.dialect.ident(m.table.Subject)))
+	}
+	for _, name := range m.table.Read {
+		columns = append(columns, expr(m.dialect.text, m.dialect.ident(name)))
+	}
+	for i, f := range m.fields {
+		if !sel.fields.has(i) {
+			continue
+		}
+		column := m.dialect.ident(f.name)
+		if f.role != indexBytes {
+			column = expr(m.dialect.text, column)
+		}
+		columns = append(columns, column)
+	}
+	return &reader{m, sel, strings.Join(columns, ", ")}
+}
+
+// conditions joins the selection with others.
+func (r *reader) conditions(others ...string) string {
+	if r.where != "" {
+		others = append(others, "("+r.where+")")
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(others, " AND ")
+}
+
+// count counts the rows after a key, nil for all.
+func (r *reader) count(ctx context.Context, after any) (n int64, err error) {
+	query := "SELECT COUNT(*) FROM " + r.m.from + r.conditions(r.after(after)...)
+	err = r.m.try(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(&n) })
+	return n, err
+}
+
+func (r *reader) after(key any) []string {
+	if key == nil {
+		return nil
+	}
+	return []string{r.m.keyCol + " > " + r.m.dialect.param(1)}
+}
+
+func args(key any) []any {
+	if key == nil {
+		return nil
+	}
+	return []any{key}
+}
+
+// page reads up to n rows after a key, in the order of keys.
+func (r *reader) page(ctx context.Context, after any, n int) ([]*row, error) {
+	// One more than asked for, to see whether its key is the last one's again:
+	// such a row would be passed over.
+	query := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %d",
+		r.columns, r.m.from, r.conditions(r.after(after)...), r.m.keyCol, n+1)
+	rows, err := r.query(ctx, n+1, query, args(after)...)
+	if err != nil {
+		return nil, err
+	}
+	for i := 1; i < len(rows); i++ {
+		if rows[i].keyText == rows[i-1].keyText {
+			return nil, refuse("key %s is not unique", r.m.table.Key)
+		}
+	}
+	return rows[:min(n, len(rows))], nil
+}
+
+// one reads the row with a key again, nil if it is not in the selection any
+// more.
+func (r *reader) one(ctx context.Context, key any) (*row, error) {
+	query := "SELECT " + r.columns + " FROM " + r.m.from + r.conditions(r.m.keyCol+" = "+r.m.dialect.param(1))
+	rows, err := r.query(ctx, 1, query, key)
+	switch {
+	case err != nil || len(rows) == 0:
+		return nil, err
+	case len(rows) > 1:
+		return nil, refuse("key %s is not unique", r.m.table.Key)
+	}
+	return rows[0], nil
+}
+
+func (r *reader) query(ctx context.Context, n int, query string, args ...any) (all []*row, err error) {
+	err = r.m.try(ctx, func() error {
+		all = make([]*row, 0, n)
+		rows, err := r.m.db.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var targets []any
+		for rows.Next() {
+			next := &row{cells: make([]cell, len(r.m.fields))}
+			var number int64
+			var text string
+			var raw []byte
+			targets = targets[:0]
+			switch r.m.key {
+			case integerKey:
+				targets = append(targets, &number)
+			case textKey:
+				targets = append(targets, &text)
+			case bytesKey:
+				targets = append(targets, &raw)
+			}
+			if r.m.table.Subject != "" {
+				targets = append(targets, &next.subject)
+			}
+			next.read = make([]sql.NullString, len(r.m.table.Read))
+			for i := range next.read {
+				targets = append(targets, &next.read[i])
+			}
+			for i, f := range r.m.fields {
+				switch {
+				case !r.fields.has(i):
+				case f.role == indexBytes:
+					targets = append(targets, &next.cells[i].bytes)
+				default:
+					targets = append(targets, &next.cells[i].text)
+				}
+			}
+			if rows.Scan(targets...) != nil {
+				// Its error quotes what it could not scan.
+				return refuse("a row holds data of another type than its columns")
+			}
+			switch r.m.key {
+			case integerKey:
+				next.key = number
+			case textKey:
+				next.key = text
+			case bytesKey:
+				next.key = raw
+			}
+			next.keyText = r.m.key.text(next.key)
+			all = append(all, next)
+		}
+		return rows.Err()
+	})
+	return all, err
+}
+
+// narrow returns the scope as it is used for a row.
+func (m *Migration) narrow(r *row, s *vault.Scope) *vault.Scope {
+	if m.table.Subject == "" {
+		return s
+	}
+	return s.For(r.subject.String)
+}
+
+// scopesOf returns the scopes, narrowed to the row, that there are for a
+// value's purposes.
+func (m *Migration) scopesOf(r *row, purposes purpose.Set) []*vault.Scope {
+	var scopes []*vault.Scope
+	for _, s := range m.table.Scopes {
+		if purposes.Contains(s.Purpose()) {
+			scopes = append(scopes, m.narrow(r, s))
+		}
+	}
+	return scopes
+}
+
+// decide asks what a column's value was collected for. The scopes are
+// narrowed to the row.
+func (m *Migration) decide(r *row, i int) ([]*vault.Scope, purpose.Set, error) {
+	c := &m.columns[i]
+	if c.CollectedFor == nil {
+		return nil, purpose.Set{}, nil
+	}
+	decided := c.CollectedFor(Row{m, r})
+	scopes := make([]*vault.Scope, 0, len(decided))
+	purposes := make([]purpose.Purpose, 0, len(decided))
+	for _, s := range decided {
+		if m.scopeOf(m.table.Scopes, s.Purpose()) < 0 {
+			return nil, purpose.Set{}, refuse("CollectedFor of column %s returned a scope that is not in Scopes", c.name)
+		}
+		scopes, purposes = append(scopes, m.narrow(r, s)), append(purposes, s.Purpose())
+	}
+	return scopes, purpose.NewSet(purposes...), nil
+}
+
+// scan takes a column's sealed value, and reports false if it is none.
+func (m *Migration) scan(r *row, i int) (value, bool) {
+	v, err := m.columns[i].Kind.scan(r.text(m.columns[i].sealed))
+	return v, err == nil && !v.IsZero()
+}
+
+// indexIs reports whether the row has that index.
+func (r *row) indexIs(f int, x pii.Index) bool {
+	var stored pii.Index
+	return stored.Scan(r.cells[f].bytes) == nil && stored.Equal(x)
+}

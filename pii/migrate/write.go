@@ -1,0 +1,188 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// A shape is what statements that differ in their arguments alone have in
+// common.
+type shape struct {
+	set, equal, absent fieldSet
+}
+
+func (r *row) shape() (s shape) {
+	for _, a := range r.sets {
+		s.set = s.set.with(a.field)
+	}
+	for _, c := range r.conditions {
+		if c.value == nil {
+			s.absent = s.absent.with(c.field)
+		} else {
+			s.equal = s.equal.with(c.field)
+		}
+	}
+	return s
+}
+
+// update returns the one statement that writes rows: whatever a row was found
+// to be must still be so where it is written. Fields are in the order of their
+// numbers, and the key is between what is set and the conditions.
+func (m *Migration) update(s shape) string {
+	n := 0
+	param := func() string {
+		n++
+		return m.dialect.param(n)
+	}
+	var sets, conditions []string
+	for i, f := range m.fields {
+		if s.set.has(i) {
+			sets = append(sets, m.dialect.ident(f.name)+" = "+param())
+		}
+	}
+	conditions = append(conditions, m.keyCol+" = "+param())
+	for i, f := range m.fields {
+		switch {
+		case s.absent.has(i):
+			conditions = append(conditions, m.absent(i))
+		case !s.equal.has(i):
+		case f.role == indexBytes:
+			conditions = append(conditions, m.dialect.ident(f.name)+" = "+param())
+		default:
+			conditions = append(conditions, expr(m.dialect.exact, m.dialect.ident(f.name))+" = "+expr(m.dialect.exactParam, param()))
+		}
+	}
+	return "UPDATE " + m.from + " SET " + strings.Join(sets, ", ") + " WHERE " + strings.Join(conditions, " AND ")
+}
+
+// absent is the condition that there is nothing in a field: NULL or, in one of
+// text, nothing.
+func (m *Migration) absent(f int) string {
+	column := m.dialect.ident(m.fields[f].name)
+	if m.fields[f].role == indexBytes {
+		return column + " IS NULL"
+	}
+	return "(" + column + " IS NULL OR " + expr(m.dialect.exact, column) + " = '')"
+}
+
+// present is the opposite of absent.
+func (m *Migration) present(f int) string {
+	column := m.dialect.ident(m.fields[f].name)
+	if m.fields[f].role == indexBytes {
+		return column + " IS NOT NULL"
+	}
+	return "(" + column + " IS NOT NULL AND " + expr(m.dialect.exact, column) + " <> '')"
+}
+
+func (m *Migration) args(r *row) []any {
+	args := make([]any, 0, len(r.sets)+1+len(r.conditions))
+	add := func(from []assignment, nulls bool) {
+		for i := range m.fields {
+			for _, a := range from {
+				if a.field == i && (nulls || a.value != nil) {
+					args = append(args, a.value)
+				}
+			}
+		}
+	}
+	add(r.sets, true)
+	args = append(args, r.key)
+	add(r.conditions, false)
+	return args
+}
+
+// writeAll writes rows in one transaction, and returns those of which the
+// conditions did not hold any more. Rows that a unique constraint refuses are
+// found to be duplicates, and the others written without them.
+func (m *Migration) writeAll(ctx context.Context, rows []*row) (lost []*row, err error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	err = m.try(ctx, func() error {
+		lost = lost[:0]
+		return m.transaction(ctx, rows, &lost)
+	})
+	var refused *dbError
+	if err == nil || !errors.As(err, &refused) || !refused.unique {
+		return lost, err
+	}
+	if len(rows) == 1 {
+		return m.writeApart(ctx, rows[0])
+	}
+	// Which one it was is not told, but halving finds it soon.
+	half := len(rows) / 2
+	lost, err = m.writeAll(ctx, rows[:half])
+	if err != nil {
+		return nil, err
+	}
+	more, err := m.writeAll(ctx, rows[half:])
+	return append(lost, more...), err
+}
+
+// writeApart writes the columns of a row that was refused one by one, and finds
+// those that are refused again.
+func (m *Migration) writeApart(ctx context.Context, r *row) (lost []*row, err error) {
+	r.refused = true // until something of it is written
+	for i, c := range m.columns {
+		part := &row{key: r.key}
+		of := func(a assignment) bool { return m.fields[a.field].column != i }
+		part.sets = slices.DeleteFunc(slices.Clone(r.sets), of)
+		part.conditions = slices.DeleteFunc(slices.Clone(r.conditions), of)
+		if len(part.sets) == 0 {
+			continue
+		}
+		var some []*row
+		err := m.try(ctx, func() error {
+			some = some[:0]
+			return m.transaction(ctx, []*row{part}, &some)
+		})
+		var refused *dbError
+		switch {
+		case errors.As(err, &refused) && refused.unique:
+			r.find(c.name, Duplicate)
+		case err != nil:
+			return nil, err
+		case len(some) > 0:
+			lost = []*row{r}
+		default:
+			r.refused = false
+		}
+	}
+	return lost, nil
+}
+
+func (m *Migration) transaction(ctx context.Context, rows []*row, lost *[]*row) error {
+	tx, err := m.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	statements := make(map[shape]*sql.Stmt)
+	for _, r := range rows {
+		s := r.shape()
+		statement := statements[s]
+		if statement == nil {
+			if statement, err = tx.PrepareContext(ctx, m.update(s)); err != nil {
+				return err
+			}
+			defer statement.Close()
+			statements[s] = statement
+		}
+		result, err := statement.ExecContext(ctx, m.args(r)...)
+		if err != nil {
+			return err
+		}
+		switch n, err := result.RowsAffected(); {
+		case err != nil:
+			return err
+		case n == 0:
+			*lost = append(*lost, r)
+		case n > 1:
+			return refuse("key %s is not unique", m.table.Key)
+		}
+	}
+	return tx.Commit()
+}
