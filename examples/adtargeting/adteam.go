@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/vault"
+
+	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
+)
+
+// An adTeam has an advertiser's list, its own scope, and may read everything
+// that the company stores. First it does what it may, then what it may not.
+type adTeam struct {
+	scope *vault.Scope // to use advertising
+	state *state       // of which it reads the database, the key store and its own KEK
+	audit *recorder
+	list  source
+	tries int
+	log   io.Writer
+
+	conn   *sql.Conn // reads the database; the team's temporary tables are its own
+	hashes tokens    // unkeyed, of the list
+}
+
+// work takes every road.
+func (t *adTeam) work(ctx context.Context, w *walker) error {
+	db, err := sql.Open("sqlite", dsn(t.state.database(), "ro"))
+	if err != nil {
+		return fmt.Errorf("users' database: %w", err)
+	}
+	defer db.Close()
+	if t.conn, err = db.Conn(ctx); err != nil {
+		return fmt.Errorf("users' database: %w", err)
+	}
+	defer t.conn.Close()
+	for _, step := range []struct {
+		name string
+		rule rule
+		take func(context.Context, *road) error
+	}{
+		{"index the list with its own keys", allow, t.indexList},
+		{"match people who consented", unasked, t.matchConsented},
+		{"reveal those matched", allow, t.revealMatched},
+		{"join on security's indexes", unasked, t.joinSecurity},
+		{"search dump: its own columns", unasked, t.searchOwnColumns},
+		{"search dump: all the rest", unasked, t.searchIndexes},
+		{"search dump: SHA-256 of the list", unasked, t.searchHashes},
+		{"open security's values", refuse, t.openSecurity},
+		{"relabel security's values", refuse, t.relabel},
+		{"add its purpose to values", refuse, t.addPurpose},
+		{"exchange keys and KEK files", refuse, t.exchangeKeys},
+		{"take security's scope", refuse, t.takeScope},
+	} {
+		if err := w.walk(ctx, step.name, step.rule, step.take); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// indexList computes the indexes of the list under the team's own purpose, and
+// keeps them in a table of its own.
+func (t *adTeam) indexList(ctx context.Context, r *road) error {
+	tx, err := t.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, `CREATE TEMP TABLE list (email BLOB, phone BLOB)`); err != nil {
+		return err
+	}
+	stmt, err := tx.PrepareContext(ctx, `INSERT INTO temp.list (email, phone) VALUES (?, ?)`)
+	if err != nil {
+		return err
+	}
+	defer stmt.Close()
+	skipped := problems{out: t.log, name: t.list.name}
+	entries := 0
+	for p, err := range t.list.people {
+		if entries++; entries > maxList {
+			return errLongList
+		}
+		var bad lineError
+		if errors.As(err, &bad) {
+			skipped.add(bad)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		email, phone, err := t.indexEntry(ctx, p, r)
+		if errors.As(err, &bad) {
+			skipped.add(bad)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := stmt.ExecContext(ctx, email, phone); err != nil {
+			return err
+		}
+		t.hash(p)
+	}
+	return tx.Commit()
+}
+
+// indexEntry returns the indexes of what an entry has: either may be missing.
+func (t *adTeam) indexEntry(ctx context.Context, p person, r *road) (email, phone pii.Index, err error) {
+	if p.email == "" && p.phone == "" {
+		return email, phone, lineError{p.line, "neither an e-mail address nor a phone number"}
+	}
+	if p.email != "" {
+		email, err = pii.IndexEmail(ctx, p.email, t.scope)
+		if errors.Is(err, pii.ErrInvalid) {
+			return email, phone, lineError{p.line, "not an e-mail address"}
+		}
+		if r.decided(1, err) != nil {
+			return email, phone, err
+		}
+	}
+	if p.phone != "" {
+		phone, err = pii.IndexPhone(ctx, p.phone, t.scope)
+		if errors.Is(err, pii.ErrInvalid) {
+			return email, phone, lineError{p.line, "not an international phone number"}
+		}
+		if r.decided(1, err) != nil {
+			return email, phone, err
+		}
+	}
+	return email, phone, nil
+}
+
+// hash keeps the unkeyed hashes of an entry, in the forms that ad platforms
+// take: of the address in lower case, and of the number with and without "+".
+func (t *adTeam) hash(p person) {
+	phone := normalPhone(p.phone)
+	for _, normal := range []string{normalEmail(p.email), phone, trimPlus(phone)} {
+		if normal != "" {
+			sum := sha256.Sum256([]byte(normal))
+			t.hashes.add(sum[:])
+		}
+	}
+}
+
+func trimPlus(phone string) string {
+	if phone == "" {
+		return ""
+	}
+	return phone[1:]
+}
+
+// matchConsented is the legal road: the indexes of the list against those of
+// the people who consented.
+func (t *adTeam) matchConsented(ctx context.Context, r *road) (err error) {
+	r.WantConsented = true
+	if r.Asked, err = t.count(ctx, `SELECT count(email) + count(phone) FROM temp.list`); err != nil {
+		return err
+	}
+	r.Matched, err = t.count(ctx, `SELECT count(*) FROM (`+matchOwn+`)`)
+	return err
+}
+
+const matchOwn = `
+	SELECT u.id FROM temp.list l JOIN users u ON u.email_advertising = l.email
+	UNION
+	SELECT u.id FROM temp.list l JOIN users u ON u.phone_advertising = l.phone`
+
+// joinSecurity is the road of the story: the same join, on the columns that
+// people's data is found by when they sign in.
+func (t *adTeam) joinSecurity(ctx context.Context, r *road) (err error) {
+	if r.Asked, err = t.count(ctx, `SELECT count(email) + count(phone) FROM temp.list`); err != nil {
+		return err
+	}
+	r.Matched, err = t.count(ctx, `SELECT count(*) FROM (
+		SELECT u.id FROM temp.list l JOIN users u ON u.email_security = l.email
+		UNION
+		SELECT u.id FROM temp.list l JOIN users u ON u.phone_security = l.phone)`)
+	return err
+}
+
+func (t *adTeam) count(ctx context.Context, query string) (n int64, err error) {
+	err = t.conn.QueryRowContext(ctx, query).Scan(&n)
+	return n, err
+}
+
+// revealMatched opens the values of the people who were matched: they are on
+// the list, and the record of their consent is in the value.
+func (t *adTeam) revealMatched(ctx context.Context, r *road) error {
+	r.WantConsented = true
+	list, err := newPlainList(t.list)
+	if err != nil {
+		return err
+	}
+	return t.eachUser(ctx, `SELECT id, email, phone FROM users WHERE id IN (`+matchOwn+`)`, func(u user) error {
+		email, err := u.email.Reveal(ctx, t.scope)
+		if r.decided(1, err) != nil {
+			return nil // counted
+		}
+		phone, err := u.phone.Reveal(ctx, t.scope)
+		if r.decided(1, err) != nil {
+			return nil
+		}
+		basis, _ := u.email.Provenance(purposes.Advertising)
+		if basis.Consent != "" && list.has(email, phone) {
+			r.Matched++
+		}
+		return nil
+	})
+}
+
+// eachUser calls visit for each of the selected users.
+func (t *adTeam) eachUser(ctx context.Context, query string, visit func(user) error) error {
+	rows, err := t.conn.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u user
+		if err := rows.Scan(&u.id, &u.email, &u.phone); err != nil {
+			return err
+		}
+		if err := visit(u); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A recorder is the auditor of every vault in a process. It writes each event
+// to a log and counts what was logged, by who was calling.
+type recorder struct {
+	log  vault.Auditor
+	file *os.File
+
+	mu     sync.Mutex
+	counts map[string]decisions
+}
+
+// decisions are how often something was allowed and refused.
+type decisions struct {
+	Allowed, Refused int64
+}
+
+// newRecorder makes the log file. With refusalsOnly, events that were allowed
+// are counted and not logged.
+func newRecorder(file string, refusalsOnly bool) (*recorder, error) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	level := slog.LevelInfo
+	if refusalsOnly {
+		level = slog.LevelWarn
+	}
+	log := slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: level}))
+	return &recorder{log: vault.SlogAuditor(log), file: f, counts: make(map[string]decisions)}, nil
+}
+
+// Audit implements [vault.Auditor]. What can't be logged is an error, so it
+// does not happen.
+func (r *recorder) Audit(ctx context.Context, e vault.Event) error {
+	if err := r.log.Audit(ctx, e); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.counts[e.Caller]
+	switch e.Outcome {
+	case vault.Allowed:
+		d.Allowed++
+	case vault.Denied:
+		d.Refused++
+	}
+	r.counts[e.Caller] = d
+	return nil
+}
+
+func (r *recorder) of(caller string) decisions {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[caller]
+}
+
+func (r *recorder) close() error { return r.file.Close() }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/onlyfor/onlyfor/pii"
+)
+
+// The database itself refuses an address in clear, whoever writes it. Each
+// purpose has index columns of its own; those for advertising are NULL for
+// everybody who did not consent.
+const schema = `
+CREATE TABLE users (
+	id                INTEGER PRIMARY KEY,
+	email             TEXT NOT NULL CHECK (email LIKE 'pii1.email.%'),
+	phone             TEXT NOT NULL CHECK (phone LIKE 'pii1.phone.%'),
+	email_security    BLOB NOT NULL UNIQUE CHECK (length(email_security) = 16),
+	phone_security    BLOB NOT NULL CHECK (length(phone_security) = 16),
+	email_advertising BLOB CHECK (length(email_advertising) = 16),
+	phone_advertising BLOB CHECK (length(phone_advertising) = 16)
+) STRICT;
+CREATE INDEX users_phone_security    ON users (phone_security);
+CREATE INDEX users_email_advertising ON users (email_advertising) WHERE email_advertising IS NOT NULL;
+CREATE INDEX users_phone_advertising ON users (phone_advertising) WHERE phone_advertising IS NOT NULL;
+`
+
+// A user is one row.
+type user struct {
+	id    int64
+	email pii.Email
+	phone pii.Phone
+
+	emailSecurity, phoneSecurity       pii.Index
+	emailAdvertising, phoneAdvertising pii.Index // zero, and so NULL, without consent
+}
+
+// A userStore is the company's table of users.
+type userStore struct {
+	db *sql.DB
+}
+
+func createUserStore(ctx context.Context, file string) (*userStore, error) {
+	db, err := sql.Open("sqlite", dsn(file, "rwc"))
+	if err != nil {
+		return nil, fmt.Errorf("users' database: %w", err)
+	}
+	if _, err := db.ExecContext(ctx, schema); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("users' database: %w", err)
+	}
+	return &userStore{db}, nil
+}
+
+// dsn returns the name of an SQLite file to be opened in the given mode: ro
+// for those who may only read.
+func dsn(file, mode string) string {
+	q := url.Values{"mode": {mode}, "_pragma": {"busy_timeout(10000)", "cache_size(-32768)"}}
+	if mode != "ro" {
+		q.Add("_pragma", "journal_mode(WAL)")
+		q.Add("_pragma", "synchronous(NORMAL)")
+	}
+	return (&url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}).String()
+}
+
+// insert stores the users in one transaction. It returns, for each of them,
+// whether they were new: an e-mail address can be registered once.
+func (s *userStore) insert(ctx context.Context, users []user) ([]bool, error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("storing users: %w", err)
+	}
+	defer tx.Rollback()
+	stmt, err := tx.PrepareContext(ctx, `
+		INSERT INTO users (email, phone, email_security, phone_security, email_advertising, phone_advertising)
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (email_security) DO NOTHING`)
+	if err != nil {
+		return nil, fmt.Errorf("storing users: %w", err)
+	}
+	defer stmt.Close()
+	fresh := make([]bool, len(users))
+	for i, u := range users {
+		result, err := stmt.ExecContext(ctx, u.email, u.phone,
+			u.emailSecurity, u.phoneSecurity, u.emailAdvertising, u.phoneAdvertising)
+		if err != nil {
+			return nil, fmt.Errorf("storing users: %w", err)
+		}
+		rows, err := result.RowsAffected()
+		if err != nil {
+			return nil, fmt.Errorf("storing users: %w", err)
+		}
+		fresh[i] = rows == 1
+	}
+	if err := tx.Commit(); err != nil {
+		return nil, fmt.Errorf("storing users: %w", err)
+	}
+	return fresh, nil
+}
+
+var errNoUser = errors.New("no such user")
+
+// byEmail returns the user with the given index of the security purpose, or
+// [errNoUser].
+func (s *userStore) byEmail(ctx context.Context, index pii.Index) (user, error) {
+	u := user{emailSecurity: index}
+	err := s.db.QueryRowContext(ctx,
+		`SELECT id, email, phone FROM users WHERE email_security = ?`, index).Scan(&u.id, &u.email, &u.phone)
+	if errors.Is(err, sql.ErrNoRows) {
+		return user{}, errNoUser
+	}
+	if err != nil {
+		return user{}, fmt.Errorf("finding a user: %w", err)
+	}
+	return u, nil
+}
+
+// A collected count is how many people's addresses say that they were collected
+// for the same purposes.
+type collected struct {
+	purposes string
+	people   int64
+}
+
+// collected reads headers, which are in clear: "pii1.email.security.AAAA".
+func (s *userStore) collected(ctx context.Context) ([]collected, error) {
+	rows, err := s.db.QueryContext(ctx, `
+		WITH headers (rest) AS (SELECT substr(email, length('pii1.email.') + 1) FROM users)
+		SELECT replace(substr(rest, 1, instr(rest, '.') - 1), '~', ' and '), count(*) FROM headers GROUP BY 1 ORDER BY 2 DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("counting users: %w", err)
+	}
+	defer rows.Close()
+	var all []collected
+	for rows.Next() {
+		var c collected
+		if err := rows.Scan(&c.purposes, &c.people); err != nil {
+			return nil, fmt.Errorf("counting users: %w", err)
+		}
+		all = append(all, c)
+	}
+	return all, rows.Err()
+}

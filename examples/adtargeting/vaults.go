@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+
+	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
+)
+
+// makeKeys lets each team make the keys of its own purpose: wrapped in the key
+// store that all share, by a KEK in a directory that is the team's alone.
+func makeKeys(ctx context.Context, s *state, audit vault.Auditor) error {
+	for _, p := range []purpose.Purpose{purposes.Security, purposes.Advertising} {
+		v, err := teamVault(ctx, s, p, audit)
+		if err != nil {
+			return err
+		}
+		if err := v.Generate(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// teamVault opens the vault as a process of one team does: its KEK directory
+// has the file of one purpose, so no other purpose's keys unwrap.
+func teamVault(ctx context.Context, s *state, p purpose.Purpose, audit vault.Auditor) (*vault.Vault, error) {
+	return vault.Open(ctx, vault.Dir(s.keys()), vault.LocalKEK(s.kek(p)), &vault.Options{Audit: audit})
+}
+
+// companyVault opens the vault as the sign-up service does, which was granted
+// both purposes.
+func companyVault(ctx context.Context, s *state, audit vault.Auditor) (*vault.Vault, error) {
+	kek := vault.KEKFunc(func(ctx context.Context, p purpose.Purpose) (vault.AEAD, error) {
+		return vault.LocalKEK(s.kek(p)).For(ctx, p)
+	})
+	return vault.Open(ctx, vault.Dir(s.keys()), kek, &vault.Options{Audit: audit})
+}

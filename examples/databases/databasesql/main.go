@@ -1,0 +1,67 @@
+// Command databasesql keeps users with sealed addresses in SQLite, with nothing
+// but database/sql.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/onlyfor/onlyfor/pii"
+
+	"github.com/onlyfor/onlyfor/examples/databases/internal/demo"
+	"github.com/onlyfor/onlyfor/examples/databases/internal/schema"
+)
+
+func main() {
+	if err := run(context.Background(), os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, out io.Writer) error {
+	security, err := demo.Security(ctx)
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, schema.SQLite); err != nil {
+		return err
+	}
+
+	email, err := pii.SealEmail(ctx, "Ada@example.com", security)
+	if err != nil {
+		return err
+	}
+	index, err := email.Index(ctx, security)
+	if err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, "INSERT INTO users (id, email, email_index) VALUES (?, ?, ?)", 1, email, index); err != nil {
+		return err
+	}
+
+	wanted, err := pii.IndexEmail(ctx, "ada@EXAMPLE.com", security)
+	if err != nil {
+		return err
+	}
+	var found pii.Email
+	if err := db.QueryRowContext(ctx, "SELECT email FROM users WHERE email_index = ?", wanted).Scan(&found); err != nil {
+		return err
+	}
+	address, err := found.Reveal(ctx, security)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%v is %s\n", found, address)
+	return nil
+}

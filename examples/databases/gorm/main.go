@@ -1,0 +1,75 @@
+// Command gorm keeps users with sealed addresses in SQLite, through GORM.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"github.com/glebarez/sqlite"
+	"gorm.io/gorm"
+
+	"github.com/onlyfor/onlyfor/pii"
+
+	"github.com/onlyfor/onlyfor/examples/databases/internal/demo"
+)
+
+// A User is a row of users. AutoMigrate makes columns of text and of bytes by
+// itself; without the size, those of MySQL can't be unique.
+type User struct {
+	ID         int64
+	Email      pii.Email           `gorm:"check:email LIKE 'pii1.email.%'"`
+	EmailIndex pii.Index           `gorm:"size:16;uniqueIndex"`
+	Phone      *pii.Phone          `gorm:"check:phone LIKE 'pii1.phone.%'"`
+	Recovery   sql.Null[pii.Email] `gorm:"check:recovery LIKE 'pii1.email.%'"`
+}
+
+func main() {
+	if err := run(context.Background(), os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, out io.Writer) error {
+	security, err := demo.Security(ctx)
+	if err != nil {
+		return err
+	}
+	db, err := gorm.Open(sqlite.Open(":memory:"), &gorm.Config{})
+	if err != nil {
+		return err
+	}
+	if err := db.AutoMigrate(&User{}); err != nil {
+		return err
+	}
+
+	email, err := pii.SealEmail(ctx, "Ada@example.com", security)
+	if err != nil {
+		return err
+	}
+	index, err := email.Index(ctx, security)
+	if err != nil {
+		return err
+	}
+	if err := db.WithContext(ctx).Create(&User{ID: 1, Email: email, EmailIndex: index}).Error; err != nil {
+		return err
+	}
+
+	wanted, err := pii.IndexEmail(ctx, "ada@EXAMPLE.com", security)
+	if err != nil {
+		return err
+	}
+	var found User // with a condition in text, which an index never drops out of
+	if err := db.WithContext(ctx).Where("email_index = ?", wanted).First(&found).Error; err != nil {
+		return err
+	}
+	address, err := found.Email.Reveal(ctx, security)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%v is %s\n", found.Email, address)
+	return nil
+}

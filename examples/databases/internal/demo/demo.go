@@ -1,0 +1,35 @@
+// Package demo gives the example programs keys that live as long as they do.
+package demo
+
+import (
+	"context"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+var security = purpose.MustParse("security")
+
+// Security returns the scope that the programs seal for. A service opens a store
+// that lasts, with the AEAD of its key service in place of the one made here.
+func Security(ctx context.Context) (*vault.Scope, error) {
+	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, err
+	}
+	kek, err := aead.New(handle)
+	if err != nil {
+		return nil, err
+	}
+	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(kek), nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Generate(ctx, security); err != nil {
+		return nil, err
+	}
+	return v.Scope(ctx, security)
+}

@@ -1,0 +1,17 @@
+-- name: Insert :exec
+INSERT INTO users (id, email, email_index, phone, recovery) VALUES (?, ?, ?, ?, ?);
+
+-- name: Update :exec
+UPDATE users SET email = ?, email_index = ?, phone = ?, recovery = ? WHERE id = ?;
+
+-- name: Get :one
+SELECT * FROM users WHERE id = ?;
+
+-- name: FindByIndex :many
+SELECT * FROM users WHERE email_index = ?;
+
+-- name: FindByIndexes :many
+SELECT * FROM users WHERE email_index IN (sqlc.slice(indexes));
+
+-- name: FindByEmail :many
+SELECT * FROM users WHERE email = ?;

@@ -1,0 +1,107 @@
+// Package person is the user model that the programs and tests of this module
+// encode, log and compare: what many services have, with its plaintext columns
+// changed to sealed types.
+package person
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// The purposes of this company.
+var (
+	Security    = purpose.MustParse("security")
+	Advertising = purpose.MustParse("advertising")
+)
+
+// What is sealed here. No part of them occurs in anything that is printed.
+const (
+	Address = "Kq7vZ.Hxw93Jd@mx4.wyr8bqp.example"
+	Number  = "+73918462504"
+)
+
+// A Contact is how to reach a person. It holds its values as named fields:
+// embedding an Email would make it an Email to every encoder.
+type Contact struct {
+	Email pii.Email `json:"email" xml:"email"`
+	Phone pii.Phone `json:"phone" xml:"phone"`
+}
+
+// A User has sealed values in all the places where models have strings.
+type User struct {
+	ID       string `json:"id" xml:"id,attr" bson:"_id"`
+	Contact  `yaml:",inline" bson:",inline"`
+	Optional pii.Email            `json:"optional,omitzero" yaml:"optional,omitempty" bson:"optional,omitempty" dynamodbav:"optional,omitempty" msgpack:"optional,omitempty" xml:"optional"`
+	Backup   *pii.Email           `json:"backup" xml:"backup"`
+	Recovery sql.Null[pii.Phone]  `json:"recovery" xml:"recovery"`
+	Others   []pii.Email          `json:"others" xml:"others"`
+	ByLabel  map[string]pii.Phone `json:"by_label" xml:"-"` // XML has no maps
+
+	last *pii.Email // which encoders do not see, and printers do
+}
+
+// A Row is a user as a table has one, with what it is looked up by. Every
+// encoder but gob can be told to leave the index out; keeping it out of User
+// serves gob as well.
+type Row struct {
+	User       `yaml:",inline" bson:",inline"`
+	EmailIndex pii.Index `json:"-" xml:"-" yaml:"-" bson:"-" dynamodbav:"-" msgpack:"-" cbor:"-"`
+}
+
+// New returns a row all of whose fields are set, sealed under scope.
+func New(ctx context.Context, scope *vault.Scope) (Row, error) {
+	email, err := pii.SealEmail(ctx, Address, scope)
+	if err != nil {
+		return Row{}, err
+	}
+	phone, err := pii.SealPhone(ctx, Number, scope)
+	if err != nil {
+		return Row{}, err
+	}
+	index, err := email.Index(ctx, scope)
+	return Row{User{
+		ID:       "user-4711",
+		Contact:  Contact{email, phone},
+		Optional: email,
+		Backup:   &email,
+		Recovery: sql.Null[pii.Phone]{V: phone, Valid: true},
+		Others:   []pii.Email{email, {}},
+		ByLabel:  map[string]pii.Phone{"home": phone},
+		last:     &email,
+	}, index}, err
+}
+
+// Stored returns u as it comes back from an encoder: without what is unexported.
+func (u User) Stored() User {
+	u.last = nil
+	return u
+}
+
+// WithScope calls do with a scope of a new vault, whose keys live in a
+// temporary directory until do returns.
+func WithScope(ctx context.Context, p purpose.Purpose, do func(*vault.Scope) error) error {
+	dir, err := os.MkdirTemp("", "onlyfor-encodings-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	v, err := vault.Open(ctx, vault.Memory(), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if err := v.Generate(ctx, p); err != nil {
+		return err
+	}
+	scope, err := v.Scope(ctx, p)
+	if err != nil {
+		return err
+	}
+	return do(scope)
+}

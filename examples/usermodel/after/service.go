@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// What people were told when they signed up.
+var signUpForm = purpose.Basis{Legal: purpose.Contract, Notice: "sign-up-v1"}
+
+// A Service lets people sign up and sign in, with a code sent to their phone.
+type Service struct {
+	users    *Users
+	security *vault.Scope
+	log      *slog.Logger
+	text     func(number, message string) // sends an SMS
+}
+
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /signup", s.signUp)
+	mux.HandleFunc("POST /signin", s.signIn)
+	mux.HandleFunc("GET /users/{id}", s.user)
+	return mux
+}
+
+type form struct{ Email, Phone, Password string }
+
+func (s *Service) signUp(w http.ResponseWriter, r *http.Request) {
+	var f form
+	if json.NewDecoder(r.Body).Decode(&f) != nil {
+		http.Error(w, "malformed request", http.StatusBadRequest)
+		return
+	}
+	user, err := s.newUser(r.Context(), f)
+	if err != nil {
+		http.Error(w, "not a valid e-mail address or phone number", http.StatusBadRequest)
+		return
+	}
+	user.salt = make([]byte, 16)
+	rand.Read(user.salt)
+	user.password = hash(f.Password, user.salt)
+	if s.users.Insert(r.Context(), user) != nil {
+		http.Error(w, "try another e-mail address", http.StatusConflict)
+		return
+	}
+	s.log.Info("signed up", "user", user.ID, "email", user.Email)
+	reply(w, http.StatusCreated, user)
+}
+
+func (s *Service) newUser(ctx context.Context, f form) (user *User, err error) {
+	user = new(User)
+	if user.Email, err = pii.SealEmail(ctx, f.Email, s.security.Under(signUpForm)); err != nil {
+		return nil, err
+	}
+	if user.EmailIndex, err = pii.IndexEmail(ctx, f.Email, s.security); err != nil {
+		return nil, err
+	}
+	if f.Phone != "" {
+		user.Phone, err = pii.SealPhone(ctx, f.Phone, s.security.Under(signUpForm))
+	}
+	return user, err
+}
+
+func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
+	var f form
+	if json.NewDecoder(r.Body).Decode(&f) != nil {
+		http.Error(w, "malformed request", http.StatusBadRequest)
+		return
+	}
+	index, _ := pii.IndexEmail(r.Context(), f.Email, s.security) // one that failed finds nobody
+	user, err := s.users.ByEmail(r.Context(), index)
+	if err != nil || subtle.ConstantTimeCompare(hash(f.Password, user.salt), user.password) != 1 {
+		http.Error(w, "wrong e-mail address or password", http.StatusUnauthorized)
+		return
+	}
+	hint, err := s.sendCode(r.Context(), user)
+	if err != nil {
+		http.Error(w, "try again later", http.StatusServiceUnavailable)
+		return
+	}
+	s.log.Info("signed in", "user", user.ID, "phone", user.Phone)
+	reply(w, http.StatusOK, map[string]any{"id": user.ID, "code_sent_to": hint})
+}
+
+// sendCode returns what the person is told of where the code went.
+func (s *Service) sendCode(ctx context.Context, user *User) (hint string, err error) {
+	if user.Phone.IsZero() {
+		return "", nil
+	}
+	number, err := user.Phone.Reveal(ctx, s.security)
+	if err != nil {
+		return "", err
+	}
+	s.text(number, "Your code is "+rand.Text()[:6])
+	return user.Phone.Hint(ctx, s.security)
+}
+
+// user is for other services of the company.
+func (s *Service) user(w http.ResponseWriter, r *http.Request) {
+	user, err := s.users.ByID(r.Context(), r.PathValue("id"))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		http.NotFound(w, r)
+	case err != nil:
+		http.Error(w, "try again later", http.StatusServiceUnavailable)
+	default:
+		reply(w, http.StatusOK, user)
+	}
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a client that went away is no matter
+}
+
+func hash(password string, salt []byte) []byte {
+	key, err := pbkdf2.Key(sha256.New, password, salt, 600_000, 32)
+	if err != nil {
+		panic("pbkdf2: " + err.Error())
+	}
+	return key
+}

@@ -1,0 +1,64 @@
+// Command before is a small service as there are many: people sign up with an
+// e-mail address and a phone number, which are in its database as they were
+// typed.
+//
+//	go -C examples run ./usermodel/before
+package main
+
+import (
+	"context"
+	"database/sql"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite"
+)
+
+func main() {
+	dir := flag.String("dir", filepath.Join(os.TempDir(), "onlyfor-usermodel"), "where the database is")
+	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
+	flag.Parse()
+	if err := run(context.Background(), *dir, *addr); err != nil {
+		fmt.Fprintln(os.Stderr, "before:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, dir, addr string) error {
+	service, err := open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("http://%s\n", listener.Addr())
+	server := &http.Server{Handler: service.Handler(), ReadTimeout: 10 * time.Second}
+	return server.Serve(listener)
+}
+
+// open returns the service over the database in dir.
+func open(ctx context.Context, dir string) (*Service, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "users.db")+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, schema); err != nil {
+		return nil, err
+	}
+	return &Service{
+		users: &Users{db},
+		log:   slog.Default(),
+		text:  func(_, _ string) {}, // a real one calls its SMS gateway
+	}, nil
+}

@@ -1,0 +1,143 @@
+// Command migrate seals what the service in ../before left in its database, for
+// the service in ../after.
+//
+//	go -C examples run ./usermodel/migrate          # all steps, on an example
+//	go -C examples run ./usermodel/migrate backfill # one step, as a pipeline does
+//
+// Without a database to migrate it makes one, with what such tables contain. One
+// step alone fails if it found something for people to decide on.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/onlyfor/onlyfor/pii/migrate"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+var forSecurity = purpose.MustParse("security")
+
+func main() {
+	dir := flag.String("dir", filepath.Join(os.TempDir(), "onlyfor-usermodel"), "where the database and the keys are")
+	people := flag.Int("people", 20_000, "how many to make if there is no database")
+	flag.Parse()
+	if err := run(context.Background(), os.Stdout, *dir, *people, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "migrate:", err)
+		os.Exit(1)
+	}
+}
+
+var errDecide = errors.New("there is something to decide on: see the report")
+
+func run(ctx context.Context, out io.Writer, dir string, people int, steps []string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "users.db")+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := seed(ctx, db, people); err != nil {
+		return err
+	}
+	if err := addColumns(ctx, db); err != nil {
+		return err
+	}
+	v, err := vault.Open(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if err := v.Generate(ctx, forSecurity); err != nil {
+		return err
+	}
+	security, err := v.Scope(ctx, forSecurity)
+	if err != nil {
+		return err
+	}
+	m, err := migrate.New(ctx, db, migrate.SQLite, describe(security))
+	if err != nil {
+		return err
+	}
+	all := len(steps) == 0
+	if all {
+		steps = []string{"plan", "backfill", "verify", "cut-over"}
+	}
+	run := map[string]func(context.Context, *migrate.Options) (*migrate.Report, error){
+		"plan": m.Plan, "backfill": m.Backfill, "repair": m.Repair, "verify": m.Verify, "cut-over": m.CutOver,
+	}
+	for _, name := range steps {
+		step, known := run[name]
+		if !known {
+			return errors.New("steps are plan, backfill, repair, verify and cut-over")
+		}
+		report, err := step(ctx, &migrate.Options{Progress: migrate.Bar(out)})
+		fmt.Fprint(out, report)
+		for _, f := range report.Findings[:min(len(report.Findings), 10)] {
+			fmt.Fprintln(out, "   ", f)
+		}
+		fmt.Fprintln(out)
+		if err == nil && !report.OK() && !all {
+			err = errDecide
+		}
+		if err == nil && name == "cut-over" {
+			err = forget(ctx, db)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget removes what rows held before from the file.
+func forget(ctx context.Context, db *sql.DB) error {
+	for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// What people were told when they typed it in.
+var (
+	signUp    = purpose.Basis{Legal: purpose.Contract, Notice: "sign-up-v1"}
+	twoFactor = purpose.Basis{Legal: purpose.LegitimateInterests, Notice: "2fa-prompt-v1"}
+)
+
+// describe says what is sealed, and what it was collected for. Addresses come
+// from the sign-up form alone; a phone number does if its source says so.
+func describe(security *vault.Scope) migrate.Table {
+	return migrate.Table{
+		Name: "users", Key: "id", Read: []string{"phone_source"},
+		Scopes: []*vault.Scope{security},
+		Columns: []migrate.Column{
+			{
+				Kind: migrate.Email(), Plain: "email", Sealed: "email_sealed",
+				Indexes:      map[purpose.Purpose]string{forSecurity: "email_index"},
+				CollectedFor: func(migrate.Row) []*vault.Scope { return []*vault.Scope{security.Under(signUp)} },
+			},
+			{
+				Kind: migrate.Phone(), Plain: "phone", Sealed: "phone_sealed",
+				CollectedFor: func(r migrate.Row) []*vault.Scope {
+					if r.Text("phone_source") == "2fa" {
+						return []*vault.Scope{security.Under(twoFactor)}
+					}
+					return nil // from a list that somebody bought, for all we know
+				},
+			},
+		},
+	}
+}
