@@ -48,7 +48,7 @@ func ValidEmail(address string) bool {
 // purpose, for WHERE email_index = $1. Text that [SealEmail] would refuse is
 // [ErrInvalid]; other errors are those of [vault.Scope.Index]. The index that
 // comes with an error is poisoned, as [Index] describes.
-func IndexEmail(ctx context.Context, address string, scope *vault.Scope) (Index, error) {
+func IndexEmail(ctx context.Context, address string, scope vault.Indexer) (Index, error) {
 	return IndexOf[email](ctx, address, scope)
 }
 
@@ -56,8 +56,16 @@ func IndexEmail(ctx context.Context, address string, scope *vault.Scope) (Index,
 // retired, the primary one's first: what to look for, with WHERE email_index IN
 // (…), while the column is computed anew after [vault.Vault.RotateIndex]. With
 // an error there is one index, and it is poisoned.
-func IndexesEmail(ctx context.Context, address string, scope *vault.Scope) ([]Index, error) {
+func IndexesEmail(ctx context.Context, address string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[email](ctx, address, scope)
+}
+
+// AdoptEmail returns the e-mail address that was encrypted under a keyset which
+// [vault.Vault.Import] took over, sealed for the purpose of scope. Errors are
+// those of [vault.Adopt]: what is not an e-mail address is [vault.ErrCorrupt].
+func AdoptEmail(ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Email, error) {
+	sealed, err := Adopt[email](ctx, ciphertext, associatedData, scope)
+	return Email{sealed}, err
 }
 
 // Extend returns e extended to the purpose of to, as [Sealed.Extend] does.

@@ -44,7 +44,7 @@ func ValidPhone(number string) bool {
 // purpose, for WHERE phone_index = $1. Text that [SealPhone] would refuse is
 // [ErrInvalid]; other errors are those of [vault.Scope.Index]. The index that
 // comes with an error is poisoned, as [Index] describes.
-func IndexPhone(ctx context.Context, number string, scope *vault.Scope) (Index, error) {
+func IndexPhone(ctx context.Context, number string, scope vault.Indexer) (Index, error) {
 	return IndexOf[phone](ctx, number, scope)
 }
 
@@ -52,8 +52,16 @@ func IndexPhone(ctx context.Context, number string, scope *vault.Scope) (Index, 
 // retired, the primary one's first: what to look for, with WHERE phone_index IN
 // (…), while the column is computed anew after [vault.Vault.RotateIndex]. With
 // an error there is one index, and it is poisoned.
-func IndexesPhone(ctx context.Context, number string, scope *vault.Scope) ([]Index, error) {
+func IndexesPhone(ctx context.Context, number string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[phone](ctx, number, scope)
+}
+
+// AdoptPhone returns the phone number that was encrypted under a keyset which
+// [vault.Vault.Import] took over, sealed for the purpose of scope. Errors are
+// those of [vault.Adopt]: what is not a phone number is [vault.ErrCorrupt].
+func AdoptPhone(ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Phone, error) {
+	sealed, err := Adopt[phone](ctx, ciphertext, associatedData, scope)
+	return Phone{sealed}, err
 }
 
 // Extend returns p extended to the purpose of to, as [Sealed.Extend] does.

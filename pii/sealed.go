@@ -66,17 +66,33 @@ func kindOf[K Kind]() vault.Kind {
 // value collected for something else, [vault.ErrCorrupt] for one that was
 // forged, relabelled or altered, [vault.ErrExpired] for one past its retention,
 // [vault.ErrErased] and [vault.ErrSubject] for one of a person erased or not the
-// scope's, [vault.ErrInvalid] for a nil scope and for the zero value.
-func (s Sealed[K]) Reveal(ctx context.Context, scope *vault.Scope) (string, error) {
-	return scope.Reveal(ctx, kindOf[K](), s.value)
+// scope's, [vault.ErrInvalid] for a nil scope and for the zero value. The scope
+// can be a [vault.Reader].
+func (s Sealed[K]) Reveal(ctx context.Context, scope vault.Revealer) (string, error) {
+	return revealer(scope).Reveal(ctx, kindOf[K](), s.value)
+}
+
+// revealer and indexer let nil be refused like a nil scope.
+func revealer(scope vault.Revealer) vault.Revealer {
+	if scope == nil {
+		return (*vault.Scope)(nil)
+	}
+	return scope
+}
+
+func indexer(scope vault.Indexer) vault.Indexer {
+	if scope == nil {
+		return (*vault.Scope)(nil)
+	}
+	return scope
 }
 
 // Hint returns a masked form that its owner recognises and nobody else can
 // use, such as "a•••@e•••.com". It needs the same scope as Reveal, and has the
 // same errors.
-func (s Sealed[K]) Hint(ctx context.Context, scope *vault.Scope) (string, error) {
+func (s Sealed[K]) Hint(ctx context.Context, scope vault.Revealer) (string, error) {
 	var k K
-	return scope.Hint(ctx, k.Kind(), s.value, func(plaintext string) string {
+	return revealer(scope).Hint(ctx, k.Kind(), s.value, func(plaintext string) string {
 		// Whoever has the keys may have sealed something else, past Parse.
 		if parsed, ok := k.Parse(plaintext); ok {
 			return k.Mask(parsed)
@@ -101,27 +117,27 @@ func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error)
 // IndexOf returns the blind index of text of kind K, for looking values up. Text
 // that the kind does not parse is [ErrInvalid]; other errors are those of
 // [vault.Scope.Index]. The index that comes with one is poisoned, as [Index]
-// describes.
-func IndexOf[K Kind](ctx context.Context, text string, scope *vault.Scope) (Index, error) {
+// describes. The scope can be a [vault.Lookup].
+func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Index, error) {
 	var k K
 	plaintext, err := parse[K](vault.ActionIndex, text)
 	if err != nil {
 		return poisoned, err
 	}
-	return newIndex(scope.Index(ctx, k.Kind(), k.Canonical(plaintext)))
+	return newIndex(indexer(scope).Index(ctx, k.Kind(), k.Canonical(plaintext)))
 }
 
 // IndexesOf is [IndexOf] under every index key of the purpose that is not
 // retired, the primary one's first, for WHERE … IN (…) after
 // [vault.Vault.RotateIndex]. With an error there is one index, and it is
 // poisoned.
-func IndexesOf[K Kind](ctx context.Context, text string, scope *vault.Scope) ([]Index, error) {
+func IndexesOf[K Kind](ctx context.Context, text string, scope vault.Indexer) ([]Index, error) {
 	var k K
 	plaintext, err := parse[K](vault.ActionIndex, text)
 	if err != nil {
 		return []Index{poisoned}, err
 	}
-	all, err := scope.Indexes(ctx, k.Kind(), k.Canonical(plaintext))
+	all, err := indexer(scope).Indexes(ctx, k.Kind(), k.Canonical(plaintext))
 	if err != nil {
 		return []Index{poisoned}, err
 	}
@@ -137,6 +153,18 @@ func IndexesOf[K Kind](ctx context.Context, text string, scope *vault.Scope) ([]
 // [vault.Extend], [purpose.ErrNoConsent] among them.
 func (s Sealed[K]) Extend(ctx context.Context, from, to *vault.Scope) (Sealed[K], error) {
 	value, err := vault.Extend(ctx, kindOf[K](), s.value, from, to)
+	return Sealed[K]{value}, err
+}
+
+// Adopt returns the value of kind K that was encrypted under a keyset which
+// [vault.Vault.Import] took over for the purpose of scope, sealed for that
+// purpose. Errors are those of [vault.Adopt].
+func Adopt[K Kind](ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Sealed[K], error) {
+	var k K
+	value, err := vault.Adopt(ctx, k.Kind(), ciphertext, associatedData, func(plaintext string) string {
+		parsed, _ := k.Parse(plaintext)
+		return parsed
+	}, scope)
 	return Sealed[K]{value}, err
 }
 

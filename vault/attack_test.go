@@ -658,23 +658,22 @@ func TestKEKThatIgnoresAssociatedData(t *testing.T) {
 		require.Empty(t, records)
 	}
 
-	// So does Scope, of keys that were made when the service was another one.
+	// So does CheckKEK, of keys that were made when the service was another one.
 	kek.honest = true
 	require.NoError(t, vecOpen(t, store, kek).Generate(ctx, vecPurposes...))
-	_, err = vecOpen(t, store, kek).Scope(ctx, vecPurposes[0])
-	require.NoError(t, err)
+	require.NoError(t, vecOpen(t, store, kek).CheckKEK(ctx, vecPurposes...))
 	kek.honest = false
 	for _, p := range vecPurposes {
-		_, err = vecOpen(t, store, kek).Scope(ctx, p)
-		require.Equal(t, "no keys", vecClass(err))
+		require.Equal(t, "no keys", vecClass(vecOpen(t, store, kek).CheckKEK(ctx, p)))
+		_, err = vecOpen(t, exchanged(t, store), kek).Scope(ctx, p)
+		require.Equal(t, "corrupt", vecClass(err), "the record itself refuses another purpose")
 	}
 
 	// Where the self-test is deceived, or was passed before, the record itself
 	// refuses another purpose.
 	kek.actor = true
 	for _, p := range vecPurposes {
-		_, err = vecOpen(t, store, kek).Scope(ctx, p)
-		require.NoError(t, err, "deceived")
+		require.NoError(t, vecOpen(t, store, kek).CheckKEK(ctx, p), "deceived")
 		_, err = vecOpen(t, exchanged(t, store), kek).Scope(ctx, p)
 		require.Equal(t, "corrupt", vecClass(err))
 	}

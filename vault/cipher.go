@@ -17,7 +17,8 @@ import (
 	"github.com/tink-crypto/tink-go/v2/prf/aescmacprf"
 )
 
-// Every cryptographic primitive of this package is called in this file.
+// Every cryptographic primitive of this package is called in this file, and
+// those with public keys in hpke.go.
 
 // IndexSize is the size of a blind index, in bytes: 128 bits, so that among
 // 280 million values a false match is not to be expected.
@@ -27,10 +28,13 @@ var errKeyset = errors.New("not a keyset of this purpose")
 
 // parameters are those of new keys. Seal keys are AES-256-GCM with the TINK
 // prefix, which puts the key's id before every ciphertext, so that opening never
-// tries keys. The others are AES-CMAC PRF keys: an index needs no more than a
+// tries keys. Those of indexes and pseudonyms are AES-CMAC PRF keys: an index needs no more than a
 // PRF, and of Tink's it is the one that costs a tenth of the others.
 func (r Role) parameters() (key.Parameters, error) {
-	if r == RoleSeal {
+	switch r {
+	case RoleCollect:
+		return hpkeParameters()
+	case RoleSeal:
 		return aesgcm.NewParameters(aesgcm.ParametersOpts{
 			KeySizeInBytes: 32, IVSizeInBytes: nonceSize, TagSizeInBytes: tagSize, Variant: aesgcm.VariantTink,
 		})

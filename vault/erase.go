@@ -123,7 +123,7 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 			// A record that was garbled must not stand in the way of an erasure.
 			clear(old.key)
 			if err == nil && old.key == nil { // before now
-				r.subjects.Load().erase(subject)
+				r.vault.forget(r.purpose, subject)
 				return e, e.describe(ctx, old, r)
 			}
 			tombstone.id = old.id
@@ -146,8 +146,15 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 		case err != nil:
 			return e, storeError(err)
 		}
-		r.subjects.Load().erase(subject)
+		r.vault.forget(r.purpose, subject)
 		return e, e.describe(ctx, tombstone, r)
+	}
+}
+
+// forget makes every scope and reader of this vault take the subject for erased.
+func (v *Vault) forget(p purpose.Purpose, subject string) {
+	for _, r := range v.openedAll(p) {
+		r.subjects.Load().erase(subject)
 	}
 }
 

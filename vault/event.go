@@ -22,16 +22,20 @@ const (
 	ActionExtend Action = "extend" // a value to another purpose
 	ActionReseal Action = "reseal"
 	ActionErase  Action = "erase" // a subject
+	ActionAdopt  Action = "adopt" // what was encrypted elsewhere
 
-	ActionOpen        Action = "open" // the keys of a purpose, and so its scope
-	ActionKeys        Action = "list"
-	ActionGenerate    Action = "generate"
-	ActionRotate      Action = "rotate"
-	ActionRotateIndex Action = "rotate-index"
-	ActionRetire      Action = "retire"
-	ActionReinstate   Action = "reinstate"
-	ActionDestroy     Action = "destroy"
-	ActionRewrap      Action = "rewrap"
+	ActionOpen            Action = "open"  // the keys of a purpose, and so its scope
+	ActionCheck           Action = "check" // who can open the keys, and how they are bound
+	ActionKeys            Action = "list"
+	ActionGenerate        Action = "generate"
+	ActionRotate          Action = "rotate"
+	ActionRotateIndex     Action = "rotate-index"
+	ActionRotateCollector Action = "rotate-collector"
+	ActionImport          Action = "import"
+	ActionRetire          Action = "retire"
+	ActionReinstate       Action = "reinstate"
+	ActionDestroy         Action = "destroy"
+	ActionRewrap          Action = "rewrap"
 )
 
 // What is done along the way is not audited.
@@ -39,13 +43,16 @@ const (
 	actionRefresh Action = "refresh"
 	actionLearn   Action = "learn"
 	actionSubject Action = "subject"
+
+	actionPurposes Action = "purposes"
 )
 
 var gerunds = map[Action]string{
 	ActionSeal: "sealing", ActionReveal: "revealing", ActionHint: "hinting", ActionIndex: "indexing",
 	ActionExtend: "extending", ActionReseal: "re-sealing", ActionErase: "erasing",
-	ActionOpen: "opening", ActionKeys: "listing", ActionGenerate: "generating", ActionRotate: "rotating",
-	ActionRotateIndex: "rotating index", ActionRetire: "retiring", ActionReinstate: "reinstating",
+	ActionOpen: "opening", ActionCheck: "checking", ActionKeys: "listing", ActionGenerate: "generating", ActionRotate: "rotating",
+	ActionAdopt: "adopting", ActionImport: "importing",
+	ActionRotateIndex: "rotating index", ActionRotateCollector: "rotating collector", ActionRetire: "retiring", ActionReinstate: "reinstating",
 	ActionDestroy: "destroying", ActionRewrap: "re-wrapping",
 }
 
@@ -143,11 +150,15 @@ func callerOf(ctx context.Context) string {
 // returns err, or why the event could not be recorded; then err is kept beside
 // it, so that a refusal stays a refusal.
 func (v *Vault) audit(ctx context.Context, e Event, err error) error {
-	if v.opts.Audit == nil {
+	return audit(ctx, v.opts.Audit, e, err)
+}
+
+func audit(ctx context.Context, to Auditor, e Event, err error) error {
+	if to == nil {
 		return err
 	}
 	e.Time, e.Caller, e.Err, e.Outcome = time.Now(), callerOf(ctx), err, outcomeOf(err)
-	failure := callAuditor(ctx, v.opts.Audit, e)
+	failure := callAuditor(ctx, to, e)
 	switch {
 	case failure == nil:
 		return err

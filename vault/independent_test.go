@@ -39,6 +39,8 @@ type refKey struct {
 // refKeys are the keys of one purpose; the first of each list is primary.
 type refKeys struct {
 	seal, index, subject []refKey
+	collect              []refKey // X25519 private keys
+	imported             []refKey // AES-GCM, whose ciphertexts have the TINK prefix
 }
 
 // refHeader is a slot header before it is written.
@@ -225,7 +227,7 @@ func (v refValue) open(asked refAsked) (plaintext, class string) {
 	h, rest, ok := refCutHeader(s.header)
 	keys := asked.keys.seal
 	switch {
-	case !ok || len(rest) > 0 || h.typ == 3:
+	case !ok || len(rest) > 0:
 		return "", "corrupt"
 	case (h.typ == 2) != (asked.subject != ""):
 		return "", "subject"
@@ -234,7 +236,13 @@ func (v refValue) open(asked refAsked) (plaintext, class string) {
 			return "", class
 		}
 	}
-	padded, ok := refUnseal(keys, s.sealed, refAAD(asked.kind, asked.purpose, v.id, s.header, asked.subject))
+	aad := refAAD(asked.kind, asked.purpose, v.id, s.header, asked.subject)
+	var padded []byte
+	if h.typ == 3 {
+		padded, ok = refUncollect(asked.keys.collect, asked.purpose, s.sealed, aad)
+	} else {
+		padded, ok = refUnseal(keys, s.sealed, aad)
+	}
 	if !ok {
 		return "", "corrupt"
 	}
@@ -486,6 +494,9 @@ type refKeyPayload struct {
 	Seal       refKeyset `json:"seal"`
 	Index      refKeyset `json:"index"`
 	Subject    refKeyset `json:"subject"`
+
+	Collect *refKeyset `json:"collect,omitempty"`
+	Import  *refKeyset `json:"import,omitempty"`
 }
 
 type refKeyset struct {
@@ -499,45 +510,82 @@ const (
 )
 
 func refPayload(name string, keys refKeys) refKeyPayload {
-	set := func(keys []refKey, typ string, field, prefix uint64) refKeyset {
+	set := func(keys []refKey, data []byte) refKeyset {
 		created := map[string]uint64{}
 		for _, k := range keys {
 			created[fmt.Sprint(k.id)] = vecTime
 		}
-		return refKeyset{base64.StdEncoding.EncodeToString(refProtoKeyset(keys, typ, field, prefix)), created}
+		return refKeyset{base64.StdEncoding.EncodeToString(data), created}
 	}
-	return refKeyPayload{
-		name, 1, set(keys.seal, refGCMType, 3, 1), set(keys.index, refCMACType, 2, 3), set(keys.subject, refCMACType, 2, 3),
+	p := refKeyPayload{
+		Purpose: name, Generation: 1,
+		Seal:    set(keys.seal, refProtoKeyset(keys.seal, refGCMType, 3, 1)),
+		Index:   set(keys.index, refProtoKeyset(keys.index, refCMACType, 2, 3)),
+		Subject: set(keys.subject, refProtoKeyset(keys.subject, refCMACType, 2, 3)),
 	}
+	if keys.collect != nil {
+		collect := set(keys.collect, refProtoEntries(refCollectEntries(keys.collect)...))
+		p.Collect = &collect
+	}
+	if keys.imported != nil {
+		imported := set(keys.imported, refProtoKeyset(keys.imported, refGCMType, 3, 1))
+		p.Import = &imported
+	}
+	return p
 }
 
-// refProtoKeyset writes a google.crypto.tink.Keyset. Prefix 1 is TINK, 3 is
-// RAW, which is what PRF keys have.
+// refProtoKeyset writes a google.crypto.tink.Keyset of symmetric keys. Prefix 1
+// is TINK, 3 is RAW, which is what PRF keys have.
 func refProtoKeyset(keys []refKey, typ string, keyField, prefix uint64) []byte {
-	bytesField := func(b []byte, n uint64, v []byte) []byte {
-		b = binary.AppendUvarint(b, n<<3|2)
-		return append(binary.AppendUvarint(b, uint64(len(v))), v...)
-	}
-	intField := func(b []byte, n, v uint64) []byte {
-		return binary.AppendUvarint(binary.AppendUvarint(b, n<<3), v)
-	}
-	var set []byte
-	if len(keys) > 0 {
-		set = intField(set, 1, uint64(keys[0].id)) // primary_key_id
-	}
+	var entries []refEntry
 	for _, k := range keys {
-		data := bytesField(nil, 1, []byte(typ))                       // type_url
-		data = bytesField(data, 2, bytesField(nil, keyField, k.key))  // value: key_value
-		data = intField(data, 3, 1)                                   // SYMMETRIC
-		entry := intField(bytesField(nil, 1, data), 2, 1)             // key_data, ENABLED
-		entry = intField(intField(entry, 3, uint64(k.id)), 4, prefix) // key_id, output_prefix_type
-		set = bytesField(set, 2, entry)
+		entries = append(entries, refEntry{k.id, typ, refProtoBytes(nil, keyField, k.key), refSymmetric, refEnabled, prefix})
+	}
+	return refProtoEntries(entries...)
+}
+
+// refEntry is one key of a google.crypto.tink.Keyset.
+type refEntry struct {
+	id                       uint32
+	typ                      string
+	value                    []byte
+	material, status, prefix uint64
+}
+
+const (
+	refSymmetric, refPrivate = 1, 2 // KeyMaterialType
+	refEnabled, refDisabled  = 1, 2 // KeyStatusType
+)
+
+// refProtoEntries writes a keyset whose first key is primary.
+func refProtoEntries(entries ...refEntry) []byte {
+	var set []byte
+	if len(entries) > 0 {
+		set = refProtoInt(set, 1, uint64(entries[0].id)) // primary_key_id
+	}
+	for _, e := range entries {
+		data := refProtoBytes(nil, 1, []byte(e.typ))                          // type_url
+		data = refProtoBytes(data, 2, e.value)                                // value
+		data = refProtoInt(data, 3, e.material)                               // key_material_type
+		entry := refProtoInt(refProtoBytes(nil, 1, data), 2, e.status)        // key_data, status
+		entry = refProtoInt(refProtoInt(entry, 3, uint64(e.id)), 4, e.prefix) // key_id, output_prefix_type
+		set = refProtoBytes(set, 2, entry)
 	}
 	return set
 }
 
-// refReadKeyset reads what ours generates: keys of one type, the primary first.
-func refReadKeyset(data []byte, typ string, keyField uint64) ([]refKey, error) {
+func refProtoBytes(b []byte, n uint64, v []byte) []byte {
+	b = binary.AppendUvarint(b, n<<3|2)
+	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
+}
+
+func refProtoInt(b []byte, n, v uint64) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, n<<3), v)
+}
+
+// refReadKeyset reads what ours generates: keys of one type, the primary
+// first. Those that are disabled are left out.
+func refReadKeyset(data []byte, typ string, read func(value refProto) ([]byte, bool)) ([]refKey, error) {
 	set, err := refReadProto(data)
 	if err != nil {
 		return nil, err
@@ -548,18 +596,22 @@ func refReadKeyset(data []byte, typ string, keyField uint64) ([]refKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		keyData, err := refReadProto(entry.bytes[1][0])
+		keyData, err := refReadProto(entry.only(1))
 		if err != nil {
 			return nil, err
 		}
-		value, err := refReadProto(keyData.bytes[2][0])
+		value, err := refReadProto(keyData.only(2))
 		if err != nil {
 			return nil, err
 		}
-		if string(keyData.bytes[1][0]) != typ || entry.ints[2] != 1 || len(value.bytes[keyField]) != 1 {
+		if entry.ints[2] == refDisabled {
+			continue
+		}
+		key, ok := read(value)
+		if string(keyData.only(1)) != typ || entry.ints[2] != refEnabled || !ok {
 			return nil, errors.New("not an enabled key of this type")
 		}
-		k := refKey{uint32(entry.ints[3]), value.bytes[keyField][0]}
+		k := refKey{uint32(entry.ints[3]), key}
 		if uint64(k.id) == set.ints[1] {
 			keys = slices.Insert(keys, 0, k)
 		} else {
@@ -569,9 +621,22 @@ func refReadKeyset(data []byte, typ string, keyField uint64) ([]refKey, error) {
 	return keys, nil
 }
 
+// refSymmetricKey returns what reads a key that is in this field of its message.
+func refSymmetricKey(field uint64) func(value refProto) ([]byte, bool) {
+	return func(value refProto) ([]byte, bool) { return value.only(field), len(value.bytes[field]) == 1 }
+}
+
 type refProto struct {
 	ints  map[uint64]uint64
 	bytes map[uint64][][]byte
+}
+
+// only returns the first of the fields of that number, nil if there is none.
+func (m refProto) only(n uint64) []byte {
+	if len(m.bytes[n]) == 0 {
+		return nil
+	}
+	return m.bytes[n][0]
 }
 
 func refReadProto(data []byte) (refProto, error) {
@@ -647,20 +712,26 @@ func refUnwrap(kek vault.AEAD, name string, data []byte) (refKeys, error) {
 	}
 	var keys refKeys
 	for _, x := range []struct {
-		to    *[]refKey
-		from  refKeyset
-		typ   string
-		field uint64
+		to       *[]refKey
+		from     *refKeyset
+		typ      string
+		read     func(value refProto) ([]byte, bool)
+		optional bool
 	}{
-		{&keys.seal, payload.Seal, refGCMType, 3},
-		{&keys.index, payload.Index, refCMACType, 2},
-		{&keys.subject, payload.Subject, refCMACType, 2},
+		{&keys.seal, &payload.Seal, refGCMType, refSymmetricKey(3), false},
+		{&keys.index, &payload.Index, refCMACType, refSymmetricKey(2), false},
+		{&keys.subject, &payload.Subject, refCMACType, refSymmetricKey(2), false},
+		{&keys.collect, payload.Collect, refHPKEType, refCollectKey, true},
+		{&keys.imported, payload.Import, refGCMType, refSymmetricKey(3), true},
 	} {
-		set, err := base64.StdEncoding.DecodeString(x.from.Keyset)
-		if err != nil {
-			return refKeys{}, err
+		if x.from == nil {
+			continue
 		}
-		if *x.to, err = refReadKeyset(set, x.typ, x.field); err != nil {
+		set, err := base64.StdEncoding.DecodeString(x.from.Keyset)
+		if err == nil {
+			*x.to, err = refReadKeyset(set, x.typ, x.read)
+		}
+		if err != nil && !x.optional {
 			return refKeys{}, err
 		}
 	}

@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/onlyfor/onlyfor/purpose"
 )
@@ -28,6 +30,28 @@ type keyRecord struct {
 	Seal       keysetRecord `json:"seal"`
 	Index      keysetRecord `json:"index"`
 	Subject    keysetRecord `json:"subject"`
+
+	// Not every record has these.
+	Collect *keysetRecord `json:"collect,omitempty"`
+	Import  *keysetRecord `json:"import,omitempty"`
+}
+
+// A roleKeyset is one keyset of a record.
+type roleKeyset struct {
+	role Role
+	*keysetRecord
+}
+
+// keysets returns those that r has.
+func (r *keyRecord) keysets() []roleKeyset {
+	all := []roleKeyset{{RoleSeal, &r.Seal}, {RoleIndex, &r.Index}, {RoleSubject, &r.Subject}}
+	if r.Collect != nil {
+		all = append(all, roleKeyset{RoleCollect, r.Collect})
+	}
+	if r.Import != nil {
+		all = append(all, roleKeyset{RoleImport, r.Import})
+	}
+	return all
 }
 
 type keysetRecord struct {
@@ -41,13 +65,16 @@ func keyRecordName(p purpose.Purpose) string { return p.String() + "/keys" }
 
 func newKeyRecord(p purpose.Purpose) (*keyRecord, error) {
 	r := &keyRecord{Purpose: p.String(), Generation: 1}
-	for _, k := range []struct {
-		to   *keysetRecord
-		role Role
-	}{{&r.Seal, RoleSeal}, {&r.Index, RoleIndex}, {&r.Subject, RoleSubject}} {
-		if err := k.to.add(k.role); err != nil {
+	for _, k := range r.keysets() {
+		if err := k.add(k.role); err != nil {
 			return nil, err
 		}
+	}
+	// Where the platform has no X25519, as under GODEBUG=fips140=only, a purpose
+	// has no collectors.
+	var collect keysetRecord
+	if collect.add(RoleCollect) == nil {
+		r.Collect = &collect
 	}
 	return r, nil
 }
@@ -107,8 +134,10 @@ type keys struct {
 	seal       *cipherSet
 	index      *indexSet
 	pseudonym  *indexSet
-	generation uint64 // of the record
-	revision   int64  // of the record
+	collect    func() *collectSet // nil if there is none; made when it is needed
+	imported   func() tink.AEAD   // likewise
+	generation uint64             // of the record
+	revision   int64              // of the record
 	digest     [sha256.Size]byte
 }
 
@@ -133,7 +162,31 @@ func (r *keyRecord) open() (*keys, error) {
 			return nil, err
 		}
 	}
+	k.collect = lazily(r.Collect, newCollectSet)
+	k.imported = lazily(r.Import, newImported)
 	return k, nil
+}
+
+// lazily returns what has the keyset opened at its first use: few processes
+// need all of a purpose's keysets, and some are slow to open. Whatever can't be
+// opened is not there.
+func lazily[T any](from *keysetRecord, open func(*keyset.Handle) (T, error)) func() T {
+	return sync.OnceValue(func() (set T) {
+		if from == nil {
+			return set
+		}
+		if h, err := from.handle(); err == nil {
+			if opened, err := open(h); err == nil {
+				set = opened
+			}
+		}
+		return set
+	})
+}
+
+// knows reports whether a key that sealed names is in use here.
+func (k *keys) knows(sealed []byte) bool {
+	return k.seal.knows(sealed) || k.collect().knows(sealed)
 }
 
 const (

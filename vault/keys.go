@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -20,6 +21,8 @@ const (
 	RoleSeal    Role = "seal"    // seals values, and wraps the keys of subjects
 	RoleIndex   Role = "index"   // computes blind indexes
 	RoleSubject Role = "subject" // computes the pseudonyms of subjects; never rotated
+	RoleCollect Role = "collect" // opens what collectors sealed
+	RoleImport  Role = "import"  // opens what was encrypted elsewhere, for Adopt
 )
 
 // A Status is what a key may still be used for.
@@ -60,6 +63,48 @@ func (v *Vault) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 		return nil, err // found may still be written to, if we left early
 	}
 	return found, nil
+}
+
+// Purposes returns the purposes that the store has keys for. It asks no key
+// service. [ErrUnavailable] is a store that does not answer and a ctx that is
+// done, [ErrNoKeys] a closed vault.
+func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
+	var found []purpose.Purpose
+	err := v.alone(ctx, actionPurposes, purpose.Purpose{}, func(ctx context.Context) (err error) {
+		found, err = v.listPurposes(ctx)
+		return err
+	})
+	if err != nil {
+		return purpose.Set{}, fmt.Errorf("vault: listing purposes: %w", err)
+	}
+	return purpose.NewSet(found...), nil
+}
+
+func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err error) {
+	after := ""
+	for {
+		folder, more := "", false
+		for name, err := range v.store.List(ctx, "", after) {
+			if err != nil {
+				return nil, storeError(err)
+			}
+			folder, _, more = strings.Cut(name, "/")
+			break
+		}
+		if !more {
+			return found, nil
+		}
+		if p, err := purpose.Parse(folder); err == nil {
+			records, err := v.get(ctx, keyRecordName(p))
+			if err != nil {
+				return nil, err
+			}
+			if records[0].Revision != 0 {
+				found = append(found, p)
+			}
+		}
+		after = folder + "0" // past all of "folder/", subjects may be many
+	}
 }
 
 // Generation returns a number that grows with every change of the keys of p and
@@ -105,6 +150,20 @@ func (v *Vault) Rotate(ctx context.Context, p purpose.Purpose) error {
 // are those of [Vault.Rotate].
 func (v *Vault) RotateIndex(ctx context.Context, p purpose.Purpose) error {
 	return v.change(ctx, ActionRotateIndex, p, func(r *keyRecord) error { return r.add(&r.Index, RoleIndex) })
+}
+
+// RotateCollector makes a new key pair the one that collectors of p seal for.
+// [Vault.Collector] hands out the new one; those handed out before go on sealing
+// for theirs, which opens until it is retired. A purpose whose keys were made
+// where there is no X25519 gets its first pair so. Errors are those of
+// [Vault.Rotate].
+func (v *Vault) RotateCollector(ctx context.Context, p purpose.Purpose) error {
+	return v.change(ctx, ActionRotateCollector, p, func(r *keyRecord) error {
+		if r.Collect == nil {
+			r.Collect = &keysetRecord{}
+		}
+		return r.add(r.Collect, RoleCollect)
+	})
 }
 
 // Retire puts a key out of use: what it sealed no longer opens, and what it
@@ -181,9 +240,13 @@ func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 	if err != nil {
 		return err
 	}
-	// Keys that can't be read back are worth less than those that are there: find
-	// out before they are stored.
-	k, err := v.unwrap(w, p, Record{Data: data}, true)
+	// Keys that can't be read back, or can be under another purpose, are worth
+	// less than those that are there: find out before they are stored.
+	wrapped, _, _ := cutRecord(data)
+	if err := w.selfTest(p, wrapped); err != nil {
+		return err
+	}
+	k, err := v.unwrap(w, p, Record{Data: data})
 	if err != nil {
 		return err
 	}
@@ -191,8 +254,10 @@ func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 	if err != nil {
 		return storeError(err)
 	}
-	if ring := v.opened(p); ring != nil {
-		return ring.take(k)
+	for _, ring := range v.openedAll(p) {
+		if err := ring.take(k.only(ring.vault.share)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -239,20 +304,21 @@ func (r *keyRecord) edit(id uint32, status Status, f func(*keyset.Manager) error
 	case known[i].Role == RoleSubject:
 		return fmt.Errorf("key of pseudonyms: %w", ErrInvalid)
 	}
-	of := &r.Seal
-	if known[i].Role == RoleIndex {
-		of = &r.Index
-	}
-	h, err := of.handle()
-	if err != nil {
-		return errKeyset
-	}
-	m := keyset.NewManagerFromHandle(h)
-	if err := f(m); err != nil {
-		return errKeyset
-	}
-	if err := of.set(m); err != nil {
-		return errKeyset
+	for _, of := range r.keysets() {
+		if of.role != known[i].Role {
+			continue
+		}
+		h, err := of.handle()
+		if err != nil {
+			return errKeyset
+		}
+		m := keyset.NewManagerFromHandle(h)
+		if err := f(m); err != nil {
+			return errKeyset
+		}
+		if err := of.set(m); err != nil {
+			return errKeyset
+		}
 	}
 	return nil
 }
@@ -260,10 +326,7 @@ func (r *keyRecord) edit(id uint32, status Status, f func(*keyset.Manager) error
 // describe lists the keys of all keysets.
 func (r *keyRecord) describe() ([]Key, error) {
 	var all []Key
-	for _, set := range []struct {
-		role Role
-		keysetRecord
-	}{{RoleSeal, r.Seal}, {RoleIndex, r.Index}, {RoleSubject, r.Subject}} {
+	for _, set := range r.keysets() {
 		h, err := set.handle()
 		if err != nil {
 			return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)

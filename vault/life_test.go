@@ -444,11 +444,12 @@ func TestRotate(t *testing.T) {
 
 	keys, err := v.Keys(t.Context(), security)
 	require.NoError(t, err)
-	require.Len(t, keys, 4)
+	require.Len(t, keys, 5)
 	require.Equal(t, vault.Key{ID: keys[0].ID, Role: vault.RoleSeal, Status: vault.Active, Created: keys[0].Created}, keys[0])
 	require.Equal(t, vault.Primary, keys[1].Status)
 	require.Equal(t, vault.RoleIndex, keys[2].Role)
 	require.Equal(t, vault.RoleSubject, keys[3].Role)
+	require.Equal(t, vault.RoleCollect, keys[4].Role)
 	require.WithinDuration(t, time.Now(), keys[0].Created, time.Minute)
 
 	for _, k := range keys {
@@ -469,7 +470,7 @@ func TestRotate(t *testing.T) {
 	require.ErrorIs(t, v.Reinstate(t.Context(), security, keys[0].ID), vault.ErrInvalid)
 	keys, err = v.Keys(t.Context(), security)
 	require.NoError(t, err)
-	require.Len(t, keys, 3)
+	require.Len(t, keys, 4)
 	refuses(t, s, old, vault.ErrCorrupt)
 	opens(t, s, resealed)
 
@@ -635,7 +636,7 @@ func TestRotatingAtOnce(t *testing.T) {
 	v := open(t, store, kek, nil)
 	keys, err := v.Keys(t.Context(), security)
 	require.NoError(t, err)
-	require.EqualValues(t, rotations.Load()+1, len(keys)-2, "no rotation is lost")
+	require.EqualValues(t, rotations.Load()+1, len(keys)-3, "no rotation is lost")
 	for _, value := range values {
 		opens(t, scope(t, v, security), value)
 	}

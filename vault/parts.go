@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+
+	"github.com/onlyfor/onlyfor/purpose"
 )
 
 // parts is a value taken apart, for putting it together anew.
@@ -40,6 +42,16 @@ func (v Sealed) parts() (*parts, error) {
 		value.parts = append(value.parts, part{name, before[:n:n]})
 	}
 	return value, nil
+}
+
+// slotType returns the type of the slot for p, 0 if there is none.
+func (v *parts) slotType(p purpose.Purpose) byte {
+	for _, part := range v.parts {
+		if part.name == p.String() {
+			return part.slot[0]
+		}
+	}
+	return 0
 }
 
 // put seals a slot of the value for s, in place of the one for that purpose if

@@ -9,7 +9,11 @@ import (
 // Reseal returns v with the slots of the given scopes sealed anew, under the
 // keys that are primary now: for retiring keys after [Vault.Rotate]. Provenance
 // stays as it was at collection, whatever basis the scopes are under, and slots
-// of other purposes stay untouched. Errors are those of [Scope.Reveal]; no scope
+// of other purposes stay untouched.
+//
+// It is also how a back end takes in what a [Collector] sealed: under the
+// purpose's own key or, for a scope that [Scope.For] narrowed, that of the person.
+// Whose the value is is what the caller says: a collector does not know. Errors are those of [Scope.Reveal]; no scope
 // at all, or two of one purpose, are [ErrInvalid].
 func Reseal(ctx context.Context, k Kind, v Sealed, scopes ...*Scope) (Sealed, error) {
 	resealed, err := reseal(ctx, k, v, scopes)
@@ -38,7 +42,11 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 			return Sealed{}, errTwice
 		}
 		done[s.Purpose()] = true
-		plaintext, err := s.decide(ctx, k, v)
+		opener := s
+		if value.slotType(s.Purpose()) == slotCollector {
+			opener = s.ofNobody()
+		}
+		plaintext, err := opener.decide(ctx, k, v)
 		if err != nil {
 			return Sealed{}, err
 		}
@@ -53,6 +61,17 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 		}
 	}
 	return value.seal(), nil
+}
+
+// ofNobody returns s without the subject that it is narrowed to: what collectors
+// seal is of no subject yet.
+func (s *Scope) ofNobody() *Scope {
+	if s == nil || s.subject == "" || s.subjectErr != nil {
+		return s
+	}
+	wide := *s
+	wide.subject = ""
+	return &wide
 }
 
 // OnPrimaryKey reports whether the slot that v has for the purpose of s names
@@ -72,7 +91,7 @@ func (v Sealed) OnPrimaryKey(s *Scope) bool {
 	for _, part := range value.parts {
 		if part.name == s.ring.purpose.String() {
 			slot, _, ok := cutSlot(part.slot)
-			return ok && (slot.kind() == slotSubject || keys.seal.onPrimary(slot.sealed))
+			return ok && (slot.kind() == slotSubject || slot.kind() == slotPurpose && keys.seal.onPrimary(slot.sealed))
 		}
 	}
 	return false

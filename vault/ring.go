@@ -159,12 +159,12 @@ func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
 		return nil, ErrCorrupt
 	}
 	id := [keyIDSize]byte(sealed)
-	if k := r.keys.Load(); k != nil && k.seal.knows(sealed) {
+	if k := r.keys.Load(); k != nil && k.knows(sealed) {
 		return k, nil // others have learned it meanwhile
 	}
 	// All who meet this id at once ask once.
 	err := r.vault.do(ctx, actionLearn, r.purpose, string(id[:]), func(ctx context.Context) error {
-		if k := r.keys.Load(); k != nil && k.seal.knows(id[:]) {
+		if k := r.keys.Load(); k != nil && k.knows(id[:]) {
 			return nil
 		}
 		if !r.mayAsk(id) {
@@ -173,7 +173,7 @@ func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
 		if err := r.refreshSince(ctx); err != nil {
 			return err
 		}
-		if k := r.keys.Load(); k != nil && !k.seal.knows(id[:]) {
+		if k := r.keys.Load(); k != nil && !k.knows(id[:]) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if len(r.unknown) >= maxUnknown {
@@ -191,7 +191,7 @@ func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
 	switch {
 	case k == nil:
 		return nil, errClosed
-	case !k.seal.knows(sealed):
+	case !k.knows(sealed):
 		return nil, ErrCorrupt // destroyed meanwhile
 	}
 	return k, nil

@@ -107,6 +107,10 @@ func (s *Scope) keys(ctx context.Context) (*keys, error) {
 	return nil, errClosed
 }
 
+func (s *Scope) valid() bool { return s != nil && s.ring != nil }
+
+func (s *Scope) subjectID() string { return s.subject }
+
 // erasedMeanwhile is ErrErased if the subject of s was erased while its key was
 // in use: what an erasure overtakes must not succeed after it.
 func (s *Scope) erasedMeanwhile() error {
@@ -126,7 +130,7 @@ func (s *Scope) check(ctx context.Context, k Kind) (*keys, error) {
 }
 
 // listens reports whether events of s are recorded. Without, none are made.
-func (s *Scope) listens() bool { return s != nil && s.ring != nil && s.ring.vault.opts.Audit != nil }
+func (s *Scope) listens() bool { return s.valid() && s.ring.vault.opts.Audit != nil }
 
 // Reveal returns the plaintext of v, which must be of kind k and collected for
 // the purpose of s. What becomes of the plaintext is the caller's
@@ -220,10 +224,15 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 		if scr.plain, err = key.open(scr.plain[:0], slot.sealed, scr.aad); err == nil {
 			err = s.erasedMeanwhile()
 		}
-	case slot.kind() == slotPurpose || slot.kind() == slotSubject:
-		return nil, ErrSubject
+	case slot.kind() == slotCollector && s.subject == "":
+		if !keys.collect().knows(slot.sealed) {
+			if keys, err = s.ring.learn(ctx, slot.sealed); err != nil {
+				return nil, err
+			}
+		}
+		scr.plain, err = keys.collect().open(scr.plain[:0], s.ring.purpose, slot.sealed, scr.aad)
 	default:
-		return nil, ErrCorrupt
+		return nil, ErrSubject
 	}
 	if err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// A Sealer can seal values for one purpose. [*Scope] is one; types of other
-// packages are not, even if they embed one, and are [ErrInvalid].
+// A Sealer can seal values for one purpose: a [*Scope] or a [*Collector]. Types
+// of other packages are none, even if they embed one, and are [ErrInvalid].
 type Sealer interface {
 	// Purpose returns what values are sealed for.
 	Purpose() purpose.Purpose
@@ -23,6 +23,29 @@ type Sealer interface {
 }
 
 func (*Scope) sealer() {}
+
+// A slotSealer is what Sealers are in here.
+type slotSealer interface {
+	Sealer
+	valid() bool
+	subjectID() string // "" if not narrowed to one
+	appendSlot(ctx context.Context, body []byte, scr *scratch, req *sealRequest) ([]byte, error)
+	erasedMeanwhile() error
+	listens() bool
+	audit(ctx context.Context, e Event, err error) error
+}
+
+// slotSealerOf returns nil for a Sealer that is none of ours: a type that embeds
+// one could say something else of its purpose.
+func slotSealerOf(s Sealer) slotSealer {
+	switch s := s.(type) {
+	case *Scope:
+		return s
+	case *Collector:
+		return s
+	}
+	return nil
+}
 
 // A sealRequest is what the slots of one value have in common.
 type sealRequest struct {
@@ -41,14 +64,14 @@ type sealRequest struct {
 // [ErrUnavailable] a ctx that is done, a store that is needed and does not answer
 // or an auditor that fails. After any error nothing is sealed for anybody.
 func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sealed, error) {
-	var buf [MaxSlots]*Scope
+	var buf [MaxSlots]slotSealer
 	sorted, err := sortSealers(buf[:0], sealers)
 	var v Sealed
 	if err == nil {
 		v, err = seal(ctx, k, plaintext, sorted)
 	}
 	for _, sealer := range sealers {
-		if s, ok := sealer.(*Scope); ok && s.listens() {
+		if s := slotSealerOf(sealer); s != nil && s.listens() {
 			err = s.audit(ctx, Event{Action: ActionSeal, Kind: k.name, Collected: purposesOf(sealers)}, err)
 		}
 	}
@@ -63,15 +86,15 @@ func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sea
 func purposesOf(sealers []Sealer) purpose.Set {
 	var purposes []purpose.Purpose
 	for _, sealer := range sealers[:min(len(sealers), MaxSlots)] {
-		if s, ok := sealer.(*Scope); ok {
+		if s := slotSealerOf(sealer); s != nil {
 			purposes = append(purposes, s.Purpose())
 		}
 	}
 	return purpose.NewSet(purposes...)
 }
 
-// seal seals for scopes that are in the order of their purposes.
-func seal(ctx context.Context, k Kind, plaintext string, scopes []*Scope) (Sealed, error) {
+// seal seals for sealers that are in the order of their purposes.
+func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (Sealed, error) {
 	if plaintext == "" || len(plaintext) > MaxPlaintext {
 		return Sealed{}, errSize
 	}
@@ -80,7 +103,7 @@ func seal(ctx context.Context, k Kind, plaintext string, scopes []*Scope) (Seale
 	scr.text = append(append(append(scr.text[:0], textMagic...), k.name...), '.')
 	scr.body = appendValueID(scr.body[:0])
 	req := sealRequest{k, plaintext, time.Now()}
-	for i, s := range scopes {
+	for i, s := range sealers {
 		if i > 0 {
 			scr.text = append(scr.text, separator...)
 		}
@@ -90,7 +113,7 @@ func seal(ctx context.Context, k Kind, plaintext string, scopes []*Scope) (Seale
 			return Sealed{}, err
 		}
 	}
-	for _, s := range scopes {
+	for _, s := range sealers {
 		if err := s.erasedMeanwhile(); err != nil {
 			return Sealed{}, err // while others were waited for
 		}
@@ -105,9 +128,8 @@ var (
 	errTwice   = fmt.Errorf("two scopes for one purpose: %w", ErrInvalid)
 )
 
-// sortSealers appends the scopes that sealers are to sorted, in the order of
-// their purposes.
-func sortSealers(sorted []*Scope, sealers []Sealer) ([]*Scope, error) {
+// sortSealers appends sealers to sorted, in the order of their purposes.
+func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
 	if len(sealers) == 0 {
 		return nil, errNoScope
 	}
@@ -116,20 +138,20 @@ func sortSealers(sorted []*Scope, sealers []Sealer) ([]*Scope, error) {
 	}
 	subject := "" // one value is of one person
 	for _, sealer := range sealers {
-		s, ok := sealer.(*Scope)
-		if !ok || s == nil || s.ring == nil {
+		s := slotSealerOf(sealer)
+		if s == nil || !s.valid() {
 			return nil, errNoScope
 		}
-		if s.subject != "" {
-			if subject != "" && s.subject != subject {
+		if id := s.subjectID(); id != "" {
+			if subject != "" && id != subject {
 				return nil, errOtherSubject
 			}
-			subject = s.subject
+			subject = id
 		}
 		i := len(sorted)
 		sorted = append(sorted, s)
 		for ; i > 0; i-- {
-			order := strings.Compare(s.ring.purpose.String(), sorted[i-1].ring.purpose.String())
+			order := strings.Compare(s.Purpose().String(), sorted[i-1].Purpose().String())
 			if order == 0 {
 				return nil, errTwice
 			}
@@ -162,12 +184,31 @@ func (s *Scope) appendSlotWith(ctx context.Context, body []byte, scr *scratch, k
 		}
 		kind, seal = slotSubject, subject.seal
 	}
+	return appendSealedSlot(body, scr, &slotSpec{
+		typ: kind, overhead: keyIDSize + nonceSize + tagSize, seal: seal,
+		kind: k, purpose: s.ring.purpose, provenance: p, subject: s.subject, plaintext: plaintext,
+	}), nil
+}
+
+// A slotSpec is what one slot is made of.
+type slotSpec struct {
+	typ        byte
+	overhead   int                                     // of what seal writes
+	seal       func(dst, plaintext, aad []byte) []byte // under which key
+	kind       Kind
+	purpose    purpose.Purpose
+	provenance *Provenance
+	subject    string
+	plaintext  string
+}
+
+// appendSealedSlot appends the slot to a body that begins with the value id.
+func appendSealedSlot(body []byte, scr *scratch, spec *slotSpec) []byte {
 	start := len(body)
-	body = appendSlotHeader(body, kind, p)
+	body = appendSlotHeader(body, spec.typ, spec.provenance)
 	header := body[start:len(body):len(body)]
-	scr.aad = appendSlotAAD(scr.aad[:0], k.name, s.ring.purpose.String(), body[:idSize:idSize], header, s.subject)
-	scr.plain = appendPadded(scr.plain[:0], plaintext)
-	size := keyIDSize + nonceSize + len(scr.plain) + tagSize
-	body = seal(binary.BigEndian.AppendUint16(body, uint16(size)), scr.plain, scr.aad)
-	return body, nil
+	scr.aad = appendSlotAAD(scr.aad[:0], spec.kind.name, spec.purpose.String(), body[:idSize:idSize], header, spec.subject)
+	scr.plain = appendPadded(scr.plain[:0], spec.plaintext)
+	body = binary.BigEndian.AppendUint16(body, uint16(spec.overhead+len(scr.plain)))
+	return spec.seal(body, scr.plain, scr.aad)
 }

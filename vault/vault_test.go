@@ -197,15 +197,15 @@ func TestSelfTestOfAThrottledKeyService(t *testing.T) {
 	require.ErrorIs(t, v.Generate(t.Context(), security), vault.ErrNoKeys)
 }
 
-// Each purpose's KEK is tested, whichever was opened first.
-func TestSelfTestOfEachKEK(t *testing.T) {
+// Each purpose's KEK is tested for itself.
+func TestCheckKEKOfEach(t *testing.T) {
 	store, good, lax := vault.Memory(), newAEAD(t), newAEAD(t)
 	keks := vault.KEKs{billing: vault.SharedKEK(good), security: vault.SharedKEK(lax)}
 	require.NoError(t, open(t, store, keks, nil).Generate(t.Context(), billing, security))
 	keks[security] = vault.SharedKEK(lenient{lax})
 	v := open(t, store, keks, nil)
-	scope(t, v, billing)
-	_, err := v.Scope(t.Context(), security)
+	require.NoError(t, v.CheckKEK(t.Context(), billing))
+	err := v.CheckKEK(t.Context(), billing, security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.ErrorContains(t, err, "ignores associated data")
 }
@@ -253,8 +253,8 @@ func TestCloseEndsScopes(t *testing.T) {
 	require.ErrorIs(t, v.Generate(t.Context(), billing), vault.ErrNoKeys)
 }
 
-// The key service is asked when the first scope of a purpose is opened: once
-// for its keys, and twice for the self-test of its KEK.
+// The key service is asked when the first scope of a purpose is opened, once,
+// whatever the traffic.
 func TestKeyServiceIsNotAskedForValues(t *testing.T) {
 	store, a := vault.Memory(), newAEAD(t)
 	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security, billing))
@@ -272,7 +272,7 @@ func TestKeyServiceIsNotAskedForValues(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	require.EqualValues(t, 2*(1+2), kek.calls.Load())
+	require.EqualValues(t, 2, kek.calls.Load(), "a call for each purpose")
 }
 
 func TestFailureIsNotKept(t *testing.T) {
@@ -314,17 +314,19 @@ func TestSelfTest(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, records, "nothing is stored")
 
-	t.Run("at start", func(t *testing.T) {
+	t.Run("when checked", func(t *testing.T) {
 		// Keys that were made well, read through a client that lost its binding.
 		a := newAEAD(t)
 		require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
 		lax := vault.SharedKEK(lenient{a})
 		v := open(t, store, lax, nil)
 		for range 2 {
-			_, err := v.Scope(t.Context(), security)
+			err := v.CheckKEK(t.Context(), security)
 			require.ErrorIs(t, err, vault.ErrNoKeys)
 			require.ErrorContains(t, err, "ignores associated data")
 		}
+		err := v.Rotate(t.Context(), security)
+		require.ErrorContains(t, err, "ignores associated data")
 	})
 	t.Run("no answer is no proof", func(t *testing.T) {
 		a := newAEAD(t)
@@ -332,15 +334,20 @@ func TestSelfTest(t *testing.T) {
 		require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
 		kek := &spy{AEAD: a}
 		kek.meddle = func(context.Context) error {
-			if kek.calls.Load() == 2 { // the self-test's
+			if kek.calls.Load() == 1 { // with the wrong data
 				return vault.ErrUnavailable
 			}
 			return nil
 		}
 		v := open(t, store, kek, nil)
-		_, err := v.Scope(t.Context(), security)
-		require.ErrorIs(t, err, vault.ErrUnavailable)
-		scope(t, v, security)
+		require.ErrorIs(t, v.CheckKEK(t.Context(), security), vault.ErrUnavailable)
+		require.NoError(t, v.CheckKEK(t.Context(), security))
+	})
+	t.Run("of what", func(t *testing.T) {
+		v := open(t, vault.Memory(), vault.SharedKEK(newAEAD(t)), nil)
+		require.ErrorIs(t, v.CheckKEK(t.Context()), vault.ErrInvalid)
+		require.ErrorIs(t, v.CheckKEK(t.Context(), purpose.Purpose{}), vault.ErrInvalid)
+		require.ErrorIs(t, v.CheckKEK(t.Context(), security), vault.ErrNoKeys)
 	})
 }
 

@@ -66,7 +66,11 @@ func (w wrapper) decrypt(ciphertext, aad []byte) ([]byte, error) {
 // selfTest fails if the AEAD opens what it wrapped for p under other associated
 // data: some key-service clients ignore it without a word. What looks like a
 // refusal may be a client that is throttled or gone, so the right associated
-// data has to work right after the wrong.
+// data has to work right after the wrong, which is up to the caller to see.
+//
+// It is made whenever a record is written, and never when one is read: what
+// was bound when it was wrapped opens for nobody who leaves the data out, and a
+// record binds its purpose whether the KEK does or not.
 func (w wrapper) selfTest(p purpose.Purpose, wrapped []byte) error {
 	dek, err := w.decrypt(wrapped, wrongAAD(p))
 	clear(dek)
@@ -76,9 +80,7 @@ func (w wrapper) selfTest(p purpose.Purpose, wrapped []byte) error {
 	if errors.Is(err, ErrUnavailable) {
 		return err
 	}
-	dek, err = w.decrypt(wrapped, kekAAD(p))
-	clear(dek)
-	return err
+	return nil
 }
 
 var errUnbound = fmt.Errorf("the KEK ignores associated data, so it would unwrap one purpose's keys for another: %w", ErrNoKeys)
@@ -104,5 +106,16 @@ func foreignError(from string, err, otherwise error) error {
 			return fmt.Errorf("%s: %w: %w", from, ErrUnavailable, sentinel)
 		}
 	}
-	return fmt.Errorf("%s: %w", from, otherwise)
+	return &unexplained{from, otherwise}
 }
+
+// An unexplained is the error of a client that does not say which of ours it
+// is: in place of a refusal it may mean anything.
+type unexplained struct {
+	from string
+	err  error
+}
+
+func (e *unexplained) Error() string { return e.from + ": " + e.err.Error() }
+
+func (e *unexplained) Unwrap() error { return e.err }

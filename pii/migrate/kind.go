@@ -24,7 +24,7 @@ type value interface {
 	driver.Valuer
 	IsZero() bool
 	Purposes() purpose.Set
-	Reveal(context.Context, *vault.Scope) (string, error)
+	Reveal(context.Context, vault.Revealer) (string, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
 	OnPrimaryKey(*vault.Scope) bool
 
@@ -53,7 +53,7 @@ type sealed[T any] interface {
 	driver.Valuer
 	IsZero() bool
 	Purposes() purpose.Set
-	Reveal(context.Context, *vault.Scope) (string, error)
+	Reveal(context.Context, vault.Revealer) (string, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
 	OnPrimaryKey(*vault.Scope) bool
 	Reseal(context.Context, ...*vault.Scope) (T, error)
@@ -66,7 +66,7 @@ type kind[T sealed[T], P interface {
 	Scan(any) error
 }] struct {
 	sealText  func(context.Context, string, ...vault.Sealer) (T, error)
-	indexText func(context.Context, string, *vault.Scope) (pii.Index, error)
+	indexText func(context.Context, string, vault.Indexer) (pii.Index, error)
 }
 
 func (k kind[T, P]) seal(ctx context.Context, text string, scopes []*vault.Scope) (value, error) {

@@ -1,0 +1,350 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+func collector(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Collector {
+	t.Helper()
+	c, err := v.Collector(t.Context(), p)
+	require.NoError(t, err)
+	return c
+}
+
+// abroad returns the collector as a process without keys has it: from its text.
+func abroad(t testing.TB, c *vault.Collector) *vault.Collector {
+	t.Helper()
+	text, err := c.MarshalText()
+	require.NoError(t, err)
+	parsed, err := vault.ParseCollector(string(text), nil)
+	require.NoError(t, err)
+	return parsed
+}
+
+func TestCollectedValuesOpenForTheirPurpose(t *testing.T) {
+	v := generated(t, nil, security, advertising)
+	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	c := abroad(t, collector(t, v, security))
+	require.Equal(t, security, c.Purpose())
+	value := seal(t, c.Under(purpose.Basis{Legal: purpose.Contract, Notice: "2fa-v3", Retain: time.Hour}))
+	require.Equal(t, purpose.NewSet(security), value.Purposes())
+	opens(t, sec, value)
+	refuses(t, ads, value, purpose.ErrMismatch)
+	p, ok := value.Provenance(security)
+	require.True(t, ok)
+	require.Equal(t, "2fa-v3", p.Notice)
+	require.Equal(t, p.Collected.Add(time.Hour), p.Expires)
+
+	// For several purposes, by public and by other keys at once.
+	both := seal(t, ads, c)
+	opens(t, sec, both)
+	opens(t, ads, both)
+	both = seal(t, abroad(t, collector(t, v, advertising)), c)
+	opens(t, sec, both)
+	opens(t, ads, both)
+	opens(t, ads, both.Without(security))
+
+	index, err := sec.Index(t.Context(), note, "text")
+	require.NoError(t, err)
+	same, err := sec.IndexSealed(t.Context(), note, value, strings.TrimSpace)
+	require.NoError(t, err)
+	require.Equal(t, index, same)
+}
+
+// A back end takes values in: under the purpose's own key or a person's.
+func TestTakingInWhatWasCollected(t *testing.T) {
+	v := generated(t, nil, security, advertising)
+	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	value := seal(t, collector(t, v, security).Under(purpose.Basis{Notice: "2fa-v3"}), ads)
+	before, _ := value.Provenance(security)
+	require.False(t, value.OnPrimaryKey(sec), "there is something to do")
+	refuses(t, sec.For("alice"), value, vault.ErrSubject)
+
+	own, err := vault.Reseal(t.Context(), note, value, sec)
+	require.NoError(t, err)
+	require.True(t, own.OnPrimaryKey(sec))
+	opens(t, sec, own)
+	opens(t, ads, own)
+
+	alices, err := vault.Reseal(t.Context(), note, value, sec.For("alice"))
+	require.NoError(t, err)
+	opens(t, sec.For("alice"), alices)
+	opens(t, ads, alices)
+	refuses(t, sec, alices, vault.ErrSubject)
+	refuses(t, sec.For("bob"), alices, vault.ErrCorrupt)
+	after, _ := alices.Provenance(security)
+	require.Equal(t, before, after, "and it stays collected as it was")
+
+	// What belongs to a person, or to nobody, is not taken in for another.
+	_, err = vault.Reseal(t.Context(), note, alices, sec.For("bob"))
+	require.ErrorIs(t, err, vault.ErrCorrupt)
+	_, err = vault.Reseal(t.Context(), note, own, sec.For("alice"))
+	require.ErrorIs(t, err, vault.ErrSubject)
+	_, err = vault.Reseal(t.Context(), note, value, sec.For(""))
+	require.ErrorIs(t, err, vault.ErrInvalid)
+
+	_, err = v.Erase(t.Context(), "carol", security)
+	require.NoError(t, err)
+	_, err = vault.Reseal(t.Context(), note, value, sec.For("carol"))
+	require.ErrorIs(t, err, vault.ErrErased)
+	require.NoError(t, v.Close())
+	_, err = vault.Reseal(t.Context(), note, value, sec.For("alice"))
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+}
+
+// Extending takes the key of the purpose it comes from, whoever sealed it.
+func TestExtendingWhatWasCollected(t *testing.T) {
+	v := generated(t, nil, security, advertising)
+	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	value, err := vault.Extend(t.Context(), note, seal(t, collector(t, v, security)), sec, ads.Under(purpose.Basis{Consent: "c-1"}))
+	require.NoError(t, err)
+	opens(t, ads, value)
+}
+
+func TestBatchesShareAnEncapsulation(t *testing.T) {
+	v := generated(t, nil, security)
+	sec := scope(t, v, security)
+	c := abroad(t, collector(t, v, security))
+	batch, err := c.Batch()
+	require.NoError(t, err)
+	wrapped := func(v vault.Sealed) string {
+		raw, err := v.MarshalBinary()
+		require.NoError(t, err)
+		body := raw[len(raw)-(16+2+5+2+85+12+32+16):]
+		return string(body[16+2+5+2:][:85])
+	}
+	one, other := seal(t, batch), seal(t, batch.Under(purpose.Basis{}))
+	require.Equal(t, wrapped(one), wrapped(other))
+	require.NotEqual(t, wrapped(seal(t, c)), wrapped(seal(t, c)), "without one, each value has its own")
+	next, err := c.Batch()
+	require.NoError(t, err)
+	require.NotEqual(t, wrapped(one), wrapped(seal(t, next)))
+	for _, value := range []vault.Sealed{one, other} {
+		opens(t, sec, value)
+		resealed, err := vault.Reseal(t.Context(), note, value, sec)
+		require.NoError(t, err)
+		opens(t, sec, resealed)
+	}
+}
+
+func TestCollectorKeysRotate(t *testing.T) {
+	v := generated(t, nil, security)
+	sec, old := scope(t, v, security), collector(t, v, security)
+	early := seal(t, old)
+	require.NoError(t, v.RotateCollector(t.Context(), security))
+	fresh := collector(t, v, security)
+	require.NotEqual(t, mustMarshal(t, old), mustMarshal(t, fresh))
+	late := seal(t, old)
+	opens(t, sec, early)
+	opens(t, sec, late)
+	opens(t, sec, seal(t, fresh))
+
+	keys, err := v.Keys(t.Context(), security)
+	require.NoError(t, err)
+	for _, k := range keys {
+		if k.Role == vault.RoleCollect && k.Status == vault.Active {
+			require.NoError(t, v.Retire(t.Context(), security, k.ID))
+			refuses(t, sec, early, vault.ErrCorrupt)
+			require.NoError(t, v.Reinstate(t.Context(), security, k.ID))
+			opens(t, sec, early)
+			require.NoError(t, v.Retire(t.Context(), security, k.ID))
+			require.NoError(t, v.Destroy(t.Context(), security, k.ID))
+		}
+	}
+	refuses(t, sec, late, vault.ErrCorrupt)
+	opens(t, sec, seal(t, fresh))
+}
+
+// A key pair that another process made is learned at the first value sealed
+// for it.
+func TestCollectorKeyOfAnotherProcess(t *testing.T) {
+	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	here, there := open(t, store, kek, nil), open(t, store, kek, nil)
+	require.NoError(t, here.Generate(t.Context(), security))
+	s := scope(t, here, security)
+	r := reader(t, here, security)
+	require.NoError(t, there.RotateCollector(t.Context(), security))
+	value := seal(t, collector(t, there, security))
+	opens(t, s, value)
+	_, err := r.Reveal(t.Context(), note, value)
+	require.NoError(t, err)
+}
+
+// Whoever has the public key can neither open nor relabel, and whoever has
+// another purpose's private key can't either.
+func TestCollectedValuesAreBound(t *testing.T) {
+	v := generated(t, nil, security, advertising)
+	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	value := seal(t, collector(t, v, security))
+	text := string(mustText(t, value))
+
+	relabelled, err := vault.ParseSealed(strings.Replace(text, ".security.", ".advertising.", 1))
+	require.NoError(t, err)
+	refuses(t, ads, relabelled, vault.ErrCorrupt)
+	other := vault.MustKind("other", "vault_test.Other")
+	rekinded, err := vault.ParseSealed(strings.Replace(text, "pii1.note.", "pii1.other.", 1))
+	require.NoError(t, err)
+	_, err = sec.Reveal(t.Context(), other, rekinded)
+	require.ErrorIs(t, err, vault.ErrCorrupt)
+
+	raw, err := value.MarshalBinary()
+	require.NoError(t, err)
+	for bit := range len(raw) * 8 {
+		flipped := bytes.Clone(raw)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		var damaged vault.Sealed
+		if err := damaged.UnmarshalBinary(flipped); err != nil {
+			require.ErrorIs(t, err, vault.ErrCorrupt)
+			continue
+		}
+		_, err := sec.Reveal(t.Context(), note, damaged)
+		require.Error(t, err)
+	}
+}
+
+func TestCollectorText(t *testing.T) {
+	v := generated(t, nil, security)
+	good := mustMarshal(t, collector(t, v, security))
+	require.Regexp(t, `^ofc1\.security\.[A-Za-z0-9_-]{54}$`, good)
+	again, err := vault.ParseCollector(good, nil)
+	require.NoError(t, err)
+	require.Equal(t, good, mustMarshal(t, again))
+	require.Equal(t, good, mustMarshal(t, again.Under(purpose.Basis{Notice: "n"})), "the basis is not in it")
+
+	body := good[strings.LastIndex(good, ".")+1:]
+	raw, err := base64.RawURLEncoding.DecodeString(body)
+	require.NoError(t, err)
+	for name, text := range map[string]string{
+		"empty":             "",
+		"other version":     "ofc2" + good[4:],
+		"other purpose":     strings.Replace(good, "security", "advertising", 1),
+		"no purpose":        strings.Replace(good, "security", "", 1),
+		"not a purpose":     strings.Replace(good, "security", "Security", 1),
+		"a typing error":    good[:20] + map[bool]string{true: "b", false: "a"}[good[20] == 'a'] + good[21:],
+		"truncated":         good[:len(good)-1],
+		"padded":            good + "=",
+		"line break":        good[:30] + "\n" + good[30:],
+		"line break behind": good + "\n",
+		"blank before":      " " + good,
+		"a field too many":  good + ".x",
+		"two fields":        "ofc1.security",
+		"over-long":         good + strings.Repeat("A", 1<<20),
+		"other alphabet":    "ofc1.security." + strings.NewReplacer("-", "+", "_", "/").Replace(body) + "+",
+		"low order":         lowOrder(raw),
+	} {
+		_, err := vault.ParseCollector(text, nil)
+		require.ErrorIs(t, err, vault.ErrCorrupt, name)
+		require.EqualError(t, err, "vault: reading collector: not the text of a collector: not sealed here, or altered since", name)
+	}
+}
+
+func TestCollectorsAreRefused(t *testing.T) {
+	v := generated(t, nil, security)
+	_, err := v.Collector(t.Context(), billing)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	_, err = v.Collector(t.Context(), purpose.Purpose{})
+	require.ErrorIs(t, err, vault.ErrInvalid)
+
+	for _, c := range []*vault.Collector{nil, {}, (*vault.Collector)(nil).Under(purpose.Basis{})} {
+		_, err := vault.Seal(t.Context(), note, "text", c)
+		require.ErrorIs(t, err, vault.ErrInvalid)
+		_, err = c.Batch()
+		require.ErrorIs(t, err, vault.ErrInvalid)
+		_, err = c.MarshalText()
+		require.ErrorIs(t, err, vault.ErrInvalid)
+		require.True(t, c.Purpose().IsZero())
+		require.Equal(t, "vault.Collector()", fmt.Sprintf("%#v", c))
+	}
+
+	c := collector(t, v, security)
+	require.Equal(t, "vault.Collector(security)", fmt.Sprintf("%+v", c))
+	require.Equal(t, "vault.Collector(security)", c.LogValue().String())
+	_, err = vault.Seal(t.Context(), note, "text", c, scope(t, v, security))
+	require.ErrorIs(t, err, vault.ErrInvalid, "one purpose twice")
+	_, err = vault.Seal(t.Context(), vault.Kind{}, "text", c)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	_, err = vault.Seal(t.Context(), note, "", c)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	_, err = vault.Seal(t.Context(), note, "text", c.Under(purpose.Basis{Notice: "a b"}))
+	require.ErrorIs(t, err, purpose.ErrBasis)
+	_, err = vault.Seal(t.Context(), note, "text", c.Under(purpose.Basis{Notice: "a b"}).Under(purpose.Basis{}))
+	require.NoError(t, err, "the last basis counts")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = vault.Seal(ctx, note, "text", c)
+	require.ErrorIs(t, err, vault.ErrUnavailable)
+
+	require.NoError(t, v.Close())
+	_, err = v.Collector(t.Context(), security)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	seal(t, c) // it needs no vault
+}
+
+// A type that embeds a collector could say something else of its purpose.
+type impostor struct{ *vault.Collector }
+
+func (impostor) Purpose() purpose.Purpose { return advertising }
+
+func TestWhatEmbedsACollectorIsNone(t *testing.T) {
+	c := collector(t, generated(t, nil, security), security)
+	_, err := vault.Seal(t.Context(), note, "text", impostor{c})
+	require.ErrorIs(t, err, vault.ErrInvalid)
+}
+
+func TestCollectorsAreRecorded(t *testing.T) {
+	var events []vault.Event
+	failing := false
+	auditor := auditFunc(func(e vault.Event) error {
+		events = append(events, e)
+		if failing {
+			return errors.New("disk full")
+		}
+		return nil
+	})
+	text := mustMarshal(t, collector(t, generated(t, nil, security), security))
+	c, err := vault.ParseCollector(text, auditor)
+	require.NoError(t, err)
+	seal(t, c)
+	_, err = vault.Seal(vault.WithCaller(t.Context(), "sign-up"), note, "", c)
+	require.Error(t, err)
+	require.Len(t, events, 2)
+	for i, outcome := range []vault.Outcome{vault.Allowed, vault.Failed} {
+		require.Equal(t, vault.ActionSeal, events[i].Action)
+		require.Equal(t, outcome, events[i].Outcome)
+		require.Equal(t, security, events[i].Purpose)
+		require.Equal(t, purpose.NewSet(security), events[i].Collected)
+	}
+	require.Equal(t, "sign-up", events[1].Caller)
+	failing = true
+	_, err = vault.Seal(t.Context(), note, "text", c)
+	require.ErrorIs(t, err, vault.ErrUnavailable, "fails closed")
+}
+
+func mustMarshal(t testing.TB, m encoding.TextMarshaler) string {
+	t.Helper()
+	text, err := m.MarshalText()
+	require.NoError(t, err)
+	return string(text)
+}
+
+// lowOrder returns the text of a collector whose public key is a point of low
+// order, with the right check: every shared secret with it is zero.
+func lowOrder(raw []byte) string {
+	body := append(bytes.Clone(raw[:4]), make([]byte, 32)...)
+	sum := sha256.Sum256(append([]byte("ofc1.security."), body...))
+	return "ofc1.security." + base64.RawURLEncoding.EncodeToString(append(body, sum[:4]...))
+}

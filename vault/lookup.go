@@ -1,0 +1,77 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// An Indexer can compute the blind indexes of one purpose: a [*Scope] or a
+// [*Lookup].
+type Indexer interface {
+	Purpose() purpose.Purpose
+	// Index and Indexes are those of [Scope].
+	Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error)
+	Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error)
+
+	indexer()
+}
+
+// A Lookup is the right to look values up for one purpose: it computes blind
+// indexes, and can neither reveal nor seal. It is what sign-in needs. It holds
+// the purpose's index keys and no others.
+//
+// It narrows what a component can do, by accident or when taken over by way of
+// its own code. It is no boundary between processes: whoever may open it may
+// open the whole [Scope].
+//
+// Lookups are immutable and may be used from many goroutines at once. A nil or
+// zero Lookup is [ErrInvalid] everywhere.
+type Lookup struct{ scope *Scope }
+
+// Lookup returns the right to look values up for p, and nothing else. Errors are
+// those of [Vault.Scope].
+func (v *Vault) Lookup(ctx context.Context, p purpose.Purpose) (*Lookup, error) {
+	s, err := v.narrow(ctx, p, shareLookup)
+	if err != nil {
+		return nil, err
+	}
+	return &Lookup{s}, nil
+}
+
+func (l *Lookup) indexer() {}
+
+func (s *Scope) indexer() {}
+
+func (l *Lookup) of() *Scope {
+	if l == nil {
+		return nil
+	}
+	return l.scope
+}
+
+// Index is [Scope.Index].
+func (l *Lookup) Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error) {
+	return l.of().Index(ctx, k, canonical)
+}
+
+// Indexes is [Scope.Indexes].
+func (l *Lookup) Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
+	return l.of().Indexes(ctx, k, canonical)
+}
+
+// Purpose returns the purpose that l looks up for, the zero Purpose for a nil or
+// zero Lookup.
+func (l *Lookup) Purpose() purpose.Purpose { return l.of().Purpose() }
+
+// String returns a label such as "vault.Lookup(security)".
+func (l *Lookup) String() string { return "vault.Lookup(" + l.Purpose().String() + ")" }
+
+// Format implements [fmt.Formatter]: every verb prints the label.
+func (l *Lookup) Format(f fmt.State, _ rune) { io.WriteString(f, l.String()) }
+
+// LogValue implements [slog.LogValuer] with the label.
+func (l *Lookup) LogValue() slog.Value { return slog.StringValue(l.String()) }
