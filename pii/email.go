@@ -116,6 +116,9 @@ const (
 
 // parseEmail returns the form of address that is sealed.
 func parseEmail(address string) (string, bool) {
+	if plainAddress(address) {
+		return address, true
+	}
 	if len(address) > maxTyped {
 		return "", false
 	}
@@ -128,10 +131,62 @@ func parseEmail(address string) (string, bool) {
 	if !ok || at+1+len(domain) > maxAddress {
 		return "", false
 	}
-	if domain == address[at+1:] {
+	if len(domain) == len(address)-at-1 && domain == address[at+1:] {
 		return address, true
 	}
 	return address[:at+1] + domain, true
+}
+
+// plainAddress reports whether s is an address as it stands, in the form that is
+// sealed, as nearly all are. What it says no to may be one all the same. It looks
+// at each byte once: this is what sealing and looking up an address costs besides
+// cryptography.
+func plainAddress(s string) bool {
+	if len(s) > maxAddress {
+		return false
+	}
+	at := 0
+	for dot := true; ; at++ { // validLocal's rules
+		if at == len(s) || at > maxLocal {
+			return false
+		}
+		c := s[at]
+		if c == '@' && !dot {
+			break
+		}
+		if c == '.' && !dot {
+			dot = true
+			continue
+		}
+		if c >= utf8.RuneSelf || !atext[c] {
+			return false
+		}
+		dot = false
+	}
+	labels, start, letter := 0, at+1, false
+	for i := start; ; i++ { // validDomain's
+		if i < len(s) && s[i] != '.' {
+			c := s[i]
+			switch {
+			case c >= 'a' && c <= 'z':
+				letter = true
+			case c >= '0' && c <= '9':
+			case c == '-' && i > start && s[i-1] != '-': // two may begin an A-label
+				letter = true
+			default:
+				return false
+			}
+			continue
+		}
+		if i == start || i-start > maxLabel || s[i-1] == '-' {
+			return false
+		}
+		labels++
+		if i == len(s) {
+			return labels >= 2 && letter
+		}
+		start, letter = i+1, false
+	}
 }
 
 // blanks are what forms and files put around a value by accident.

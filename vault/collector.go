@@ -205,7 +205,7 @@ func (c *Collector) subjectID() string { return "" }
 
 func (c *Collector) erasedMeanwhile() error { return nil }
 
-func (c *Collector) appendSlot(ctx context.Context, body []byte, scr *scratch, req *sealRequest) ([]byte, error) {
+func (c *Collector) appendSlot(ctx context.Context, body []byte, scr *scratch, req sealRequest) ([]byte, error) {
 	switch {
 	case c.basisErr != nil:
 		return body, c.basisErr

@@ -62,8 +62,7 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 	}
 	scr := getScratch()
 	defer scr.release()
-	scr.plain = appendIndexInput(scr.plain[:0], k.name, s.ring.purpose.String(), canonical)
-	return keys.index.compute(scr.plain)
+	return keys.index.compute(appendIndexInput(scr, k.name, s.ring.purpose.String(), canonical))
 }
 
 // Indexes returns the blind index of a canonical text under every key of the
@@ -91,6 +90,5 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	}
 	scr := getScratch()
 	defer scr.release()
-	scr.plain = appendIndexInput(scr.plain[:0], k.name, s.ring.purpose.String(), canonical)
-	return keys.index.computeAll(scr.plain)
+	return keys.index.computeAll(appendIndexInput(scr, k.name, s.ring.purpose.String(), canonical))
 }

@@ -186,7 +186,7 @@ func (s *Scope) decide(ctx context.Context, k Kind, v Sealed) (string, error) {
 	if kind != k.name {
 		return "", ErrCorrupt
 	}
-	n, collected := slotNumber(names, s.ring.purpose)
+	n, collected := slotNumber(names, s.ring.purpose.String())
 	if !collected {
 		return "", &purpose.MismatchError{Collected: parsePurposes(names), Asked: s.ring.purpose}
 	}
@@ -206,7 +206,8 @@ func (s *Scope) decide(ctx context.Context, k Kind, v Sealed) (string, error) {
 
 // openSlot opens a slot of the scope's purpose. The plaintext is in scr.
 func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slot slot, scr *scratch) ([]byte, error) {
-	scr.aad = appendSlotAAD(scr.aad[:0], k.name, s.ring.purpose.String(), id, slot.header, s.subject)
+	aad := appendSlotAAD(scr.aad[:0], k.name, s.ring.purpose.String(), id, slot.header, s.subject)
+	padded := scr.plaintext(len(slot.sealed))
 	var err error
 	switch {
 	case slot.kind() == slotPurpose && s.subject == "":
@@ -215,13 +216,13 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 				return nil, err
 			}
 		}
-		scr.plain, err = keys.seal.open(scr.plain[:0], slot.sealed, scr.aad)
+		padded, err = keys.seal.open(padded, slot.sealed, aad)
 	case slot.kind() == slotSubject && s.subject != "":
 		var key *subjectKey
 		if key, err = s.ring.subjectKey(ctx, keys, s.subject, false); err != nil {
 			return nil, err
 		}
-		if scr.plain, err = key.open(scr.plain[:0], slot.sealed, scr.aad); err == nil {
+		if padded, err = key.open(padded, slot.sealed, aad); err == nil {
 			err = s.erasedMeanwhile()
 		}
 	case slot.kind() == slotCollector && s.subject == "":
@@ -230,14 +231,14 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 				return nil, err
 			}
 		}
-		scr.plain, err = keys.collect().open(scr.plain[:0], s.ring.purpose, slot.sealed, scr.aad)
+		padded, err = keys.collect().open(padded, s.ring.purpose, slot.sealed, aad)
 	default:
 		return nil, ErrSubject
 	}
 	if err != nil {
 		return nil, err
 	}
-	plain, ok := unpad(scr.plain)
+	plain, ok := unpad(padded)
 	if !ok {
 		return nil, ErrCorrupt
 	}

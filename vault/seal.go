@@ -29,7 +29,7 @@ type slotSealer interface {
 	Sealer
 	valid() bool
 	subjectID() string // "" if not narrowed to one
-	appendSlot(ctx context.Context, body []byte, scr *scratch, req *sealRequest) ([]byte, error)
+	appendSlot(ctx context.Context, body []byte, scr *scratch, req sealRequest) ([]byte, error)
 	erasedMeanwhile() error
 	listens() bool
 	audit(ctx context.Context, e Event, err error) error
@@ -100,16 +100,16 @@ func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (
 	}
 	scr := getScratch()
 	defer scr.release()
-	scr.text = append(append(append(scr.text[:0], textMagic...), k.name...), '.')
-	scr.body = appendValueID(scr.body[:0])
+	text := append(append(append(scr.text[:0], textMagic...), k.name...), '.')
+	body := scr.ids.appendID(scr.body[:0])
 	req := sealRequest{k, plaintext, time.Now()}
 	for i, s := range sealers {
 		if i > 0 {
-			scr.text = append(scr.text, separator...)
+			text = append(text, separator...)
 		}
-		scr.text = append(scr.text, s.Purpose().String()...)
+		text = append(text, s.Purpose().String()...)
 		var err error
-		if scr.body, err = s.appendSlot(ctx, scr.body, scr, &req); err != nil {
+		if body, err = s.appendSlot(ctx, body, scr, req); err != nil {
 			return Sealed{}, err
 		}
 	}
@@ -118,9 +118,8 @@ func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (
 			return Sealed{}, err // while others were waited for
 		}
 	}
-	scr.text = append(scr.text, '.')
-	scr.text = base64.RawURLEncoding.AppendEncode(scr.text, scr.body)
-	return Sealed{string(scr.text)}, nil
+	text = base64.RawURLEncoding.AppendEncode(append(text, '.'), body)
+	return Sealed{string(text)}, nil
 }
 
 var (
@@ -164,7 +163,7 @@ func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
 	return sorted, nil
 }
 
-func (s *Scope) appendSlot(ctx context.Context, body []byte, scr *scratch, req *sealRequest) ([]byte, error) {
+func (s *Scope) appendSlot(ctx context.Context, body []byte, scr *scratch, req sealRequest) ([]byte, error) {
 	p := provenanceNow(req.now, s.basis)
 	return s.appendSlotWith(ctx, body, scr, req.kind, req.plaintext, &p)
 }
@@ -207,8 +206,8 @@ func appendSealedSlot(body []byte, scr *scratch, spec *slotSpec) []byte {
 	start := len(body)
 	body = appendSlotHeader(body, spec.typ, spec.provenance)
 	header := body[start:len(body):len(body)]
-	scr.aad = appendSlotAAD(scr.aad[:0], spec.kind.name, spec.purpose.String(), body[:idSize:idSize], header, spec.subject)
-	scr.plain = appendPadded(scr.plain[:0], spec.plaintext)
-	body = binary.BigEndian.AppendUint16(body, uint16(spec.overhead+len(scr.plain)))
-	return spec.seal(body, scr.plain, scr.aad)
+	aad := appendSlotAAD(scr.aad[:0], spec.kind.name, spec.purpose.String(), body[:idSize:idSize], header, spec.subject)
+	plain := appendPadded(scr.plaintext(len(spec.plaintext)+padStep), spec.plaintext)
+	body = binary.BigEndian.AppendUint16(body, uint16(spec.overhead+len(plain)))
+	return spec.seal(body, plain, aad)
 }

@@ -3,7 +3,6 @@ package vault
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -109,6 +108,9 @@ func slotHeaderLen(b []byte) (int, bool) {
 		return 0, false
 	}
 	flags, n := b[1], fixed
+	if flags == 0 { // as with most
+		return n, true
+	}
 	if flags&flagLegal != 0 {
 		if len(b) <= n || b[n] == 0 || b[n] > byte(purpose.LegitimateInterests) {
 			return 0, false
@@ -247,13 +249,9 @@ func seconds(b []byte) time.Time {
 // appendPadded appends plaintext, 0x80 and as many zeros as lead to the next
 // multiple of padStep (ISO/IEC 7816-4).
 func appendPadded(b []byte, plaintext string) []byte {
-	// Growing later would leave a copy of the plaintext behind.
-	b = slices.Grow(b, len(plaintext)+padStep)
-	b = append(append(b, plaintext...), 0x80)
-	for n := len(plaintext) + 1; n%padStep != 0; n++ {
-		b = append(b, 0)
-	}
-	return b
+	const padding = "\x80" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // of padStep bytes
+	return append(append(b, plaintext...), padding[:padStep-len(plaintext)%padStep]...)
 }
 
 // unpad returns the plaintext in what appendPadded made. It runs on

@@ -48,8 +48,7 @@ func subjectPrefix(p purpose.Purpose) string { return p.String() + "/subjects/" 
 func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, error) {
 	scr := getScratch()
 	defer scr.release()
-	scr.plain = appendPseudonymInput(scr.plain[:0], p.String(), subject)
-	return k.pseudonym.compute(scr.plain)
+	return k.pseudonym.compute(appendPseudonymInput(scr.plaintext(len(scr.plain)), p.String(), subject))
 }
 
 func newSubjectRecord() subjectRecord {
