@@ -41,8 +41,8 @@ type (
 		GormDataType() string
 		IsZero() bool
 		Purposes() purpose.Set
-		Reveal(context.Context, *vault.Scope) (string, error)
-		Hint(context.Context, *vault.Scope) (string, error)
+		Reveal(context.Context, vault.Revealer) (string, error)
+		Hint(context.Context, vault.Revealer) (string, error)
 		Index(context.Context, *vault.Scope) (pii.Index, error)
 	}
 	sealedPointer[T any] interface {

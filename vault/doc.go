@@ -24,6 +24,12 @@
 // opens it is decided by the scope, never by what the value says of itself.
 // FORMAT.md is the specification.
 //
+// # Less than a scope
+//
+// A process gets no more than it needs: a [Collector] seals with a public key and
+// opens nothing, for web front ends; a [Lookup] indexes; a [Reader] reveals.
+// [Vault.MustNotOpen] proves at start that other purposes stay shut.
+//
 // # What is protected
 //
 // Without the keys of a purpose nobody can read, match, relabel or move what was

@@ -1,0 +1,193 @@
+package vault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A web front end seals what people type in, and opens nothing. All that it is
+// given is a line of text, which is no secret.
+func ExampleParseCollector() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	collector, err := v.Collector(ctx, security.Purpose())
+	if err != nil {
+		panic(err)
+	}
+	text, err := collector.MarshalText() // into the front end's configuration
+	if err != nil {
+		panic(err)
+	}
+
+	front, err := vault.ParseCollector(string(text), nil)
+	if err != nil {
+		panic(err)
+	}
+	sealed, err := vault.Seal(ctx, exampleNote, "typed in", front.Under(purpose.Basis{Notice: "sign-up-v2"}))
+	fmt.Println(sealed, err)
+
+	// The back end takes it in, under the person's own key.
+	own, err := vault.Reseal(ctx, exampleNote, sealed, security.For("user-1"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(security.For("user-1").Reveal(ctx, exampleNote, own))
+	// Output:
+	// note(security) <nil>
+	// typed in <nil>
+}
+
+// Values of one batch share the costly part of sealing for a public key.
+func ExampleCollector_Batch() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	collector, err := v.Collector(ctx, security.Purpose())
+	if err != nil {
+		panic(err)
+	}
+	batch, err := collector.Batch()
+	if err != nil {
+		panic(err)
+	}
+	for _, text := range []string{"one", "two"} {
+		sealed, err := vault.Seal(ctx, exampleNote, text, batch)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(security.Reveal(ctx, exampleNote, sealed))
+	}
+	// Output:
+	// one <nil>
+	// two <nil>
+}
+
+// Sign-in looks people up and has no business in revealing anything; a sender of
+// messages is handed rows, and has none in looking anybody up.
+func ExampleVault_Lookup() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	lookup, err := v.Lookup(ctx, security.Purpose())
+	if err != nil {
+		panic(err)
+	}
+	a, err := lookup.Index(ctx, exampleNote, "text")
+	if err != nil {
+		panic(err)
+	}
+	b, err := security.Index(ctx, exampleNote, "text")
+	fmt.Println(lookup, a == b, err)
+	// Output: vault.Lookup(security) true <nil>
+}
+
+func ExampleVault_Reader() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	sealed, err := vault.Seal(ctx, exampleNote, "text", security.For("user-1"))
+	if err != nil {
+		panic(err)
+	}
+	reader, err := v.Reader(ctx, security.Purpose())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(reader.For("user-1").Reveal(ctx, exampleNote, sealed))
+	// Output: text <nil>
+}
+
+// The advertising process refuses to start if it could open security's keys.
+func ExampleVault_MustNotOpen() {
+	ctx := context.Background()
+	security, advertising := purpose.MustParse("security"), purpose.MustParse("advertising")
+	store, securityKEK, advertisingKEK := vault.Memory(), vault.SharedKEK(exampleAEAD()), vault.SharedKEK(exampleAEAD())
+	admin, err := vault.Open(ctx, store, vault.KEKs{security: securityKEK, advertising: advertisingKEK}, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer admin.Close()
+	if err := admin.Generate(ctx, security, advertising); err != nil {
+		panic(err)
+	}
+
+	for _, granted := range []vault.KEKs{
+		{advertising: advertisingKEK},
+		{advertising: advertisingKEK, security: securityKEK}, // a grant too many
+	} {
+		v, err := vault.Open(ctx, store, granted, nil)
+		if err != nil {
+			panic(err)
+		}
+		defer v.Close()
+		err = v.MustNotOpen(ctx, security)
+		fmt.Println(err, errors.Is(err, vault.ErrGranted))
+	}
+	// Output:
+	// <nil> false
+	// vault: checking keys of security: this process can open keys that it must not have true
+}
+
+func ExampleVault_CheckKEK() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+	fmt.Println(v.CheckKEK(ctx, security.Purpose()))
+	// Output: <nil>
+}
+
+func ExampleVault_Purposes() {
+	ctx := context.Background()
+	v, _ := exampleVault(ctx)
+	defer v.Close()
+	fmt.Println(v.Purposes(ctx))
+	// Output: security <nil>
+}
+
+// A column that was encrypted with plain Tink becomes one of sealed values.
+func ExampleAdopt() {
+	ctx := context.Background()
+	v, security := exampleVault(ctx)
+	defer v.Close()
+
+	// What is there: a Tink keyset, and ciphertexts bound to their rows.
+	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		panic(err)
+	}
+	old, err := aead.New(handle)
+	if err != nil {
+		panic(err)
+	}
+	ciphertext, err := old.Encrypt([]byte("text"), []byte("users.note:1"))
+	if err != nil {
+		panic(err)
+	}
+	var cleartext strings.Builder // of the keyset, from wherever it is kept
+	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&cleartext)); err != nil {
+		panic(err)
+	}
+
+	if err := v.Import(ctx, security.Purpose(), []byte(cleartext.String())); err != nil {
+		panic(err)
+	}
+	sealed, err := vault.Adopt(ctx, exampleNote, ciphertext, []byte("users.note:1"), strings.TrimSpace, security.For("user-1"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(security.For("user-1").Reveal(ctx, exampleNote, sealed))
+	fmt.Println(v.DropImport(ctx, security.Purpose()))
+	// Output:
+	// text <nil>
+	// <nil>
+}
