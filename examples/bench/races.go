@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/hybrid"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A race is some ways to do one job. The first is the yardstick.
+type race struct {
+	name       string
+	contenders []contender
+	slow       bool // some take so long that fewer rounds must do
+}
+
+// each returns a contender that calls f as often as it is told to.
+func each(name string, f func() error) contender {
+	return contender{name: name, run: func(n int) error {
+		for range n {
+			if err := f(); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	}}
+}
+
+// atMost sets what a contender is meant to cost, in yardsticks.
+func (c contender) atMost(target float64) contender {
+	c.target = target
+	return c
+}
+
+// standard is AES-256-GCM of the standard library, with a random nonce in front.
+type standard struct{ gcm cipher.AEAD }
+
+func newStandard() (standard, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return standard{}, err
+	}
+	gcm, err := cipher.NewGCM(block)
+	return standard{gcm}, err
+}
+
+func (s standard) encrypt(dst, plaintext, aad []byte) []byte {
+	dst = dst[:s.gcm.NonceSize()]
+	rand.Read(dst)
+	return s.gcm.Seal(dst, dst, plaintext, aad)
+}
+
+func (s standard) decrypt(dst, ciphertext, aad []byte) ([]byte, error) {
+	n := s.gcm.NonceSize()
+	return s.gcm.Open(dst, ciphertext[:n], ciphertext[n:], aad)
+}
+
+// raw is what ours is made of.
+type raw struct {
+	standard standard
+	aead     tink.AEAD
+	prf      *prf.Set
+	encrypt  tink.HybridEncrypt
+	decrypt  tink.HybridDecrypt
+}
+
+func newRaw() (*raw, error) {
+	r := &raw{}
+	var err error
+	if r.standard, err = newStandard(); err != nil {
+		return nil, err
+	}
+	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, err
+	}
+	if r.aead, err = aead.New(h); err != nil {
+		return nil, err
+	}
+	if h, err = keyset.NewHandle(prf.AESCMACPRFKeyTemplate()); err != nil {
+		return nil, err
+	}
+	if r.prf, err = prf.NewPRFSet(h); err != nil {
+		return nil, err
+	}
+	if h, err = keyset.NewHandle(hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()); err != nil {
+		return nil, err
+	}
+	if r.decrypt, err = hybrid.NewHybridDecrypt(h); err != nil {
+		return nil, err
+	}
+	public, err := h.Public()
+	if err != nil {
+		return nil, err
+	}
+	r.encrypt, err = hybrid.NewHybridEncrypt(public)
+	return r, err
+}
+
+// boundSize is how many bytes ours binds to a value besides its plaintext.
+const boundSize = 44
+
+func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
+	r, err := newRaw()
+	if err != nil {
+		return nil, err
+	}
+	o, err := newOurs(ctx, r.aead)
+	if err != nil {
+		return nil, err
+	}
+	text, aad, scratch := []byte(address), make([]byte, boundSize), make([]byte, 0, 256)
+	byStandard := r.standard.encrypt(make([]byte, 0, 256), text, aad)
+	byTink, err := r.aead.Encrypt(text, aad)
+	if err != nil {
+		return nil, err
+	}
+	byHPKE, err := r.encrypt.Encrypt(text, aad)
+	if err != nil {
+		return nil, err
+	}
+	person := 0
+	next := func() int { person = (person + 1) % people; return person }
+	both := []vault.Sealer{o.security, o.advertising}
+	notice := o.security.Under(purpose.Basis{Notice: "2fa-prompt-v3"})
+
+	seal := race{name: "seal", contenders: []contender{
+		each("Tink AES-256-GCM Encrypt", func() error { _, err := r.aead.Encrypt(text, aad); return err }),
+		each("standard library AES-256-GCM", func() error { r.standard.encrypt(scratch, text, aad); return nil }),
+		each("vault.Seal, to text", func() error { _, err := vault.Seal(ctx, emailKind, address, o.security); return err }).atMost(1.5),
+		each("pii.SealEmail, from what was typed", func() error { _, err := pii.SealEmail(ctx, address, o.security); return err }).atMost(2.5),
+		each("pii.SealPhone", func() error { _, err := pii.SealPhone(ctx, number, o.security); return err }).atMost(2.5),
+		each("… under a notice", func() error { _, err := pii.SealEmail(ctx, address, notice); return err }),
+		each("… for two purposes", func() error { _, err := pii.SealEmail(ctx, address, both...); return err }),
+		each("… for one of 1,000 people", func() error { _, err := pii.SealEmail(ctx, address, o.security.For(o.ids[next()])); return err }),
+		each("… audited by slog", func() error { _, err := pii.SealEmail(ctx, address, o.audited); return err }),
+		each("… by a collector's batch", func() error { _, err := pii.SealEmail(ctx, address, o.batch); return err }),
+	}}
+	reveal := race{name: "reveal", contenders: []contender{
+		each("Tink AES-256-GCM Decrypt", func() error { _, err := r.aead.Decrypt(byTink, aad); return err }),
+		each("standard library AES-256-GCM", func() error { _, err := r.standard.decrypt(scratch, byStandard, aad); return err }),
+		each("Email.Reveal", func() error { _, err := o.email.Reveal(ctx, o.security); return err }).atMost(1.5),
+		each("Phone.Reveal", func() error { _, err := o.phone.Reveal(ctx, o.security); return err }).atMost(1.5),
+		each("… for one of 1,000 people", func() error {
+			i := next()
+			_, err := o.theirs[i].Reveal(ctx, o.security.For(o.ids[i]))
+			return err
+		}),
+		each("… refused, for another purpose", func() error {
+			if _, err := o.email.Reveal(ctx, o.advertising); !errors.Is(err, purpose.ErrMismatch) {
+				return errors.New("not refused")
+			}
+			return nil
+		}),
+	}}
+	index := race{name: "index", contenders: []contender{
+		each("Tink AES-CMAC PRF", func() error { _, err := r.prf.ComputePrimaryPRF(text, vault.IndexSize); return err }),
+		each("pii.IndexEmail", func() error { _, err := pii.IndexEmail(ctx, address, o.security); return err }).atMost(3),
+		each("pii.IndexPhone", func() error { _, err := pii.IndexPhone(ctx, number, o.security); return err }).atMost(3),
+	}}
+	collect := race{name: "collect, with a public key", slow: true, contenders: []contender{
+		each("Tink HPKE Encrypt", func() error { _, err := r.encrypt.Encrypt(text, aad); return err }),
+		each("pii.SealEmail by a collector", func() error { _, err := pii.SealEmail(ctx, address, o.collector); return err }).atMost(1.3),
+		each("… by a collector's batch", func() error { _, err := pii.SealEmail(ctx, address, o.batch); return err }).atMost(1.0 / 20),
+		each("Tink HPKE Decrypt", func() error { _, err := r.decrypt.Decrypt(byHPKE, aad); return err }),
+		each("reveal what was collected", func() error { _, err := o.security.Reveal(ctx, emailKind, o.collected); return err }),
+	}}
+	races := []race{seal, reveal, index, collect}
+	if !withPeers {
+		return races, nil
+	}
+	p, err := peerRaces(ctx, r)
+	return append(races, p...), err
+}

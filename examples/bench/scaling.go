@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/batch"
+)
+
+// scaling measures what a second processor adds, to callers of their own and to
+// a batch.
+func scaling(ctx context.Context, out io.Writer, rounds int) error {
+	if runtime.GOMAXPROCS(0) < 2 {
+		fmt.Fprintln(out, "\nOne processor: nothing to say of two.")
+		return nil
+	}
+	r, err := newRaw()
+	if err != nil {
+		return err
+	}
+	o, err := newOurs(ctx, r.aead)
+	if err != nil {
+		return err
+	}
+	seal := func(ctx context.Context, address string) (pii.Email, error) {
+		return pii.SealEmail(ctx, address, o.security)
+	}
+	reveal := func(ctx context.Context, e pii.Email) (string, error) { return e.Reveal(ctx, o.security) }
+	index := func(ctx context.Context, address string) (pii.Index, error) {
+		return pii.IndexEmail(ctx, address, o.security)
+	}
+	const n = 5000
+	addresses := slices.Repeat([]string{address}, n)
+	emails := slices.Repeat([]pii.Email{o.email}, n)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "\ntwo processors, speed of one = 1\ttwo callers\ttarget\tbatch.Map\ttarget\t\n")
+	twice(ctx, w, "seal", addresses, seal, rounds)
+	twice(ctx, w, "reveal", emails, reveal, rounds)
+	twice(ctx, w, "index", addresses, index, rounds)
+	w.Flush()
+	return nil
+}
+
+// twice compares a loop with the same loop run twice at once, and with a batch.
+func twice[In, Out any](ctx context.Context, w io.Writer, name string, in []In, f func(context.Context, In) (Out, error), rounds int) {
+	loop := func() {
+		for _, item := range in {
+			f(ctx, item)
+		}
+	}
+	var alone, together, batched time.Duration
+	best := func(to *time.Duration, f func()) {
+		start := time.Now()
+		f()
+		if took := time.Since(start); *to == 0 || took < *to {
+			*to = took
+		}
+	}
+	for range rounds {
+		best(&alone, loop)
+		best(&together, func() {
+			var wg sync.WaitGroup
+			wg.Go(loop)
+			wg.Go(loop)
+			wg.Wait()
+		})
+		best(&batched, func() {
+			for range batch.Map(ctx, slices.Values(in), f) {
+			}
+		})
+	}
+	fmt.Fprintf(w, "%s\t%.2f\t≥ 1.85\t%.2f\t≥ 1.80\t\n", name, 2*float64(alone)/float64(together), float64(alone)/float64(batched))
+}
