@@ -205,5 +205,10 @@ func (s Sealed[K]) Provenance(p purpose.Purpose) (vault.Provenance, bool) {
 	return s.value.Provenance(p)
 }
 
+// ByCollector reports whether what the value holds for p is as a
+// [vault.Collector] sealed it, and waits to be taken in with Reseal. It needs no
+// key.
+func (s Sealed[K]) ByCollector(p purpose.Purpose) bool { return s.value.ByCollector(p) }
+
 // IsZero reports whether there is no value.
 func (s Sealed[K]) IsZero() bool { return s.value.IsZero() }

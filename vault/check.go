@@ -22,9 +22,15 @@ var ErrGranted = errors.New("this process can open keys that it must not have")
 //
 // Keys that open are [ErrGranted]. What leaves it open is an error too:
 // [ErrNoKeys] where the store holds no keys of the purpose to try; [ErrUnavailable]
-// where the key service is down, or refuses without saying that it does and the
-// vault has opened no scope yet for which it says yes, so that it may as well be
-// misconfigured. No purpose at all, and a zero one, are [ErrInvalid].
+// where the key service is down, or refuses for another reason than a missing
+// grant, such as a key that is disabled today or a KEK that is not configured here.
+// So the KEK has to be one that can be asked for the purpose. No purpose at all,
+// and a zero one, are [ErrInvalid].
+//
+// A KEK says why it refuses with an error that is [ErrNoKeys] and has a method
+// AccessDenied() bool. An ErrNoKeys without it is believed; of any other error
+// nothing is known, and it counts only if right after it the KEK opens the keys of
+// another purpose, of which the vault must have a scope.
 //
 // The purposes are tried as a scope of them would be opened, with one call of the
 // key service each. Key services record them as attempts.
@@ -49,11 +55,17 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 	if err != nil {
 		return err
 	}
+	var reason interface{ AccessDenied() bool }
 	switch err := v.tryKEK(ctx, p, record); {
 	case err == nil:
 		return ErrGranted
 	case !errors.Is(err, ErrNoKeys):
 		return err
+	case errors.As(err, &reason):
+		if !reason.AccessDenied() {
+			return errOtherRefusal
+		}
+		return nil
 	case !errors.As(err, new(*unexplained)):
 		return nil
 	}
@@ -67,6 +79,8 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 	}
 	return errUnproven
 }
+
+var errOtherRefusal = fmt.Errorf("refused, but not for want of a grant: %w", ErrUnavailable)
 
 var errUnproven = fmt.Errorf("refused, but so could everything be: open a scope first: %w", ErrUnavailable)
 

@@ -18,6 +18,13 @@ type refusing struct{ err error }
 func (r refusing) Encrypt([]byte, []byte) ([]byte, error) { return nil, r.err }
 func (r refusing) Decrypt([]byte, []byte) ([]byte, error) { return nil, r.err }
 
+// denial is an error that says whether it is one.
+type denial bool
+
+func (denial) Error() string        { return "key service: 403" }
+func (denial) Unwrap() error        { return vault.ErrNoKeys }
+func (d denial) AccessDenied() bool { return bool(d) }
+
 func TestMustNotOpen(t *testing.T) {
 	store := vault.Memory()
 	ours, theirs := newAEAD(t), newAEAD(t)
@@ -29,8 +36,14 @@ func TestMustNotOpen(t *testing.T) {
 		return open(t, store, vault.KEKs{advertising: vault.SharedKEK(ours), security: security_}, nil)
 	}
 
-	t.Run("no KEK is proof", func(t *testing.T) {
-		require.NoError(t, process(nil).MustNotOpen(ctx, security))
+	t.Run("a KEK that was not asked is no proof", func(t *testing.T) {
+		err := process(nil).MustNotOpen(ctx, security)
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		require.ErrorContains(t, err, "refused, but not for want of a grant")
+	})
+	t.Run("a KEK that says why is believed", func(t *testing.T) {
+		require.NoError(t, process(vault.SharedKEK(refusing{denial(true)})).MustNotOpen(ctx, security))
+		require.ErrorIs(t, process(vault.SharedKEK(refusing{denial(false)})).MustNotOpen(ctx, security), vault.ErrUnavailable)
 	})
 	t.Run("a grant too many", func(t *testing.T) {
 		v := process(vault.SharedKEK(theirs))
@@ -65,14 +78,14 @@ func TestMustNotOpen(t *testing.T) {
 		require.ErrorIs(t, process(nil).MustNotOpen(ctx, billing), vault.ErrNoKeys)
 	})
 	t.Run("all of them", func(t *testing.T) {
-		v := process(nil)
+		v := process(vault.SharedKEK(refusing{vault.ErrNoKeys}))
 		require.ErrorIs(t, v.MustNotOpen(ctx, security, advertising), vault.ErrGranted)
 		require.ErrorIs(t, v.MustNotOpen(ctx), vault.ErrInvalid)
 		require.ErrorIs(t, v.MustNotOpen(ctx, purpose.Purpose{}), vault.ErrInvalid)
 	})
 	t.Run("is recorded as a check", func(t *testing.T) {
 		var events []vault.Event
-		v := open(t, store, vault.KEKs{}, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		v := open(t, store, vault.SharedKEK(refusing{vault.ErrNoKeys}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
 			events = append(events, e)
 			return nil
 		})})

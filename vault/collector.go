@@ -27,7 +27,8 @@ import (
 // The values open under a scope of the purpose. A back end that takes them in
 // calls [Reseal], which brings them under the purpose's own key or that of the
 // person, and then indexes them. Until then they are nobody's in particular, and
-// anyone who knows the public key can have made them.
+// anyone who knows the public key can have made them: [Sealed.ByCollector] tells
+// which those are.
 //
 // Collectors are immutable and may be used from many goroutines at once. A nil or
 // zero Collector is [ErrInvalid] everywhere.
@@ -130,6 +131,9 @@ func parseCollector(text string) (p purpose.Purpose, public *publicKey, err erro
 	check := body[size-checkSize:]
 	body = body[:size-checkSize]
 	if string(check) != string(collectorCheck(p, body)) {
+		return p, nil, errCollectorText
+	}
+	if !reduced(body[keyIDSize-1:]) {
 		return p, nil, errCollectorText
 	}
 	if public, err = newPublicKey(binary.BigEndian.Uint32(body), body[keyIDSize-1:]); err != nil {

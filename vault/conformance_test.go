@@ -124,7 +124,7 @@ func newObserved(t testing.TB) (*vault.Vault, observer) {
 	return v, o
 }
 
-func (o observer) keys(name string) refKeys {
+func (o observer) keys(name string) refRecord {
 	o.t.Helper()
 	keys, err := refUnwrap(o.kek, name, refContent(o.t, o.store)[name+"/keys"])
 	require.NoError(o.t, err)
@@ -163,7 +163,7 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 	ctx := context.Background()
 	v, o := newObserved(t)
 	var scopes []*vault.Scope
-	keys := map[string]refKeys{}
+	keys := map[string]refRecord{}
 	bases := []purpose.Basis{
 		{},
 		{Legal: purpose.Contract, Retain: time.Hour},
@@ -283,8 +283,8 @@ func TestOthersReadOurSubjects(t *testing.T) {
 	read := func(subject string) (refSubjectRecord, []byte) {
 		t.Helper()
 		keys := o.keys("security")
-		data := refContent(t, o.store)[refSubjectName("security", refPseudonym("security", keys, subject))]
-		record, ok := refOpenSubject(keys, "security", subject, data)
+		data := refContent(t, o.store)[refSubjectName("security", refPseudonym("security", keys.refKeys, subject))]
+		record, ok := refOpenSubject(keys.refKeys, "security", subject, data)
 		require.True(t, ok)
 		return record, data
 	}
@@ -301,7 +301,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		before[subject] = record
 		pseudonym, err := s.Pseudonym(ctx, subject)
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security"), subject)), pseudonym)
+		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security").refKeys, subject)), pseudonym)
 	}
 	require.Len(t, refContent(t, o.store), 3+20)
 
@@ -329,8 +329,8 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		require.Equal(t, before[subject].id, record.id)
 		erasure := certificate.Erasures[0]
 		require.EqualValues(t, erasure.Erased.Unix(), record.time)
-		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security"), subject)), erasure.Subject)
-		count, ok := refReadErasures(o.keys("security"), "security", refContent(t, o.store)["security/erasures"])
+		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security").refKeys, subject)), erasure.Subject)
+		count, ok := refReadErasures(o.keys("security").refKeys, "security", refContent(t, o.store)["security/erasures"])
 		require.True(t, ok)
 		require.EqualValues(t, n+1, count)
 		if value, sealed := values[subject]; sealed {
@@ -408,8 +408,8 @@ func TestNothingRandomRepeats(t *testing.T) {
 	content := refContent(t, o.store)
 	for i := range 500 {
 		subject := fmt.Sprint("user-", i)
-		data := content[refSubjectName("security", refPseudonym("security", keys, subject))]
-		record, ok := refOpenSubject(keys, "security", subject, data)
+		data := content[refSubjectName("security", refPseudonym("security", keys.refKeys, subject))]
+		record, ok := refOpenSubject(keys.refKeys, "security", subject, data)
 		require.True(t, ok)
 		once(record.key, data[4+5:4+5+12])
 	}

@@ -122,7 +122,7 @@ func ExampleVault_MustNotOpen() {
 	}
 
 	for _, granted := range []vault.KEKs{
-		{advertising: advertisingKEK},
+		{advertising: advertisingKEK, security: vault.LocalKEK("no grant")},
 		{advertising: advertisingKEK, security: securityKEK}, // a grant too many
 	} {
 		v, err := vault.Open(ctx, store, granted, nil)

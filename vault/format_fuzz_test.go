@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 // one reason each, so that undoing one fault leads far into the code.
 
 func addVectors(f *testing.F, form string) {
+	f.Helper()
 	paths, err := filepath.Glob(filepath.Join(vecDir, "*.txt"))
 	require.NoError(f, err)
 	for _, path := range paths {
@@ -27,7 +29,7 @@ func addVectors(f *testing.F, form string) {
 			require.True(f, ok)
 			f.Add(value.binary())
 		case v.get("form") != form:
-		case form == "text":
+		case form == "text" || form == "collector":
 			f.Add(string(v.value))
 		default:
 			f.Add(refHex(string(bytes.TrimSuffix(v.value, []byte("\n")))))
@@ -96,6 +98,54 @@ func FuzzUnmarshalBinary(f *testing.F) {
 	})
 }
 
+// Both implementations read the same texts of collectors, each of which is the
+// only one for what it says, and what is sealed with one names its key.
+func FuzzParseCollector(f *testing.F) {
+	addVectors(f, "collector")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := vault.ParseCollector(text, nil)
+		ref, ok := refParseCollector(text)
+		if ok != (err == nil) {
+			t.Fatalf("parsers disagree: %v %v", ok, err)
+		}
+		if !ok {
+			if c != nil || vecClass(err) != "corrupt" {
+				t.Fatal("refused otherwise than as corrupt")
+			}
+			if len(text) > 8 && strings.Contains(err.Error(), text) {
+				t.Fatal("quoted")
+			}
+			return
+		}
+		got, err := c.MarshalText()
+		if err != nil || string(got) != text || ref.text() != text {
+			t.Fatal("prints as another text")
+		}
+		if c.Purpose().String() != ref.purpose {
+			t.Fatal("of another purpose")
+		}
+		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
+		require.NoError(t, err)
+		written, err := sealed.MarshalText()
+		require.NoError(t, err)
+		value, ok := refParse(string(written))
+		require.True(t, ok)
+		require.Equal(t, []string{ref.purpose}, value.names())
+		require.EqualValues(t, ref.id, refUint(value.slots[0].sealed[1:5]))
+		for name, keys := range vecRecords {
+			for _, k := range keys.collect {
+				if !bytes.Equal(refPublic(k.key), ref.public) {
+					continue
+				}
+				own := refRecord{collect: []refKey{{ref.id, k.key}}}
+				plaintext, class := value.open(refAsked{kind: "email", purpose: ref.purpose, keys: own})
+				require.Equal(t, "success", class, name)
+				require.Equal(t, vecAddress, plaintext)
+			}
+		}
+	})
+}
+
 // fuzzRecords are records of the subject of the vectors: of security the key
 // that the vectors are sealed with, of advertising a tombstone, of billing none.
 var fuzzRecords = func() map[string][]byte {
@@ -112,7 +162,7 @@ var fuzzRecords = func() map[string][]byte {
 
 // revealers are scopes of the purposes that the vectors have keys for.
 func revealers(f *testing.F) map[string]*vault.Scope {
-	v := vecOpen(f, refStore(f, vecKeys, fuzzRecords), vault.SharedKEK(refKEK{key: vecKEK}))
+	v := vecOpen(f, refStoreOf(f, vecRecords, fuzzRecords), vault.SharedKEK(refKEK{key: vecKEK}))
 	scopes := map[string]*vault.Scope{}
 	for name := range vecKeys {
 		scopes[name] = refScope(f, v, name)
@@ -131,7 +181,7 @@ func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Seal
 				if subject != "" {
 					asked = scope.For(subject)
 				}
-				want, class := ref.open(refAsked{kind, name, vecKeys[name], subject, fuzzRecords, now})
+				want, class := ref.open(refAsked{kind, name, vecRecords[name], subject, fuzzRecords, now})
 				got, err := asked.Reveal(t.Context(), vault.MustKind(kind, "vault_test.Value"), sealed)
 				if got != want || vecClass(err) != class {
 					t.Fatalf("as %s for %s %s: want %s, got %v", kind, name, subject, class, err)
@@ -157,7 +207,7 @@ func FuzzKeyRecord(f *testing.F) {
 		if err == nil {
 			keys, err := refUnwrap(kek, "security", data)
 			require.NoError(t, err)
-			require.Equal(t, vecKeys["security"], keys)
+			require.Equal(t, vecSecurity, keys.refKeys)
 		}
 		if !bytes.Equal(before, data) {
 			t.Fatal("changed its input")
@@ -213,6 +263,18 @@ func FuzzKeyRecordPayload(f *testing.F) {
 		require.NoError(t, err)
 		_, err = vault.Seal(t.Context(), vecEmail, vecAddress, scope.For(vecSubject))
 		require.NoError(t, err)
+		// So must its collector, if it has one: what can't be opened is not collected.
+		v := vecOpen(t, storeOf(t, "security/keys", record), vault.SharedKEK(kek))
+		c, err := v.Collector(t.Context(), purpose.MustParse("security"))
+		if vecClass(err) == "no keys" {
+			return
+		}
+		require.NoError(t, err)
+		sealed, err = vault.Seal(t.Context(), vecEmail, vecAddress, c)
+		require.NoError(t, err)
+		plaintext, err = scope.Reveal(t.Context(), vecEmail, sealed)
+		require.NoError(t, err)
+		require.Equal(t, vecAddress, plaintext)
 	})
 }
 
@@ -273,7 +335,7 @@ func checkFuzzedSubject(t *testing.T, data []byte) {
 		text, err := sealed.MarshalText()
 		require.NoError(t, err)
 		value, _ := refParse(string(text))
-		plaintext, class := value.open(refAsked{kind: "email", purpose: "security", keys: vecSecurity,
+		plaintext, class := value.open(refAsked{kind: "email", purpose: "security", keys: refRecord{refKeys: vecSecurity},
 			subject: vecSubject, store: map[string][]byte{name: data}})
 		require.Equal(t, "success", class)
 		require.Equal(t, vecAddress, plaintext)

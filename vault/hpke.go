@@ -49,6 +49,21 @@ func newPublicKey(id uint32, bytes []byte) (*publicKey, error) {
 	return publicKeyOf(pub)
 }
 
+// reduced reports whether an X25519 public key is below 2^255-19 (RFC 7748,
+// section 5), as every one that was computed is. Others are second spellings of
+// keys; HPKE binds the spelling, so nothing that is sealed for one ever opens.
+func reduced(u []byte) bool {
+	if u[31] != 0x7f {
+		return u[31] < 0x7f
+	}
+	for _, b := range u[1:31] {
+		if b != 0xff {
+			return true
+		}
+	}
+	return u[0] < 0xed
+}
+
 func publicKeyOf(pub *hpke.PublicKey) (*publicKey, error) {
 	m := keyset.NewManager()
 	id, err := m.AddKey(pub)

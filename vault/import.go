@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -81,7 +83,7 @@ func (r *keyRecord) addImport(from *keyset.Handle) error {
 			return errKeyset
 		}
 		m = keyset.NewManagerFromHandle(h)
-		created = r.Import.Created
+		created = maps.Clone(r.Import.Created)
 	}
 	for i := range from.Len() {
 		e, err := from.Entry(i)
@@ -100,6 +102,7 @@ func (r *keyRecord) addImport(from *keyset.Handle) error {
 		if err != nil {
 			return errImport
 		}
+		created[id] = time.Now().Unix()
 		if r.Import == nil && e.IsPrimary() {
 			if err := m.SetPrimary(id); err != nil {
 				return errImport

@@ -39,8 +39,14 @@ type refKey struct {
 // refKeys are the keys of one purpose; the first of each list is primary.
 type refKeys struct {
 	seal, index, subject []refKey
-	collect              []refKey // X25519 private keys
-	imported             []refKey // AES-GCM, whose ciphertexts have the TINK prefix
+}
+
+// refRecord is what a key record holds: those, and the keys that not every record
+// has.
+type refRecord struct {
+	refKeys
+	collect  []refKey // X25519 private keys
+	imported []refKey // AES-GCM, whose ciphertexts have the TINK prefix
 }
 
 // refHeader is a slot header before it is written.
@@ -207,7 +213,7 @@ func refUnpad(padded []byte) (string, bool) {
 // subject, if the scope is narrowed to one, with what the store holds.
 type refAsked struct {
 	kind, purpose string
-	keys          refKeys
+	keys          refRecord
 	subject       string
 	store         map[string][]byte
 	now           uint64
@@ -510,6 +516,10 @@ const (
 )
 
 func refPayload(name string, keys refKeys) refKeyPayload {
+	return refRecord{refKeys: keys}.payload(name)
+}
+
+func (keys refRecord) payload(name string) refKeyPayload {
 	set := func(keys []refKey, data []byte) refKeyset {
 		created := map[string]uint64{}
 		for _, k := range keys {
@@ -583,9 +593,9 @@ func refProtoInt(b []byte, n, v uint64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, n<<3), v)
 }
 
-// refReadKeyset reads what ours generates: keys of one type, the primary
+// refReadKeyset reads what ours generates: keys of one type and prefix, the primary
 // first. Those that are disabled are left out.
-func refReadKeyset(data []byte, typ string, read func(value refProto) ([]byte, bool)) ([]refKey, error) {
+func refReadKeyset(data []byte, typ string, prefix uint64, read func(value refProto) ([]byte, bool)) ([]refKey, error) {
 	set, err := refReadProto(data)
 	if err != nil {
 		return nil, err
@@ -608,7 +618,7 @@ func refReadKeyset(data []byte, typ string, read func(value refProto) ([]byte, b
 			continue
 		}
 		key, ok := read(value)
-		if string(keyData.only(1)) != typ || entry.ints[2] != refEnabled || !ok {
+		if string(keyData.only(1)) != typ || entry.ints[2] != refEnabled || entry.ints[4] != prefix || !ok {
 			return nil, errors.New("not an enabled key of this type")
 		}
 		k := refKey{uint32(entry.ints[3]), key}
@@ -617,6 +627,9 @@ func refReadKeyset(data []byte, typ string, read func(value refProto) ([]byte, b
 		} else {
 			keys = append(keys, k)
 		}
+	}
+	if len(keys) == 0 || uint64(keys[0].id) != set.ints[1] {
+		return nil, errors.New("no enabled primary key")
 	}
 	return keys, nil
 }
@@ -685,54 +698,55 @@ func refRecordAAD(name string, wrapped []byte) []byte {
 }
 
 // refUnwrap reads a key record.
-func refUnwrap(kek vault.AEAD, name string, data []byte) (refKeys, error) {
+func refUnwrap(kek vault.AEAD, name string, data []byte) (refRecord, error) {
 	r := &refReader{b: data, ok: true}
 	magic, size := r.next(4), r.next(2)
 	wrapped := r.next(int(size[0])<<8 | int(size[1]))
 	nonce := r.next(12)
 	if !r.ok || string(magic) != "ofk1" || len(data) > 1<<20 {
-		return refKeys{}, errors.New("malformed")
+		return refRecord{}, errors.New("malformed")
 	}
 	dek, err := kek.Decrypt(wrapped, []byte("onlyfor purpose-keys "+name))
 	if err != nil {
-		return refKeys{}, err
+		return refRecord{}, err
 	}
 	plain, err := refGCM(dek).Open(nil, nonce, r.b, refRecordAAD(name, wrapped))
 	if err != nil {
-		return refKeys{}, err
+		return refRecord{}, err
 	}
 	var payload refKeyPayload
 	d := json.NewDecoder(bytes.NewReader(plain))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&payload); err != nil {
-		return refKeys{}, err
+		return refRecord{}, err
 	}
 	if payload.Purpose != name || payload.Generation == 0 {
-		return refKeys{}, errors.New("of another purpose")
+		return refRecord{}, errors.New("of another purpose")
 	}
-	var keys refKeys
+	var keys refRecord
 	for _, x := range []struct {
 		to       *[]refKey
 		from     *refKeyset
 		typ      string
+		prefix   uint64
 		read     func(value refProto) ([]byte, bool)
 		optional bool
 	}{
-		{&keys.seal, &payload.Seal, refGCMType, refSymmetricKey(3), false},
-		{&keys.index, &payload.Index, refCMACType, refSymmetricKey(2), false},
-		{&keys.subject, &payload.Subject, refCMACType, refSymmetricKey(2), false},
-		{&keys.collect, payload.Collect, refHPKEType, refCollectKey, true},
-		{&keys.imported, payload.Import, refGCMType, refSymmetricKey(3), true},
+		{&keys.seal, &payload.Seal, refGCMType, 1, refSymmetricKey(3), false},
+		{&keys.index, &payload.Index, refCMACType, 3, refSymmetricKey(2), false},
+		{&keys.subject, &payload.Subject, refCMACType, 3, refSymmetricKey(2), false},
+		{&keys.collect, payload.Collect, refHPKEType, 1, refCollectKey, true},
+		{&keys.imported, payload.Import, refGCMType, 1, refSymmetricKey(3), true},
 	} {
 		if x.from == nil {
 			continue
 		}
 		set, err := base64.StdEncoding.DecodeString(x.from.Keyset)
 		if err == nil {
-			*x.to, err = refReadKeyset(set, x.typ, x.read)
+			*x.to, err = refReadKeyset(set, x.typ, x.prefix, x.read)
 		}
 		if err != nil && !x.optional {
-			return refKeys{}, err
+			return refRecord{}, err
 		}
 	}
 	return keys, nil
@@ -811,11 +825,11 @@ func refOpenSubject(keys refKeys, name, subject string, data []byte) (refSubject
 
 // refSubjectKey returns the key of the subject asked for, or why there is none.
 func refSubjectKey(asked refAsked) (keys []refKey, class string) {
-	data, ok := asked.store[refSubjectName(asked.purpose, refPseudonym(asked.purpose, asked.keys, asked.subject))]
+	data, ok := asked.store[refSubjectName(asked.purpose, refPseudonym(asked.purpose, asked.keys.refKeys, asked.subject))]
 	if !ok {
 		return nil, "corrupt"
 	}
-	record, ok := refOpenSubject(asked.keys, asked.purpose, asked.subject, data)
+	record, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, data)
 	switch {
 	case !ok:
 		return nil, "corrupt"
@@ -852,10 +866,20 @@ func refVault(t testing.TB, keys map[string]refKeys) *vault.Vault {
 // the independent implementation.
 func refStore(t testing.TB, keys map[string]refKeys, records map[string][]byte) vault.Store {
 	t.Helper()
+	all := map[string]refRecord{}
+	for name, k := range keys {
+		all[name] = refRecord{refKeys: k}
+	}
+	return refStoreOf(t, all, records)
+}
+
+// refStoreOf does the same with all that a key record may hold.
+func refStoreOf(t testing.TB, keys map[string]refRecord, records map[string][]byte) vault.Store {
+	t.Helper()
 	ctx := context.Background()
 	store := vault.Memory()
 	for name, k := range keys {
-		payload, err := json.Marshal(refPayload(name, k))
+		payload, err := json.Marshal(k.payload(name))
 		require.NoError(t, err)
 		record := refWrap(refKEK{key: vecKEK}, name, payload, refRandom(32), refRandom(12))
 		_, err = store.Put(ctx, vault.Record{Name: name + "/keys", Data: record})

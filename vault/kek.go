@@ -64,10 +64,19 @@ type KEKs map[purpose.Purpose]KEK
 func (m KEKs) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	kek := m[p]
 	if kek == nil {
-		return nil, fmt.Errorf("no KEK for this purpose: %w", ErrNoKeys)
+		return nil, errUnasked
 	}
 	return kek.For(ctx, p)
 }
+
+// errUnasked is a refusal that asked nobody.
+var errUnasked error = unasked{}
+
+type unasked struct{}
+
+func (unasked) Error() string      { return "no KEK for this purpose: " + ErrNoKeys.Error() }
+func (unasked) Unwrap() error      { return ErrNoKeys }
+func (unasked) AccessDenied() bool { return false }
 
 // Generate has the KEK of p make its key.
 func (m KEKs) Generate(ctx context.Context, p purpose.Purpose) error {

@@ -63,7 +63,28 @@ type keysetRecord struct {
 // permissions can follow purposes.
 func keyRecordName(p purpose.Purpose) string { return p.String() + "/keys" }
 
+// newKeyRecord makes keys for p, no two of which have one id.
 func newKeyRecord(p purpose.Purpose) (*keyRecord, error) {
+	for {
+		r, err := newKeysets(p)
+		if err != nil {
+			return nil, err
+		}
+		all, err := r.describe()
+		if err != nil {
+			return nil, err
+		}
+		ids := make(map[uint32]bool)
+		for _, k := range all {
+			ids[k.ID] = true
+		}
+		if len(ids) == len(all) {
+			return r, nil
+		}
+	}
+}
+
+func newKeysets(p purpose.Purpose) (*keyRecord, error) {
 	r := &keyRecord{Purpose: p.String(), Generation: 1}
 	for _, k := range r.keysets() {
 		if err := k.add(k.role); err != nil {

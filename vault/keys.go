@@ -159,10 +159,15 @@ func (v *Vault) RotateIndex(ctx context.Context, p purpose.Purpose) error {
 // [Vault.Rotate].
 func (v *Vault) RotateCollector(ctx context.Context, p purpose.Purpose) error {
 	return v.change(ctx, ActionRotateCollector, p, func(r *keyRecord) error {
-		if r.Collect == nil {
-			r.Collect = &keysetRecord{}
+		collect := r.Collect
+		if collect == nil {
+			collect = &keysetRecord{}
 		}
-		return r.add(r.Collect, RoleCollect)
+		if err := r.add(collect, RoleCollect); err != nil {
+			return err
+		}
+		r.Collect = collect
+		return nil
 	})
 }
 
@@ -276,7 +281,7 @@ func (r *keyRecord) add(to *keysetRecord, role Role) error {
 	for {
 		next := *to
 		if err := next.add(role); err != nil {
-			return errKeyset
+			return fmt.Errorf("no such key can be made here: %w", ErrUnavailable)
 		}
 		fresh := false
 		for id := range next.Created {
@@ -328,6 +333,9 @@ func (r *keyRecord) describe() ([]Key, error) {
 	var all []Key
 	for _, set := range r.keysets() {
 		h, err := set.handle()
+		if err != nil && set.role == RoleCollect {
+			continue // which a platform without X25519 can't read, and leaves as it is
+		}
 		if err != nil {
 			return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
 		}

@@ -901,3 +901,68 @@ func TestCloseWhileOpening(t *testing.T) {
 		require.ErrorIs(t, <-result, vault.ErrNoKeys)
 	})
 }
+
+// What was opened works on while the key service is down, for as long as
+// Options.KeyLifetime says, and not for ever.
+func TestKeysLapse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, a := vault.Memory(), newAEAD(t)
+		admin := open(t, store, vault.SharedKEK(a), nil)
+		require.NoError(t, admin.Generate(t.Context(), security))
+		kek := &spy{AEAD: a}
+		v := open(t, store, kek, &vault.Options{KeyLifetime: 10 * time.Hour})
+		s, r := scope(t, v, security), reader(t, v, security)
+		value := seal(t, s)
+		require.EqualValues(t, 2, kek.calls.Load())
+
+		// In use, it asks again when half of the time is over, and holds nobody up.
+		for range 3 {
+			for range 60 {
+				time.Sleep(5 * time.Minute)
+				opens(t, s, value)
+				synctest.Wait()
+			}
+		}
+		require.EqualValues(t, 2+2, kek.calls.Load(), "once in some five hours")
+
+		kek.meddle = func(context.Context) error { return vault.ErrUnavailable }
+		for range 50 {
+			time.Sleep(5 * time.Minute)
+			opens(t, s, value)
+			synctest.Wait()
+		}
+		time.Sleep(10 * time.Hour)
+		synctest.Wait()
+		refuses(t, s, value, vault.ErrUnavailable)
+		_, err := r.Reveal(t.Context(), note, value)
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		_, err = s.Index(t.Context(), note, "text")
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		_, err = v.Scope(t.Context(), security)
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		kek.meddle = func(context.Context) error { return vault.ErrNoKeys } // the grant is withdrawn
+		refuses(t, s, value, vault.ErrNoKeys)
+
+		kek.meddle = nil
+		opens(t, s, value) // a yes brings them back at once
+		_, err = r.Reveal(t.Context(), note, value)
+		require.NoError(t, err)
+		before := kek.calls.Load()
+		opens(t, s, value)
+		require.Equal(t, before, kek.calls.Load())
+		v.Close()
+		admin.Close()
+	})
+}
+
+// A process that slept through the night does not fail its first request.
+func TestKeysLapseWhileIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := generated(t, nil, security)
+		s := scope(t, v, security)
+		value := seal(t, s)
+		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
+		opens(t, s, value)
+		v.Close()
+	})
+}

@@ -12,6 +12,7 @@ import (
 const (
 	DefaultTimeout         = 30 * time.Second
 	DefaultRefresh         = 5 * time.Minute
+	DefaultKeyLifetime     = 24 * time.Hour
 	DefaultSubjectLifetime = time.Minute
 	DefaultSubjectCache    = 16384
 )
@@ -37,6 +38,13 @@ type Options struct {
 	// default.
 	Refresh time.Duration
 
+	// KeyLifetime is how long a vault uses the keys of a purpose without the key
+	// service having said yes to them anew: so long can a process work while the key
+	// service is down, and so long do keys outlive a grant that was withdrawn. When
+	// half of it is over, the key service is asked along with the next refresh. It
+	// is [DefaultKeyLifetime] by default.
+	KeyLifetime time.Duration
+
 	// SubjectLifetime is how long a vault believes what the store said of one
 	// subject. A subject that another process erases is erased in this one when it
 	// is over. It is [DefaultSubjectLifetime] by default.
@@ -59,7 +67,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		out = *o
 	}
-	for _, d := range []time.Duration{out.Timeout, out.Refresh, out.SubjectLifetime} {
+	for _, d := range []time.Duration{out.Timeout, out.Refresh, out.KeyLifetime, out.SubjectLifetime} {
 		if d < 0 || d > maxDuration {
 			return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
 		}
@@ -72,6 +80,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if out.Refresh == 0 {
 		out.Refresh = DefaultRefresh
+	}
+	if out.KeyLifetime == 0 {
+		out.KeyLifetime = DefaultKeyLifetime
 	}
 	if out.SubjectLifetime == 0 {
 		out.SubjectLifetime = DefaultSubjectLifetime

@@ -27,6 +27,10 @@ type ring struct {
 	stale atomic.Bool // the store is to be looked at again
 	timer *time.Timer // sets stale
 
+	lapsed atomic.Bool    // the key service has to say yes first
+	due    atomic.Bool    // it is to be asked at the next look
+	lapse  [2]*time.Timer // set due and lapsed
+
 	mu      sync.Mutex
 	asks    int                          // how many more unknown keys may make us look
 	since   time.Time                    // when asks was last topped up
@@ -52,12 +56,18 @@ func newRing(v *Vault, p purpose.Purpose, k *keys, erasures uint64) *ring {
 	r.subjects.Store(newSubjectCache(v.opts.SubjectCache, v.opts.SubjectLifetime, v.opts.Timeout))
 	r.erasures.Store(erasures)
 	r.timer = time.AfterFunc(v.opts.Refresh, func() { r.stale.Store(true) })
+	r.lapse = [2]*time.Timer{
+		time.AfterFunc(v.opts.KeyLifetime/2, func() { r.due.Store(true) }),
+		time.AfterFunc(v.opts.KeyLifetime, func() { r.lapsed.Store(true) }),
+	}
 	return r
 }
 
 // close makes every use of the ring fail.
 func (r *ring) close() {
-	r.timer.Stop()
+	for _, t := range []*time.Timer{r.timer, r.lapse[0], r.lapse[1]} {
+		t.Stop()
+	}
 	r.keys.Store(nil)
 	r.subjects.Store(newSubjectCache(0, 0, 0))
 }
@@ -70,6 +80,29 @@ func (r *ring) current() *keys {
 		go r.refreshUnasked()
 	}
 	return r.keys.Load()
+}
+
+// usable returns the keys to work with. Once they have lapsed, whoever comes
+// waits for the key service to say yes to them anew.
+func (r *ring) usable(ctx context.Context) (*keys, error) {
+	if r.lapsed.Load() {
+		if err := r.refreshSince(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if k := r.current(); k != nil {
+		return k, nil
+	}
+	return nil, errClosed
+}
+
+// granted notes that the key service has said yes to the keys at hand.
+func (r *ring) granted() {
+	lifetime := r.vault.opts.KeyLifetime
+	r.lapse[0].Reset(lifetime / 2)
+	r.lapse[1].Reset(lifetime)
+	r.due.Store(false)
+	r.lapsed.Store(false)
 }
 
 // refreshUnasked is refresh on the ring's own account. That the store went back,
@@ -105,7 +138,11 @@ func (r *ring) look(ctx context.Context) (ours bool, err error) {
 		if at == nil {
 			return errClosed
 		}
-		k, erasures, err := r.vault.load(ctx, r.purpose, at)
+		known := at
+		if r.due.Load() {
+			known = &keys{} // so that the key service is asked
+		}
+		k, erasures, err := r.vault.load(ctx, r.purpose, known)
 		if err != nil {
 			return err
 		}
@@ -113,6 +150,9 @@ func (r *ring) look(ctx context.Context) (ours bool, err error) {
 			return errRollback
 		}
 		r.saw(erasures)
+		if k != at {
+			r.granted()
+		}
 		return r.take(k)
 	}))
 	if err != nil {

@@ -101,10 +101,7 @@ func (s *Scope) keys(ctx context.Context) (*keys, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if keys := s.ring.current(); keys != nil {
-		return keys, nil
-	}
-	return nil, errClosed
+	return s.ring.usable(ctx)
 }
 
 func (s *Scope) valid() bool { return s != nil && s.ring != nil }

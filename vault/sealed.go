@@ -187,6 +187,14 @@ func (v Sealed) Provenance(p purpose.Purpose) (Provenance, bool) {
 	return slot.provenance(), true
 }
 
+// ByCollector reports whether what v holds for purpose p is as a [Collector]
+// sealed it, and waits to be taken in: anyone who knows the purpose's public key
+// can have made it. It needs no key.
+func (v Sealed) ByCollector(p purpose.Purpose) bool {
+	value, err := v.parts()
+	return err == nil && value.slotType(p) == slotCollector
+}
+
 // slotNumber returns the position of p among the joined names.
 func slotNumber(names, p string) (int, bool) {
 	if names == p { // as nearly all are

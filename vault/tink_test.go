@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
@@ -162,6 +163,67 @@ func TestTinkPseudonymsAreTheSame(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, hex.EncodeToString(want), got)
 	}
+}
+
+// What Tink's hybrid primitive wraps opens here, whichever key of the keyset it is
+// for, and the other way round.
+func TestTinkWrapsTheSame(t *testing.T) {
+	ctx := t.Context()
+	m := keyset.NewManager()
+	var handles []*keyset.Handle
+	for range 2 { // the second is a rotation
+		id, err := m.Add(hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template())
+		require.NoError(t, err)
+		require.NoError(t, m.SetPrimary(id))
+		h, err := m.Handle()
+		require.NoError(t, err)
+		handles = append(handles, h)
+	}
+	p := refPayload("security", vecSecurity)
+	p.Collect = &refKeyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, handles[1]))}
+	kek := refKEK{key: vecKEK}
+	store := storeOf(t, "security/keys", refWrap(kek, "security", encodePayload(p), refRandom(32), refRandom(12)))
+	v := vecOpen(t, store, vault.SharedKEK(kek))
+	scope := refScope(t, v, "security")
+	info := refCollectInfo("security")
+
+	for _, h := range handles {
+		public, err := h.Public()
+		require.NoError(t, err)
+		enc, err := hybrid.NewHybridEncrypt(public)
+		require.NoError(t, err)
+		key := refRandom(32)
+		wrapped, err := enc.Encrypt(key, info)
+		require.NoError(t, err)
+		value := refValue{kind: "email", id: refRandom(16)}
+		value.slots = []refSlot{refCollector{purpose: "security"}.sealUnder(wrapped, key, "email", value.id, vecPlain, vecAddress)}
+		sealed, err := vault.ParseSealed(value.text())
+		require.NoError(t, err)
+		plaintext, err := scope.Reveal(ctx, vecEmail, sealed)
+		require.NoError(t, err)
+		require.Equal(t, vecAddress, plaintext)
+	}
+
+	c, err := v.Collector(ctx, purpose.MustParse("security"))
+	require.NoError(t, err)
+	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, c)
+	require.NoError(t, err)
+	text, err := sealed.MarshalText()
+	require.NoError(t, err)
+	value, ok := refParse(string(text))
+	require.True(t, ok)
+	wrapped := value.slots[0].sealed[:85]
+	dec, err := hybrid.NewHybridDecrypt(handles[1])
+	require.NoError(t, err)
+	key, err := dec.Decrypt(wrapped, info)
+	require.NoError(t, err)
+	require.Len(t, key, 32)
+	_, err = dec.Decrypt(wrapped, info[1:])
+	require.Error(t, err)
+	older, err := hybrid.NewHybridDecrypt(handles[0])
+	require.NoError(t, err)
+	_, err = older.Decrypt(wrapped, info)
+	require.Error(t, err, "wrapped for the primary key")
 }
 
 // Tink's primitive serves as KEK, and both implementations read what it wraps.

@@ -151,7 +151,8 @@ func (v *Vault) ring(ctx context.Context, p purpose.Purpose) (*ring, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
 	if r := v.opened(p); r != nil {
-		return r, nil
+		_, err := r.usable(ctx)
+		return r, err
 	}
 	err := v.do(ctx, ActionOpen, p, "", func(ctx context.Context) error {
 		if v.opened(p) != nil {

@@ -435,9 +435,9 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 	asked := v.asked()
 	p := purpose.MustParse(asked.purpose)
-	name := refSubjectName(asked.purpose, refPseudonym(asked.purpose, asked.keys, asked.subject))
+	name := refSubjectName(asked.purpose, refPseudonym(asked.purpose, asked.keys.refKeys, asked.subject))
 	opened := func() (*vault.Vault, *vault.Scope, vault.Store) {
-		store := refStore(t, map[string]refKeys{asked.purpose: asked.keys}, map[string][]byte{name: data})
+		store := refStoreOf(t, map[string]refRecord{asked.purpose: asked.keys}, map[string][]byte{name: data})
 		v := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
 		return v, refScope(t, v, asked.purpose), store
 	}
@@ -458,7 +458,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	require.Equal(t, expect == "corrupt", errors.Is(err, vault.ErrCorrupt))
 	require.Equal(t, expect != "corrupt", err == nil)
 
-	record, ok := refOpenSubject(asked.keys, asked.purpose, asked.subject, data)
+	record, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, data)
 	require.Equal(t, expect != "corrupt", ok, "independent implementation")
 	if !ok {
 		err := ours.RewrapSubjects(ctx, p, "", nil)
@@ -467,7 +467,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 		ours, _, store := opened()
 		_, err = ours.Erase(ctx, asked.subject, p)
 		require.NoError(t, err)
-		buried, ok := refOpenSubject(asked.keys, asked.purpose, asked.subject, refContent(t, store)[name])
+		buried, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, refContent(t, store)[name])
 		require.True(t, ok)
 		require.EqualValues(t, 2, buried.state)
 		return
@@ -489,7 +489,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	require.NoError(t, err)
 	require.Equal(t, v.get("pseudonym"), pseudonym)
 	require.NoError(t, ours.RewrapSubjects(ctx, p, "", nil))
-	again, ok := refOpenSubject(asked.keys, asked.purpose, asked.subject, refContent(t, store)[name])
+	again, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, refContent(t, store)[name])
 	require.True(t, ok)
 	require.Equal(t, record, again)
 	certificate, err := ours.Erase(ctx, asked.subject, p)
@@ -499,7 +499,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	if expect == "erased" {
 		require.Equal(t, v.get("time"), fmt.Sprint(erasure.Erased.Unix()))
 	}
-	buried, ok := refOpenSubject(asked.keys, asked.purpose, asked.subject, refContent(t, store)[name])
+	buried, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, refContent(t, store)[name])
 	require.True(t, ok)
 	require.EqualValues(t, 2, buried.state)
 	require.Equal(t, record.id, buried.id)
@@ -510,11 +510,11 @@ func checkErasures(t *testing.T, v *vector) {
 	data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 	asked := v.asked()
 	p := purpose.MustParse(asked.purpose)
-	store := refStore(t, map[string]refKeys{asked.purpose: asked.keys}, map[string][]byte{asked.purpose + "/erasures": data})
+	store := refStoreOf(t, map[string]refRecord{asked.purpose: asked.keys}, map[string][]byte{asked.purpose + "/erasures": data})
 	ours := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
 	generation, err := ours.Generation(ctx, p)
 	require.Equal(t, v.get("expect"), vecClass(err))
-	n, ok := refReadErasures(asked.keys, asked.purpose, data)
+	n, ok := refReadErasures(asked.keys.refKeys, asked.purpose, data)
 	require.Equal(t, err == nil, ok, "independent implementation")
 	_, err = ours.Scope(ctx, p)
 	require.Equal(t, v.get("expect"), vecClass(err))
@@ -526,5 +526,5 @@ func checkErasures(t *testing.T, v *vector) {
 	require.Equal(t, v.get("erasures"), fmt.Sprint(n))
 	require.EqualValues(t, 1+n, generation)
 	require.EqualValues(t, 1+n+1, certificate.Erasures[0].Generation)
-	require.Equal(t, refErasures(asked.keys, asked.purpose, n+1), refContent(t, store)[asked.purpose+"/erasures"])
+	require.Equal(t, refErasures(asked.keys.refKeys, asked.purpose, n+1), refContent(t, store)[asked.purpose+"/erasures"])
 }

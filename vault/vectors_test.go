@@ -62,6 +62,23 @@ var (
 	}
 )
 
+// vecCollect are the keys of collectors, X25519 private keys. They are not in
+// vecKeys, for most vectors do without them.
+var vecCollect = map[string][]refKey{
+	"security":    {vecKey("security collect 2", 0x5ec000c2), vecKey("security collect 1", 0x5ec000c1)},
+	"advertising": {vecKey("advertising collect", 0xad0000c1)},
+	"billing":     {vecKey("billing collect", 0xb10000c1)},
+}
+
+// vecRecords are vecKeys and vecCollect.
+var vecRecords = func() map[string]refRecord {
+	all := map[string]refRecord{}
+	for name, keys := range vecKeys {
+		all[name] = refRecord{refKeys: keys, collect: vecCollect[name]}
+	}
+	return all
+}()
+
 func vecKey(label string, id uint32) refKey { return refKey{id, vecBytes("key "+label, 32)} }
 
 // vecBytes returns n bytes that are the same in every run.
@@ -189,6 +206,8 @@ func TestVectors(t *testing.T) {
 				checkSubjectRecord(t, v)
 			case "erasures":
 				checkErasures(t, v)
+			case "collector":
+				checkCollectorText(t, v, scopes)
 			default:
 				t.Fatal("unknown form", form)
 			}
@@ -204,7 +223,7 @@ func (c vecScopes) of(t *testing.T, v *vector) *vault.Scope {
 	asked := v.asked()
 	cached := fmt.Sprint(asked.purpose, asked.keys, asked.store)
 	if c[cached] == nil {
-		store := refStore(t, map[string]refKeys{asked.purpose: asked.keys}, asked.store)
+		store := refStoreOf(t, map[string]refRecord{asked.purpose: asked.keys}, asked.store)
 		c[cached] = refScope(t, vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK})), asked.purpose)
 	}
 	if asked.subject != "" {
@@ -218,7 +237,10 @@ func (c vecScopes) of(t *testing.T, v *vector) *vault.Scope {
 func (v *vector) asked() refAsked {
 	asked := refAsked{
 		kind: v.get("kind"), purpose: v.get("purpose"), subject: string(refHex(v.get("subject"))),
-		keys:  refKeys{v.keys("key"), v.keys("index key"), v.keys("subject key")},
+		keys: refRecord{
+			refKeys: refKeys{v.keys("key"), v.keys("index key"), v.keys("subject key")},
+			collect: v.keys("collect key"),
+		},
 		store: map[string][]byte{},
 		now:   uint64(time.Now().Unix()),
 	}
@@ -356,7 +378,8 @@ func checkKeyRecord(t *testing.T, v *vector) {
 
 	keys, err := refUnwrap(kek, name, data)
 	require.NoError(t, err)
-	require.Equal(t, vecKeys[name], keys)
+	require.Equal(t, vecKeys[name], keys.refKeys)
+	checkCollectRecord(t, v, s, keys)
 }
 
 // openRecord returns the scope whose key record is data.
@@ -385,6 +408,10 @@ func TestFormatSample(t *testing.T) {
 	require.Contains(t, string(doc), fmt.Sprintf("| text form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().text()))))
 	require.Contains(t, string(doc), fmt.Sprintf("| binary form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().binary()))))
 	require.Equal(t, 32768, vault.MaxText)
+	collector := refCollectorOf("security", vecCollect["security"][0]).text()
+	require.Contains(t, string(doc), "\n```\n"+collector+"\n```\n")
+	longest := refCollectorOf("p"+strings.Repeat("-", 62), vecCollect["security"][0]).text()
+	require.Contains(t, string(doc), fmt.Sprintf("| text of a collector | 61 | %d bytes |", len(longest)))
 }
 
 // Values that were sealed before subjects, extension and collectors had their
@@ -582,6 +609,10 @@ func allVectors() []*vector {
 	l.subjectFaults()
 	l.subjectRecords()
 	l.erasures()
+	l.collected()
+	l.collectedFaults()
+	l.collectedRecords()
+	l.collectorTexts()
 	return l
 }
 

@@ -27,6 +27,7 @@ type value interface {
 	Reveal(context.Context, vault.Revealer) (string, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
 	OnPrimaryKey(*vault.Scope) bool
+	ByCollector(purpose.Purpose) bool
 
 	reseal(context.Context, []*vault.Scope) (value, error)
 	withoutExpired() value
@@ -56,6 +57,7 @@ type sealed[T any] interface {
 	Reveal(context.Context, vault.Revealer) (string, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
 	OnPrimaryKey(*vault.Scope) bool
+	ByCollector(purpose.Purpose) bool
 	Reseal(context.Context, ...*vault.Scope) (T, error)
 	WithoutExpired() T
 }

@@ -14,6 +14,9 @@ import (
 // [vault.Vault.RewrapSubjects] moves their keys. Once it has nothing to do and
 // nothing to report, the old key can be retired.
 //
+// What a [vault.Collector] sealed is passed over: taking it in is a decision, and
+// whoever can write to the table could have put it there.
+//
 // It reports values that are [Corrupt], [Expired] or [Erased]. Errors are those
 // of [Migration.Backfill].
 func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) {
@@ -21,7 +24,7 @@ func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) 
 		return m.each(r, func(i int, v value) error {
 			var old []*vault.Scope
 			for _, s := range m.scopesOf(r, v.Purposes()) {
-				if !v.OnPrimaryKey(s) {
+				if !v.OnPrimaryKey(s) && !v.ByCollector(s.Purpose()) {
 					old = append(old, s)
 				}
 			}
