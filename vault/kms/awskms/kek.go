@@ -1,0 +1,125 @@
+package awskms
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+	tinkawskms "github.com/tink-crypto/tink-go-awskms/v3/integration/awskms"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/kms"
+	"github.com/onlyfor/onlyfor/vault/kms/internal/remote"
+)
+
+// Options are what [New] need not be told. Nil is the same as Options{}.
+type Options struct {
+	// Config has credentials, retries, HTTP client and an endpoint other than
+	// AWS's own. By default it is what [config.LoadDefaultConfig] finds: environment,
+	// shared files, the role of the pod, task or machine. The region is always that
+	// of the key, and bodies are never logged.
+	Config *aws.Config
+}
+
+// A KEK is a [vault.KEK] whose keys are in AWS KMS. It may be used by many
+// goroutines at once. Make one with [New]; the zero KEK is [vault.ErrInvalid].
+type KEK struct {
+	keys   kms.Keys
+	config aws.Config
+
+	mu      sync.Mutex
+	clients map[string]*awskms.Client // by region
+}
+
+var _ vault.KEK = (*KEK)(nil)
+
+// New returns the KEK that wraps the keys of each purpose with the AWS key that
+// keys names. It reads configuration and asks AWS nothing; ctx bounds that
+// alone.
+//
+// Keys that [kms.Check] refuses are [vault.ErrInvalid], and so is a configuration
+// that can't be read, whose error is not repeated.
+func New(ctx context.Context, keys kms.Keys, opts *Options) (*KEK, error) {
+	if err := kms.Check(keys, kms.AWS); err != nil {
+		return nil, fmt.Errorf("awskms: %w", err)
+	}
+	k := &KEK{keys: keys, clients: make(map[string]*awskms.Client)}
+	if opts != nil && opts.Config != nil {
+		k.config = opts.Config.Copy()
+	} else {
+		loaded, err := config.LoadDefaultConfig(ctx, config.WithDefaultRegion(regionOf(keys)))
+		if err != nil {
+			return nil, fmt.Errorf("awskms: AWS configuration can't be read: %w", vault.ErrInvalid)
+		}
+		k.config = loaded
+	}
+	// The bodies of requests and answers have data keys in the clear.
+	k.config.ClientLogMode &^= aws.LogRequestWithBody | aws.LogResponseWithBody
+	return k, nil
+}
+
+// regionOf returns the region of one of the keys, where credentials come from
+// unless the configuration says otherwise.
+func regionOf(keys kms.Keys) string {
+	some := purpose.MustParse("security")
+	if uris, ok := keys.(kms.URIs); ok {
+		all := make([]purpose.Purpose, 0, len(uris))
+		for p := range uris {
+			all = append(all, p)
+		}
+		for p := range purpose.NewSet(all...).All() {
+			some = p
+			break
+		}
+	}
+	key, err := keys.Key(some)
+	if err != nil {
+		return ""
+	}
+	return key.Location()
+}
+
+// For returns the AEAD of the key of p, without asking AWS. A purpose without a
+// key is [vault.ErrNoKeys], the zero Purpose [vault.ErrInvalid].
+//
+// What the AEAD returns of a refusal is [vault.ErrNoKeys], and everything else
+// [vault.ErrUnavailable]; see the package documentation.
+func (k *KEK) For(ctx context.Context, p purpose.Purpose) (vault.AEAD, error) {
+	if k == nil || k.keys == nil {
+		return nil, fmt.Errorf("awskms: zero KEK: %w", vault.ErrInvalid)
+	}
+	key, err := k.keys.Key(p)
+	if err != nil {
+		return nil, fmt.Errorf("awskms: %w", err)
+	}
+	client, err := tinkawskms.NewAEADWithContext(ctx, key.Name(), tinkawskms.WithKMS(checked{k.client(key.Location()), key}))
+	if err != nil {
+		return nil, fmt.Errorf("awskms: no client for the key of %s: %w", p, vault.ErrInvalid)
+	}
+	return &remote.AEAD{Purpose: p, Key: key, Client: client, Explain: explain}, nil
+}
+
+// client returns the client of a region. Connections are the client's, so there
+// is one.
+func (k *KEK) client(region string) *awskms.Client {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.clients[region]
+	if c == nil {
+		c = awskms.NewFromConfig(k.config, func(o *awskms.Options) { o.Region = region })
+		k.clients[region] = c
+	}
+	return c
+}
+
+// String returns "awskms.KEK".
+func (k *KEK) String() string { return "awskms.KEK" }
+
+// Format implements [fmt.Formatter]: every verb prints "awskms.KEK", and no
+// credentials.
+func (k *KEK) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }

@@ -1,0 +1,146 @@
+// Package kmstest is what the clients of key services are tested with: a server
+// that can fail in all the ways that key services and the things before them
+// do, keys for it, and the cases that every client has to pass.
+package kmstest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// A Fault is what a [Server] does instead of answering.
+type Fault string
+
+// The faults. Those that are an answer of the service itself, [Throttle] and
+// [Internal], are left to its handler.
+const (
+	Up         Fault = ""                             // none
+	Hang       Fault = "hangs"                        // never answers
+	Cut        Fault = "cuts the connection"          // without a word
+	Garbage    Fault = "answers garbage"              // of the right content type
+	HTML       Fault = "answers 200 with HTML"        // as the login page of a proxy does
+	Forbidden  Fault = "is behind a proxy's 403"      // which is no decision of the key service
+	BadGateway Fault = "is behind a proxy's 502"      // while the service restarts
+	Redirect   Fault = "redirects"                    // to where a data key has no business
+	Throttle   Fault = "throttles"                    // in its own protocol
+	Internal   Fault = "reports an internal error"    // likewise
+	Empty      Fault = "answers 200 without anything" // a well-formed answer that lacks all fields
+)
+
+// Leak is in everything that a faulty server says. No error may repeat it.
+const Leak = "sEcReT"
+
+// A Server is a key service over TLS, with HTTP/1.1 and HTTP/2.
+type Server struct {
+	*httptest.Server
+	// ContentType is that of garbage.
+	ContentType string
+
+	handler http.Handler
+	fault   atomic.Pointer[Fault]
+	calls   atomic.Int64
+	strayed atomic.Int64
+	hung    chan struct{} // gets one for each call that hangs
+	left    chan struct{} // gets one for each such call that the client gave up
+
+	mu      sync.Mutex
+	release chan struct{} // closed when calls need not hang any longer
+}
+
+// NewServer starts a server that ends with the test.
+func NewServer(t testing.TB, contentType string, h http.Handler) *Server {
+	s := &Server{
+		ContentType: contentType,
+		handler:     h,
+		hung:        make(chan struct{}, 1024),
+		left:        make(chan struct{}, 1024),
+		release:     make(chan struct{}),
+	}
+	s.SetFault(Up)
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.Config.ErrorLog = quiet
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(func() {
+		s.SetFault(Up)
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s
+}
+
+// SetFault has the server do f from now on. Calls that hang go on as if they
+// came now.
+func (s *Server) SetFault(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault.Store(&f)
+	close(s.release)
+	s.release = make(chan struct{})
+}
+
+// Fault returns what the server does.
+func (s *Server) Fault() Fault { return *s.fault.Load() }
+
+// Calls returns how many calls have arrived.
+func (s *Server) Calls() int { return int(s.calls.Load()) }
+
+// Strayed returns how many calls followed a redirect.
+func (s *Server) Strayed() int { return int(s.strayed.Load()) }
+
+// Hung gets one for each call that hangs, Left one for each of them that its
+// client gave up.
+func (s *Server) Hung() <-chan struct{} { return s.hung }
+func (s *Server) Left() <-chan struct{} { return s.left }
+
+const elsewherePath = "/elsewhere"
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	s.calls.Add(1)
+	if r.URL.Path == elsewherePath {
+		s.strayed.Add(1)
+	}
+	s.answer(w, r)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	fault, release := s.Fault(), s.release
+	s.mu.Unlock()
+	page := func(status int) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		w.Write([]byte("<html><body>Please log in. " + Leak + "</body></html>"))
+	}
+	switch fault {
+	case Hang:
+		// The body is read so that the server notices when the client leaves.
+		body := &replay{}
+		r = body.of(r)
+		s.hung <- struct{}{}
+		select {
+		case <-release:
+			s.answer(w, r)
+		case <-r.Context().Done():
+			s.left <- struct{}{}
+		}
+	case Cut:
+		panic(http.ErrAbortHandler)
+	case Garbage:
+		w.Header().Set("Content-Type", s.ContentType)
+		w.Write([]byte("\x00\x00\x00\x00\x09" + Leak + "}}}{{"))
+	case HTML:
+		page(http.StatusOK)
+	case Forbidden:
+		page(http.StatusForbidden)
+	case Redirect:
+		http.Redirect(w, r, s.URL+elsewherePath, http.StatusTemporaryRedirect)
+	case BadGateway:
+		page(http.StatusBadGateway)
+	default:
+		s.handler.ServeHTTP(w, r)
+	}
+}

@@ -1,0 +1,76 @@
+package kms
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// AWSPolicy returns the IAM policy that lets a role use exactly its purposes: a
+// statement for each, with the encryption context that the vault sends. It is
+// identity-based, to be attached to the IAM role of the service; the policies of
+// the keys have to leave the decision to IAM, as those that the command line and
+// the console make do.
+//
+// IAM ignores aliases as resources, so that of a key named by alias is any key
+// of the account and region, on condition that the request names this
+// alias. Whoever may change aliases (kms:CreateAlias, kms:UpdateAlias) then
+// decides what the role opens. Key ids are the firmer choice.
+//
+// A malformed role or key is [vault.ErrInvalid], as is a policy larger than IAM
+// takes (6144 characters, some 20 purposes): divide the role. A purpose without
+// a key is [vault.ErrNoKeys].
+func AWSPolicy(keys Keys, r Role) (string, error) {
+	grants, err := r.grants(keys, AWS)
+	if err != nil {
+		return "", err
+	}
+	policy := awsPolicy{Version: "2012-10-17"}
+	for _, g := range grants {
+		s := awsStatement{Effect: "Allow", Action: []string{"kms:Decrypt"}, Resource: g.key.name}
+		if g.manages {
+			s.Action = append(s.Action, "kms:Encrypt")
+		}
+		s.Condition.StringEquals = map[string]string{"kms:EncryptionContext:" + encryptionContext: boundHex(g.purpose)}
+		if scope, alias, ok := strings.Cut(g.key.name, ":alias/"); ok {
+			s.Resource = scope + ":key/*"
+			s.Condition.StringEquals["kms:RequestAlias"] = "alias/" + alias
+		}
+		policy.Statement = append(policy.Statement, s)
+	}
+	compact, err := json.Marshal(policy)
+	if err == nil && len(compact) > maxAWSPolicy {
+		return "", fmt.Errorf("kms: role %s has more purposes than one IAM policy takes: %w", r.Name, vault.ErrInvalid)
+	}
+	return indent(policy, err)
+}
+
+// maxAWSPolicy is the size of a managed policy, in which IAM does not count
+// white space.
+const maxAWSPolicy = 6144
+
+type awsPolicy struct {
+	Version   string
+	Statement []awsStatement
+}
+
+type awsStatement struct {
+	Effect    string
+	Action    []string
+	Resource  string
+	Condition struct{ StringEquals map[string]string }
+}
+
+// indent returns v as JSON for people to read, with a newline at the end.
+func indent(v any, err error) (string, error) {
+	if err != nil {
+		return "", fmt.Errorf("kms: writing policy: %w", vault.ErrInvalid)
+	}
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("kms: writing policy: %w", vault.ErrInvalid)
+	}
+	return string(text) + "\n", nil
+}

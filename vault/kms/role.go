@@ -1,0 +1,93 @@
+package kms
+
+import (
+	"encoding/hex"
+	"fmt"
+	"iter"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A Role is a service, or a job such as rotation, and what it may use. Whoever
+// seals with a collector alone needs no key, and so no role.
+type Role struct {
+	// Name is what the role goes by in comments: a-z, then up to 62 of a-z, 0-9
+	// and "-".
+	Name string
+	// Opens are the purposes whose scopes it opens. Its key service only ever
+	// decrypts for it.
+	Opens purpose.Set
+	// Manages are the purposes that it opens and whose keys it makes, rotates,
+	// retires and destroys as well, which also takes the right to encrypt. So
+	// does Vault.Rewrap, on the new key.
+	Manages purpose.Set
+	// Member is who has the role in Google Cloud, and unused elsewhere:
+	//
+	//	serviceAccount:ad-service@example.iam.gserviceaccount.com
+	//	serviceAccount:example.svc.id.goog[namespace/account]
+	//	principal://iam.googleapis.com/… and principalSet://iam.googleapis.com/…
+	//	group:…@example.com and user:…@example.com
+	Member string
+}
+
+// check returns [vault.ErrInvalid] for what is no role.
+func (r Role) check() error {
+	if _, err := purpose.Parse(r.Name); err != nil {
+		return fmt.Errorf("kms: malformed name of a role: %w", vault.ErrInvalid)
+	}
+	if r.Opens.IsZero() && r.Manages.IsZero() {
+		return fmt.Errorf("kms: role %s has no purposes: %w", r.Name, vault.ErrInvalid)
+	}
+	return nil
+}
+
+// A grant is what a role may do with one key.
+type grant struct {
+	purpose purpose.Purpose
+	key     Key
+	manages bool
+}
+
+// grants returns the grants of r in the order of its purposes, once all is known
+// to be well-formed.
+func (r Role) grants(keys Keys, s Service) ([]grant, error) {
+	if err := Check(keys, s); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	var grants []grant
+	for p := range r.purposes() {
+		k, err := keys.Key(p)
+		if err == nil {
+			err = k.of(s)
+		}
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, grant{p, k, r.Manages.Contains(p)})
+	}
+	return grants, nil
+}
+
+func (r Role) purposes() iter.Seq[purpose.Purpose] {
+	var all []purpose.Purpose
+	for _, set := range []purpose.Set{r.Opens, r.Manages} {
+		for p := range set.All() {
+			all = append(all, p)
+		}
+	}
+	return purpose.NewSet(all...).All()
+}
+
+// encryptionContext is the name under which Tink's AWS client puts associated
+// data, in hexadecimal, into the encryption context.
+const encryptionContext = "associatedData"
+
+// boundHex is what the vault binds when it wraps the keys of p: see FORMAT.md,
+// key records.
+func boundHex(p purpose.Purpose) string {
+	return hex.EncodeToString([]byte("onlyfor purpose-keys " + p.String()))
+}

@@ -1,0 +1,5 @@
+# ad-service
+
+path "team/transit/decrypt/onlyfor-advertising" {
+  capabilities = ["update"]
+}

@@ -1,0 +1,13 @@
+# billing-service
+
+path "team/transit/decrypt/onlyfor-billing" {
+  capabilities = ["update"]
+}
+
+path "team/transit/encrypt/onlyfor-billing" {
+  capabilities = ["update"]
+}
+
+path "team/transit/decrypt/onlyfor-security" {
+  capabilities = ["update"]
+}
