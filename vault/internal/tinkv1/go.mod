@@ -1,0 +1,21 @@
+module github.com/onlyfor/onlyfor/vault/internal/tinkv1
+
+go 1.25.0
+
+require (
+	github.com/google/tink/go v1.7.0
+	github.com/onlyfor/onlyfor v0.0.0
+	github.com/stretchr/testify v1.12.1
+	github.com/tink-crypto/tink-go/v2 v2.9.0
+)
+
+require (
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.55.0 // indirect
+	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
+)
+
+replace github.com/onlyfor/onlyfor => ../../..
