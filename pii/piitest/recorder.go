@@ -8,37 +8,72 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Recorder is a [vault.Auditor] that keeps events for a test to look at. The
-// zero Recorder is empty and ready for use, from many goroutines at once.
+// A Recorder is a [vault.Auditor] that keeps events for a test to look at. A
+// [Kit] has one; a service that opens its own vault is given one as its
+// [vault.Options].Audit. The zero Recorder is empty and ready for use, from many
+// goroutines at once.
 type Recorder struct {
 	mu     sync.Mutex
-	events []vault.Event
+	events []recorded
+	resets int // so that a Recording knows when what it counted from is gone
+}
+
+// recorded is an event, where in the code it came from, and on whose behalf.
+type recorded struct {
+	vault.Event
+	place string
+	ctx   context.Context
 }
 
 // Audit records e. It never fails.
-func (r *Recorder) Audit(_ context.Context, e vault.Event) error {
+func (r *Recorder) Audit(ctx context.Context, e vault.Event) error {
 	mustTest()
+	place := placeOfUse()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, e)
+	r.events = append(r.events, recorded{e, place, ctx})
 	return nil
 }
 
 // Events returns what was recorded so far, oldest first.
 func (r *Recorder) Events() []vault.Event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.events)
+	all, _ := r.since(0)
+	return eventsOf(all)
 }
 
-// Denied returns the events that were refusals, oldest first.
-func (r *Recorder) Denied() []vault.Event {
+// Refusals returns the events that were refusals, oldest first.
+func (r *Recorder) Refusals() []vault.Event {
 	return slices.DeleteFunc(r.Events(), func(e vault.Event) bool { return e.Outcome != vault.Denied })
 }
 
-// Reset forgets what was recorded.
+// Reset forgets what was recorded, for recordings under way too.
 func (r *Recorder) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = nil
+	r.resets++
+}
+
+// Record begins a record of the steps that follow: what it asserts is about
+// events from now on. Any number of recordings may run at once.
+func (r *Recorder) Record() *Recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &Recording{recorder: r, from: len(r.events), resets: r.resets}
+}
+
+// since returns a copy of the events from number i on, and how often there was
+// a reset.
+func (r *Recorder) since(i int) ([]recorded, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events[min(i, len(r.events)):]), r.resets
+}
+
+func eventsOf(all []recorded) []vault.Event {
+	events := make([]vault.Event, len(all))
+	for i, e := range all {
+		events[i] = e.Event
+	}
+	return events
 }

@@ -2,11 +2,8 @@ package piitest
 
 import (
 	"context"
-	"encoding"
-	"encoding/base64"
-	"errors"
+	"crypto/rand"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/onlyfor/onlyfor/pii"
@@ -14,132 +11,239 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Separate fails the test unless the purposes are separate in v: for every
-// ordered pair of them, what is sealed for the first can be neither revealed nor
-// hinted at under the second, asked honestly or with a header forged to name
-// the second, and no index of the one equals one of the other.
+// Separate fails the test unless the purposes are separate in v. For every
+// ordered pair of them, and for values sealed for the purpose, for one person
+// under it, and by its collector, it tries to use under the second what was
+// collected for the first:
 //
-// It needs two purposes or more, which v has keys for.
+//   - to reveal, hint at, index and re-seal it, and to extend it without the
+//     first one's scope, which must be purpose.ErrMismatch;
+//   - the same with headers forged to name the second: put in place of the first,
+//     beside it over a copy of its slot, and beside it over a slot of another
+//     value, which must be vault.ErrCorrupt;
+//   - to extend it with both scopes and no consent, which must be
+//     purpose.ErrNoConsent;
+//   - to match it: no index of the one, under any key, may equal one of the other;
+//   - to use a value of one person as another's, or as nobody's.
+//
+// That each value does open under its own purpose is checked too, for a vault
+// that refuses everything would pass otherwise.
+//
+// Without purposes it takes all that the key store of v has keys for, which works
+// for the vault of a [Kit]; for others use [Purposes]. There have to be two or
+// more, which v has keys for. It adds the keys of two made-up subjects to each.
 func Separate(t testing.TB, v *vault.Vault, purposes ...purpose.Purpose) {
 	mustTest()
 	t.Helper()
+	if len(purposes) == 0 {
+		store, ok := kits.Load(v)
+		if !ok {
+			t.Fatal("piitest: Separate can list the purposes of a Kit's vault only: for this one " +
+				"name them, or write piitest.Separate(t, v, piitest.Purposes(t, store)...)")
+		}
+		purposes = Purposes(t, store.(vault.Store))
+	}
 	distinct := purpose.NewSet(purposes...)
 	if distinct.Len() < 2 {
-		t.Fatal("piitest: Separate needs two different purposes or more")
+		t.Fatalf("piitest: Separate needs two different purposes or more, and has %s: "+
+			"a boundary is between two, so give each use of personal data a purpose of its own", named(distinct))
 	}
-	var scopes []*vault.Scope
-	for p := range distinct.All() {
-		s, err := v.Scope(t.Context(), p)
+	var parties []party
+	// Not over the iterator: a loop body of one is a function that t.Helper is not for.
+	for _, p := range slices.Collect(distinct.All()) {
+		party, err := newParty(t, v, p)
 		if err != nil {
-			t.Fatalf("piitest: %v: a test of separation has to hold every purpose that it compares", err)
+			t.Fatalf("piitest: %v: a test of separation has to hold every purpose that it compares: "+
+				"call Generate for it, or let this test use its KEK", err)
 		}
-		scopes = append(scopes, s)
+		parties = append(parties, party)
 	}
-	for _, from := range scopes {
-		for _, to := range scopes {
-			if from == to {
-				continue
-			}
+	// People who are in no database, even if v is one that others use.
+	alice, bob := "piitest-alice-"+rand.Text(), "piitest-bob-"+rand.Text()
+	for _, from := range parties {
+		for _, to := range parties {
+			b := &boundary{t: t, from: from, to: to, alice: alice, bob: bob}
 			// Both are of a domain and a range that nobody has.
-			separate(&boundary{t, from, to, "e-mail address"}, "separate@example.com", pii.SealEmail, pii.IndexEmail)
-			separate(&boundary{t, from, to, "international phone number"}, "+12025550123", pii.SealPhone, pii.IndexPhone)
+			separate(b, addresses)
+			separate(b, numbers)
 		}
 	}
 }
 
-// sealed is what the kinds of sealed values have in common.
-type sealed interface {
-	encoding.TextMarshaler
-	Reveal(context.Context, *vault.Scope) (string, error)
-	Hint(context.Context, *vault.Scope) (string, error)
+// A value is what the kinds of sealed values have in common.
+type value[V any] interface {
+	MarshalText() ([]byte, error)
+	Reveal(context.Context, vault.Revealer) (string, error)
+	Hint(context.Context, vault.Revealer) (string, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
+	Extend(ctx context.Context, from, to *vault.Scope) (V, error)
+	Reseal(ctx context.Context, scopes ...*vault.Scope) (V, error)
 }
 
-func separate[V sealed, P interface {
-	*V
-	encoding.TextUnmarshaler
-}](
-	b *boundary, plaintext string,
-	seal func(context.Context, string, ...vault.Sealer) (V, error),
-	index func(context.Context, string, *vault.Scope) (pii.Index, error),
-) {
+// A kind is how to make values of one type.
+type kind[V value[V]] struct {
+	what    string
+	text    [2]string // of two people
+	seal    func(context.Context, string, ...vault.Sealer) (V, error)
+	parse   func(text []byte) (V, error)
+	indexes func(context.Context, string, vault.Indexer) ([]pii.Index, error)
+}
+
+var addresses = kind[pii.Email]{
+	what:    "e-mail address",
+	text:    [2]string{"separate@example.com", "other@example.com"},
+	seal:    pii.SealEmail,
+	parse:   func(text []byte) (v pii.Email, err error) { err = v.UnmarshalText(text); return },
+	indexes: pii.IndexesEmail,
+}
+
+var numbers = kind[pii.Phone]{
+	what:    "phone number",
+	text:    [2]string{"+12025550123", "+12025550124"},
+	seal:    pii.SealPhone,
+	parse:   func(text []byte) (v pii.Phone, err error) { err = v.UnmarshalText(text); return },
+	indexes: pii.IndexesPhone,
+}
+
+// separate tries one kind of values at one boundary. A boundary from a purpose to
+// itself is that between two people under it.
+func separate[V value[V]](b *boundary, k kind[V]) {
+	b.t.Helper()
+	b.what = k.what
+	if b.from == b.to {
+		b.way = "for one person"
+		people(b, k)
+		return
+	}
+	b.way = "for the purpose"
+	attack(b, k, b.from, b.to, b.from.scope)
+	b.way = "for one person"
+	attack(b, k, b.from.person(b.alice), b.to.person(b.alice), b.from.scope.For(b.alice))
+	if b.from.collector != nil {
+		b.way = "by the collector"
+		attack(b, k, b.from, b.to, b.from.collector)
+	}
+	match(b, k)
+}
+
+var consent = purpose.Basis{Legal: purpose.Consent, Consent: "piitest-made-up"}
+
+// attack tries to use under to what was sealed with sealer, and opens under from.
+func attack[V value[V]](b *boundary, k kind[V], from, to party, sealer vault.Sealer) {
 	b.t.Helper()
 	ctx := b.t.Context()
-	value, err := seal(ctx, plaintext, b.from)
+	v, err := k.seal(ctx, k.text[0], sealer)
 	b.must(err)
-	b.refuses("reveal", value.Reveal, purpose.ErrMismatch, "another purpose's value was not told from its header")
-	b.refuses("hint", value.Hint, purpose.ErrMismatch, "another purpose's value was not told from its header")
-
-	text, err := value.MarshalText()
+	other, err := k.seal(ctx, k.text[1], to.scope) // and with it the key of the person under to
 	b.must(err)
-	for _, forged := range b.forge(string(text)) {
-		var v V
-		b.must(P(&v).UnmarshalText([]byte(forged)))
-		b.refuses("reveal", v.Reveal, vault.ErrCorrupt, "a forged header was believed: do the two purposes share keys?")
-		b.refuses("hint", v.Hint, vault.ErrCorrupt, "a forged header was believed: do the two purposes share keys?")
+	for _, own := range []vault.Revealer{from.scope, from.reader} {
+		revealed, err := v.Reveal(ctx, own)
+		b.must(err)
+		if revealed != k.text[0] {
+			b.t.Errorf("piitest: an %s sealed %s for %v opens under %v as something else: do not use this vault",
+				b.what, b.way, from.purpose(), from.purpose())
+		}
 	}
 
-	_, err = value.Index(ctx, b.to)
-	b.refused("index", err, purpose.ErrMismatch, "another purpose's value was not told from its header")
-	theirs, err := value.Index(ctx, b.from)
+	const honest = "another purpose's value was not told from its header"
+	uses(b, v, from, to, "", purpose.ErrMismatch, honest)
+	_, err = v.Reseal(ctx, from.scope, to.scope)
+	b.refused("re-seal beside its own purpose", "", err, purpose.ErrMismatch, honest)
+	_, err = v.Extend(ctx, to.scope, to.scope.Under(consent))
+	b.refused("extend with its own scope for both", "", err, purpose.ErrMismatch, honest)
+	_, err = v.Extend(ctx, from.scope, to.scope)
+	b.refused("extend", "without consent", err, purpose.ErrNoConsent, "a value got to a further purpose with no record of consent")
+
+	for _, forgery := range forge(b, v, other) {
+		forged, err := k.parse([]byte(forgery.text))
+		b.must(err)
+		uses(b, forged, from, to, forgery.how, vault.ErrCorrupt, "a forged header was believed: do the two purposes share keys?")
+	}
+}
+
+// uses tries all that takes one right to use to, and the extension that lies
+// about from.
+func uses[V value[V]](b *boundary, v V, from, to party, how string, want error, otherwise string) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	_, err := v.Reveal(ctx, to.scope)
+	b.refused("reveal", how, err, want, otherwise)
+	_, err = v.Hint(ctx, to.scope)
+	b.refused("hint", how, err, want, otherwise)
+	_, err = v.Reveal(ctx, to.reader)
+	b.refused("reveal by the reader", how, err, want, otherwise)
+	_, err = v.Hint(ctx, to.reader)
+	b.refused("hint by the reader", how, err, want, otherwise)
+	_, err = v.Index(ctx, to.scope)
+	b.refused("index", how, err, want, otherwise)
+	_, err = v.Reseal(ctx, to.scope)
+	b.refused("re-seal", how, err, want, otherwise)
+	_, err = v.Extend(ctx, to.scope, from.scope.Under(consent))
+	b.refused("extend", how, err, want, otherwise)
+}
+
+// people tries to use a value of alice as bob's, and as nobody's, under one
+// purpose.
+func people[V value[V]](b *boundary, k kind[V]) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	all, alice, bob := b.from.scope, b.from.scope.For(b.alice), b.from.scope.For(b.bob)
+	v, err := k.seal(ctx, k.text[0], alice)
 	b.must(err)
-	ours, err := index(ctx, plaintext, b.to)
+	plain, err := k.seal(ctx, k.text[0], all)
 	b.must(err)
-	if theirs.Equal(ours) {
-		b.t.Errorf("piitest: one %s has the same index under %v and %v, so the two can be joined: do they share keys?",
-			b.what, b.from.Purpose(), b.to.Purpose())
+	_, err = k.seal(ctx, k.text[1], bob) // so that there is a key to try
+	b.must(err)
+	_, err = v.Reveal(ctx, alice)
+	b.must(err)
+
+	const otherwise = "one person's value opened as another's: rows could be swapped"
+	for _, use := range []struct {
+		how   string
+		v     V
+		scope *vault.Scope
+		want  error
+	}{
+		{"as another person's", v, bob, vault.ErrCorrupt},
+		{"as nobody's", v, all, vault.ErrSubject},
+		{"as somebody's who has none", plain, alice, vault.ErrSubject},
+	} {
+		_, err = use.v.Reveal(ctx, use.scope)
+		b.refused("reveal", use.how, err, use.want, otherwise)
+		_, err = use.v.Hint(ctx, use.scope)
+		b.refused("hint", use.how, err, use.want, otherwise)
+		_, err = use.v.Index(ctx, use.scope)
+		b.refused("index", use.how, err, use.want, otherwise)
+		_, err = use.v.Reseal(ctx, use.scope)
+		b.refused("re-seal", use.how, err, use.want, otherwise)
 	}
 }
 
-// A boundary is one ordered pair of purposes. Its failures name purposes and
-// never a value.
-type boundary struct {
-	t        testing.TB
-	from, to *vault.Scope
-	what     string
-}
-
-func (b *boundary) must(err error) {
+// match compares all indexes of one text under the two purposes.
+func match[V value[V]](b *boundary, k kind[V]) {
 	b.t.Helper()
-	if err != nil {
-		b.t.Fatalf("piitest: trying %v against %v: %v", b.to.Purpose(), b.from.Purpose(), err)
+	ctx := b.t.Context()
+	v, err := k.seal(ctx, k.text[0], b.from.scope)
+	b.must(err)
+	stored, err := v.Index(ctx, b.from.scope)
+	b.must(err)
+	theirs, err := k.indexes(ctx, k.text[0], b.from.scope)
+	b.must(err)
+	ours, err := k.indexes(ctx, k.text[0], b.to.scope)
+	b.must(err)
+	looked, err := k.indexes(ctx, k.text[0], b.to.lookup)
+	b.must(err)
+	if !stored.Equal(theirs[0]) {
+		b.t.Errorf("piitest: an %s sealed for %v is not found by its index under %v: "+
+			"that two purposes' indexes differ would show nothing", b.what, b.from.purpose(), b.from.purpose())
 	}
-}
-
-func (b *boundary) refuses(verb string, use func(context.Context, *vault.Scope) (string, error), want error, otherwise string) {
-	b.t.Helper()
-	_, err := use(b.t.Context(), b.to)
-	b.refused(verb, err, want, otherwise)
-}
-
-func (b *boundary) refused(verb string, err, want error, otherwise string) {
-	b.t.Helper()
-	if !errors.Is(err, want) {
-		b.t.Errorf("piitest: %s of an %s collected for %v under %v: got error %v, want %q: %s",
-			verb, b.what, b.from.Purpose(), b.to.Purpose(), err, want, otherwise)
-	}
-}
-
-// idSize is the size of the value id that a body begins with.
-const idSize = 16
-
-// forge returns the sealed text with a header that names the other purpose: in
-// place of its own, and beside it with a copy of its slot. See FORMAT.md in
-// package vault.
-func (b *boundary) forge(text string) []string {
-	b.t.Helper()
-	fields := strings.Split(text, ".") // version, kind, purposes, body
-	raw, err := base64.RawURLEncoding.DecodeString(fields[len(fields)-1])
-	if len(fields) != 4 || err != nil || len(raw) < idSize {
-		b.t.Fatal("piitest: sealed value of a format that this package does not know")
-	}
-	with := func(purposes, body string) string {
-		return strings.Join([]string{fields[0], fields[1], purposes, body}, ".")
-	}
-	names := []string{b.from.Purpose().String(), b.to.Purpose().String()}
-	slices.Sort(names)
-	return []string{
-		with(b.to.Purpose().String(), fields[3]),
-		with(strings.Join(names, "~"), base64.RawURLEncoding.EncodeToString(append(raw, raw[idSize:]...))),
+	for _, a := range append(theirs, stored) {
+		for _, o := range append(ours, looked...) {
+			if a.Equal(o) {
+				b.t.Errorf("piitest: an %s has the same index under %v and %v, so the two can be joined: do they share keys?",
+					b.what, b.from.purpose(), b.to.purpose())
+				return
+			}
+		}
 	}
 }

@@ -1,9 +1,35 @@
-// Command outside uses the test kit where it must not be used.
+// Command outside uses the test kit where it must not be used, and prints what
+// refused.
 package main
 
-import "github.com/onlyfor/onlyfor/pii/piitest"
+import (
+	"context"
+	"fmt"
+
+	"github.com/onlyfor/onlyfor/pii/piitest"
+	"github.com/onlyfor/onlyfor/vault"
+)
 
 func main() {
-	piitest.New(nil)
-	println("unreachable")
+	refuses("New", func() { piitest.New(nil) })
+	refuses("Golden", func() { piitest.Golden(nil, "golden.keys") })
+	refuses("Separate", func() { piitest.Separate(nil, nil) })
+	refuses("Purposes", func() { piitest.Purposes(nil, nil) })
+	refuses("Audit", func() { (&piitest.Recorder{}).Audit(context.Background(), vault.Event{}) })
+	refuses("Only", func() { (&piitest.Recorder{}).Record().Only(nil) })
+	refuses("Script", func() { (&piitest.Outage{}).Script() })
+	refuses("Canary", func() { piitest.Canary(nil, nil, nil) })
+	refuses("NoLeak", func() { piitest.NoLeak(nil, nil) })
+	refuses("NoLeakParallel", func() { piitest.NoLeakParallel(nil, nil) })
+	refuses("Seed", func() { piitest.Seed(nil) })
+	refuses("Labels", func() { piitest.Labels("") })
+}
+
+func refuses(name string, f func()) {
+	defer func() {
+		if recover() == "piitest: used outside a test" {
+			fmt.Println(name)
+		}
+	}()
+	f()
 }

@@ -1,0 +1,143 @@
+package piitest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A Kit is a vault for one test, with a record of what was done with it. It may
+// be used from many goroutines at once.
+type Kit struct {
+	// Vault has the keys of the kit's purposes. It is closed when the test ends.
+	Vault *vault.Vault
+	// Audit records every event of Vault.
+	Audit *Recorder
+	// Store and KEK are what Vault was opened with: for opening it a second time,
+	// as another process would, or behind an [Outage].
+	Store vault.Store
+	KEK   vault.KEK
+
+	t              testing.TB
+	emails, phones atomic.Int64 // fixtures so far
+}
+
+// New returns a kit whose vault has fresh keys for the given purposes. It
+// panics outside a test.
+func New(t testing.TB, purposes ...purpose.Purpose) *Kit {
+	mustTest()
+	t.Helper()
+	return newKit(t, vault.Memory(), &memoryKEK{}, purposes)
+}
+
+func newKit(t testing.TB, store vault.Store, kek vault.KEK, purposes []purpose.Purpose) *Kit {
+	t.Helper()
+	k := &Kit{Audit: &Recorder{}, Store: store, KEK: kek, t: t}
+	v, err := vault.Open(t.Context(), store, kek, &vault.Options{Audit: k.Audit})
+	if err != nil {
+		t.Fatalf("piitest: %v", err)
+	}
+	if err := v.Generate(t.Context(), purposes...); err != nil {
+		t.Fatalf("piitest: %v", err)
+	}
+	k.Vault = v
+	kits.Store(v, store)
+	t.Cleanup(func() {
+		kits.Delete(v)
+		v.Close()
+	})
+	k.Audit.Reset() // what the kit did is not what the test did
+	return k
+}
+
+// kits has the stores of the vaults of kits whose tests still run, for Separate
+// to find the purposes of a vault that it is given without any.
+var kits sync.Map // *vault.Vault to vault.Store
+
+func mustTest() {
+	if !testing.Testing() {
+		panic("piitest: used outside a test")
+	}
+}
+
+// Scope returns the scope of p. The test ends if the kit has no keys for p.
+func (k *Kit) Scope(p purpose.Purpose) *vault.Scope {
+	k.t.Helper()
+	s, err := k.Vault.Scope(byKit(k.t.Context()), p)
+	if err != nil {
+		k.t.Fatalf("piitest: %v: name the purpose in piitest.New", err)
+	}
+	return s
+}
+
+// Email returns a sealed address that no other call of this kit returns. Like
+// all fixtures it is of a domain that RFC 2606 reserves.
+func (k *Kit) Email(scopes ...vault.Sealer) pii.Email {
+	k.t.Helper()
+	e, err := pii.SealEmail(byKit(k.t.Context()), fmt.Sprintf("person-%d@example.com", k.emails.Add(1)), scopes...)
+	if err != nil {
+		k.t.Fatalf("piitest: %v", err)
+	}
+	return e
+}
+
+// Phone returns a sealed number that no other call of this kit returns, out of
+// a range that is kept for fiction: +1 … 555 01xx. A kit has 10,000 of them.
+func (k *Kit) Phone(scopes ...vault.Sealer) pii.Phone {
+	k.t.Helper()
+	n := k.phones.Add(1)
+	number := fmt.Sprintf("+1%03d55501%02d", 200+n/100%100, n%100)
+	p, err := pii.SealPhone(byKit(k.t.Context()), number, scopes...)
+	if err != nil {
+		k.t.Fatalf("piitest: %v", err)
+	}
+	return p
+}
+
+// Record begins a record of what is done with the kit's vault from now on, as
+// [Recorder.Record] does.
+func (k *Kit) Record() *Recording { return k.Audit.Record() }
+
+type byKitKey struct{}
+
+// byKit marks what the kit itself does, which is recorded but is nothing that a
+// [Recording] holds against the code under test.
+func byKit(ctx context.Context) context.Context { return context.WithValue(ctx, byKitKey{}, true) }
+
+// Purposes returns the purposes that a key store has keys for, in the order of
+// their names, for [Separate] on the vault of a service. A store that can't be
+// listed ends the test.
+func Purposes(t testing.TB, store vault.Store) []purpose.Purpose {
+	mustTest()
+	t.Helper()
+	names, err := namesIn(t.Context(), store)
+	if err != nil {
+		t.Fatal("piitest: the key store can't be listed: name the purposes instead")
+	}
+	var found []purpose.Purpose
+	for _, name := range names {
+		// "security/keys", as FORMAT.md of package vault has it.
+		segment, isKeys := strings.CutSuffix(name, "/keys")
+		if p, err := purpose.Parse(segment); isKeys && err == nil {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func namesIn(ctx context.Context, store vault.Store) (names []string, err error) {
+	for name, err := range store.List(ctx, "", "") {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}

@@ -1,0 +1,183 @@
+package piitest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A Recording is what was asked of a vault since [Recorder.Record], for a test
+// to state what a handler may do:
+//
+//	rec := kit.Record()
+//	handler.ServeHTTP(w, r)
+//	rec.Only(t, purposes.Security)
+//
+// What the kit does for the test, such as [Kit.Scope], is left out. Recordings
+// may be used from many goroutines at once.
+type Recording struct {
+	recorder     *Recorder
+	from, resets int
+	marked       bool // by Context
+}
+
+type recordingKey struct{ of *Recording }
+
+// Context returns a context by which the recording knows its own events: it
+// counts those of this context and of contexts made from it, and no others. It
+// is for parallel tests that share one vault.
+func (r *Recording) Context(ctx context.Context) (context.Context, *Recording) {
+	own := &Recording{recorder: r.recorder, from: r.from, resets: r.resets, marked: true}
+	return context.WithValue(ctx, recordingKey{own}, true), own
+}
+
+// Events returns what was recorded, oldest first.
+func (r *Recording) Events() []vault.Event { return eventsOf(r.own()) }
+
+func (r *Recording) own() []recorded {
+	all, resets := r.recorder.since(r.from)
+	if resets != r.resets { // then all there is came later
+		all, _ = r.recorder.since(0)
+	}
+	return slices.DeleteFunc(all, func(e recorded) bool {
+		return e.ctx.Value(byKitKey{}) != nil || r.marked && e.ctx.Value(recordingKey{r}) == nil
+	})
+}
+
+// Only fails the test if anything was asked for under a purpose that is not one
+// of those given, whether it was allowed or not. Opening the scope of a purpose
+// is asking, and so is extending a value to it.
+//
+// It fails as well if nothing was asked at all, for then it has seen nothing of
+// the code under test. Without purposes it is the other way round: nothing may
+// have been asked.
+func (r *Recording) Only(t testing.TB, purposes ...purpose.Purpose) {
+	mustTest()
+	t.Helper()
+	events, allowed := r.own(), purpose.NewSet(purposes...)
+	if len(events) == 0 && !allowed.IsZero() {
+		t.Errorf("piitest: nothing was recorded, so nothing shows that only %v was used: "+
+			"is the Recorder the vault.Options.Audit of the vault that the code uses, and did the code get this far?", allowed)
+	}
+	var others []recorded
+	for _, e := range events {
+		if !allowed.Contains(e.Purpose) || !e.To.IsZero() && !allowed.Contains(e.To) {
+			others = append(others, e)
+		}
+	}
+	if len(others) > 0 {
+		t.Errorf("piitest: want only %s used: found %s: give this code the scope of its own purpose and no other",
+			named(allowed), list(others))
+	}
+}
+
+// Denied fails the test unless it saw what was collected for from being asked
+// for under to, and refused: revealed, hinted at, indexed, re-sealed or
+// extended. A value that was collected for both is nothing to refuse.
+//
+// A value whose header was forged says itself what it was collected for, and
+// says it wrongly; it is among [Recording.Events], with vault.ErrCorrupt.
+func (r *Recording) Denied(t testing.TB, from, to purpose.Purpose) {
+	mustTest()
+	t.Helper()
+	events := r.own()
+	var allowed []recorded
+	for _, e := range events {
+		asked := e.Purpose == to || e.To == to
+		if e.Action == vault.ActionSeal || !asked || !e.Collected.Contains(from) {
+			continue
+		}
+		switch {
+		case e.Outcome == vault.Denied:
+			return
+		case e.Outcome == vault.Allowed:
+			allowed = append(allowed, e)
+		}
+	}
+	if len(allowed) > 0 {
+		t.Errorf("piitest: want what was collected for %v refused under %v: found %s: the value was collected for both, or extended",
+			from, to, list(allowed))
+		return
+	}
+	t.Errorf("piitest: want what was collected for %v refused under %v: nobody asked: %s; "+
+		"have the code try it, or state with Only that it never does", from, to, summary(events))
+}
+
+// Never fails the test if any of the actions was asked for, under whatever
+// purpose and whether it was allowed or not: a page that shows hints says
+// rec.Never(t, vault.ActionReveal).
+func (r *Recording) Never(t testing.TB, actions ...vault.Action) {
+	mustTest()
+	t.Helper()
+	found := slices.DeleteFunc(r.own(), func(e recorded) bool { return !slices.Contains(actions, e.Action) })
+	if len(found) > 0 {
+		names := make([]string, len(actions))
+		for i, a := range actions {
+			names[i] = string(a)
+		}
+		t.Errorf("piitest: want no %s here: found %s: use a hint, an index or what the caller has already",
+			strings.Join(names, " or "), list(found))
+	}
+}
+
+func named(s purpose.Set) string {
+	if s.IsZero() {
+		return "no purpose"
+	}
+	return s.String()
+}
+
+// maxListed bounds how much of a list a message shows.
+const maxListed = 5
+
+// list describes events, each kind of them once: "reveal of phone under
+// advertising, refused, at exporter.go:31".
+func list(events []recorded) string {
+	var lines []string
+	times := make(map[string]int)
+	for _, e := range events {
+		line := describe(e)
+		if times[line]++; times[line] == 1 {
+			lines = append(lines, line)
+		}
+	}
+	for i, line := range lines {
+		if n := times[line]; n > 1 {
+			lines[i] = fmt.Sprintf("%s (%d times)", line, n)
+		}
+	}
+	if more := len(lines) - maxListed; more > 0 {
+		lines = append(lines[:maxListed], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(lines, "; ")
+}
+
+func describe(e recorded) string {
+	text := string(e.Action)
+	if e.Kind != "" {
+		text += " of " + e.Kind
+	}
+	text += " under " + named(purpose.NewSet(e.Purpose))
+	if !e.To.IsZero() {
+		text += " to " + e.To.String()
+	}
+	switch e.Outcome {
+	case vault.Denied:
+		text += ", refused"
+	case vault.Failed:
+		text += ", failed"
+	}
+	return text + ", at " + e.place
+}
+
+func summary(events []recorded) string {
+	if len(events) == 0 {
+		return "nothing was recorded"
+	}
+	return "recorded was " + list(events)
+}
