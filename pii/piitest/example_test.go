@@ -142,12 +142,6 @@ func ExampleOutage() {
 	// <nil>
 }
 
-func ExamplePurposes() {
-	kit := piitest.New(t, security, advertising)
-	fmt.Println(piitest.Purposes(t, kit.Store))
-	// Output: [advertising security]
-}
-
 func ExampleEmails() {
 	for _, s := range piitest.Emails()[:3] {
 		fmt.Printf("%s: %v\n", s.Rule, s.Valid() == pii.ValidEmail(s.Text))

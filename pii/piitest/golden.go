@@ -174,3 +174,13 @@ func Labels(text string) string {
 		return fmt.Sprintf("pii1.%s.%s.…", v.Kind(), strings.ReplaceAll(v.Purposes().String(), "+", "~"))
 	})
 }
+
+func namesIn(ctx context.Context, store vault.Store) (names []string, err error) {
+	for name, err := range store.List(ctx, "", "") {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}

@@ -3,8 +3,6 @@ package piitest
 import (
 	"context"
 	"fmt"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -48,18 +46,10 @@ func newKit(t testing.TB, store vault.Store, kek vault.KEK, purposes []purpose.P
 		t.Fatalf("piitest: %v", err)
 	}
 	k.Vault = v
-	kits.Store(v, store)
-	t.Cleanup(func() {
-		kits.Delete(v)
-		v.Close()
-	})
+	t.Cleanup(func() { v.Close() })
 	k.Audit.Reset() // what the kit did is not what the test did
 	return k
 }
-
-// kits has the stores of the vaults of kits whose tests still run, for Separate
-// to find the purposes of a vault that it is given without any.
-var kits sync.Map // *vault.Vault to vault.Store
 
 func mustTest() {
 	if !testing.Testing() {
@@ -110,34 +100,3 @@ type byKitKey struct{}
 // byKit marks what the kit itself does, which is recorded but is nothing that a
 // [Recording] holds against the code under test.
 func byKit(ctx context.Context) context.Context { return context.WithValue(ctx, byKitKey{}, true) }
-
-// Purposes returns the purposes that a key store has keys for, in the order of
-// their names, for [Separate] on the vault of a service. A store that can't be
-// listed ends the test.
-func Purposes(t testing.TB, store vault.Store) []purpose.Purpose {
-	mustTest()
-	t.Helper()
-	names, err := namesIn(t.Context(), store)
-	if err != nil {
-		t.Fatal("piitest: the key store can't be listed: name the purposes instead")
-	}
-	var found []purpose.Purpose
-	for _, name := range names {
-		// "security/keys", as FORMAT.md of package vault has it.
-		segment, isKeys := strings.CutSuffix(name, "/keys")
-		if p, err := purpose.Parse(segment); isKeys && err == nil {
-			found = append(found, p)
-		}
-	}
-	return found
-}
-
-func namesIn(ctx context.Context, store vault.Store) (names []string, err error) {
-	for name, err := range store.List(ctx, "", "") {
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-	}
-	return names, nil
-}

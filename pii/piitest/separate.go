@@ -29,19 +29,17 @@ import (
 // That each value does open under its own purpose is checked too, for a vault
 // that refuses everything would pass otherwise.
 //
-// Without purposes it takes all that the key store of v has keys for, which works
-// for the vault of a [Kit]; for others use [Purposes]. There have to be two or
-// more, which v has keys for. It adds the keys of two made-up subjects to each.
+// Without purposes it takes all that the key store of v has keys for. There have
+// to be two or more, whose keys v can open. It adds the keys of two made-up subjects to each.
 func Separate(t testing.TB, v *vault.Vault, purposes ...purpose.Purpose) {
 	mustTest()
 	t.Helper()
 	if len(purposes) == 0 {
-		store, ok := kits.Load(v)
-		if !ok {
-			t.Fatal("piitest: Separate can list the purposes of a Kit's vault only: for this one " +
-				"name them, or write piitest.Separate(t, v, piitest.Purposes(t, store)...)")
+		found, err := v.Purposes(t.Context())
+		if err != nil {
+			t.Fatalf("piitest: %v: name the purposes instead", err)
 		}
-		purposes = Purposes(t, store.(vault.Store))
+		purposes = slices.Collect(found.All())
 	}
 	distinct := purpose.NewSet(purposes...)
 	if distinct.Len() < 2 {

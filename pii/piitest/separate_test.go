@@ -65,9 +65,8 @@ func TestSeparateTakesTheVaultOfAService(t *testing.T) {
 	v, err := vault.Open(t.Context(), kit.Store, kit.KEK, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
-	complains(t, func(tb testing.TB) { piitest.Separate(tb, v) }, "piitest.Separate(t, v, piitest.Purposes(t, store)...)")
-	piitest.Separate(t, v, piitest.Purposes(t, kit.Store)...)
-	piitest.Separate(t, v, piitest.Purposes(t, kit.Store)...) // a second time
+	piitest.Separate(t, v)
+	piitest.Separate(t, v) // a second time
 }
 
 func TestSeparateFails(t *testing.T) {

@@ -14,7 +14,6 @@ func main() {
 	refuses("New", func() { piitest.New(nil) })
 	refuses("Golden", func() { piitest.Golden(nil, "golden.keys") })
 	refuses("Separate", func() { piitest.Separate(nil, nil) })
-	refuses("Purposes", func() { piitest.Purposes(nil, nil) })
 	refuses("Audit", func() { (&piitest.Recorder{}).Audit(context.Background(), vault.Event{}) })
 	refuses("Only", func() { (&piitest.Recorder{}).Record().Only(nil) })
 	refuses("Script", func() { (&piitest.Outage{}).Script() })
