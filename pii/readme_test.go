@@ -89,7 +89,7 @@ func TestReadme(t *testing.T) {
 // TestBoundaries is the test that README.md shows.
 func TestBoundaries(t *testing.T) {
 	kit := piitest.New(t, purposes.Security, purposes.Advertising)
-	piitest.Separate(t, kit.Vault, purposes.Security, purposes.Advertising)
+	piitest.Separate(t, kit.Vault)
 }
 
 // Every statement that README.md shows is one that runs above.

@@ -132,7 +132,7 @@ func TestRefusesToRunOutsideTests(t *testing.T) {
 	cmd.Env = os.Environ()
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
-	require.Equal(t, []string{"New", "Golden", "Separate", "Purposes", "Audit", "Only", "Script", "Canary", "NoLeak", "NoLeakParallel", "Seed", "Labels"},
+	require.Equal(t, []string{"New", "Golden", "Separate", "Audit", "Only", "Script", "Canary", "NoLeak", "NoLeakParallel", "Seed", "Labels"},
 		strings.Fields(string(out)))
 }
 
