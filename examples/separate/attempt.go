@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/sqlstore"
+)
+
+// An attempt is one row of the table: who tried what, and how it ended.
+type attempt struct {
+	Who, What string
+	Result    result
+	Why       string
+}
+
+type result string
+
+const (
+	refused   result = "refused"
+	succeeded result = "SUCCEEDED" // and must not
+	unclear   result = "UNCLEAR"   // failed for a reason that proves nothing
+	untried   result = "not tried"
+)
+
+// attempts are those of one process.
+type attempts struct {
+	who  string
+	list []attempt
+}
+
+func (a *attempts) add(what string, r result, why string) {
+	a.list = append(a.list, attempt{a.who, what, r, why})
+}
+
+// failed adds an attempt whose errors all have to be of the given class. The
+// first that is not decides.
+func (a *attempts) failed(what string, class error, errs ...error) {
+	r, why := refused, class.Error()
+	if len(errs) == 0 {
+		r, why = unclear, "there was nothing to try it on"
+	}
+	for _, err := range errs {
+		var mismatch *purpose.MismatchError
+		switch {
+		case err == nil:
+			a.add(what, succeeded, "it worked")
+			return
+		case !errors.Is(err, class):
+			r, why = unclear, err.Error()
+		case r == refused && errors.As(err, &mismatch):
+			why = mismatch.Error()
+		}
+	}
+	a.add(what, r, why)
+}
+
+// none adds an attempt that has to find nobody.
+func (a *attempts) none(what string, found, of int, unit string) {
+	r := refused
+	switch {
+	case found > 0:
+		r = succeeded
+	case of == 0:
+		r = unclear
+	}
+	a.add(what, r, fmt.Sprintf("found %d of %d %s", found, of, unit))
+}
+
+// The attempts that more than one service makes.
+
+// open tries everything that a vault gives of a purpose.
+func (a *attempts) open(ctx context.Context, v *vault.Vault, p purpose.Purpose) {
+	_, scope := v.Scope(ctx, p)
+	_, lookup := v.Lookup(ctx, p)
+	_, reader := v.Reader(ctx, p)
+	_, collector := v.Collector(ctx, p)
+	a.failed(fmt.Sprintf("open a scope, lookup, reader of %s", p), vault.ErrNoKeys, scope, lookup, reader, collector)
+}
+
+// openWithOwnKEK tries the stored keys of a purpose with a KEK that the process
+// makes itself.
+func (a *attempts) openWithOwnKEK(ctx context.Context, g grant, db *sql.DB, p purpose.Purpose) error {
+	forged := vault.LocalKEK(filepath.Join(g.Dir, "forged"))
+	own, err := vault.Open(ctx, vault.Memory(), forged, nil)
+	if err != nil {
+		return err
+	}
+	if err := own.Generate(ctx, p); err != nil {
+		return err
+	}
+	store, err := sqlstore.New(db, sqlstore.SQLite, nil)
+	if err != nil {
+		return err
+	}
+	v, err := vault.Open(ctx, store, forged, nil)
+	if err != nil {
+		return err
+	}
+	_, err = v.Scope(ctx, p)
+	a.failed(fmt.Sprintf("open %s with a KEK of its own making", p), vault.ErrCorrupt, err)
+	return nil
+}
+
+// readKEK tries to read somebody else's KEK file.
+func (a *attempts) readKEK(g grant, p purpose.Purpose) {
+	what := fmt.Sprintf("read the KEK file of %s", p)
+	switch {
+	case g.KMS != "":
+		a.add(what, untried, "there is none: the key service keeps it")
+	case g.User == 0:
+		a.add(what, untried, "it could: all processes run as one user")
+	default:
+		_, err := os.ReadFile(g.Coveted)
+		a.failed(what, fs.ErrPermission, err)
+	}
+}
+
+// join compares the indexes of two tables.
+func (a *attempts) join(ctx context.Context, db *sql.DB, own, other string) error {
+	var found, of int
+	err := db.QueryRowContext(ctx, `SELECT count(*) FROM `+other+` JOIN `+own+` USING (email_index)`).Scan(&found)
+	if err == nil {
+		// Those who are in both, whom the join would find were the indexes the same.
+		err = db.QueryRowContext(ctx, `SELECT count(*) FROM `+other+` JOIN `+own+` USING (id)`).Scan(&of)
+	}
+	if err != nil {
+		return fmt.Errorf("joining %s and %s: %w", own, other, err)
+	}
+	a.none(fmt.Sprintf("join its index column with that of %s", other), found, of, "people")
+	return nil
+}
+
+// The fields of a sealed text, "pii1.email.security.AAAA".
+const (
+	purposesField = 2
+	bodyField     = 3
+	valueIDSize   = 16 // of what a body begins with
+)
+
+// relabel writes another purpose into a sealed value.
+func relabel(email pii.Email, p purpose.Purpose) (forged pii.Email, err error) {
+	return edit(email, func(fields []string) { fields[purposesField] = p.String() })
+}
+
+// addPurpose writes a purpose beside the one that is there, and a copy of what
+// was sealed beside the original. The purpose sorts before the other.
+func addPurpose(email pii.Email, p purpose.Purpose) (forged pii.Email, err error) {
+	return edit(email, func(fields []string) {
+		fields[purposesField] = p.String() + "~" + fields[purposesField]
+		if body, err := base64.RawURLEncoding.DecodeString(fields[bodyField]); err == nil {
+			fields[bodyField] = base64.RawURLEncoding.EncodeToString(append(body, body[valueIDSize:]...))
+		}
+	})
+}
+
+func edit(email pii.Email, change func(fields []string)) (edited pii.Email, err error) {
+	text, err := email.MarshalText()
+	if err != nil {
+		return edited, err
+	}
+	fields := strings.Split(string(text), ".")
+	change(fields)
+	return edited, edited.UnmarshalText([]byte(strings.Join(fields, ".")))
+}
+
+// contains reports whether text is in content, whatever the case.
+func contains(content []byte, text string) bool {
+	return bytes.Contains(fold(content), fold([]byte(text)))
+}
+
+// fold leaves bytes that are no text as they are, unlike bytes.ToLower.
+func fold(b []byte) []byte {
+	folded := bytes.Clone(b)
+	for i, c := range folded {
+		if 'A' <= c && c <= 'Z' {
+			folded[i] = c - 'A' + 'a'
+		}
+	}
+	return folded
+}
