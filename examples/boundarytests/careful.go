@@ -54,6 +54,7 @@ func (s *Shop) UploadAudience(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		//piivet:allow hash the platform asks for this hash, and these people agreed that it gets it
 		hash := sha256.Sum256([]byte(strings.ToLower(address)))
 		list = append(list, hex.EncodeToString(hash[:]))
 	}

@@ -58,10 +58,10 @@ func run(ctx context.Context, out io.Writer) error {
 	if err := db.QueryRowContext(ctx, "SELECT email FROM users WHERE email_index = ?", wanted).Scan(&found); err != nil {
 		return err
 	}
-	address, err := found.Reveal(ctx, security)
+	hint, err := found.Hint(ctx, security)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%v is %s\n", found, address)
+	fmt.Fprintf(out, "%v is %s\n", found, hint)
 	return nil
 }

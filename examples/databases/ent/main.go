@@ -64,10 +64,10 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	address, err := found.Email.Reveal(ctx, security)
+	hint, err := found.Email.Hint(ctx, security)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%v is %s\n", found.Email, address)
+	fmt.Fprintf(out, "%v is %s\n", found.Email, hint)
 	return nil
 }

@@ -65,10 +65,10 @@ func run(ctx context.Context, source string, out io.Writer) error {
 	if err := conn.QueryRow(ctx, "SELECT email FROM users WHERE email_index = ANY($1)", wanted).Scan(&found); err != nil {
 		return err
 	}
-	address, err := found.Reveal(ctx, security)
+	hint, err := found.Hint(ctx, security)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%v is %s\n", found, address)
+	fmt.Fprintf(out, "%v is %s\n", found, hint)
 	return nil
 }

@@ -63,11 +63,11 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	for _, user := range found {
-		address, err := user.Email.Reveal(ctx, security)
+		hint, err := user.Email.Hint(ctx, security)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%v is %s\n", user.Email, address)
+		fmt.Fprintf(out, "%v is %s\n", user.Email, hint)
 	}
 	return nil
 }
