@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// module writes a module that uses the real library, and goes there.
+func module(t *testing.T, files map[string]string) {
+	t.Helper()
+	library, err := filepath.Abs(filepath.Join("..", "..", "..", ".."))
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
+		require.NoError(t, err)
+		text = bytes.ReplaceAll(text, []byte("=> ../../.."), []byte("=> "+library))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	t.Chdir(dir)
+}
+
+const revealing = `package app
+
+import (
+	"context"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+var security = purpose.MustParse("security")
+
+// Open reveals.
+func Open(ctx context.Context, v *vault.Vault, email pii.Email) (string, error) {
+	scope, err := v.Scope(ctx, security)
+	if err != nil {
+		return "", err
+	}
+	return email.Reveal(ctx, scope)
+}
+`
+
+func TestWhatCannotBeCheckedIsExitCode2AndNoOutput(t *testing.T) {
+	module(t, map[string]string{
+		"good/good.go":      "// Package good is good.\npackage good\n",
+		"types/types.go":    "package types\n\nfunc f() int { return \"\" }\n",
+		"syntax/syntax.go":  "package syntax\n\nfunc f( {\n",
+		"missing/m.go":      "package missing\n\nimport _ \"example.com/nowhere\"\n",
+		"tested/t.go":       "package tested\n",
+		"tested/t_test.go":  "package tested\n\nvar x int = \"\"\n",
+		"depends/d.go":      "package depends\n\nimport _ \"example.com/types\"\n",
+		"empty/README":      "no Go files",
+		"locks/conflicting": "<<<<<<< HEAD\n",
+	})
+	for rule, patterns := range map[string][]string{
+		"does not type-check":                    {"./types"},
+		"does not parse":                         {"./syntax"},
+		"imports what is missing":                {"./missing"},
+		"imports what does not type-check":       {"./depends"},
+		"has a test that does not type-check":    {"./tested"},
+		"does not exist":                         {"./nowhere"},
+		"is a pattern that matches nothing":      {"./nothing/..."},
+		"is a pattern that matches no Go files":  {"./empty"},
+		"is one of several that matches nothing": {"./good", "./nothing/..."},
+		"is one of several that is bad":          {"./good", "./types"},
+	} {
+		modes := [][]string{nil}
+		if rule == "is one of several that is bad" { // the others fail in the same way
+			modes = append(modes, []string{"-json"}, []string{"-adopt"}, []string{"-report", "-html"}, []string{"-update", "locks/new"})
+		}
+		for _, mode := range modes {
+			t.Run(strings.Join(append(mode, rule), " "), func(t *testing.T) {
+				code, out, errs := piivetRun(t, append(mode, patterns...)...)
+				require.Equal(t, failed, code)
+				require.Empty(t, out)
+				require.NotEmpty(t, errs)
+				require.NoFileExists(t, "locks/new")
+			})
+		}
+	}
+	for rule, args := range map[string][]string{
+		"an unknown flag":              {"-nonsense"},
+		"two modes":                    {"-adopt", "-report"},
+		"HTML of findings":             {"-html"},
+		"HTML and JSON":                {"-report", "-html", "-json"},
+		"a flag after a package":       {"./good", "-json"},
+		"an unknown rule":              {"-rules", "leak,nonsense", "./good"},
+		"a lock file that is missing":  {"-check", "locks/none", "./good"},
+		"a lock file with a conflict":  {"-check", "locks/conflicting", "./good"},
+		"a lock file in no directory":  {"-update", "none/lock", "./good"},
+		"a lock file that is a folder": {"-check", "locks", "./good"},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			code, out, errs := piivetRun(t, args...)
+			require.Equal(t, failed, code)
+			require.Empty(t, out)
+			require.NotEmpty(t, errs)
+		})
+	}
+	t.Run("and good code is 0", func(t *testing.T) {
+		code, out, errs := piivetRun(t, "./good")
+		require.Equal(t, nothing, code, errs)
+		require.Empty(t, out)
+	})
+}
+
+func TestFindingsAreExitCode1OneALine(t *testing.T) {
+	module(t, map[string]string{
+		".piivet.json": `{"reveal": []}`,
+		"app/app.go":   revealing,
+		// Its variant for tests has app.go once more.
+		"app/app_test.go": "package app\n\nimport \"testing\"\n\nfunc TestNothing(*testing.T) {}\n",
+	})
+	code, out, errs := piivetRun(t, "-rules", "revealer")
+	require.Equal(t, found, code, errs)
+	require.Regexp(t, `^app/app\.go:19:\d+: .+ \(revealer\)\n$`, out)
+
+	code, out, errs = piivetRun(t, "-json", "-rules", "revealer", "./...")
+	require.Equal(t, found, code, errs)
+	var report struct {
+		Findings []struct {
+			Rule, Package, File string
+			Line                int
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &report))
+	require.Len(t, report.Findings, 1)
+	require.Equal(t, "revealer", report.Findings[0].Rule)
+	require.Equal(t, "example.com/app", report.Findings[0].Package)
+	require.Equal(t, "app/app.go", report.Findings[0].File)
+	require.Equal(t, 19, report.Findings[0].Line)
+}
+
+func TestAChangeOfTheConfigurationIsNotAnsweredFromTheCache(t *testing.T) {
+	module(t, map[string]string{".piivet.json": `{"reveal": []}`, "app/app.go": revealing})
+	for _, c := range []struct {
+		config string
+		code   int
+	}{
+		{`{"reveal": []}`, found}, {`{"reveal": ["example.com/app"]}`, nothing}, {`{"reveal": []}`, found}, {`{"reveal"}`, failed},
+	} {
+		require.NoError(t, os.WriteFile(".piivet.json", []byte(c.config), 0o600))
+		code, _, errs := piivetRun(t, "-rules", "revealer", "./...")
+		require.Equal(t, c.code, code, errs)
+	}
+}
+
+func TestCheckFailsWhenTheRegisterGrows(t *testing.T) {
+	module(t, map[string]string{"app/app.go": revealing})
+	code, out, errs := piivetRun(t, "-update", "piivet.lock", "./...")
+	require.Equal(t, nothing, code, errs)
+	require.Empty(t, out)
+	code, out, errs = piivetRun(t, "-check", "piivet.lock", "./...")
+	require.Equal(t, nothing, code, errs)
+	require.Empty(t, out)
+
+	grown := strings.Replace(revealing, "return email.Reveal", "_, _ = email.Index(ctx, scope)\n\treturn email.Reveal", 1)
+	require.NoError(t, os.WriteFile("app/app.go", []byte(grown), 0o600))
+	code, out, errs = piivetRun(t, "-check", "piivet.lock", "./...")
+	require.Equal(t, found, code, errs)
+	require.Contains(t, out, "app/app.go:19: new use of personal data: security index example.com/app.Open\n")
+	require.NotContains(t, out, "security reveal")
+
+	less := strings.Replace(revealing, "return email.Reveal(ctx, scope)", "return scope.String(), nil", 1)
+	require.NoError(t, os.WriteFile("app/app.go", []byte(less), 0o600))
+	code, out, errs = piivetRun(t, "-check", "piivet.lock", "./...")
+	require.Equal(t, nothing, code, errs)
+	require.Contains(t, out, "not done any more")
+}
+
+func TestAdoptListsFieldsOfCodeThatDoesNotKnowTheLibrary(t *testing.T) {
+	module(t, map[string]string{
+		"users/users.go": "package users\n\ntype User struct {\n\tEmail string `db:\"email,unique\" json:\"email\"`\n\tPhone *string `json:\"phone\"`\n}\n",
+	})
+	code, out, errs := piivetRun(t, "-adopt", "./...")
+	require.Equal(t, nothing, code, errs)
+	require.Contains(t, out, "User.Email  string db,json  → pii.Email and EmailIndex pii.Index  users/users.go:4\n")
+	require.Contains(t, out, "1 stored, 1 sent or received only; 1 stored type to change.\n")
+	code, out, errs = piivetRun(t, "-adopt", "-json", "./...")
+	require.Equal(t, nothing, code, errs)
+	require.Contains(t, out, `"name": "Email"`)
+}
+
+func TestAnInterruptedRunFails(t *testing.T) {
+	module(t, map[string]string{"good/good.go": "package good\n"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	require.Equal(t, failed, run(ctx, []string{"./..."}, &out, &errs))
+	require.Empty(t, out.String())
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/registry"
+)
+
+// registerOf returns by place what the register says, in the words of the
+// comments in the test programs.
+func registerOf(t *testing.T, patterns ...string) map[string][]string {
+	t.Helper()
+	code, out, errs := piivetRun(t, append([]string{"-report", "-json"}, patterns...)...)
+	require.Equal(t, nothing, code, errs)
+	var r registry.Registry
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	all := map[string][]string{}
+	add := func(purpose string, uses []registry.Use) {
+		for _, u := range uses {
+			line := string(u.Op) + " " + purpose
+			if u.Op == inventory.Collect || len(u.Notices) > 0 {
+				line += " notice=" + strings.Join(u.Notices, ",")
+			}
+			if len(u.To) > 0 {
+				line += " to=" + strings.Join(u.To, ",")
+			}
+			all[u.Place] = append(all[u.Place], line)
+		}
+	}
+	for _, p := range r.Purposes {
+		add(p.Name, p.Uses)
+	}
+	add("?", r.Unknown)
+	for _, lines := range all {
+		slices.Sort(lines)
+	}
+	return all
+}

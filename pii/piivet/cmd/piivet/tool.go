@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+	"golang.org/x/tools/go/analysis/unitchecker"
+
+	"github.com/onlyfor/onlyfor/pii/piivet"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/config"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/adopt"
+)
+
+// isTool reports whether go vet runs this executable as its tool: to learn its
+// version, its flags, or with the description of one package.
+func isTool(args []string) bool {
+	return len(args) == 1 && (args[0] == "-V=full" || args[0] == "-flags") ||
+		len(args) > 0 && strings.HasSuffix(args[len(args)-1], ".cfg")
+}
+
+// tool is what go vet runs. It does not return.
+func tool() {
+	args := os.Args[1:]
+	if args[0] == "-V=full" {
+		version()
+	}
+	if path := args[len(args)-1]; strings.HasSuffix(path, ".cfg") && untouched(path) {
+		os.Exit(0)
+	}
+	unitchecker.Main(analyzers(args)...)
+}
+
+// version says what go vet's cache is to know this executable by, which is its
+// content and that of .piivet.json. It does not return.
+func version() {
+	exe, err := os.Executable()
+	if err == nil {
+		var dir, line string
+		if dir, err = os.Getwd(); err == nil {
+			if line, err = config.VersionLine(exe, dir); err == nil {
+				fmt.Print(line)
+				os.Exit(0)
+			}
+		}
+	}
+	fmt.Fprintln(os.Stderr, "piivet:", err)
+	os.Exit(1)
+}
+
+// analyzers returns the rules, and those that make reports if they are asked for:
+// go vet runs all that it gets to know of.
+func analyzers(args []string) []*analysis.Analyzer {
+	reports := []*analysis.Analyzer{adopt.Analyzer, inventory.Analyzer}
+	if args[0] == "-flags" {
+		return append(piivet.Analyzers(), reports...)
+	}
+	for _, a := range reports {
+		if slices.Contains(args, "-"+a.Name) || slices.Contains(args, "-"+a.Name+"=true") {
+			return append(piivet.Analyzers(), reports...)
+		}
+	}
+	return piivet.Analyzers()
+}
+
+// untouched reports whether a package is wanted for its facts alone and can have
+// none, since it does not use the library. If so it has written them, which
+// spares the standard library and most dependencies being parsed at all.
+func untouched(path string) bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	var unit unitchecker.Config
+	if json.Unmarshal(text, &unit) != nil || !unit.VetxOnly || unit.VetxOutput == "" || inventory.OfLibrary(unit.ImportPath) {
+		return false
+	}
+	for _, imported := range unit.ImportMap {
+		if inventory.OfLibrary(inventory.PackagePath(imported)) {
+			return false
+		}
+	}
+	// A package that uses the library always has a fact that says so.
+	for _, facts := range unit.PackageVetx {
+		if info, err := os.Stat(facts); err != nil || info.Size() > 0 {
+			return false
+		}
+	}
+	return os.WriteFile(unit.VetxOutput, nil, 0o666) == nil
+}

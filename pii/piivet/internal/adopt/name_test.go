@@ -1,0 +1,54 @@
+package adopt_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/adopt"
+)
+
+func TestNameOf(t *testing.T) {
+	for kind, names := range map[adopt.Kind]string{
+		adopt.Email: "Email email EMAIL E_Mail EMail e_mail Mail EmailAddress email_address EmailAddr Emailaddress MailAddress UserEmail PrimaryEmail ContactEmail " +
+			"BackupEMail BillingEmail EmailLower LowerEmail EmailAddress2 Email1 Emails OldEmail AuthorEmail FromEmail PaypalEmail",
+		adopt.Phone: "Phone phone PhoneNumber phone_number PHONE_NUMBER Phonenumber PhoneNo MobilePhone Mobile mobile MobileNumber Telephone CellPhone cellphone " +
+			"HomePhone WorkPhone PhoneE164 UserMobile MSISDN Phones ContactPhone",
+		"": "Emailed EmailVerified EmailToken EmailTemplate EmailSubject EmailHash HashedEmail EmailDomain EmailHost EmailEnabled SendEmail HasEmail IsMobile " +
+			"UseEmail VerifyEmail EmailID PhoneModel PhoneCountryCode PhoneType Microphone Headphone Mailer Mailbox MailServer Gmail Hotmail ThreeEmailsSent " +
+			"Name Address Number Tel IPhone EmailVerificationCode EmailedAt NoEmail LayoutMobile Female Homepage _ x 2fa",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			got, ok := adopt.NameOf(name)
+			require.Equal(t, kind != "", ok, name)
+			require.Equal(t, kind, got, name)
+		}
+	}
+}
+
+func TestTags(t *testing.T) {
+	for rule, c := range map[string]struct {
+		tag          string
+		stored, sent []string
+		looked       bool
+	}{
+		"none":                            {"", nil, nil, false},
+		"stored and sent":                 {`json:"email" db:"email"`, []string{"db"}, []string{"json"}, false},
+		"left out of JSON":                {`json:"-" gorm:"size:255"`, []string{"gorm"}, nil, false},
+		"left out with an option":         {`bson:"-,omitempty"`, nil, nil, false},
+		"left out of GORM, all of it":     {`gorm:"-:all"`, []string{"gorm"}, nil, false},
+		"unique in GORM":                  {`gorm:"uniqueIndex"`, []string{"gorm"}, nil, true},
+		"unique in xorm":                  {`xorm:"VARCHAR(100) UNIQUE NOT NULL"`, []string{"xorm"}, nil, true},
+		"an index in xorm":                {`xorm:"index(s)"`, []string{"xorm"}, nil, true},
+		"a name with unique in it is not": {`db:"nonunique"`, []string{"db"}, nil, false},
+		"malformed":                       {`db`, nil, nil, false},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			stored, sent := adopt.Tags(c.tag)
+			require.Equal(t, c.stored, stored)
+			require.Equal(t, c.sent, sent)
+			require.Equal(t, c.looked, adopt.LookedUp(c.tag))
+		})
+	}
+}

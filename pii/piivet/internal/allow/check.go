@@ -1,0 +1,60 @@
+package allow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+)
+
+// Name is the name of the rule about directives themselves.
+const Name = "allow"
+
+// Check returns the rule that reports directives without a reason, for an
+// unknown rule, or that allow nothing. It runs after all of the given rules, so
+// as to know. Others are names of rules that only run in modes of the command,
+// whose directives are never reported as allowing nothing.
+func Check(url string, others []string, rules ...*analysis.Analyzer) *analysis.Analyzer {
+	names := slices.Clone(others)
+	for _, r := range rules {
+		names = append(names, r.Name)
+	}
+	slices.Sort(names)
+	return &analysis.Analyzer{
+		Name: Name,
+		Doc: "report //piivet:allow directives that say or do nothing\n\n" +
+			"A directive needs the name of a rule and a reason, and something to allow.",
+		URL:      url,
+		Requires: append([]*analysis.Analyzer{Analyzer}, rules...),
+		Run: func(pass *analysis.Pass) (any, error) {
+			ds := pass.ResultOf[Analyzer].(*Directives)
+			ds.mu.Lock()
+			defer ds.mu.Unlock()
+			for _, o := range ds.others {
+				pass.Report(analysis.Diagnostic{Pos: o.pos, Message: o.message})
+			}
+			for _, d := range ds.all {
+				if fault := d.fault(names, others); fault != "" {
+					pass.Report(analysis.Diagnostic{Pos: d.Pos, Message: fault})
+				}
+			}
+			return nil, nil
+		},
+	}
+}
+
+// fault returns what is wrong with a directive, "" if nothing is.
+func (d *Directive) fault(names, others []string) string {
+	switch {
+	case d.Rule == "":
+		return "directive without a rule: write //piivet:allow rule reason"
+	case !slices.Contains(names, d.Rule):
+		return fmt.Sprintf("unknown rule %q: piivet has %s", d.Rule, strings.Join(names, ", "))
+	case d.Reason == "":
+		return fmt.Sprintf("directive without a reason allows nothing: write //piivet:allow %s and why it is right here", d.Rule)
+	case !d.used && !slices.Contains(others, d.Rule):
+		return fmt.Sprintf("directive allows nothing: rule %s has no finding here", d.Rule)
+	}
+	return ""
+}

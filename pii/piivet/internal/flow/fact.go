@@ -1,0 +1,79 @@
+package flow
+
+import (
+	"encoding/json"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+)
+
+// A fact is what other packages have to know of a package, and of all that it
+// imports: drivers drop the facts of packages that are only imported
+// indirectly.
+type fact struct {
+	// Funcs are the functions that something flows through, by full name.
+	Funcs map[string]*summary `json:",omitempty"`
+	// Shared is what is in fields and in variables of packages, by name.
+	Shared map[string][]item `json:",omitempty"`
+	// Pending is what depends on scopes that are given from outside.
+	Pending []pending `json:",omitempty"`
+	// Ours are the packages that use the library.
+	Ours map[string]bool `json:",omitempty"`
+}
+
+func (*fact) AFact()         {}
+func (*fact) String() string { return "flow" }
+
+// GobEncode writes JSON, whose maps are in order: facts are compared.
+func (f *fact) GobEncode() ([]byte, error) {
+	type plain fact
+	return json.Marshal((*plain)(f))
+}
+
+// GobDecode is the reverse of GobEncode.
+func (f *fact) GobDecode(data []byte) error {
+	type plain fact
+	return json.Unmarshal(data, (*plain)(f))
+}
+
+// A summary is what flows through a function.
+type summary struct {
+	// Results are, for each result, what it may come from.
+	Results [][]item `json:",omitempty"`
+	// Sinks are where parameters end up.
+	Sinks []sunk `json:",omitempty"`
+	// Stores are the fields and variables that parameters end up in.
+	Stores []stored `json:",omitempty"`
+}
+
+// An item is a taint in a fact.
+type item struct {
+	Source  *source `json:",omitempty"`
+	Shared  string  `json:",omitempty"`
+	Param   int     // -1 if it is none
+	Content bool    `json:",omitempty"`
+	Inner   bool    `json:",omitempty"`
+}
+
+// A sunk is a sink that a parameter, or a value revealed under one, ends up in.
+type sunk struct {
+	Item  item
+	Kind  Kind
+	What  string       // as in Finding
+	Where string       // file and line
+	To    purposes.Ref // of a repurpose
+}
+
+// A stored is a place that a parameter is put into.
+type stored struct {
+	Item    item
+	Shared  string
+	Content bool `json:",omitempty"`
+}
+
+// A pending is a flow that repurposes a value if the scopes are such, which are
+// given by packages that import this one.
+type pending struct {
+	Pkg, Where string
+	What       string
+	From, To   purposes.Ref
+}

@@ -1,0 +1,93 @@
+package flow
+
+import (
+	"go/ast"
+	"go/token"
+	"slices"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
+)
+
+// A component is given its scopes when it is made. Whether it repurposes values
+// is so decided by whoever makes it: in the end, by package main, which with all
+// that it imports is a whole program.
+
+// suspect notes a flow from one scope to another that are not both known here.
+func (e *engine) suspect(k *sink, src *source) {
+	if k.to.Unknown || src.Scope.Unknown {
+		return // nobody else will know
+	}
+	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed {
+		return
+	}
+	e.wait(pending{Pkg: e.pass.Pkg.Path(), Where: e.where(k.pos), What: k.what, From: src.Scope, To: k.to})
+}
+
+// wait adds to what is pending, once.
+func (e *engine) wait(p pending) {
+	same := func(q pending) bool {
+		return q.Pkg == p.Pkg && q.Where == p.Where && q.What == p.What &&
+			slices.Equal(q.From.From, p.From.From) && slices.Equal(q.To.From, p.To.From) &&
+			slices.Equal(q.From.Names, p.From.Names) && slices.Equal(q.To.Names, p.To.Names)
+	}
+	if !slices.ContainsFunc(e.imported.Pending, same) {
+		e.imported.Pending = append(e.imported.Pending, p)
+	}
+}
+
+// decided returns the findings among what is pending, if this is package main.
+func (e *engine) decided() []Finding {
+	if e.pass.Pkg.Name() != "main" {
+		return nil
+	}
+	var all []Finding
+	for _, p := range e.imported.Pending {
+		from, ok1 := e.purposes.Closed(p.From)
+		to, ok2 := e.purposes.Closed(p.To)
+		if !ok1 || !ok2 || overlap(from, to) {
+			continue
+		}
+		pos, ok := e.giver(p)
+		if !ok {
+			continue
+		}
+		all = append(all, Finding{Kind: Reuse, Pos: pos, What: p.What, From: from, To: to, Revealed: p.Where, Elsewhere: p.Pkg + ", " + p.Where})
+	}
+	return all
+}
+
+// giver returns the call that gives away the scopes that something pending
+// depends on, or where func main is.
+func (e *engine) giver(p pending) (token.Pos, bool) {
+	from, to := e.purposes.Reach(p.From), e.purposes.Reach(p.To)
+	best, most := token.NoPos, 0
+	for _, f := range e.pass.Files {
+		if strings.HasSuffix(e.pass.Fset.PositionFor(f.Pos(), false).Filename, "_test.go") {
+			continue
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				given := 0
+				for id := range e.purposes.Args(n) {
+					if to[id] {
+						given += 2
+					}
+					if from[id] {
+						given++
+					}
+				}
+				if given > most {
+					best, most = n.Pos(), given
+				}
+			case *ast.FuncDecl:
+				if n.Name.Name == "main" && n.Recv == nil && !best.IsValid() {
+					best = n.Name.Pos()
+				}
+			}
+			return true
+		})
+	}
+	return best, best.IsValid()
+}

@@ -1,0 +1,364 @@
+package flow
+
+import (
+	"go/types"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/ssa"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+)
+
+// What packages that don't use the library do with their arguments. Of a
+// function that is not in these tables nothing is assumed: its result is taken
+// to be free of what it was given.
+
+var noScopes purposes.Ref
+
+var version = regexp.MustCompile(`(/v[0-9]+|\.v[0-9]+)$`)
+
+// cleanPath returns an import path without a version and without vendoring.
+func cleanPath(p string) string {
+	if _, after, ok := strings.Cut(p, "/vendor/"); ok {
+		p = after
+	}
+	return version.ReplaceAllString(p, "")
+}
+
+// texts are packages whose functions return what they are given in another
+// form, and whose methods keep what they are given.
+var texts = map[string]bool{
+	"strings": true, "bytes": true, "html": true, "net/url": true, "path": true, "path/filepath": true,
+	"encoding/base64": true, "encoding/base32": true, "encoding/hex": true, "encoding/json": true, "encoding/xml": true, "encoding/ascii85": true,
+	"regexp": true, "slices": true, "maps": true, "sort": true, "bufio": true, "mime": true, "mime/quotedprintable": true,
+	"net/mail": true, "unicode/utf16": true, "text/template": true, "html/template": true, "iter": true, "cmp": true,
+	"golang.org/x/text/cases": true, "golang.org/x/text/unicode/norm": true, "golang.org/x/net/idna": true,
+	"github.com/google/shlex": true, "github.com/goccy/go-json": true, "github.com/json-iterator/go": true, "gopkg.in/yaml": true, "go.yaml.in/yaml": true,
+	"sigs.k8s.io/yaml": true, "github.com/samber/lo": true,
+}
+
+// quoters return errors that quote what they are given.
+var quoters = map[string]bool{"strconv": true, "net/mail": true, "net/url": true, "net/netip": true, "net": true, "time": true, "regexp": true}
+
+// loggers are packages all of whose functions and methods write to a log.
+var loggers = map[string]bool{
+	"log": true, "log/slog": true, "log/syslog": true,
+	"github.com/sirupsen/logrus": true, "github.com/rs/zerolog": true, "github.com/rs/zerolog/log": true,
+	"go.uber.org/zap": true, "k8s.io/klog": true, "github.com/golang/glog": true, "github.com/go-logr/logr": true,
+	"github.com/hashicorp/go-hclog": true, "github.com/charmbracelet/log": true, "github.com/apex/log": true,
+	"github.com/go-kit/log": true, "github.com/go-kit/log/level": true, "github.com/go-kit/kit/log": true, "gopkg.in/inconshreveable/log15": true,
+	"github.com/inconshreveable/log15": true, "github.com/phuslu/log": true, "github.com/getsentry/sentry-go": true,
+	"github.com/bugsnag/bugsnag-go": true, "github.com/rollbar/rollbar-go": true, "cloud.google.com/go/logging": true,
+}
+
+// attributes are functions of loggers and of metrics whose result carries what
+// they are given, to be logged by somebody else.
+var attributes = map[string]bool{
+	"log/slog.": true, "log/slog.Value": true, "log/slog.Attr": true, "go.uber.org/zap.": true,
+	"go.opentelemetry.io/otel/attribute.": true, "go.opentelemetry.io/otel/attribute.Key": true,
+	"go.opentelemetry.io/otel/metric.": true, "go.opentelemetry.io/otel/trace.": true, "go.opentelemetry.io/otel/log.": true,
+	"github.com/opentracing/opentracing-go/log.": true, "github.com/hashicorp/go-metrics.Label": true,
+}
+
+// errorMakers make errors, or wrap them in text.
+var errorMakers = map[string]bool{
+	"github.com/pkg/errors": true, "golang.org/x/xerrors": true, "github.com/cockroachdb/errors": true, "github.com/juju/errors": true,
+	"google.golang.org/grpc/status": true, "github.com/hashicorp/errwrap": true, "emperror.dev/errors": true, "go.uber.org/multierr": true,
+}
+
+// metrics are packages whose functions and methods label what is counted.
+var metrics = map[string]bool{
+	"github.com/prometheus/client_golang/prometheus": true, "expvar": true, "runtime/pprof": true, "runtime/trace": true,
+	"github.com/DataDog/datadog-go/statsd": true, "github.com/DataDog/datadog-go": true, "github.com/cactus/go-statsd-client/statsd": true,
+	"github.com/armon/go-metrics": true, "github.com/hashicorp/go-metrics": true, "github.com/rcrowley/go-metrics": true,
+	"github.com/VictoriaMetrics/metrics": true, "go.opencensus.io/tag": true, "go.opencensus.io/trace": true,
+	"go.opentelemetry.io/otel/trace": true, "go.opentelemetry.io/otel/metric": true,
+	"github.com/opentracing/opentracing-go": true, "gopkg.in/DataDog/dd-trace-go.v1/ddtrace": true, "github.com/DataDog/dd-trace-go": true,
+}
+
+// responders are methods of web frameworks that answer a request.
+var responders = map[string][]string{
+	"github.com/gin-gonic/gin.Context": {
+		"JSON", "IndentedJSON", "PureJSON", "SecureJSON", "AsciiJSON", "JSONP", "XML", "YAML", "TOML", "ProtoBuf", "String", "HTML", "Data", "Render",
+		"Header", "SetCookie", "Redirect", "AbortWithStatusJSON", "AbortWithStatusPureJSON", "SSEvent", "DataFromReader"},
+	"github.com/labstack/echo.Context": {
+		"JSON", "JSONPretty", "JSONBlob", "JSONP", "JSONPBlob", "String", "HTML", "HTMLBlob", "XML", "XMLPretty", "XMLBlob", "Blob", "Stream", "Render",
+		"Redirect", "SetCookie"},
+	"github.com/gofiber/fiber.Ctx": {
+		"JSON", "JSONP", "XML", "CBOR", "Send", "SendString", "SendStream", "Render", "Set", "Append", "Redirect", "Cookie", "Write", "WriteString", "Writef", "Format"},
+	"github.com/go-chi/render.":              {"JSON", "PlainText", "HTML", "XML", "Data", "Respond", "Render", "RenderList"},
+	"github.com/unrolled/render.Render":      {"JSON", "Text", "HTML", "XML", "Data"},
+	"github.com/valyala/fasthttp.RequestCtx": {"SetBody", "SetBodyString", "Write", "WriteString", "Error", "Success", "SuccessString", "Redirect"},
+	"net/http.":                              {"Error", "Redirect", "SetCookie"},
+}
+
+// hashes are functions that hash what they are given without a key.
+var hashes = map[string]string{
+	"crypto/md5": "Sum", "crypto/sha1": "Sum", "crypto/sha256": "Sum", "crypto/sha512": "Sum", "crypto/sha3": "Sum",
+	"golang.org/x/crypto/sha3": "Sum,ShakeSum", "golang.org/x/crypto/md4": "Sum", "golang.org/x/crypto/ripemd160": "Sum",
+	"golang.org/x/crypto/blake2b": "Sum", "golang.org/x/crypto/blake2s": "Sum",
+	"hash/crc32": "Checksum,Update", "hash/crc64": "Checksum,Update", "hash/adler32": "Checksum",
+	"github.com/cespare/xxhash": "Sum", "github.com/OneOfOne/xxhash": "Checksum", "github.com/pierrec/xxHash/xxHash64": "Checksum", "github.com/zeebo/xxh3": "Hash",
+	"github.com/zeebo/blake3": "Sum", "lukechampine.com/blake3": "Sum", "github.com/spaolacci/murmur3": "Sum", "github.com/twmb/murmur3": "Sum,StringSum,SeedSum",
+	"github.com/dgryski/go-farm": "Hash,Fingerprint", "github.com/mitchellh/hashstructure": "Hash", "github.com/gohugoio/hashstructure": "Hash",
+	"github.com/google/uuid": "NewSHA1,NewMD5,NewHash", "github.com/gofrs/uuid": "NewV3,NewV5", "github.com/satori/go.uuid": "NewV3,NewV5",
+	"github.com/segmentio/fasthash/fnv1a": "Hash,Add", "github.com/minio/sha256-simd": "Sum", "github.com/minio/md5-simd": "Sum",
+}
+
+// hashers make a hash.Hash, or the like, that has no key.
+var hashers = map[string]bool{
+	"crypto/md5": true, "crypto/sha1": true, "crypto/sha256": true, "crypto/sha512": true, "crypto/sha3": true, "golang.org/x/crypto/sha3": true,
+	"golang.org/x/crypto/md4": true, "golang.org/x/crypto/ripemd160": true, "hash/fnv": true, "hash/crc32": true, "hash/crc64": true, "hash/adler32": true,
+	"github.com/cespare/xxhash": true, "github.com/OneOfOne/xxhash": true, "github.com/zeebo/xxh3": true, "github.com/spaolacci/murmur3": true,
+	"github.com/twmb/murmur3": true, "github.com/minio/sha256-simd": true, "golang.org/x/crypto/blake2b": true, "golang.org/x/crypto/blake2s": true,
+	"github.com/zeebo/blake3": true,
+}
+
+// unkeyedHasher reports whether a function makes a hash that has no key.
+func unkeyedHasher(path, recv, name string, args []ssa.Value) bool {
+	switch {
+	case path == "crypto" && recv == "Hash" && name == "New":
+		return true // crypto.SHA256.New()
+	case recv != "" || !hashers[path] || !strings.HasPrefix(name, "New"):
+		return false
+	case path == "golang.org/x/crypto/blake2b" || path == "golang.org/x/crypto/blake2s":
+		key, ok := args[len(args)-1].(*ssa.Const)
+		return ok && key.IsNil()
+	case name == "NewKeyed" || name == "NewDeriveKey" || name == "NewCSHAKE128" || name == "NewCSHAKE256":
+		return false
+	}
+	return true
+}
+
+var levels = regexp.MustCompile(`^(Trace|Debug|Info|Notice|Warn|Warning|Error|Err|Critical|Crit|Fatal|Panic|DPanic|Alert|Print|Log)(f|w|ln|Ctx|Context|fContext|wContext|Attrs|S|Depth)?$`)
+
+// effect handles the call of a function that nothing but its name is known of.
+func (e *engine) effect(s *site) {
+	p, recv, name := cleanPath(s.obj.Pkg().Path()), recvName(s.obj), s.obj.Name()
+	args := s.args
+	rest := args
+	if s.obj.Signature().Recv() != nil && len(args) > 0 {
+		rest = args[1:]
+	}
+	what := short(s.obj)
+	key := p + "." + recv
+
+	switch {
+	case p == "fmt":
+		e.fmt(s, name)
+		return
+	case p == "errors":
+		if name == "New" {
+			e.sinkAll(s, Error, rest, what)
+		} else {
+			e.handOn(s, args, true)
+		}
+		return
+	case p == "io":
+		e.io(s, name)
+		return
+	case p == "strconv":
+		e.passText(s, args)
+		e.quote(s, args)
+		return
+	case slices.Contains(responders[key], name):
+		e.sinkAll(s, Response, rest, what)
+		return
+	case p == "net/http":
+		e.http(s, recv, name)
+		return
+	case hashes[p] != "" && recv == "" && hasPrefix(name, hashes[p]):
+		e.sinkAll(s, Hash, rest, what)
+		return
+	case (hashers[p] || p == "hash") && (name == "Write" || name == "WriteString") && len(args) == 2:
+		e.write(s, args[0], e.of(args[1]))
+		return
+	case attributes[key] && attribute(s.obj):
+		e.passText(s, args)
+		return
+	case errorMakers[p] && recv == "":
+		if name == "Is" || name == "As" || name == "Cause" || name == "Unwrap" {
+			return
+		}
+		if name == "Append" || name == "Combine" || name == "Join" || name == "WithStack" || name == "Trace" {
+			e.handOn(s, args, true)
+			return
+		}
+		e.sinkAll(s, Error, rest, what)
+		return
+	case name == "NewHTTPError" && p == "github.com/labstack/echo", name == "NewError" && (p == "github.com/gofiber/fiber" || p == "connectrpc.com/connect"):
+		e.sinkAll(s, Error, rest, what)
+		return
+	case p == "log/slog" && (name == "SetDefault" || strings.HasPrefix(name, "New")):
+		return
+	case p == "log" && (strings.HasPrefix(name, "New") || name == "SetOutput"):
+		return
+	case loggers[p]:
+		e.sinkAll(s, Log, rest, what)
+		return
+	case metrics[p]:
+		e.sinkAll(s, Metric, rest, what)
+		return
+	case strings.HasSuffix(recv, "Logger") && levels.MatchString(name):
+		// Whoever names a type so means a log: the application's own, too.
+		e.sinkAll(s, Log, rest, what)
+		return
+	case texts[p]:
+		e.textual(s, p, recv, name)
+		return
+	}
+	if quoters[p] {
+		e.quote(s, args)
+	}
+}
+
+// attribute reports whether a function returns something that is to be logged
+// by somebody else, and is not itself what logs.
+func attribute(fn *types.Func) bool {
+	results := fn.Signature().Results()
+	if results.Len() == 0 {
+		return false
+	}
+	_, name := typePath(results.At(0).Type())
+	return !strings.HasSuffix(name, "Logger")
+}
+
+func hasPrefix(name, prefixes string) bool {
+	for prefix := range strings.SplitSeq(prefixes, ",") {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// sinkAll lets arguments end up in a sink. A context is none: it says who asks.
+func (e *engine) sinkAll(s *site, kind Kind, args []ssa.Value, what string) {
+	for _, arg := range args {
+		if p, name := typePath(arg.Type()); p == "context" && name == "Context" {
+			continue
+		}
+		e.sink(s.f, kind, e.of(arg), s.pos(), what, "", noScopes)
+	}
+}
+
+func (e *engine) union(args []ssa.Value) taints {
+	all := taints{}
+	for _, arg := range args {
+		if _, ok := arg.Type().Underlying().(*types.Signature); !ok {
+			all.add(e.of(arg))
+		}
+	}
+	return all
+}
+
+// handOn lets arguments flow into the results, errors included if set.
+func (e *engine) handOn(s *site, args []ssa.Value, errs bool) {
+	if s.value == nil {
+		return
+	}
+	all := e.union(args)
+	results := s.obj.Signature().Results()
+	for i := range results.Len() {
+		if errs || !isError(results.At(i).Type()) {
+			e.setNth(s.value, i, all)
+		}
+	}
+}
+
+func (e *engine) passText(s *site, args []ssa.Value) { e.handOn(s, args, false) }
+
+// quote lets arguments flow into the error that is returned.
+func (e *engine) quote(s *site, args []ssa.Value) {
+	if s.value == nil {
+		return
+	}
+	results := s.obj.Signature().Results()
+	for i := range results.Len() {
+		if isError(results.At(i).Type()) {
+			e.setNth(s.value, i, e.union(args))
+		}
+	}
+}
+
+func (e *engine) fmt(s *site, name string) {
+	switch {
+	case name == "Errorf":
+		e.sinkAll(s, Error, s.args, "fmt.Errorf")
+	case strings.HasPrefix(name, "Print"):
+		e.sinkAll(s, Log, s.args, "fmt."+name)
+	case strings.HasPrefix(name, "Fprint"):
+		e.write(s, s.args[0], e.union(s.args[1:]))
+	case strings.HasPrefix(name, "Sprint"), strings.HasPrefix(name, "Append"):
+		e.passText(s, s.args)
+	}
+}
+
+func (e *engine) io(s *site, name string) {
+	switch name {
+	case "WriteString", "Write", "Copy", "CopyN", "CopyBuffer", "WriteTo":
+		if len(s.args) > 1 {
+			e.write(s, s.args[0], e.of(s.args[1]))
+		}
+	case "ReadAll", "TeeReader", "LimitReader", "NopCloser", "MultiReader", "NewSectionReader":
+		e.passText(s, s.args)
+	}
+}
+
+func (e *engine) http(s *site, recv, name string) {
+	switch {
+	case recv == "ResponseWriter" && name == "Write":
+		e.sinkAll(s, Response, s.args[1:], "http.ResponseWriter")
+	case recv == "Header" && (name == "Set" || name == "Add"):
+		if headerOfResponse(s.args[0], 0) {
+			e.sinkAll(s, Response, s.args[1:], "http.Header."+name)
+		}
+	}
+}
+
+// headerOfResponse reports whether a header is the one of a response, not of a
+// request.
+func headerOfResponse(v ssa.Value, depth int) bool {
+	if depth > 4 {
+		return false
+	}
+	switch v := v.(type) {
+	case *ssa.Phi:
+		return slices.ContainsFunc(v.Edges, func(x ssa.Value) bool { return headerOfResponse(x, depth+1) })
+	case *ssa.Call:
+		c := v.Common()
+		if c.IsInvoke() {
+			return c.Method.Name() == "Header" && isResponse(c.Value.Type())
+		}
+		fn := c.StaticCallee()
+		return fn != nil && fn.Name() == "Header" && len(c.Args) > 0 && isResponse(c.Args[0].Type())
+	}
+	return false
+}
+
+// textual handles packages that bring text into another form.
+func (e *engine) textual(s *site, p, recv, name string) {
+	args := s.args
+	switch {
+	case path.Base(p) == "template" && strings.HasPrefix(name, "Execute"):
+		e.write(s, args[1], e.union(args[2:]))
+		return
+	case recv == "Encoder" && strings.HasPrefix(name, "Encode"), recv == "Writer" && strings.HasPrefix(name, "Write"):
+		if len(args) > 1 {
+			e.write(s, args[0], e.union(args[1:]))
+		}
+		return
+	case name == "Unmarshal" && len(args) == 2:
+		e.store(args[1], e.of(args[0]))
+		return
+	case recv != "" && len(args) > 1 && (strings.HasPrefix(name, "Write") || strings.HasPrefix(name, "Set") || strings.HasPrefix(name, "Add") || name == "UnmarshalJSON"):
+		e.store(args[0], e.union(args[1:])) // strings.Builder, url.Values, mail.Header
+	}
+	e.passText(s, args)
+	if quoters[p] {
+		e.quote(s, args)
+	}
+}

@@ -1,0 +1,101 @@
+package flow
+
+import (
+	"cmp"
+	"encoding/json"
+	"go/token"
+	"maps"
+	"slices"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+)
+
+// A source is a call that returned plaintext. Sources are interned, so that two
+// of them are the same if they are equal.
+type source struct {
+	// Where is the file and line of the call, the file without its directory.
+	Where string
+	// Pkg is the path of the package that it is in.
+	Pkg string
+	// Scope is what was revealed under.
+	Scope purposes.Ref
+
+	pos token.Pos // if the call is in this package
+}
+
+// An origin is where a tainted value comes from: a source, or a place that may
+// turn out to hold what comes from one. Exactly one of its fields says what.
+type origin struct {
+	source *source
+	// param is a parameter of a function, counted with the receiver.
+	param  *function
+	index  int
+	shared string // the name of a field, or of a variable of a package
+	// content says that it is not the place itself that is meant but what is in
+	// fields of what it holds.
+	content bool
+}
+
+// A taint is an origin, and whether it is the value itself that comes from
+// there or something in one of its fields.
+type taint struct {
+	origin
+	inner bool
+}
+
+// taints are all that a value may come from.
+type taints map[taint]struct{}
+
+// add adds all of other, and reports whether any was new.
+func (t taints) add(other taints) bool {
+	n := len(t)
+	maps.Copy(t, other)
+	return len(t) > n
+}
+
+// direct returns what is not in fields.
+func (t taints) direct() taints {
+	out := taints{}
+	for e := range t {
+		if !e.inner {
+			out[e] = struct{}{}
+		}
+	}
+	return out
+}
+
+// within returns t as something that is in a field.
+func (t taints) within() taints {
+	out := taints{}
+	for e := range t {
+		e.inner = true
+		out[e] = struct{}{}
+	}
+	return out
+}
+
+func single(o origin) taints { return taints{{origin: o}: {}} }
+
+// both returns the taints of a place: it, and what is in its fields.
+func both(o origin) taints {
+	c := o
+	c.content = true
+	return taints{{origin: o}: {}, {origin: c, inner: true}: {}}
+}
+
+// An interner makes equal sources the same.
+type interner map[string]*source
+
+func (in interner) intern(s source) *source {
+	key, _ := json.Marshal(s) // can't fail: strings and a bool
+	if known := in[string(key)]; known != nil {
+		return known
+	}
+	in[string(key)] = &s
+	return &s
+}
+
+// sorted returns the sources in a fixed order.
+func sorted(set map[*source]bool) []*source {
+	return slices.SortedFunc(maps.Keys(set), func(a, b *source) int { return cmp.Compare(sourceKey(a), sourceKey(b)) })
+}

@@ -1,0 +1,194 @@
+package flow
+
+import (
+	"cmp"
+	"go/token"
+	"go/types"
+	"slices"
+
+	"golang.org/x/tools/go/ssa"
+)
+
+// A target is what a writer writes to.
+type target struct {
+	kind   Kind // "" if not known
+	what   string
+	buffer ssa.Value // if it is kept in memory
+}
+
+// targets returns what a writer may write to, as far as it can be told from its
+// type and from how it was made.
+func (e *engine) targets(v ssa.Value) []target { return e.trace(v, 0) }
+
+func (e *engine) trace(v ssa.Value, depth int) []target {
+	if v == nil || depth > 8 {
+		return nil
+	}
+	if isResponse(v.Type()) {
+		return []target{{kind: Response, what: "http.ResponseWriter"}}
+	}
+	switch path, name := typePath(v.Type()); path + "." + name {
+	case "strings.Builder", "bytes.Buffer":
+		return []target{{buffer: v}}
+	}
+	switch v := v.(type) {
+	case *ssa.MakeInterface:
+		return e.trace(v.X, depth+1)
+	case *ssa.ChangeInterface:
+		return e.trace(v.X, depth+1)
+	case *ssa.ChangeType:
+		return e.trace(v.X, depth+1)
+	case *ssa.TypeAssert:
+		return e.trace(v.X, depth+1)
+	case *ssa.Extract:
+		return e.trace(v.Tuple, depth+1)
+	case *ssa.Phi:
+		var all []target
+		for _, edge := range v.Edges {
+			all = append(all, e.trace(edge, depth+1)...)
+		}
+		return all
+	case *ssa.Parameter:
+		i := slices.Index(v.Parent().Params, v)
+		var all []target
+		for _, args := range e.callers[v.Parent()] {
+			if i < len(args) {
+				all = append(all, e.trace(args[i], depth+2)...)
+			}
+		}
+		slices.SortFunc(all, func(a, b target) int { return cmp.Compare(a.what, b.what) })
+		return slices.CompactFunc(all, func(a, b target) bool { return a == b })
+	case *ssa.FreeVar:
+		return e.trace(e.free[v], depth+1)
+	case *ssa.UnOp:
+		if v.Op == token.MUL {
+			return e.trace(v.X, depth+1)
+		}
+	case *ssa.Global:
+		if v.Pkg != nil && v.Pkg.Pkg.Path() == "os" && (v.Name() == "Stdout" || v.Name() == "Stderr") {
+			return []target{{kind: Log, what: "os." + v.Name()}}
+		}
+	case *ssa.Alloc:
+		var all []target
+		for _, r := range *v.Referrers() {
+			if s, ok := r.(*ssa.Store); ok && s.Addr == v {
+				all = append(all, e.trace(s.Val, depth+1)...)
+			}
+		}
+		return all
+	case *ssa.Call:
+		return e.made(v, depth)
+	}
+	return nil
+}
+
+// made returns what a writer writes to that a call made.
+func (e *engine) made(call *ssa.Call, depth int) []target {
+	common := call.Common()
+	var fn *types.Func
+	if common.IsInvoke() {
+		fn = common.Method
+	} else if callee := common.StaticCallee(); callee != nil {
+		fn, _ = callee.Object().(*types.Func)
+	}
+	if fn == nil || fn.Pkg() == nil {
+		return nil
+	}
+	path, name := cleanPath(fn.Pkg().Path()), fn.Name()
+	if unkeyedHasher(path, recvName(fn), name, common.Args) {
+		return []target{{kind: Hash, what: fn.Pkg().Name() + "." + name}}
+	}
+	if path == "log" && name == "Writer" {
+		return []target{{kind: Log, what: "log.Writer"}}
+	}
+	switch path {
+	case "encoding/json", "encoding/xml", "encoding/gob", "encoding/csv", "encoding/hex", "encoding/base64",
+		"bufio", "text/tabwriter", "compress/gzip", "compress/flate", "compress/zlib", "io", "gopkg.in/yaml", "go.yaml.in/yaml":
+		for _, arg := range common.Args {
+			if ts := e.trace(arg, depth+1); ts != nil {
+				return ts
+			}
+		}
+		if path == "io" && name == "MultiWriter" && len(common.Args) == 1 {
+			return e.elements(common.Args[0], depth)
+		}
+	}
+	return nil
+}
+
+// elements is trace for all that is put into a slice of arguments.
+func (e *engine) elements(v ssa.Value, depth int) []target {
+	s, ok := v.(*ssa.Slice)
+	if !ok {
+		return nil
+	}
+	alloc, ok := s.X.(*ssa.Alloc)
+	if !ok {
+		return nil
+	}
+	var all []target
+	for _, r := range *alloc.Referrers() {
+		if at, ok := r.(*ssa.IndexAddr); ok {
+			for _, r := range *at.Referrers() {
+				if s, ok := r.(*ssa.Store); ok && s.Addr == at {
+					all = append(all, e.trace(s.Val, depth+1)...)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// write handles what a call writes to w.
+func (e *engine) write(s *site, w ssa.Value, set taints) {
+	for _, t := range e.targets(w) {
+		switch {
+		case t.buffer != nil:
+			e.store(t.buffer, set)
+		case t.kind != "":
+			e.sink(s.f, t.kind, set, s.pos(), t.what, "", noScopes)
+		}
+	}
+}
+
+// isResponse reports whether a type is an http.ResponseWriter, whatever else it
+// can do.
+func isResponse(t types.Type) bool {
+	if path, name := typePath(t); path == "net/http" && name == "ResponseWriter" {
+		return true
+	}
+	if _, ok := t.(*types.Tuple); ok {
+		return false
+	}
+	methods := types.NewMethodSet(t)
+	for _, name := range []string{"Header", "WriteHeader", "Write"} {
+		if methods.Lookup(nil, name) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// typePath returns the package and name of the named type that t is or points
+// to, or neither.
+func typePath(t types.Type) (path, name string) {
+	if p, ok := types.Unalias(t).(*types.Pointer); ok {
+		t = p.Elem()
+	}
+	n, ok := types.Unalias(t).(*types.Named)
+	if !ok || n.Obj().Pkg() == nil {
+		return "", ""
+	}
+	return cleanPath(n.Obj().Pkg().Path()), n.Obj().Name()
+}
+
+// recvName returns the name of the type that a method belongs to, "" for a
+// function.
+func recvName(fn *types.Func) string {
+	recv := fn.Signature().Recv()
+	if recv == nil {
+		return ""
+	}
+	_, name := typePath(recv.Type())
+	return name
+}

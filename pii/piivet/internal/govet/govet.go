@@ -1,0 +1,196 @@
+package govet
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Finding is one diagnostic.
+type Finding struct {
+	// Rule is the name of the analyzer.
+	Rule string `json:"rule"`
+	// Package is the import path.
+	Package string `json:"package"`
+	// File is absolute. Line and Column count from 1 and are 0 if not known.
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Category string `json:"category,omitempty"`
+	Message  string `json:"message"`
+	// Related are further positions, as "file:line:column: message".
+	Related []string `json:"related,omitempty"`
+}
+
+// ErrFailed reports that the packages could not be checked, or not all of them:
+// what was found is then not to be relied on. The error's text is what go vet
+// said.
+var ErrFailed = errors.New("not all packages could be checked")
+
+// A Run is what to run.
+type Run struct {
+	// Tool is the path of the executable for -vettool.
+	Tool string
+	// Flags are those of go vet and of the tool, before the patterns.
+	Flags []string
+	// Patterns name packages as for go list. None stands for the one in the
+	// working directory, as it does for go vet.
+	Patterns []string
+	// Dir is the working directory, "" for that of the process.
+	Dir string
+}
+
+// Findings runs the tool and returns what it found, in the order of files and
+// lines, each finding once. Whatever kept the tool from looking at a package is
+// an error that is [ErrFailed]: a package that does not exist, does not parse
+// or does not type-check, a pattern that matches nothing, an analyzer that
+// failed.
+func (r Run) Findings(ctx context.Context) ([]Finding, error) {
+	args := append([]string{"vet", "-json", "-vettool=" + r.Tool}, r.Flags...)
+	args = append(args, r.Patterns...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = r.Dir
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return nil, fmt.Errorf("%w: running go vet: %w", ErrFailed, err)
+	}
+	var findings []Finding
+	var said []string
+	// Up to version 1.25 go vet passes the JSON on to standard error.
+	for _, stream := range []*bytes.Buffer{&stdout, &stderr} {
+		found, rest, err := read(stream.String())
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+		}
+		findings = append(findings, found...)
+		said = append(said, rest...)
+	}
+	failed := exit != nil
+	for _, line := range said {
+		failed = failed || strings.Contains(line, "matched no packages")
+	}
+	if failed {
+		return nil, &failure{said}
+	}
+	for _, line := range said { // such as "go: downloading"
+		fmt.Fprintln(os.Stderr, line)
+	}
+	return unique(findings), nil
+}
+
+type failure struct{ said []string }
+
+func (f *failure) Error() string {
+	return fmt.Sprintf("%v:\n%s", ErrFailed, strings.Join(f.said, "\n"))
+}
+func (f *failure) Unwrap() error { return ErrFailed }
+
+// read takes the JSON values out of what go vet wrote, and returns the other
+// lines. Comments, which name packages, are left out unless something follows.
+func read(out string) (findings []Finding, said []string, err error) {
+	for out != "" {
+		line, rest, _ := strings.Cut(out, "\n")
+		if !strings.HasPrefix(line, "{") {
+			if line != "" && !strings.HasPrefix(line, "# ") {
+				said = append(said, line)
+			}
+			out = rest
+			continue
+		}
+		dec := json.NewDecoder(strings.NewReader(out))
+		var tree map[string]map[string]json.RawMessage
+		if err := dec.Decode(&tree); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				err = errors.New("go vet's answer is cut off")
+			}
+			return nil, nil, fmt.Errorf("reading go vet's answer: %w", err)
+		}
+		out = out[dec.InputOffset():]
+		for pkg, results := range tree {
+			for rule, result := range results {
+				found, err := diagnostics(pkg, rule, result)
+				if err != nil {
+					return nil, nil, err
+				}
+				findings = append(findings, found...)
+			}
+		}
+	}
+	return findings, said, nil
+}
+
+func diagnostics(pkg, rule string, result json.RawMessage) ([]Finding, error) {
+	if bytes.HasPrefix(result, []byte("{")) {
+		var failed struct{ Error, Err string }
+		if err := json.Unmarshal(result, &failed); err != nil {
+			return nil, fmt.Errorf("reading go vet's answer: %w", err)
+		}
+		return nil, fmt.Errorf("%s: %s: %s", pkg, rule, cmp.Or(failed.Error, failed.Err))
+	}
+	var all []struct {
+		Category, Posn, Message string
+		Related                 []struct{ Posn, Message string }
+	}
+	if err := json.Unmarshal(result, &all); err != nil {
+		return nil, fmt.Errorf("reading go vet's answer: %w", err)
+	}
+	path, _, _ := strings.Cut(pkg, " ") // "p [p.test]" is p as it is compiled for its test
+	var findings []Finding
+	for _, d := range all {
+		f := Finding{Rule: rule, Package: path, Category: d.Category, Message: d.Message}
+		f.File, f.Line, f.Column = position(d.Posn)
+		for _, r := range d.Related {
+			f.Related = append(f.Related, r.Posn+": "+r.Message)
+		}
+		findings = append(findings, f)
+	}
+	return findings, nil
+}
+
+// position reads file:line:column, and file:line. Files may have colons in their
+// names.
+func position(at string) (file string, line, column int) {
+	var numbers []int
+	for len(numbers) < 2 {
+		colon := strings.LastIndexByte(at, ':')
+		if colon < 0 {
+			break
+		}
+		n, err := strconv.Atoi(at[colon+1:])
+		if err != nil {
+			break
+		}
+		numbers, at = append(numbers, n), at[:colon]
+	}
+	switch len(numbers) {
+	case 1:
+		return at, numbers[0], 0
+	case 2:
+		return at, numbers[1], numbers[0]
+	}
+	return at, 0, 0
+}
+
+// unique puts findings in order and drops those that a package and its variant
+// for tests both have.
+func unique(all []Finding) []Finding {
+	slices.SortFunc(all, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column,
+			strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message), strings.Compare(a.Package, b.Package))
+	})
+	return slices.CompactFunc(all, func(a, b Finding) bool {
+		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Rule == b.Rule && a.Message == b.Message
+	})
+}

@@ -1,0 +1,161 @@
+// Package known recognises onlyfor's types and calls in type-checked code. It
+// goes by package path and name alone, so that it serves every version of the
+// library, and looks through aliases, pointers, instances of generic types and
+// embedding.
+package known
+
+import (
+	"go/types"
+)
+
+// The packages of the library.
+const (
+	Module      = "github.com/onlyfor/onlyfor"
+	PurposePath = Module + "/purpose"
+	VaultPath   = Module + "/vault"
+	PIIPath     = Module + "/pii"
+)
+
+// Capabilities of the types by which a purpose can be used. The interfaces and
+// the narrower handles are listed beside the scope.
+var scopes = map[string]bool{
+	"Scope":     true,
+	"Collector": true, // seals only
+	"Lookup":    true, // indexes only
+	"Reader":    true, // reveals only
+	"Sealer":    true,
+	"Indexer":   true,
+	"Revealer":  true,
+}
+
+// IsPurpose reports whether t is purpose.Purpose or a pointer to one.
+func IsPurpose(t types.Type) bool { return is(t, PurposePath, "Purpose") }
+
+// IsScope reports whether t grants the use of a purpose: vault.Scope,
+// Collector, Lookup, Reader, a pointer to one of them, or one of the interfaces
+// Sealer, Indexer and Revealer. It is false for types that embed one: see
+// [Embedded].
+func IsScope(t types.Type) bool {
+	n := named(t)
+	return n != nil && in(n, VaultPath) && scopes[n.Obj().Name()]
+}
+
+// IsVault reports whether t is vault.Vault or a pointer to one.
+func IsVault(t types.Type) bool { return is(t, VaultPath, "Vault") }
+
+// IsIndex reports whether t is pii.Index or a pointer to one.
+func IsIndex(t types.Type) bool { return is(t, PIIPath, "Index") }
+
+// IsSealed reports whether t is a sealed value or a pointer to one: pii.Email,
+// pii.Phone, an instance of pii.Sealed, vault.Sealed, or a struct that embeds
+// one of them and nothing else, as a user's own kind does.
+func IsSealed(t types.Type) bool {
+	for range 8 { // deeper embedding than this is nobody's kind
+		n := named(t)
+		if n != nil {
+			switch {
+			case in(n, PIIPath) && (n.Obj().Name() == "Sealed" || n.Obj().Name() == "Email" || n.Obj().Name() == "Phone"):
+				return true
+			case in(n, VaultPath) && n.Obj().Name() == "Sealed":
+				return true
+			}
+		}
+		s, ok := deref(t).Underlying().(*types.Struct)
+		if !ok || s.NumFields() != 1 || !s.Field(0).Embedded() {
+			return false
+		}
+		t = s.Field(0).Type()
+	}
+	return false
+}
+
+// Embedded returns the embedded fields that lead from a value of type t to a
+// scope that it embeds, outermost first, or nil if it embeds none.
+func Embedded(t types.Type) []*types.Var { return embedded(t, 4) }
+
+func embedded(t types.Type, depth int) []*types.Var {
+	if t == nil || depth == 0 {
+		return nil
+	}
+	s, ok := deref(t).Underlying().(*types.Struct)
+	if !ok {
+		return nil
+	}
+	for f := range s.Fields() {
+		if !f.Embedded() {
+			continue
+		}
+		if IsScope(f.Type()) {
+			return []*types.Var{f}
+		}
+		if rest := embedded(f.Type(), depth-1); rest != nil {
+			return append([]*types.Var{f}, rest...)
+		}
+	}
+	return nil
+}
+
+// Carries reports whether a value of type t can hold a scope or a purpose
+// directly: it is one, or a pointer, slice, array, map, channel or tuple of
+// such.
+func Carries(t types.Type) bool { return carries(t, 6) }
+
+func carries(t types.Type, depth int) bool {
+	if t == nil || depth == 0 {
+		return false
+	}
+	if IsScope(t) || IsPurpose(t) {
+		return true
+	}
+	switch u := types.Unalias(t).(type) {
+	case *types.Pointer:
+		return carries(u.Elem(), depth-1)
+	case *types.Slice:
+		return carries(u.Elem(), depth-1)
+	case *types.Array:
+		return carries(u.Elem(), depth-1)
+	case *types.Chan:
+		return carries(u.Elem(), depth-1)
+	case *types.Map:
+		return carries(u.Elem(), depth-1) || carries(u.Key(), depth-1)
+	case *types.Tuple:
+		for v := range u.Variables() {
+			if carries(v.Type(), depth-1) {
+				return true
+			}
+		}
+	case *types.Named:
+		// A named slice or map of scopes, but not a struct: its fields are
+		// followed one by one.
+		switch u.Underlying().(type) {
+		case *types.Slice, *types.Array, *types.Chan, *types.Map, *types.Pointer:
+			return carries(u.Underlying(), depth-1)
+		}
+	}
+	return false
+}
+
+func is(t types.Type, path, name string) bool {
+	n := named(t)
+	return n != nil && in(n, path) && n.Obj().Name() == name
+}
+
+func in(n *types.Named, path string) bool {
+	return n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == path
+}
+
+// named returns the named type that t is or points to, nil if there is none.
+func named(t types.Type) *types.Named {
+	if t == nil {
+		return nil
+	}
+	n, _ := types.Unalias(deref(t)).(*types.Named)
+	return n
+}
+
+func deref(t types.Type) types.Type {
+	if p, ok := types.Unalias(t).(*types.Pointer); ok {
+		return p.Elem()
+	}
+	return t
+}

@@ -1,0 +1,82 @@
+package known_test
+
+import (
+	"go/ast"
+	"go/types"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/go/analysis"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/vettest"
+)
+
+var names = map[known.Op]string{
+	known.Reveal: "Reveal", known.Hint: "Hint", known.Index: "Index", known.Seal: "Seal",
+	known.Extend: "Extend", known.Reseal: "Reseal", known.Without: "Without", known.Open: "Open",
+	known.Narrow: "Narrow", known.Manage: "Manage", known.Parse: "Parse", known.Of: "Of",
+	known.Describe: "Describe",
+}
+
+// describe reports how each call of the library is understood.
+var describe = &analysis.Analyzer{
+	Name:     "describe",
+	Doc:      "report how each call of the library is understood",
+	Requires: []*analysis.Analyzer{known.Analyzer},
+	Run: func(pass *analysis.Pass) (any, error) {
+		if !known.Uses(pass) {
+			return nil, nil
+		}
+		for _, f := range pass.Files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				c, ok := known.CallOf(pass.TypesInfo, call)
+				if !ok {
+					return true
+				}
+				text := names[c.Op]
+				for _, part := range []struct {
+					name  string
+					exprs []ast.Expr
+				}{
+					{"recv", []ast.Expr{c.Recv}},
+					{"path", nil},
+					{"value", []ast.Expr{c.Value}},
+					{"text", []ast.Expr{c.Text}},
+					{"scopes", c.Scopes},
+					{"purposes", c.Purposes},
+				} {
+					var words []string
+					for _, e := range part.exprs {
+						if e != nil {
+							words = append(words, types.ExprString(e))
+						}
+					}
+					if part.name == "path" {
+						for _, v := range c.Path {
+							words = append(words, v.Name())
+						}
+						if words != nil {
+							words = []string{strings.Join(words, ".")}
+						}
+					}
+					if words != nil {
+						text += " " + part.name + "=" + strings.Join(words, ",")
+					}
+				}
+				if c.Spread {
+					text += " spread"
+				}
+				pass.ReportRangef(call, "%s", text)
+				return true
+			})
+		}
+		return nil, nil
+	},
+}
+
+func TestCallsAreTakenApart(t *testing.T) { vettest.Run(t, describe, "./known") }

@@ -1,0 +1,58 @@
+package known
+
+import (
+	"go/types"
+	"reflect"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+)
+
+// Analyzer finds out whether a package uses the library, directly or through
+// what it imports. Rules require it and return at once from all other packages:
+//
+//	if !known.Uses(pass) {
+//		return nil, nil
+//	}
+var Analyzer = &analysis.Analyzer{
+	Name:       "onlyforuses",
+	Doc:        "find packages that use onlyfor, directly or through what they import",
+	Run:        run,
+	FactTypes:  []analysis.Fact{new(uses)},
+	ResultType: reflect.TypeFor[bool](),
+}
+
+// Uses reports whether the package of the pass uses the library, directly or
+// through what it imports. The analyzer has to require [Analyzer].
+func Uses(pass *analysis.Pass) bool { return pass.ResultOf[Analyzer].(bool) }
+
+// A uses is the fact that a package uses the library. It is passed on by every
+// package, since drivers drop facts of packages that are only imported
+// indirectly.
+type uses struct{ Uses bool }
+
+func (*uses) AFact()           {}
+func (u *uses) String() string { return "uses onlyfor" }
+
+func run(pass *analysis.Pass) (any, error) {
+	found := Library(pass.Pkg)
+	for _, p := range pass.Pkg.Imports() {
+		if found {
+			break
+		}
+		found = Library(p) || pass.ImportPackageFact(p, new(uses))
+	}
+	if found {
+		pass.ExportPackageFact(&uses{true})
+	}
+	return found, nil
+}
+
+// Library reports whether p is one of the packages purpose, vault and pii.
+func Library(p *types.Package) bool {
+	switch path := strings.TrimSuffix(p.Path(), "_test"); path {
+	case PurposePath, VaultPath, PIIPath:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,98 @@
+package purposes
+
+import (
+	"fmt"
+	"go/token"
+	"go/types"
+	"path/filepath"
+	"strconv"
+)
+
+// dynamic begins the names of nodes that stand for calls through interfaces,
+// which are told apart by the name of the method and the number of parameters.
+const dynamic = "dyn:"
+
+// Func returns the name of a function in a graph, such as
+// "(*example.com/ads.Service).Match".
+func Func(fn *types.Func) string { return fn.Origin().FullName() }
+
+// Param returns the name of the node of a parameter, counted from 0, and -1 for
+// the receiver.
+func Param(fn *types.Func, i int) string { return param(Func(fn), i) }
+
+func param(function string, i int) string { return function + "#" + strconv.Itoa(i) }
+
+func result(function string, i int) string { return function + "=" + strconv.Itoa(i) }
+
+// called returns the name of what is called through an interface.
+func called(fn *types.Func) string {
+	return dynamic + fn.Name() + "/" + strconv.Itoa(fn.Signature().Params().Len())
+}
+
+// A namer names the nodes of variables and fields, those of other packages
+// included.
+type namer struct {
+	fset   *token.FileSet
+	params map[*types.Var]string
+	fields map[*types.Var]string
+	hidden map[*types.Var]bool // fields of types that other packages can't name
+	done   map[*types.Package]bool
+}
+
+// name returns the name of the node of v, "" if it has none.
+func (n *namer) name(v *types.Var) string {
+	v = v.Origin()
+	if v.Pkg() == nil {
+		return ""
+	}
+	if id, ok := n.params[v]; ok {
+		return id
+	}
+	if !v.IsField() && v.Parent() == v.Pkg().Scope() {
+		return v.Pkg().Path() + "." + v.Name()
+	}
+	if v.IsField() {
+		if !n.done[v.Pkg()] {
+			n.done[v.Pkg()] = true
+			n.addFields(v.Pkg())
+		}
+		if id, ok := n.fields[v]; ok {
+			return id
+		}
+	}
+	return n.at(v.Pkg(), v.Pos())
+}
+
+// at returns a name for what is at a position, "" if there is none.
+func (n *namer) at(pkg *types.Package, pos token.Pos) string {
+	if !pos.IsValid() {
+		return ""
+	}
+	p := n.fset.PositionFor(pos, false)
+	return fmt.Sprintf("%s@%s:%d:%d", pkg.Path(), filepath.Base(p.Filename), p.Line, p.Column)
+}
+
+func (n *namer) addFields(pkg *types.Package) {
+	for _, name := range pkg.Scope().Names() {
+		t, ok := pkg.Scope().Lookup(name).(*types.TypeName)
+		if !ok || t.IsAlias() {
+			continue
+		}
+		if s, ok := t.Type().Underlying().(*types.Struct); ok {
+			n.addStruct(pkg.Path()+"."+name, s, !t.Exported())
+		}
+	}
+}
+
+func (n *namer) addStruct(prefix string, s *types.Struct, hidden bool) {
+	for f := range s.Fields() {
+		if _, ok := n.fields[f]; ok || f.Pkg() == nil {
+			continue // type B A shares the fields of A
+		}
+		id := prefix + "." + f.Name()
+		n.fields[f], n.hidden[f] = id, hidden
+		if inner, ok := f.Type().(*types.Struct); ok {
+			n.addStruct(id, inner, hidden)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package registry
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Pair says that a place does one thing for a purpose. It is a line of a lock
+// file:
+//
+//	security reveal example.com/shop/auth.(*Service).SendCode
+//
+// What is not known is not nothing: a purpose that can't be told is "?".
+type Pair struct {
+	Purpose, Op, Place string
+}
+
+// String returns the line.
+func (p Pair) String() string { return p.Purpose + " " + p.Op + " " + p.Place }
+
+const unknown = "?"
+
+// Pairs returns all that the registry says, in the order of a lock file.
+func (r *Registry) Pairs() []Pair {
+	var all []Pair
+	for _, p := range r.Purposes {
+		for _, u := range p.Uses {
+			all = append(all, Pair{p.Name, string(u.Op), u.Place})
+		}
+	}
+	for _, u := range r.Unknown {
+		all = append(all, Pair{unknown, string(u.Op), u.Place})
+	}
+	slices.SortFunc(all, func(a, b Pair) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+const lockHead = `# What this code base does with personal data: the purpose, what is done, and
+# where. A new line is a new use: who approves it here approves it.
+# Written by: piivet -update. Compared by: piivet -check.
+`
+
+// WriteLock writes a lock file, all of it or nothing: a reader never sees half
+// of one.
+func WriteLock(path string, pairs []Pair) error {
+	var b bytes.Buffer
+	b.WriteString(lockHead)
+	for _, p := range pairs {
+		b.WriteString(p.String())
+		b.WriteByte('\n')
+	}
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b.Bytes()) {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".piivet-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b.Bytes())
+	if err == nil {
+		err = f.Chmod(0o644) // it is committed, and no secret
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// ReadLock reads a lock file. One that does not exist, and one with a line that
+// is neither a pair nor a comment, such as the mark of a merge conflict, is an
+// error: it would allow everything, or something that nobody approved.
+func ReadLock(path string) ([]Pair, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no lock file %s: write it with piivet -update, and commit it", path)
+	} else if err != nil {
+		return nil, err
+	}
+	var all []Pair
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		words := strings.Split(line, " ")
+		if len(words) != 3 || slices.Contains(words, "") || !slices.ContainsFunc(Ops, func(o Operation) bool { return string(o.Op) == words[1] }) {
+			return nil, fmt.Errorf("%s:%d: not a line of a lock file, which is: purpose operation place", path, n)
+		}
+		all = append(all, Pair{words[0], words[1], words[2]})
+	}
+	return all, nil
+}
+
+// A Difference is how a registry differs from a lock file.
+type Difference struct {
+	// New are the pairs that the lock file does not have.
+	New []Pair
+	// Gone are those that only the lock file has, and that could have been seen.
+	Gone []Pair
+	// Unseen are those that only the lock file has, and whose packages were not
+	// looked at.
+	Unseen []Pair
+
+	at map[Pair][]string
+}
+
+// Compare compares the registry with what a lock file says.
+func (r *Registry) Compare(locked []Pair) Difference {
+	d := Difference{at: map[Pair][]string{}}
+	now := r.Pairs()
+	for _, p := range now {
+		if !slices.Contains(locked, p) {
+			d.New = append(d.New, p)
+		}
+	}
+	for _, p := range locked {
+		switch {
+		case slices.Contains(now, p):
+		case r.paths[packageOf(p.Place)]:
+			d.Gone = append(d.Gone, p)
+		default:
+			d.Unseen = append(d.Unseen, p)
+		}
+	}
+	for _, p := range r.Purposes {
+		for _, u := range p.Uses {
+			d.at[Pair{p.Name, string(u.Op), u.Place}] = u.At
+		}
+	}
+	for _, u := range r.Unknown {
+		d.at[Pair{unknown, string(u.Op), u.Place}] = u.At
+	}
+	return d
+}
+
+// packageOf returns the package of a place: all before the first dot that
+// follows the last slash, which may itself be within the parentheses of a type.
+func packageOf(place string) string {
+	end, _, _ := strings.Cut(place, "(")
+	slash := strings.LastIndexByte(end, '/')
+	dot := strings.LastIndexByte(end, '.')
+	if dot <= slash {
+		return strings.TrimSuffix(end, ".")
+	}
+	return end[:dot]
+}
+
+// WriteText says what is new, and what is gone.
+func (d Difference) WriteText(w io.Writer, path string) error {
+	p := &printer{w: w}
+	for _, pair := range d.New {
+		at := ""
+		if lines := d.at[pair]; len(lines) > 0 {
+			at = lines[0] + ": "
+		}
+		p.printf("%snew use of personal data: %s\n", at, pair)
+	}
+	if len(d.New) > 0 {
+		p.printf("%s not in %s. If the people who answer for these purposes agree: piivet -update %s\n", count(len(d.New), "use is", "uses are"), path, path)
+	}
+	if len(d.Gone) > 0 {
+		p.printf("%s in %s of what is not done any more: piivet -update %s\n", count(len(d.Gone), "line is", "lines are"), path, path)
+	}
+	if len(d.Unseen) > 0 {
+		p.printf("%s in %s of packages that were not looked at in this run.\n", count(len(d.Unseen), "line is", "lines are"), path)
+	}
+	return p.err
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format, args...)
+	}
+}

@@ -1,0 +1,264 @@
+package registry
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+)
+
+// A Registry is what a code base does with personal data. It is made for JSON,
+// and has everything in a fixed order.
+type Registry struct {
+	// Purposes are in the order of their names.
+	Purposes []Purpose `json:"purposes"`
+	// Unknown are the places whose purpose can't be told from the code.
+	Unknown []Use `json:"unknown"`
+	// Exceptions are the places where people allowed what piivet reports.
+	Exceptions []Exception `json:"exceptions"`
+	// Packages are the import paths of the packages that were looked at and work
+	// with personal data; Others is how many do not.
+	Packages []string `json:"packages"`
+	Others   int      `json:"others"`
+
+	paths map[string]bool // of all packages that were looked at
+}
+
+// A Purpose is all that is done for one purpose.
+type Purpose struct {
+	Name string `json:"name"`
+	// Declared are the variables that stand for it.
+	Declared []Declaration `json:"declared"`
+	// Bound are the packages that say they serve this purpose only.
+	Bound []string `json:"bound,omitempty"`
+	// Notices are the bases that values are collected on.
+	Notices []Notice `json:"notices"`
+	// Uses are the places, by operation and then by name.
+	Uses []Use `json:"uses"`
+}
+
+// A Declaration is a variable that stands for a purpose.
+type Declaration struct {
+	Var string `json:"var"`
+	Doc string `json:"doc,omitempty"`
+	At  string `json:"at"`
+}
+
+// A Notice is a basis of collection, and the places that state it.
+type Notice struct {
+	inventory.Basis
+	Places []string `json:"places"`
+}
+
+// A Use is a place that does one thing for one purpose.
+type Use struct {
+	Op    inventory.Op `json:"op"`
+	Place string       `json:"place"`
+	// Doc is the first sentence of the place's documentation.
+	Doc string `json:"doc,omitempty"`
+	// Kinds are the kinds of values, as far as they are known.
+	Kinds []string `json:"kinds,omitempty"`
+	// Notices are the ids of the notices that are shown at the place, for uses
+	// that collect.
+	Notices []string `json:"notices,omitempty"`
+	// Through are the functions that do it on behalf of the place.
+	Through []string `json:"through,omitempty"`
+	// To is what a scope is handed to.
+	To []string `json:"to,omitempty"`
+	// Why says why the purpose is not known.
+	Why []string `json:"why,omitempty"`
+	// At are file:line.
+	At []string `json:"at"`
+}
+
+// An Exception is a //piivet:allow directive.
+type Exception struct {
+	Rule   string `json:"rule"`
+	Reason string `json:"reason"`
+	Place  string `json:"place"`
+	At     string `json:"at"`
+}
+
+// An Operation is an operation and what it is called.
+type Operation struct {
+	Op          inventory.Op
+	Title, Verb string
+}
+
+// Ops are the operations in the order in which a value meets them.
+var Ops = []Operation{
+	{inventory.Collect, "Collects", "seals what people enter, for this purpose"},
+	{inventory.Reveal, "Reveals", "reads values in clear"},
+	{inventory.Hint, "Shows masked", "shows values in a masked form"},
+	{inventory.Index, "Matches", "computes what values are looked up and matched by"},
+	{inventory.ExtendFrom, "Gives to another purpose", "uses values of this purpose for another one, by consent"},
+	{inventory.ExtendInto, "Takes from another purpose", "uses values of another purpose for this one, by consent"},
+	{inventory.Reseal, "Seals anew", "brings values under newer keys, or to fewer purposes"},
+	{inventory.Withdraw, "Withdraws", "takes this purpose from values"},
+	{inventory.Erase, "Erases", "destroys the keys of a person"},
+	{inventory.Open, "Takes the right", "asks the key service for the keys of this purpose"},
+	{inventory.HandOver, "Hands over the right", "gives the right to code that was not looked at"},
+	{inventory.Keys, "Manages keys", "makes, lists, rotates or destroys keys"},
+}
+
+// Link makes a registry of the inventories of packages.
+func Link(packages []inventory.Package) *Registry {
+	l := newLinker(packages)
+	b := builder{purposes: map[string]*Purpose{}, uses: map[useKey]*Use{}, docs: l.docs}
+	r := &Registry{Purposes: []Purpose{}, Unknown: []Use{}, Exceptions: []Exception{}, Packages: []string{}, paths: map[string]bool{}}
+	for _, p := range l.packages {
+		r.paths[p.Path] = true
+		if p.Skipped {
+			r.Others++
+		} else {
+			r.Packages = append(r.Packages, p.Path)
+		}
+		for _, d := range p.Purposes {
+			at := b.purpose(d.Name)
+			at.Declared = append(at.Declared, Declaration{d.Var, d.Doc, d.At})
+		}
+		for _, n := range p.Notes {
+			r.note(&b, p.Path, n)
+		}
+	}
+	for _, p := range l.packages {
+		for _, u := range p.Uses {
+			if u.Op == inventory.HandOver && l.seen(u.Outside) {
+				continue // handed to code that was looked at
+			}
+			l.resolve(u, b.add)
+		}
+		for _, c := range p.Calls {
+			if c.Scopes && l.outside(c) {
+				u := inventory.Use{Op: inventory.HandOver, In: c.In, To: c.Callee, At: c.At, Scope: l.scopesOf(c)}
+				l.resolve(u, b.add)
+			}
+		}
+		for _, u := range p.Unders {
+			l.notices(u, b.notice)
+		}
+	}
+	b.finish(r)
+	return r
+}
+
+func (r *Registry) note(b *builder, path string, n inventory.Note) {
+	switch n.Directive {
+	case "allow":
+		rule, reason, _ := strings.Cut(n.Text, " ")
+		r.Exceptions = append(r.Exceptions, Exception{rule, strings.TrimSpace(reason), n.In, n.At})
+	case "purpose":
+		for name := range strings.FieldsFuncSeq(n.Text, func(c rune) bool { return c == ' ' || c == ',' }) {
+			p := b.purpose(name)
+			if !slices.Contains(p.Bound, path) {
+				p.Bound = append(p.Bound, path)
+			}
+		}
+	}
+}
+
+// A builder collects uses and notices.
+type builder struct {
+	purposes map[string]*Purpose
+	uses     map[useKey]*Use
+	docs     map[string]string
+}
+
+type useKey struct {
+	purpose string // "" if it is not known
+	op      inventory.Op
+	place   string
+}
+
+func (b *builder) purpose(name string) *Purpose {
+	if b.purposes[name] == nil {
+		b.purposes[name] = &Purpose{Name: name, Declared: []Declaration{}, Notices: []Notice{}, Uses: []Use{}}
+	}
+	return b.purposes[name]
+}
+
+// add adds what was found out about a use: that the place does it for a purpose,
+// or why it is not known for which.
+func (b *builder) add(u inventory.Use, f finding) {
+	if f.why == "" {
+		b.purpose(f.purpose)
+	}
+	k := useKey{f.purpose, u.Op, f.place}
+	at := b.uses[k]
+	if at == nil {
+		at = &Use{Op: u.Op, Place: f.place, Doc: b.docs[f.place], At: []string{}}
+		b.uses[k] = at
+	}
+	at.Kinds = with(at.Kinds, u.Kind)
+	at.To = with(at.To, u.To)
+	at.Why = with(at.Why, f.why)
+	at.At = with(at.At, f.at)
+	if f.place != u.In {
+		at.Through = with(at.Through, u.In)
+	}
+	at.Notices = with(at.Notices, f.notice)
+}
+
+func (b *builder) notice(purpose string, basis inventory.Basis, place string) {
+	p := b.purpose(purpose)
+	for i := range p.Notices {
+		if p.Notices[i].Basis == basis {
+			p.Notices[i].Places = with(p.Notices[i].Places, place)
+			return
+		}
+	}
+	p.Notices = append(p.Notices, Notice{basis, []string{place}})
+}
+
+func with(list []string, s string) []string {
+	if s == "" || slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// finish puts everything into the registry, in order.
+func (b *builder) finish(r *Registry) {
+	for k, u := range b.uses {
+		for _, list := range [][]string{u.Kinds, u.Notices, u.Through, u.To, u.Why} {
+			slices.Sort(list)
+		}
+		slices.SortFunc(u.At, byPosition)
+		if k.purpose == "" {
+			r.Unknown = append(r.Unknown, *u)
+		} else {
+			p := b.purposes[k.purpose]
+			p.Uses = append(p.Uses, *u)
+		}
+	}
+	slices.SortFunc(r.Unknown, byUse)
+	for _, p := range b.purposes {
+		slices.SortFunc(p.Uses, byUse)
+		slices.SortFunc(p.Declared, func(a, b Declaration) int { return strings.Compare(a.Var, b.Var) })
+		slices.Sort(p.Bound)
+		slices.SortFunc(p.Notices, func(a, b Notice) int {
+			return cmp.Or(strings.Compare(a.Notice, b.Notice), strings.Compare(a.Legal, b.Legal), strings.Compare(a.Consent, b.Consent), strings.Compare(a.Retain, b.Retain))
+		})
+		for _, n := range p.Notices {
+			slices.Sort(n.Places)
+		}
+		r.Purposes = append(r.Purposes, *p)
+	}
+	slices.SortFunc(r.Purposes, func(a, b Purpose) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.Exceptions, func(a, b Exception) int { return byPosition(a.At, b.At) })
+	slices.Sort(r.Packages)
+}
+
+func byUse(a, b Use) int {
+	return cmp.Or(rank(a.Op)-rank(b.Op), strings.Compare(a.Place, b.Place))
+}
+
+func rank(op inventory.Op) int {
+	for i, o := range Ops {
+		if o.Op == op {
+			return i
+		}
+	}
+	return len(Ops)
+}

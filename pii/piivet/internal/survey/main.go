@@ -1,0 +1,219 @@
+// Command survey runs piivet over open services that hold e-mail addresses and
+// phone numbers, to see what it says of code that nobody wrote for it.
+//
+//	go run ./internal/survey                                 # the three services below
+//	go run ./internal/survey -time code.gitea.io/gitea@v1.26.0
+//
+// For each service it downloads the module through the module proxy, copies it
+// to a temporary directory, and there
+//
+//  1. runs piivet -adopt;
+//  2. pretends that the service has adopted onlyfor: each time the code reads one
+//     of the fields that -adopt lists, what it reads counts as just revealed.
+//     Then it runs all rules. Whatever they say of what the code does with it
+//     is to be judged by a person: is it a leak, or a false alarm?
+//  3. with -time, measures piivet against go vet, each with a build cache of its
+//     own, empty and then filled.
+//
+// It runs no code of the services. It takes an hour and some gigabytes of disk.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+var services = []string{"code.gitea.io/gitea@v1.26.0", "github.com/ory/kratos@v1.3.1", "github.com/pocketbase/pocketbase@v0.38.0"}
+
+func main() {
+	measure := flag.Bool("time", false, "measure piivet against go vet instead")
+	keep := flag.String("dir", "", "the `directory` to work in, which is kept")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		services = flag.Args()
+	}
+	if err := run(*keep, *measure); err != nil {
+		fmt.Fprintln(os.Stderr, "survey:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string, measure bool) (err error) {
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "piivet-survey-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	here, err := output(".", nil, "go", "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return err
+	}
+	here = strings.TrimSpace(here)
+	tool := filepath.Join(dir, "piivet")
+	if _, err := output(here, nil, "go", "build", "-o", tool, "./cmd/piivet"); err != nil {
+		return err
+	}
+	for _, service := range services {
+		s := survey{tool: tool, library: filepath.Join(here, "..", ".."), work: dir}
+		if s.dir, err = source(dir, service); err != nil {
+			return fmt.Errorf("%s: %w", service, err)
+		}
+		fmt.Printf("\n== %s\n", service)
+		do := s.look
+		if measure {
+			do = s.measure
+		}
+		if err := do(context.Background()); err != nil {
+			return fmt.Errorf("%s: %w", service, err)
+		}
+	}
+	return nil
+}
+
+// source downloads a module and returns the directory of a copy that can be
+// changed.
+func source(dir, module string) (string, error) {
+	to := filepath.Join(dir, strings.NewReplacer("/", "_", "@", "_").Replace(module))
+	if err := os.RemoveAll(to); err != nil {
+		return "", err
+	}
+	return to, fetch(module, to)
+}
+
+func fetch(module, to string) error {
+	text, err := output(os.TempDir(), []string{"GOFLAGS=-mod=mod"}, "go", "mod", "download", "-json", module)
+	if err != nil {
+		return err
+	}
+	var m struct{ Dir, Error string }
+	if err := json.Unmarshal([]byte(text), &m); err != nil || m.Dir == "" {
+		return errors.New("go mod download says nothing of where it is: " + m.Error)
+	}
+	if err := os.CopyFS(to, os.DirFS(m.Dir)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error { // the cache is read-only
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(path, info.Mode().Perm()|0o200)
+	})
+}
+
+type survey struct{ tool, library, work, dir string }
+
+// packages returns the patterns of what can be compiled: modules come without
+// the modules that are nested in them, which some packages need.
+func (s survey) packages() ([]string, error) {
+	text, err := output(s.dir, nil, "go", "list", "-e", "-deps", "-f", `{{if .Module}}{{if .Module.Main}}{{if and (not .DepsErrors) (not .Error)}}{{.ImportPath}}{{end}}{{end}}{{end}}`, "./...")
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(text), nil
+}
+
+func (s survey) look(ctx context.Context) error {
+	packages, err := s.packages()
+	if err != nil {
+		return err
+	}
+	lines, err := s.lines(packages)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d packages, %d lines of Go without tests\n\n", len(packages), lines)
+	report, err := output(s.dir, nil, s.tool, append([]string{"-adopt"}, packages...)...)
+	if err != nil {
+		return err
+	}
+	fmt.Println(report)
+	reads, err := s.pretend(ctx, packages)
+	if err != nil {
+		return err
+	}
+	findings, err := output(s.dir, []string{"GOFLAGS=-mod=mod"}, s.tool, packages...)
+	var exit *exec.ExitError
+	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1) {
+		return err
+	}
+	n := strings.Count(findings, "\n")
+	fmt.Printf("%s\n%d places read such a field; %d findings, %.2f for 10,000 lines\n", findings, reads, n, float64(n)*1e4/float64(lines))
+	return nil
+}
+
+// lines counts the lines of the files of packages.
+func (s survey) lines(packages []string) (int, error) {
+	files, err := output(s.dir, nil, "go", append([]string{"list", "-f", `{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}`}, packages...)...)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for file := range strings.Lines(files) {
+		if file = strings.TrimSpace(file); file == "" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return 0, err
+		}
+		n += strings.Count(string(text), "\n")
+	}
+	return n, nil
+}
+
+func (s survey) measure(ctx context.Context) error {
+	packages, err := s.packages()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d packages\n", len(packages))
+	for _, c := range []struct {
+		name string
+		args []string
+	}{{"go vet", []string{"go", "vet"}}, {"piivet", []string{s.tool}}, {"piivet -adopt", []string{s.tool, "-adopt"}}, {"piivet -report", []string{s.tool, "-report"}}} {
+		cache, err := os.MkdirTemp(s.work, "cache-")
+		if err != nil {
+			return err
+		}
+		for _, state := range []string{"empty", "compiled", "filled"} {
+			if state == "compiled" && c.name == "go vet" {
+				continue
+			}
+			start := time.Now()
+			_, err := output(s.dir, []string{"GOCACHE=" + cache}, c.args[0], append(c.args[1:], packages...)...)
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				return err
+			}
+			fmt.Printf("%-15s cache %-8s %6.1f s\n", c.name, state, time.Since(start).Seconds())
+		}
+		os.RemoveAll(cache)
+	}
+	return nil
+}
+
+func output(dir string, env []string, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = os.Stderr
+	text, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	return string(text), err
+}

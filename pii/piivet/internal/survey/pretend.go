@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/adopt"
+)
+
+// revealed stands for a read of a field: to piivet, what it returns was revealed.
+const revealed = `// Package piisurvey stands for what a service that uses onlyfor would do.
+package piisurvey
+
+import (
+	"context"
+
+	"github.com/onlyfor/onlyfor/pii"
+)
+
+// Revealed returns what was read, as if it had been sealed.
+func Revealed(string) string {
+	var email pii.Email
+	plain, err := email.Reveal(context.Background(), nil)
+	if err != nil {
+		return ""
+	}
+	return plain
+}
+`
+
+// pretend has the code read the fields that look like personal data as if it
+// revealed them, and returns in how many places. The lines stay where they are.
+func (s survey) pretend(ctx context.Context, patterns []string) (reads int, err error) {
+	cfg := &packages.Config{
+		Context: ctx, Dir: s.dir,
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedModule,
+	}
+	loaded, err := packages.Load(cfg, patterns...)
+	if err != nil {
+		return 0, err
+	}
+	module := ""
+	for _, p := range loaded {
+		if p.Module != nil && p.Module.Main {
+			module = p.Module.Path
+		}
+		for i, file := range p.Syntax {
+			n, err := pretendIn(p, file, p.CompiledGoFiles[i])
+			if err != nil {
+				return 0, err
+			}
+			reads += n
+		}
+	}
+	dir := filepath.Join(s.dir, "piisurvey")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "piisurvey.go"), []byte(revealed), 0o666); err != nil {
+		return 0, err
+	}
+	_, err = output(s.dir, nil, "go", "mod", "edit", "-require=github.com/onlyfor/onlyfor@v0.0.0", "-replace=github.com/onlyfor/onlyfor="+s.library)
+	if err != nil {
+		return 0, err
+	}
+	if module == "" {
+		return 0, fmt.Errorf("no module")
+	}
+	_, err = output(s.dir, []string{"GOFLAGS=-mod=mod"}, "go", "build", module+"/piisurvey") // which completes go.mod
+	return reads, err
+}
+
+func pretendIn(p *packages.Package, file *ast.File, name string) (reads int, err error) {
+	if filepath.Ext(name) != ".go" || p.Module == nil || strings.HasSuffix(name, "_test.go") || !strings.HasPrefix(name, p.Module.Dir+string(filepath.Separator)) {
+		return 0, nil
+	}
+	type edit struct {
+		at   int
+		text string
+	}
+	var edits []edit
+	at := func(pos token.Pos) int { return p.Fset.PositionFor(pos, false).Offset }
+	written := map[ast.Expr]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			for _, e := range n.Lhs {
+				written[ast.Unparen(e)] = true
+			}
+		case *ast.RangeStmt:
+			written[n.Key], written[n.Value] = true, true
+		case *ast.UnaryExpr:
+			if n.Op == token.AND {
+				written[ast.Unparen(n.X)] = true
+			}
+		case *ast.SelectorExpr:
+			v, ok := p.TypesInfo.Uses[n.Sel].(*types.Var)
+			if !ok || !v.IsField() || written[n] || !types.Identical(v.Type(), types.Typ[types.String]) {
+				break
+			}
+			if _, ok := adopt.NameOf(v.Name()); ok && v.Exported() && v.Pkg() != nil && strings.HasPrefix(v.Pkg().Path(), p.Module.Path) {
+				edits = append(edits, edit{at(n.Pos()), "piisurvey.Revealed("}, edit{at(n.End()), ")"})
+				reads++
+			}
+		}
+		return true
+	})
+	if reads == 0 {
+		return 0, nil
+	}
+	edits = append(edits, edit{at(file.Name.End()), "; import piisurvey " + strconv.Quote(p.Module.Path+"/piisurvey")})
+	slices.SortStableFunc(edits, func(a, b edit) int { return a.at - b.at })
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	var out bytes.Buffer
+	last := 0
+	for _, e := range edits {
+		out.Write(text[last:e.at])
+		out.WriteString(e.text)
+		last = e.at
+	}
+	out.Write(text[last:])
+	return reads, os.WriteFile(name, out.Bytes(), 0o666)
+}

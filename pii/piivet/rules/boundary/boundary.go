@@ -1,0 +1,277 @@
+// Package boundary is the rule that a package which is for one purpose keeps to
+// it.
+package boundary
+
+import (
+	"go/ast"
+	"go/types"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/config"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
+)
+
+// Analyzer reports packages bound to a purpose that name another one or receive
+// its scope.
+var Analyzer = &analysis.Analyzer{
+	Name: "boundary",
+	Doc: "report packages bound to a purpose that name another one or receive its scope\n\n" +
+		"//piivet:purpose advertising above the package clause binds a package, and so does .piivet.json. " +
+		"What others hand to it is reported where they do.",
+	URL:       source.Docs + "boundary.md",
+	Requires:  []*analysis.Analyzer{known.Analyzer, allow.Analyzer, purposes.Analyzer},
+	FactTypes: []analysis.Fact{new(bound)},
+	Run:       run,
+}
+
+type checker struct {
+	*analysis.Pass
+	path     string // of the package
+	config   *config.Config
+	purposes *purposes.Result
+	bound    map[string][]string // by packages, which are named so by their own comments
+	handed   map[ast.Expr]bool   // what was reported
+	own      []string            // what this package is for
+	isBound  bool
+}
+
+func run(pass *analysis.Pass) (any, error) {
+	if !known.Uses(pass) {
+		return nil, nil
+	}
+	file, err := config.Of(pass)
+	if err != nil {
+		return nil, err
+	}
+	c := &checker{Pass: pass, path: config.PackagePath(pass.Pkg.Path()), config: file, purposes: purposes.Of(pass), handed: map[ast.Expr]bool{}}
+	c.facts()
+	c.own, c.isBound = c.boundOf(c.path)
+	for file := range source.Files(pass) {
+		done := map[ast.Node]bool{}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if c.isBound && !done[n] {
+				c.inside(n, done)
+			}
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				c.call(n)
+			case *ast.CompositeLit:
+				c.literal(n)
+			case *ast.AssignStmt:
+				if len(n.Lhs) == len(n.Rhs) {
+					for i, to := range n.Lhs {
+						c.put(n.Rhs[i], to)
+					}
+				}
+			case *ast.SendStmt:
+				c.put(n.Value, n.Chan)
+			}
+			return true
+		})
+	}
+	return nil, nil
+}
+
+func (c *checker) report(at analysis.Range, format string, args ...any) {
+	allow.Reportf(c.Pass, "boundary", at, format, args...)
+}
+
+// boundOf returns the purposes that a package is bound to. Where its comment and
+// the file both say, what both say.
+func (c *checker) boundOf(path string) ([]string, bool) {
+	names, bound := c.bound[path]
+	listed, also := c.config.Boundary(path)
+	switch {
+	case bound && also:
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(listed, name) })
+	case also:
+		names = listed
+	}
+	return names, bound || also
+}
+
+// beyond returns those of the purposes of an expression that are not in the list,
+// as far as they are known.
+func (c *checker) beyond(e ast.Expr, list []string) []string {
+	names, _ := c.purposes.ScopeOf(e)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(list, name) })
+}
+
+// holds reports whether values of type t are purposes, scopes or made of them.
+func holds(t types.Type) bool { return t != nil && (known.Carries(t) || known.Embedded(t) != nil) }
+
+// inside checks what a bound package names and takes from others: their
+// variables, fields and results, and what it opens. Its own variables and
+// parameters are not asked, since what comes into them is reported there. Nodes
+// that belong to one that was looked at are done.
+func (c *checker) inside(n ast.Node, done map[ast.Node]bool) {
+	e, ok := n.(ast.Expr)
+	if !ok {
+		return
+	}
+	switch e := e.(type) {
+	case *ast.Ident:
+		v, _ := c.TypesInfo.Uses[e].(*types.Var)
+		if !source.IsGlobal(v) {
+			return
+		}
+	case *ast.SelectorExpr:
+		done[e.Sel] = true
+		v, _ := c.TypesInfo.Uses[e.Sel].(*types.Var)
+		if v == nil || v.IsField() && v.Pkg() == c.Pkg {
+			return
+		}
+	case *ast.CallExpr:
+		fn := source.Func(c.TypesInfo, e.Fun)
+		switch known.OpOf(fn) {
+		case known.Parse:
+		case known.Open:
+			c.opens(e)
+			return
+		case known.None:
+			if fn != nil && fn.Pkg() == c.Pkg || c.TypesInfo.Types[e.Fun].IsType() {
+				return
+			}
+			if slices.ContainsFunc(e.Args, func(arg ast.Expr) bool { return named(c.TypesInfo, arg) && len(c.beyond(arg, c.own)) > 0 }) {
+				return // it is reported for that
+			}
+		default: // of a scope or a value that it has already
+			return
+		}
+	default:
+		return
+	}
+	t := c.TypesInfo.TypeOf(e)
+	if !holds(t) {
+		return
+	}
+	if others := c.beyond(e, c.own); len(others) > 0 {
+		c.report(e, "package is for %s only, and %s %s: leave that to a package that is for it", only(c.own), verb(t), only(others))
+	}
+}
+
+func verb(t types.Type) string {
+	if known.IsPurpose(t) {
+		return "names"
+	}
+	return "receives what is for"
+}
+
+// opens checks a call of Vault.Scope and the like. A purpose that is named in it
+// is reported as such.
+func (c *checker) opens(n *ast.CallExpr) {
+	call, ok := known.CallOf(c.TypesInfo, n)
+	if !ok {
+		return
+	}
+	for _, p := range call.Purposes {
+		if named(c.TypesInfo, p) {
+			continue
+		}
+		_, complete := c.purposes.ScopeOf(p)
+		if others := c.beyond(p, c.own); len(others) > 0 {
+			c.report(n, "package is for %s only, and opens a scope for %s: leave that to a package that is for it", only(c.own), only(others))
+		} else if !complete {
+			c.report(n, "package is for %s only, and opens a scope for a purpose that can't be told: name the purpose", only(c.own))
+		}
+	}
+}
+
+// named reports whether e is itself reported if it stands for another purpose.
+func named(info *types.Info, e ast.Expr) bool {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		v, _ := info.Uses[e].(*types.Var)
+		return source.IsGlobal(v)
+	case *ast.SelectorExpr:
+		v, _ := info.Uses[e.Sel].(*types.Var)
+		return source.IsGlobal(v)
+	case *ast.CallExpr:
+		return known.OpOf(source.Func(info, e.Fun)) == known.Parse
+	}
+	return false
+}
+
+// call checks what is handed to functions and methods of bound packages, and what
+// is converted to their types.
+func (c *checker) call(n *ast.CallExpr) {
+	var to *types.Package
+	if c.TypesInfo.Types[n.Fun].IsType() {
+		if t := source.Named(c.TypesInfo.TypeOf(n.Fun)); t != nil {
+			to = t.Obj().Pkg()
+		}
+	} else if fn := source.Func(c.TypesInfo, n.Fun); fn != nil {
+		to = fn.Pkg()
+	}
+	for _, arg := range n.Args {
+		c.hand(arg, to)
+	}
+}
+
+// literal checks what is put into structs that bound packages declare.
+func (c *checker) literal(n *ast.CompositeLit) {
+	t := source.Named(c.TypesInfo.TypeOf(n))
+	if t == nil {
+		return
+	}
+	for _, elt := range n.Elts {
+		if kv, ok := elt.(*ast.KeyValueExpr); ok {
+			elt = kv.Value
+		}
+		c.hand(elt, t.Obj().Pkg())
+	}
+}
+
+// put checks what is assigned or sent to a field or variable of a bound package.
+func (c *checker) put(value, to ast.Expr) {
+	for {
+		element, ok := ast.Unparen(to).(*ast.IndexExpr)
+		if !ok {
+			break
+		}
+		to = element.X
+	}
+	if sel, ok := ast.Unparen(to).(*ast.SelectorExpr); ok {
+		if v, ok := c.TypesInfo.Uses[sel.Sel].(*types.Var); ok {
+			c.hand(value, v.Pkg())
+		}
+	}
+}
+
+// hand checks one value that is handed to a package.
+func (c *checker) hand(value ast.Expr, to *types.Package) {
+	if to == nil || to == c.Pkg {
+		return
+	}
+	path := config.PackagePath(to.Path())
+	list, bound := c.boundOf(path)
+	if !bound {
+		return
+	}
+	value = source.Unwrap(c.TypesInfo, value)
+	t := c.TypesInfo.TypeOf(value)
+	if !holds(t) {
+		return
+	}
+	if others := c.beyond(value, list); len(others) > 0 && !c.handed[value] {
+		c.handed[value] = true
+		what := "scope"
+		if known.IsPurpose(t) {
+			what = "purpose"
+		}
+		c.report(value, "%s of %s handed to %s, which is for %s only", what, only(others), path, only(list))
+	}
+}
+
+func only(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, " and ")
+}

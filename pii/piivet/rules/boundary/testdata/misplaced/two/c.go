@@ -1,0 +1,2 @@
+//piivet:purpose security advertising
+package two

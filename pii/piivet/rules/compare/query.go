@@ -1,0 +1,351 @@
+package compare
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
+)
+
+// conditions are the methods of query builders whose text is a condition, of
+// GORM, bun, squirrel and others.
+var conditions = map[string]bool{
+	"Where": true, "WhereOr": true, "Or": true, "Not": true, "Having": true, "And": true,
+	"First": true, "Last": true, "Take": true, "Find": true, "Delete": true,
+	"FirstOrInit": true, "FirstOrCreate": true,
+}
+
+const labelled = "label looked for by a query: String says the same of all values of a purpose, so pass the index itself"
+
+// lookedFor says what to look for instead of a sealed value of type t.
+func lookedFor(t types.Type) string {
+	index := "pii.IndexOf"
+	if n := source.Named(t); n != nil && (n.Obj().Name() == "Email" || n.Obj().Name() == "Phone") {
+		index = "pii.Index" + n.Obj().Name()
+	}
+	return "sealed value looked for by a query: " + differ + ", so no row is found: keep a column of indexes, and look for what " + index + " returns"
+}
+
+// query finds sealed values that a call has a database look for. What makes a
+// call a query is its shape, text followed by any number of arguments, and the
+// text: so it is found whatever the driver, and through wrappers.
+func (c *checker) query(n *ast.CallExpr, fn *types.Func) {
+	c.predicate(n, fn)
+	c.gorm(n, fn)
+	sig := fn.Signature()
+	switch source.Package(fn) {
+	case "fmt", "log", "log/slog", "testing", "errors":
+		return
+	}
+	if strings.HasPrefix(fn.Name(), "Named") && len(n.Args) >= 2 { // sqlx
+		c.arguments(n, n.Args[len(n.Args)-2], n.Args[len(n.Args)-1:], other)
+		return
+	}
+	if !sig.Variadic() {
+		return
+	}
+	fixed := sig.Params().Len() - 1
+	if last, ok := sig.Params().At(fixed).Type().(*types.Slice); !ok || !isAny(last.Elem()) {
+		return
+	}
+	begin := other
+	if conditions[fn.Name()] {
+		begin = cond
+	}
+	switch {
+	case len(n.Args) <= fixed:
+	case fixed > 0 && isText(c.TypesInfo.TypeOf(n.Args[fixed-1])):
+		c.arguments(n, n.Args[fixed-1], c.spread(n, fixed), begin)
+	case begin == cond && isText(c.TypesInfo.TypeOf(n.Args[fixed])):
+		c.arguments(n, n.Args[fixed], n.Args[fixed+1:], begin)
+	}
+}
+
+// spread returns the arguments of n from the given one on, those of a slice
+// that is written out for "..." included.
+func (c *checker) spread(n *ast.CallExpr, from int) []ast.Expr {
+	if !n.Ellipsis.IsValid() {
+		return n.Args[from:]
+	}
+	last := c.resolve(n.Args[len(n.Args)-1])
+	if lit, ok := last.(*ast.CompositeLit); ok {
+		return lit.Elts
+	}
+	return nil
+}
+
+// arguments compares the placeholders of a query with its arguments.
+func (c *checker) arguments(call *ast.CallExpr, query ast.Expr, args []ast.Expr, begin clause) {
+	var sealed bool
+	for _, arg := range args {
+		sealed = sealed || c.message(arg) != "" || c.named(arg) != nil
+	}
+	if !sealed {
+		return
+	}
+	text := c.text(query, 0)
+	if strings.Trim(text, unknown+" ") == "" {
+		return
+	}
+	if begin == cond && isStatement(text) {
+		begin = other
+	}
+	found, complete := scanQuery(text, begin)
+	if !complete && len(found) != len(args) {
+		found = nil
+	}
+	for _, p := range found {
+		if !p.compared {
+			continue
+		}
+		if p.n >= 0 && p.n < len(args) {
+			if message := c.message(args[p.n]); message != "" {
+				c.report(at(args[p.n], call), "%s", message)
+			}
+		}
+		if p.n < 0 {
+			for _, arg := range args {
+				if value := c.named(arg)[p.name]; value != nil {
+					c.report(at(value, call), "%s", c.message(value))
+				}
+			}
+		}
+	}
+}
+
+// at returns where to report an argument: the call, if it was put together
+// elsewhere.
+func at(arg ast.Expr, call *ast.CallExpr) ast.Expr {
+	if arg.Pos() < call.Pos() || call.End() < arg.End() {
+		return call
+	}
+	return arg
+}
+
+// message returns what is wrong with looking for e, "" if nothing is.
+func (c *checker) message(e ast.Expr) string {
+	e = source.Unwrap(c.TypesInfo, e)
+	if c.label(e) {
+		return labelled
+	}
+	t := c.TypesInfo.TypeOf(e)
+	if t == nil {
+		return ""
+	}
+	if known.IsSealed(t) {
+		return lookedFor(t)
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Slice:
+		if known.IsSealed(u.Elem()) {
+			return lookedFor(u.Elem())
+		}
+	case *types.Array:
+		if known.IsSealed(u.Elem()) {
+			return lookedFor(u.Elem())
+		}
+	}
+	// pq.Array(emails), bun.In(emails)
+	if call, ok := e.(*ast.CallExpr); ok && len(call.Args) == 1 {
+		if fn := source.Func(c.TypesInfo, call.Fun); fn != nil && (fn.Name() == "Array" || fn.Name() == "In" || fn.Name() == "List") {
+			return c.message(call.Args[0])
+		}
+	}
+	return ""
+}
+
+// named returns the sealed values that an argument gives by name: sql.Named, a
+// map such as pgx.NamedArgs.
+func (c *checker) named(e ast.Expr) map[string]ast.Expr {
+	found := map[string]ast.Expr{}
+	add := func(key, value ast.Expr) {
+		if name, ok := source.Constant(c.TypesInfo, key); ok && c.message(value) != "" {
+			found[name] = value
+		}
+	}
+	switch e := c.resolve(source.Unwrap(c.TypesInfo, e)).(type) {
+	case *ast.CallExpr:
+		if fn := source.Func(c.TypesInfo, e.Fun); fn != nil && fn.Name() == "Named" && len(e.Args) == 2 {
+			add(e.Args[0], e.Args[1])
+		}
+	case *ast.CompositeLit:
+		if t := c.TypesInfo.TypeOf(e); t != nil {
+			if _, ok := t.Underlying().(*types.Map); ok {
+				for _, elt := range e.Elts {
+					if kv, ok := elt.(*ast.KeyValueExpr); ok {
+						add(kv.Key, kv.Value)
+					}
+				}
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found
+}
+
+// text returns the text of an expression, with [unknown] for what is not
+// constant.
+func (c *checker) text(e ast.Expr, depth int) string {
+	if s, ok := source.Constant(c.TypesInfo, e); ok {
+		return s
+	}
+	if depth > 8 {
+		return unknown
+	}
+	switch e := c.resolve(source.Unwrap(c.TypesInfo, e)).(type) {
+	case *ast.BasicLit:
+		s, _ := source.Constant(c.TypesInfo, e)
+		return s
+	case *ast.BinaryExpr:
+		if e.Op == token.ADD {
+			return c.text(e.X, depth+1) + c.text(e.Y, depth+1)
+		}
+	case *ast.CallExpr:
+		fn := source.Func(c.TypesInfo, e.Fun)
+		switch {
+		case source.Qualified(fn) == "fmt.Sprintf" && len(e.Args) > 0:
+			return verbs(c.text(e.Args[0], depth+1))
+		case fn != nil && len(e.Args) == 1 && isText(c.TypesInfo.TypeOf(e)): // db.Rebind, strings.TrimSpace
+			return c.text(e.Args[0], depth+1)
+		case c.TypesInfo.Types[e.Fun].IsType() && len(e.Args) == 1:
+			return c.text(e.Args[0], depth+1)
+		}
+	default:
+		if s, ok := source.Constant(c.TypesInfo, e); ok {
+			return s
+		}
+	}
+	return unknown
+}
+
+// verbs replaces the verbs of a format.
+func verbs(format string) string {
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			b.WriteByte(format[i])
+			continue
+		}
+		for i++; i < len(format) && strings.IndexByte("+-# 0123456789.[]*", format[i]) >= 0; i++ {
+		}
+		if i < len(format) && format[i] == '%' {
+			b.WriteByte('%')
+		} else {
+			b.WriteString(unknown)
+		}
+	}
+	return b.String()
+}
+
+// resolve returns what a variable was set to, if that happens once in the
+// package, and e if not.
+func (c *checker) resolve(e ast.Expr) ast.Expr {
+	e = ast.Unparen(e)
+	id, ok := e.(*ast.Ident)
+	if !ok {
+		return e
+	}
+	v, ok := c.TypesInfo.Uses[id].(*types.Var)
+	if !ok || v.IsField() || source.IsGlobal(v) && v.Exported() {
+		return e
+	}
+	if values := c.assigned()[v]; len(values) == 1 && values[0] != nil {
+		return ast.Unparen(values[0])
+	}
+	return e
+}
+
+// assigned returns what is assigned to each variable of the package: for one that
+// is declared and never set, nothing.
+func (c *checker) assigned() map[*types.Var][]ast.Expr {
+	if c.values != nil {
+		return c.values
+	}
+	c.values = map[*types.Var][]ast.Expr{}
+	set := func(to, value ast.Expr) {
+		if _, ok := ast.Unparen(to).(*ast.Ident); !ok {
+			value = nil // a part of it
+		}
+		if v := source.Root(c.TypesInfo, to); v != nil {
+			c.values[v] = append(c.values[v], value)
+		}
+	}
+	for _, file := range c.Files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.AssignStmt:
+				for i, to := range n.Lhs {
+					if id, ok := to.(*ast.Ident); ok && id.Name == "_" {
+						continue
+					}
+					if len(n.Lhs) == len(n.Rhs) && (n.Tok == token.ASSIGN || n.Tok == token.DEFINE) {
+						set(to, n.Rhs[i])
+					} else {
+						set(to, nil)
+					}
+				}
+			case *ast.ValueSpec:
+				for i, name := range n.Names {
+					if len(n.Names) == len(n.Values) {
+						set(name, n.Values[i])
+					} else if len(n.Values) > 0 {
+						set(name, nil)
+					} else if v, ok := c.TypesInfo.Defs[name].(*types.Var); ok && c.values[v] == nil {
+						c.values[v] = []ast.Expr{} // declared, and zero
+					}
+				}
+			case *ast.RangeStmt:
+				for _, to := range []ast.Expr{n.Key, n.Value} {
+					if to != nil {
+						set(to, nil)
+					}
+				}
+			case *ast.FuncType:
+				for _, field := range n.Params.List {
+					for _, name := range field.Names {
+						set(name, nil) // what callers hand over
+					}
+				}
+			case *ast.UnaryExpr: // whoever has its address may set it
+				if n.Op == token.AND {
+					set(n.X, nil)
+				}
+			case *ast.SelectorExpr: // and so may a method
+				if s := c.TypesInfo.Selections[n]; s != nil && s.Kind() == types.MethodVal {
+					if f, ok := s.Obj().(*types.Func); ok && isPointer(f.Signature().Recv().Type()) {
+						set(n.X, nil)
+					}
+				}
+			}
+			return true
+		})
+	}
+	return c.values
+}
+
+func isStatement(text string) bool {
+	word := strings.ToUpper(prefix(strings.TrimLeft(text, " \t\r\n("), isLetter))
+	switch word {
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MERGE", "REPLACE":
+		return true
+	}
+	return false
+}
+
+func isAny(t types.Type) bool {
+	i, ok := t.Underlying().(*types.Interface)
+	return ok && i.Empty()
+}
+
+func isText(t types.Type) bool {
+	if t == nil {
+		return false
+	}
+	b, ok := t.Underlying().(*types.Basic)
+	return ok && b.Info()&types.IsString != 0
+}

@@ -1,0 +1,198 @@
+package compare
+
+import (
+	"slices"
+	"strings"
+)
+
+// A placeholder is where a query takes an argument.
+type placeholder struct {
+	n        int    // which argument, from 0; -1 if it goes by name
+	name     string // of :name and @name
+	compared bool   // rather than written
+}
+
+// A clause is what the words of a query are in the middle of.
+type clause int
+
+const (
+	other  clause = iota // a select list, an order, a table
+	cond                 // WHERE, HAVING, ON, WHEN
+	assign               // SET column = …
+	value                // inside what is assigned
+	insert               // VALUES (…)
+)
+
+// scanQuery returns the placeholders of an SQL query, or of a part of one that
+// begins in the given clause. It knows no dialect and needs none: whether an
+// argument is compared is told from the clause and the operator before it.
+// complete is false if part of the query is not known, which is written as
+// [unknown], and the number of a placeholder depends on it.
+func scanQuery(query string, begin clause) (found []placeholder, complete bool) {
+	lexemes := lex(query)
+	numbered := slices.ContainsFunc(lexemes, func(t lexeme) bool { return t.kind == numberedLexeme })
+	s := scanner{frames: []frame{{clause: begin}}}
+	complete = true
+	unclear := false
+	next := 0
+	for i, t := range lexemes {
+		switch t.kind {
+		case questionLexeme:
+			if numbered {
+				continue // PostgreSQL's operator on JSON
+			}
+			complete = complete && !unclear
+			s.add(placeholder{n: next})
+			next++
+		case numberedLexeme:
+			s.add(placeholder{n: t.number - 1})
+		case namedLexeme:
+			s.add(placeholder{n: -1, name: t.text})
+		case unknownLexeme:
+			unclear = true
+			s.word("", nil)
+		case wordLexeme:
+			s.word(t.text, lexemes[i+1:])
+		case quotedLexeme:
+			s.column(t.text)
+		case operatorLexeme:
+			s.operator(t.text)
+		}
+	}
+	return s.found, complete
+}
+
+// A frame is a level of parentheses, or of CASE.
+type frame struct {
+	clause   clause
+	outer    clause // of CASE
+	isCase   bool
+	compares bool     // the last operator compares
+	last     string   // the last word that may be a column
+	assigned []string // columns, before a WHERE of the same UPDATE
+}
+
+type scanner struct {
+	frames   []frame
+	found    []placeholder
+	previous string // keyword
+}
+
+func (s *scanner) top() *frame { return &s.frames[len(s.frames)-1] }
+
+func (s *scanner) add(p placeholder) {
+	f := s.top()
+	// Compare-and-swap, UPDATE … SET email = ? WHERE id = ? AND email = ?, looks
+	// for the very value that was read.
+	swap := f.clause == cond && slices.Contains(f.assigned, f.last)
+	p.compared = (f.clause == cond || f.compares && f.clause != assign) && !swap
+	s.found = append(s.found, p)
+}
+
+func (s *scanner) column(name string) { s.top().last = strings.ToLower(name) }
+
+// word follows a keyword; other words are columns, tables and functions.
+func (s *scanner) word(text string, rest []lexeme) {
+	f := s.top()
+	word := strings.ToUpper(text)
+	previous := s.previous
+	s.previous = word
+	switch word {
+	case "SELECT", "FROM", "JOIN", "USING", "RETURNING", "GROUP", "ORDER", "LIMIT", "OFFSET", "INTO", "UNION", "EXCEPT", "INTERSECT", "WINDOW":
+		// IS DISTINCT FROM, EXTRACT(… FROM …)
+		if word == "FROM" && (previous == "DISTINCT" && f.compares || f.clause == value) {
+			return
+		}
+		f.clause, f.compares = other, false
+		if word == "SELECT" {
+			f.assigned = nil
+		}
+	case "WHERE", "HAVING":
+		f.clause, f.compares = cond, false
+	case "ON":
+		f.clause, f.compares = cond, false
+		if len(rest) > 0 && (strings.EqualFold(rest[0].text, "CONFLICT") || strings.EqualFold(rest[0].text, "DUPLICATE")) {
+			f.clause = other
+		}
+	case "SET":
+		f.clause, f.compares = assign, false
+	case "UPDATE":
+		if previous == "KEY" { // ON DUPLICATE KEY UPDATE
+			f.clause, f.compares = assign, false
+		}
+	case "VALUES", "VALUE":
+		if f.clause != assign { // MariaDB's VALUES(column)
+			f.clause, f.compares = insert, false
+		}
+	case "CASE":
+		s.frames = append(s.frames, frame{clause: f.clause, outer: f.clause, isCase: true})
+	case "WHEN":
+		f.clause, f.compares = cond, false
+	case "THEN", "ELSE":
+		if f.isCase {
+			f.clause, f.compares = f.outer, false
+			if f.clause == assign {
+				f.clause = value
+			}
+		} else {
+			f.clause, f.compares = other, false // MERGE … WHEN MATCHED THEN UPDATE SET
+		}
+	case "END":
+		if f.isCase && len(s.frames) > 1 {
+			s.frames = s.frames[:len(s.frames)-1]
+		}
+	case "LIKE", "ILIKE", "IN", "BETWEEN", "SIMILAR", "REGEXP", "RLIKE", "DISTINCT":
+		f.compares = word != "DISTINCT" || previous == "IS" || previous == "NOT"
+	case "AND", "OR", "AS":
+		f.compares = word == "AND" && f.compares && f.clause == value
+	case "NOT", "IS", "NULL", "ANY", "ALL", "SOME", "LOWER", "UPPER", "TRIM", "COALESCE", "BINARY", "COLLATE", "EXISTS":
+	default:
+		f.last = strings.ToLower(text)
+	}
+}
+
+func (s *scanner) operator(op string) {
+	f := s.top()
+	s.previous = ""
+	switch op {
+	case "(":
+		inner := frame{clause: f.clause, compares: f.compares && f.clause != assign, last: f.last}
+		switch inner.clause {
+		case assign:
+			inner.clause = value
+		case cond:
+			inner.assigned = f.assigned
+		}
+		s.frames = append(s.frames, inner)
+	case ")":
+		for len(s.frames) > 1 {
+			closed := s.top().isCase
+			last := s.top().last
+			s.frames = s.frames[:len(s.frames)-1]
+			if !closed {
+				if s.top().last == "" || s.top().clause == cond && !s.top().compares {
+					s.top().last = last // WHERE lower(email) = ?
+				}
+				break
+			}
+		}
+	case ",":
+		if f.clause != cond {
+			f.compares = f.compares && len(s.frames) > 1 && f.clause == value
+			if len(s.frames) == 1 {
+				f.compares = false
+			}
+		}
+	case ";":
+		s.frames = s.frames[:1]
+		s.frames[0] = frame{}
+	case "=", "==", "<>", "!=", "<", ">", "<=", ">=", "<=>":
+		if f.clause == assign {
+			if op == "=" {
+				f.assigned = append(f.assigned, f.last)
+			}
+			return
+		}
+		f.compares = true
+	}
+}

@@ -1,0 +1,3 @@
+package predicate
+
+type User func()

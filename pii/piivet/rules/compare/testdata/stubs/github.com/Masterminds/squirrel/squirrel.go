@@ -1,0 +1,3 @@
+package squirrel
+
+type Eq map[string]any

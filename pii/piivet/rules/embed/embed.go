@@ -1,0 +1,91 @@
+// Package embed is the rule that a sealed value has a name in a struct.
+package embed
+
+import (
+	"go/ast"
+	"go/types"
+
+	"golang.org/x/tools/go/analysis"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
+)
+
+// Analyzer reports structs that embed a sealed value beside other fields.
+var Analyzer = &analysis.Analyzer{
+	Name: "embed",
+	Doc: "report sealed values embedded beside other fields\n\n" +
+		"The struct gets the value's methods, and with them encoders, databases and printers take it for the " +
+		"value alone: the other fields are lost without a word.",
+	URL:      source.Docs + "embed.md",
+	Requires: []*analysis.Analyzer{known.Analyzer, allow.Analyzer},
+	Run:      run,
+}
+
+func run(pass *analysis.Pass) (any, error) {
+	if !known.Uses(pass) {
+		return nil, nil
+	}
+	for file := range source.Files(pass) {
+		names := map[ast.Expr]*ast.Ident{} // of struct types that have one
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.TypeSpec:
+				names[ast.Unparen(n.Type)] = n.Name
+			case *ast.StructType:
+				check(pass, n, names[n])
+			}
+			return true
+		})
+	}
+	return nil, nil
+}
+
+// methods are those by which encoders, databases and printers take a struct for
+// one value, with who calls them.
+var methods = []struct{ name, caller string }{
+	{"MarshalText", "JSON, XML and YAML encode"},
+	{"Value", "databases store"},
+	{"MarshalBinary", "gob encodes"},
+	{"MarshalBSONValue", "MongoDB stores"},
+	{"Format", "fmt prints"},
+}
+
+func check(pass *analysis.Pass, n *ast.StructType, name *ast.Ident) {
+	s, ok := pass.TypesInfo.TypeOf(n).(*types.Struct)
+	if !ok || s.NumFields() < 2 {
+		return // a kind of one's own
+	}
+	var t types.Type = s
+	if name != nil {
+		if obj := pass.TypesInfo.Defs[name]; obj != nil {
+			t = obj.Type()
+		}
+	}
+	set := types.NewMethodSet(types.NewPointer(t))
+	for _, m := range methods {
+		method := set.Lookup(nil, m.name)
+		if method == nil || len(method.Index()) < 2 {
+			continue // the struct's own, or one that two fields have and so neither gives
+		}
+		f := s.Field(method.Index()[0])
+		if !known.IsSealed(f.Type()) {
+			continue
+		}
+		if field := fieldOf(n, f); field != nil {
+			allow.Reportf(pass, "embed", field, "sealed value embedded beside other fields, so %s %s alone, and the others are lost: give the field a name", m.caller, f.Name())
+			return
+		}
+	}
+}
+
+// fieldOf returns where a field stands.
+func fieldOf(n *ast.StructType, f *types.Var) *ast.Field {
+	for _, field := range n.Fields.List {
+		if field.Pos() <= f.Pos() && f.Pos() <= field.End() {
+			return field
+		}
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package revealer
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
+)
+
+// masks checks the functions that the library hands plaintext to: the masks of
+// Hint, the canonical forms of IndexSealed, and the methods of kinds. What is
+// revealed through one of them is in the audit log as something else.
+type masks struct {
+	*analysis.Pass
+	checked map[ast.Node]bool
+}
+
+const (
+	returned = "mask returns the plaintext, so what is audited as a hint is a Reveal: return the little that its owner recognises"
+	kept     = "plaintext kept by a function that is only to look at it: call Reveal, which is audited as such"
+)
+
+// call checks the functions that are given to Scope.Hint and Scope.IndexSealed.
+func (m *masks) call(n *ast.CallExpr) {
+	fn := source.Func(m.TypesInfo, n.Fun)
+	op := known.OpOf(fn)
+	if op != known.Hint && op != known.Index {
+		return
+	}
+	for _, arg := range n.Args {
+		sig, ok := m.TypesInfo.TypeOf(arg).(*types.Signature)
+		if !ok || !isText(sig) {
+			continue
+		}
+		arg = ast.Unparen(arg)
+		if lit, ok := arg.(*ast.FuncLit); ok {
+			m.check(lit, lit.Type, lit.Body, op == known.Hint)
+			continue
+		}
+		given := source.Func(m.TypesInfo, arg)
+		if given == nil {
+			continue
+		}
+		if op == known.Hint && whole[source.Qualified(given)] {
+			allow.Reportf(m.Pass, "revealer", arg, returned)
+			continue
+		}
+		if decl := m.declared(given); decl != nil && decl.Body != nil {
+			m.check(decl, decl.Type, decl.Body, op == known.Hint)
+		}
+	}
+}
+
+// method checks the methods Mask, Canonical and Parse of a kind.
+func (m *masks) method(n *ast.FuncDecl) {
+	if n.Recv == nil || n.Body == nil {
+		return
+	}
+	switch n.Name.Name {
+	case "Mask", "Canonical":
+	default:
+		return
+	}
+	fn, ok := m.TypesInfo.Defs[n.Name].(*types.Func)
+	if !ok || !isText(fn.Signature()) || !isKind(fn.Signature().Recv().Type()) {
+		return
+	}
+	m.check(n, n.Type, n.Body, n.Name.Name == "Mask")
+}
+
+// isKind reports whether t has the methods of pii.Kind.
+func isKind(t types.Type) bool {
+	set := types.NewMethodSet(t)
+	for _, name := range []string{"Kind", "Parse", "Canonical", "Mask"} {
+		if set.Lookup(nil, name) == nil {
+			return false
+		}
+	}
+	kind, ok := set.Lookup(nil, "Kind").Obj().(*types.Func)
+	if !ok || kind.Signature().Results().Len() != 1 {
+		return false
+	}
+	n := source.Named(kind.Signature().Results().At(0).Type())
+	return n != nil && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == known.VaultPath && n.Obj().Name() == "Kind"
+}
+
+// isText reports whether sig is func(string) string.
+func isText(sig *types.Signature) bool {
+	text := types.Typ[types.String]
+	return sig.Params().Len() == 1 && sig.Results().Len() == 1 && !sig.Variadic() &&
+		types.Identical(sig.Params().At(0).Type(), text) && types.Identical(sig.Results().At(0).Type(), text)
+}
+
+func (m *masks) declared(fn *types.Func) *ast.FuncDecl {
+	for _, file := range m.Files {
+		for _, d := range file.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && m.TypesInfo.Defs[d.Name] == fn {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// whole are functions that return all of a text that they are given, in some
+// form.
+var whole = map[string]bool{
+	"strings.Clone": true, "strings.TrimSpace": true, "strings.ToLower": true, "strings.ToUpper": true,
+	"strings.ToTitle": true, "html.EscapeString": true, "net/url.QueryEscape": true, "net/url.PathEscape": true,
+	"strconv.Quote": true, "fmt.Sprint": true, "fmt.Sprintf": true, "fmt.Sprintln": true,
+}
+
+// check follows the plaintext through one function, by its names alone.
+func (m *masks) check(at ast.Node, typ *ast.FuncType, body *ast.BlockStmt, mask bool) {
+	if m.checked[at] {
+		return
+	}
+	if m.checked == nil {
+		m.checked = map[ast.Node]bool{}
+	}
+	m.checked[at] = true
+
+	names := map[types.Object]bool{}
+	for _, field := range typ.Params.List {
+		for _, name := range field.Names {
+			names[m.TypesInfo.Defs[name]] = true
+		}
+	}
+	delete(names, nil)
+	inside := func(v *types.Var) bool { return v != nil && at.Pos() <= v.Pos() && v.Pos() <= at.End() }
+	assign := func(n ast.Node, to, value ast.Expr) {
+		if !m.whole(names, value) {
+			return
+		}
+		v := source.Root(m.TypesInfo, to)
+		if inside(v) {
+			if _, ok := ast.Unparen(to).(*ast.Ident); ok {
+				names[v] = true
+			}
+		} else if id, ok := ast.Unparen(to).(*ast.Ident); !ok || id.Name != "_" {
+			allow.Reportf(m.Pass, "revealer", n, kept)
+		}
+	}
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			for i := range n.Lhs {
+				if len(n.Lhs) == len(n.Rhs) {
+					assign(n, n.Lhs[i], n.Rhs[i])
+				}
+			}
+		case *ast.ValueSpec:
+			for i := range n.Names {
+				if len(n.Names) == len(n.Values) {
+					assign(n, n.Names[i], n.Values[i])
+				}
+			}
+		case *ast.SendStmt:
+			if m.whole(names, n.Value) {
+				allow.Reportf(m.Pass, "revealer", n, kept)
+			}
+		case *ast.ReturnStmt:
+			if !mask {
+				break
+			}
+			results := n.Results
+			if len(results) == 0 && typ.Results != nil && len(typ.Results.List) == 1 {
+				for _, name := range typ.Results.List[0].Names {
+					results = append(results, name)
+				}
+			}
+			for _, r := range results {
+				if m.whole(names, r) {
+					allow.Reportf(m.Pass, "revealer", n, returned)
+				}
+			}
+		case *ast.FuncLit:
+			return false // not called with the plaintext
+		}
+		return true
+	})
+}
+
+// whole reports whether e is all of what one of the names stands for, perhaps
+// with more around it.
+func (m *masks) whole(names map[types.Object]bool, e ast.Expr) bool {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		return names[m.TypesInfo.ObjectOf(e)]
+	case *ast.BinaryExpr:
+		return e.Op == token.ADD && (m.whole(names, e.X) || m.whole(names, e.Y))
+	case *ast.SliceExpr:
+		return e.Low == nil && e.High == nil && m.whole(names, e.X)
+	case *ast.CallExpr:
+		through := m.TypesInfo.Types[e.Fun].IsType() // a conversion
+		if id, ok := ast.Unparen(e.Fun).(*ast.Ident); ok && id.Name == "append" {
+			through = true
+		}
+		if fn := source.Func(m.TypesInfo, e.Fun); fn != nil {
+			name := source.Qualified(fn)
+			through = through || whole[name]
+			if name == "fmt.Sprintf" && len(e.Args) > 1 { // %.2s is a mask
+				format, ok := source.Constant(m.TypesInfo, e.Args[0])
+				through = ok && !strings.Contains(format, ".")
+			}
+		}
+		if !through {
+			return false
+		}
+		for _, arg := range e.Args {
+			if m.whole(names, arg) {
+				return true
+			}
+		}
+	}
+	return false
+}

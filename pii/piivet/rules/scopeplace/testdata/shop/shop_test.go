@@ -1,0 +1,5 @@
+package shop
+
+import "github.com/onlyfor/onlyfor/vault"
+
+var forTests *vault.Scope

@@ -1,0 +1,10 @@
+// Package purposes declares the purposes of the test programs.
+package purposes
+
+import "github.com/onlyfor/onlyfor/purpose"
+
+var (
+	Security    = purpose.MustParse("security")
+	Advertising = purpose.MustParse("advertising")
+	Billing     = purpose.MustParse("billing")
+)
