@@ -23,7 +23,7 @@ import (
 func TestProgram(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), &out))
-	require.Equal(t, "pii.Email(security) is Ada@example.com\n", out.String())
+	require.Equal(t, "pii.Email(security) is A•••@e•••.com\n", out.String())
 }
 
 // The debug driver prints arguments as they came: labels.

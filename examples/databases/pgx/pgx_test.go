@@ -22,7 +22,7 @@ func TestProgram(t *testing.T) {
 	testdb.OpenPostgres(t) // or skip
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), os.Getenv("ONLYFOR_POSTGRES"), &out))
-	require.Equal(t, "pii.Email(security) is Ada@example.com\n", out.String())
+	require.Equal(t, "pii.Email(security) is A•••@e•••.com\n", out.String())
 }
 
 var modes = []pgx.QueryExecMode{

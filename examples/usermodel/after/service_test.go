@@ -136,7 +136,11 @@ func TestForgedRow(t *testing.T) {
 	text, err := phone.Value()
 	require.NoError(t, err)
 	forged := []byte(text.(string))
-	forged[len(forged)-9] ^= 1
+	if i := len(forged) - 9; forged[i] == 'A' { // stays base64, or it would not even be read
+		forged[i] = 'B'
+	} else {
+		forged[i] = 'A'
+	}
 	_, err = c.service.users.db.Exec("UPDATE users SET phone_sealed = ?", string(forged))
 	require.NoError(t, err)
 	status, body := c.do("POST", "/signin", alice)

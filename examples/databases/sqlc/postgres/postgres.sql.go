@@ -16,6 +16,7 @@ const findByEmail = `-- name: FindByEmail :many
 SELECT id, email, email_index, phone, recovery FROM users WHERE email = $1
 `
 
+//piivet:allow compare the tests show that it finds the very seal and nothing else
 func (q *Queries) FindByEmail(ctx context.Context, email pii.Email) ([]User, error) {
 	rows, err := q.db.Query(ctx, findByEmail, email)
 	if err != nil {

@@ -17,6 +17,7 @@ const findByEmail = `-- name: FindByEmail :many
 SELECT id, email, email_index, phone, recovery FROM users WHERE email = ?
 `
 
+//piivet:allow compare the tests show that it finds the very seal and nothing else
 func (q *Queries) FindByEmail(ctx context.Context, email pii.Email) ([]User, error) {
 	rows, err := q.db.QueryContext(ctx, findByEmail, email)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Lint is golangci-lint with piivet in it, as `golangci-lint custom` makes it
-// from .custom-gcl.yml: its command, and an import of the plugin.
+// Lint is golangci-lint with piivet in it. "golangci-lint custom" makes the
+// same of .custom-gcl.yml: the command, and an import of the plugin.
 package main
 
 import (
@@ -13,8 +13,11 @@ import (
 )
 
 func main() {
-	if err := commands.Execute(commands.BuildInfo{GoVersion: "unknown", Version: "v2.15.0", Commit: "?", Date: "unknown"}); err != nil {
-		fmt.Fprintf(os.Stderr, "The command is terminated due to an error: %v\n", err)
+	// Its cache knows a "(devel)" by the content of the executable. By a number it
+	// would answer with what another version of the plugin found.
+	info := commands.BuildInfo{Version: "(devel)", GoVersion: "unknown", Commit: "unknown", Date: "unknown"}
+	if err := commands.Execute(info); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(exitcodes.Failure)
 	}
 }
