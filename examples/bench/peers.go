@@ -120,7 +120,7 @@ func peerRaces(ctx context.Context, r *raw) ([]race, error) {
 			each("gocloud.dev localsecrets", func() error { _, err := keeper.Decrypt(ctx, kept); return err }),
 			each("Tink KMSEnvelopeAEAD, local KEK", func() error { _, err := envelope.Decrypt(enveloped, aad); return err }),
 			each("go-jose JWE, dir A256GCM", func() error {
-				o, err := jose.ParseEncrypted(token, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
+				o, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 				if err == nil {
 					_, err = o.Decrypt(key)
 				}
