@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/vault"
 
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
@@ -82,7 +84,8 @@ func (t *adTeam) indexList(ctx context.Context, r *road) error {
 	defer stmt.Close()
 	skipped := problems{out: t.log, name: t.list.name}
 	entries := 0
-	for p, err := range t.list.people {
+	for e, err := range batch.Map(ctx, t.list.lines(), t.indexEntry) {
+		r.add(e.answers)
 		if entries++; entries > maxList {
 			return errLongList
 		}
@@ -94,46 +97,50 @@ func (t *adTeam) indexList(ctx context.Context, r *road) error {
 		if err != nil {
 			return err
 		}
-		email, phone, err := t.indexEntry(ctx, p, r)
-		if errors.As(err, &bad) {
-			skipped.add(bad)
-			continue
-		}
-		if err != nil {
+		if _, err := stmt.ExecContext(ctx, e.email, e.phone); err != nil {
 			return err
 		}
-		if _, err := stmt.ExecContext(ctx, email, phone); err != nil {
-			return err
-		}
-		t.hash(p)
+		t.hash(e.person)
 	}
 	return tx.Commit()
 }
 
-// indexEntry returns the indexes of what an entry has: either may be missing.
-func (t *adTeam) indexEntry(ctx context.Context, p person, r *road) (email, phone pii.Index, err error) {
-	if p.email == "" && p.phone == "" {
-		return email, phone, lineError{p.line, "neither an e-mail address nor a phone number"}
+// An entry of the list has an address, a number or both.
+type entry struct {
+	person       person
+	email, phone pii.Index // zero, and so NULL, for what it does not have
+	answers
+}
+
+// indexEntry computes the indexes of an entry. It is called from many
+// goroutines at once.
+func (t *adTeam) indexEntry(ctx context.Context, l line) (e entry, err error) {
+	if l.err != nil {
+		return e, l.err
 	}
-	if p.email != "" {
-		email, err = pii.IndexEmail(ctx, p.email, t.scope)
+	e.person = l.person
+	if l.email == "" && l.phone == "" {
+		return e, lineError{l.line, "neither an e-mail address nor a phone number"}
+	}
+	if l.email != "" {
+		e.email, err = pii.IndexEmail(ctx, l.email, t.scope)
 		if errors.Is(err, pii.ErrInvalid) {
-			return email, phone, lineError{p.line, "not an e-mail address"}
+			return e, lineError{l.line, "not an e-mail address"}
 		}
-		if r.decided(1, err) != nil {
-			return email, phone, err
+		if e.decided(1, err) != nil {
+			return e, err
 		}
 	}
-	if p.phone != "" {
-		phone, err = pii.IndexPhone(ctx, p.phone, t.scope)
+	if l.phone != "" {
+		e.phone, err = pii.IndexPhone(ctx, l.phone, t.scope)
 		if errors.Is(err, pii.ErrInvalid) {
-			return email, phone, lineError{p.line, "not an international phone number"}
+			return e, lineError{l.line, "not an international phone number"}
 		}
-		if r.decided(1, err) != nil {
-			return email, phone, err
+		if e.decided(1, err) != nil {
+			return e, err
 		}
 	}
-	return email, phone, nil
+	return e, nil
 }
 
 // hash keeps the unkeyed hashes of an entry, in the forms that ad platforms
@@ -197,41 +204,61 @@ func (t *adTeam) revealMatched(ctx context.Context, r *road) error {
 	if err != nil {
 		return err
 	}
-	return t.eachUser(ctx, `SELECT id, email, phone FROM users WHERE id IN (`+matchOwn+`)`, func(u user) error {
+	open := func(ctx context.Context, u user) (o opened, _ error) {
 		email, err := u.email.Reveal(ctx, t.scope)
-		if r.decided(1, err) != nil {
-			return nil // counted
+		if o.decided(1, err) != nil {
+			return o, nil // counted
 		}
 		phone, err := u.phone.Reveal(ctx, t.scope)
-		if r.decided(1, err) != nil {
-			return nil
+		if o.decided(1, err) != nil {
+			return o, nil
 		}
 		basis, _ := u.email.Provenance(purposes.Advertising)
-		if basis.Consent != "" && list.has(email, phone) {
+		o.expected = basis.Consent != "" && list.has(email, phone)
+		return o, nil
+	}
+	var failed error
+	matched := t.users(ctx, `SELECT id, email, phone FROM users WHERE id IN (`+matchOwn+`)`, &failed)
+	for o, err := range batch.Map(ctx, matched, open) {
+		if err != nil {
+			return err
+		}
+		r.add(o.answers)
+		if o.expected {
 			r.Matched++
 		}
-		return nil
-	})
+	}
+	return failed
 }
 
-// eachUser calls visit for each of the selected users.
-func (t *adTeam) eachUser(ctx context.Context, query string, visit func(user) error) error {
-	rows, err := t.conn.QueryContext(ctx, query)
-	if err != nil {
-		return err
+// An opened user had an answer for each value, and was expected if both
+// were opened and say what they should.
+type opened struct {
+	expected bool
+	answers
+}
+
+// users returns the selected users. If they end early, failed says why.
+func (t *adTeam) users(ctx context.Context, query string, failed *error) iter.Seq[user] {
+	return func(yield func(user) bool) {
+		rows, err := t.conn.QueryContext(ctx, query)
+		if err != nil {
+			*failed = err
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var u user
+			if *failed = rows.Scan(&u.id, &u.email, &u.phone); *failed != nil {
+				return
+			}
+			if !yield(u) {
+				return
+			}
+			if *failed = ctx.Err(); *failed != nil {
+				return
+			}
+		}
+		*failed = rows.Err()
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var u user
-		if err := rows.Scan(&u.id, &u.email, &u.phone); err != nil {
-			return err
-		}
-		if err := visit(u); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -16,8 +17,12 @@ type recorder struct {
 	log  vault.Auditor
 	file *os.File
 
-	mu     sync.Mutex
-	counts map[string]decisions
+	counts sync.Map // *counter by caller, without a lock that all would wait for
+}
+
+// A counter is decisions, while they are being made.
+type counter struct {
+	allowed, refused atomic.Int64
 }
 
 // decisions are how often something was allowed and refused.
@@ -37,7 +42,7 @@ func newRecorder(file string, refusalsOnly bool) (*recorder, error) {
 		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: level}))
-	return &recorder{log: vault.SlogAuditor(log), file: f, counts: make(map[string]decisions)}, nil
+	return &recorder{log: vault.SlogAuditor(log), file: f}, nil
 }
 
 // Audit implements [vault.Auditor]. What can't be logged is an error, so it
@@ -46,23 +51,27 @@ func (r *recorder) Audit(ctx context.Context, e vault.Event) error {
 	if err := r.log.Audit(ctx, e); err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	d := r.counts[e.Caller]
+	c := r.counter(e.Caller)
 	switch e.Outcome {
 	case vault.Allowed:
-		d.Allowed++
+		c.allowed.Add(1)
 	case vault.Denied:
-		d.Refused++
+		c.refused.Add(1)
 	}
-	r.counts[e.Caller] = d
 	return nil
 }
 
+func (r *recorder) counter(caller string) *counter {
+	c, found := r.counts.Load(caller)
+	if !found {
+		c, _ = r.counts.LoadOrStore(caller, new(counter))
+	}
+	return c.(*counter)
+}
+
 func (r *recorder) of(caller string) decisions {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.counts[caller]
+	c := r.counter(caller)
+	return decisions{c.allowed.Load(), c.refused.Load()}
 }
 
 func (r *recorder) close() error { return r.file.Close() }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
@@ -27,7 +30,23 @@ func (s *story) collect(ctx context.Context) error {
 	if s.registered == 0 {
 		return errors.New("nobody to sign up")
 	}
+	if s.opts.n > 0 { // a few people say nothing of speed
+		fmt.Fprintln(s.out, speed(2*c.sealed, c.took, runtime.GOMAXPROCS(0)))
+	}
 	return s.account(ctx)
+}
+
+// everybody is the case that the library was made for: an e-mail address and
+// a phone number of 140 million people.
+const everybody = 280_000_000
+
+// speed says how long sealing and indexing took by themselves, and how long
+// they would take for everybody on as many processors.
+func speed(values int64, took time.Duration, processors int) string {
+	each := float64(took) / float64(values)
+	return fmt.Sprintf("Without SQLite: sealing and indexing %s values took %v on %d processors, %s a second; 280 million would take %v.",
+		number(values), took.Round(time.Millisecond), processors,
+		number(int64(float64(time.Second)/each)), time.Duration(everybody*each).Round(time.Second))
 }
 
 // account says how many people's data was collected for what. The values tell
@@ -44,88 +63,134 @@ func (s *story) account(ctx context.Context) error {
 	return nil
 }
 
-// A collection is people signing up, stored a batch at a time.
+// A collection is people signing up, a page at a time: all processors seal the
+// page, and then it is stored in one transaction.
 type collection struct {
 	*story
 	list    *plainList
 	skipped problems
 
-	people []person
-	rows   []user
+	page   []line // as they were read; those left out get the error that says why
+	rows   []user // of the others
+	sealed int64  // people
+	took   time.Duration
 }
 
-// batchSize is how many rows go into one transaction. Their indexes are spread
-// all over the tables' pages, so larger batches write each page less often.
-const batchSize = 10_000
+// pageSize is how many rows go into one transaction. Their indexes are spread
+// all over the tables' pages, so larger ones write each page less often.
+const pageSize = 10_000
 
 func (c *collection) run(ctx context.Context, r *road) error {
 	source := c.opts.userSource()
 	bar := newProgress(c.errs, "signing up", source.total)
 	defer bar.finish()
 	c.skipped = problems{out: bar, name: source.name}
-	for p, err := range source.people {
-		var bad lineError
-		if err == nil {
-			err = c.add(ctx, p, r)
+	var failed error
+	for l := range source.lines() {
+		if l.err != nil && !errors.As(l.err, new(lineError)) {
+			failed = l.err
+			break // once those before it are done
 		}
-		if errors.As(err, &bad) {
-			c.skipped.add(bad)
-		} else if err != nil {
-			return err
-		}
-		if len(c.rows) == batchSize {
-			if err := c.flush(ctx); err != nil {
+		if c.page = append(c.page, l); len(c.page) == pageSize {
+			if err := c.flush(ctx, r); err != nil {
 				return err
 			}
 		}
 		bar.add(1)
 	}
-	return c.flush(ctx)
+	if err := c.flush(ctx, r); err != nil {
+		return err
+	}
+	r.Took = c.took
+	return failed
 }
 
-// add seals what a person typed. The time of sealing is the road's, that of
-// the database is not.
-func (c *collection) add(ctx context.Context, p person, r *road) error {
-	if p.consent != "" && !purpose.ValidReference(p.consent) {
-		return lineError{p.line, "not a consent reference"}
-	}
+// flush seals and stores the page. The time of sealing is counted, that of the
+// database is not.
+func (c *collection) flush(ctx context.Context, r *road) error {
 	start := time.Now()
-	u, err := c.signUp.seal(ctx, p, r)
-	r.Took += time.Since(start)
-	if errors.Is(err, pii.ErrInvalid) {
-		if u.email.IsZero() {
-			return lineError{p.line, "not an e-mail address"}
-		}
-		return lineError{p.line, "not an international phone number"}
-	}
+	err := c.seal(ctx, r)
+	c.took += time.Since(start)
 	if err != nil {
 		return err
 	}
-	c.people, c.rows = append(c.people, p), append(c.rows, u)
+	return c.store(ctx)
+}
+
+// A sealing is what became of one line.
+type sealing struct {
+	user
+	answers
+}
+
+// seal seals the page. Results come in the order of the lines, so that the
+// next one is always that of page[i].
+func (c *collection) seal(ctx context.Context, r *road) error {
+	c.rows = c.rows[:0]
+	i := 0
+	for s, err := range batch.Map(ctx, slices.Values(c.page), c.sealLine) {
+		r.add(s.answers)
+		switch {
+		case err == nil:
+			c.rows = append(c.rows, s.user)
+		case errors.As(err, new(lineError)):
+			c.page[i].err = err
+		default:
+			return err
+		}
+		i++
+	}
+	c.sealed += int64(len(c.rows))
 	return nil
 }
 
-func (c *collection) flush(ctx context.Context) error {
+// sealLine seals what a person typed. It is called from many goroutines at once.
+func (c *collection) sealLine(ctx context.Context, l line) (s sealing, err error) {
+	if l.err != nil {
+		return s, l.err
+	}
+	if l.consent != "" && !purpose.ValidReference(l.consent) {
+		return s, lineError{l.line, "not a consent reference"}
+	}
+	s.user, err = c.signUp.seal(ctx, l.person, &s.answers)
+	if errors.Is(err, pii.ErrInvalid) {
+		if s.email.IsZero() {
+			return s, lineError{l.line, "not an e-mail address"}
+		}
+		return s, lineError{l.line, "not an international phone number"}
+	}
+	return s, err
+}
+
+// store stores the rows, and reports the lines that were left out.
+func (c *collection) store(ctx context.Context) error {
 	fresh, err := c.users.insert(ctx, c.rows)
 	if err != nil {
 		return err
 	}
-	for i, p := range c.people {
-		if !fresh[i] {
-			c.skipped.add(lineError{p.line, "e-mail address is registered already"})
+	for _, l := range c.page {
+		if l.err == nil {
+			if !fresh[0] {
+				l.err = lineError{l.line, "e-mail address is registered already"}
+			}
+			fresh = fresh[1:]
+		}
+		var bad lineError
+		if errors.As(l.err, &bad) {
+			c.skipped.add(bad)
 			continue
 		}
 		c.registered++
-		if c.list.has(p.email, p.phone) {
+		if c.list.has(l.email, l.phone) {
 			c.listed++
-			if p.consent != "" {
+			if l.consent != "" {
 				c.expected++
 			}
 		}
 		if len(c.visitors) < c.opts.tries {
-			c.visitors = append(c.visitors, p)
+			c.visitors = append(c.visitors, l.person)
 		}
 	}
-	c.people, c.rows = c.people[:0], c.rows[:0]
+	c.page = c.page[:0]
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 
 // openSecurity asks honestly. The header tells that the answer is no.
 func (t *adTeam) openSecurity(ctx context.Context, r *road) error {
-	return t.eachSecurityUser(ctx, func(u user) error {
+	return t.eachSecurityUser(ctx, func(u user) {
 		_, err := u.email.Reveal(ctx, t.scope)
 		r.refused(err, purpose.ErrMismatch)
 		_, err = u.phone.Reveal(ctx, t.scope)
@@ -29,7 +29,6 @@ func (t *adTeam) openSecurity(ctx context.Context, r *road) error {
 		r.refused(err, purpose.ErrMismatch)
 		_, err = u.email.Index(ctx, t.scope)
 		r.refused(err, purpose.ErrMismatch)
-		return nil
 	})
 }
 
@@ -64,17 +63,16 @@ const (
 // forge edits the values of people who did not consent, and tries to reveal
 // them.
 func (t *adTeam) forge(ctx context.Context, r *road, edit func(fields []string)) error {
-	return t.eachSecurityUser(ctx, func(u user) error {
+	return t.eachSecurityUser(ctx, func(u user) {
 		email, phone := u.email, u.phone
 		if errors.Join(rewrite(&email, edit), rewrite(&phone, edit)) != nil {
 			r.Odd++ // the parser has no reason to refuse
-			return nil
+			return
 		}
 		_, err := email.Reveal(ctx, t.scope)
 		r.refused(err, vault.ErrCorrupt)
 		_, err = phone.Reveal(ctx, t.scope)
 		r.refused(err, vault.ErrCorrupt)
-		return nil
 	})
 }
 
@@ -96,7 +94,7 @@ func rewrite(v sealedText, edit func(fields []string)) error {
 
 // eachSecurityUser calls visit for people who did not consent: for all of them,
 // or for as many as are to be tried, spread over the whole table.
-func (t *adTeam) eachSecurityUser(ctx context.Context, visit func(user) error) error {
+func (t *adTeam) eachSecurityUser(ctx context.Context, visit func(user)) error {
 	const from = ` FROM users WHERE email_advertising IS NULL`
 	people, err := t.count(ctx, `SELECT count(*)`+from)
 	if err != nil {
@@ -104,5 +102,9 @@ func (t *adTeam) eachSecurityUser(ctx context.Context, visit func(user) error) e
 	}
 	step := max(1, people/int64(t.tries))
 	query := fmt.Sprintf(`SELECT id, email, phone`+from+` AND id %% %d = 0 LIMIT %d`, step, t.tries)
-	return t.eachUser(ctx, query, visit)
+	var failed error
+	for u := range t.users(ctx, query, &failed) {
+		visit(u)
+	}
+	return failed
 }

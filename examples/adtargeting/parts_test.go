@@ -164,8 +164,14 @@ func TestTable(t *testing.T) {
 	require.Equal(t, "999ns", brief(999))
 }
 
+func TestSpeed(t *testing.T) {
+	require.Equal(t,
+		"Without SQLite: sealing and indexing 2,000 values took 1.5s on 8 processors, 1,333 a second; 280 million would take 58h20m0s.",
+		speed(2000, 1500*time.Millisecond, 8))
+}
+
 func TestFaults(t *testing.T) {
-	held := road{Rule: refuse, Asked: 2, Refused: 2, Audit: decisions{Refused: 2}}
+	held := road{Rule: refuse, answers: answers{Asked: 2, Refused: 2}, Audit: decisions{Refused: 2}}
 	require.Empty(t, held.fault())
 	for want, spoil := range map[string]func(*road){
 		"1 unexpected answers": func(r *road) { r.Odd++ },

@@ -24,6 +24,24 @@ type source struct {
 	people iter.Seq2[person, error]
 }
 
+// A line is a person as a batch takes one: with the error of the source, which
+// keeps its place among the results.
+type line struct {
+	person
+	err error
+}
+
+// lines returns the people of the source, and the errors between them.
+func (s source) lines() iter.Seq[line] {
+	return func(yield func(line) bool) {
+		for p, err := range s.people {
+			if !yield(line{p, err}) {
+				return
+			}
+		}
+	}
+}
+
 // A lineError says what is wrong with a line, and never what is in it.
 type lineError struct {
 	line int

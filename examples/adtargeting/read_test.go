@@ -132,6 +132,44 @@ func TestBadLines(t *testing.T) {
 	require.Less(t, strings.Count(stderr, "\n"), 30)
 }
 
+// Lines are sealed by many goroutines and stored by the page, and yet reported
+// in their order: whichever the step that found fault.
+func TestBadLinesInOrder(t *testing.T) {
+	var users strings.Builder
+	users.WriteString("email,phone,ads_consent\n")
+	var want []string
+	for line := 2; line < 1000; line++ {
+		row := fmt.Sprintf("hunter%d@example.com,+44 7700 9%05d,opt-in-%d", line, line, line)
+		if line%77 == 0 {
+			fault := faults[len(want)%len(faults)]
+			row = fault.row
+			want = append(want, fmt.Sprintf("users: line %d: %s; left out", line, fault.what))
+		}
+		users.WriteString(row + "\n")
+	}
+	code, stdout, stderr := play(t, "-users", write(t, users.String()), "-list", write(t, "email,phone\nhunter3@example.com,\n"))
+	require.Equal(t, exitHeld, code, "%s\n%s", stdout, stderr)
+	require.Contains(t, stdout, fmt.Sprintf("Signed up %d people", 998-len(want)))
+	require.Contains(t, stdout, fmt.Sprintf("%d lines left out", len(want)))
+	require.Equal(t, want, strings.Split(strings.TrimSpace(stderr), "\n"))
+
+	t.Run("and before what ends the reading", func(t *testing.T) {
+		users.WriteString(strings.Repeat("x", maxLine+1))
+		code, _, stderr := play(t, "-users", write(t, users.String()), "-list", write(t, "email,phone\nhunter3@example.com,\n"))
+		require.Equal(t, exitTrouble, code)
+		require.Equal(t, append(want, "adtargeting: company: sign up: seal and index: users: line 1000: longer than 64 KiB"),
+			strings.Split(strings.TrimSpace(stderr), "\n"))
+	})
+}
+
+var faults = []struct{ row, what string }{
+	{"HUNTER2@example.com,+44 7700 900002,", "e-mail address is registered already"},
+	{"hunter@example.com", "not as many fields as the header"},
+	{"hunter at example.com,+44 7700 900000,", "not an e-mail address"},
+	{"hunter@example.com,07700 900000,", "not an international phone number"},
+	{"hunter@example.com,+44 7700 900000,-", "not a consent reference"},
+}
+
 func TestFlags(t *testing.T) {
 	for _, test := range []struct {
 		args []string

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/vault"
 )
 
@@ -17,10 +15,7 @@ type road struct {
 	Name string
 	Rule rule
 
-	Asked   int64 // how often it was tried
-	Allowed int64 // by the vault
-	Refused int64 // with the error that the library promises
-	Odd     int64 // answers that are neither
+	answers
 
 	Matched       int64 // people found
 	Want          int64 // people who are to be found
@@ -38,37 +33,6 @@ const (
 	refuse  rule = "refuse"  // the vault says no to everything
 	unasked rule = "unasked" // the vault is not asked: cryptography alone
 )
-
-// decided counts n questions that the vault answered with err, and returns
-// err. What is not an address or number is refused before it is a question.
-func (r *road) decided(n int, err error) error {
-	switch {
-	case err == nil:
-		r.Asked += int64(n)
-		r.Allowed += int64(n)
-	case !errors.Is(err, pii.ErrInvalid):
-		r.Asked += int64(n)
-		r.Odd += int64(n)
-	}
-	return err
-}
-
-// refused counts a question that should have been answered with one of the
-// given errors.
-func (r *road) refused(err error, want ...error) {
-	r.Asked++
-	if err == nil {
-		r.Allowed++
-		return
-	}
-	for _, w := range want {
-		if errors.Is(err, w) {
-			r.Refused++
-			return
-		}
-	}
-	r.Odd++
-}
 
 // fault says why the road did not end as it has to, "" if it did.
 func (r *road) fault() string {

@@ -25,7 +25,7 @@ type gateway interface {
 
 // find returns the user who signed up with the address, however it is typed
 // this time. Nobody is [errNoUser].
-func (s *signIn) find(ctx context.Context, address string, asked *road) (user, error) {
+func (s *signIn) find(ctx context.Context, address string, asked *answers) (user, error) {
 	index, err := pii.IndexEmail(ctx, address, s.security)
 	if asked.decided(1, err) != nil {
 		return user{}, err
@@ -34,7 +34,7 @@ func (s *signIn) find(ctx context.Context, address string, asked *road) (user, e
 }
 
 // sendCode sends a code to the user's phone.
-func (s *signIn) sendCode(ctx context.Context, u user, asked *road) error {
+func (s *signIn) sendCode(ctx context.Context, u user, asked *answers) error {
 	number, err := u.phone.Reveal(ctx, s.security)
 	if asked.decided(1, err) != nil {
 		return err
@@ -47,7 +47,7 @@ func (s *signIn) sendCode(ctx context.Context, u user, asked *road) error {
 }
 
 // hint returns what may be shown before the person has proved anything.
-func (s *signIn) hint(ctx context.Context, u user, asked *road) (string, error) {
+func (s *signIn) hint(ctx context.Context, u user, asked *answers) (string, error) {
 	hint, err := u.phone.Hint(ctx, s.security)
 	return hint, asked.decided(1, err)
 }

@@ -23,8 +23,8 @@ func newSignUp(security, advertising *vault.Scope) *signUp {
 // seal returns the row of a person: sealed for security, under the notice that
 // they saw, and for advertising too if they consented to it. An address or
 // number that is not valid is [pii.ErrInvalid]; the row is then as far as it
-// got.
-func (s *signUp) seal(ctx context.Context, p person, asked *road) (user, error) {
+// got. What the vault said is counted in asked.
+func (s *signUp) seal(ctx context.Context, p person, asked *answers) (user, error) {
 	var u user
 	var err error
 	scopes := []vault.Sealer{s.security}
@@ -47,7 +47,7 @@ func (s *signUp) seal(ctx context.Context, p person, asked *road) (user, error) 
 }
 
 // indexes returns the blind indexes of a person under one purpose.
-func indexes(ctx context.Context, p person, scope *vault.Scope, asked *road) (email, phone pii.Index, err error) {
+func indexes(ctx context.Context, p person, scope *vault.Scope, asked *answers) (email, phone pii.Index, err error) {
 	if email, err = pii.IndexEmail(ctx, p.email, scope); asked.decided(1, err) != nil {
 		return email, phone, err
 	}

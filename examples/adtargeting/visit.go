@@ -14,7 +14,7 @@ func (s *story) visit(ctx context.Context) error {
 	err := s.walker.walk(ctx, "sign in: find by e-mail", allow, func(ctx context.Context, r *road) error {
 		r.Want = int64(len(s.visitors))
 		for i, p := range s.visitors {
-			u, err := s.signIn.find(ctx, typedAgain(i, p.email), r)
+			u, err := s.signIn.find(ctx, typedAgain(i, p.email), &r.answers)
 			if errors.Is(err, errNoUser) {
 				continue // which the table shows
 			}
@@ -32,7 +32,7 @@ func (s *story) visit(ctx context.Context) error {
 	err = s.walker.walk(ctx, "sign in: send a code", allow, func(ctx context.Context, r *road) error {
 		r.Want = int64(len(users))
 		for i, u := range users {
-			if err := s.signIn.sendCode(ctx, u, r); err != nil {
+			if err := s.signIn.sendCode(ctx, u, &r.answers); err != nil {
 				return err
 			}
 			if s.sms.last == normalPhone(s.visitors[i].phone) {
@@ -46,7 +46,7 @@ func (s *story) visit(ctx context.Context) error {
 	}
 	return s.walker.walk(ctx, "sign in: show a hint", allow, func(ctx context.Context, r *road) error {
 		for i, u := range users {
-			hint, err := s.signIn.hint(ctx, u, r)
+			hint, err := s.signIn.hint(ctx, u, &r.answers)
 			if err != nil {
 				return err
 			}
