@@ -149,6 +149,7 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 		each("… for one of 1,000 people", func() error { _, err := pii.SealEmail(ctx, address, o.security.For(o.ids[next()])); return err }),
 		each("… audited by slog", func() error { _, err := pii.SealEmail(ctx, address, o.audited); return err }),
 		each("… by a collector's batch", func() error { _, err := pii.SealEmail(ctx, address, o.batch); return err }),
+		each("Email.Reseal", func() error { _, err := o.email.Reseal(ctx, o.security); return err }),
 	}}
 	reveal := race{name: "reveal", contenders: []contender{
 		each("Tink AES-256-GCM Decrypt", func() error { _, err := r.aead.Decrypt(byTink, aad); return err }),
