@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
 // ErrGranted reports keys that this process can open and should not be able to.
@@ -23,14 +24,17 @@ var ErrGranted = errors.New("this process can open keys that it must not have")
 // Keys that open are [ErrGranted]. What leaves it open is an error too:
 // [ErrNoKeys] where the store holds no keys of the purpose to try; [ErrUnavailable]
 // where the key service is down, or refuses for another reason than a missing
-// grant, such as a key that is disabled today or a KEK that is not configured here.
-// So the KEK has to be one that can be asked for the purpose. No purpose at all,
-// and a zero one, are [ErrInvalid].
+// grant, such as a key that is disabled today, a KEK that is not configured here, or
+// a file that [LocalKEK] does not take because others could read it too.
+// So the KEK has to be one that can be asked for the purpose. Of an [EitherKEK]
+// both have to refuse. No purpose at all, and a zero one, are [ErrInvalid].
 //
 // A KEK says why it refuses with an error that is [ErrNoKeys] and has a method
 // AccessDenied() bool. An ErrNoKeys without it is believed; of any other error
 // nothing is known, and it counts only if right after it the KEK opens the keys of
-// another purpose, of which the vault must have a scope.
+// another purpose, of which the vault must have a scope. That proves something of
+// one key service alone, and nothing where the key store was tampered with: what is
+// damaged opens for nobody. A KEK that gives its reasons is better.
 //
 // The purposes are tried as a scope of them would be opened, with one call of the
 // key service each. Key services record them as attempts.
@@ -48,26 +52,25 @@ func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) er
 }
 
 func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
-	if v.opened(p) != nil {
+	if len(v.openedAll(p)) > 0 {
 		return ErrGranted
 	}
 	record, err := v.wrappedKeys(ctx, p)
 	if err != nil {
 		return err
 	}
-	var reason interface{ AccessDenied() bool }
-	switch err := v.tryKEK(ctx, p, record); {
+	err = v.tryKEK(ctx, p, record)
+	switch {
 	case err == nil:
 		return ErrGranted
 	case !errors.Is(err, ErrNoKeys):
 		return err
-	case errors.As(err, &reason):
-		if !reason.AccessDenied() {
-			return errOtherRefusal
-		}
+	}
+	switch verdictOf(err) {
+	case refused:
 		return nil
-	case !errors.As(err, new(*unexplained)):
-		return nil
+	case undecided:
+		return errOtherRefusal
 	}
 	// What refuses without a reason has to say yes to what it should: a client that
 	// can't reach its service refuses everything.
@@ -78,6 +81,47 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 		}
 	}
 	return errUnproven
+}
+
+// A verdict is what the error of a KEK says of whether it could open keys.
+type verdict int
+
+const (
+	refused    verdict = iota
+	inexplicit         // refused, or not even asked
+	undecided          // it could be otherwise tomorrow
+)
+
+func verdictOf(err error) verdict {
+	var either *eitherError
+	if errors.As(err, &either) { // each of them has to refuse
+		worst := refused
+		for _, err := range either.errs {
+			worst = max(worst, verdictOf(err))
+		}
+		return worst
+	}
+	if !errors.Is(err, ErrNoKeys) {
+		return undecided
+	}
+	// A key file that is refused for not being private can be read all the same.
+	for _, other := range []error{
+		ErrUnavailable, context.DeadlineExceeded, context.Canceled, privatefile.ErrRefused, errors.ErrUnsupported,
+	} {
+		if errors.Is(err, other) {
+			return undecided
+		}
+	}
+	var reason interface{ AccessDenied() bool }
+	switch {
+	case errors.As(err, &reason):
+		if !reason.AccessDenied() {
+			return undecided
+		}
+	case errors.As(err, new(*unexplained)):
+		return inexplicit
+	}
+	return refused
 }
 
 var errOtherRefusal = fmt.Errorf("refused, but not for want of a grant: %w", ErrUnavailable)

@@ -42,10 +42,10 @@ type Erasure struct {
 // data included; other purposes live on. The cost does not depend on how many
 // values there are.
 //
-// When Erase returns, no operation for the subject succeeds any more in this
-// process: it is [ErrErased]. In others that is so when
-// [Options.SubjectLifetime] has passed. A tombstone stays in the store, so that
-// the subject does not come back by itself. Erasing again is no error, and
+// When Erase returns, no operation for the subject succeeds any more through
+// this vault: it is [ErrErased]. Through others, of this process or another, that
+// is so when [Options.SubjectLifetime] has passed. A tombstone stays in the store,
+// so that the subject does not come back by itself. Erasing again is no error, and
 // certifies the first time.
 //
 // Indexes are computed with keys of the purpose, and so outlive an erasure. Set
@@ -165,7 +165,7 @@ func (e *Erasure) describe(ctx context.Context, tombstone subjectRecord, r *ring
 		e.KeyID = fmt.Sprintf("%08x", tombstone.id)
 	}
 	e.Erased = tombstone.at.UTC().Truncate(time.Second)
-	if err := r.refreshSince(ctx); err != nil {
+	if err := r.refresh(ctx); err != nil {
 		return err
 	}
 	keys := r.keys.Load()

@@ -41,6 +41,7 @@ const (
 // What is done along the way is not audited.
 const (
 	actionRefresh Action = "refresh"
+	actionAsk     Action = "ask" // the key service, for keys at hand
 	actionLearn   Action = "learn"
 	actionSubject Action = "subject"
 
@@ -80,7 +81,7 @@ func outcomeOf(err error) Outcome {
 		return Allowed
 	case errors.Is(err, purpose.ErrMismatch), errors.Is(err, ErrCorrupt),
 		errors.Is(err, ErrNoKeys), errors.Is(err, ErrExpired), errors.Is(err, ErrErased),
-		errors.Is(err, ErrSubject), errors.Is(err, purpose.ErrNoConsent):
+		errors.Is(err, ErrSubject), errors.Is(err, ErrGranted), errors.Is(err, purpose.ErrNoConsent):
 		return Denied
 	}
 	return Failed

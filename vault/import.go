@@ -9,6 +9,7 @@ import (
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/key"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
@@ -77,10 +78,18 @@ func (r *keyRecord) addImport(from *keyset.Handle) error {
 	}
 	m := keyset.NewManager()
 	created := make(map[uint32]int64)
+	var before []key.Key
 	if r.Import != nil {
 		h, err := r.Import.handle()
 		if err != nil {
 			return errKeyset
+		}
+		for i := range h.Len() {
+			e, err := h.Entry(i)
+			if err != nil {
+				return errKeyset
+			}
+			before = append(before, e.Key())
 		}
 		m = keyset.NewManagerFromHandle(h)
 		created = maps.Clone(r.Import.Created)
@@ -95,7 +104,13 @@ func (r *keyRecord) addImport(from *keyset.Handle) error {
 		}
 		for _, k := range known {
 			if k.ID == e.KeyID() {
-				return fmt.Errorf("key id is taken, or was imported before: %w", ErrInvalid)
+				return errImported
+			}
+		}
+		// A raw key has no id of its own, and is given another each time.
+		for _, k := range before {
+			if k.Equal(e.Key()) {
+				return errImported
 			}
 		}
 		id, err := m.AddKey(e.Key())
@@ -116,6 +131,8 @@ func (r *keyRecord) addImport(from *keyset.Handle) error {
 	r.Import = next
 	return nil
 }
+
+var errImported = fmt.Errorf("key id is taken, or was imported before: %w", ErrInvalid)
 
 func newImported(h *keyset.Handle) (tink.AEAD, error) { return aead.New(h) }
 

@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -18,10 +17,10 @@ import (
 //	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
 //	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
 //
-// An error that is [ErrUnavailable] or [ErrNoKeys] is handed on as it is, so it
-// must not quote what the AEAD was given. Of all others, those of a context are
-// taken for [ErrUnavailable] and the rest for [ErrNoKeys], and their text is
-// never repeated.
+// An error that is one of this package's, such as [ErrUnavailable] or [ErrNoKeys],
+// is handed on as it is, so it must not quote what the AEAD was given. Of all
+// others, those of a context are taken for [ErrUnavailable] and the rest for
+// [ErrNoKeys], and their text is never repeated.
 type AEAD interface {
 	// Encrypt encrypts plaintext and binds associatedData.
 	Encrypt(plaintext, associatedData []byte) ([]byte, error)
@@ -51,7 +50,7 @@ type KEKFunc func(ctx context.Context, p purpose.Purpose) (AEAD, error)
 // For calls f. A nil f is [ErrNoKeys].
 func (f KEKFunc) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	if f == nil {
-		return nil, fmt.Errorf("nil KEKFunc: %w", ErrNoKeys)
+		return nil, unasked("nil KEKFunc")
 	}
 	return f(ctx, p)
 }
@@ -69,12 +68,12 @@ func (m KEKs) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	return kek.For(ctx, p)
 }
 
-// errUnasked is a refusal that asked nobody.
-var errUnasked error = unasked{}
+// An unasked is a refusal that asked nobody, so it proves nothing.
+type unasked string
 
-type unasked struct{}
+var errUnasked error = unasked("no KEK for this purpose")
 
-func (unasked) Error() string      { return "no KEK for this purpose: " + ErrNoKeys.Error() }
+func (u unasked) Error() string    { return string(u) + ": " + ErrNoKeys.Error() }
 func (unasked) Unwrap() error      { return ErrNoKeys }
 func (unasked) AccessDenied() bool { return false }
 
@@ -101,7 +100,7 @@ type eitherKEK struct{ current, previous KEK }
 
 func (e eitherKEK) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	if e.current == nil || e.previous == nil {
-		return nil, fmt.Errorf("nil KEK: %w", ErrNoKeys)
+		return nil, unasked("nil KEK")
 	}
 	a := &eitherAEAD{keks: []wrapper{{}, {}}, errs: make([]error, 2)}
 	for i, kek := range []KEK{e.current, e.previous} {
@@ -153,11 +152,22 @@ func (e *eitherAEAD) Decrypt(ciphertext, associatedData []byte) ([]byte, error) 
 func hopeful(errs []error) error {
 	for _, err := range errs {
 		if errors.Is(err, ErrUnavailable) {
-			return err
+			return &eitherError{err, errs}
 		}
 	}
-	return errs[0]
+	return &eitherError{errs[0], errs}
 }
+
+// An eitherError is one of the errors of several KEKs. The others count when it
+// has to be proven that none of them opens.
+type eitherError struct {
+	shown error
+	errs  []error
+}
+
+func (e *eitherError) Error() string { return e.shown.Error() }
+
+func (e *eitherError) Unwrap() error { return e.shown }
 
 // generateKEK has kek make its key for p, if it is one that does.
 func generateKEK(ctx context.Context, kek KEK, p purpose.Purpose) error {

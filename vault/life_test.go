@@ -910,7 +910,7 @@ func TestKeysLapse(t *testing.T) {
 		admin := open(t, store, vault.SharedKEK(a), nil)
 		require.NoError(t, admin.Generate(t.Context(), security))
 		kek := &spy{AEAD: a}
-		v := open(t, store, kek, &vault.Options{KeyLifetime: 10 * time.Hour})
+		v := open(t, store, kek, &vault.Options{KeyLifetime: 10*time.Hour + time.Minute})
 		s, r := scope(t, v, security), reader(t, v, security)
 		value := seal(t, s)
 		require.EqualValues(t, 2, kek.calls.Load())

@@ -13,8 +13,9 @@ import (
 //
 // It is also how a back end takes in what a [Collector] sealed: under the
 // purpose's own key or, for a scope that [Scope.For] narrowed, that of the person.
-// Whose the value is is what the caller says: a collector does not know. Errors are those of [Scope.Reveal]; no scope
-// at all, or two of one purpose, are [ErrInvalid].
+// Whose the value is is what the caller says: a collector does not know. Errors
+// are those of [Scope.Reveal]; no scope at all, two of one purpose, and scopes of
+// two persons are [ErrInvalid].
 func Reseal(ctx context.Context, k Kind, v Sealed, scopes ...*Scope) (Sealed, error) {
 	resealed, err := reseal(ctx, k, v, scopes)
 	for _, s := range scopes {
@@ -37,11 +38,18 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 		return Sealed{}, err
 	}
 	done := make(map[purpose.Purpose]bool)
+	subject := "" // one value is of one person
 	for _, s := range scopes {
 		if done[s.Purpose()] {
 			return Sealed{}, errTwice
 		}
 		done[s.Purpose()] = true
+		if s != nil && s.subject != "" {
+			if subject != "" && s.subject != subject {
+				return Sealed{}, errOtherSubject
+			}
+			subject = s.subject
+		}
 		opener := s
 		if value.slotType(s.Purpose()) == slotCollector {
 			opener = s.ofNobody()

@@ -124,9 +124,9 @@ func (r *ring) rewrapSubject(ctx context.Context, name string) (changed bool, er
 		if err := ctx.Err(); err != nil {
 			return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		keys := r.keys.Load()
-		if keys == nil {
-			return false, errClosed
+		keys, err := r.usable(ctx)
+		if err != nil {
+			return false, err
 		}
 		records, err := r.vault.get(ctx, name)
 		if err != nil || records[0].Revision == 0 {

@@ -28,7 +28,7 @@ type ring struct {
 	timer *time.Timer // sets stale
 
 	lapsed atomic.Bool    // the key service has to say yes first
-	due    atomic.Bool    // it is to be asked at the next look
+	due    atomic.Bool    // it is to be asked along with the next look
 	lapse  [2]*time.Timer // set due and lapsed
 
 	mu      sync.Mutex
@@ -65,11 +65,20 @@ func newRing(v *Vault, p purpose.Purpose, k *keys, erasures uint64) *ring {
 
 // close makes every use of the ring fail.
 func (r *ring) close() {
+	r.keys.Store(nil)
+	r.stopIfClosed()
+	r.subjects.Store(newSubjectCache(0, 0, 0))
+}
+
+// stopIfClosed stops the timers of a ring that is closed. Whoever sets one calls
+// it afterwards, for Close may have come between.
+func (r *ring) stopIfClosed() {
+	if r.keys.Load() != nil {
+		return
+	}
 	for _, t := range []*time.Timer{r.timer, r.lapse[0], r.lapse[1]} {
 		t.Stop()
 	}
-	r.keys.Store(nil)
-	r.subjects.Store(newSubjectCache(0, 0, 0))
 }
 
 // current returns the keys to work with, nil if the vault is closed. If it is
@@ -77,6 +86,7 @@ func (r *ring) close() {
 func (r *ring) current() *keys {
 	if r.stale.Load() && r.stale.CompareAndSwap(true, false) {
 		r.timer.Reset(r.vault.opts.Refresh)
+		r.stopIfClosed()
 		go r.refreshUnasked()
 	}
 	return r.keys.Load()
@@ -86,7 +96,7 @@ func (r *ring) current() *keys {
 // waits for the key service to say yes to them anew.
 func (r *ring) usable(ctx context.Context) (*keys, error) {
 	if r.lapsed.Load() {
-		if err := r.refreshSince(ctx); err != nil {
+		if _, err := r.look(ctx, actionAsk); err != nil {
 			return nil, err
 		}
 	}
@@ -96,51 +106,55 @@ func (r *ring) usable(ctx context.Context) (*keys, error) {
 	return nil, errClosed
 }
 
-// granted notes that the key service has said yes to the keys at hand.
+// granted notes that the key service has said yes to the keys at hand. The flags
+// come before the timers, which may set them again at once.
 func (r *ring) granted() {
+	r.due.Store(false)
+	r.lapsed.Store(false)
 	lifetime := r.vault.opts.KeyLifetime
 	r.lapse[0].Reset(lifetime / 2)
 	r.lapse[1].Reset(lifetime)
-	r.due.Store(false)
-	r.lapsed.Store(false)
+	r.stopIfClosed()
 }
 
 // refreshUnasked is refresh on the ring's own account. That the store went back,
 // or that the keys are refused by now, concerns somebody, so it is recorded.
 func (r *ring) refreshUnasked() {
 	ctx := context.Background()
-	if err := r.refresh(ctx); errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoKeys) && err != errClosed {
+	_, err := r.look(ctx, actionRefresh)
+	if err == nil && r.due.Load() {
+		_, err = r.look(ctx, actionAsk)
+	}
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoKeys) && err != errClosed {
 		r.vault.audit(ctx, Event{Action: ActionOpen, Purpose: r.purpose}, err)
 	}
 }
 
-// refresh takes up what the store holds by now. If that can't be had, or can't
-// be opened, the keys at hand stay in use.
+// refresh takes up what the store holds by now, and not before: who joins a look
+// that is under way gets what was read already, and looks again. If that can't be
+// had, or can't be opened, the keys at hand stay in use.
 func (r *ring) refresh(ctx context.Context) error {
-	_, err := r.look(ctx)
+	if ours, err := r.look(ctx, actionRefresh); ours || err != nil {
+		return err
+	}
+	_, err := r.look(ctx, actionRefresh)
 	return err
 }
 
-// refreshSince is refresh, and what it takes up the store held after it was
-// called: who joins a flight that is under way gets what was read before.
-func (r *ring) refreshSince(ctx context.Context) error {
-	if ours, err := r.look(ctx); ours || err != nil {
-		return err
-	}
-	return r.refresh(ctx)
-}
-
-// look starts a refresh, or joins one that is under way.
-func (r *ring) look(ctx context.Context) (ours bool, err error) {
-	fl, ours, err := r.vault.depart(ctx, flightKey{actionRefresh, r.purpose, ""}, ignoring(func(ctx context.Context) error {
+// look looks at the store, or joins a look that is under way. The key service is
+// asked for keys that are newer than those at hand. For those at hand it is asked
+// by actionAsk alone: whoever only wants to know what the store has must not fail
+// while the key service is down and the keys have not lapsed.
+func (r *ring) look(ctx context.Context, a Action) (ours bool, err error) {
+	fl, ours, err := r.vault.depart(ctx, flightKey{a, r.purpose, ""}, ignoring(func(ctx context.Context) error {
 		// What was known before the store was asked is what it may not go back on.
 		at, seen := r.keys.Load(), r.erasures.Load()
 		if at == nil {
 			return errClosed
 		}
 		known := at
-		if r.due.Load() {
-			known = &keys{} // so that the key service is asked
+		if a == actionAsk {
+			known = &keys{}
 		}
 		k, erasures, err := r.vault.load(ctx, r.purpose, known)
 		if err != nil {
@@ -150,7 +164,7 @@ func (r *ring) look(ctx context.Context) (ours bool, err error) {
 			return errRollback
 		}
 		r.saw(erasures)
-		if k != at {
+		if k.revision != known.revision { // then it was asked
 			r.granted()
 		}
 		return r.take(k)
@@ -210,7 +224,7 @@ func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
 		if !r.mayAsk(id) {
 			return ErrCorrupt
 		}
-		if err := r.refreshSince(ctx); err != nil {
+		if err := r.refresh(ctx); err != nil {
 			return err
 		}
 		if k := r.keys.Load(); k != nil && !k.knows(id[:]) {

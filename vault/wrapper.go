@@ -28,7 +28,7 @@ func newWrapper(ctx context.Context, kek KEK, p purpose.Purpose) (wrapper, error
 		return wrapper{}, kekError(err)
 	}
 	if a == nil {
-		return wrapper{}, fmt.Errorf("no KEK: %w", ErrNoKeys)
+		return wrapper{}, unasked("no KEK")
 	}
 	return wrapper{ctx, a}, nil
 }

@@ -56,7 +56,8 @@ type chunk[In, Out any] struct {
 // Once ctx is done, f is not called again either, and no further item is taken:
 // those taken already yield [vault.ErrUnavailable] together with the error of ctx,
 // and one more such pair, with the zero Out, says that the input has not been
-// read to its end. If f panics, so does Map, in the goroutine that ranges over it.
+// read to its end. If f panics, so does Map, in the goroutine that ranges over it
+// and after it has yielded what comes before.
 func Map[In, Out any](ctx context.Context, in iter.Seq[In], f func(context.Context, In) (Out, error)) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		workers := runtime.GOMAXPROCS(0)
@@ -184,7 +185,8 @@ func (m *mapper[In, Out]) do(c *chunk[In, Out]) {
 			if c.panicked = recover(); c.panicked == nil {
 				c.panicked = "batch: f ended its goroutine"
 			}
-			m.stop()
+			// What is before it is still answered as it should be, so nothing is
+			// stopped here: next does that when its turn comes.
 		}
 	}()
 	for i, item := range c.in {

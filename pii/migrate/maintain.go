@@ -49,8 +49,9 @@ func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) 
 // Reindex computes indexes anew, after [vault.Vault.RotateIndex] or for a column
 // that was added: each that is not the one that the sealed value has under the
 // primary index key. An index of a purpose that the value was not collected for
-// becomes NULL. Once it has nothing to do and nothing to report, the old key can
-// be retired and one index is enough to look for.
+// becomes NULL, and what a [vault.Collector] sealed gets none before it is taken
+// in. Once it has nothing to do and nothing to report, the old key can be retired
+// and one index is enough to look for.
 //
 // It reports values that are [Corrupt], [Expired] or [Erased], and those
 // that a unique constraint refuses as a [Duplicate]. Errors are those of
@@ -65,6 +66,9 @@ func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error)
 						r.clear(c, f)
 					}
 					continue
+				}
+				if v.ByCollector(m.fields[f].purpose) {
+					continue // not taken in yet
 				}
 				x, err := v.Index(ctx, m.scopeOfIndex(r, f))
 				if err != nil {

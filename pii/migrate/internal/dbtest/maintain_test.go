@@ -84,6 +84,30 @@ func (w *world) provenance(t testing.TB, id int, p purpose.Purpose) vault.Proven
 	return found
 }
 
+// What a collector sealed is neither taken in nor indexed by the way: whoever
+// can write to the table could have put it there.
+func TestWhatWasCollectedIsPassedOver(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		w := newWorld(t, d)
+		w.fill(t, 0, 3)
+		requireStep(t, w.migration(t).Backfill, 3)
+		collector, err := w.kit.Vault.Collector(t.Context(), forSecurity)
+		require.NoError(t, err)
+		forged, err := pii.SealEmail(t.Context(), "mallory@example.com", collector)
+		require.NoError(t, err)
+		w.exec(t, "UPDATE @table SET email_sealed = ? WHERE id = ?", forged, 1)
+		before := w.row(t, 1)
+
+		m := w.migration(t)
+		requireStep(t, m.Reseal, 0)
+		requireStep(t, m.Reindex, 0)
+		after := w.row(t, 1)
+		require.True(t, after.email.ByCollector(forSecurity))
+		require.True(t, before.email.Equal(after.email))
+		require.True(t, before.emailIndex.Equal(after.emailIndex))
+	})
+}
+
 func TestReindex(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		w := newWorld(t, d)
