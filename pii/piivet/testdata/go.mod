@@ -20,18 +20,24 @@ replace github.com/onlyfor/onlyfor => ../../..
 // Stand-ins, so that nothing is downloaded: with the names of the real ones.
 require (
 	github.com/google/uuid v1.0.0
+	github.com/jinzhu/gorm v1.0.0
 	github.com/labstack/echo/v4 v4.0.0
 	github.com/pkg/errors v1.0.0
 	github.com/prometheus/client_golang v1.0.0
 	github.com/rs/zerolog v1.0.0
+	github.com/uptrace/bun v1.0.0
 	go.uber.org/zap v1.0.0
+	gorm.io/gorm v1.0.0
 )
 
 replace (
 	github.com/google/uuid => ./fake/github.com/google/uuid
+	github.com/jinzhu/gorm => ./fake/github.com/jinzhu/gorm
 	github.com/labstack/echo/v4 => ./fake/github.com/labstack/echo/v4
 	github.com/pkg/errors => ./fake/github.com/pkg/errors
 	github.com/prometheus/client_golang => ./fake/github.com/prometheus/client_golang
 	github.com/rs/zerolog => ./fake/github.com/rs/zerolog
+	github.com/uptrace/bun => ./fake/github.com/uptrace/bun
 	go.uber.org/zap => ./fake/go.uber.org/zap
+	gorm.io/gorm => ./fake/gorm.io/gorm
 )

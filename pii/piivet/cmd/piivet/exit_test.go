@@ -92,23 +92,32 @@ func TestWhatCannotBeCheckedIsExitCode2AndNoOutput(t *testing.T) {
 			})
 		}
 	}
-	for rule, args := range map[string][]string{
-		"an unknown flag":              {"-nonsense"},
-		"two modes":                    {"-adopt", "-report"},
-		"HTML of findings":             {"-html"},
-		"HTML and JSON":                {"-report", "-html", "-json"},
-		"a flag after a package":       {"./good", "-json"},
-		"an unknown rule":              {"-rules", "leak,nonsense", "./good"},
-		"a lock file that is missing":  {"-check", "locks/none", "./good"},
-		"a lock file with a conflict":  {"-check", "locks/conflicting", "./good"},
-		"a lock file in no directory":  {"-update", "none/lock", "./good"},
-		"a lock file that is a folder": {"-check", "locks", "./good"},
+	// What is said tells one failure from another.
+	for rule, c := range map[string]struct {
+		says string
+		args []string
+	}{
+		"an unknown flag":              {"not defined: -nonsense", []string{"-nonsense", "./good"}},
+		"two modes":                    {"one at a time", []string{"-adopt", "-report", "./good"}},
+		"two lock files":               {"one at a time", []string{"-check", "locks/new", "-update", "locks/new", "./good"}},
+		"HTML of findings":             {"-html goes with -report", []string{"-html", "./good"}},
+		"HTML and JSON":                {"not with -json", []string{"-report", "-html", "-json", "./good"}},
+		"JSON of a check":              {"-json goes with neither", []string{"-json", "-check", "locks/new", "./good"}},
+		"JSON of an update":            {"-json goes with neither", []string{"-json", "-update", "locks/new", "./good"}},
+		"rules of a report":            {"-rules goes with none", []string{"-rules", "leak", "-report", "./good"}},
+		"a flag after a package":       {"flags come first", []string{"./good", "-json"}},
+		"an unknown rule":              {`no rule "nonsense"`, []string{"-rules", "leak,nonsense", "./good"}},
+		"a lock file that is missing":  {"locks/none", []string{"-check", "locks/none", "./good"}},
+		"a lock file with a conflict":  {"conflict", []string{"-check", "locks/conflicting", "./good"}},
+		"a lock file in no directory":  {"none", []string{"-update", "none/lock", "./good"}},
+		"a lock file that is a folder": {"locks", []string{"-check", "locks", "./good"}},
 	} {
 		t.Run(rule, func(t *testing.T) {
-			code, out, errs := piivetRun(t, args...)
+			code, out, errs := piivetRun(t, c.args...)
 			require.Equal(t, failed, code)
 			require.Empty(t, out)
-			require.NotEmpty(t, errs)
+			require.Contains(t, errs, c.says)
+			require.NoFileExists(t, "locks/new")
 		})
 	}
 	t.Run("and good code is 0", func(t *testing.T) {
@@ -145,6 +154,20 @@ func TestFindingsAreExitCode1OneALine(t *testing.T) {
 	require.Equal(t, 19, report.Findings[0].Line)
 }
 
+func TestTagsSelectFiles(t *testing.T) {
+	module(t, map[string]string{
+		".piivet.json": `{"reveal": []}`,
+		"app/app.go":   "//go:build special\n\n" + revealing,
+		"app/doc.go":   "// Package app has little in it.\npackage app\n",
+	})
+	code, out, errs := piivetRun(t, "-rules", "revealer", "./...")
+	require.Equal(t, nothing, code, errs)
+	require.Empty(t, out)
+	code, out, errs = piivetRun(t, "-rules", "revealer", "-tags", "other,special", "./...")
+	require.Equal(t, found, code, errs)
+	require.Contains(t, out, "app/app.go:21:")
+}
+
 func TestAChangeOfTheConfigurationIsNotAnsweredFromTheCache(t *testing.T) {
 	module(t, map[string]string{".piivet.json": `{"reveal": []}`, "app/app.go": revealing})
 	for _, c := range []struct {
@@ -172,7 +195,7 @@ func TestCheckFailsWhenTheRegisterGrows(t *testing.T) {
 	require.NoError(t, os.WriteFile("app/app.go", []byte(grown), 0o600))
 	code, out, errs = piivetRun(t, "-check", "piivet.lock", "./...")
 	require.Equal(t, found, code, errs)
-	require.Contains(t, out, "app/app.go:19: new use of personal data: security index example.com/app.Open\n")
+	require.Regexp(t, `(?m)^app/app\.go:19: new use of personal data: security index example\.com/app\.Open$`, out)
 	require.NotContains(t, out, "security reveal")
 
 	less := strings.Replace(revealing, "return email.Reveal(ctx, scope)", "return scope.String(), nil", 1)
@@ -180,6 +203,19 @@ func TestCheckFailsWhenTheRegisterGrows(t *testing.T) {
 	code, out, errs = piivetRun(t, "-check", "piivet.lock", "./...")
 	require.Equal(t, nothing, code, errs)
 	require.Contains(t, out, "not done any more")
+}
+
+// A package that is only imported, and imports the library only by another one,
+// hands on what is known.
+func TestFactsGoThroughPackagesThatDoNotUseTheLibraryThemselves(t *testing.T) {
+	module(t, map[string]string{
+		"app/app.go":     revealing + "\n// Current reveals.\nfunc Current(v *vault.Vault, email pii.Email) string {\n\ts, _ := Open(context.Background(), v, email)\n\treturn s\n}\n\nvar Last = Current(nil, pii.Email{})\n",
+		"middle/m.go":    "package middle\n\nimport \"example.com/app\"\n\nfunc Last() string { return \"last: \" + app.Last }\n",
+		"outer/outer.go": "package outer\n\nimport (\n\t\"log\"\n\n\t\"example.com/middle\"\n)\n\nfunc Say() { log.Print(middle.Last()) }\n",
+	})
+	code, out, errs := piivetRun(t, "-rules", "leak", "./outer")
+	require.Equal(t, found, code, errs)
+	require.Regexp(t, `^outer/outer\.go:9:\d+: .* goes into a log.*\(leak\)\n$`, out)
 }
 
 func TestAdoptListsFieldsOfCodeThatDoesNotKnowTheLibrary(t *testing.T) {

@@ -25,7 +25,7 @@ func registerOf(t *testing.T, patterns ...string) map[string][]string {
 		for _, u := range uses {
 			line := string(u.Op) + " " + purpose
 			if u.Op == inventory.Collect || len(u.Notices) > 0 {
-				line += " notice=" + strings.Join(u.Notices, ",")
+				line += " notice=" + strings.ReplaceAll(strings.Join(u.Notices, ","), " ", "-")
 			}
 			if len(u.To) > 0 {
 				line += " to=" + strings.Join(u.To, ",")
@@ -41,4 +41,24 @@ func registerOf(t *testing.T, patterns ...string) map[string][]string {
 		slices.Sort(lines)
 	}
 	return all
+}
+
+func TestPlacesSayWhatTheyAreFor(t *testing.T) {
+	programs(t)
+	code, out, errs := piivetRun(t, "-report", "-json", "./register/more")
+	require.Equal(t, nothing, code, errs)
+	var r registry.Registry
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	docs := map[string]string{}
+	for _, p := range r.Purposes {
+		for _, u := range p.Uses {
+			docs[u.Place] = u.Doc
+			for _, at := range u.At {
+				require.Regexp(t, `^register/more/more\.go:\d+$`, at)
+			}
+		}
+	}
+	require.Equal(t, "fixed collects on a basis of a package that was not looked at.", docs["example.com/register/more.fixed"])
+	// Which has no scopes itself, but a function in it.
+	require.Equal(t, "later does it in a function of its own.", docs["example.com/register/more.later"])
 }

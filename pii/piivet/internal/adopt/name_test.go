@@ -52,3 +52,30 @@ func TestTags(t *testing.T) {
 		})
 	}
 }
+
+func TestColumnOf(t *testing.T) {
+	for rule, c := range map[string]struct {
+		name, tag string
+		kind      adopt.Kind
+	}{
+		"a column by its first word":               {"EmailChange", `db:"new_email"`, adopt.Email},
+		"with options":                             {"Contact", `bson:"phone_number,omitempty"`, adopt.Phone},
+		"of GORM, by its key":                      {"Contact", `gorm:"size:255; Column: new_email ;unique"`, adopt.Email},
+		"of GORM, another key":                     {"Contact", `gorm:"comment:email"`, ""},
+		"of xorm, in quotes":                       {"Contact", `xorm:"varchar(255) 'new_email' notnull"`, adopt.Email},
+		"of xorm, without":                         {"Contact", `xorm:"email varchar(255)"`, ""},
+		"of xorm, a quote that is not closed":      {"Contact", `xorm:"'email"`, ""},
+		"of the second of two tags":                {"Contact", `db:"contact" bun:"email"`, adopt.Email},
+		"of an encoder, too":                       {"Contact", `json:"email,omitempty"`, adopt.Email},
+		"not of a field that is said to be a hash": {"EmailHash", `db:"email"`, ""},
+		"nor an index":                             {"ByIndex", `db:"email"`, ""},
+		"an option is no column":                   {"Topic", `db:"topic,email"`, ""},
+		"none":                                     {"Contact", ``, ""},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			kind, ok := adopt.ColumnOf(c.name, c.tag)
+			require.Equal(t, c.kind, kind)
+			require.Equal(t, c.kind != "", ok)
+		})
+	}
+}

@@ -38,6 +38,13 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 		if e.library(s) {
 			return
 		}
+		if s.obj.Pkg() == nil {
+			// What an error says is what was put into it. That any type of this
+			// package may be behind it would make one that quotes its input
+			// speak for all.
+			e.outside(s)
+			return
+		}
 		for _, g := range e.methods[s.obj.Name()] {
 			if implements(g.obj.Signature().Recv().Type(), common.Value.Type()) {
 				e.inside(s, g)
@@ -286,8 +293,8 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 				continue
 			}
 			for a := range e.of(s.args[x.index]) {
-				if a.inner == x.content {
-					a.inner = x.inner
+				if a.inner == x.content && a.hidden == x.veiled {
+					a.inner, a.hidden = x.inner, x.hidden
 					out[a] = struct{}{}
 				}
 			}
@@ -343,7 +350,7 @@ func (e *engine) summarised(s *site, sum *summary) {
 		}
 	}
 	for _, st := range sum.Stores {
-		e.flow(origin{shared: st.Shared, content: st.Content}, e.resolve(s, st.Item))
+		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item))
 	}
 	for _, k := range sum.Sinks {
 		to := e.bind(s, k.To)
@@ -361,14 +368,14 @@ func (e *engine) resolve(s *site, it item) taints {
 		}
 		out := taints{}
 		for a := range e.of(s.args[it.Param]) {
-			if a.inner == it.Content {
-				a.inner = it.Inner
+			if a.inner == it.Content && a.hidden == it.Veiled {
+				a.inner, a.hidden = it.Inner, it.Hidden
 				out[a] = struct{}{}
 			}
 		}
 		return out
 	}
-	return taints{{origin: e.origin(it, s), inner: it.Inner}: {}}
+	return taints{{origin: e.origin(it, s), inner: it.Inner, hidden: it.Hidden}: {}}
 }
 
 // origin returns the origin that an item stands for, at a call if s is not nil.
@@ -380,7 +387,7 @@ func (e *engine) origin(it item, s *site) origin {
 		}
 		return origin{source: e.intern(src)}
 	}
-	return origin{shared: it.Shared, content: it.Content}
+	return origin{shared: it.Shared, content: it.Content, veiled: it.Veiled}
 }
 
 // sink notes that values end up in a sink.
@@ -391,7 +398,7 @@ func (e *engine) sink(f *function, kind Kind, set taints, pos token.Pos, what, t
 }
 
 func (e *engine) sinkOne(f *function, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
-	x.inner = x.inner && x.param != nil // of no matter any more
+	x.inner, x.hidden = x.inner && x.param != nil, x.hidden && x.param != nil // of no matter any more
 	where := through
 	if kind == Reuse {
 		where += "\x00" + strings.Join(to.Names, ",") + "\x00" + strings.Join(to.From, ",")

@@ -123,8 +123,8 @@ func (e *engine) join() {
 		}
 		for name, items := range f.Shared {
 			for _, it := range items {
-				o := origin{shared: name, content: it.Content}
-				e.flow(o, taints{{origin: e.origin(it, nil), inner: it.Inner}: {}})
+				o := origin{shared: name, content: it.Content, veiled: it.Veiled}
+				e.flow(o, taints{{origin: e.origin(it, nil), inner: it.Inner, hidden: it.Hidden}: {}})
 			}
 		}
 		for _, p := range f.Pending {
@@ -297,17 +297,22 @@ func (e *engine) flow(o origin, t taints) {
 
 // flowBoth adds to a place, and to what is in its fields.
 func (e *engine) flowBoth(o origin, t taints) {
-	direct, within := taints{}, taints{}
+	direct, within, hidden := taints{}, taints{}, taints{}
 	for x := range t {
-		if x.inner {
+		switch {
+		case x.hidden:
+			hidden[x] = struct{}{}
+		case x.inner:
 			within[x] = struct{}{}
-		} else {
+		default:
 			direct[x] = struct{}{}
 		}
 	}
 	e.flow(o, direct)
 	o.content = true
 	e.flow(o, within)
+	o.veiled = true
+	e.flow(o, hidden)
 }
 
 func (e *engine) instruction(f *function, instr ssa.Instruction) {
@@ -459,7 +464,7 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 				e.changed = true
 			}
 		}
-		e.storeInto(v.X, t.within(), depth+1)
+		e.storeInto(v.X, t.within(!field.Exported() && !field.Embedded()), depth+1)
 	case *ssa.IndexAddr:
 		e.addTo(v, t)
 		e.storeInto(v.X, t, depth+1)

@@ -51,7 +51,9 @@ type item struct {
 	Shared  string  `json:",omitempty"`
 	Param   int     // -1 if it is none
 	Content bool    `json:",omitempty"`
+	Veiled  bool    `json:",omitempty"` // of the origin
 	Inner   bool    `json:",omitempty"`
+	Hidden  bool    `json:",omitempty"`
 }
 
 // A sunk is a sink that a parameter, or a value revealed under one, ends up in.
@@ -68,6 +70,7 @@ type stored struct {
 	Item    item
 	Shared  string
 	Content bool `json:",omitempty"`
+	Veiled  bool `json:",omitempty"`
 }
 
 // A pending is a flow that repurposes a value if the scopes are such, which are

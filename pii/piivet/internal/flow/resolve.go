@@ -46,7 +46,7 @@ func (e *engine) ordered(o origin) []origin {
 	}
 	all := slices.SortedFunc(maps.Keys(set), func(a, b origin) int {
 		return cmp.Or(cmp.Compare(sourceKey(a.source), sourceKey(b.source)), cmp.Compare(a.shared, b.shared),
-			cmp.Compare(place(a.param), place(b.param)), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)))
+			cmp.Compare(place(a.param), place(b.param)), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 	})
 	e.order[o] = all
 	return all
@@ -96,7 +96,8 @@ func (f *function) sorted() []*sink {
 	return slices.SortedFunc(maps.Values(f.sinks), func(a, b *sink) int {
 		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.kind, b.kind), cmp.Compare(a.through, b.through),
 			cmp.Compare(a.where, b.where), cmp.Compare(a.taint.index, b.taint.index), cmp.Compare(a.taint.shared, b.taint.shared),
-			cmp.Compare(sourceKey(a.taint.source), sourceKey(b.taint.source)), cmp.Compare(flag(a.taint.content), flag(b.taint.content)))
+			cmp.Compare(sourceKey(a.taint.source), sourceKey(b.taint.source)), cmp.Compare(flag(a.taint.content), flag(b.taint.content)),
+			cmp.Compare(flag(a.taint.veiled), flag(b.taint.veiled)))
 	})
 }
 
@@ -151,18 +152,18 @@ func (e *engine) export() *fact {
 		}
 	}
 	shared := slices.SortedFunc(maps.Keys(e.edges), func(a, b origin) int {
-		return cmp.Or(cmp.Compare(a.shared, b.shared), cmp.Compare(flag(a.content), flag(b.content)))
+		return cmp.Or(cmp.Compare(a.shared, b.shared), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 	})
 	for _, o := range shared {
 		if o.shared == "" {
 			continue
 		}
 		for _, src := range e.reach(o) {
-			out.Shared[o.shared] = append(out.Shared[o.shared], item{Source: src, Param: -1, Content: o.content})
+			out.Shared[o.shared] = append(out.Shared[o.shared], item{Source: src, Param: -1, Content: o.content, Veiled: o.veiled})
 		}
 		for _, p := range e.params(e.edges[o]) {
 			if s := of(p.param); s != nil {
-				s.Stores = append(s.Stores, stored{item{Param: p.index, Content: p.content}, o.shared, o.content})
+				s.Stores = append(s.Stores, stored{item{Param: p.index, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
 			}
 		}
 	}
@@ -221,7 +222,7 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 		return
 	}
 	for _, p := range e.params(taints{k.taint: {}}) {
-		add(p.param, item{Param: p.index, Content: p.content})
+		add(p.param, item{Param: p.index, Content: p.content, Veiled: p.veiled})
 	}
 }
 
@@ -256,7 +257,7 @@ func (e *engine) params(set taints) []origin {
 		visit(x.origin)
 	}
 	slices.SortFunc(found, func(a, b origin) int {
-		return cmp.Or(cmp.Compare(a.param.name, b.param.name), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)))
+		return cmp.Or(cmp.Compare(a.param.name, b.param.name), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 	})
 	return found
 }
@@ -265,7 +266,7 @@ func (e *engine) params(set taints) []origin {
 func items(f *function, set taints) []item {
 	var all []item
 	for x := range set {
-		it := item{Param: -1, Content: x.content, Inner: x.inner, Source: x.source, Shared: x.shared}
+		it := item{Param: -1, Content: x.content, Veiled: x.veiled, Inner: x.inner, Hidden: x.hidden, Source: x.source, Shared: x.shared}
 		if x.param != nil {
 			if x.param != f {
 				continue
@@ -276,7 +277,8 @@ func items(f *function, set taints) []item {
 	}
 	slices.SortFunc(all, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.Param, b.Param), cmp.Compare(a.Shared, b.Shared), cmp.Compare(flag(a.Content), flag(b.Content)),
-			cmp.Compare(flag(a.Inner), flag(b.Inner)), cmp.Compare(sourceKey(a.Source), sourceKey(b.Source)))
+			cmp.Compare(flag(a.Veiled), flag(b.Veiled)), cmp.Compare(flag(a.Inner), flag(b.Inner)), cmp.Compare(flag(a.Hidden), flag(b.Hidden)),
+			cmp.Compare(sourceKey(a.Source), sourceKey(b.Source)))
 	})
 	return all
 }

@@ -135,6 +135,11 @@ func unkeyedHasher(path, recv, name string, args []ssa.Value) bool {
 
 var levels = regexp.MustCompile(`^(Trace|Debug|Info|Notice|Warn|Warning|Error|Err|Critical|Crit|Fatal|Panic|DPanic|Alert|Print|Log)(f|w|ln|Ctx|Context|fContext|wContext|Attrs|S|Depth)?$`)
 
+var (
+	logPackage = regexp.MustCompile(`(^|/)(log|logs|logger|logging)$`)
+	withFields = regexp.MustCompile(`^With(Field|Fields|Values|Error)?$`)
+)
+
 // effect handles the call of a function that nothing but its name is known of.
 func (e *engine) effect(s *site) {
 	p, recv, name := cleanPath(s.obj.Pkg().Path()), recvName(s.obj), s.obj.Name()
@@ -165,13 +170,19 @@ func (e *engine) effect(s *site) {
 		e.quote(s, args)
 		return
 	case slices.Contains(responders[key], name):
-		e.sinkAll(s, Response, rest, what)
+		e.respond(s, rest, what)
 		return
 	case p == "net/http":
 		e.http(s, recv, name)
 		return
 	case hashes[p] != "" && recv == "" && hasPrefix(name, hashes[p]):
-		e.sinkAll(s, Hash, rest, what)
+		for _, arg := range rest {
+			set := e.of(arg)
+			if b, ok := arg.Type().Underlying().(*types.Slice); ok && !types.IsInterface(b.Elem()) {
+				set = set.direct() // as in write
+			}
+			e.sink(s.f, Hash, set, s.pos(), what, "", noScopes)
+		}
 		return
 	case (hashers[p] || p == "hash") && (name == "Write" || name == "WriteString") && len(args) == 2:
 		e.write(s, args[0], e.of(args[1]))
@@ -202,8 +213,9 @@ func (e *engine) effect(s *site) {
 	case metrics[p]:
 		e.sinkAll(s, Metric, rest, what)
 		return
-	case strings.HasSuffix(recv, "Logger") && levels.MatchString(name):
-		// Whoever names a type so means a log: the application's own, too.
+	case strings.HasSuffix(recv, "Logger") && levels.MatchString(name),
+		recv == "" && logPackage.MatchString(p) && (levels.MatchString(name) || withFields.MatchString(name)):
+		// Whoever names a type or package so means a log: the application's own, too.
 		e.sinkAll(s, Log, rest, what)
 		return
 	case texts[p]:
@@ -344,11 +356,16 @@ func (e *engine) textual(s *site, p, recv, name string) {
 	args := s.args
 	switch {
 	case path.Base(p) == "template" && strings.HasPrefix(name, "Execute"):
-		e.write(s, args[1], e.union(args[2:]))
+		e.write(s, args[1], e.rendered(args[len(args)-1]))
 		return
 	case recv == "Encoder" && strings.HasPrefix(name, "Encode"), recv == "Writer" && strings.HasPrefix(name, "Write"):
 		if len(args) > 1 {
-			e.write(s, args[0], e.union(args[1:]))
+			e.write(s, args[0], e.union(args[1:]).encoded())
+		}
+		return
+	case strings.HasPrefix(name, "Marshal"):
+		if s.value != nil {
+			e.setNth(s.value, 0, e.union(args).encoded())
 		}
 		return
 	case name == "Unmarshal" && len(args) == 2:

@@ -32,8 +32,8 @@ type origin struct {
 	index  int
 	shared string // the name of a field, or of a variable of a package
 	// content says that it is not the place itself that is meant but what is in
-	// fields of what it holds.
-	content bool
+	// fields of what it holds, and veiled that encoders do not see these.
+	content, veiled bool
 }
 
 // A taint is an origin, and whether it is the value itself that comes from
@@ -41,6 +41,9 @@ type origin struct {
 type taint struct {
 	origin
 	inner bool
+	// hidden says that one of these fields has a name that is not exported, so
+	// that encoders leave it out. Printing does not.
+	hidden bool
 }
 
 // taints are all that a value may come from.
@@ -64,12 +67,24 @@ func (t taints) direct() taints {
 	return out
 }
 
-// within returns t as something that is in a field.
-func (t taints) within() taints {
+// within returns t as something that is in a field, which encoders may not see.
+func (t taints) within(hidden bool) taints {
 	out := taints{}
 	for e := range t {
 		e.inner = true
+		e.hidden = e.hidden || hidden
 		out[e] = struct{}{}
+	}
+	return out
+}
+
+// encoded returns what encoders see of t.
+func (t taints) encoded() taints {
+	out := taints{}
+	for e := range t {
+		if !e.hidden {
+			out[e] = struct{}{}
+		}
 	}
 	return out
 }
@@ -80,7 +95,9 @@ func single(o origin) taints { return taints{{origin: o}: {}} }
 func both(o origin) taints {
 	c := o
 	c.content = true
-	return taints{{origin: o}: {}, {origin: c, inner: true}: {}}
+	h := c
+	h.veiled = true
+	return taints{{origin: o}: {}, {origin: c, inner: true}: {}, {origin: h, inner: true, hidden: true}: {}}
 }
 
 // An interner makes equal sources the same.

@@ -145,6 +145,10 @@ func (e *engine) write(s *site, w ssa.Value, set taints) {
 		switch {
 		case t.buffer != nil:
 			e.store(t.buffer, set)
+		case t.kind == Hash:
+			// The hash of a document that has an address in one of its fields is not
+			// one that a list of addresses gives away.
+			e.sink(s.f, Hash, set.direct(), s.pos(), t.what, "", noScopes)
 		case t.kind != "":
 			e.sink(s.f, t.kind, set, s.pos(), t.what, "", noScopes)
 		}

@@ -19,6 +19,7 @@ import (
 )
 
 // revealed stands for a read of a field: to piivet, what it returns was revealed.
+// It is put around fields of type string, not around pointers and named types.
 const revealed = `// Package piisurvey stands for what a service that uses onlyfor would do.
 package piisurvey
 
@@ -43,7 +44,7 @@ func Revealed(string) string {
 // revealed them, and returns in how many places. The lines stay where they are.
 func (s survey) pretend(ctx context.Context, patterns []string) (reads int, err error) {
 	cfg := &packages.Config{
-		Context: ctx, Dir: s.dir,
+		Context: ctx, Dir: s.dir, Env: append(os.Environ(), writable...),
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedModule,
 	}
 	loaded, err := packages.Load(cfg, patterns...)
@@ -77,7 +78,7 @@ func (s survey) pretend(ctx context.Context, patterns []string) (reads int, err 
 	if module == "" {
 		return 0, fmt.Errorf("no module")
 	}
-	_, err = output(s.dir, []string{"GOFLAGS=-mod=mod"}, "go", "build", module+"/piisurvey") // which completes go.mod
+	_, err = output(s.dir, writable, "go", "build", module+"/piisurvey") // which completes go.mod
 	return reads, err
 }
 

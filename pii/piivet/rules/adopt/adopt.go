@@ -4,6 +4,7 @@
 package adopt
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -35,18 +36,23 @@ func init() {
 }
 
 func run(pass *analysis.Pass) (any, error) {
+	tables := given(pass)
 	for _, file := range pass.Files {
 		if strings.HasSuffix(pass.Fset.Position(file.FileStart).Filename, "_test.go") {
 			continue
 		}
 		generated := ast.IsGenerated(file)
 		name := ""
+		table := map[*ast.StructType]string{}
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.TypeSpec:
 				name = n.Name.Name
+				if s, ok := ast.Unparen(n.Type).(*ast.StructType); ok {
+					table[s] = tables[pass.TypesInfo.Defs[n.Name]]
+				}
 			case *ast.StructType:
-				fields(pass, n, name, generated)
+				fields(pass, n, name, table[n], generated)
 			}
 			return true
 		})
@@ -54,8 +60,10 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-func fields(pass *analysis.Pass, s *ast.StructType, name string, generated bool) {
-	table := stored(pass, s)
+// fields reports fields of the struct type s, called name, which is known to be
+// stored by the library of that table if it is not "".
+func fields(pass *analysis.Pass, s *ast.StructType, name, table string, generated bool) {
+	table = cmp.Or(stored(pass, s), table)
 	for _, f := range s.Fields.List {
 		tag := ""
 		if f.Tag != nil {
@@ -70,6 +78,9 @@ func fields(pass *analysis.Pass, s *ast.StructType, name string, generated bool)
 				continue
 			}
 			kind, ok := adopt.NameOf(ident.Name)
+			if !ok {
+				kind, ok = adopt.ColumnOf(ident.Name, tag)
+			}
 			if !ok {
 				continue
 			}

@@ -14,7 +14,7 @@ type Address string
 type User struct {
 	ID                    string            `db:"id"`
 	Email                 string            `db:"email" json:"email"`              // want `User\.Email \(string, stored by db\) looks like an e-mail address in plain text: make it pii\.Email`
-	Login                 Address           `db:"login_email"`                     // the name of the field counts
+	Login                 Address           `db:"login_email"`                     // want `User\.Login \(Address, stored by db\) .* make it pii\.Email`
 	ContactEmail          Address           `db:"contact"`                         // want `User\.ContactEmail \(Address, stored by db\) .* make it pii\.Email`
 	PhoneNumber           *string           `bson:"phone_number,omitempty"`        // want `User\.PhoneNumber \(\*string, stored by bson\) looks like a phone number in plain text: make it pii\.Phone`
 	Mobile                sql.NullString    `db:"mobile"`                          // want `User\.Mobile \(.*NullString, stored by db\) .* make it pii\.Phone`
