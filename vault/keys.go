@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -63,48 +62,6 @@ func (v *Vault) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 		return nil, err // found may still be written to, if we left early
 	}
 	return found, nil
-}
-
-// Purposes returns the purposes that the store has keys for. It asks no key
-// service. [ErrUnavailable] is a store that does not answer and a ctx that is
-// done, [ErrNoKeys] a closed vault.
-func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
-	var found []purpose.Purpose
-	err := v.alone(ctx, actionPurposes, purpose.Purpose{}, func(ctx context.Context) (err error) {
-		found, err = v.listPurposes(ctx)
-		return err
-	})
-	if err != nil {
-		return purpose.Set{}, fmt.Errorf("vault: listing purposes: %w", err)
-	}
-	return purpose.NewSet(found...), nil
-}
-
-func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err error) {
-	after := ""
-	for {
-		folder, more := "", false
-		for name, err := range v.store.List(ctx, "", after) {
-			if err != nil {
-				return nil, storeError(err)
-			}
-			folder, _, more = strings.Cut(name, "/")
-			break
-		}
-		if !more {
-			return found, nil
-		}
-		if p, err := purpose.Parse(folder); err == nil {
-			records, err := v.get(ctx, keyRecordName(p))
-			if err != nil {
-				return nil, err
-			}
-			if records[0].Revision != 0 {
-				found = append(found, p)
-			}
-		}
-		after = folder + "0" // past all of "folder/", subjects may be many
-	}
 }
 
 // Generation returns a number that grows with every change of the keys of p and
