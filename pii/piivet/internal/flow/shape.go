@@ -1,0 +1,120 @@
+package flow
+
+import (
+	"fmt"
+	"go/types"
+	"path/filepath"
+)
+
+// ours reports whether a package uses the library.
+func (e *engine) ours(p *types.Package) bool { return p != nil && e.imported.Ours[p.Path()] }
+
+// fieldName returns the name of a field, with its type if that is a type of a
+// package. It tells apart what is told apart in other packages, too.
+func (e *engine) fieldName(v *types.Var) string {
+	v = v.Origin()
+	if name, ok := e.names[v]; ok {
+		return name
+	}
+	for _, n := range v.Pkg().Scope().Names() {
+		if t, ok := v.Pkg().Scope().Lookup(n).(*types.TypeName); ok && !t.IsAlias() {
+			if s, ok := t.Type().Underlying().(*types.Struct); ok {
+				for f := range s.Fields() {
+					if _, ok := e.names[f]; !ok {
+						e.names[f] = v.Pkg().Path() + "." + n + "." + f.Name()
+					}
+				}
+			}
+		}
+	}
+	if _, ok := e.names[v]; !ok {
+		p := e.pass.Fset.PositionFor(v.Pos(), false)
+		e.names[v] = fmt.Sprintf("%s@%s:%d:%d", v.Pkg().Path(), filepath.Base(p.Filename), p.Line, p.Column)
+	}
+	return e.names[v]
+}
+
+func fieldOf(t types.Type, i int) *types.Var {
+	if p, ok := t.Underlying().(*types.Pointer); ok {
+		t = p.Elem()
+	}
+	s, ok := t.Underlying().(*types.Struct)
+	if !ok {
+		// A type parameter whose types are all structs.
+		if s, ok = typeSetStruct(t); !ok {
+			return nil
+		}
+	}
+	if i >= s.NumFields() {
+		return nil
+	}
+	return s.Field(i)
+}
+
+func typeSetStruct(t types.Type) (*types.Struct, bool) {
+	iface, ok := t.Underlying().(*types.Interface)
+	if !ok || iface.NumEmbeddeds() != 1 {
+		return nil, false
+	}
+	s, ok := iface.EmbeddedType(0).Underlying().(*types.Struct)
+	return s, ok
+}
+
+// text reports whether a value of type t can hold text. Numbers and truth
+// values can't: what is counted or compared is not followed.
+func text(t types.Type) bool { return holds(t, 8) }
+
+func holds(t types.Type, depth int) bool {
+	if depth == 0 { // type T []T
+		return true
+	}
+	switch t := t.Underlying().(type) {
+	case *types.Basic:
+		return t.Info()&types.IsString != 0 || t.Kind() == types.UnsafePointer || t.Kind() == types.Byte
+	case *types.Signature:
+		return false
+	case *types.Pointer:
+		return holds(t.Elem(), depth-1)
+	case *types.Slice:
+		return holds(t.Elem(), depth-1) || isRune(t.Elem())
+	case *types.Array:
+		return holds(t.Elem(), depth-1) || isRune(t.Elem())
+	case *types.Struct:
+		return t.NumFields() > 0
+	}
+	return true
+}
+
+func isRune(t types.Type) bool {
+	b, ok := t.Underlying().(*types.Basic)
+	return ok && b.Kind() == types.Rune
+}
+
+func isError(t types.Type) bool {
+	return types.Identical(t, types.Universe.Lookup("error").Type())
+}
+
+// redacts reports whether values of type t decide how they are printed and
+// encoded: types of packages that use the library, which are taken at their
+// word.
+func (e *engine) redacts(t types.Type) bool {
+	p, ok := types.Unalias(t).(*types.Pointer)
+	if ok {
+		t = p.Elem()
+	}
+	n, ok := types.Unalias(t).(*types.Named)
+	if !ok || !e.ours(n.Obj().Pkg()) || types.IsInterface(n) {
+		return false
+	}
+	methods := types.NewMethodSet(types.NewPointer(n))
+	for _, name := range []string{"String", "Format", "LogValue", "MarshalText", "MarshalJSON"} {
+		if methods.Lookup(n.Obj().Pkg(), name) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func typeName(t types.Type) string {
+	return types.TypeString(t, func(p *types.Package) string { return p.Name() })
+}

@@ -1,0 +1,263 @@
+package flow
+
+import (
+	"go/token"
+	"go/types"
+
+	"golang.org/x/tools/go/ssa"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+)
+
+// flow adds to what flows into a place.
+func (e *engine) flow(o origin, t taints) {
+	if len(t) == 0 {
+		return
+	}
+	have := e.edges[o]
+	if have == nil {
+		have = taints{}
+		e.edges[o] = have
+	}
+	if have.add(t) {
+		e.changed = true
+	}
+}
+
+// flowBoth adds to a place, and to what is in its fields.
+func (e *engine) flowBoth(o origin, t taints) {
+	direct, within, hidden := taints{}, taints{}, taints{}
+	for x := range t {
+		switch {
+		case x.hidden:
+			hidden[x] = struct{}{}
+		case x.inner:
+			within[x] = struct{}{}
+		default:
+			direct[x] = struct{}{}
+		}
+	}
+	e.flow(o, direct)
+	o.content = true
+	e.flow(o, within)
+	o.veiled = true
+	e.flow(o, hidden)
+}
+
+func (e *engine) instruction(f *function, instr ssa.Instruction) {
+	switch i := instr.(type) {
+	case *ssa.Phi:
+		for _, edge := range i.Edges {
+			e.set(i, e.of(edge))
+		}
+	case *ssa.BinOp:
+		if i.Op == token.ADD {
+			e.set(i, e.of(i.X))
+			e.set(i, e.of(i.Y))
+		}
+	case *ssa.UnOp:
+		switch i.Op {
+		case token.MUL:
+			e.set(i, e.load(i.X))
+		case token.ARROW:
+			e.setNth(i, 0, e.of(i.X))
+		}
+	case *ssa.ChangeType:
+		e.set(i, e.of(i.X))
+	case *ssa.Convert:
+		e.set(i, e.of(i.X))
+	case *ssa.MultiConvert:
+		e.set(i, e.of(i.X))
+	case *ssa.ChangeInterface:
+		e.set(i, e.of(i.X))
+	case *ssa.SliceToArrayPointer:
+		e.set(i, e.of(i.X))
+	case *ssa.MakeInterface:
+		if !e.redacts(i.X.Type()) {
+			e.set(i, e.of(i.X))
+		}
+		if isError(i.Type()) {
+			e.sink(f, Error, e.of(i.X), position(i), typeName(i.X.Type()), "", purposes.Ref{})
+		}
+	case *ssa.TypeAssert:
+		e.setNth(i, 0, e.of(i.X))
+	case *ssa.Extract:
+		e.set(i, e.tuples[i.Tuple][i.Index])
+	case *ssa.Field:
+		e.set(i, e.field(i.X, fieldOf(i.X.Type(), i.Field)))
+	case *ssa.FieldAddr:
+		e.addTo(i, e.field(i.X, fieldOf(i.X.Type(), i.Field)))
+	case *ssa.Index:
+		e.set(i, e.of(i.X))
+	case *ssa.IndexAddr:
+		e.addTo(i, e.of(i.X))
+	case *ssa.Lookup:
+		e.setNth(i, 0, e.of(i.X))
+	case *ssa.Slice:
+		e.set(i, e.of(i.X))
+	case *ssa.Range:
+		e.addTo(i, e.of(i.X))
+	case *ssa.Next:
+		e.setNth(i, 1, e.of(i.Iter))
+		e.setNth(i, 2, e.of(i.Iter))
+	case *ssa.Select:
+		n := 2
+		for _, s := range i.States {
+			if s.Dir == types.RecvOnly {
+				e.setNth(i, n, e.of(s.Chan))
+				n++
+			} else {
+				e.store(s.Chan, e.of(s.Send))
+			}
+		}
+	case *ssa.Store:
+		e.store(i.Addr, e.of(i.Val))
+	case *ssa.MapUpdate:
+		e.store(i.Map, e.of(i.Value))
+		e.store(i.Map, e.of(i.Key))
+	case *ssa.Send:
+		e.store(i.Chan, e.of(i.X))
+	case *ssa.Return:
+		for n, r := range i.Results {
+			if f.results[n].add(e.of(r)) {
+				e.changed = true
+			}
+		}
+	case *ssa.Panic:
+		e.sink(f, Panic, e.of(i.X), i.Pos(), "panic", "", purposes.Ref{})
+	case ssa.CallInstruction:
+		e.call(f, i)
+	}
+}
+
+// load returns what is at an address.
+func (e *engine) load(addr ssa.Value) taints {
+	if g, ok := addr.(*ssa.Global); ok {
+		return e.global(g)
+	}
+	return e.of(addr)
+}
+
+func (e *engine) global(g *ssa.Global) taints {
+	if g.Pkg == nil || !e.ours(g.Pkg.Pkg) || !text(g.Type()) {
+		return nil
+	}
+	return both(origin{shared: g.Pkg.Pkg.Path() + "." + g.Name()})
+}
+
+// field returns what is in a field of x, which is a struct or points to one.
+func (e *engine) field(x ssa.Value, v *types.Var) taints {
+	if v == nil || !text(v.Type()) {
+		return nil
+	}
+	t := e.of(x).direct()
+	if g, ok := x.(*ssa.Global); ok {
+		t.add(e.global(g).direct())
+	}
+	if e.ours(v.Pkg()) {
+		t.add(both(origin{shared: e.fieldName(v)}))
+	} else {
+		t.add(e.local[localField{root(x), v.Origin()}])
+	}
+	return t
+}
+
+// store adds to what is at an address, or in a map, a slice or a channel.
+func (e *engine) store(to ssa.Value, t taints) {
+	e.storeInto(to, t, 0)
+}
+
+func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
+	if len(t) == 0 || depth > 20 {
+		return
+	}
+	switch v := to.(type) {
+	case *ssa.Global:
+		if v.Pkg != nil && text(v.Type()) {
+			e.flowBoth(origin{shared: v.Pkg.Pkg.Path() + "." + v.Name()}, t)
+		}
+		return
+	case *ssa.FieldAddr:
+		field := fieldOf(v.X.Type(), v.Field)
+		if field == nil || !text(field.Type()) {
+			return
+		}
+		if e.ours(field.Pkg()) {
+			e.flowBoth(origin{shared: e.fieldName(field)}, t)
+		} else {
+			key := localField{root(v.X), field.Origin()}
+			if e.local[key] == nil {
+				e.local[key] = taints{}
+			}
+			if e.local[key].add(t) {
+				e.changed = true
+			}
+		}
+		e.storeInto(v.X, t.within(!field.Exported() && !field.Embedded()), depth+1)
+	case *ssa.IndexAddr:
+		e.addTo(v, t)
+		e.storeInto(v.X, t, depth+1)
+	case *ssa.Slice:
+		e.addTo(v, t)
+		e.storeInto(v.X, t, depth+1)
+	case *ssa.ChangeType:
+		e.addTo(v, t)
+		e.storeInto(v.X, t, depth+1)
+	case *ssa.MakeInterface:
+		e.addTo(v, t)
+		e.storeInto(v.X, t, depth+1)
+	case *ssa.ChangeInterface:
+		e.addTo(v, t)
+		e.storeInto(v.X, t, depth+1)
+	case *ssa.UnOp:
+		e.addTo(v, t)
+		if v.Op == token.MUL { // a slice, map or pointer that is kept there
+			e.storeInto(v.X, t, depth+1)
+		}
+	case *ssa.Lookup: // a channel, slice, map or pointer that is kept there
+		e.addTo(v, t)
+		e.storeInto(v.X, t, depth+1)
+	case *ssa.TypeAssert:
+		e.addTo(v, t)
+		e.storeInto(v.X, t, depth+1)
+	case *ssa.Extract:
+		e.addTo(v, t)
+		e.storeInto(v.Tuple, t, depth+1)
+	case *ssa.Phi:
+		e.addTo(v, t)
+		for _, edge := range v.Edges {
+			e.storeInto(edge, t, depth+7) // loops lead back here
+		}
+	case *ssa.FreeVar:
+		if out := e.free[v]; out != nil {
+			e.storeInto(out, t, depth+1)
+		}
+	case *ssa.Call:
+		if _, several := v.Type().(*types.Tuple); !several {
+			e.addTo(v, t)
+		}
+	case *ssa.Const, *ssa.Function, *ssa.Builtin:
+	default:
+		e.addTo(v, t)
+	}
+}
+
+// root returns the variable that a struct is in, as far as it can be told.
+func root(v ssa.Value) ssa.Value {
+	for range 20 {
+		switch x := v.(type) {
+		case *ssa.UnOp:
+			if x.Op != token.MUL {
+				return v
+			}
+			v = x.X
+		case *ssa.FieldAddr:
+			v = x.X
+		case *ssa.IndexAddr:
+			v = x.X
+		default:
+			return v
+		}
+	}
+	return v
+}

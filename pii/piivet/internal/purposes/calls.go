@@ -1,0 +1,250 @@
+package purposes
+
+import (
+	"go/ast"
+	"go/constant"
+	"go/types"
+
+	"golang.org/x/tools/go/types/typeutil"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+)
+
+// call hands arguments to parameters.
+func (b *builder) call(call *ast.CallExpr) {
+	if tv, ok := b.info.Types[call.Fun]; ok && tv.IsType() {
+		b.convert(call, tv.Type)
+		return
+	}
+	if _, ok := known.CallOf(b.info, call); ok {
+		if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && known.IsPurpose(b.info.TypeOf(sel.X)) {
+			b.into(sel.X, Ref{Unknown: true})
+		}
+		return
+	}
+	if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && sel.Sel.Name == "UnmarshalText" && known.IsPurpose(b.info.TypeOf(sel.X)) {
+		b.into(sel.X, Ref{Unknown: true})
+		return
+	}
+	if fn, ok := typeutil.Callee(b.info, call).(*types.Func); !ok || !b.foreign(fn.Origin()) {
+		for id, r := range b.args(call) {
+			if !r.IsZero() {
+				n := b.graph.node(id)
+				n.Ref = n.And(r)
+			}
+		}
+	}
+	// Into a container of another package's generic type, such as
+	// atomic.Pointer[vault.Scope].
+	if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && b.container(b.info.TypeOf(sel.X)) {
+		for _, arg := range call.Args {
+			if b.carries(b.info.TypeOf(arg)) {
+				b.into(sel.X, b.ref(arg))
+			}
+		}
+	}
+}
+
+// container reports whether t is an instance of a generic type that holds
+// scopes or purposes.
+func (b *builder) container(t types.Type) bool {
+	return t != nil && !known.Carries(t) && carries(t, 2) && !isTypeParam(t)
+}
+
+func isTypeParam(t types.Type) bool {
+	_, ok := types.Unalias(t).(*types.TypeParam)
+	return ok
+}
+
+// convert lets the fields of one struct type flow into those of another.
+func (b *builder) convert(call *ast.CallExpr, to types.Type) {
+	if len(call.Args) != 1 {
+		return
+	}
+	from := b.info.TypeOf(call.Args[0])
+	if from == nil {
+		return
+	}
+	s, ok1 := from.Underlying().(*types.Struct)
+	d, ok2 := to.Underlying().(*types.Struct)
+	if !ok1 || !ok2 || s.NumFields() != d.NumFields() {
+		return
+	}
+	for i := range s.NumFields() {
+		if sf, df := s.Field(i), d.Field(i); sf.Origin() != df.Origin() && b.carries(sf.Type()) {
+			if id := b.own(sf); id != "" {
+				b.intoVar(df, Ref{From: []string{id}})
+			}
+		}
+	}
+}
+
+// args returns what a call hands to the parameters of what it calls, by the
+// name of their nodes.
+func (b *builder) args(call *ast.CallExpr) map[string]Ref {
+	name, sig := b.callee(call)
+	if name == "" {
+		return nil
+	}
+	args := map[string]Ref{}
+	exprs := call.Args
+	if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok {
+		if s := b.info.Selections[sel]; s != nil {
+			switch {
+			case s.Kind() == types.MethodExpr && len(exprs) > 0:
+				exprs = exprs[1:]
+				if b.carries(b.info.TypeOf(call.Args[0])) {
+					args[param(name, -1)] = b.ref(call.Args[0])
+				}
+			case s.Kind() == types.MethodVal && b.carries(b.info.TypeOf(sel.X)):
+				args[param(name, -1)] = b.ref(sel.X)
+			}
+		}
+	}
+	for i, e := range exprs {
+		p := min(i, sig.Params().Len()-1)
+		if p < 0 || !b.carries(sig.Params().At(p).Type()) {
+			continue
+		}
+		if len(exprs) == 1 && sig.Params().Len() > 1 { // f(g())
+			for j := range sig.Params().Len() {
+				if b.carries(sig.Params().At(j).Type()) {
+					args[param(name, j)] = b.nth(e, j)
+				}
+			}
+			break
+		}
+		args[param(name, p)] = args[param(name, p)].And(b.ref(e))
+	}
+	if len(exprs) == 1 && sig.Params().Len() > 1 && len(args) == 0 {
+		for j := range sig.Params().Len() {
+			if b.carries(sig.Params().At(j).Type()) {
+				args[param(name, j)] = b.nth(exprs[0], j)
+			}
+		}
+	}
+	return args
+}
+
+// callee returns the name of the function that is called, and its signature
+// before instantiation; "" if that is not known.
+func (b *builder) callee(call *ast.CallExpr) (string, *types.Signature) {
+	switch fun := ast.Unparen(call.Fun).(type) {
+	case *ast.FuncLit:
+		if sig, ok := b.info.TypeOf(fun).(*types.Signature); ok {
+			return b.literalName(fun), sig
+		}
+	case *ast.Ident:
+		if v, ok := b.info.Uses[fun].(*types.Var); ok {
+			if lit := b.literals[v]; lit != nil {
+				if sig, ok := b.info.TypeOf(lit).(*types.Signature); ok {
+					return b.literalName(lit), sig
+				}
+			}
+		}
+	}
+	fn, ok := typeutil.Callee(b.info, call).(*types.Func)
+	if !ok {
+		return "", nil
+	}
+	fn = fn.Origin()
+	if abstract(fn) {
+		return called(fn), fn.Signature()
+	}
+	return Func(fn), fn.Signature()
+}
+
+func abstract(fn *types.Func) bool {
+	recv := fn.Signature().Recv()
+	return recv != nil && types.IsInterface(recv.Type())
+}
+
+func (b *builder) builtin(name string, call *ast.CallExpr) Ref {
+	switch name {
+	case "append":
+		r := Ref{}
+		for _, arg := range call.Args {
+			r = r.And(b.ref(arg))
+		}
+		return r
+	case "new", "make":
+		return Ref{}
+	}
+	return Ref{Unknown: true}
+}
+
+// library returns what the scope or purpose that a call of the library returns
+// stands for.
+func (b *builder) library(c known.Call) Ref {
+	switch c.Op {
+	case known.Open:
+		r := Ref{}
+		for _, p := range c.Purposes {
+			r = r.And(b.ref(p))
+		}
+		return r
+	case known.Narrow, known.Of:
+		return b.receiver(c)
+	case known.Parse:
+		if c.Text == nil {
+			return Ref{Unknown: true}
+		}
+		if v := b.info.Types[c.Text].Value; v != nil && v.Kind() == constant.String {
+			return Ref{Names: []string{constant.StringVal(v)}}
+		}
+	}
+	return Ref{Unknown: true}
+}
+
+// receiver returns what the scope stands for whose method is called, also if it
+// is embedded in something else.
+func (b *builder) receiver(c known.Call) Ref {
+	if n := len(c.Path); n > 0 {
+		return b.variable(c.Path[n-1])
+	}
+	return b.ref(c.Recv)
+}
+
+// foreign reports whether nothing is known of a function: it belongs to a
+// package that does not use the library.
+func (b *builder) foreign(fn *types.Func) bool {
+	if fn.Pkg() == nil || fn.Pkg() == b.pass.Pkg {
+		return false
+	}
+	return !b.pass.ImportPackageFact(fn.Pkg(), new(fact)) && !abstract(fn)
+}
+
+// generic returns what a function of a package that does not know the library
+// returns: what it returns of a type that it does not know, it was given.
+func (b *builder) generic(call *ast.CallExpr, fn *types.Func) Ref {
+	r := Ref{}
+	exprs := call.Args
+	if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && fn.Signature().Recv() != nil {
+		exprs = append([]ast.Expr{sel.X}, exprs...)
+	}
+	for _, arg := range exprs {
+		t := b.info.TypeOf(arg)
+		if t == nil {
+			continue
+		}
+		if tuple, ok := t.(*types.Tuple); ok { // must(v.Scope(ctx, p))
+			for i := range tuple.Len() {
+				if b.carries(tuple.At(i).Type()) {
+					r = r.And(b.nth(arg, i))
+				}
+			}
+			continue
+		}
+		if _, ok := t.Underlying().(*types.Signature); ok {
+			r.Unknown = true // it may return what the function returns
+			continue
+		}
+		if b.carries(t) {
+			r = r.And(b.ref(arg))
+		}
+	}
+	if r.IsZero() {
+		r.Unknown = true
+	}
+	return r
+}

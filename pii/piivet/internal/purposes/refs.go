@@ -1,0 +1,77 @@
+package purposes
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+)
+
+// ref returns what an expression stands for.
+func (b *builder) ref(e ast.Expr) Ref {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return b.ref(e.X)
+	case *ast.StarExpr:
+		return b.ref(e.X)
+	case *ast.IndexExpr:
+		return b.ref(e.X)
+	case *ast.SliceExpr:
+		return b.ref(e.X)
+	case *ast.KeyValueExpr:
+		r := Ref{}
+		for _, x := range []ast.Expr{e.Key, e.Value} {
+			if b.carries(b.info.TypeOf(x)) {
+				r = r.And(b.ref(x))
+			}
+		}
+		return r
+	case *ast.UnaryExpr:
+		if e.Op == token.AND || e.Op == token.ARROW {
+			return b.ref(e.X)
+		}
+	case *ast.Ident:
+		switch obj := b.info.ObjectOf(e).(type) {
+		case *types.Var:
+			return b.variable(obj)
+		case *types.Nil:
+			return Ref{}
+		}
+	case *ast.SelectorExpr:
+		if v, ok := b.info.ObjectOf(e.Sel).(*types.Var); ok {
+			return b.variable(v)
+		}
+	case *ast.CompositeLit:
+		t := b.info.TypeOf(e)
+		if t == nil {
+			break
+		}
+		if _, ok := t.Underlying().(*types.Struct); ok {
+			return Ref{} // a zero scope or purpose
+		}
+		r := Ref{}
+		for _, x := range e.Elts {
+			if kv, ok := x.(*ast.KeyValueExpr); ok {
+				r = r.And(b.ref(kv))
+			} else {
+				r = r.And(b.ref(x))
+			}
+		}
+		return r
+	case *ast.TypeAssertExpr:
+		if t := b.info.TypeOf(e.X); t != nil && known.IsScope(t) {
+			return b.ref(e.X)
+		}
+	case *ast.CallExpr:
+		return b.nth(e, 0)
+	}
+	return Ref{Unknown: true}
+}
+
+func (b *builder) variable(v *types.Var) Ref {
+	if id := b.own(v); id != "" {
+		return Ref{From: []string{id}}
+	}
+	return Ref{Unknown: true}
+}
