@@ -27,7 +27,13 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-func TestMain(m *testing.M) { ptest.Main(m) }
+func TestMain(m *testing.M) {
+	// The runner tells every step, and of each failure that a test wants, at length.
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
+	ptest.Main(m)
+}
 
 var (
 	security    = purpose.MustParse("security")
