@@ -36,11 +36,12 @@ func scaling(ctx context.Context, out io.Writer, rounds int) error {
 	index := func(ctx context.Context, address string) (pii.Index, error) {
 		return pii.IndexEmail(ctx, address, o.security)
 	}
-	const n = 5000
+	const n = 20_000
 	addresses := slices.Repeat([]string{address}, n)
 	emails := slices.Repeat([]pii.Email{o.email}, n)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "\ntwo processors, speed of one = 1\ttwo callers\ttarget\tbatch.Map\ttarget\t\n")
+	rounds = max(1, rounds/4) // of longer slices
 	twice(ctx, w, "seal", addresses, seal, rounds)
 	twice(ctx, w, "reveal", emails, reveal, rounds)
 	twice(ctx, w, "index", addresses, index, rounds)
