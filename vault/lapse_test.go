@@ -291,3 +291,28 @@ func TestLapsedKeysRefuseAnOlderStore(t *testing.T) {
 		pinned.Close()
 	})
 }
+
+// A long run over subjects does not go on with keys that have lapsed.
+func TestRewrappingStopsWhenKeysLapse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, a := vault.Memory(), newAEAD(t)
+		kek := &spy{AEAD: a}
+		v := open(t, store, kek, nil)
+		require.NoError(t, v.Generate(t.Context(), security))
+		s := scope(t, v, security)
+		for _, subject := range []string{"alice", "bob", "carol"} {
+			seal(t, s.For(subject))
+		}
+		require.NoError(t, v.Rotate(t.Context(), security))
+		kek.meddle = func(context.Context) error { return vault.ErrUnavailable }
+		changed := 0
+		err := v.RewrapSubjects(t.Context(), security, "", func(p vault.Progress) error {
+			changed = p.Changed
+			time.Sleep(vault.DefaultKeyLifetime + time.Minute)
+			return nil
+		})
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		require.Equal(t, 1, changed)
+		v.Close()
+	})
+}
