@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -72,11 +73,16 @@ func TestTakingInWhatWasCollected(t *testing.T) {
 	value := seal(t, collector(t, v, security).Under(purpose.Basis{Notice: "2fa-v3"}), ads)
 	before, _ := value.Provenance(security)
 	require.False(t, value.OnPrimaryKey(sec), "there is something to do")
+	require.True(t, value.ByCollector(security))
+	require.False(t, value.ByCollector(advertising), "which a scope sealed")
+	require.False(t, value.ByCollector(billing))
+	require.False(t, vault.Sealed{}.ByCollector(security))
 	refuses(t, sec.For("alice"), value, vault.ErrSubject)
 
 	own, err := vault.Reseal(t.Context(), note, value, sec)
 	require.NoError(t, err)
 	require.True(t, own.OnPrimaryKey(sec))
+	require.False(t, own.ByCollector(security))
 	opens(t, sec, own)
 	opens(t, ads, own)
 
@@ -347,4 +353,27 @@ func lowOrder(raw []byte) string {
 	body := append(bytes.Clone(raw[:4]), make([]byte, 32)...)
 	sum := sha256.Sum256(append([]byte("ofc1.security."), body...))
 	return "ofc1.security." + base64.RawURLEncoding.EncodeToString(append(body, sum[:4]...))
+}
+
+// A front end's clock may be ahead by a day. What says that it was collected
+// later still was never meant to be opened soon.
+func TestCollectorsClockAhead(t *testing.T) {
+	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	ahead := func(by time.Duration) (value vault.Sealed) {
+		synctest.Test(t, func(t *testing.T) { // whose clock begins in the year 2000
+			v := open(t, store, kek, nil)
+			require.NoError(t, v.Generate(t.Context(), security))
+			c := collector(t, v, security).Under(purpose.Basis{Retain: time.Hour})
+			time.Sleep(by)
+			value = seal(t, c)
+			v.Close()
+		})
+		return value
+	}
+	hours, days := ahead(23*time.Hour), ahead(25*time.Hour)
+	synctest.Test(t, func(t *testing.T) {
+		s := scope(t, open(t, store, kek, nil), security)
+		refuses(t, s, hours, vault.ErrUnavailable)
+		refuses(t, s, days, vault.ErrCorrupt)
+	})
 }

@@ -258,6 +258,9 @@ func (v refValue) open(asked refAsked) (plaintext, class string) {
 	if h.expires != 0 && asked.now >= h.expires {
 		return "", "expired"
 	}
+	if h.expires != 0 && h.typ == 3 && asked.now+24*3600 < h.collected {
+		return "", "corrupt"
+	}
 	if h.expires != 0 && asked.now+300 < h.collected {
 		return "", "unavailable"
 	}

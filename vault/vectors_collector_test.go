@@ -114,7 +114,7 @@ func (l *vecList) collected() {
 	l.sealed(string(m), "expired", "yes", "email", "security", "retention ended in 2020",
 		m.collectedAs("email", refHeader{collected: vecPast, expires: vecPast + 1}, "security").text()).collectsOwn()
 	m = "collected_time_latest"
-	l.sealed(string(m), "unavailable", "yes", "email", "security", "collected after now, with a time of retention",
+	l.sealed(string(m), "corrupt", "yes", "email", "security", "collected more than a day after now, with a time of retention",
 		m.collectedAs("email", refHeader{collected: vecMax - 1, expires: vecMax}, "security").text()).collectsOwn()
 	m = "collected_mismatch"
 	l.sealed(string(m), "mismatch", "yes", "email", "advertising", "an honest wrong purpose", m.collected("security").text()).collectsOwn()
