@@ -124,7 +124,7 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 			clear(old.key)
 			if err == nil && old.key == nil { // before now
 				r.vault.forget(r.purpose, subject)
-				return e, e.describe(ctx, old, r)
+				return r.describe(ctx, e, old)
 			}
 			tombstone.id = old.id
 		}
@@ -147,7 +147,7 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 			return e, storeError(err)
 		}
 		r.vault.forget(r.purpose, subject)
-		return e, e.describe(ctx, tombstone, r)
+		return r.describe(ctx, e, tombstone)
 	}
 }
 
@@ -158,20 +158,20 @@ func (v *Vault) forget(p purpose.Purpose, subject string) {
 	}
 }
 
-// describe reads the generation after the tombstone was written: so every store
-// without the tombstone has a lower one.
-func (e *Erasure) describe(ctx context.Context, tombstone subjectRecord, r *ring) error {
+// describe fills in what e says of the tombstone. It reads the generation after
+// that was written: so every store without the tombstone has a lower one.
+func (r *ring) describe(ctx context.Context, e Erasure, tombstone subjectRecord) (Erasure, error) {
 	if tombstone.id != 0 {
 		e.KeyID = fmt.Sprintf("%08x", tombstone.id)
 	}
 	e.Erased = tombstone.at.UTC().Truncate(time.Second)
 	if err := r.refresh(ctx); err != nil {
-		return err
+		return e, err
 	}
 	keys := r.keys.Load()
 	if keys == nil {
-		return errClosed
+		return e, errClosed
 	}
 	e.Generation = keys.generation + r.erasures.Load()
-	return nil
+	return e, nil
 }
