@@ -123,10 +123,10 @@ func (b Basis) Validate() error {
 // ValidReference reports whether s is within the grammar of notice ids and
 // consent references that [Basis] documents.
 func ValidReference(s string) bool {
-	if len(s) == 0 || len(s) > MaxReference {
+	if len(s) > MaxReference {
 		return false
 	}
-	letter := false
+	letter := false // which the empty string has none of
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':

@@ -117,6 +117,14 @@ func TestReferencesHaveNoRoomForAPerson(t *testing.T) {
 	}
 }
 
+func TestReferenceOfEveryByte(t *testing.T) {
+	for c := range 256 {
+		for _, ref := range []string{string([]byte{byte(c)}), string([]byte{'a', byte(c)}), string([]byte{'1', byte(c)})} {
+			require.Equal(t, validReference(ref), purpose.ValidReference(ref), "%q", ref)
+		}
+	}
+}
+
 func FuzzValidReference(f *testing.F) {
 	for _, seed := range []string{"", "v1", "2fa-prompt-v3", "a@b", "1", "-a", "a\n", "\xff", "é", strings.Repeat("a", 64), strings.Repeat("a", 65)} {
 		f.Add(seed)

@@ -70,6 +70,16 @@ func TestParseTakesTheGrammarAndNothingElse(t *testing.T) {
 	}
 }
 
+// The ends of a range of letters are what a table of examples leaves out.
+func TestParseOfEveryByte(t *testing.T) {
+	for c := range 256 {
+		for _, name := range []string{string([]byte{byte(c)}), string([]byte{'a', byte(c)}), string([]byte{'a', byte(c), 'a'})} {
+			_, err := purpose.Parse(name)
+			require.Equal(t, grammar.MatchString(name), err == nil, "%q", name)
+		}
+	}
+}
+
 func TestZeroPurposeNamesNothing(t *testing.T) {
 	var p purpose.Purpose
 	require.True(t, p.IsZero())

@@ -1,6 +1,7 @@
 package purpose_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -99,4 +100,28 @@ func TestSetText(t *testing.T) {
 			require.Equal(t, "kept", s.String())
 		})
 	}
+}
+
+func TestSetOfTheEmptyTextIsEmpty(t *testing.T) {
+	s := purpose.NewSet(purpose.MustParse("before"))
+	require.NoError(t, s.UnmarshalText(nil))
+	require.True(t, s.IsZero())
+}
+
+// A purpose's grammar has no end to how many there are, so the text's length is
+// bounded by itself.
+func TestSetTextIsBounded(t *testing.T) {
+	const names = 64 << 10 / 8 // of seven letters, each with a joint but the last
+	var longest strings.Builder
+	for i := range names {
+		fmt.Fprintf(&longest, "n%06d+", i)
+	}
+	text := longest.String() // one byte too long, with a joint at its end
+	var s purpose.Set
+	require.NoError(t, s.UnmarshalText([]byte(text[:len(text)-1])))
+	require.Equal(t, names, s.Len())
+	longer := text[:len(text)-1] + "a"
+	require.Len(t, longer, 64<<10)
+	require.NoError(t, s.UnmarshalText([]byte(longer)))
+	require.ErrorIs(t, s.UnmarshalText([]byte(longer+"a")), purpose.ErrSyntax)
 }
