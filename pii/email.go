@@ -31,6 +31,9 @@ type sealedEmail = Sealed[email]
 // internationalised domain that IDNA mapping would turn into another one: no two
 // different addresses ever share a canonical form.
 //
+// Dots and tags, as in alice+shop, are part of the address, whatever its provider
+// makes of them.
+//
 // Other errors are those of [vault.Seal].
 func SealEmail(ctx context.Context, address string, scopes ...vault.Sealer) (Email, error) {
 	sealed, err := Seal[email](ctx, address, scopes...)

@@ -124,6 +124,9 @@ func FuzzPhone(f *testing.F) {
 	for _, v := range readVectors(f, "testdata/phone.txt") {
 		f.Add(v.typed)
 	}
+	for _, c := range readCorpus(f, "phone") {
+		f.Add(c.typed)
+	}
 	security, _ := newScopes(f)
 	f.Fuzz(func(t *testing.T, typed string) {
 		phone, err := pii.SealPhone(ctx, typed, security)
