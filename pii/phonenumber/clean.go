@@ -36,6 +36,11 @@ func clean(input string) (dialled string, ok bool) {
 			if zero != 0 && z != zero {
 				return "", false
 			}
+			// No country code begins with 0. The port would take +001 for what is
+			// dialled to get abroad, which is another country in another region.
+			if plus && digits == 0 && r == z {
+				return "", false
+			}
 			zero = z
 			out.WriteByte('0' + byte(r-z))
 			digits++

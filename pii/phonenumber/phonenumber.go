@@ -45,6 +45,7 @@ import (
 //     has one, and kept where it is a digit of the number: +44 (0)20 7946 0018 is
 //     +442079460018, +39 (0)6 6982 is +39066982, and +1 (0)212 555 0123 is
 //     refused.
+//   - "+" in front of 0, as in +0044, is refused: no country code begins with 0.
 //   - Digits that begin with the region's own country code, without "+", are an
 //     international number where the plan makes no national one of them.
 //   - Extensions are refused, as the rest would be the number of a switchboard

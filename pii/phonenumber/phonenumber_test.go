@@ -95,6 +95,9 @@ func TestParseRefuses(t *testing.T) {
 		{"too long", "+44 20 7946 0018 0", ""},
 		{"no such country code", "+999 20 7946 0018", ""},
 		{"plus zero", "+0 20 7946 0018", ""},
+		{"plus and what is dialled to get abroad", "+00 44 20 7946 0018", "GB"},
+		{"plus and what is dialled to get abroad, North America", "+011 44 20 7946 0018", "US"},
+		{"plus and what is dialled to get abroad, in parentheses", "+(00) 44 20 7946 0018", "GB"},
 		{"not valid in its country", "+1 123 456 7890", ""},
 		{"not valid in the region", "020 7946 0018", "US"},
 		{"emergency", "112", "DE"},
@@ -389,6 +392,11 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		isKept(t, scope, number)
+		if strings.ContainsAny(input, "+\uff0b") {
+			if anywhere, err := phonenumber.Parse(input, ""); err != nil || anywhere != number {
+				t.Fatalf("%q means another number in %s: %q, error %v", input, region, anywhere, err)
+			}
+		}
 		if padded, err := phonenumber.Parse(input+" ", region); len(input) < 64 && (err != nil || padded != number) {
 			t.Fatalf("%q with a blank behind: %q, error %v", input, padded, err)
 		}
