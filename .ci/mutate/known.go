@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// readKnown reads the survivors that are let live: a key a line, below a line
+// that begins with "# " and says why.
+func readKnown(file string) (map[string]string, error) {
+	f, err := os.Open(file)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	known := map[string]string{}
+	reason := ""
+	sc := bufio.NewScanner(f)
+	sc.Buffer(nil, 1<<20)
+	for n := 1; sc.Scan(); n++ {
+		line := strings.TrimSpace(sc.Text())
+		switch {
+		case line == "":
+			reason = ""
+		case strings.HasPrefix(line, "# "):
+			reason = strings.TrimSpace(reason + " " + line[2:])
+		case reason == "":
+			return nil, fmt.Errorf("%s:%d: without a reason", file, n)
+		default:
+			known[line] = reason
+		}
+	}
+	return known, sc.Err()
+}
+
+// report prints the score, and reports whether every survivor is known and, if
+// all were tried, whether every known one is still there.
+func report(w io.Writer, tried, survivors []Mutant, known map[string]string, all bool) bool {
+	ok := true
+	still := map[string]bool{}
+	unknown := 0
+	for _, m := range survivors {
+		still[m.Key()] = true
+		if known[m.Key()] == "" {
+			fmt.Fprintf(w, "unknown survivor: %s\n", m.Key())
+			unknown, ok = unknown+1, false
+		}
+	}
+	for key := range known {
+		if all && !still[key] {
+			fmt.Fprintf(w, "known as a survivor, but killed or gone: %s\n", key)
+			ok = false
+		}
+	}
+	killed := len(tried) - len(survivors)
+	fmt.Fprintf(w, "%d tried, %d killed (%.1f %%), %d let live with a reason, %d without\n",
+		len(tried), killed, 100*float64(killed)/float64(max(1, len(tried))), len(survivors)-unknown, unknown)
+	return ok
+}
