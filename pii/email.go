@@ -197,10 +197,10 @@ const blanks = " \t\r\n"
 
 // validLocal reports whether s is a dot-string of RFC 5321.
 func validLocal(s string) bool {
-	if len(s) == 0 || len(s) > maxLocal {
+	if len(s) > maxLocal {
 		return false
 	}
-	dot := true // no dot at the start, at the end or after another
+	dot := true // no dot at the start, at the end or after another; nor nothing at all
 	for i := range len(s) {
 		c := s[i]
 		if c == '.' {
