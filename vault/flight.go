@@ -75,11 +75,14 @@ func (v *Vault) depart(ctx context.Context, key flightKey, f func(context.Contex
 	v.flights[key] = fl
 	go func() {
 		defer cancel()
+		defer func() { // also if a client ends this goroutine
+			v.mu.Lock()
+			delete(v.flights, key)
+			v.mu.Unlock()
+			close(fl.done)
+		}()
+		fl.err = errBroken // unless f returns
 		fl.err = guard(fl.ctx, func(ctx context.Context) error { return f(ctx, fl) })
-		v.mu.Lock()
-		delete(v.flights, key)
-		v.mu.Unlock()
-		close(fl.done)
 	}()
 	return fl, true, nil
 }
@@ -107,8 +110,10 @@ func (fl *flight) wait(ctx context.Context) error {
 func guard(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = fmt.Errorf("key store or KEK panicked: %w", ErrUnavailable)
+			err = errBroken
 		}
 	}()
 	return f(ctx)
 }
+
+var errBroken = fmt.Errorf("key store or KEK panicked: %w", ErrUnavailable)

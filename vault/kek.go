@@ -32,6 +32,9 @@ type AEAD interface {
 // the keys of a purpose are opened or changed, and never for a value: who may use
 // a purpose is decided by who may use its KEK.
 //
+// A KEK that panics, or whose AEAD does, is [ErrUnavailable] to all who wait for the
+// call. So is one that ends the goroutine it is called in. What it said is dropped.
+//
 // A KEK that also has the method
 //
 //	Generate(ctx context.Context, p purpose.Purpose) error

@@ -42,7 +42,8 @@ type Options struct {
 	// service having said yes to them anew: so long can a process work while the key
 	// service is down, and so long do keys outlive a grant that was withdrawn. When
 	// half of it is over, the key service is asked along with the next refresh. It
-	// is [DefaultKeyLifetime] by default.
+	// counts from the question, however long the answer takes, and is
+	// [DefaultKeyLifetime] by default.
 	KeyLifetime time.Duration
 
 	// SubjectLifetime is how long a vault believes what the store said of one

@@ -23,6 +23,9 @@ func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
 	return purpose.NewSet(found...), nil
 }
 
+// errOrder is a store that lists what it was not asked for.
+var errOrder = fmt.Errorf("key store lists names out of order: %w", ErrCorrupt)
+
 func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err error) {
 	after := ""
 	for {
@@ -30,6 +33,9 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 		for name, err := range v.store.List(ctx, "", after) {
 			if err != nil {
 				return nil, storeError(err)
+			}
+			if name <= after { // or there would be no end
+				return nil, errOrder
 			}
 			folder, _, more = strings.Cut(name, "/")
 			break

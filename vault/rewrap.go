@@ -92,26 +92,61 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		return fmt.Errorf("not a position of this purpose: %w", ErrInvalid)
 	}
 	at := Progress{After: after}
-	for name, err := range v.store.List(ctx, prefix, after) {
-		if err != nil {
-			return storeError(err)
-		}
-		changed, err := r.rewrapSubject(ctx, name)
+	for {
+		// A flight for each page and each subject: a store that hangs or panics is
+		// left behind like everywhere else, and progress may take its time.
+		var names []string
+		err := v.alone(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+			names, err = v.subjectsAfter(ctx, prefix, at.After)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		at.Seen++
-		at.After = name
-		if changed {
-			at.Changed++
-		}
-		if progress != nil {
-			if err := progress(at); err != nil {
+		for _, name := range names {
+			changed := false
+			err := v.alone(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+				changed, err = r.rewrapSubject(ctx, name)
+				return err
+			})
+			if err != nil {
 				return err
 			}
+			at.Seen++
+			at.After = name
+			if changed {
+				at.Changed++
+			}
+			if progress != nil {
+				if err := progress(at); err != nil {
+					return err
+				}
+			}
+		}
+		if len(names) < subjectsPerPage {
+			return nil
 		}
 	}
-	return nil
+}
+
+// subjectsPerPage is how many names of subjects are read at a time.
+const subjectsPerPage = 1000
+
+// subjectsAfter returns the first names of subjects that sort after the name after.
+func (v *Vault) subjectsAfter(ctx context.Context, prefix, after string) (names []string, err error) {
+	for name, err := range v.store.List(ctx, prefix, after) {
+		switch {
+		case err != nil:
+			return nil, storeError(err)
+		case name <= after: // or there would be no end
+			return nil, errOrder
+		}
+		names, after = append(names, name), name
+		if len(names) == subjectsPerPage {
+			break
+		}
+	}
+	return names, nil
 }
 
 func (r *ring) rewrapSubject(ctx context.Context, name string) (changed bool, err error) {

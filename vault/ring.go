@@ -24,8 +24,9 @@ type ring struct {
 	erasures atomic.Uint64 // that the store has seen
 	loads    chan struct{} // holds one for each read about subjects that is waiting
 
-	stale atomic.Bool // the store is to be looked at again
-	timer *time.Timer // sets stale
+	stale     atomic.Bool // the store is to be looked at again
+	timer     *time.Timer // sets stale
+	recording atomic.Bool // what a look of the ring's own has found
 
 	lapsed atomic.Bool    // the key service has to say yes first
 	due    atomic.Bool    // it is to be asked along with the next look
@@ -45,7 +46,9 @@ const (
 	maxUnknown = 1024
 )
 
-func newRing(v *Vault, p purpose.Purpose, k *keys, erasures uint64) *ring {
+// newRing returns the ring of keys that the key service was asked for at the given
+// time.
+func newRing(v *Vault, p purpose.Purpose, k *keys, erasures uint64, asked time.Time) *ring {
 	r := &ring{
 		vault:   v,
 		purpose: p,
@@ -56,9 +59,10 @@ func newRing(v *Vault, p purpose.Purpose, k *keys, erasures uint64) *ring {
 	r.subjects.Store(newSubjectCache(v.opts.SubjectCache, v.opts.SubjectLifetime, v.opts.Timeout))
 	r.erasures.Store(erasures)
 	r.timer = time.AfterFunc(v.opts.Refresh, func() { r.stale.Store(true) })
+	due, lapse := v.timesLeft(asked)
 	r.lapse = [2]*time.Timer{
-		time.AfterFunc(v.opts.KeyLifetime/2, func() { r.due.Store(true) }),
-		time.AfterFunc(v.opts.KeyLifetime, func() { r.lapsed.Store(true) }),
+		time.AfterFunc(due, func() { r.due.Store(true) }),
+		time.AfterFunc(lapse, func() { r.lapsed.Store(true) }),
 	}
 	return r
 }
@@ -106,15 +110,32 @@ func (r *ring) usable(ctx context.Context) (*keys, error) {
 	return nil, errClosed
 }
 
-// granted notes that the key service has said yes to the keys at hand. The flags
-// come before the timers, which may set them again at once.
-func (r *ring) granted() {
+// granted notes that the key service, asked at the given time, has said yes to the
+// keys at hand. The flags come before the timers, which may set them again at once.
+func (r *ring) granted(asked time.Time) {
 	r.due.Store(false)
 	r.lapsed.Store(false)
-	lifetime := r.vault.opts.KeyLifetime
-	r.lapse[0].Reset(lifetime / 2)
-	r.lapse[1].Reset(lifetime)
+	due, lapse := r.vault.timesLeft(asked)
+	r.lapse[0].Reset(due)
+	r.lapse[1].Reset(lapse)
 	r.stopIfClosed()
+}
+
+// timesLeft returns when to ask the key service again, and when what it said is over.
+// Both count from the question: the answer may have been long on its way, and the
+// grant withdrawn meanwhile.
+func (v *Vault) timesLeft(asked time.Time) (due, lapse time.Duration) {
+	lapse = v.opts.KeyLifetime - time.Since(asked)
+	return lapse - v.opts.KeyLifetime/2, lapse
+}
+
+// stillCounts is [ErrUnavailable] for what the key service said so long ago that it is
+// over already.
+func (v *Vault) stillCounts(asked time.Time) error {
+	if _, lapse := v.timesLeft(asked); lapse <= 0 {
+		return fmt.Errorf("answer of the key service came too late: %w", ErrUnavailable)
+	}
+	return nil
 }
 
 // refreshUnasked is refresh on the ring's own account. That the store went back,
@@ -125,7 +146,15 @@ func (r *ring) refreshUnasked() {
 	if err == nil && r.due.Load() {
 		_, err = r.look(ctx, actionAsk)
 	}
-	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoKeys) && err != errClosed {
+	if !errors.Is(err, ErrCorrupt) && (!errors.Is(err, ErrNoKeys) || err == errClosed) {
+		return
+	}
+	// Nobody waits for this, so an auditor that hangs is given up where it heeds its
+	// context, and asked no more until it answers where it does not.
+	if r.recording.CompareAndSwap(false, true) {
+		defer r.recording.Store(false)
+		ctx, cancel := context.WithTimeout(ctx, r.vault.opts.Timeout)
+		defer cancel()
 		r.vault.audit(ctx, Event{Action: ActionOpen, Purpose: r.purpose}, err)
 	}
 }
@@ -156,6 +185,7 @@ func (r *ring) look(ctx context.Context, a Action) (ours bool, err error) {
 		if a == actionAsk {
 			known = &keys{}
 		}
+		asked := time.Now()
 		k, erasures, err := r.vault.load(ctx, r.purpose, known)
 		if err != nil {
 			return err
@@ -165,7 +195,10 @@ func (r *ring) look(ctx context.Context, a Action) (ours bool, err error) {
 		}
 		r.saw(erasures)
 		if k.revision != known.revision { // then it was asked
-			r.granted()
+			if err := r.vault.stillCounts(asked); err != nil {
+				return err
+			}
+			r.granted(asked)
 		}
 		return r.take(k)
 	}))

@@ -32,8 +32,8 @@ type Record struct {
 //
 // An error is [ErrConflict] where it says so below, [ErrNoKeys] when access is
 // denied, and [ErrInvalid] for a name or size that is out of bounds; one that is
-// no sentinel of this package is taken for [ErrUnavailable], and its text never
-// repeated. After an error that is not ErrConflict a change may have been made or
+// no sentinel of this package, and a panic, is taken for [ErrUnavailable], and its text
+// never repeated. After an error that is not ErrConflict a change may have been made or
 // not, and reading tells. Methods return promptly once ctx is done, with an
 // error. They neither change nor keep the slices that they are given, and nobody
 // else holds those that they return.

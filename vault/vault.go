@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 )
@@ -121,7 +122,10 @@ func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
 	}
 	err = v.put(ctx, kek, p, r, 0)
 	if errors.Is(err, ErrConflict) {
-		return nil // another process was first, and its keys are the purpose's
+		// Another process was first, and its keys are the purpose's: if there are any.
+		if records, getErr := v.get(ctx, keyRecordName(p)); getErr == nil && records[0].Revision != 0 {
+			return nil
+		}
 	}
 	return err
 }
@@ -158,11 +162,15 @@ func (v *Vault) ring(ctx context.Context, p purpose.Purpose) (*ring, error) {
 		if v.opened(p) != nil {
 			return nil // since we looked
 		}
+		asked := time.Now()
 		k, erasures, err := v.load(ctx, p, &keys{})
 		if err != nil {
 			return err
 		}
-		return v.keep(p, k, erasures)
+		if err := v.stillCounts(asked); err != nil {
+			return err
+		}
+		return v.keep(p, k, erasures, asked)
 	})
 	if err != nil {
 		return nil, err
@@ -179,13 +187,13 @@ func (v *Vault) opened(p purpose.Purpose) *ring {
 	return v.rings[p]
 }
 
-func (v *Vault) keep(p purpose.Purpose, k *keys, erasures uint64) error {
+func (v *Vault) keep(p purpose.Purpose, k *keys, erasures uint64, asked time.Time) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed { // Close came first, and would not see this ring
 		return errClosed
 	}
-	v.rings[p] = newRing(v, p, k, erasures)
+	v.rings[p] = newRing(v, p, k, erasures, asked)
 	return nil
 }
 
@@ -307,6 +315,9 @@ func (v *Vault) get(ctx context.Context, names ...string) ([]Record, error) {
 	}
 	byName := make(map[string]Record, len(found))
 	for _, r := range found {
+		if r.Revision < 0 {
+			return nil, fmt.Errorf("key store: record of no revision: %w", ErrCorrupt)
+		}
 		byName[r.Name] = r
 	}
 	records := make([]Record, len(names))
