@@ -197,6 +197,23 @@ func TestSQLiteFile(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("secret-of-the-file"), 1000), 0o600))
 		unavailable(t, store)
 	})
+	t.Run("full", func(t *testing.T) {
+		store, db, _ := open(t, "")
+		db.SetMaxOpenConns(1) // the limit is the connection's
+		_, err := db.Exec("PRAGMA max_page_count = 1")
+		require.NoError(t, err)
+		large := vault.Record{Name: "security/new", Data: bytes.Repeat([]byte("secret-of-the-record"), 10_000)}
+		_, err = store.Put(t.Context(), large)
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		require.NotContains(t, err.Error(), "secret")
+		records, err := store.Get(t.Context(), "security/keys", "security/new")
+		require.NoError(t, err)
+		require.Len(t, records, 1, "what was there is there, and nothing by halves")
+		_, err = db.Exec("PRAGMA max_page_count = 1000000")
+		require.NoError(t, err)
+		_, err = store.Put(t.Context(), large)
+		require.NoError(t, err, "the same store once there is room")
+	})
 	t.Run("read only", func(t *testing.T) {
 		_, _, path := open(t, "")
 		db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")

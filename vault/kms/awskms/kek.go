@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -111,10 +112,31 @@ func (k *KEK) client(region string) *awskms.Client {
 	defer k.mu.Unlock()
 	c := k.clients[region]
 	if c == nil {
-		c = awskms.NewFromConfig(k.config, func(o *awskms.Options) { o.Region = region })
+		c = awskms.NewFromConfig(k.config, func(o *awskms.Options) {
+			o.Region = region
+			o.HTTPClient = bounded{o.HTTPClient}
+		})
 		k.clients[region] = c
 	}
 	return c
+}
+
+// maxAnswer is far more than AWS KMS has to say of one key.
+const maxAnswer = 1 << 20
+
+// bounded cuts off answers that are longer. The SDK would read them to their end.
+type bounded struct{ awskms.HTTPClient }
+
+func (b bounded) Do(r *http.Request) (*http.Response, error) {
+	answer, err := b.HTTPClient.Do(r)
+	if err != nil || answer == nil || answer.Body == nil {
+		return answer, err
+	}
+	answer.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(answer.Body, maxAnswer), answer.Body}
+	return answer, nil
 }
 
 // String returns "awskms.KEK".

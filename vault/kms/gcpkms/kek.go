@@ -58,6 +58,7 @@ func New(ctx context.Context, keys kms.Keys, opts *Options) (*KEK, error) {
 	all := []option.ClientOption{
 		option.WithGRPCDialOption(grpc.WithConnectParams(connect)),
 		option.WithGRPCDialOption(grpc.WithKeepaliveParams(alive)),
+		option.WithGRPCDialOption(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer))),
 	}
 	if opts != nil {
 		all = append(all, opts.Client...)
@@ -73,6 +74,10 @@ func New(ctx context.Context, keys kms.Keys, opts *Options) (*KEK, error) {
 	}
 	return &KEK{keys, client}, nil
 }
+
+// maxAnswer is far more than Cloud KMS has to say of one key. Google's clients would
+// take two gigabytes.
+const maxAnswer = 1 << 20
 
 var (
 	// By default gRPC waits for up to two minutes between attempts to connect, and

@@ -4,11 +4,15 @@
 package kmstest
 
 import (
+	"bytes"
+	"crypto/tls"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A Fault is what a [Server] does instead of answering.
@@ -28,7 +32,18 @@ const (
 	Throttle   Fault = "throttles"                    // in its own protocol
 	Internal   Fault = "reports an internal error"    // likewise
 	Empty      Fault = "answers 200 without anything" // a well-formed answer that lacks all fields
+
+	Stall Fault = "hangs in the middle of its answer"
+	Half  Fault = "cuts the connection in the middle of its answer"
+	Reset Fault = "resets the connection"
+	Flood Fault = "answers without end"      // well-formed as far as it goes
+	Busy  Fault = "is behind a proxy's 503"  // that says to come back tomorrow
+	Limit Fault = "is behind a proxy's 429"  // likewise
+	Slow  Fault = "takes its time to answer" // and then does
 )
+
+// MaxFlood is far more than a client may read of an answer.
+const MaxFlood = 32 << 20
 
 // Leak is in everything that a faulty server says. No error may repeat it.
 const Leak = "sEcReT"
@@ -43,6 +58,7 @@ type Server struct {
 	fault   atomic.Pointer[Fault]
 	calls   atomic.Int64
 	strayed atomic.Int64
+	flooded atomic.Int64
 	hung    chan struct{} // gets one for each call that hangs
 	left    chan struct{} // gets one for each such call that the client gave up
 
@@ -91,6 +107,9 @@ func (s *Server) Calls() int { return int(s.calls.Load()) }
 // Strayed returns how many calls followed a redirect.
 func (s *Server) Strayed() int { return int(s.strayed.Load()) }
 
+// Flooded returns how many bytes were sent in answers without end.
+func (s *Server) Flooded() int { return int(s.flooded.Load()) }
+
 // Hung gets one for each call that hangs, Left one for each of them that its
 // client gave up.
 func (s *Server) Hung() <-chan struct{} { return s.hung }
@@ -115,11 +134,38 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		w.Write([]byte("<html><body>Please log in. " + Leak + "</body></html>"))
 	}
+	// What hangs has read the body, so that the server notices when the client leaves.
 	switch fault {
+	case Stall:
+		r = new(replay).of(r)
+		s.begin(w)
+		s.hung <- struct{}{}
+		select {
+		case <-release:
+			panic(http.ErrAbortHandler) // what it began to say is nothing to go on with
+		case <-r.Context().Done():
+			s.left <- struct{}{}
+		}
+	case Half:
+		s.begin(w)
+		panic(http.ErrAbortHandler)
+	case Reset:
+		s.reset(w)
+	case Flood:
+		r = new(replay).of(r)
+		s.flood(w, r, release)
+	case Busy, Limit:
+		w.Header().Set("Retry-After", "86400")
+		page(map[Fault]int{Busy: http.StatusServiceUnavailable, Limit: http.StatusTooManyRequests}[fault])
+	case Slow:
+		r = new(replay).of(r)
+		select {
+		case <-time.After(slowness):
+			s.handler.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
 	case Hang:
-		// The body is read so that the server notices when the client leaves.
-		body := &replay{}
-		r = body.of(r)
+		r = new(replay).of(r)
 		s.hung <- struct{}{}
 		select {
 		case <-release:
@@ -143,4 +189,52 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.handler.ServeHTTP(w, r)
 	}
+}
+
+// slowness is how long a slow answer takes.
+const slowness = 50 * time.Millisecond
+
+// begin sends the beginning of an answer.
+func (s *Server) begin(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", s.ContentType)
+	if s.ContentType == "application/grpc" {
+		w.Write([]byte("\x00\x7f\xff\xff\xff\x0a")) // of a message of 2 GB
+	} else {
+		w.Write([]byte(`{"` + Leak + `":"`))
+	}
+	http.NewResponseController(w).Flush()
+}
+
+// flood goes on with an answer until the client leaves, or has read far too much.
+func (s *Server) flood(w http.ResponseWriter, r *http.Request, release <-chan struct{}) {
+	s.begin(w)
+	more := bytes.Repeat([]byte("A"), 1<<16)
+	for s.flooded.Load() <= 2*MaxFlood && r.Context().Err() == nil {
+		select {
+		case <-release:
+			panic(http.ErrAbortHandler)
+		default:
+		}
+		n, err := w.Write(more)
+		s.flooded.Add(int64(n))
+		if err != nil {
+			return
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// reset ends the connection as the kernel does that of a process that died.
+func (s *Server) reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil { // HTTP/2 has no more than a stream to reset
+		panic(http.ErrAbortHandler)
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	conn.Close()
 }

@@ -84,6 +84,8 @@ func Run(t *testing.T, start func(t testing.TB) Service) {
 		{"asks nothing until a scope is opened, then once a purpose", countsCalls},
 		{"opens exactly what is granted", grants},
 		{"faults are unavailable, and forgotten when they end", faults},
+		{"a slow answer is one", slow},
+		{"a service that fails again and again is asked again", flapping},
 		{"opened keys work on while the service is down", worksOn},
 		{"disabled in mid-flight", disabled},
 		{"revoked in mid-flight", revoked},
@@ -272,7 +274,9 @@ func grants(t *testing.T, s Service) {
 func faults(t *testing.T, s Service) {
 	ctx := t.Context()
 	store := stored(t, s)
-	for _, fault := range []Fault{Hang, Cut, Garbage, HTML, Forbidden, BadGateway, Redirect, Throttle, Internal, Empty} {
+	for _, fault := range []Fault{
+		Hang, Stall, Cut, Half, Reset, Flood, Garbage, HTML, Forbidden, BadGateway, Busy, Limit, Redirect, Throttle, Internal, Empty,
+	} {
 		t.Run(string(fault), func(t *testing.T) {
 			v := open(t, s, store, Secure, short)
 			s.Server().SetFault(fault)
@@ -291,6 +295,7 @@ func faults(t *testing.T, s Service) {
 			explained(t, s.Keys(), err, Security)
 
 			require.Zero(t, s.Server().Strayed(), "a redirect was followed")
+			require.Less(t, s.Server().Flooded(), MaxFlood, "bytes of an answer were read")
 
 			// The same vault and the same KEK work when it is over.
 			s.Server().SetFault(Up)
@@ -362,6 +367,51 @@ func worksOn(t *testing.T, s Service) {
 	email, err := pii.SealEmail(ctx, address, fresh)
 	require.NoError(t, err)
 	until(t, func() error { _, err := email.Reveal(ctx, scope); return err })
+}
+
+// slow is no fault, for whoever has the time.
+func slow(t *testing.T, s Service) {
+	ctx := t.Context()
+	store := stored(t, s)
+	s.Server().SetFault(Slow)
+	v := open(t, s, store, Secure, long)
+	_, err := v.Scope(ctx, Security)
+	require.NoError(t, err)
+	require.NoError(t, open(t, s, store, Admin, long).Rotate(ctx, Security))
+
+	briefly, cancel := context.WithTimeout(ctx, slowness/10)
+	defer cancel()
+	_, err = v.Scope(briefly, Billing)
+	unavailable(t, s, err, Billing)
+	_, err = v.Scope(ctx, Billing)
+	require.NoError(t, err, "who has more time")
+}
+
+// flapping is a service that comes and goes, and one that denies in between: each
+// answer counts for itself.
+func flapping(t *testing.T, s Service) {
+	ctx := t.Context()
+	store := stored(t, s)
+	for range 3 {
+		v := open(t, s, store, Secure, long)
+		s.Server().SetFault(Internal)
+		_, err := v.Scope(ctx, Security)
+		unavailable(t, s, err, Security)
+
+		s.Server().SetFault(Up)
+		s.Grant(t, kms.Role{Name: Secure, Opens: purpose.NewSet(Billing)})
+		until(t, func() error {
+			if _, err = v.Scope(ctx, Security); errors.Is(err, vault.ErrUnavailable) {
+				return err
+			}
+			return nil
+		})
+		refused(t, s, err, Security)
+
+		s.Grant(t, Roles()...)
+		_, err = v.Scope(ctx, Security)
+		require.NoError(t, err)
+	}
 }
 
 func disabled(t *testing.T, s Service) {
