@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	htmltemplate "html/template"
 	"io"
@@ -275,6 +276,20 @@ func TestPrintersTakeNilPointers(t *testing.T) {
 		require.NotPanics(t, func() { printers["slog text"](v) })
 		require.NotPanics(t, func() { printers["slog JSON"](v) })
 	}
+}
+
+// Package flag quotes what a value refuses, where it can't be kept from it: an
+// address is no flag, and neither is anything else that others see in a list of
+// processes.
+func TestFlagsQuoteWhatTheyRefuse(t *testing.T) {
+	var email pii.Email
+	requireNone(t, email.UnmarshalText([]byte(testAddress)).Error(), testAddress)
+	flags := flag.NewFlagSet("test", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.TextVar(&email, "email", pii.Email{}, "a trap")
+	err := flags.Parse([]string{"-email", testAddress})
+	require.ErrorContains(t, err, testAddress)
+	require.True(t, email.IsZero())
 }
 
 // What the runtime prints of a value that ends the program.

@@ -52,6 +52,24 @@ func TestScopesPrintAsLabels(t *testing.T) {
 	require.NotContains(t, buf.String(), "alice-4711")
 	require.Contains(t, buf.String(), "vault.Scope(security)")
 
+	// Weaker capabilities print as what they are.
+	reader, err := v.Reader(t.Context(), security)
+	require.NoError(t, err)
+	lookup, err := v.Lookup(t.Context(), security)
+	require.NoError(t, err)
+	collector, err := v.Collector(t.Context(), security)
+	require.NoError(t, err)
+	for label, c := range map[string]any{
+		"vault.Reader(security)": reader.For("alice-4711"), "vault.Lookup(security)": lookup, "vault.Collector(security)": collector,
+	} {
+		buf.Reset()
+		slog.New(slog.NewTextHandler(&buf, nil)).Info("x", "capability", c)
+		require.Contains(t, buf.String(), "capability="+label)
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%10.3s"} {
+			require.Equal(t, label, fmt.Sprintf(verb, c))
+		}
+	}
+
 	rec := &recording{}
 	assert.Equal(rec, s, scope(t, v, billing)) // a diff by reflection
 	require.NotEmpty(t, rec.String())

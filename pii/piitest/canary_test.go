@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -43,6 +44,17 @@ func zipped(s string) string {
 	io.WriteString(w, s)
 	w.Close()
 	return b.String()
+}
+
+// escaped writes every byte in the format.
+func escaped(format string) func(string) string {
+	return func(s string) string {
+		var b strings.Builder
+		for _, c := range []byte(s) {
+			fmt.Fprintf(&b, format, c)
+		}
+		return b.String()
+	}
 }
 
 func jsonOf(v any) string { b, _ := json.Marshal(v); return string(b) }
@@ -95,13 +107,33 @@ var tracesOf = map[string]struct {
 		w.Close()
 		return b.String()
 	}, "as text"},
-	"letters apart":    {func(s string) string { return strings.Join(strings.Split(s, ""), " ") }, "as text"},
-	"hex":              {func(s string) string { return "id=" + hex.EncodeToString([]byte(s)) }, "in hex"},
-	"hex in capitals":  {func(s string) string { return fmt.Sprintf("%X", s) }, "in hex"},
-	"hex with colons":  {func(s string) string { return strings.ReplaceAll(fmt.Sprintf("% x", s), " ", ":") }, "in hex"},
-	"hex, other half":  {func(s string) string { return "a" + hex.EncodeToString([]byte(s)) }, "in hex"},
-	"hex dump":         {func(s string) string { return fmt.Sprintf("%#v", []byte(s)) }, "as a list of bytes"},
-	"bytes in decimal": {func(s string) string { return fmt.Sprint([]byte(s)) }, "as a list of bytes"},
+	"quoted-printable, every letter": {escaped("=%02X"), "as text"},
+	"octal escapes":                  {escaped(`\%03o`), "as text"},
+	"long Unicode escapes":           {escaped(`\U%08x`), "as text"},
+	"JavaScript escapes":             {escaped(`\u{%x}`), "as text"},
+	"escape of browsers":             {escaped("%%u%04X"), "as text"},
+	"code points":                    {func(s string) string { return fmt.Sprintf("%U", []byte(s)) }, "as text"},
+	"backwards": {func(s string) string {
+		b := []byte(s)
+		slices.Reverse(b)
+		return string(b)
+	}, "as text, backwards"},
+	// What looks like an escape and is none: %ca, =ca, %30.
+	"in a LIKE":              {func(s string) string { return "WHERE x LIKE '%" + s + "%'" }, "as text"},
+	"in a LIKE with escapes": {func(s string) string { return "LIKE '%" + strings.ReplaceAll(s, "-", `\u002d`) }, "as text"},
+	"in a form":              {func(s string) string { return "x=" + s }, "as text"},
+	"hex in a LIKE":          {func(s string) string { return "LIKE '%" + hex.EncodeToString([]byte(s)) + "%'" }, "in hex"},
+	"letters apart":          {func(s string) string { return strings.Join(strings.Split(s, ""), " ") }, "as text"},
+	"hex":                    {func(s string) string { return "id=" + hex.EncodeToString([]byte(s)) }, "in hex"},
+	"hex in capitals":        {func(s string) string { return fmt.Sprintf("%X", s) }, "in hex"},
+	"hex with colons":        {func(s string) string { return strings.ReplaceAll(fmt.Sprintf("% x", s), " ", ":") }, "in hex"},
+	"hex, other half":        {func(s string) string { return "a" + hex.EncodeToString([]byte(s)) }, "in hex"},
+	"hex dump":               {func(s string) string { return fmt.Sprintf("%#v", []byte(s)) }, "as a list of bytes"},
+	"bytes in octal":         {func(s string) string { return fmt.Sprintf("%o", []byte(s)) }, "as a list of bytes"},
+	"bytes in binary":        {func(s string) string { return fmt.Sprintf("%b", []byte(s)) }, "as a list of bytes"},
+	"bytes as YAML":          {func(s string) string { return strings.ReplaceAll(fmt.Sprint([]byte(s)), " ", "\n  - ") }, "as a list of bytes"},
+	"bytes dumped":           {func(s string) string { return hex.Dump([]byte("seven, " + s)) }, "in hex"},
+	"bytes in decimal":       {func(s string) string { return fmt.Sprint([]byte(s)) }, "as a list of bytes"},
 	"bytes in JSON": {func(s string) string {
 		var n []int
 		for _, c := range []byte(s) {

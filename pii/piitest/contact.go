@@ -20,12 +20,12 @@ import (
 // [NoLeak] and [NoLeakParallel] hand one to the code under test.
 //
 // The search looks for the address and the number in any case, with separators,
-// as URLs, HTML, JSON, Go and mail escape them, in hex, in base64 of either
-// alphabet and at any alignment, as lists of bytes, and within gzip; and for the
-// MD5, SHA-1, SHA-256, SHA-512 and SHA3-256 of their normal forms, which is how
-// ad platforms take them, whole or cut off after 8 bytes or more. It does not see
-// through encryption, keyed or salted hashes, other compression, or masked forms
-// such as hints.
+// backwards, in UTF-16, as URLs, HTML, JSON, Go and mail escape them, in hex, in
+// base64 of either alphabet and at any alignment, as lists of bytes, and within
+// gzip; and for the MD5, SHA-1, SHA-256, SHA-512 and SHA3-256 of their normal
+// forms, which is how ad platforms take them, whole or cut off after 8 bytes or
+// more. It does not see through encryption, keyed or salted hashes, other
+// compression, or masked forms such as hints.
 //
 // Outlets may be used from many goroutines at once, until the function that
 // was handed the Contact returns.

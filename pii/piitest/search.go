@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"html"
 	"io"
+	"regexp"
 	"strconv"
 )
 
@@ -30,24 +31,34 @@ type finder struct {
 }
 
 func (f *finder) search(data []byte, in string, depth int) {
-	report := func(t trace) { f.found(t, in) }
-	f.traces.exact.scan(data, report)
-	plain := unescape(data)
-	if !bytes.Equal(plain, data) {
-		f.traces.exact.scan(plain, report)
-	}
-	squeezed := compact(plain)
-	f.traces.text.scan(squeezed, report)
+	f.traces.exact.scan(data, func(t trace) { f.found(t, in) })
+	plain := unescape(data, everyEscape)
 	f.sealedTexts(plain, in)
+	f.searchText(plain, in, depth)
+	// What looks like an escape need not be one: LIKE '%canary-1…' has "%ca" in it,
+	// and ?email=canary-1… "=ca".
+	if !bytes.Equal(plain, data) {
+		f.traces.exact.scan(plain, func(t trace) { f.found(t, in) })
+		f.searchText(data, in, depth)
+		if some := unescape(data, unambiguous); !bytes.Equal(some, plain) && !bytes.Equal(some, data) {
+			f.searchText(some, in, depth)
+		}
+	}
+	if unpacked, ok := unzip(data); ok && depth < maxDepth {
+		f.search(unpacked, in+", in gzip", depth+1)
+	}
+}
+
+// searchText looks through what text says, and what it stands for.
+func (f *finder) searchText(text []byte, in string, depth int) {
+	squeezed := compact(text)
+	f.traces.text.scan(squeezed, func(t trace) { f.found(t, in) })
 	if depth == maxDepth {
 		return
 	}
 	depth++
-	if unpacked, ok := unzip(data); ok {
-		f.search(unpacked, in+", in gzip", depth)
-	}
 	// Lines are broken in mail and PEM.
-	for run := range runs(withoutSpace(plain), isBase64, 16) {
+	for run := range runs(withoutSpace(text), isBase64, 16) {
 		run = standard(run)
 		for offset := range 4 { // wherever within the run it begins
 			if b := decode64(run[offset:]); len(b) >= traceHead {
@@ -55,6 +66,16 @@ func (f *finder) search(data []byte, in string, depth int) {
 			}
 		}
 	}
+	f.searchHex(squeezed, in, depth)
+	if dumpMargin.Match(text) {
+		f.searchHex(compact(dumpMargin.ReplaceAll(text, []byte(" "))), in, depth)
+	}
+	for b := range byteLists(text) {
+		f.search(b, in+", as a list of bytes", depth)
+	}
+}
+
+func (f *finder) searchHex(squeezed []byte, in string, depth int) {
 	for run := range runs(squeezed, isHex, 2*traceHead) {
 		for offset := range 2 {
 			b := make([]byte, (len(run)-offset)/2)
@@ -62,10 +83,11 @@ func (f *finder) search(data []byte, in string, depth int) {
 			f.search(b, in+", in hex", depth)
 		}
 	}
-	for b := range byteLists(plain) {
-		f.search(b, in+", as a list of bytes", depth)
-	}
 }
+
+// dumpMargin is what stands between two lines of bytes that encoding/hex dumps:
+// the bytes as text, and the offset of the next line.
+var dumpMargin = regexp.MustCompile(`\|.{16}\|\s+[0-9a-f]{8}\s`)
 
 // sealedTexts looks for text that begins as sealed values do.
 func (f *finder) sealedTexts(data []byte, in string) {
@@ -87,12 +109,20 @@ func (f *finder) sealedTexts(data []byte, in string) {
 
 const sealedMagic = "pii1."
 
+// escapes is a set of ways to write a character as something else.
+type escapes uint8
+
+const (
+	unambiguous escapes = 0 // of backslashes and ampersands
+	everyEscape escapes = 1 // and of % and =, which mean themselves in SQL and in forms
+)
+
 // unescape returns data with what URLs, JSON, Go, HTML and quoted-printable
 // write for a character replaced by it. Text that was not escaped may change as
 // well, so the original is searched too.
-func unescape(data []byte) []byte {
+func unescape(data []byte, which escapes) []byte {
 	for range 3 { // one in another
-		out := unescapeOnce(data)
+		out := unescapeOnce(data, which)
 		if bytes.Equal(out, data) {
 			break
 		}
@@ -101,38 +131,18 @@ func unescape(data []byte) []byte {
 	return data
 }
 
-func unescapeOnce(data []byte) []byte {
-	if !bytes.ContainsAny(data, `%\&=`) {
+func unescapeOnce(data []byte, which escapes) []byte {
+	if !bytes.ContainsAny(data, `%\&=`) && !bytes.Contains(data, []byte("U+")) {
 		return data
 	}
 	out := make([]byte, 0, len(data))
-	for i := 0; i < len(data); i++ {
-		c, rest := data[i], data[i+1:]
-		switch {
-		case c == '%' && len(rest) >= 2:
-			if n, ok := fromHex(rest[:2]); ok {
-				c, i = byte(n), i+2
-			}
-		case c == '\\' && len(rest) >= 3 && rest[0] == 'x':
-			if n, ok := fromHex(rest[1:3]); ok {
-				c, i = byte(n), i+3
-			}
-		case c == '\\' && len(rest) >= 5 && rest[0] == 'u':
-			if n, ok := fromHex(rest[1:5]); ok && n < 0x80 {
-				c, i = byte(n), i+5
-			}
-		case c == '\\' && len(rest) >= 1 && bytes.IndexByte([]byte("nrt"), rest[0]) >= 0:
-			c, i = ' ', i+1
-		case c == '\\' && len(rest) >= 1 && (rest[0] == '/' || rest[0] == '\\' || rest[0] == '"'):
-			c, i = rest[0], i+1
-		case c == '=' && bytes.HasPrefix(rest, []byte("\r\n")):
-			i += 2
-			continue
-		case c == '=' && bytes.HasPrefix(rest, []byte("\n")):
-			i++
-			continue
+	for i := 0; i < len(data); {
+		c, n := escaped(data[i:], which)
+		if n == 0 {
+			c, n = data[i:i+1], 1
 		}
-		out = append(out, c)
+		out = append(out, c...)
+		i += n
 	}
 	if bytes.IndexByte(out, '&') >= 0 {
 		return []byte(html.UnescapeString(string(out)))
@@ -140,9 +150,72 @@ func unescapeOnce(data []byte) []byte {
 	return out
 }
 
-func fromHex(digits []byte) (uint64, bool) {
-	n, err := strconv.ParseUint(string(digits), 16, 16)
-	return n, err == nil
+// escaped returns what an escape at the beginning of s stands for and how many
+// bytes it is, 0 if there is none.
+func escaped(s []byte, which escapes) (c []byte, n int) {
+	switch {
+	case s[0] == '\\' && len(s) > 1:
+		return escapedByBackslash(s)
+	case s[0] == 'U' && len(s) > 1 && s[1] == '+': // as %U prints it
+		return character(s, 2, 4)
+	case which == unambiguous:
+	case s[0] == '%' && len(s) > 1 && s[1] == 'u':
+		return character(s, 2, 4)
+	case s[0] == '%':
+		return number(s, 1, 2, 16)
+	case s[0] == '=' && bytes.HasPrefix(s[1:], []byte("\r\n")):
+		return nil, 3
+	case s[0] == '=' && bytes.HasPrefix(s[1:], []byte("\n")):
+		return nil, 2
+	case s[0] == '=':
+		return number(s, 1, 2, 16)
+	}
+	return nil, 0
+}
+
+func escapedByBackslash(s []byte) (c []byte, n int) {
+	switch s[1] {
+	case 'x':
+		return number(s, 2, 2, 16)
+	case 'u':
+		if end := bytes.IndexByte(s[:min(len(s), len(`\u{10ffff}`))], '}'); end > 3 && s[2] == '{' {
+			c, n = character(s[:end], 3, end-3)
+			return c, n + b2i(n > 0)
+		}
+		return character(s, 2, 4)
+	case 'U':
+		return character(s, 2, 8)
+	case 'n', 'r', 't':
+		return []byte(" "), 2
+	case '/', '\\', '"':
+		return s[1:2], 2
+	}
+	return number(s, 1, 3, 8)
+}
+
+// character returns the ASCII character that so many hex digits of s name, from
+// one on. Others are no part of what is searched for.
+func character(s []byte, from, digits int) (c []byte, n int) {
+	if len(s) < from+digits {
+		return nil, 0
+	}
+	v, err := strconv.ParseUint(string(s[from:from+digits]), 16, 32)
+	if err != nil || v >= 0x80 {
+		return nil, 0
+	}
+	return []byte{byte(v)}, from + digits
+}
+
+// number returns the byte that so many digits of s stand for.
+func number(s []byte, from, digits, base int) (c []byte, n int) {
+	if len(s) < from+digits {
+		return nil, 0
+	}
+	v, err := strconv.ParseUint(string(s[from:from+digits]), base, 8)
+	if err != nil {
+		return nil, 0
+	}
+	return []byte{byte(v)}, from + digits
 }
 
 // compact returns data in lower case, without what people and programs put
@@ -239,41 +312,65 @@ func runs(data []byte, class func(byte) bool, least int) func(yield func([]byte)
 	}
 }
 
-// byteLists yields what lists of numbers such as [99 97 110] and {0x63, 0x61}
-// stand for, which is how fmt prints bytes.
+// byteLists yields what lists of numbers such as [99 97 110], {0x63, 0x61} and
+// [143 141] stand for, which is how fmt prints bytes: in decimal or as the number
+// says, and in octal and binary.
 func byteLists(data []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
-		var list []byte
-		flush := func() bool {
-			ok := len(list) < traceHead || yield(list)
-			list = nil
-			return ok
+		var lists [3][]byte
+		flush := func(i int) bool {
+			list := lists[i]
+			lists[i] = nil
+			return len(list) < traceHead || yield(list)
 		}
 		for i := 0; i < len(data); {
 			n := 0
 			for i+n < len(data) && isAlphanumeric(data[i+n]) {
 				n++
 			}
-			if n > 0 {
-				v, err := strconv.ParseUint(string(data[i:i+n]), 0, 8)
-				if n > len("0xff") || err != nil {
-					if !flush() {
-						return
-					}
-				} else {
-					list = append(list, byte(v))
+			for l, base := range [len(lists)]int{0, 8, 2} {
+				switch v, ok := listed(data[i:i+n], base); {
+				case ok:
+					lists[l] = append(lists[l], v)
+				case n == 0 && isBetween(data[i]):
+				case len(lists[l]) > 0 && !flush(l):
+					return
 				}
-				i += n
-				continue
 			}
-			if c := data[i]; !isSpace(c) && c != ',' && !flush() {
+			i += max(n, 1)
+		}
+		for l := range lists {
+			if !flush(l) {
 				return
 			}
-			i++
 		}
-		flush()
 	}
 }
+
+// listed returns the byte that a number in a list stands for.
+func listed(digits []byte, base int) (byte, bool) {
+	if len(digits) == 0 || len(digits) > len("0b11111111") || digits[0] < '0' || digits[0] > '9' {
+		return 0, false
+	}
+	if base == 0 {
+		if len(digits) > 3 && digits[0] != '0' { // years and the like, which are no error worth making
+			return 0, false
+		}
+		v, err := strconv.ParseUint(string(digits), 0, 8)
+		return byte(v), err == nil
+	}
+	v := 0
+	for _, c := range digits {
+		if c < '0' || int(c-'0') >= base {
+			return 0, false
+		}
+		v = v*base + int(c-'0')
+	}
+	return byte(v), v <= 0xff
+}
+
+// isBetween reports whether c stands between the numbers of a list.
+func isBetween(c byte) bool { return isSpace(c) || c == ',' || c == ';' || c == ':' || c == '-' }
 
 func unzip(data []byte) ([]byte, bool) {
 	if !bytes.HasPrefix(data, []byte("\x1f\x8b")) {

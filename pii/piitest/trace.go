@@ -1,12 +1,14 @@
 package piitest
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -43,9 +45,13 @@ type traces struct {
 	text  matcher // letters and digits, in lower case and without separators
 }
 
-// addText looks for text without regard to case and separators.
+// addText looks for text without regard to case and separators, and for the same
+// backwards.
 func (s *traces) addText(what string, text []byte) {
 	s.text.add(text, trace{what, "as text"})
+	backwards := bytes.Clone(text)
+	slices.Reverse(backwards)
+	s.text.add(backwards, trace{what, "as text, backwards"})
 }
 
 // addHashes looks for the unkeyed hashes of a normal form.

@@ -76,4 +76,5 @@ func Run(t *testing.T, db *testdb.DB, users Users, known Known) {
 	f.run("rows print as labels", f.printed)
 	f.run("no plaintext in rows, files and logs", f.nothingLeaked)
 	f.run("what is not sealed is not loaded", f.foreign)
+	f.run("nobody is in a log, an error or a diff", f.contactStaysOut)
 }

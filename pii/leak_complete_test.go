@@ -1,0 +1,129 @@
+package pii_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// leakPackages are those whose APIs [leakRows] has.
+var leakPackages = []string{"../purpose", "../vault", ".", "batch", "migrate", "phonenumber", "piitest"}
+
+// leaksElsewhere are APIs that have a test of their own, since they can't be
+// called from here, by the file that has it.
+var leaksElsewhere = map[string]string{
+	"phonenumber.Parse":              "phonenumber/leak_test.go", // a module of its own
+	"phonenumber.invalidError.Error": "phonenumber/leak_test.go",
+	"phonenumber.invalidError.Is":    "phonenumber/leak_test.go",
+	"migrate.gcmKEK.Encrypt":         "migrate/driver_test.go", // of a vault that is given up at once
+	"migrate.gcmKEK.Decrypt":         "migrate/driver_test.go",
+	"piitest.Seed":                   "piitest/example_test.go", // only for fuzz tests, to which it says nothing
+}
+
+// Every exported function and method has a row, methods of unexported types too,
+// for interfaces lead to them. Whoever adds one has to say how it is tried.
+func TestNoAPIIsForgotten(t *testing.T) {
+	rows := map[string]bool{}
+	for _, row := range leakRows() {
+		for _, api := range strings.Fields(row.apis) {
+			rows[api] = true
+		}
+	}
+	called := namesUsed(t)
+	exists := map[string]bool{}
+	for _, dir := range leakPackages {
+		for _, api := range exportedAPIs(t, dir) {
+			exists[api] = true
+			if file, ok := leaksElsewhere[api]; ok {
+				require.FileExists(t, file, api)
+				continue
+			}
+			if !rows[api] {
+				t.Errorf("%s has no row in leakRows: add what of it could show a value, with success and with each failure", api)
+				continue
+			}
+			// A method of an unexported type is called by whoever has the interface.
+			parts := strings.Split(api, ".")
+			name := parts[len(parts)-1]
+			if ast.IsExported(parts[1]) && !called[name] {
+				t.Errorf("the row of %s names it, and nothing calls it", api)
+			}
+		}
+	}
+	for api := range rows {
+		require.True(t, exists[api], "there is no %s", api)
+	}
+	for api := range leaksElsewhere {
+		require.True(t, exists[api], "there is no %s", api)
+	}
+	require.Greater(t, len(exists), 300, "the packages were read")
+}
+
+// exportedAPIs returns the names of functions and methods, such as
+// "vault.Scope.Reveal".
+func exportedAPIs(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	for _, file := range parsed(t, dir, func(name string) bool { return !strings.HasSuffix(name, "_test.go") }) {
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || !f.Name.IsExported() {
+				continue
+			}
+			api := file.Name.Name + "."
+			if f.Recv != nil {
+				api += receiver(f.Recv.List[0].Type) + "."
+			}
+			all = append(all, api+f.Name.Name)
+		}
+	}
+	require.NotEmpty(t, all, dir)
+	return all
+}
+
+func receiver(x ast.Expr) string {
+	switch x := x.(type) {
+	case *ast.StarExpr:
+		return receiver(x.X)
+	case *ast.IndexExpr:
+		return receiver(x.X)
+	case *ast.IndexListExpr:
+		return receiver(x.X)
+	case *ast.Ident:
+		return x.Name
+	}
+	return "?"
+}
+
+// namesUsed returns what the rows call, or hand on to be called. What printers,
+// encoders and databases look for themselves is used as well.
+func namesUsed(t *testing.T) map[string]bool {
+	t.Helper()
+	used := map[string]bool{"Format": true}
+	for _, file := range parsed(t, ".", func(name string) bool { return strings.HasPrefix(name, "leak_") }) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				used[s.Sel.Name] = true
+			}
+			return true
+		})
+	}
+	return used
+}
+
+func parsed(t *testing.T, dir string, want func(name string) bool) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
+	for _, name := range slices.DeleteFunc(names, func(name string) bool { return !want(filepath.Base(name)) }) {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	return files
+}

@@ -1,0 +1,368 @@
+package pii_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+func leakRows() []leakRow {
+	var all []leakRow
+	for _, rows := range [][]leakRow{purposeRows, keyRows, scopeRows, storeRows, valueRows, indexRows, kitRows, migrateRows} {
+		all = append(all, rows...)
+	}
+	return all
+}
+
+var purposeRows = []leakRow{
+	{"purpose.Parse purpose.MustParse purpose.Purpose.UnmarshalText purpose.Set.UnmarshalText purpose.Legal.UnmarshalText", func(w *leakWorld) {
+		for _, text := range w.texts() {
+			p, err := purpose.Parse(text)
+			w.failed(err, purpose.ErrSyntax)
+			w.failed(p.UnmarshalText([]byte(text)), purpose.ErrSyntax)
+			w.panics(func() { purpose.MustParse(text) })
+			var set purpose.Set
+			w.failed(set.UnmarshalText([]byte("billing+"+text)), purpose.ErrSyntax)
+			var legal purpose.Legal
+			w.failed(legal.UnmarshalText([]byte(text)), purpose.ErrBasis)
+			w.shown(p, set, legal)
+			for _, target := range []any{&p, &set, &legal} {
+				quoted, err := json.Marshal(text)
+				require.NoError(w, err)
+				w.failed(json.Unmarshal(quoted, target))
+			}
+		}
+	}},
+	{"purpose.Basis.Validate purpose.ValidReference purpose.Legal.String purpose.Legal.MarshalText", func(w *leakWorld) {
+		for _, text := range []string{w.contact.Address, w.contact.Number, " " + w.contact.Address} {
+			require.False(w, purpose.ValidReference(text))
+			w.failed(purpose.Basis{Notice: text}.Validate(), purpose.ErrBasis)
+			w.failed(purpose.Basis{Consent: text}.Validate(), purpose.ErrBasis)
+		}
+		w.failed(purpose.Basis{Legal: 200, Retain: -1}.Validate(), purpose.ErrBasis)
+		_, err := purpose.Legal(200).MarshalText()
+		w.failed(err, purpose.ErrBasis)
+		w.shown(purpose.Legal(200).String(), purpose.Consent.String())
+	}},
+	{"purpose.Purpose.String purpose.Purpose.IsZero purpose.Purpose.MarshalText purpose.NewSet purpose.Set.All purpose.Set.Contains " +
+		"purpose.Set.IsZero purpose.Set.Len purpose.Set.MarshalText purpose.Set.String", func(w *leakWorld) {
+		for p := range purpose.NewSet(append(slices.Collect(w.email.Purposes().All()), forBilling)...).All() {
+			w.shown(p, p.String(), p.IsZero())
+			w.encoded(marshalled(w, p.MarshalText))
+		}
+		set := w.email.Purposes()
+		w.shown(set, set.String(), set.Len(), set.Contains(forBilling), set.IsZero())
+		w.encoded(marshalled(w, set.MarshalText))
+	}},
+	{"purpose.MismatchError.Error purpose.MismatchError.Is", func(w *leakWorld) {
+		_, err := w.email.Reveal(ctx, w.ads)
+		var mismatch *purpose.MismatchError
+		require.ErrorAs(w, err, &mismatch)
+		w.failed(mismatch, purpose.ErrMismatch)
+		w.shown(*mismatch, mismatch.Error(), mismatch.Is(purpose.ErrMismatch))
+	}},
+}
+
+func marshalled(w *leakWorld, marshal func() ([]byte, error)) []byte {
+	w.Helper()
+	b, err := marshal()
+	require.NoError(w, err)
+	return b
+}
+
+// changes are what is done to the keys of a purpose.
+func changes(w *leakWorld, v *vault.Vault, c context.Context, p purpose.Purpose) []func() error {
+	ignore := func(_ any, err error) error { return err }
+	return []func() error{
+		func() error { return v.Generate(c, purpose.MustParse("fresh"), p) },
+		func() error { return ignore(v.Keys(c, p)) },
+		func() error { return ignore(v.Generation(c, p)) },
+		func() error { return v.Rotate(c, p) },
+		func() error { return v.RotateIndex(c, p) },
+		func() error { return v.RotateCollector(c, p) },
+		func() error { return v.Retire(c, p, 1) },
+		func() error { return v.Reinstate(c, p, 1) },
+		func() error { return v.Destroy(c, p, 1) },
+		func() error { return v.Rewrap(c, hostileKEK{w, true, false}, p) },
+		func() error { return v.RewrapSubjects(c, p, w.contact.Address, nil) },
+		func() error { return v.Import(c, p, []byte(`{"key":"`+w.contact.Address+`"}`)) },
+		func() error { return v.Import(c, p, []byte(w.contact.Number)) },
+		func() error { return v.DropImport(c, p) },
+		func() error { return ignore(v.Scope(c, p)) },
+		func() error { return ignore(v.Reader(c, p)) },
+		func() error { return ignore(v.Lookup(c, p)) },
+		func() error { return ignore(v.Collector(c, p)) },
+		func() error { return ignore(v.Erase(c, w.contact.Address, p)) },
+		func() error { return ignore(v.Erase(c, w.contact.Address)) },
+		func() error { return ignore(v.Erase(c, strings.Repeat(w.contact.Address, 10), p)) },
+		func() error { return v.CheckKEK(c, p) },
+		func() error { return v.MustNotOpen(c, p) },
+		func() error { return ignore(v.Purposes(c)) },
+	}
+}
+
+var keyRows = []leakRow{
+	{"vault.Vault.Generate vault.Vault.Rotate vault.Vault.RotateIndex vault.Vault.RotateCollector vault.Vault.Retire vault.Vault.Reinstate " +
+		"vault.Vault.Destroy vault.Vault.Keys vault.Vault.Generation vault.Vault.Rewrap vault.Vault.RewrapSubjects vault.Vault.Close", func(w *leakWorld) {
+		old, err := w.vault.Keys(ctx, forSecurity)
+		require.NoError(w, err)
+		for _, rotate := range []func(context.Context, purpose.Purpose) error{w.vault.Rotate, w.vault.RotateIndex, w.vault.RotateCollector} {
+			require.NoError(w, rotate(ctx, forSecurity))
+		}
+		require.NoError(w, w.vault.RewrapSubjects(ctx, forSecurity, "", func(p vault.Progress) error { w.shown(p); return nil }))
+		for _, k := range old {
+			if k.Role == vault.RoleSeal {
+				require.NoError(w, w.vault.Retire(ctx, forSecurity, k.ID))
+				require.NoError(w, w.vault.Reinstate(ctx, forSecurity, k.ID))
+				require.NoError(w, w.vault.Retire(ctx, forSecurity, k.ID))
+				require.NoError(w, w.vault.Destroy(ctx, forSecurity, k.ID))
+			}
+			w.shown(k)
+		}
+		generation, err := w.vault.Generation(ctx, forSecurity)
+		require.NoError(w, err)
+		require.NoError(w, w.vault.Rewrap(ctx, w.kek, forSecurity))
+		_, err = w.email.Reveal(ctx, w.security) // its key is gone
+		w.failed(err, vault.ErrCorrupt)
+		w.shown(generation)
+		w.handled(w.vault)
+		require.NoError(w, w.vault.Close())
+		for _, change := range changes(w, w.vault, ctx, forSecurity) {
+			w.tried(change())
+		}
+	}},
+	{"vault.Open vault.KEKFunc.For vault.KEKs.For vault.KEKs.Generate vault.EitherKEK vault.SharedKEK vault.eitherKEK.For vault.eitherKEK.Generate " +
+		"vault.eitherAEAD.Encrypt vault.eitherAEAD.Decrypt vault.eitherError.Error vault.eitherError.Unwrap vault.unexplained.Error " +
+		"vault.unexplained.Unwrap vault.unasked.Error vault.unasked.Unwrap vault.unasked.AccessDenied", func(w *leakWorld) {
+		_, err := vault.Open(ctx, nil, w.kek, nil)
+		w.failed(err, vault.ErrInvalid)
+		for _, kek := range w.hostileKEKs() {
+			v := w.open(w.store, kek, nil)
+			for _, change := range changes(w, v, ctx, forSecurity) {
+				w.tried(change())
+			}
+		}
+		// Ours, asked directly, pass on what the KEKs below them say.
+		keks := vault.KEKs{forSecurity: w.kek}
+		either := vault.EitherKEK(vault.KEKs{}, keks)
+		for _, kek := range []vault.KEK{keks, either, vault.SharedKEK(w.kek), vault.EitherKEK(keks, vault.KEKFunc(nil))} {
+			v := w.open(w.store, kek, nil)
+			_, err := v.Scope(ctx, forSecurity)
+			require.NoError(w, err)
+			_, err = v.Scope(ctx, forBilling)
+			w.tried(err)
+			a, err := kek.For(ctx, forSecurity)
+			require.NoError(w, err)
+			wrapped, err := a.Encrypt([]byte(w.contact.Address), nil)
+			w.tried(err)
+			w.encoded(wrapped)
+			_, err = a.Decrypt([]byte(w.contact.Address), []byte(w.contact.Number))
+			w.tried(err)
+		}
+		require.NoError(w, keks.Generate(ctx, forSecurity))
+		_, err = vault.KEKFunc(nil).For(ctx, forSecurity)
+		w.failed(err, vault.ErrNoKeys)
+		_, err = vault.KEKs{}.For(ctx, forSecurity)
+		w.failed(err, vault.ErrNoKeys)
+	}},
+	{"vault.Vault.Scope vault.Vault.Reader vault.Vault.Lookup vault.Vault.Collector vault.Vault.CheckKEK vault.Vault.MustNotOpen vault.Vault.Purposes", func(w *leakWorld) {
+		require.NoError(w, w.vault.CheckKEK(ctx, forSecurity))
+		w.failed(w.vault.MustNotOpen(ctx, forSecurity), vault.ErrGranted)
+		set, err := w.vault.Purposes(ctx)
+		require.NoError(w, err)
+		reader, err := w.vault.Reader(ctx, forSecurity)
+		require.NoError(w, err)
+		lookup, err := w.vault.Lookup(ctx, forSecurity)
+		require.NoError(w, err)
+		collector, err := w.vault.Collector(ctx, forSecurity)
+		require.NoError(w, err)
+		scope, err := w.vault.Scope(ctx, forSecurity)
+		require.NoError(w, err)
+		w.shown(set)
+		w.handled(scope, reader, lookup, collector)
+		for _, c := range w.refusedContexts() {
+			for _, change := range changes(w, w.vault, c, forSecurity) {
+				w.tried(change())
+			}
+		}
+		for _, store := range []vault.Store{hostileStore{w, w.store, false}, hostileStore{w, w.store, true}} {
+			for _, change := range changes(w, w.open(store, w.kek, nil), ctx, forSecurity) {
+				w.tried(change())
+			}
+		}
+		for _, audit := range []vault.Auditor{hostileAuditor{w, false}, hostileAuditor{w, true}} {
+			for _, change := range changes(w, w.open(w.store, w.kek, audit), ctx, forSecurity) {
+				w.tried(change())
+			}
+		}
+		for _, p := range []purpose.Purpose{{}, purpose.MustParse("unknown")} {
+			for _, change := range changes(w, w.vault, ctx, p) {
+				w.tried(change())
+			}
+		}
+	}},
+	{"vault.Vault.Erase", func(w *leakWorld) {
+		certificate, err := w.vault.Erase(ctx, w.contact.Address, forSecurity, forAdvertising)
+		require.NoError(w, err)
+		w.shown(certificate, certificate.Erasures[0])
+		b, err := json.Marshal(certificate)
+		require.NoError(w, err)
+		w.encoded(b)
+		_, err = w.vault.Erase(ctx, strings.Repeat(w.contact.Address, 10), forSecurity)
+		w.failed(err, vault.ErrInvalid)
+		partly, err := w.vault.Erase(ctx, w.contact.Number, forSecurity, purpose.MustParse("unknown"))
+		w.failed(err, vault.ErrNoKeys)
+		w.shown(partly)
+	}},
+	{"vault.Vault.Import vault.Vault.DropImport vault.Adopt", func(w *leakWorld) {
+		binary, ciphertext := importable(w, w.contact.Address)
+		require.NoError(w, w.vault.Import(ctx, forSecurity, binary))
+		w.failed(w.vault.Import(ctx, forSecurity, binary), vault.ErrInvalid)
+		for _, text := range w.texts() {
+			w.failed(w.vault.Import(ctx, forSecurity, []byte(text)), vault.ErrInvalid)
+		}
+		s := w.scope(w.open(w.store, w.kek, nil), forSecurity)
+		parse := func(text string) string { return text }
+		adopted, err := vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), parse, s)
+		require.NoError(w, err)
+		w.encoded(marshalled(w, adopted.MarshalText))
+		w.shown(adopted.String())
+		for _, text := range append(w.texts(), string(ciphertext)) {
+			_, err = vault.Adopt(ctx, emailKind, []byte(text), []byte(w.contact.Address), parse, s)
+			w.failed(err, vault.ErrCorrupt)
+		}
+		_, err = vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), func(string) string { return "" }, s)
+		w.failed(err, vault.ErrCorrupt)
+		_, err = vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), nil, s)
+		w.failed(err, vault.ErrInvalid)
+		for _, refused := range w.refusedScopes() {
+			_, err = vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), parse, refused)
+			w.failed(err)
+		}
+		require.NoError(w, w.vault.DropImport(ctx, forSecurity))
+	}},
+	{"vault.LocalKEK vault.localKEK.For vault.localKEK.Generate vault.localAEAD.Encrypt vault.localAEAD.Decrypt", func(w *leakWorld) {
+		kek := vault.LocalKEK(filepath.Join(w.TempDir(), "kek"))
+		v := w.open(vault.Memory(), kek, nil)
+		require.NoError(w, v.Generate(ctx, forSecurity))
+		a, err := kek.For(ctx, forSecurity)
+		require.NoError(w, err)
+		wrapped, err := a.Encrypt([]byte(w.contact.Address), []byte("aad"))
+		require.NoError(w, err)
+		w.encoded(wrapped)
+		w.shown(kek, a)
+		_, err = a.Decrypt([]byte(w.contact.Address), []byte(w.contact.Number))
+		w.failed(err, vault.ErrCorrupt)
+		for _, p := range []purpose.Purpose{{}, forBilling} {
+			_, err = kek.For(ctx, p)
+			w.failed(err)
+		}
+		for _, text := range w.texts() {
+			kek := vault.LocalKEK(kekFile(w, text))
+			_, err := kek.For(ctx, forSecurity)
+			w.failed(err)
+			w.failed(kek.(interface {
+				Generate(context.Context, purpose.Purpose) error
+			}).Generate(ctx, forSecurity))
+		}
+	}},
+	{"vault.SlogAuditor vault.slogAuditor.Audit vault.Action.Gerund vault.WithCaller", func(w *leakWorld) {
+		for _, text := range w.mistyped() {
+			// A caller is for the log. What is not valid in it is cut out, and a
+			// handler that fails is not quoted.
+			c := vault.WithCaller(ctx, "mail-worker")
+			v := w.open(w.store, w.kek, vault.SlogAuditor(slog.New(hostileHandler{w})))
+			_, err := v.Scope(c, forSecurity)
+			w.failed(err, vault.ErrUnavailable)
+			audit := vault.SlogAuditor(slog.New(slog.NewJSONHandler(w, nil)))
+			_, err = w.security.Index(ctx, emailKind, strings.Repeat(text, 1000))
+			w.tried(audit.Audit(c, vault.Event{Time: time.Now(), Action: vault.ActionIndex, Outcome: vault.Failed, Err: err}))
+			w.shown(vault.ActionIndex.Gerund())
+		}
+	}},
+	{"vault.Vault.String vault.Vault.Format vault.Scope.String vault.Scope.Format vault.Scope.LogValue vault.Scope.Purpose vault.Reader.String " +
+		"vault.Reader.Format vault.Reader.LogValue vault.Reader.Purpose vault.Lookup.String vault.Lookup.Format vault.Lookup.LogValue vault.Lookup.Purpose " +
+		"vault.Collector.String vault.Collector.Format vault.Collector.LogValue vault.Collector.Purpose vault.Collector.Under vault.Collector.Batch " +
+		"vault.Collector.MarshalText", func(w *leakWorld) {
+		basis := purpose.Basis{Notice: "n"}
+		reader, err := w.vault.Reader(ctx, forSecurity)
+		require.NoError(w, err)
+		lookup, err := w.vault.Lookup(ctx, forSecurity)
+		require.NoError(w, err)
+		collector, err := w.vault.Collector(ctx, forSecurity)
+		require.NoError(w, err)
+		batch, err := collector.Under(basis).Batch()
+		require.NoError(w, err)
+		_, err = (*vault.Collector)(nil).Batch()
+		w.failed(err, vault.ErrInvalid)
+		w.encoded(marshalled(w, batch.MarshalText))
+		w.seal(batch)
+		for _, v := range []interface {
+			fmt.Stringer
+			fmt.Formatter
+			slog.LogValuer
+			Purpose() purpose.Purpose
+		}{w.security.For(w.contact.Address).Under(basis), w.security, reader.For(w.contact.Address), lookup, collector, batch, (*vault.Scope)(nil), (*vault.Collector)(nil)} {
+			w.shown(v.String(), v.LogValue(), v.Purpose())
+			w.handled(v, holders(v)["exported field"], holders(v)["slice of any"], holders(v)["map"])
+		}
+		w.shown(w.vault.String())
+		w.handled(w.vault)
+	}},
+	{"vault.ParseCollector", func(w *leakWorld) {
+		for _, text := range w.texts() {
+			_, err := vault.ParseCollector(text, nil)
+			w.failed(err, vault.ErrCorrupt)
+		}
+		collector, err := w.vault.Collector(ctx, forSecurity)
+		require.NoError(w, err)
+		parsed, err := vault.ParseCollector(string(marshalled(w, collector.MarshalText)), hostileAuditor{w, true})
+		require.NoError(w, err)
+		_, err = vault.Seal(ctx, emailKind, w.contact.Address, parsed)
+		w.failed(err, vault.ErrUnavailable)
+	}},
+}
+
+// tried takes the error of what may go well or not.
+func (w *leakWorld) tried(err error) {
+	if err != nil {
+		w.failed(err)
+	}
+	fmt.Fprintln(w, err)
+}
+
+// importable returns a keyset, and a text encrypted under it.
+func importable(w *leakWorld, text string) (binary, ciphertext []byte) {
+	w.Helper()
+	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	require.NoError(w, err)
+	var b bytes.Buffer
+	require.NoError(w, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&b)))
+	a, err := aead.New(h)
+	require.NoError(w, err)
+	ciphertext, err = a.Encrypt([]byte(text), []byte("aad"))
+	require.NoError(w, err)
+	return b.Bytes(), ciphertext
+}
+
+// hostileHandler fails with what it was to log.
+type hostileHandler struct{ w *leakWorld }
+
+func (hostileHandler) Enabled(context.Context, slog.Level) bool    { return true }
+func (h hostileHandler) Handle(context.Context, slog.Record) error { return h.w.hostile() }
+func (h hostileHandler) WithAttrs([]slog.Attr) slog.Handler        { return h }
+func (h hostileHandler) WithGroup(string) slog.Handler             { return h }

@@ -1,0 +1,32 @@
+package phonenumber_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/onlyfor/onlyfor/pii/phonenumber"
+	"github.com/onlyfor/onlyfor/pii/piitest"
+)
+
+// The row of this package in the table of pii's leak_test.go, which can't import
+// it: it is a module of its own.
+func TestParseShowsNothing(t *testing.T) {
+	piitest.NoLeakParallel(t, func(c *piitest.Contact) {
+		for _, text := range []string{
+			c.Number + "0000000", c.Number + " x45 x", "(" + c.Number, c.Number + "\x00", "\xff" + c.Number, c.Number + c.Number,
+			c.Address, c.Number[2:], "+" + c.Number, c.Number + "\n" + c.Number, "tel:" + c.Number + ";ext=1;phone-context=x",
+		} {
+			for _, region := range []string{"US", "DE", "", "us", text} {
+				_, err := phonenumber.Parse(text, region)
+				if err == nil {
+					continue
+				}
+				c.Search("error", err)
+				c.Search("error, as printed", fmt.Sprintf("%v %+v %#v %q", err, err, err, err))
+			}
+		}
+		if _, err := phonenumber.Parse(c.Number, ""); err != nil {
+			t.Error("the number is valid, so what is refused is not refused for it")
+		}
+	})
+}
