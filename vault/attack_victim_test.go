@@ -1,0 +1,212 @@
+package vault_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	mrand "math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// A victim is a set of sealed values, and all that may ever be revealed of
+// them: a slot opens where it stands under the name, kind and value id that it
+// was sealed with, for the subject that it was sealed for, and in no other
+// place.
+//
+// Its values are sealed by this package, and taken apart by the independent
+// implementation, which also says how each forged one has to be refused.
+type victim struct {
+	store  vault.Store
+	vault  *vault.Vault
+	scopes map[string]*vault.Scope
+	asks   []ask
+	slots  map[string]string // plaintext by the slot and what it is bound to
+	values []refValue
+	shapes []string // of the value of that index: how it came to be
+	kinds  map[string]vault.Kind
+	turn   int
+}
+
+// An ask is one way of looking at a value: for a purpose and a subject or none.
+type ask struct {
+	purpose, subject string
+	erased           bool
+	scope            *vault.Scope
+}
+
+func (a *victim) seal(t testing.TB, shape string, kind vault.Kind, plaintext, subject string, sealers ...vault.Sealer) vault.Sealed {
+	t.Helper()
+	sealed, err := vault.Seal(context.Background(), kind, plaintext, sealers...)
+	require.NoError(t, err)
+	a.add(t, shape, kind, plaintext, subject, sealed)
+	return sealed
+}
+
+// add takes a value up. Its slots of type 2 are the subject's.
+func (a *victim) add(t testing.TB, shape string, kind vault.Kind, plaintext, subject string, sealed vault.Sealed) {
+	t.Helper()
+	text, err := sealed.MarshalText()
+	require.NoError(t, err)
+	value, ok := refParse(string(text))
+	require.True(t, ok)
+	require.Equal(t, kind.String(), value.kind)
+	for _, s := range value.slots {
+		bound := ""
+		if s.header[0] == 2 {
+			bound = subject
+		}
+		a.slots[slotPlace(value, s, bound)] = plaintext
+	}
+	a.values, a.shapes = append(a.values, value), append(a.shapes, shape)
+}
+
+func slotPlace(v refValue, s refSlot, subject string) string {
+	return strings.Join([]string{v.kind, s.purpose, subject, string(v.id), string(s.header), string(s.sealed)}, "\xff\x00")
+}
+
+// reveal checks that sealed opens where it may, and is refused everywhere
+// else with the one sentinel that fits. It returns how many slots opened.
+func (a *victim) reveal(t testing.TB, sealed vault.Sealed) int {
+	text, err := sealed.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, ok := refParse(string(text))
+	if !ok {
+		t.Fatalf("parsed, though it is malformed: %q", text)
+	}
+	opened := 0
+	for _, asked := range a.asks {
+		want, class, named, collected := "", "mismatch", false, false
+		for _, s := range value.slots {
+			if s.purpose != asked.purpose {
+				continue
+			}
+			class, named, collected = "corrupt", true, s.header[0] == 3
+			if (s.header[0] == 2) != (asked.subject != "") {
+				class = "subject"
+			} else if asked.erased {
+				class = "erased"
+			}
+			if want, ok = a.slots[slotPlace(value, s, asked.subject)]; ok {
+				class = "success"
+				opened++
+			}
+		}
+		if !named && (asked.subject != "" || !slices.Contains(attackNames, asked.purpose)) {
+			continue // is told by the name alone
+		}
+		if a.turn++; collected && class == "success" && a.turn%16 > 0 {
+			continue // untouched, and a key exchange is slow: now and then is enough
+		}
+		if kind, ok := a.kinds[value.kind]; ok {
+			a.check(t, text, sealed, kind, asked, want, class)
+		}
+	}
+	// As another kind it opens for nobody, whoever asks.
+	asked, kind := a.asks[a.turn%len(a.asks)], attackKinds[a.turn%len(attackKinds)]
+	if kind.String() != value.kind {
+		a.check(t, text, sealed, kind, asked, "", "corrupt")
+	}
+	return opened
+}
+
+func (a *victim) check(t testing.TB, text []byte, sealed vault.Sealed, kind vault.Kind, asked ask, want, class string) {
+	got, err := asked.scope.Reveal(context.Background(), kind, sealed)
+	if got != want || !isClass(err, class) {
+		t.Fatalf("%s as %s for %s %s: want %s, got %v", text, kind, asked.purpose, asked.subject, class, err)
+	}
+}
+
+// isClass reports whether err is the sentinel of that class, as [vecClass] has
+// them, and no other one.
+func isClass(err error, class string) bool {
+	if class == "success" || err == nil {
+		return (class == "success") == (err == nil)
+	}
+	for _, c := range attackClasses {
+		if errors.Is(err, c.sentinel) != (c.class == class) {
+			return false
+		}
+	}
+	return true
+}
+
+var attackClasses = []struct {
+	class    string
+	sentinel error
+}{
+	{"corrupt", vault.ErrCorrupt}, {"mismatch", purpose.ErrMismatch}, {"expired", vault.ErrExpired},
+	{"subject", vault.ErrSubject}, {"erased", vault.ErrErased}, {"conflict", vault.ErrConflict},
+	{"no keys", vault.ErrNoKeys}, {"unavailable", vault.ErrUnavailable}, {"invalid", vault.ErrInvalid},
+}
+
+// text and binary do the same with bytes that may not parse at all.
+func (a *victim) text(t testing.TB, text string) int {
+	sealed, err := vault.ParseSealed(text)
+	return a.parsed(t, sealed, err, text == "")
+}
+
+func (a *victim) binary(t testing.TB, data []byte) int {
+	var sealed vault.Sealed
+	err := sealed.UnmarshalBinary(data)
+	return a.parsed(t, sealed, err, len(data) == 0)
+}
+
+func (a *victim) parsed(t testing.TB, sealed vault.Sealed, err error, empty bool) int {
+	if err != nil || empty {
+		if !sealed.IsZero() || !empty && err != vault.ErrCorrupt {
+			t.Fatal(err)
+		}
+		return 0
+	}
+	return a.reveal(t, sealed)
+}
+
+// exhaustive reports whether tests try everything on every value, which takes
+// hours of one core, rather than everything on a few and a sample on each:
+//
+//	ONLYFOR_EXHAUSTIVE=1 go test ./vault ./pii -run 'Every|Recombined|Moved|Relabelled|Retyped|Uniform|Altered|Respelled' -timeout 4h
+func exhaustive() bool { return os.Getenv("ONLYFOR_EXHAUSTIVE") == "1" }
+
+// samples is how many of k samples to take of v: fewer where each costs a key
+// exchange.
+func samples(v refValue, k int) int {
+	for _, s := range v.slots {
+		if s.header[0] == 3 {
+			return k / 4
+		}
+	}
+	return k
+}
+
+// sample yields numbers below n: all of them if all is set or there are not more
+// than k, and otherwise k of them, one by chance from each of k equal parts. In
+// short runs k is less, and under the race detector there are samples alone.
+func sample(n, k int, all bool) iter.Seq[int] {
+	if testing.Short() || underRace {
+		k = max(1, k/4)
+	}
+	if underRace {
+		all = exhaustive()
+	}
+	if all || n <= k {
+		k = n
+	}
+	return func(yield func(int) bool) {
+		for i := range k {
+			low, high := i*n/k, (i+1)*n/k
+			if !yield(low + mrand.IntN(high-low)) {
+				return
+			}
+		}
+	}
+}

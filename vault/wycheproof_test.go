@@ -1,0 +1,252 @@
+package vault_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+// Known answers for the three primitives, put through them as they are wired
+// here: AES-256-GCM through the keyset that opens slots and records, AES-CMAC
+// through the one that computes indexes and pseudonyms, X25519 through a value
+// that a collector sealed. HKDF and the key schedule of HPKE are not reached but
+// through these, with labels of their own: for them see TestIndependentHPKE and what
+// the two implementations read of each other.
+
+// A knownGCM is one vector of AES-GCM with a nonce of 96 bits and a tag of 128.
+type knownGCM struct{ key, nonce, aad, plaintext, ciphertext, tag []byte }
+
+// check requires that the vector opens if and only if it is valid.
+func (k knownGCM) check(t testing.TB, valid bool) {
+	t.Helper()
+	const id = 0x01020304
+	sealed := append(binary.BigEndian.AppendUint32([]byte{1}, id), slices.Concat(k.nonce, k.ciphertext, k.tag)...)
+	before := []byte("in front")
+	got, err := vault.OpenUnder(k.key, id, before, sealed, k.aad)
+	if !valid {
+		require.Equal(t, vault.ErrCorrupt, err)
+		require.Equal(t, before, got, "nothing of the plaintext")
+		return
+	}
+	require.NoError(t, err)
+	require.Equal(t, string(before)+string(k.plaintext), string(got))
+
+	// Under another id the key is not this one, whatever it could open.
+	_, err = vault.OpenUnder(k.key, id+1, nil, sealed, k.aad)
+	require.Equal(t, vault.ErrCorrupt, err)
+}
+
+// A knownX25519 is one exchange.
+type knownX25519 struct{ private, public, shared []byte }
+
+// check requires that a slot key which is wrapped with this shared secret, made as
+// whoever has the private key of public would make it, opens for the holder of the
+// other private key; and that it does not where the secret is zeros, or another.
+func (k knownX25519) check(t testing.TB) {
+	t.Helper()
+	kept := refKey{0x0c0ffee0, k.private}
+	record := vecRecords["security"]
+	record.collect = []refKey{kept}
+	v := vecOpen(t, refStoreOf(t, map[string]refRecord{"security": record}, nil), vault.SharedKEK(refKEK{key: vecKEK}))
+	scope := refScope(t, v, "security")
+	reveal := func(shared []byte) string {
+		t.Helper()
+		value := refValue{kind: "email", id: refRandom(16)}
+		h := refHeader{typ: 3, collected: vecTime}
+		key := refRandom(32)
+		wrapped := refWrapKeyWith(refSuite, shared, k.public, kept.id, refPublic(kept.key), refCollectInfo("security"), key)
+		value.slots = []refSlot{refCollectorOf("security", kept).sealUnder(wrapped, key, "email", value.id, h, vecAddress)}
+		sealed, err := vault.ParseSealed(value.text())
+		require.NoError(t, err)
+		text, err := scope.Reveal(t.Context(), vecEmail, sealed)
+		if err == nil {
+			require.Equal(t, vecAddress, text)
+		}
+		return vecClass(err)
+	}
+	low := bytes.Equal(k.shared, make([]byte, 32))
+	require.Equal(t, map[bool]string{true: "corrupt", false: "success"}[low], reveal(k.shared))
+	other := slices.Clone(k.shared)
+	other[len(other)-1] ^= 1
+	require.Equal(t, "corrupt", reveal(other))
+
+	// As the public key of a collector, it is taken if it leads to a secret and
+	// is written in the one way that a key pair has it.
+	_, err := vault.ParseCollector(refCollector{"security", 1, k.public}.text(), nil)
+	require.Equal(t, !low && reducedPoint(k.public), err == nil)
+}
+
+// reducedPoint reports whether the little-endian number is below 2^255 - 19.
+func reducedPoint(u []byte) bool {
+	u = slices.Clone(u)
+	slices.Reverse(u)
+	return bytes.Compare(u, refHex("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")) < 0
+}
+
+// The answers that standards give.
+func TestKnownAnswers(t *testing.T) {
+	zero := make([]byte, 32)
+	twice := refHex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308")
+	nonce := refHex("cafebabefacedbaddecaf888")
+	plaintext := refHex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72" +
+		"1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255")
+	ciphertext := refHex("522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa" +
+		"8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad")
+	for name, k := range map[string]knownGCM{ // McGrew and Viega, The Galois/Counter Mode of Operation, appendix B
+		"case 13": {zero, zero[:12], nil, nil, nil, refHex("530f8afbc74536b9a963b4f1c4cb738b")},
+		"case 14": {zero, zero[:12], nil, zero[:16], refHex("cea7403d4d606b6e074ec5d3baf39d18"), refHex("d0d1c8a799996bf0265b98b5d48ab919")},
+		"case 15": {twice, nonce, nil, plaintext, ciphertext, refHex("b094dac5d93471bdec1a502270e3cc6c")},
+		"case 16": {twice, nonce, refHex("feedfacedeadbeeffeedfacedeadbeefabaddad2"), plaintext[:60], ciphertext[:60],
+			refHex("76fc6ece0f4e1768cddf8853bb2d551b")},
+	} {
+		t.Run("AES-GCM "+name, func(t *testing.T) {
+			k.check(t, true)
+			for bit := range 128 {
+				k.tag[bit/8] ^= 1 << (bit % 8)
+				k.check(t, false)
+				k.tag[bit/8] ^= 1 << (bit % 8)
+			}
+		})
+	}
+	t.Run("AES-CMAC", func(t *testing.T) { // NIST SP 800-38B, appendix D.3
+		key := refHex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+		message := refHex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51" +
+			"30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710")
+		for n, want := range map[int]string{
+			0: "028962f61b7bf89efc6b551f4667d983", 16: "28a7023f452e8f82bd4bf28d8c37c35c",
+			40: "aaf3d8f1de5640c232f5b169b9c911e6", 64: "e1992190549f6ed5696a2c056c315410",
+		} {
+			got, err := vault.IndexUnder(key, message[:n])
+			require.NoError(t, err)
+			require.Equal(t, refHex(want), got[:], "%d bytes", n)
+		}
+	})
+	for name, k := range map[string]knownX25519{ // RFC 7748, section 5.2
+		"first": {refHex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
+			refHex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"),
+			refHex("c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552")},
+		"with the bit that is ignored": {refHex("4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d"),
+			refHex("e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493"),
+			refHex("95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957")},
+	} {
+		t.Run("X25519 "+name, func(t *testing.T) { k.check(t) })
+	}
+	for _, low := range vecLowOrder {
+		t.Run("X25519 "+low.name, func(t *testing.T) {
+			knownX25519{vecCollect["security"][0].key, refHex(low.point), make([]byte, 32)}.check(t)
+		})
+	}
+}
+
+// wycheproof is one file of vectors, as far as it is read.
+type wycheproof struct {
+	Groups []struct {
+		KeySize, TagSize int
+		IVSize           int `json:"ivSize"`
+		Tests            []struct {
+			ID                         int `json:"tcId"`
+			Result                     string
+			Key, IV, AAD, Msg, CT, Tag hexBytes
+			Public, Private, Shared    hexBytes
+		}
+	} `json:"testGroups"`
+}
+
+type hexBytes []byte
+
+func (h *hexBytes) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
+}
+
+// The vectors of project Wycheproof (github.com/C2SP/wycheproof, Apache-2.0), which
+// collects what implementations have got wrong. They are not part of this
+// repository; a copy of theirs is named by a variable:
+//
+//	ONLYFOR_WYCHEPROOF=…/wycheproof/testvectors_v1 go test ./vault -run Wycheproof -v
+//
+// The least numbers below are those of commit dac1dd4729fd (August 2026). Vectors for
+// nonces, tags and keys of other sizes do not apply: there is no way to ask for such.
+// Keys of other sizes are refused.
+func TestWycheproof(t *testing.T) {
+	dir := os.Getenv("ONLYFOR_WYCHEPROOF")
+	if dir == "" {
+		t.Skip("ONLYFOR_WYCHEPROOF names no copy of Wycheproof's testvectors_v1")
+	}
+	read := func(t *testing.T, name string) (w wycheproof) {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(data, &w))
+		return w
+	}
+	done := func(t *testing.T, counts map[string]int, least map[string]int) {
+		t.Helper()
+		t.Log(counts)
+		for result, n := range least {
+			require.GreaterOrEqual(t, counts[result], n, result)
+		}
+	}
+	t.Run("AES-GCM", func(t *testing.T) {
+		counts := map[string]int{}
+		for _, g := range read(t, "aes_gcm_test.json").Groups {
+			for _, v := range g.Tests {
+				if g.IVSize != 96 || g.TagSize != 128 {
+					counts["other sizes"]++
+					continue
+				}
+				if g.KeySize != 256 {
+					_, err := vault.OpenUnder(v.Key, 1, nil, nil, nil)
+					require.Error(t, err, "test %d: a key of %d bits", v.ID, g.KeySize)
+					require.NotErrorIs(t, err, vault.ErrCorrupt, "refused for the key")
+					counts["other keys"]++
+					continue
+				}
+				require.Contains(t, []string{"valid", "invalid"}, v.Result)
+				knownGCM{v.Key, v.IV, v.AAD, v.Msg, v.CT, v.Tag}.check(t, v.Result == "valid")
+				counts[v.Result]++
+			}
+		}
+		done(t, counts, map[string]int{"valid": 39, "invalid": 27, "other keys": 131})
+	})
+	t.Run("AES-CMAC", func(t *testing.T) {
+		counts := map[string]int{}
+		for _, g := range read(t, "aes_cmac_test.json").Groups {
+			for _, v := range g.Tests {
+				got, err := vault.IndexUnder(v.Key, v.Msg)
+				if g.KeySize != 256 {
+					require.Error(t, err, "test %d: a key of %d bits", v.ID, g.KeySize)
+					counts["other keys"]++
+					continue
+				}
+				require.NoError(t, err)
+				require.Contains(t, []string{"valid", "invalid"}, v.Result)
+				require.Equal(t, v.Result == "valid", bytes.Equal(v.Tag, got[:]), "test %d", v.ID)
+				counts[v.Result]++
+			}
+		}
+		done(t, counts, map[string]int{"valid": 21, "invalid": 81, "other keys": 209})
+	})
+	t.Run("X25519", func(t *testing.T) {
+		counts := map[string]int{}
+		for _, g := range read(t, "x25519_test.json").Groups {
+			for _, v := range g.Tests {
+				knownX25519{v.Private, v.Public, v.Shared}.check(t)
+				if bytes.Equal(v.Shared, make([]byte, 32)) {
+					counts["zeros"]++
+				}
+				counts[v.Result]++
+			}
+		}
+		done(t, counts, map[string]int{"valid": 264, "acceptable": 254, "zeros": 31})
+	})
+}
