@@ -28,9 +28,10 @@ import (
 //
 // Record security/keys is the file security/keys.key: a line with a version, a
 // revision and a length, then the data. Each change replaces a whole file and
-// reaches the disk before it is reported. Changes wait for each other on a
-// lock; reads wait for nothing. A call of Get with several names reads one file
-// after the other, so a change may fall between them.
+// reaches the disk before it is reported, and before anybody is told what it
+// says. Changes wait for each other on a lock; reads do not wait for it. A call
+// of Get with several names reads one file after the other, so a change may fall
+// between them.
 //
 // It is made for keysets and for up to some 100,000 subjects. Among as many,
 // Get took 30 microseconds, a List of all 0.2 seconds, and the first name of a

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,14 +48,14 @@ func step(ctx context.Context, v *vault.Vault, unique string) error {
 	if err != nil {
 		return err
 	}
-	switch rand.IntN(6) {
+	switch rand.IntN(18) {
 	case 0:
 		return v.Rotate(ctx, security)
 	case 1:
 		return v.RotateIndex(ctx, security)
 	case 2:
 		return v.RewrapSubjects(ctx, security, "", nil)
-	case 3:
+	case 3, 4, 5, 6, 7:
 		if err := sealAndTell(ctx, s.For(unique), unique); err != nil {
 			return err
 		}
@@ -63,7 +64,7 @@ func step(ctx context.Context, v *vault.Vault, unique string) error {
 		}
 		fmt.Println("erased", unique)
 		return nil
-	case 4:
+	case 8, 9, 10:
 		return sealAndTell(ctx, s.For("shared"), "shared")
 	default:
 		return sealAndTell(ctx, s, "")
@@ -125,12 +126,22 @@ func (p *told) check(t *testing.T, keys, kek string) {
 	}
 }
 
+// crashes is how many crashes a test is to try, 0 for a few.
+func crashes() int {
+	n, _ := strconv.Atoi(os.Getenv("ONLYFOR_CRASHES"))
+	return n
+}
+
 // A process that is killed at any moment leaves keys that are old or new, and
-// nothing that it said is lost.
+// nothing that it said is lost. With ONLYFOR_CRASHES=500 that many processes are
+// killed.
 func TestKilledInTheMiddle(t *testing.T) {
 	runs := 40
 	if testing.Short() {
 		runs = 5
+	}
+	if crashes() > 0 {
+		runs = crashes()
 	}
 	dir := t.TempDir()
 	keys, kek := filepath.Join(dir, "keys"), filepath.Join(dir, "kek")
@@ -142,38 +153,60 @@ func TestKilledInTheMiddle(t *testing.T) {
 	promises.check(t, keys, kek)
 }
 
+// stress is how long processes are to get in each other's way.
+func stress(t *testing.T) time.Duration {
+	text := os.Getenv("ONLYFOR_STRESS")
+	if text == "" {
+		return 2 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err)
+	return d
+}
+
 // Processes that change the same keys at the same time lose nothing of each
-// other's.
+// other's. ONLYFOR_STRESS=60s has them do so for a minute.
 func TestManyProcesses(t *testing.T) {
 	dir := t.TempDir()
 	keys, kek := filepath.Join(dir, "keys"), filepath.Join(dir, "kek")
-	promises := [3]*told{}
-	t.Run("at once", func(t *testing.T) {
-		for i := range promises {
-			promises[i] = &told{erased: map[string]bool{}}
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
-				t.Parallel()
-				runAndKill(t, promises[i], 2*time.Second, keys, kek)
-			})
-		}
-	})
+	var promises []*told
+	var ends []func()
+	for range 3 { // at once, whatever number of processors there is
+		p := &told{erased: map[string]bool{}}
+		promises, ends = append(promises, p), append(ends, start(t, p, stress(t), keys, kek))
+	}
+	for _, end := range ends {
+		end()
+	}
 	for _, p := range promises {
 		require.NotEmpty(t, p.sealed)
 		p.check(t, keys, kek)
+		t.Logf("%d values sealed, %d subjects erased", len(p.sealed), len(p.erased))
 	}
 }
 
 // runAndKill lets a child work for a while, and kills it at whatever it is doing.
 func runAndKill(t *testing.T, promises *told, d time.Duration, args ...string) {
 	t.Helper()
+	start(t, promises, d, args...)()
+}
+
+// start does so too, and returns what waits for the child's end.
+func start(t *testing.T, promises *told, d time.Duration, args ...string) (end func()) {
+	t.Helper()
 	cmd := child(t, "administer", args...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	timer := time.AfterFunc(d, func() { cmd.Process.Kill() })
-	defer timer.Stop()
-	require.NoError(t, promises.read(out))
-	cmd.Wait() // it was killed
-	stderr := cmd.Stderr.(*strings.Builder).String()
-	require.Empty(t, stderr, "it failed before it was killed")
+	read := make(chan error, 1)
+	go func() { read <- promises.read(out) }()
+	return func() {
+		t.Helper()
+		defer timer.Stop()
+		require.NoError(t, <-read)
+		cmd.Wait() // it was killed
+		stderr := cmd.Stderr.(*strings.Builder).String()
+		require.Empty(t, stderr, "it failed before it was killed")
+	}
 }

@@ -19,14 +19,17 @@ import (
 type Dir struct {
 	path string
 	turn chan struct{} // holds one token while a goroutine has or awaits the lock
-	sys  system
+	sys  System
 }
 
 // New returns the Dir at path, which is looked up anew by each method. It
 // touches nothing.
-func New(path string) *Dir {
+func New(path string) *Dir { return NewOn(OperatingSystem(), path) }
+
+// NewOn is New on another system, for tests.
+func NewOn(sys System, path string) *Dir {
 	// Clean, as the system follows a symbolic link before a trailing slash.
-	return &Dir{path: filepath.Clean(path), turn: make(chan struct{}, 1), sys: operatingSystem}
+	return &Dir{path: filepath.Clean(path), turn: make(chan struct{}, 1), sys: sys}
 }
 
 // Read returns what is in the named file, or an error that is
@@ -53,13 +56,13 @@ func (d *Dir) Scan(name string, visit func(base string) bool) error {
 		return err
 	}
 	defer in.Close()
-	f, err := in.Open(".")
+	f, err := d.sys.OpenFile(in, ".", os.O_RDONLY, 0)
 	if err != nil {
 		return failed("opening", "directory", name, err)
 	}
 	defer f.Close()
 	for {
-		bases, err := f.Readdirnames(1024)
+		bases, err := d.sys.List(f, 1024)
 		for _, base := range bases {
 			if !strings.HasPrefix(base, ".") && !visit(base) {
 				return nil
@@ -76,8 +79,8 @@ func (d *Dir) Scan(name string, visit func(base string) bool) error {
 
 // open returns the directory itself. The caller closes it.
 func (d *Dir) open() (*os.Root, error) {
-	return enter("", func() (fs.FileInfo, error) { return os.Lstat(d.path) },
-		func() (*os.Root, error) { return os.OpenRoot(d.path) })
+	return d.enter("", func() (fs.FileInfo, error) { return d.sys.Lstat(d.path) },
+		func() (*os.Root, error) { return d.sys.OpenRoot(d.path) })
 }
 
 // descend returns the named directory below at, which it closes. With create
@@ -99,24 +102,34 @@ func (d *Dir) descend(at *os.Root, name string, create bool) (*os.Root, error) {
 }
 
 func (d *Dir) child(at *os.Root, path, base string, create bool) (*os.Root, error) {
-	lstat := func() (fs.FileInfo, error) { return at.Lstat(base) }
-	open := func() (*os.Root, error) { return at.OpenRoot(base) }
-	next, err := enter(path, lstat, open)
-	if create && errors.Is(err, fs.ErrNotExist) {
-		above, _ := split(path)
-		if err := d.mkdir(at, above, path, base); err != nil {
+	lstat := func() (fs.FileInfo, error) { return d.sys.LstatIn(at, base) }
+	open := func() (*os.Root, error) { return d.sys.OpenDir(at, base) }
+	next, err := d.enter(path, lstat, open)
+	if !create {
+		return next, err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := d.mkdir(at, path, base); err != nil {
 			return nil, err
 		}
-		return enter(path, lstat, open)
+		next, err = d.enter(path, lstat, open)
 	}
-	return next, err
+	if err != nil {
+		return nil, err
+	}
+	above, _ := split(path)
+	if err := d.settle(next, path, at, above); err != nil {
+		next.Close()
+		return nil, err
+	}
+	return next, nil
 }
 
 // enter opens a directory and makes sure that it is private. An os.Root follows
 // symbolic links and waits at a FIFO, so the type is looked at first; and
 // as the name may stand for something else a moment later, what was opened must
 // be what was looked at.
-func enter(name string, lstat func() (fs.FileInfo, error), open func() (*os.Root, error)) (*os.Root, error) {
+func (d *Dir) enter(name string, lstat func() (fs.FileInfo, error), open func() (*os.Root, error)) (*os.Root, error) {
 	seen, err := lstat()
 	if err != nil {
 		return nil, failed("opening", "directory", name, err)
@@ -128,7 +141,7 @@ func enter(name string, lstat func() (fs.FileInfo, error), open func() (*os.Root
 	if err != nil {
 		return nil, failed("opening", "directory", name, err)
 	}
-	opened, err := root.Stat(".")
+	opened, err := d.sys.LstatIn(root, ".")
 	switch {
 	case err != nil:
 		err = failed("opening", "directory", name, err)
@@ -152,12 +165,12 @@ func (d *Dir) read(top *os.Root, name string, limit int) ([]byte, error) {
 		return nil, err
 	}
 	defer in.Close()
-	f, err := openFile(in, name, base, os.O_RDONLY)
+	f, err := d.openFile(in, name, base, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	info, err := d.sys.Stat(f)
 	if err != nil {
 		return nil, failed("reading", "file", name, err)
 	}
@@ -165,31 +178,41 @@ func (d *Dir) read(top *os.Root, name string, limit int) ([]byte, error) {
 	if info.Size() > int64(limit) {
 		return nil, &failure{label("file", name) + " is too large", ErrTooLarge}
 	}
+	if info.Mode().Perm() == modeUnsettled {
+		if err := d.syncDir(in, dir); err != nil {
+			return nil, err
+		}
+		d.sys.Chmod(f, modeFile) // if not now, then by the next reader
+	}
 	data := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, data); err != nil {
+	if _, err := io.ReadFull(reader(func(b []byte) (int, error) { return d.sys.Read(f, b) }), data); err != nil {
 		return nil, failed("reading", "file", name, err)
 	}
 	return data, nil
 }
+
+type reader func([]byte) (int, error)
+
+func (r reader) Read(b []byte) (int, error) { return r(b) }
 
 // openFile opens an existing file and makes sure that it is private.
 //
 // Unlike in enter, another file may have taken the place of the one that was
 // looked at: writers replace files. Nobody but this user can put one into a
 // directory that enter let pass.
-func openFile(in *os.Root, name, base string, flag int) (*os.File, error) {
-	seen, err := in.Lstat(base)
+func (d *Dir) openFile(in *os.Root, name, base string, flag int) (*os.File, error) {
+	seen, err := d.sys.LstatIn(in, base)
 	if err != nil {
 		return nil, failed("opening", "file", name, err)
 	}
 	if err := checkType("file", name, seen, 0); err != nil {
 		return nil, err
 	}
-	f, err := in.OpenFile(base, flag|syscall.O_NONBLOCK, 0) // or a FIFO would make us wait
+	f, err := d.sys.OpenFile(in, base, flag|syscall.O_NONBLOCK, 0) // or a FIFO would make us wait
 	if err != nil {
 		return nil, failed("opening", "file", name, err)
 	}
-	info, err := f.Stat()
+	info, err := d.sys.Stat(f)
 	if err != nil {
 		err = failed("opening", "file", name, err)
 	} else if err = checkType("file", name, info, 0); err == nil {

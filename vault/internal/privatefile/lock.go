@@ -74,7 +74,11 @@ func (d *Dir) tryLock() (*Lock, error) {
 		top.Close()
 		return nil, err
 	}
-	if locked, err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB); !locked || !d.isCurrent(file) {
+	locked, err := d.flock(file, syscall.LOCK_EX|syscall.LOCK_NB)
+	if locked {
+		locked, err = d.isCurrent(file)
+	}
+	if !locked {
 		file.Close()
 		top.Close()
 		return nil, err
@@ -87,25 +91,29 @@ func (d *Dir) openOrCreate() (*os.Root, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return top, err
 	}
-	above, err := os.OpenRoot(filepath.Dir(d.path))
+	above, err := d.sys.OpenRoot(filepath.Dir(d.path))
 	if err != nil {
 		return nil, failed("opening", "directory", "above", err)
 	}
 	defer above.Close()
-	if err := d.mkdir(above, "above", "", filepath.Base(d.path)); err != nil {
+	if err := d.mkdir(above, "", filepath.Base(d.path)); err != nil {
 		return nil, err
 	}
 	return d.open()
 }
 
 func (d *Dir) openLock(top *os.Root) (*os.File, error) {
-	file, err := openFile(top, lockName, lockName, os.O_RDWR)
+	file, err := d.openFile(top, lockName, lockName, os.O_RDWR)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return file, err
 	}
-	file, err = d.create(top, lockName, lockName)
+	// Nobody has begun here yet, or got as far as this.
+	if err := d.settleTop(); err != nil {
+		return nil, err
+	}
+	file, err = d.create(top, lockName, lockName, modeFile)
 	if errors.Is(err, fs.ErrExist) { // another process was faster
-		return openFile(top, lockName, lockName, os.O_RDWR)
+		return d.openFile(top, lockName, lockName, os.O_RDWR)
 	}
 	return file, err
 }
@@ -113,18 +121,24 @@ func (d *Dir) openLock(top *os.Root) (*os.File, error) {
 // isCurrent reports whether a lock on file is still the lock of this directory.
 // Somebody may have moved the directory away while we waited, or put a backup
 // in its place: the next process would then lock another file.
-func (d *Dir) isCurrent(file *os.File) bool {
-	ours, err := file.Stat()
+func (d *Dir) isCurrent(file *os.File) (bool, error) {
+	ours, err := d.sys.Stat(file)
 	if err != nil {
-		return false
+		return false, failed("locking", "file", lockName, err)
 	}
-	current, err := os.Lstat(filepath.Join(d.path, lockName))
-	return err == nil && os.SameFile(ours, current)
+	current, err := d.sys.Lstat(filepath.Join(d.path, lockName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil: // to try again for ever would help nobody
+		return false, failed("locking", "file", lockName, err)
+	}
+	return os.SameFile(ours, current), nil
 }
 
-func flock(file *os.File, how int) (locked bool, err error) {
+func (d *Dir) flock(file *os.File, how int) (locked bool, err error) {
 	for {
-		switch err := syscall.Flock(int(file.Fd()), how); err {
+		switch err := d.sys.Flock(file, how); err {
 		case nil:
 			return true, nil
 		case syscall.EINTR:
@@ -140,7 +154,7 @@ func flock(file *os.File, how int) (locked bool, err error) {
 func (l *Lock) Unlock() {
 	// Closing alone would not do: a child that is being started elsewhere in
 	// this process holds a copy of the descriptor until it runs its program.
-	flock(l.file, syscall.LOCK_UN)
+	l.dir.flock(l.file, syscall.LOCK_UN)
 	l.file.Close()
 	l.top.Close()
 	<-l.dir.turn

@@ -10,7 +10,9 @@
 //
 // Files change by replacement, under a lock that all processes on this machine
 // respect: readers take no lock and see all of an old or all of a new file,
-// and so does the next process after a crash or a power cut.
+// and so does the next process after a crash or a power cut. What has been read,
+// and not replaced since, is there after a power cut, too, even if its writer
+// died before making sure of that.
 //
 // It does not protect from root, from the same user's other processes, or from
 // whoever may rename the directories above. It needs a file system with POSIX

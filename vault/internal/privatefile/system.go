@@ -5,30 +5,54 @@ package privatefile
 import (
 	"io/fs"
 	"os"
+	"syscall"
 )
 
-// A system is the calls by which a Dir changes the disk and makes sure that it
-// did. Tests let them fail one by one.
-type system struct {
-	mkdir    func(in *os.Root, name string, mode fs.FileMode) error
-	chmodDir func(in *os.Root, name string, mode fs.FileMode) error
-	create   func(in *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error)
-	chmod    func(f *os.File, mode fs.FileMode) error
-	write    func(f *os.File, data []byte) (int, error)
-	sync     func(f *os.File) error
-	close    func(f *os.File) error
-	rename   func(in *os.Root, from, to string) error
-	remove   func(in *os.Root, name string) error
+// A System is the calls by which a Dir uses the disk. Tests let them fail one by
+// one: see package faulty. What only gives back a handle is not among them.
+type System struct {
+	Lstat    func(path string) (fs.FileInfo, error)
+	OpenRoot func(path string) (*os.Root, error)
+
+	LstatIn  func(in *os.Root, name string) (fs.FileInfo, error)
+	OpenDir  func(in *os.Root, name string) (*os.Root, error)
+	OpenFile func(in *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error)
+	Mkdir    func(in *os.Root, name string, mode fs.FileMode) error
+	ChmodDir func(in *os.Root, name string, mode fs.FileMode) error
+	Rename   func(in *os.Root, from, to string) error
+	Remove   func(in *os.Root, name string) error
+
+	Stat  func(f *os.File) (fs.FileInfo, error)
+	Chmod func(f *os.File, mode fs.FileMode) error
+	Read  func(f *os.File, data []byte) (int, error)
+	List  func(f *os.File, n int) ([]string, error)
+	Write func(f *os.File, data []byte) (int, error)
+	Sync  func(f *os.File) error
+	Flock func(f *os.File, how int) error
+	Close func(f *os.File) error
 }
 
-var operatingSystem = system{
-	mkdir:    (*os.Root).Mkdir,
-	chmodDir: (*os.Root).Chmod,
-	create:   (*os.Root).OpenFile,
-	chmod:    (*os.File).Chmod,
-	write:    (*os.File).Write,
-	sync:     (*os.File).Sync,
-	close:    (*os.File).Close,
-	rename:   (*os.Root).Rename,
-	remove:   (*os.Root).Remove,
+// OperatingSystem returns the calls of the operating system.
+func OperatingSystem() System {
+	return System{
+		Lstat:    os.Lstat,
+		OpenRoot: os.OpenRoot,
+
+		LstatIn:  (*os.Root).Lstat,
+		OpenDir:  (*os.Root).OpenRoot,
+		OpenFile: (*os.Root).OpenFile,
+		Mkdir:    (*os.Root).Mkdir,
+		ChmodDir: (*os.Root).Chmod,
+		Rename:   (*os.Root).Rename,
+		Remove:   (*os.Root).Remove,
+
+		Stat:  (*os.File).Stat,
+		Chmod: (*os.File).Chmod,
+		Read:  (*os.File).Read,
+		List:  (*os.File).Readdirnames,
+		Write: (*os.File).Write,
+		Sync:  (*os.File).Sync,
+		Flock: func(f *os.File, how int) error { return syscall.Flock(int(f.Fd()), how) },
+		Close: (*os.File).Close,
+	}
 }

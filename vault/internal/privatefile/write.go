@@ -36,14 +36,18 @@ func (l *Lock) Write(name string, data []byte) error {
 	}
 	defer in.Close()
 	if err := l.dir.writeTemp(in, name, data); err != nil {
-		l.dir.sys.remove(in, tempName) // if not now, then by the next writer
+		l.dir.sys.Remove(in, tempName) // if not now, then by the next writer
 		return err
 	}
-	if err := l.dir.sys.rename(in, tempName, base); err != nil {
-		l.dir.sys.remove(in, tempName)
+	if err := l.dir.sys.Rename(in, tempName, base); err != nil {
+		l.dir.sys.Remove(in, tempName)
 		return failed("replacing", "file", name, err)
 	}
-	return l.dir.syncDir(in, dir)
+	if err := l.dir.syncDir(in, dir); err != nil {
+		return err
+	}
+	l.dir.settled(in, base)
+	return nil
 }
 
 // Remove removes whatever has that name, durably, so Read it first. A missing
@@ -55,7 +59,7 @@ func (l *Lock) Remove(name string) error {
 		return err
 	}
 	defer in.Close()
-	if err := l.dir.sys.remove(in, base); err != nil {
+	if err := l.dir.sys.Remove(in, base); err != nil {
 		return failed("removing", "file", name, err)
 	}
 	return l.dir.syncDir(in, dir)
@@ -73,7 +77,7 @@ func (l *Lock) enter(dir string, create bool) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.dir.sys.remove(in, tempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := l.dir.sys.Remove(in, tempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		in.Close()
 		return nil, failed("removing", "unfinished file in directory", dir, err)
 	}
@@ -83,7 +87,7 @@ func (l *Lock) enter(dir string, create bool) (*os.Root, error) {
 // reopen returns a second handle on the locked directory itself, not on
 // whatever may be at its path by now.
 func (l *Lock) reopen() (*os.Root, error) {
-	top, err := l.top.OpenRoot(".")
+	top, err := l.dir.sys.OpenDir(l.top, ".")
 	if err != nil {
 		return nil, failed("opening", "directory", "", err)
 	}
@@ -91,15 +95,15 @@ func (l *Lock) reopen() (*os.Root, error) {
 }
 
 func (d *Dir) writeTemp(in *os.Root, name string, data []byte) error {
-	f, err := d.create(in, name, tempName)
+	f, err := d.create(in, name, tempName, modeUnsettled)
 	if err != nil {
 		return err
 	}
-	_, err = d.sys.write(f, data)
+	_, err = d.sys.Write(f, data)
 	if err == nil {
-		err = d.sys.sync(f) // or a power cut could keep the name and lose the content
+		err = d.sys.Sync(f) // or a power cut could keep the name and lose the content
 	}
-	if closeErr := d.sys.close(f); err == nil {
+	if closeErr := d.sys.Close(f); err == nil {
 		err = closeErr
 	}
 	if err != nil {
@@ -109,48 +113,52 @@ func (d *Dir) writeTemp(in *os.Root, name string, data []byte) error {
 }
 
 // create makes a file that must not exist, and so follows no symbolic link.
-func (d *Dir) create(in *os.Root, name, base string) (*os.File, error) {
-	f, err := d.sys.create(in, base, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+func (d *Dir) create(in *os.Root, name, base string, mode fs.FileMode) (*os.File, error) {
+	f, err := d.sys.OpenFile(in, base, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err == nil {
 		// The umask may have taken away even the owner's right to read.
-		if err = d.sys.chmod(f, 0o600); err == nil {
+		if err = d.sys.Chmod(f, mode); err == nil {
 			return f, nil
 		}
 		f.Close()
+		d.sys.Remove(in, base) // or it would be in the way for ever
 	}
 	return nil, failed("creating", "file", name, err)
 }
 
-// mkdir makes the directory base in above, unless there is one by now.
-func (d *Dir) mkdir(in *os.Root, above, name, base string) error {
-	err := d.sys.mkdir(in, base, 0o700)
+// mkdir makes the directory base, unless there is one by now. Its name is not
+// durable yet.
+func (d *Dir) mkdir(in *os.Root, name, base string) error {
+	err := d.sys.Mkdir(in, base, 0o700)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	if err == nil {
-		err = d.restoreMode(in, base)
+		if err = d.restoreMode(in, base); err != nil {
+			d.sys.Remove(in, base) // as above
+		}
 	}
 	if err != nil {
 		return failed("creating", "directory", name, err)
 	}
-	return d.syncDir(in, above) // which holds the new directory's name
+	return nil
 }
 
 // restoreMode gives back what the umask took away from the owner of a new
 // directory, which can't be opened without it.
 func (d *Dir) restoreMode(in *os.Root, base string) error {
-	info, err := in.Lstat(base)
+	info, err := d.sys.LstatIn(in, base)
 	if err != nil || info.Mode().Perm() == 0o700 {
 		return err
 	}
-	return d.sys.chmodDir(in, base, 0o700)
+	return d.sys.ChmodDir(in, base, 0o700)
 }
 
 // syncDir makes the names in a directory durable.
 func (d *Dir) syncDir(in *os.Root, name string) error {
-	f, err := in.Open(".")
+	f, err := d.sys.OpenFile(in, ".", os.O_RDONLY, 0)
 	if err == nil {
-		err = d.sys.sync(f)
+		err = d.sys.Sync(f)
 		f.Close()
 	}
 	// Some file systems can't sync a directory, and say so with these.

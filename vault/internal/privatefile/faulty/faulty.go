@@ -1,0 +1,148 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+// Package faulty makes the disk fail, for tests.
+package faulty
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
+)
+
+// A Hook is told the name of each call that is about to be made, such as
+// "rename", and makes it by calling do. What it returns is what the call
+// returns: so it can let the call fail before it is made or after, or never
+// make it.
+type Hook func(call string, do func() error) error
+
+// Calls are the names that a [Hook] may be told.
+var Calls = slices.Concat(Looks, Changes)
+
+// Looks change nothing on the disk.
+var Looks = []string{"look up", "open directory", "open", "stat", "read", "list"}
+
+// Changes are what a crash can come between. "unlock" is not of the disk, but
+// lets others at it.
+var Changes = []string{
+	"make directory", "chmod directory", "create", "chmod", "write", "sync", "close", "rename",
+	"sync directory", "remove", "lock", "unlock",
+}
+
+// ErrShort has a write write half and fail as a full disk does.
+var ErrShort = shortWrite{}
+
+type shortWrite struct{}
+
+func (shortWrite) Error() string { return syscall.ENOSPC.Error() }
+func (shortWrite) Unwrap() error { return syscall.ENOSPC }
+
+// System returns the calls of the operating system, each made by hook.
+func System(hook Hook) privatefile.System {
+	real := privatefile.OperatingSystem()
+	return privatefile.System{
+		Lstat: func(path string) (fs.FileInfo, error) {
+			return call(hook, "look up", func() (fs.FileInfo, error) { return real.Lstat(path) }, nil)
+		},
+		OpenRoot: func(path string) (*os.Root, error) {
+			return call(hook, "open directory", func() (*os.Root, error) { return real.OpenRoot(path) }, closeRoot)
+		},
+		LstatIn: func(in *os.Root, name string) (fs.FileInfo, error) {
+			return call(hook, "look up", func() (fs.FileInfo, error) { return real.LstatIn(in, name) }, nil)
+		},
+		OpenDir: func(in *os.Root, name string) (*os.Root, error) {
+			return call(hook, "open directory", func() (*os.Root, error) { return real.OpenDir(in, name) }, closeRoot)
+		},
+		OpenFile: func(in *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error) {
+			what := "open"
+			if flag&os.O_CREATE != 0 {
+				what = "create"
+			}
+			return call(hook, what, func() (*os.File, error) { return real.OpenFile(in, name, flag, mode) }, closeFile)
+		},
+		Mkdir: func(in *os.Root, name string, mode fs.FileMode) error {
+			return hook("make directory", func() error { return real.Mkdir(in, name, mode) })
+		},
+		ChmodDir: func(in *os.Root, name string, mode fs.FileMode) error {
+			return hook("chmod directory", func() error { return real.ChmodDir(in, name, mode) })
+		},
+		Rename: func(in *os.Root, from, to string) error {
+			return hook("rename", func() error { return real.Rename(in, from, to) })
+		},
+		Remove: func(in *os.Root, name string) error {
+			return hook("remove", func() error { return real.Remove(in, name) })
+		},
+		Stat: func(f *os.File) (fs.FileInfo, error) {
+			return call(hook, "stat", func() (fs.FileInfo, error) { return real.Stat(f) }, nil)
+		},
+		Chmod: func(f *os.File, mode fs.FileMode) error {
+			return hook("chmod", func() error { return real.Chmod(f, mode) })
+		},
+		Read: func(f *os.File, data []byte) (int, error) {
+			return call(hook, "read", func() (int, error) { return real.Read(f, data) }, nil)
+		},
+		List: func(f *os.File, n int) ([]string, error) {
+			return call(hook, "list", func() ([]string, error) { return real.List(f, n) }, nil)
+		},
+		Write: func(f *os.File, data []byte) (n int, err error) {
+			err = hook("write", func() (err error) {
+				n, err = real.Write(f, data)
+				return err
+			})
+			if errors.Is(err, ErrShort) && n == 0 {
+				n, _ = real.Write(f, data[:len(data)/2])
+			}
+			return n, err
+		},
+		Sync: func(f *os.File) error {
+			what := "sync"
+			if info, err := f.Stat(); err == nil && info.IsDir() {
+				what = "sync directory"
+			}
+			return hook(what, func() error { return real.Sync(f) })
+		},
+		Flock: func(f *os.File, how int) error {
+			what := "lock"
+			if how&syscall.LOCK_UN != 0 {
+				what = "unlock"
+			}
+			return hook(what, func() error { return real.Flock(f, how) })
+		},
+		Close: func(f *os.File) error {
+			made := false
+			err := hook("close", func() error {
+				made = true
+				return real.Close(f)
+			})
+			if !made { // a close that fails gives the file back all the same
+				real.Close(f)
+			}
+			return err
+		},
+	}
+}
+
+// call makes a call that returns something, and gives that back with undo if
+// the hook has the call fail.
+func call[T any](hook Hook, name string, do func() (T, error), undo func(T)) (T, error) {
+	var got, none T
+	made := false
+	err := hook(name, func() (err error) {
+		got, err = do()
+		made = err == nil
+		return err
+	})
+	if err == nil {
+		return got, nil
+	}
+	if made && undo != nil {
+		undo(got)
+	}
+	return none, err
+}
+
+func closeRoot(r *os.Root) { r.Close() }
+func closeFile(f *os.File) { f.Close() }

@@ -1,0 +1,186 @@
+package sqlstore_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+)
+
+func init() { children["administer"] = administer }
+
+var (
+	crashPurpose = purpose.MustParse("security")
+	crashKind    = vault.MustKind("note", "sqlstore_test.Note")
+)
+
+// administer changes keys for as long as it lives, in a random order. It prints
+// each value that it has sealed and each subject that it has erased: what was
+// printed has to hold whatever happens to the process next.
+func administer(args []string) error {
+	ctx := context.Background()
+	store, err := childStore(args[1:])
+	if err != nil {
+		return err
+	}
+	v, err := vault.Open(ctx, store, vault.LocalKEK(args[0]), nil)
+	if err != nil {
+		return err
+	}
+	if err := v.Generate(ctx, crashPurpose); err != nil {
+		return err
+	}
+	s, err := v.Scope(ctx, crashPurpose)
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		// An overtaken change is to be repeated, and so is what a database that
+		// is busy did not do in time.
+		err := administerOnce(ctx, v, s, fmt.Sprintf("%d-%d", os.Getpid(), i))
+		if err != nil && !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrUnavailable) {
+			return err
+		}
+	}
+}
+
+func administerOnce(ctx context.Context, v *vault.Vault, s *vault.Scope, unique string) error {
+	switch rand.IntN(18) {
+	case 0:
+		return v.Rotate(ctx, crashPurpose)
+	case 1:
+		return v.RotateIndex(ctx, crashPurpose)
+	case 2:
+		return v.RewrapSubjects(ctx, crashPurpose, "", nil)
+	case 3, 4, 5, 6, 7:
+		if err := tell(ctx, s.For(unique), unique); err != nil {
+			return err
+		}
+		if _, err := v.Erase(ctx, unique, crashPurpose); err != nil {
+			return err
+		}
+		_, err := fmt.Println("erased", unique)
+		return err
+	case 8, 9, 10:
+		return tell(ctx, s.For("shared"), "shared")
+	default:
+		return tell(ctx, s, "")
+	}
+}
+
+func tell(ctx context.Context, s *vault.Scope, subject string) error {
+	value, err := vault.Seal(ctx, crashKind, "text", s)
+	if err != nil {
+		return err
+	}
+	text, err := value.MarshalText()
+	if err == nil {
+		_, err = fmt.Printf("sealed %s %s\n", text, subject)
+	}
+	return err
+}
+
+// Processes that change the same keys at the same time, and are killed in the
+// middle of it, lose nothing of each other's: every value that was sealed opens,
+// and who was erased stays so. ONLYFOR_STRESS=60s has them do so for a minute.
+func TestManyProcesses(t *testing.T) {
+	d := time.Second
+	if text := os.Getenv("ONLYFOR_STRESS"); text != "" {
+		var err error
+		d, err = time.ParseDuration(text)
+		require.NoError(t, err)
+	}
+	onEachDatabase(t, func(t *testing.T, db database) {
+		tab := db.table(t)
+		kek := filepath.Join(t.TempDir(), "kek")
+		sealed, erased := map[string]string{}, map[string]bool{}
+		told := make(chan string)
+		var ends []func() error
+		for range 3 {
+			cmd := child(t, "administer", append([]string{kek}, tab.childArgs()...)...)
+			out, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			timer := time.AfterFunc(d, func() { cmd.Process.Kill() })
+			t.Cleanup(func() { timer.Stop() })
+			read := make(chan error, 1)
+			go func() { read <- readLines(out, told) }()
+			ends = append(ends, func() error {
+				err := <-read
+				cmd.Wait() // it was killed
+				if text := cmd.Stderr.(*strings.Builder).String(); text != "" {
+					err = errors.New(text)
+				}
+				return err
+			})
+		}
+		done := make(chan error, 1)
+		go func() {
+			var errs []error
+			for _, end := range ends {
+				errs = append(errs, end())
+			}
+			close(told)
+			done <- errors.Join(errs...)
+		}()
+		for line := range told {
+			switch fields := strings.Split(line, " "); {
+			case len(fields) == 2 && fields[0] == "erased":
+				erased[fields[1]] = true
+			case len(fields) == 3 && fields[0] == "sealed":
+				sealed[fields[1]] = fields[2]
+			}
+		}
+		require.NoError(t, <-done)
+
+		v, err := vault.Open(t.Context(), tab.over(t, tab.open(t)), vault.LocalKEK(kek), nil)
+		require.NoError(t, err)
+		defer v.Close()
+		s, err := v.Scope(t.Context(), crashPurpose)
+		require.NoError(t, err)
+		require.NotEmpty(t, sealed)
+		for text, subject := range sealed {
+			value, err := vault.ParseSealed(text)
+			require.NoError(t, err)
+			by := s
+			if subject != "" {
+				by = s.For(subject)
+			}
+			revealed, err := by.Reveal(t.Context(), crashKind, value)
+			if erased[subject] {
+				require.ErrorIs(t, err, vault.ErrErased)
+				continue
+			}
+			// It may have been erased without having said so.
+			if subject == "" || subject == "shared" || !errors.Is(err, vault.ErrErased) {
+				require.NoError(t, err)
+				require.Equal(t, "text", revealed)
+			}
+		}
+		t.Logf("%d values sealed, %d subjects erased", len(sealed), len(erased))
+	})
+}
+
+// readLines hands on lines, but not a last one that was cut off.
+func readLines(r io.Reader, to chan<- string) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return nil // killed
+		}
+		to <- strings.TrimSuffix(line, "\n")
+	}
+}
