@@ -176,7 +176,7 @@ func (d *Dir) read(top *os.Root, name string, limit int) ([]byte, error) {
 	}
 	// Before the buffer is made: the size is whatever somebody wrote there.
 	if info.Size() > int64(limit) {
-		return nil, &failure{label("file", name) + " is too large", ErrTooLarge}
+		return nil, tooLarge(name)
 	}
 	if info.Mode().Perm() == modeUnsettled {
 		if err := d.syncDir(in, dir); err != nil {
@@ -209,6 +209,9 @@ func (d *Dir) openFile(in *os.Root, name, base string, flag int) (*os.File, erro
 		return nil, err
 	}
 	f, err := d.sys.OpenFile(in, base, flag|syscall.O_NONBLOCK, 0) // or a FIFO would make us wait
+	if errors.Is(err, syscall.EOVERFLOW) {                         // what does not fit into 32 bits
+		return nil, tooLarge(name)
+	}
 	if err != nil {
 		return nil, failed("opening", "file", name, err)
 	}
@@ -224,6 +227,8 @@ func (d *Dir) openFile(in *os.Root, name, base string, flag int) (*os.File, erro
 	}
 	return f, nil
 }
+
+func tooLarge(name string) error { return &failure{label("file", name) + " is too large", ErrTooLarge} }
 
 func checkType(kind, name string, info fs.FileInfo, want fs.FileMode) error {
 	switch info.Mode().Type() {
