@@ -168,19 +168,19 @@ func (h *hexBytes) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// The vectors of project Wycheproof (github.com/C2SP/wycheproof, Apache-2.0), which
-// collects what implementations have got wrong. They are not part of this
-// repository; a copy of theirs is named by a variable:
+// The vectors of project Wycheproof, which collects what implementations have got
+// wrong. They are a Go module of a hundred megabytes, so that the module in
+// internal/wycheproof runs this test with them:
 //
-//	ONLYFOR_WYCHEPROOF=…/wycheproof/testvectors_v1 go test ./vault -run Wycheproof -v
+//	go -C vault/internal/wycheproof test -v .
 //
-// The least numbers below are those of commit dac1dd4729fd (August 2026). Vectors for
+// The variable ONLYFOR_WYCHEPROOF names the directory where they are. Vectors for
 // nonces, tags and keys of other sizes do not apply: there is no way to ask for such.
 // Keys of other sizes are refused.
 func TestWycheproof(t *testing.T) {
 	dir := os.Getenv("ONLYFOR_WYCHEPROOF")
 	if dir == "" {
-		t.Skip("ONLYFOR_WYCHEPROOF names no copy of Wycheproof's testvectors_v1")
+		t.Skip("ONLYFOR_WYCHEPROOF is not set: internal/wycheproof runs this")
 	}
 	read := func(t *testing.T, name string) (w wycheproof) {
 		t.Helper()
