@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
@@ -194,3 +196,202 @@ func TestCheckKEKReadsTheRecord(t *testing.T) {
 type kekFunc func(context.Context, purpose.Purpose) (AEAD, error)
 
 func (f kekFunc) For(ctx context.Context, p purpose.Purpose) (AEAD, error) { return f(ctx, p) }
+
+// After a re-wrap the purpose's keys are under another KEK, for checks as well.
+func TestChecksAskTheKEKOfToday(t *testing.T) {
+	ctx := t.Context()
+	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
+	store := Memory()
+	v, err := Open(ctx, store, testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security, ads))
+	require.NoError(t, v.Rewrap(ctx, testKEK(t), security))
+	require.NoError(t, v.CheckKEK(ctx, security, ads))
+	require.ErrorIs(t, v.MustNotOpen(ctx, security), ErrGranted)
+	require.NoError(t, v.Rotate(ctx, security))
+}
+
+func testKEK(t *testing.T) KEK {
+	t.Helper()
+	key, err := aead.New(keysetOf(t, 0, aead.AES256GCMKeyTemplate()))
+	require.NoError(t, err)
+	return kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return key, nil })
+}
+
+// Of an erasure it is recorded whose it was, by a name that only who has the keys
+// can tell, and under which purpose.
+func TestErasuresAreRecorded(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	var events []Event
+	record := auditorFunc(func(_ context.Context, e Event) error {
+		events = append(events, e)
+		return nil
+	})
+	v, err := Open(ctx, Memory(), testKEK(t), &Options{Audit: record})
+	require.NoError(t, err)
+	defer v.Close()
+	_, err = v.Erase(ctx, "alice", security)
+	require.EqualError(t, err, "vault: erasing keys of security: key store has none: no keys for this purpose")
+	_, err = v.Erase(ctx, "alice")
+	require.EqualError(t, err, "vault: erasing keys: no purpose: invalid argument")
+	require.NoError(t, v.Generate(ctx, security))
+
+	for _, subject := range []string{"", strings.Repeat("s", maxSubject+1)} {
+		_, err = v.Erase(ctx, subject, security)
+		require.ErrorIs(t, err, ErrInvalid)
+	}
+	events = nil
+	for _, subject := range []string{"alice", strings.Repeat("s", maxSubject)} {
+		c, err := v.Erase(ctx, subject, security)
+		require.NoError(t, err)
+		e := events[len(events)-1]
+		require.Equal(t, ActionErase, e.Action)
+		require.Equal(t, Allowed, e.Outcome)
+		require.Equal(t, security, e.Purpose)
+		require.Len(t, e.Subject, 2*IndexSize)
+		require.Equal(t, c.Erasures[0].Subject, e.Subject)
+		require.Equal(t, security, c.Erasures[0].Purpose)
+
+		again, err := v.Erase(ctx, subject, security)
+		require.NoError(t, err)
+		require.Equal(t, c, again, "an erasure is one for good")
+	}
+	require.NotEqual(t, events[len(events)-1].Subject, events[0].Subject)
+}
+
+// A store that another process is ahead in is asked again, and one that fails is not
+// taken for one that did what it was told.
+func TestEraseCountsOnceThoughOthersAreFaster(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	store := &conflictingStore{Store: Memory()}
+	v, err := Open(ctx, store, testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security))
+	before, err := v.Generation(ctx, security)
+	require.NoError(t, err)
+
+	for _, c := range []struct {
+		suffix string
+		counts uint64
+	}{{"/erasures", 1}, {"", 1}} { // of the count, and of the tombstone
+		store.suffix, store.left, store.err = c.suffix, 2, ErrConflict
+		if c.suffix == "" {
+			store.inside = "/subjects/"
+		}
+		_, err = v.Erase(ctx, "person"+c.suffix, security)
+		require.NoError(t, err)
+		require.Zero(t, store.left)
+		after, err := v.Generation(ctx, security)
+		require.NoError(t, err)
+		require.Equal(t, before+c.counts, after)
+		before = after
+	}
+
+	for _, inside := range []string{"/erasures", "/subjects/"} {
+		store.suffix, store.inside, store.left, store.err = "", inside, 1, errors.New("disk full")
+		_, err = v.Erase(ctx, "another"+inside, security)
+		require.ErrorIs(t, err, ErrUnavailable)
+		_, err = v.Erase(ctx, "another"+inside, security)
+		require.NoError(t, err)
+	}
+}
+
+// conflictingStore fails the next changes of some records.
+type conflictingStore struct {
+	Store
+	suffix, inside string
+	left           int
+	err            error
+}
+
+func (s *conflictingStore) Put(ctx context.Context, r Record) (int64, error) {
+	if s.left > 0 && strings.HasSuffix(r.Name, s.suffix) && strings.Contains(r.Name, s.inside) {
+		s.left--
+		return 0, s.err
+	}
+	return s.Store.Put(ctx, r)
+}
+
+func TestReduced(t *testing.T) {
+	for _, c := range []struct {
+		low, middle, high byte
+		want              bool
+	}{
+		{0xec, 0xff, 0x7f, true}, // 2^255-20, the greatest
+		{0xed, 0xff, 0x7f, false},
+		{0xff, 0xff, 0x7f, false},
+		{0xff, 0xfe, 0x7f, true},
+		{0xff, 0xff, 0x7e, true},
+		{0x00, 0x00, 0x80, false},
+		{0x00, 0x00, 0xff, false},
+	} {
+		u := make([]byte, 32)
+		for i := range u {
+			u[i] = 0xff
+		}
+		u[0], u[15], u[31] = c.low, c.middle, c.high
+		require.Equal(t, c.want, reduced(u), "%x", u)
+	}
+}
+
+// Keys of collectors are of one kind, whatever else Tink could open with.
+func TestCollectKeysetsOfOtherKeysAreRefused(t *testing.T) {
+	ours := hpkeTemplate(t)
+	for name, h := range map[string]*keyset.Handle{
+		"of another cipher":  keysetOf(t, 0, hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_CHACHA20_POLY1305_Key_Template()),
+		"of another curve":   keysetOf(t, 0, hybrid.DHKEM_P256_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()),
+		"without a prefix":   keysetOf(t, 0, hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Raw_Key_Template()),
+		"of one other":       keysetOf(t, 0, ours, hybrid.DHKEM_P256_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()),
+		"for seals":          keysetOf(t, 0, aead.AES256GCMKeyTemplate()),
+		"older kind of Tink": keysetOf(t, 0, hybrid.ECIESHKDFAES128GCMKeyTemplate()),
+	} {
+		_, err := newCollectSet(h)
+		require.ErrorIs(t, err, errKeyset, name)
+	}
+	for primary := range 2 {
+		h := keysetOf(t, primary, ours, ours)
+		c, err := newCollectSet(h)
+		require.NoError(t, err)
+		id, err := h.Entry(primary)
+		require.NoError(t, err)
+		require.Equal(t, id.KeyID(), binary.BigEndian.Uint32(c.primary.OutputPrefix()[1:]))
+	}
+}
+
+func hpkeTemplate(t *testing.T) *tinkpb.KeyTemplate {
+	t.Helper()
+	return hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()
+}
+
+func TestExtendingBeyondTheMostSlots(t *testing.T) {
+	ctx := t.Context()
+	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	kind := MustKind("note", "vault.Note")
+	var scopes []*Scope
+	var sealers []Sealer
+	for i := range MaxSlots + 1 {
+		p := purpose.MustParse(fmt.Sprintf("p%d", i))
+		require.NoError(t, v.Generate(ctx, p))
+		s, err := v.Scope(ctx, p)
+		require.NoError(t, err)
+		scopes = append(scopes, s)
+		if i < MaxSlots {
+			sealers = append(sealers, s)
+		}
+	}
+	last := scopes[MaxSlots].Under(purpose.Basis{Consent: "c-1"})
+	full, err := Seal(ctx, kind, "text", sealers...)
+	require.NoError(t, err)
+	got, err := Extend(ctx, kind, full, scopes[0], last)
+	require.ErrorIs(t, err, ErrInvalid)
+	require.True(t, got.IsZero())
+	got, err = Extend(ctx, kind, full.Without(scopes[1].Purpose()), scopes[0], last)
+	require.NoError(t, err)
+	require.Equal(t, MaxSlots, got.Purposes().Len())
+}

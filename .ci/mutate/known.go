@@ -63,3 +63,16 @@ func report(w io.Writer, tried, survivors []Mutant, known map[string]string, all
 		len(tried), killed, 100*float64(killed)/float64(max(1, len(tried))), len(survivors)-unknown, unknown)
 	return ok
 }
+
+// survivorsOf returns the keys of what lives in an earlier output.
+func survivorsOf(output string) map[string]bool {
+	keys := map[string]bool{}
+	for line := range strings.Lines(output) {
+		for _, mark := range []string{" lives: ", " not reached: "} {
+			if _, key, ok := strings.Cut(strings.TrimSuffix(line, "\n"), mark); ok {
+				keys[key] = true
+			}
+		}
+	}
+	return keys
+}

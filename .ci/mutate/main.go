@@ -17,7 +17,9 @@
 // All changes of a package are compiled at once, each behind a switch that an
 // environment variable turns on. A first run of each test alone records which
 // changes it reaches; a change is then tried with those tests only, quick ones
-// first, until one fails.
+// first, until one fails. What lives has been through all of them, which is what
+// takes time: some two hours for vault, on two cores. A first look with -longest
+// 500ms and a second one with -again at what lived takes half an hour.
 package main
 
 import (
@@ -39,9 +41,19 @@ func main() {
 	flag.IntVar(&c.jobs, "j", runtime.NumCPU(), "tests that run at once")
 	flag.IntVar(&c.every, "every", 1, "try each `n`-th change only")
 	flag.DurationVar(&c.patience, "patience", 30*time.Second, "`time` added to ten times that of the tests before they count as hung")
+	flag.DurationVar(&c.longest, "longest", time.Hour, "leave out tests that take longer than this `time`, for a first look")
+	again := flag.String("again", "", "try those changes only that live in this `file`, an earlier output")
 	flag.BoolVar(&c.verbose, "v", false, "print the killed too")
 	flag.Parse()
 	c.only = regexp.MustCompile(*only)
+	if *again != "" {
+		earlier, err := os.ReadFile(*again)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mutate:", err)
+			os.Exit(2)
+		}
+		c.again = survivorsOf(string(earlier))
+	}
 	ok, err := run(c, flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
@@ -55,8 +67,9 @@ func main() {
 type config struct {
 	dir, known, tests string
 	only              *regexp.Regexp
+	again             map[string]bool // keys, nil for all
 	jobs, every       int
-	patience          time.Duration
+	patience, longest time.Duration
 	verbose           bool
 }
 

@@ -152,8 +152,16 @@ func (s *source) binary(n *ast.BinaryExpr) {
 	}
 }
 
-// results swallows errors and turns answers of yes and no round.
+// results swallows errors, turns answers of yes and no round, and returns zero
+// values, though not beside errors, where nobody looks at them.
 func (s *source) results(n *ast.ReturnStmt) {
+	fails := false
+	if len(n.Results) > 1 {
+		last := n.Results[len(n.Results)-1]
+		id, named := last.(*ast.Ident)
+		t := s.typeOf(last)
+		fails = t != nil && !s.isConstant(last) && types.Implements(t, errorType) && (!named || id.Name != "err")
+	}
 	for i, e := range n.Results {
 		t := s.typeOf(e)
 		if t == nil || s.isConstant(e) {
@@ -167,7 +175,7 @@ func (s *source) results(n *ast.ReturnStmt) {
 			s.wrap(e, "mutantError", "swallowed")
 		case isBool(t):
 			s.wrap(e, "mutantNot", "negated")
-		default:
+		case !fails:
 			s.zero(e)
 		}
 	}

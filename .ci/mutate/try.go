@@ -83,6 +83,9 @@ func (s *suite) record(c config, work string) error {
 			fmt.Printf("%s is left out, as it fails with every change switched off:\n%s", name, out)
 			continue
 		}
+		if time.Since(start) > c.longest {
+			continue
+		}
 		t := test{name, time.Since(start), map[int]bool{}}
 		if f, err := os.Open(trace); err == nil {
 			for sc := bufio.NewScanner(f); sc.Scan(); {
@@ -145,7 +148,7 @@ func try(c config, mutants []Mutant, suites []*suite) (tried, survivors []Mutant
 		})
 	}
 	for _, m := range mutants {
-		if m.ID%c.every == 0 && c.only.MatchString(m.Key()) {
+		if m.ID%c.every == 0 && c.only.MatchString(m.Key()) && (c.again == nil || c.again[m.Key()]) {
 			work <- m
 		}
 	}
