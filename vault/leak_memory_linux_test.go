@@ -82,6 +82,9 @@ func TestWhatStaysInMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads all memory of four processes")
 	}
+	if underRace {
+		t.Skip("the race detector's own memory takes minutes to read, and holds none of it")
+	}
 	dir := t.TempDir()
 	memoryParent(t, dir)
 	roles := []string{"reveal", "seal"}
