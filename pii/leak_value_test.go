@@ -36,7 +36,7 @@ func (w *leakWorld) garbled(into func() decodable, is error) {
 	w.Helper()
 	for _, text := range w.texts() {
 		v := into()
-		for _, src := range []any{text, []byte(text), &text, 13035550100, int64(13035550100), 1.3035550100e10, true, time.Now(), struct{ a string }{text}, w.hostile(), []string{text}, sql.NullString{String: text}} {
+		for _, src := range []any{text, []byte(text), &text, 1303555010, uint64(13035550100), int64(13035550100), 1.3035550100e10, true, time.Now(), struct{ a string }{text}, w.hostile(), []string{text}, sql.NullString{String: text}} {
 			if b, ok := src.([]byte); !ok || len(b) != vault.IndexSize { // any 16 bytes are an index
 				w.failed(v.Scan(src), vault.ErrCorrupt)
 			}
