@@ -97,7 +97,7 @@ func newCipherSet(h *keyset.Handle) (*cipherSet, error) {
 			continue
 		}
 		key, ok := e.Key().(*aesgcm.Key)
-		if !ok || len(key.OutputPrefix()) != keyIDSize {
+		if !ok {
 			return nil, errKeyset
 		}
 		p, ok := key.Parameters().(*aesgcm.Parameters)

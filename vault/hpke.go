@@ -81,11 +81,10 @@ func publicKeyOf(pub *hpke.PublicKey) (*publicKey, error) {
 	return k, nil
 }
 
-// A slotKey seals the slots of a collector: a random key, and the same key
-// wrapped for the purpose, which goes in front of each slot.
+// A slotKey seals the slots of a collector with a random key, and puts the same
+// key, wrapped for the purpose, in front of each.
 type slotKey struct {
-	wrapped []byte
-	seal    func(dst, plaintext, aad []byte) []byte
+	seal func(dst, plaintext, aad []byte) []byte
 }
 
 // newSlotKey makes a key and wraps it. The only plaintexts that it protects are
@@ -102,7 +101,7 @@ func (k *publicKey) newSlotKey(p purpose.Purpose) (*slotKey, error) {
 	if err != nil {
 		return nil, ErrUnavailable
 	}
-	return &slotKey{wrapped, func(dst, plaintext, aad []byte) []byte {
+	return &slotKey{func(dst, plaintext, aad []byte) []byte {
 		return gcm.Seal(append(dst, wrapped...), nil, plaintext, aad)
 	}}, nil
 }
@@ -127,7 +126,7 @@ func newCollectSet(h *keyset.Handle) (*collectSet, error) {
 			return nil, errKeyset
 		}
 		priv, ok := e.Key().(*hpke.PrivateKey)
-		if !ok || !priv.Parameters().Equal(key.Parameters(params)) || len(priv.OutputPrefix()) != keyIDSize {
+		if !ok || !priv.Parameters().Equal(key.Parameters(params)) {
 			return nil, errKeyset
 		}
 		if e.KeyStatus() != keyset.Enabled {

@@ -10,7 +10,7 @@ const maxName = 200
 // is also a safe path: no segment of it is empty, begins with "." or "-", or
 // holds anything that a file system, a shell or an SQL pattern treats specially.
 func validName(name string) bool {
-	if len(name) == 0 || len(name) > maxName {
+	if len(name) > maxName {
 		return false
 	}
 	first := true // of a segment

@@ -72,11 +72,8 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 }
 
 // ofNobody returns s without the subject that it is narrowed to: what collectors
-// seal is of no subject yet.
+// seal is of no subject yet. s is not nil, for no slot is of the zero purpose.
 func (s *Scope) ofNobody() *Scope {
-	if s == nil || s.subject == "" || s.subjectErr != nil {
-		return s
-	}
 	wide := *s
 	wide.subject = ""
 	return &wide

@@ -1,0 +1,289 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
+	"github.com/tink-crypto/tink-go/v2/hybrid/hpke"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/secretdata"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// failingStore fails reads and changes as fail says, and before them runs it.
+type failingStore struct {
+	Store
+	fail func(method, name string) error
+}
+
+func (s *failingStore) Get(ctx context.Context, names ...string) ([]Record, error) {
+	for _, name := range names {
+		if err := s.ask("get", name); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Get(ctx, names...)
+}
+
+func (s *failingStore) Put(ctx context.Context, r Record) (int64, error) {
+	if err := s.ask("put", r.Name); err != nil {
+		return 0, err
+	}
+	return s.Store.Put(ctx, r)
+}
+
+func (s *failingStore) ask(method, name string) error {
+	if s.fail == nil {
+		return nil
+	}
+	return s.fail(method, name)
+}
+
+// forgetful is a KEK that binds all of its associated data but what wrongAAD changes,
+// once it is told to.
+type forgetful struct {
+	AEAD
+	forgets bool
+}
+
+func (k *forgetful) Encrypt(plaintext, aad []byte) ([]byte, error) {
+	return k.AEAD.Encrypt(plaintext, aad[:len(aad)-1])
+}
+
+func (k *forgetful) Decrypt(ciphertext, aad []byte) ([]byte, error) {
+	if !k.forgets && aad[len(aad)-1] == '!' {
+		return nil, ErrNoKeys
+	}
+	return k.AEAD.Decrypt(ciphertext, aad[:len(aad)-1])
+}
+
+// A check tells a KEK that is wrong from one that refuses and a store that is down.
+func TestChecksTellWhatIsWrong(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	inner, err := testKEK(t).For(ctx, security)
+	require.NoError(t, err)
+	key := &forgetful{AEAD: inner}
+	var refusal error
+	kek := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return key, refusal })
+	store := &failingStore{Store: Memory()}
+	v, err := Open(ctx, store, kek, nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security))
+	require.NoError(t, v.CheckKEK(ctx, security))
+
+	key.forgets = true
+	require.ErrorIs(t, v.CheckKEK(ctx, security), errUnbound, "of the purpose's own data it binds but the beginning")
+	refusal = ErrNoKeys
+	err = v.CheckKEK(ctx, security)
+	require.EqualError(t, err, "vault: checking keys of security: no keys for this purpose")
+
+	store.fail = func(string, string) error { return errors.New("down") }
+	require.ErrorIs(t, v.CheckKEK(ctx, security), ErrUnavailable)
+	err = v.MustNotOpen(ctx, security)
+	require.EqualError(t, err, "vault: checking keys of security: key store: unavailable")
+
+	_, err = v.Collector(ctx, security)
+	require.EqualError(t, err, "vault: opening keys of security: key store: unavailable")
+}
+
+// Keys that Tink can use, and that are of our kind but for one size.
+func TestSealKeysOfOtherSizesAreRefused(t *testing.T) {
+	for _, opts := range []aesgcm.ParametersOpts{
+		{KeySizeInBytes: 16, IVSizeInBytes: 12, TagSizeInBytes: 16, Variant: aesgcm.VariantTink},
+		{KeySizeInBytes: 32, IVSizeInBytes: 16, TagSizeInBytes: 16, Variant: aesgcm.VariantTink},
+		{KeySizeInBytes: 32, IVSizeInBytes: 12, TagSizeInBytes: 12, Variant: aesgcm.VariantTink},
+		{KeySizeInBytes: 32, IVSizeInBytes: 12, TagSizeInBytes: 16, Variant: aesgcm.VariantCrunchy},
+		{KeySizeInBytes: 32, IVSizeInBytes: 12, TagSizeInBytes: 16, Variant: aesgcm.VariantNoPrefix},
+	} {
+		params, err := aesgcm.NewParameters(opts)
+		require.NoError(t, err)
+		secret, err := secretdata.NewBytesFromRand(uint32(opts.KeySizeInBytes))
+		require.NoError(t, err)
+		id := uint32(7)
+		if opts.Variant == aesgcm.VariantNoPrefix {
+			id = 0
+		}
+		k, err := aesgcm.NewKey(secret, id, params)
+		require.NoError(t, err)
+		m := keyset.NewManager()
+		added, err := m.AddKey(k)
+		require.NoError(t, err)
+		require.NoError(t, m.SetPrimary(added))
+		h, err := m.Handle()
+		require.NoError(t, err)
+		_, err = newCipherSet(h)
+		require.ErrorIs(t, err, errKeyset, "%+v", opts)
+	}
+}
+
+// Every byte of an id is random: what is not can be the same in two values, whose
+// slots can then be mixed.
+func TestIDsAreRandomThroughout(t *testing.T) {
+	var ids idSource
+	var seen [idSize]map[byte]bool
+	for range 64 {
+		b := ids.appendID([]byte("body"))
+		require.Len(t, b, len("body")+idSize)
+		require.Equal(t, "body", string(b[:len("body")]))
+		for i, c := range b[len("body"):] {
+			if seen[i] == nil {
+				seen[i] = make(map[byte]bool)
+			}
+			seen[i][c] = true
+		}
+	}
+	for i := range seen {
+		require.Greater(t, len(seen[i]), 8, "byte %d", i)
+	}
+}
+
+func collectSetOf(t *testing.T) *collectSet {
+	t.Helper()
+	c, err := newCollectSet(keysetOf(t, 0, hpkeTemplate(t)))
+	require.NoError(t, err)
+	return c
+}
+
+func slotKeyFor(t *testing.T, pub *hpke.PublicKey, p purpose.Purpose) *slotKey {
+	t.Helper()
+	public, err := publicKeyOf(pub)
+	require.NoError(t, err)
+	key, err := public.newSlotKey(p)
+	require.NoError(t, err)
+	return key
+}
+
+// Whatever is wrong with what a collector sealed, opening it is ErrCorrupt and appends
+// nothing.
+func TestCollectedSlotsThatDoNotOpen(t *testing.T) {
+	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
+	c, dst, aad := collectSetOf(t), []byte("before"), []byte("aad")
+	sealed := slotKeyFor(t, c.primary, security).seal(nil, []byte("text"), aad)
+	got, err := c.open(dst, security, sealed, aad)
+	require.NoError(t, err)
+	require.Equal(t, "beforetext", string(got))
+
+	refused := func(c *collectSet, p purpose.Purpose, sealed []byte, aad, why string) {
+		t.Helper()
+		got, err := c.open(dst, p, sealed, []byte(aad))
+		require.Equal(t, ErrCorrupt, err, why)
+		require.Equal(t, "before", string(got), why)
+	}
+	refused(c, ads, sealed, "aad", "another purpose")
+	refused(c, security, sealed, "dda", "another slot")
+	refused(collectSetOf(t), security, sealed, "aad", "another key")
+	refused(nil, security, sealed, "aad", "no keys")
+	refused(c, security, sealed[:keyIDSize-1], "aad", "no id")
+	for _, i := range []int{0, 1, keyIDSize, keyIDSize + encSize, wrappedKeySize - 1, wrappedKeySize, len(sealed) - 1} {
+		sealed[i] ^= 1
+		refused(c, security, sealed, "aad", "altered")
+		sealed[i] ^= 1
+	}
+}
+
+// A purpose may have no keys for collectors. A collector's slot that names the seal
+// key, as anybody can write one, is nothing to go looking for them with.
+func TestCollectedSlotOfAKeyThatSeals(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security))
+	s, err := v.Scope(ctx, security)
+	require.NoError(t, err)
+	c, err := v.Collector(ctx, security)
+	require.NoError(t, err)
+	kind := MustKind("note", "vault.Note")
+	value, err := Seal(ctx, kind, "text", c)
+	require.NoError(t, err)
+	raw, err := value.MarshalBinary()
+	require.NoError(t, err)
+
+	keys := *s.ring.keys.Load()
+	forged := strings.Replace(string(raw), string(c.public.id[:]), string(keys.seal.primary[:]), 1)
+	require.NotEqual(t, string(raw), forged)
+	var of Sealed
+	require.NoError(t, of.UnmarshalBinary([]byte(forged)))
+	for _, collect := range []func() *collectSet{keys.collect, func() *collectSet { return nil }} {
+		keys.collect = collect
+		s.ring.keys.Store(&keys)
+		_, err = s.Reveal(ctx, kind, of)
+		require.ErrorIs(t, err, ErrCorrupt)
+	}
+}
+
+// What is under way for one purpose, action or detail is not what another one waits
+// for, or takes the result of.
+func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
+		v, err := Open(ctx, Memory(), testKEK(t), nil)
+		require.NoError(t, err)
+		defer v.Close()
+		land := make(chan struct{})
+		ends := func(context.Context, *flight) error { <-land; return ErrConflict }
+		for _, detail := range []string{"", "id"} {
+			_, started, err := v.depart(ctx, flightKey{actionLearn, security, detail}, ends)
+			require.NoError(t, err)
+			require.True(t, started)
+		}
+		ran := 0
+		f := func(context.Context) error { ran++; return nil }
+		require.NoError(t, v.do(ctx, actionLearn, ads, "id", f))
+		require.NoError(t, v.do(ctx, ActionOpen, security, "id", f))
+		require.NoError(t, v.do(ctx, actionLearn, security, "di", f))
+		require.NoError(t, v.alone(ctx, actionLearn, ads, f))
+		require.NoError(t, v.alone(ctx, ActionOpen, security, f))
+		require.Equal(t, 5, ran)
+
+		joined, after := make(chan error, 1), make(chan error, 1)
+		go func() { joined <- v.do(ctx, actionLearn, security, "id", f) }()
+		go func() {
+			after <- v.alone(ctx, actionLearn, security, func(context.Context) error { return ErrErased })
+		}()
+		synctest.Wait()
+		close(land)
+		require.Equal(t, ErrConflict, <-joined)
+		require.Equal(t, ErrErased, <-after, "it waits, runs itself, and is told of that")
+		require.Equal(t, 5, ran)
+	})
+}
+
+// A client that ends the goroutine has not answered.
+func TestFlightThatNeverReturns(t *testing.T) {
+	v, err := Open(t.Context(), Memory(), testKEK(t), nil)
+	require.NoError(t, err)
+	err = v.do(t.Context(), ActionOpen, purpose.MustParse("security"), "", func(context.Context) error {
+		runtime.Goexit()
+		return nil
+	})
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.NoError(t, v.Close())
+	nothing := func(context.Context) error { return nil }
+	require.Equal(t, errClosed, v.do(t.Context(), ActionOpen, purpose.MustParse("security"), "", nothing))
+	require.Equal(t, errClosed, v.alone(t.Context(), ActionOpen, purpose.MustParse("security"), nothing))
+}
+
+// The end of a flight ends its context as well. Which of the two is seen first does
+// not change what it found.
+func TestFlightThatHasEndedSaysWhatItFound(t *testing.T) {
+	done := make(chan struct{})
+	close(done)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 {
+		require.Equal(t, ErrConflict, (&flight{ctx: ctx, done: done, err: ErrConflict}).wait(t.Context()))
+		require.NoError(t, (&flight{ctx: ctx, done: done}).wait(t.Context()))
+	}
+}

@@ -1,0 +1,283 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// Checks of rings, of handles with a share of the keys, and of moving subjects.
+
+// A hookedStore does something else than the store that it is made of.
+type hookedStore struct {
+	Store
+	get  func(ctx context.Context, names ...string) ([]Record, error)
+	list func(yield func(string, error) bool)
+}
+
+func (s *hookedStore) Get(ctx context.Context, names ...string) ([]Record, error) {
+	if s.get != nil {
+		return s.get(ctx, names...)
+	}
+	return s.Store.Get(ctx, names...)
+}
+
+func (s *hookedStore) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	if s.list != nil {
+		return s.list
+	}
+	return s.Store.List(ctx, prefix, after)
+}
+
+// testVault returns a vault with keys for the purpose security.
+func testVault(t *testing.T, store Store, opts *Options) (*Vault, purpose.Purpose) {
+	t.Helper()
+	p := purpose.MustParse("security")
+	v, err := Open(t.Context(), store, testKEK(t), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { v.Close() })
+	require.NoError(t, v.Generate(t.Context(), p))
+	return v, p
+}
+
+// What changes the keys of a purpose gives none of them to handles that had none.
+func TestNarrowHandlesStayNarrow(t *testing.T) {
+	ctx := t.Context()
+	v, p := testVault(t, Memory(), nil)
+	l, err := v.Lookup(ctx, p)
+	require.NoError(t, err)
+	r, err := v.Reader(ctx, p)
+	require.NoError(t, err)
+	_, err = v.Reader(ctx, purpose.MustParse("billing"))
+	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no keys for this purpose")
+	for range 2 {
+		looks, reads := l.scope.ring.keys.Load(), r.scope.ring.keys.Load()
+		require.NotNil(t, looks.index)
+		require.Nil(t, looks.seal)
+		require.Nil(t, looks.pseudonym)
+		require.Nil(t, looks.collect)
+		require.NotNil(t, reads.seal)
+		require.Nil(t, reads.index)
+		require.Nil(t, reads.imported)
+		require.NoError(t, v.Rotate(ctx, p))
+		require.Equal(t, looks.generation+1, l.scope.ring.keys.Load().generation)
+		require.Equal(t, reads.generation+1, r.scope.ring.keys.Load().generation)
+	}
+
+	// And a handle that could not be opened is in nobody's way.
+	other, err := Open(ctx, v.store, v.kek, nil)
+	require.NoError(t, err)
+	defer other.Close()
+	other.narrowed(p, shareLookup)
+	require.NoError(t, other.Rotate(ctx, p))
+}
+
+func TestNarrowHandlesDoNotWrite(t *testing.T) {
+	store := readOnly{Memory().Get}
+	_, err := store.Put(t.Context(), Record{Name: "security/keys", Data: []byte{1}})
+	require.ErrorIs(t, err, ErrInvalid)
+	require.ErrorIs(t, store.Delete(t.Context(), "security/keys", 1), ErrInvalid)
+	n := 0
+	for _, err := range store.List(t.Context(), "", "") {
+		require.ErrorIs(t, err, ErrInvalid)
+		n++
+	}
+	require.Equal(t, 1, n)
+}
+
+// A record that is of the same generation as the one at hand, and not the same, is
+// another history of the store's. Handles with a share of the keys notice it too.
+func TestAnotherRecordOfTheSameGeneration(t *testing.T) {
+	ctx := t.Context()
+	v, p := testVault(t, Memory(), nil)
+	s, err := v.Scope(ctx, p)
+	require.NoError(t, err)
+	l, err := v.Lookup(ctx, p)
+	require.NoError(t, err)
+	r, err := v.Reader(ctx, p)
+	require.NoError(t, err)
+	record, old, err := v.record(ctx, p)
+	require.NoError(t, err)
+	w, err := newWrapper(ctx, v.kek, p)
+	require.NoError(t, err)
+	data, err := wrap(w, p, record)
+	require.NoError(t, err)
+	_, err = v.store.Put(ctx, Record{Name: old.Name, Data: data, Revision: old.Revision})
+	require.NoError(t, err)
+	for _, s := range []*Scope{s, l.scope, r.scope} {
+		require.Equal(t, errRollback, s.ring.refresh(ctx))
+	}
+}
+
+// A pin is taken from Generation: from a store that went back there is none.
+func TestGenerationOfAnOlderStore(t *testing.T) {
+	ctx := t.Context()
+	store := &hookedStore{Store: Memory()}
+	v, p := testVault(t, store, nil)
+	keysThen, err := store.Store.Get(ctx, keyRecordName(p))
+	require.NoError(t, err)
+	require.NoError(t, v.Rotate(ctx, p))
+	early, err := Open(ctx, store, v.kek, nil) // learns of the erasure by and by
+	require.NoError(t, err)
+	defer early.Close()
+	opened, err := early.Scope(ctx, p)
+	require.NoError(t, err)
+	_, err = v.Erase(ctx, "alice", p)
+	require.NoError(t, err)
+	require.NoError(t, opened.ring.refresh(ctx))
+	late, err := Open(ctx, store, v.kek, nil)
+	require.NoError(t, err)
+	defer late.Close()
+	for name, stale := range map[string]func([]Record) []Record{
+		"keys":     func(now []Record) []Record { return append(slices.Clone(now[:1]), keysThen[0]) },
+		"erasures": func(now []Record) []Record { return now[1:] },
+	} {
+		store.get = nil
+		for _, v := range []*Vault{v, early, late} {
+			_, err = v.Scope(ctx, p)
+			require.NoError(t, err)
+			n, err := v.Generation(ctx, p)
+			require.NoError(t, err)
+			require.EqualValues(t, 3, n)
+		}
+		store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+			now, err := store.Store.Get(ctx, names...)
+			if len(now) != 2 {
+				return now, err
+			}
+			require.Equal(t, erasuresName(p), now[0].Name)
+			return stale(now), err
+		}
+		for _, v := range []*Vault{v, early, late} {
+			n, err := v.Generation(ctx, p)
+			require.ErrorIs(t, err, errRollback, name)
+			require.Zero(t, n)
+			require.ErrorIs(t, v.opened(p).refresh(ctx), errRollback, name)
+		}
+	}
+}
+
+// What a ring finds by itself is recorded if it concerns somebody.
+func TestWhatARingFindsByItself(t *testing.T) {
+	ctx := t.Context()
+	var events []Event
+	audit := auditorFunc(func(ctx context.Context, e Event) error {
+		_, bounded := ctx.Deadline()
+		require.True(t, bounded)
+		require.NoError(t, ctx.Err())
+		events = append(events, e)
+		return nil
+	})
+	for name, c := range map[string]struct {
+		get    error // of the store
+		kek    error
+		closed bool
+		want   Outcome
+	}{
+		"nothing":         {},
+		"store is down":   {get: errors.New("down")},
+		"key service too": {kek: ErrUnavailable},
+		"store is broken": {get: ErrCorrupt, want: Denied},
+		"withdrawn":       {kek: errors.New("withdrawn"), want: Denied},
+		"closed":          {closed: true},
+	} {
+		store := &hookedStore{Store: Memory()}
+		v, p := testVault(t, store, nil)
+		v.opts.Audit = nil
+		kek := v.kek
+		v.kek = kekFunc(func(ctx context.Context, p purpose.Purpose) (AEAD, error) {
+			if c.kek != nil && v.opts.Audit != nil {
+				return nil, c.kek
+			}
+			return kek.For(ctx, p)
+		})
+		s, err := v.Scope(ctx, p)
+		require.NoError(t, err)
+		v.opts.Audit, events = audit, nil
+		if c.get != nil {
+			store.get = func(context.Context, ...string) ([]Record, error) { return nil, c.get }
+		}
+		if c.closed {
+			v.Close()
+		}
+		s.ring.due.Store(true)
+		s.ring.refreshUnasked()
+		if c.want == "" {
+			require.Empty(t, events, name)
+			continue
+		}
+		require.Len(t, events, 1, name)
+		require.Equal(t, []any{ActionOpen, p, c.want}, []any{events[0].Action, events[0].Purpose, events[0].Outcome}, name)
+	}
+}
+
+// A closed ring holds no keys of subjects, and takes none.
+func TestClosedRingsForget(t *testing.T) {
+	ctx := t.Context()
+	v, p := testVault(t, Memory(), nil)
+	s, err := v.Scope(ctx, p)
+	require.NoError(t, err)
+	_, err = Seal(ctx, MustKind("note", "vault.Note"), "text", s.For("alice"))
+	require.NoError(t, err)
+	key, _ := s.ring.subjects.Load().get("alice")
+	require.NotNil(t, key)
+	require.Equal(t, DefaultSubjectLifetime+MaxSlots*DefaultTimeout, s.ring.subjects.Load().grave)
+	at := s.ring.keys.Load()
+	require.NoError(t, v.Close())
+	for _, timer := range []*time.Timer{s.ring.timer, s.ring.lapse[0], s.ring.lapse[1]} {
+		require.False(t, timer.Stop(), "it would keep the ring in memory for a day")
+	}
+	s.ring.stale.Store(true)
+	require.Nil(t, s.ring.current())
+	require.False(t, s.ring.timer.Stop(), "set again after closing")
+	s.ring.granted(time.Now())
+	for _, timer := range []*time.Timer{s.ring.timer, s.ring.lapse[0], s.ring.lapse[1]} {
+		require.False(t, timer.Stop(), "set again after closing")
+	}
+	key, known := s.ring.subjects.Load().get("alice")
+	require.Nil(t, key)
+	require.False(t, known)
+	newer := *at
+	newer.generation++
+	require.ErrorIs(t, s.ring.take(&newer), errClosed)
+	require.Equal(t, errClosed, s.ring.refresh(ctx))
+	require.Nil(t, s.ring.keys.Load())
+	_, err = s.ring.rewrapSubject(ctx, subjectPrefix(p)+strings.Repeat("0", 2*IndexSize))
+	require.ErrorIs(t, err, errClosed)
+	require.False(t, Sealed{}.OnPrimaryKey(&Scope{}))
+
+	store := &hookedStore{Store: Memory()} // and one that is closed during a look
+	v, p = testVault(t, store, nil)
+	s, err = v.Scope(ctx, p)
+	require.NoError(t, err)
+	store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+		v.Close()
+		return store.Store.Get(ctx, names...)
+	}
+	require.Equal(t, errClosed, s.ring.refresh(ctx))
+}
+
+// Older keys never take the place of newer ones, nor others of their generation.
+func TestRingsTakeNewerKeysOnly(t *testing.T) {
+	v, p := testVault(t, Memory(), nil)
+	s, err := v.Scope(t.Context(), p)
+	require.NoError(t, err)
+	at := s.ring.keys.Load()
+	for change, taken := range map[int]bool{-1: false, 0: false, 1: true} {
+		k := *at
+		k.generation += uint64(change)
+		s.ring.keys.Store(at)
+		s.ring.unknown[[keyIDSize]byte{1}] = struct{}{}
+		require.NoError(t, s.ring.take(&k))
+		require.Equal(t, taken, s.ring.keys.Load() == &k, change)
+		require.Equal(t, !taken, len(s.ring.unknown) == 1, "what was unknown to older keys may be known to newer ones")
+	}
+}

@@ -1,0 +1,260 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// Checks of single keys, of KEKs and kinds, and of what goes through a whole store.
+
+func TestKeysAreListedByAge(t *testing.T) {
+	r, err := newKeyRecord(purpose.MustParse("security"))
+	require.NoError(t, err)
+	var ids []uint32
+	for range 3 {
+		require.NoError(t, r.add(&r.Seal, RoleSeal))
+	}
+	all, err := r.describe()
+	require.NoError(t, err)
+	for i, k := range all[:4] { // as they stand in the keyset, and the other way round by age
+		r.Seal.Created[k.ID] = int64(100 - i)
+		ids = append([]uint32{k.ID}, ids...)
+	}
+	all, err = r.describe()
+	require.NoError(t, err)
+	for i, k := range all[:4] {
+		require.Equal(t, ids[i], k.ID)
+		require.Equal(t, time.Unix(int64(97+i), 0).UTC(), k.Created)
+	}
+}
+
+// Without the key of pseudonyms nobody's records would be found again, so none of
+// these is ever put out of use.
+func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
+	ctx := t.Context()
+	v, p := testVault(t, Memory(), nil)
+	var old uint32
+	require.NoError(t, v.change(ctx, ActionRotate, p, func(r *keyRecord) error {
+		all, err := r.describe()
+		require.NoError(t, err)
+		require.Equal(t, RoleSubject, all[2].Role)
+		old = all[2].ID
+		return r.add(&r.Subject, RoleSubject)
+	}))
+	require.EqualError(t, v.Retire(ctx, p, old), "vault: retiring keys of security: key of pseudonyms: invalid argument")
+}
+
+func TestKEKsThatAskNobody(t *testing.T) {
+	ctx := t.Context()
+	p := purpose.MustParse("security")
+	for name, kek := range map[string]KEK{
+		"no KEK for this purpose": KEKs{},
+		"nil KEKFunc":             KEKFunc(nil),
+		"nil KEK":                 EitherKEK(nil, testKEK(t)),
+	} {
+		a, err := kek.For(ctx, p)
+		require.Nil(t, a)
+		require.EqualError(t, err, name+": no keys for this purpose")
+	}
+	_, err := EitherKEK(testKEK(t), nil).For(ctx, p)
+	require.EqualError(t, err, "nil KEK: no keys for this purpose")
+}
+
+type generatingKEK struct {
+	KEK
+	err error
+}
+
+func (k generatingKEK) Generate(context.Context, purpose.Purpose) error { return k.err }
+
+// A KEK that could not make its key says so, through the KEKs that it is part of.
+func TestKEKsThatCanNotGenerate(t *testing.T) {
+	ctx := t.Context()
+	p := purpose.MustParse("security")
+	broken := generatingKEK{testKEK(t), ErrUnavailable}
+	for _, kek := range []KEK{broken, KEKs{p: broken}, EitherKEK(broken, testKEK(t))} {
+		store := Memory()
+		v, err := Open(ctx, store, kek, nil)
+		require.NoError(t, err)
+		defer v.Close()
+		require.ErrorIs(t, v.Generate(ctx, p), ErrUnavailable)
+		records, err := store.Get(ctx, keyRecordName(p))
+		require.NoError(t, err)
+		require.Empty(t, records)
+	}
+}
+
+// Of two KEKs the one that has worked is asked alone from then on, the other one may
+// be down; and only the current one wraps.
+func TestEitherKEK(t *testing.T) {
+	ctx := t.Context()
+	p := purpose.MustParse("security")
+	lacking := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return nil, errUnasked })
+	var asked []string
+	counted := func(name string) KEK {
+		a := testAEAD(t, p)
+		return SharedKEK(meddledAEAD{a,
+			func(text, aad []byte) ([]byte, error) { asked = append(asked, name); return a.Encrypt(text, aad) },
+			func(text, aad []byte) ([]byte, error) { asked = append(asked, name); return a.Decrypt(text, aad) },
+		})
+	}
+	current, previous := counted("current"), counted("previous")
+	for name, wraps := range map[string]KEK{"current": current, "previous": previous} {
+		old, err := wraps.For(ctx, p)
+		require.NoError(t, err)
+		wrapped, err := old.Encrypt([]byte("key"), nil)
+		require.NoError(t, err)
+		a, err := EitherKEK(current, previous).For(ctx, p)
+		require.NoError(t, err)
+		plain, err := a.Decrypt(wrapped, nil)
+		require.NoError(t, err)
+		require.Equal(t, "key", string(plain))
+		asked = nil
+		_, err = a.Decrypt(wrapped, []byte("other"))
+		require.ErrorIs(t, err, ErrNoKeys)
+		require.NotEmpty(t, err.Error())
+		require.Equal(t, []string{name}, asked)
+	}
+
+	a, err := EitherKEK(current, previous).For(ctx, p)
+	require.NoError(t, err)
+	asked = nil
+	wrapped, err := a.Encrypt([]byte("key"), nil)
+	require.NoError(t, err)
+	_, err = a.Decrypt(wrapped, []byte("other"))
+	require.ErrorIs(t, err, ErrNoKeys)
+	require.Equal(t, []string{"current", "current"}, asked)
+
+	a, err = EitherKEK(lacking, previous).For(ctx, p)
+	require.NoError(t, err)
+	wrapped, err = a.Encrypt([]byte("key"), nil)
+	require.ErrorIs(t, err, ErrNoKeys)
+	require.Nil(t, wrapped)
+	_, err = EitherKEK(lacking, lacking).For(ctx, p)
+	require.EqualError(t, err, "no KEK for this purpose: no keys for this purpose")
+}
+
+func TestNamesAndLabelsOfKinds(t *testing.T) {
+	for name, valid := range map[string]bool{
+		"a": true, "z": true, "a0": true, "a9": true, "az": true, "a-": true, strings.Repeat("k", maxKind): true,
+		"": false, "0": false, "-": false, "`": false, "{": false, "A": false, "a`": false, "a{": false,
+		"a/": false, "a:": false, "aA": false, "a_": false, "a.": false, strings.Repeat("k", maxKind+1): false,
+	} {
+		require.Equal(t, valid, validKind(name), "%q", name)
+		if !valid {
+			require.Panics(t, func() { MustKind(name, "vault.Note") }, "%q", name)
+		}
+	}
+	for label, valid := range map[string]bool{
+		"a": true, "z": true, "A": true, "Z": true, "0": true, "9": true, "_": true, ".": true, strings.Repeat("L", maxLabel): true,
+		"": false, "`": false, "{": false, "@": false, "[": false, "/": false, ":": false, "-": false, " ": false, "\n": false,
+		strings.Repeat("L", maxLabel+1): false,
+	} {
+		require.Equal(t, valid, validLabel(label), "%q", label)
+		if !valid {
+			require.Panics(t, func() { MustKind("note", label) }, "%q", label)
+		}
+	}
+	both := purpose.NewSet(purpose.MustParse("security"), purpose.MustParse("billing"))
+	require.Equal(t, "vault.Note(billing+security)", MustKind("note", "vault.Note").Label(both))
+}
+
+// A clock that was never set is before what the format has seconds for.
+func TestProvenanceOfAnUnsetClock(t *testing.T) {
+	p := provenanceNow(time.Unix(-1, 0), purpose.Basis{Retain: time.Hour})
+	require.Zero(t, p.Collected.Unix())
+	require.EqualValues(t, 3600, p.Expires.Unix())
+}
+
+// A list that breaks off is not all that there is, and one that goes back has no end.
+func TestListsThatCanNotBeBelieved(t *testing.T) {
+	ctx := t.Context()
+	store := &hookedStore{Store: Memory()}
+	v, p := testVault(t, store, nil)
+	for name, revision := range map[string]int{"0x/keys": 1, "advertising/other": 1, "b/keys": 1} {
+		_, err := store.Put(ctx, Record{Name: name, Data: make([]byte, revision)})
+		require.NoError(t, err)
+	}
+	found, err := v.Purposes(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "b+security", found.String())
+
+	at := subjectPrefix(p)
+	for name, c := range map[string]struct {
+		list func(yield func(string, error) bool)
+		want error
+	}{
+		"fails": {func(yield func(string, error) bool) { yield("", errors.New("down")) }, ErrUnavailable},
+		"one again": {func(yield func(string, error) bool) {
+			for yield(at+"0", nil) { // for ever
+			}
+		}, errOrder},
+		"goes back":  {func(yield func(string, error) bool) { _ = yield(at+"1", nil) && yield(at+"0", nil) }, errOrder},
+		"no subject": {func(yield func(string, error) bool) { yield(at+"0", nil) }, errSubjectRecord},
+	} {
+		store.list = c.list
+		require.ErrorIs(t, v.RewrapSubjects(ctx, p, "", nil), c.want, name)
+		if name == "no subject" {
+			continue
+		}
+		found, err := v.Purposes(ctx)
+		require.ErrorIs(t, err, c.want, name)
+		require.Zero(t, found.Len())
+	}
+	for _, last := range []string{"security0", "security/keys"} {
+		n := 0
+		store.list = func(yield func(string, error) bool) {
+			if n++; n == 1 {
+				yield("security/keys", nil)
+			} else {
+				yield(last, nil)
+			}
+		}
+		_, err = v.Purposes(ctx)
+		require.ErrorIs(t, err, ErrCorrupt, last)
+	}
+	store.list = nil
+	store.get = func(context.Context, ...string) ([]Record, error) { return nil, ErrCorrupt }
+	_, err = v.Purposes(ctx)
+	require.ErrorIs(t, err, ErrCorrupt)
+}
+
+// A platform that can't read the keys of collectors, for want of X25519, leaves them as
+// they are and does all else. Others have to be read.
+func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
+	ctx := t.Context()
+	v, p := testVault(t, Memory(), nil)
+	unread := []byte("of another platform")
+	require.NoError(t, v.change(ctx, ActionRotate, p, func(r *keyRecord) error {
+		r.Collect.Keyset = unread
+		return nil
+	}))
+	require.NoError(t, v.Rotate(ctx, p))
+	require.ErrorIs(t, v.RotateCollector(ctx, p), ErrUnavailable)
+	all, err := v.Keys(ctx, p)
+	require.NoError(t, err)
+	for _, k := range all {
+		require.NotEqual(t, RoleCollect, k.Role)
+	}
+	r, _, err := v.record(ctx, p)
+	require.NoError(t, err)
+	require.Equal(t, unread, r.Collect.Keyset)
+	k, err := r.open()
+	require.NoError(t, err)
+	require.Nil(t, k.collect())
+
+	r.Index.Keyset = unread
+	_, err = r.describe()
+	require.ErrorIs(t, err, ErrCorrupt)
+	_, err = r.open()
+	require.Equal(t, errKeyset, err)
+	require.ErrorIs(t, r.add(&r.Seal, RoleSeal), ErrCorrupt)
+	require.ErrorIs(t, r.edit(all[0].ID, Active, nil), ErrCorrupt)
+}

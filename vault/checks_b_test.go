@@ -1,0 +1,276 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// Checks of key records, key services and operations on keys.
+
+// A meddledAEAD does something else than the AEAD that it is made of.
+type meddledAEAD struct {
+	AEAD
+	encrypt, decrypt func(text, aad []byte) ([]byte, error)
+}
+
+func (m meddledAEAD) Encrypt(plaintext, aad []byte) ([]byte, error) {
+	if m.encrypt == nil {
+		return m.AEAD.Encrypt(plaintext, aad)
+	}
+	return m.encrypt(plaintext, aad)
+}
+
+func (m meddledAEAD) Decrypt(ciphertext, aad []byte) ([]byte, error) {
+	if m.decrypt == nil {
+		return m.AEAD.Decrypt(ciphertext, aad)
+	}
+	return m.decrypt(ciphertext, aad)
+}
+
+func testAEAD(t *testing.T, p purpose.Purpose) AEAD {
+	t.Helper()
+	a, err := testKEK(t).For(t.Context(), p)
+	require.NoError(t, err)
+	return a
+}
+
+// Under one data key for all, of zeros say, whoever is given one purpose's record and
+// its key would read every other's.
+func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
+	ctx := t.Context()
+	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
+	a, seen := testAEAD(t, security), map[string]bool{string(make([]byte, dekSize)): true}
+	v, err := Open(ctx, Memory(), SharedKEK(meddledAEAD{AEAD: a, encrypt: func(dek, aad []byte) ([]byte, error) {
+		require.Len(t, dek, dekSize)
+		require.False(t, seen[string(dek)], "a data key that was there before, or zeros")
+		seen[string(dek)] = true
+		return a.Encrypt(dek, aad)
+	}}), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security, ads))
+	require.NoError(t, v.Rotate(ctx, security))
+	require.Len(t, seen, 4)
+}
+
+// A data key of another size would make the record one of AES-128.
+func TestDataKeysOfOtherSizesAreRefused(t *testing.T) {
+	p := purpose.MustParse("security")
+	kek := wrapper{t.Context(), testAEAD(t, p)}
+	r, err := newKeyRecord(p)
+	require.NoError(t, err)
+	payload, err := json.Marshal(r)
+	require.NoError(t, err)
+	for _, size := range []int{16, 24, dekSize} {
+		dek := make([]byte, size)
+		rand.Read(dek)
+		wrapped, err := kek.encrypt(dek, kekAAD(p))
+		require.NoError(t, err)
+		gcm, err := newGCM(dek)
+		require.NoError(t, err)
+		data := binary.BigEndian.AppendUint16([]byte(keyRecordMagic), uint16(len(wrapped)))
+		data = gcm.Seal(append(data, wrapped...), nil, payload, recordAAD(p, wrapped))
+		_, err = unwrap(kek, p, data)
+		if size == dekSize {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, "key record does not open: "+ErrCorrupt.Error(), "%d bytes", size)
+	}
+}
+
+// The length of a wrapped key has two bytes. Of what does not fit nothing is stored,
+// or it would open for nobody.
+func TestWrappedKeysOfNoUsableSize(t *testing.T) {
+	p := purpose.MustParse("security")
+	r, err := newKeyRecord(p)
+	require.NoError(t, err)
+	for size, usable := range map[int]bool{0: false, 1: true, maxWrapped: true, maxWrapped + 1: false} {
+		wrapped := bytes.Repeat([]byte{7}, size)
+		kek := wrapper{t.Context(), meddledAEAD{encrypt: func([]byte, []byte) ([]byte, error) { return wrapped, nil }}}
+		data, err := wrap(kek, p, r)
+		if !usable {
+			require.ErrorIs(t, err, ErrUnavailable, "%d bytes", size)
+			require.Nil(t, data)
+			continue
+		}
+		require.NoError(t, err)
+		got, _, ok := cutRecord(data)
+		require.True(t, ok)
+		require.Equal(t, wrapped, got)
+	}
+}
+
+// The key service is not asked about what is no key record.
+func TestKeyRecordsThatAreCutShort(t *testing.T) {
+	p := purpose.MustParse("security")
+	for name, data := range map[string]string{
+		"nothing":                  "",
+		"no length":                "ofk1\x00",
+		"no wrapped key":           "ofk1\x00\x00payload",
+		"wrapped key is cut short": "ofk1\x00\x05wrap",
+		"another beginning":        "ofk2\x00\x04wrappayload",
+	} {
+		_, _, ok := cutRecord([]byte(data))
+		require.False(t, ok, name)
+		asked := false
+		kek := wrapper{t.Context(), meddledAEAD{decrypt: func([]byte, []byte) ([]byte, error) {
+			asked = true
+			return nil, errors.New("no")
+		}}}
+		_, err := unwrap(kek, p, []byte(data))
+		require.ErrorIs(t, err, ErrCorrupt, name)
+		require.False(t, asked, name)
+	}
+	wrapped, payload, ok := cutRecord([]byte("ofk1\x00\x04wrappayload"))
+	require.True(t, ok)
+	require.Equal(t, "wrap payload", string(wrapped)+" "+string(payload))
+}
+
+// What stands behind a record would be lost with the next change.
+func TestKeyRecordsWithMoreBehind(t *testing.T) {
+	p := purpose.MustParse("security")
+	r, err := newKeyRecord(p)
+	require.NoError(t, err)
+	plain, err := json.Marshal(r)
+	require.NoError(t, err)
+	for behind, ok := range map[string]bool{"": true, "\n ": true, "{}": false, " 1": false, "}": false, "x": false} {
+		_, err := parseKeyRecord(p, append(bytes.Clone(plain), behind...))
+		require.Equal(t, ok, err == nil, "%q", behind)
+		if !ok {
+			require.ErrorIs(t, err, ErrCorrupt, "%q", behind)
+		}
+	}
+}
+
+// A key service that can't give back what it was given, or gives nothing, ends a
+// change before anything is stored.
+func TestKeysThatCanNotBeReadBackAreNotStored(t *testing.T) {
+	ctx := t.Context()
+	p := purpose.MustParse("security")
+	a := testAEAD(t, p)
+	var now AEAD = a
+	store := Memory()
+	v, err := Open(ctx, store, kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return now, nil }), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, p))
+	before, err := store.Get(ctx, keyRecordName(p))
+	require.NoError(t, err)
+
+	var wrapped []byte // the fresh one, for what follows reads the old one first
+	encrypt := func(dek, aad []byte) (_ []byte, err error) {
+		wrapped, err = a.Encrypt(dek, aad)
+		return wrapped, err
+	}
+	for name, c := range map[string]struct {
+		kek  AEAD
+		want error
+	}{
+		"refuses to encrypt": {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, errors.New("no") }}, ErrNoKeys},
+		"returns nothing":    {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, nil }}, ErrUnavailable},
+		"does not read back": {meddledAEAD{AEAD: a, encrypt: encrypt, decrypt: func(ciphertext, aad []byte) ([]byte, error) {
+			if bytes.Equal(ciphertext, wrapped) && bytes.Equal(aad, kekAAD(p)) {
+				return make([]byte, dekSize), nil
+			}
+			return a.Decrypt(ciphertext, aad)
+		}}, ErrCorrupt},
+	} {
+		now = c.kek
+		require.ErrorIs(t, v.Rotate(ctx, p), c.want, name)
+		now = a
+		after, err := store.Get(ctx, keyRecordName(p))
+		require.NoError(t, err)
+		require.Equal(t, before, after, name)
+	}
+}
+
+// Nothing is done for nobody, and nothing once the caller is gone.
+func TestOperationsOnKeysThatAreNotBegun(t *testing.T) {
+	ctx := t.Context()
+	p := purpose.MustParse("security")
+	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.EqualError(t, v.Rotate(ctx, purpose.Purpose{}), "vault: rotating keys: no purpose: invalid argument")
+	keys, err := v.Keys(ctx, p)
+	require.ErrorIs(t, err, ErrNoKeys)
+	require.Nil(t, keys)
+
+	require.NoError(t, v.Generate(ctx, p))
+	before, err := v.Keys(ctx, p)
+	require.NoError(t, err)
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	for range 20 {
+		require.ErrorIs(t, v.Rotate(done, p), ErrUnavailable)
+	}
+	require.NoError(t, v.Rotate(ctx, p)) // and what was begun all the same has ended
+	after, err := v.Keys(ctx, p)
+	require.NoError(t, err)
+	require.Len(t, after, len(before)+1)
+}
+
+// An operation that a key service leaves hanging holds up neither another purpose nor
+// another operation.
+func TestOperationsOnKeysDoNotWaitForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
+		a, hang, over := testAEAD(t, security), false, make(chan struct{})
+		v, err := Open(ctx, Memory(), kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) {
+			if hang {
+				hang = false
+				<-over
+			}
+			return a, nil
+		}), &Options{Timeout: time.Hour})
+		require.NoError(t, err)
+		defer v.Close()
+		require.NoError(t, v.Generate(ctx, security, ads))
+		hang = true
+		ended := make(chan error, 1)
+		go func() { ended <- v.Rotate(ctx, security) }()
+		synctest.Wait()
+
+		soon, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		require.NoError(t, v.Rotate(soon, ads))
+		_, err = v.Keys(soon, security)
+		require.NoError(t, err)
+		close(over)
+		require.NoError(t, <-ended)
+	})
+}
+
+func TestOperationsOnKeysAreRecorded(t *testing.T) {
+	ctx := t.Context()
+	p := purpose.MustParse("security")
+	var events []Event
+	v, err := Open(ctx, Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+		events = append(events, e)
+		return nil
+	})})
+	require.NoError(t, err)
+	defer v.Close()
+	require.ErrorIs(t, v.Rotate(ctx, p), ErrNoKeys)
+	require.NoError(t, v.Generate(ctx, p))
+	require.NoError(t, v.RotateIndex(ctx, p))
+	var got []string
+	for _, e := range events {
+		got = append(got, strings.Join([]string{string(e.Action), e.Purpose.String(), string(e.Outcome)}, " "))
+	}
+	require.Equal(t, []string{"rotate security denied", "generate security allowed", "rotate-index security allowed"}, got)
+}

@@ -1,0 +1,278 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// Keys of subjects that are asked for at once do not get into each other's hands, be it
+// those of two persons or of one under two purposes.
+func TestSubjectKeysAskedForAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &gated{Store: Memory()}
+		v, sec := subjectsOf(t, store, testKEK(t), nil)
+		billing := purpose.MustParse("billing")
+		require.NoError(t, v.Generate(t.Context(), billing))
+		bill, err := v.Scope(t.Context(), billing)
+		require.NoError(t, err)
+		gate := make(chan struct{})
+		store.gate = gate
+		kind := MustKind("note", "vault.Note")
+		type result struct {
+			s   *Scope
+			v   Sealed
+			err error
+		}
+		scopes := []*Scope{sec.For("alice"), bill.For("alice"), sec.For("bob"), bill.For("bob")}
+		results := make(chan result, len(scopes))
+		for _, s := range scopes {
+			go func() {
+				v, err := Seal(t.Context(), kind, "text", s)
+				results <- result{s, v, err}
+			}()
+		}
+		synctest.Wait()
+		close(gate)
+		for range scopes {
+			r := <-results
+			require.NoError(t, r.err)
+			_, err := r.s.Reveal(t.Context(), kind, r.v)
+			require.NoError(t, err)
+		}
+		keys := map[*subjectKey]bool{}
+		for _, s := range scopes {
+			key, known := s.ring.subjects.Load().get(s.subject)
+			require.True(t, known)
+			keys[key] = true
+		}
+		require.Len(t, keys, len(scopes))
+		for _, s := range scopes { // what another process sees
+			again, err := s.ring.loadSubject(t.Context(), s.ring.keys.Load(), s.subject, false)
+			require.NoError(t, err)
+			key, _ := s.ring.subjects.Load().get(s.subject)
+			require.Equal(t, again.prefix, key.prefix)
+		}
+		v.Close()
+	})
+}
+
+// What is found of somebody who was erased while it was on its way is not handed out.
+func TestErasedWhileLookedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &gated{Store: Memory()}
+		v, s := subjectsOf(t, store, testKEK(t), nil)
+		keys, err := s.keys(t.Context())
+		require.NoError(t, err)
+		for _, create := range []bool{false, true} {
+			gate := make(chan struct{})
+			store.gate = gate
+			done := make(chan error)
+			subject := map[bool]string{false: "alice", true: "bob"}[create]
+			go func() { _, err := s.ring.loadSubject(t.Context(), keys, subject, true); done <- err }()
+			close(gate)
+			require.NoError(t, <-done)
+			s.ring.subjects.Store(newSubjectCache(0, time.Minute, time.Second)) // as in another process
+			store.gate = make(chan struct{})
+			go func() { _, err := s.ring.subjectKey(t.Context(), keys, subject, create); done <- err }()
+			synctest.Wait()
+			s.ring.subjects.Load().erase(subject)
+			close(store.gate)
+			require.ErrorIs(t, <-done, ErrErased)
+		}
+		v.Close()
+	})
+}
+
+// heedless is a store that takes its time, whatever the context says, and always finds
+// that another was first.
+type heedless struct {
+	Store
+	puts int
+}
+
+func (h *heedless) Get(_ context.Context, names ...string) ([]Record, error) {
+	return h.Store.Get(context.Background(), names...)
+}
+
+func (h *heedless) Put(_ context.Context, r Record) (int64, error) {
+	if r.Name == keyRecordName(purpose.MustParse("security")) {
+		return h.Store.Put(context.Background(), r)
+	}
+	h.puts++
+	time.Sleep(time.Second)
+	return 0, ErrConflict
+}
+
+// Conflicts do not keep one going for ever that nobody waits for any more.
+func TestConflictsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &heedless{Store: Memory()}
+		v, s := subjectsOf(t, store, testKEK(t), &Options{Timeout: 10 * time.Second})
+		_, err := Seal(t.Context(), MustKind("note", "vault.Note"), "text", s.For("alice"))
+		require.ErrorIs(t, err, ErrUnavailable)
+		time.Sleep(time.Minute)
+		v.mu.Lock()
+		require.Empty(t, v.flights)
+		v.mu.Unlock()
+		require.LessOrEqual(t, store.puts, 11)
+		v.Close()
+	})
+}
+
+// A store that fails while a subject is looked up is told apart from one that breaks.
+func TestSubjectOfAFailingStore(t *testing.T) {
+	store := &gated{Store: Memory()}
+	v, s := subjectsOf(t, store, testKEK(t), nil)
+	kind := MustKind("note", "vault.Note")
+	store.err = errors.New("disk on fire")
+	_, err := Seal(t.Context(), kind, "text", s.For("alice"))
+	require.EqualError(t, err, "vault: sealing note: key store: unavailable")
+	require.ErrorIs(t, err, ErrUnavailable)
+	store.err = nil
+	store.gets.Store(0)
+	_, err = Seal(t.Context(), kind, "text", s.For("alice"))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, store.gets.Load(), "a new one costs one read")
+	keys, err := s.keys(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, v.Close())
+	for _, create := range []bool{false, true} { // closed since the keys were taken
+		_, err = s.ring.subjectKey(t.Context(), keys, "bob", create)
+		require.ErrorIs(t, err, errClosed)
+	}
+}
+
+// slow is a store whose reads take some time.
+type slow struct {
+	Store
+	delay time.Duration
+	gets  atomic.Int32
+}
+
+func (s *slow) Get(ctx context.Context, names ...string) ([]Record, error) {
+	s.gets.Add(1)
+	time.Sleep(s.delay)
+	return s.Store.Get(ctx, names...)
+}
+
+// An answer that took longer than it may be believed is asked for again, since the
+// subject may have been erased meanwhile; that it is erased stays true.
+func TestAnswersThatTakeTooLong(t *testing.T) {
+	memory, kek := Memory(), testKEK(t)
+	kind := MustKind("note", "vault.Note")
+	other, theirs := subjectsOf(t, memory, kek, nil)
+	value, err := Seal(t.Context(), kind, "text", theirs.For("bob"))
+	require.NoError(t, err)
+	_, err = other.Erase(t.Context(), "alice", theirs.Purpose())
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		store := &slow{Store: memory}
+		v, s := subjectsOf(t, store, kek, &Options{SubjectLifetime: time.Second, Timeout: 10 * time.Second})
+		store.delay = time.Second
+		store.gets.Store(0)
+		_, err := Seal(t.Context(), kind, "text", s.For("alice"))
+		require.ErrorIs(t, err, ErrErased)
+		require.EqualValues(t, 1, store.gets.Load())
+		_, err = s.For("bob").Reveal(t.Context(), kind, value)
+		require.ErrorIs(t, err, ErrUnavailable)
+		_, err = Seal(t.Context(), kind, "text", s.For("carol")) // who is new
+		require.ErrorIs(t, err, ErrUnavailable)
+		time.Sleep(time.Minute) // until nothing is under way
+		synctest.Wait()
+		store.delay = time.Second - 1
+		_, err = s.For("bob").Reveal(t.Context(), kind, value)
+		require.NoError(t, err)
+		v.Close()
+	})
+}
+
+// gated is a store whose reads wait until they are let through, or fail.
+type gated struct {
+	Store
+	gate chan struct{} // nil for open
+	err  error
+	gets atomic.Int32
+	last int64 // a revision that is said in place of what there is
+}
+
+func (g *gated) Get(ctx context.Context, names ...string) ([]Record, error) {
+	if g.gate != nil {
+		<-g.gate
+	}
+	g.gets.Add(1)
+	if g.err != nil {
+		return nil, g.err
+	}
+	records, err := g.Store.Get(ctx, names...)
+	if g.last != 0 {
+		for i := range records {
+			records[i].Revision = g.last
+		}
+	}
+	return records, err
+}
+
+// Who seals does not get the answer of one who only looked whether there is a key.
+func TestSealingDoesNotJoinALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &gated{Store: Memory()}
+		v, s := subjectsOf(t, store, testKEK(t), nil)
+		keys, err := s.keys(t.Context())
+		require.NoError(t, err)
+		store.gate = make(chan struct{})
+		looked, made := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := s.ring.subjectKey(t.Context(), keys, "alice", false); looked <- err }()
+		synctest.Wait()
+		go func() { _, err := s.ring.subjectKey(t.Context(), keys, "alice", true); made <- err }()
+		synctest.Wait()
+		close(store.gate)
+		require.NoError(t, <-made)
+		if err := <-looked; err != nil { // if it was the first
+			require.ErrorIs(t, err, ErrCorrupt)
+		}
+		v.Close()
+	})
+}
+
+// What a store says of an erasure is remembered as its keys are, and a store that
+// fails is not taken for one that has nothing.
+func TestPrefetchOfTheErased(t *testing.T) {
+	memory, kek := Memory(), testKEK(t)
+	other, theirs := subjectsOf(t, memory, kek, nil)
+	_, err := other.Erase(t.Context(), "alice", theirs.Purpose())
+	require.NoError(t, err)
+	store := &gated{Store: memory}
+	_, s := subjectsOf(t, store, kek, nil)
+	store.err = errors.New("disk on fire")
+	require.ErrorIs(t, s.Prefetch(t.Context(), "alice"), ErrUnavailable)
+	store.err = nil
+	require.NoError(t, s.Prefetch(t.Context(), "alice", "bob"))
+	gets := store.gets.Load()
+	_, err = Seal(t.Context(), MustKind("note", "vault.Note"), "text", s.For("alice"))
+	require.ErrorIs(t, err, ErrErased)
+	require.Equal(t, gets, store.gets.Load())
+}
+
+// A revision below zero is none that a store may have, and would pass for a change.
+func TestRevisionsBelowZero(t *testing.T) {
+	memory, kek := Memory(), testKEK(t)
+	_, s := subjectsOf(t, memory, kek, nil)
+	store := &gated{Store: memory, last: -1}
+	v, err := Open(t.Context(), store, kek, nil)
+	require.NoError(t, err)
+	defer v.Close()
+	_, err = v.Scope(t.Context(), s.Purpose())
+	require.EqualError(t, err, fmt.Sprintf("vault: opening keys of security: key store: record of no revision: %v", ErrCorrupt))
+	require.ErrorIs(t, v.Generate(t.Context(), s.Purpose()), ErrCorrupt)
+	_, err = v.Scope(t.Context(), purpose.Purpose{})
+	require.EqualError(t, err, "vault: opening keys: no purpose: invalid argument")
+}

@@ -1,0 +1,255 @@
+package vault
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// subjectsOf opens a vault on the given store, and the scope of one purpose.
+func subjectsOf(t *testing.T, store Store, kek KEK, opts *Options) (*Vault, *Scope) {
+	t.Helper()
+	p := purpose.MustParse("security")
+	v, err := Open(t.Context(), store, kek, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { v.Close() })
+	require.NoError(t, v.Generate(t.Context(), p))
+	s, err := v.Scope(t.Context(), p)
+	require.NoError(t, err)
+	return v, s
+}
+
+// Every payload but the two that there are is refused, though it was sealed under the
+// right key.
+func TestSubjectRecordPayloads(t *testing.T) {
+	_, s := subjectsOf(t, Memory(), testKEK(t), nil)
+	keys, p := s.ring.keys.Load(), s.ring.purpose
+	var pseudonym [IndexSize]byte
+	sealed := func(state byte, n int) []byte {
+		plain := append([]byte{state, 0, 0, 1, 2, 0, 0, 0, 0, 9}, make([]byte, 64)...)[:n]
+		return keys.seal.seal([]byte(subjectMagic), plain, appendSubjectAAD(nil, p.String(), pseudonym))
+	}
+	r, err := decodeSubject(keys, p, pseudonym, sealed(stateKey, stateSize+dekSize))
+	require.NoError(t, err)
+	require.Equal(t, subjectRecord{id: 0x102, key: make([]byte, dekSize), at: time.Unix(9, 0).UTC()}, r)
+	r, err = decodeSubject(keys, p, pseudonym, sealed(stateTombstone, stateSize))
+	require.NoError(t, err)
+	require.Equal(t, subjectRecord{id: 0x102, at: time.Unix(9, 0).UTC()}, r)
+	for _, state := range []byte{0, stateKey, stateTombstone, 3} {
+		for _, n := range []int{0, 1, stateSize - 1, stateSize, stateSize + 1, stateSize + dekSize - 1, stateSize + dekSize, stateSize + dekSize + 1} {
+			if state == stateKey && n == stateSize+dekSize || state == stateTombstone && n == stateSize {
+				continue
+			}
+			if n == 0 && state != 0 {
+				continue
+			}
+			r, err := decodeSubject(keys, p, pseudonym, sealed(state, n))
+			require.ErrorIs(t, err, errSubjectRecord, "state %d of %d bytes", state, n)
+			require.Zero(t, r)
+		}
+	}
+	good := sealed(stateKey, stateSize+dekSize)
+	for _, n := range []int{0, 1, len(subjectMagic) - 1, len(subjectMagic), len(subjectMagic) + keyIDSize - 1, len(subjectMagic) + keyIDSize} {
+		_, err := decodeSubject(keys, p, pseudonym, good[:n])
+		require.ErrorIs(t, err, errSubjectRecord, n)
+	}
+	_, err = decodeSubject(keys, p, pseudonym, append([]byte("ofs2"), good[len(subjectMagic):]...))
+	require.ErrorIs(t, err, errSubjectRecord)
+}
+
+// The bytes of a subject's key are gone once it is ready for use, and what it seals
+// names it as Tink's keys do.
+func TestSubjectKeysOpened(t *testing.T) {
+	r := newSubjectRecord()
+	require.NotEqual(t, make([]byte, dekSize), r.key)
+	require.NotEqual(t, r.key, newSubjectRecord().key)
+	k, err := r.open()
+	require.NoError(t, err)
+	require.Equal(t, make([]byte, dekSize), r.key)
+	sealed := k.seal([]byte("before"), []byte("text"), []byte("data"))
+	require.Equal(t, "before\x01", string(sealed[:7]))
+	require.Equal(t, r.id, binary.BigEndian.Uint32(sealed[7:]))
+	sealed = sealed[6:]
+	plain, err := k.open([]byte("to "), sealed, []byte("data"))
+	require.NoError(t, err)
+	require.Equal(t, "to text", string(plain))
+	for n := range sealed {
+		plain, err := k.open(nil, sealed[:n], []byte("data"))
+		require.ErrorIs(t, err, ErrCorrupt, n)
+		require.Empty(t, plain)
+	}
+	for i := range keyIDSize { // which the cipher does not bind
+		sealed[i] ^= 1
+		_, err := k.open(nil, sealed, []byte("data"))
+		require.ErrorIs(t, err, ErrCorrupt, i)
+		sealed[i] ^= 1
+	}
+	_, err = subjectRecord{}.open()
+	require.ErrorIs(t, err, ErrErased)
+	_, err = subjectRecord{key: make([]byte, 5)}.open()
+	require.ErrorIs(t, err, errSubjectRecord)
+}
+
+func TestUnpadRefusesOtherPadding(t *testing.T) {
+	for n := range MaxPlaintext + 1 {
+		padded := appendPadded(nil, strings.Repeat("x", n))
+		plain, ok := unpad(padded)
+		require.Equal(t, n > 0, ok, n)
+		require.Len(t, plain, n)
+	}
+	most := strings.Repeat("x", MaxPlaintext)
+	for name, padded := range map[string]string{
+		"nothing":          "",
+		"zeros alone":      strings.Repeat("\x00", padStep),
+		"no marker":        "text" + strings.Repeat("\x00", padStep-4),
+		"another marker":   "text\x81" + strings.Repeat("\x00", padStep-5),
+		"a step too long":  "text\x80" + strings.Repeat("\x00", 2*padStep-5),
+		"one too long":     strings.Repeat("x", padStep-1) + "\x80" + strings.Repeat("\x00", padStep),
+		"over long":        most + "x\x80" + strings.Repeat("\x00", padStep-2),
+		"without any text": "\x80" + strings.Repeat("\x00", padStep-1),
+	} {
+		plain, ok := unpad([]byte(padded))
+		require.False(t, ok, name)
+		require.Empty(t, plain, name)
+	}
+}
+
+// A person's key is made once, whoever of two processes comes first.
+func TestSubjectKeyOfTheFasterProcess(t *testing.T) {
+	memory, kek := Memory(), testKEK(t)
+	_, first := subjectsOf(t, memory, kek, nil)
+	store := &beforePut{Store: memory}
+	_, second := subjectsOf(t, store, kek, nil)
+	kind := MustKind("note", "vault.Note")
+	var theirs Sealed
+	store.before = func() error {
+		store.before = nil
+		var err error
+		theirs, err = Seal(t.Context(), kind, "theirs", first.For("alice"))
+		return err
+	}
+	ours, err := Seal(t.Context(), kind, "ours", second.For("alice"))
+	require.NoError(t, err)
+	for _, s := range []*Scope{first, second} {
+		for want, v := range map[string]Sealed{"ours": ours, "theirs": theirs} {
+			got, err := s.For("alice").Reveal(t.Context(), kind, v)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
+	}
+
+	// One that was not stored seals nothing.
+	store.before = func() error { return errors.New("disk full") }
+	_, err = Seal(t.Context(), kind, "text", second.For("bob"))
+	require.ErrorIs(t, err, ErrUnavailable)
+	_, known := second.ring.subjects.Load().get("bob")
+	require.False(t, known)
+}
+
+// beforePut is a store that does something before it is changed.
+type beforePut struct {
+	Store
+	before func() error
+}
+
+func (s *beforePut) Put(ctx context.Context, r Record) (int64, error) {
+	if s.before != nil {
+		if err := s.before(); err != nil {
+			return 0, err
+		}
+	}
+	return s.Store.Put(ctx, r)
+}
+
+// A record takes effect that it was possible to prefetch, and a faulty one is told.
+func TestPrefetchTellsFaults(t *testing.T) {
+	store, kek := Memory(), testKEK(t)
+	_, s := subjectsOf(t, store, kek, nil)
+	kind := MustKind("note", "vault.Note")
+	_, err := Seal(t.Context(), kind, "text", s.For("alice"))
+	require.NoError(t, err)
+	_, fresh := subjectsOf(t, store, kek, nil)
+	require.NoError(t, fresh.Prefetch(t.Context()))
+	require.NoError(t, fresh.Prefetch(t.Context(), "nobody", "alice"))
+	key, known := fresh.ring.subjects.Load().get("alice")
+	require.True(t, known)
+	require.NotNil(t, key)
+	_, known = fresh.ring.subjects.Load().get("nobody")
+	require.False(t, known)
+	require.Empty(t, fresh.ring.loads)
+
+	pseudonym, err := s.ring.keys.Load().pseudonymOf(s.ring.purpose, "alice")
+	require.NoError(t, err)
+	name := subjectRecordName(s.ring.purpose, pseudonym)
+	records, err := store.Get(t.Context(), name)
+	require.NoError(t, err)
+	records[0].Data[len(records[0].Data)-1] ^= 1
+	_, err = store.Put(t.Context(), records[0])
+	require.NoError(t, err)
+	_, fresh = subjectsOf(t, store, kek, nil)
+	err = fresh.Prefetch(t.Context(), "nobody", "alice")
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.EqualError(t, err, "vault: fetching keys of subjects: malformed subject record: "+ErrCorrupt.Error())
+	require.Empty(t, fresh.ring.loads)
+	require.ErrorIs(t, (*Scope)(nil).Prefetch(t.Context(), "alice"), ErrInvalid)
+}
+
+// So many reads wait for a store, and no more: whoever comes then waits with a limit
+// of time of their own.
+func TestTooManyReadsAreWaiting(t *testing.T) {
+	store, kek := Memory(), testKEK(t)
+	synctest.Test(t, func(t *testing.T) {
+		v, s := subjectsOf(t, store, kek, &Options{Timeout: time.Minute})
+		for range maxLoads {
+			s.ring.loads <- struct{}{}
+		}
+		kind := MustKind("note", "vault.Note")
+		for name, use := range map[string]func(context.Context) error{
+			"prefetch": func(ctx context.Context) error { return s.Prefetch(ctx, "alice") },
+			"seal": func(ctx context.Context) error {
+				_, err := Seal(ctx, kind, "text", s.For("alice"))
+				return err
+			},
+		} {
+			start := time.Now()
+			err := use(t.Context())
+			require.ErrorIs(t, err, ErrUnavailable, name)
+			require.Equal(t, time.Minute, time.Since(start), name)
+			synctest.Wait()
+			v.mu.Lock()
+			require.Empty(t, v.flights, name)
+			v.mu.Unlock()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			start = time.Now()
+			require.ErrorIs(t, use(ctx), ErrUnavailable, name)
+			require.Equal(t, time.Second, time.Since(start), name)
+			cancel()
+			var left []*flight
+			v.mu.Lock()
+			for _, fl := range v.flights {
+				left = append(left, fl)
+			}
+			v.mu.Unlock()
+			time.Sleep(time.Minute)
+			for _, fl := range left {
+				<-fl.done
+				require.ErrorIs(t, fl.err, ErrUnavailable, name)
+			}
+			require.Len(t, s.ring.loads, maxLoads, name)
+		}
+		<-s.ring.loads
+		require.NoError(t, s.Prefetch(t.Context(), "alice"))
+		_, err := Seal(t.Context(), kind, "text", s.For("alice"))
+		require.NoError(t, err)
+		require.Len(t, s.ring.loads, maxLoads-1, "places are given back")
+		v.Close()
+	})
+}
