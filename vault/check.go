@@ -195,8 +195,10 @@ func (v *Vault) openedPurposes() []purpose.Purpose {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var all []purpose.Purpose
-	for p := range v.rings {
-		all = append(all, p)
+	for key := range v.rings {
+		if key.share == shareAll {
+			all = append(all, key.purpose)
+		}
 	}
 	return all
 }

@@ -234,21 +234,21 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 		land := make(chan struct{})
 		ends := func(context.Context, *flight) error { <-land; return ErrConflict }
 		for _, detail := range []string{"", "id"} {
-			_, started, err := v.depart(ctx, flightKey{actionLearn, security, detail}, ends)
+			_, started, err := v.depart(ctx, flightKey{actionLearn, ringKey{purpose: security}, detail}, ends)
 			require.NoError(t, err)
 			require.True(t, started)
 		}
 		ran := 0
 		f := func(context.Context) error { ran++; return nil }
-		require.NoError(t, v.do(ctx, actionLearn, ads, "id", f))
-		require.NoError(t, v.do(ctx, ActionOpen, security, "id", f))
-		require.NoError(t, v.do(ctx, actionLearn, security, "di", f))
+		require.NoError(t, v.do(ctx, flightKey{actionLearn, ringKey{purpose: ads}, "id"}, f))
+		require.NoError(t, v.do(ctx, flightKey{ActionOpen, ringKey{purpose: security}, "id"}, f))
+		require.NoError(t, v.do(ctx, flightKey{actionLearn, ringKey{purpose: security}, "di"}, f))
 		require.NoError(t, v.alone(ctx, actionLearn, ads, f))
 		require.NoError(t, v.alone(ctx, ActionOpen, security, f))
 		require.Equal(t, 5, ran)
 
 		joined, after := make(chan error, 1), make(chan error, 1)
-		go func() { joined <- v.do(ctx, actionLearn, security, "id", f) }()
+		go func() { joined <- v.do(ctx, flightKey{actionLearn, ringKey{purpose: security}, "id"}, f) }()
 		go func() {
 			after <- v.alone(ctx, actionLearn, security, func(context.Context) error { return ErrErased })
 		}()
@@ -264,14 +264,14 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 func TestFlightThatNeverReturns(t *testing.T) {
 	v, err := Open(t.Context(), Memory(), testKEK(t), nil)
 	require.NoError(t, err)
-	err = v.do(t.Context(), ActionOpen, purpose.MustParse("security"), "", func(context.Context) error {
+	err = v.do(t.Context(), flightKey{ActionOpen, ringKey{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
 		runtime.Goexit()
 		return nil
 	})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NoError(t, v.Close())
 	nothing := func(context.Context) error { return nil }
-	require.Equal(t, errClosed, v.do(t.Context(), ActionOpen, purpose.MustParse("security"), "", nothing))
+	require.Equal(t, errClosed, v.do(t.Context(), flightKey{ActionOpen, ringKey{purpose: purpose.MustParse("security")}, ""}, nothing))
 	require.Equal(t, errClosed, v.alone(t.Context(), ActionOpen, purpose.MustParse("security"), nothing))
 }
 

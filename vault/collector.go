@@ -55,7 +55,7 @@ func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, e
 }
 
 func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
-	r, err := v.ring(ctx, p)
+	r, err := v.ring(ctx, p, shareAll)
 	if err != nil {
 		return nil, err
 	}

@@ -76,14 +76,14 @@ func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose)
 	if subject == "" || len(subject) > maxSubject {
 		return Erasure{}, errSubjectID
 	}
-	r, err := v.ring(ctx, p)
+	r, err := v.ring(ctx, p, shareAll)
 	if err != nil {
 		return Erasure{}, err
 	}
 	var e Erasure
 	err = v.alone(ctx, ActionErase, p, func(ctx context.Context) error {
 		var err error
-		e, err = r.erase(ctx, subject)
+		e, err = r.erase(ctx, subject, func() { v.forget(p, subject) })
 		return err
 	})
 	if err != nil {
@@ -92,25 +92,25 @@ func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose)
 	return e, nil
 }
 
-// erase counts the erasure first: if the process dies before the tombstone is
+// erase calls forget once nobody may use the subject's key any more. It counts the erasure first: if the process dies before the tombstone is
 // written, one too many was counted, which harms nobody.
-func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
+func (r *ring) erase(ctx context.Context, subject string, forget func()) (Erasure, error) {
 	keys := r.keys.Load()
 	if keys == nil {
 		return Erasure{}, errClosed
 	}
-	pseudonym, err := keys.pseudonymOf(r.purpose, subject)
+	pseudonym, err := keys.pseudonymOf(r.key.purpose, subject)
 	if err != nil {
 		return Erasure{}, err
 	}
-	e := Erasure{Purpose: r.purpose, Subject: hex.EncodeToString(pseudonym[:])}
-	name := subjectRecordName(r.purpose, pseudonym)
+	e := Erasure{Purpose: r.key.purpose, Subject: hex.EncodeToString(pseudonym[:])}
+	name := subjectRecordName(r.key.purpose, pseudonym)
 	counted := false
 	for {
 		if err := ctx.Err(); err != nil {
 			return e, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		records, err := r.vault.get(ctx, name)
+		records, err := r.backend.get(ctx, name)
 		if err != nil {
 			return e, err
 		}
@@ -123,7 +123,7 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 			// A record that was garbled must not stand in the way of an erasure.
 			clear(old.key)
 			if err == nil && old.key == nil { // before now
-				r.vault.forget(r.purpose, subject)
+				forget()
 				return r.describe(ctx, e, old)
 			}
 			tombstone.id = old.id
@@ -137,8 +137,8 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 		if keys = r.keys.Load(); keys == nil { // decode may have learned newer ones
 			return e, errClosed
 		}
-		_, err = r.vault.store.Put(ctx, Record{
-			Name: name, Data: tombstone.encode(keys, r.purpose, pseudonym), Revision: records[0].Revision,
+		_, err = r.backend.store.Put(ctx, Record{
+			Name: name, Data: tombstone.encode(keys, r.key.purpose, pseudonym), Revision: records[0].Revision,
 		})
 		switch {
 		case errors.Is(err, ErrConflict):
@@ -146,7 +146,7 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 		case err != nil:
 			return e, storeError(err)
 		}
-		r.vault.forget(r.purpose, subject)
+		forget()
 		return r.describe(ctx, e, tombstone)
 	}
 }

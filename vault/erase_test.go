@@ -192,7 +192,7 @@ func TestEraseOfAClosedVault(t *testing.T) {
 	}
 	_, err := e.here.Erase(t.Context(), "alice", e.security)
 	require.ErrorIs(t, err, errClosed)
-	r := &ring{vault: e.here, purpose: e.security}
-	_, err = r.erase(t.Context(), "alice")
+	r := &ring{backend: e.here.backend, key: ringKey{purpose: e.security}}
+	_, err = r.erase(t.Context(), "alice", func() {})
 	require.Equal(t, errClosed, err)
 }

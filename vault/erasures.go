@@ -54,22 +54,22 @@ func (r *ring) countErasure(ctx context.Context, keys *keys) error {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		seen := r.erasures.Load()
-		records, err := r.vault.get(ctx, erasuresName(r.purpose))
+		records, err := r.backend.get(ctx, erasuresName(r.key.purpose))
 		if err != nil {
 			return err
 		}
-		n, err := decodeErasures(keys, r.purpose, records[0].Data)
+		n, err := decodeErasures(keys, r.key.purpose, records[0].Data)
 		if err != nil {
 			return err
 		}
 		if n < seen {
 			return errRollback
 		}
-		data, err := encodeErasures(keys, r.purpose, n+1)
+		data, err := encodeErasures(keys, r.key.purpose, n+1)
 		if err != nil {
 			return err
 		}
-		_, err = r.vault.store.Put(ctx, Record{Name: erasuresName(r.purpose), Data: data, Revision: records[0].Revision})
+		_, err = r.backend.store.Put(ctx, Record{Name: erasuresName(r.key.purpose), Data: data, Revision: records[0].Revision})
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue

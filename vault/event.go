@@ -150,8 +150,8 @@ func callerOf(ctx context.Context) string {
 // audit hands e to the auditor, completed with what ctx and err tell. It
 // returns err, or why the event could not be recorded; then err is kept beside
 // it, so that a refusal stays a refusal.
-func (v *Vault) audit(ctx context.Context, e Event, err error) error {
-	return audit(ctx, v.opts.Audit, e, err)
+func (b *backend) audit(ctx context.Context, e Event, err error) error {
+	return audit(ctx, b.opts.Audit, e, err)
 }
 
 func audit(ctx context.Context, to Auditor, e Event, err error) error {

@@ -26,8 +26,8 @@ func Extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, err
 	if from.listens() {
 		err = from.audit(ctx, e, err)
 	}
-	if to.listens() && (!from.listens() || from.ring.vault != to.ring.vault) {
-		err = to.ring.vault.audit(ctx, from.complete(e), err)
+	if to.listens() && (!from.listens() || from.ring.backend != to.ring.backend) {
+		err = to.ring.backend.audit(ctx, from.complete(e), err)
 	}
 	if err != nil {
 		return Sealed{}, &opError{ActionExtend, k, err}

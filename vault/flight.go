@@ -19,16 +19,16 @@ type flight struct {
 }
 
 type flightKey struct {
-	action  Action
-	purpose purpose.Purpose
-	detail  string
+	action Action
+	ring   ringKey
+	detail string
 }
 
-// do runs f and returns its error, or that of a flight for the same action,
-// purpose and detail that is under way already. Not even the last caller's
+// do runs f and returns its error, or that of a flight of the same key that is
+// under way already. Not even the last caller's
 // leaving ends the flight: what it finds is of use to the next.
-func (v *Vault) do(ctx context.Context, a Action, p purpose.Purpose, detail string, f func(context.Context) error) error {
-	fl, _, err := v.depart(ctx, flightKey{a, p, detail}, ignoring(f))
+func (b *backend) do(ctx context.Context, key flightKey, f func(context.Context) error) error {
+	fl, _, err := b.depart(ctx, key, ignoring(f))
 	if err != nil {
 		return err
 	}
@@ -41,9 +41,9 @@ func ignoring(f func(context.Context) error) func(context.Context, *flight) erro
 
 // alone is do for operations that each have to take place: it waits for a
 // flight that is under way, and then runs f itself.
-func (v *Vault) alone(ctx context.Context, a Action, p purpose.Purpose, f func(context.Context) error) error {
+func (b *backend) alone(ctx context.Context, a Action, p purpose.Purpose, f func(context.Context) error) error {
 	for {
-		fl, ours, err := v.depart(ctx, flightKey{a, p, ""}, ignoring(f))
+		fl, ours, err := b.depart(ctx, flightKey{action: a, ring: ringKey{purpose: p}}, ignoring(f))
 		if err != nil {
 			return err
 		}
@@ -60,25 +60,25 @@ func (v *Vault) alone(ctx context.Context, a Action, p purpose.Purpose, f func(c
 }
 
 // depart returns the flight of that key that is under way, or starts one.
-func (v *Vault) depart(ctx context.Context, key flightKey, f func(context.Context, *flight) error) (fl *flight, started bool, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.closed {
+func (b *backend) depart(ctx context.Context, key flightKey, f func(context.Context, *flight) error) (fl *flight, started bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
 		return nil, false, errClosed
 	}
-	if fl := v.flights[key]; fl != nil {
+	if fl := b.flights[key]; fl != nil {
 		return fl, false, nil
 	}
 	fl = &flight{done: make(chan struct{})}
 	var cancel context.CancelFunc
-	fl.ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), v.opts.Timeout)
-	v.flights[key] = fl
+	fl.ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), b.opts.Timeout)
+	b.flights[key] = fl
 	go func() {
 		defer cancel()
 		defer func() { // also if a client ends this goroutine
-			v.mu.Lock()
-			delete(v.flights, key)
-			v.mu.Unlock()
+			b.mu.Lock()
+			delete(b.flights, key)
+			b.mu.Unlock()
 			close(fl.done)
 		}()
 		fl.err = errBroken // unless f returns

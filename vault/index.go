@@ -62,7 +62,7 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 	}
 	scr := getScratch()
 	defer scr.release()
-	return keys.index.compute(appendIndexInput(scr, k.name, s.ring.purpose.String(), canonical))
+	return keys.index.compute(appendIndexInput(scr, k.name, s.ring.key.purpose.String(), canonical))
 }
 
 // Indexes returns the blind index of a canonical text under every key of the
@@ -90,5 +90,5 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	}
 	scr := getScratch()
 	defer scr.release()
-	return keys.index.computeAll(appendIndexInput(scr, k.name, s.ring.purpose.String(), canonical))
+	return keys.index.computeAll(appendIndexInput(scr, k.name, s.ring.key.purpose.String(), canonical))
 }

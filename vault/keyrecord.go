@@ -315,3 +315,26 @@ func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 	}
 	return &r, nil
 }
+
+// A share is which of a purpose's keys a handle has.
+type share byte
+
+const (
+	shareAll    share = iota
+	shareLookup       // those that compute indexes
+	shareReader       // those that open values
+)
+
+// only returns k without the keys that are not of the share.
+func (k *keys) only(s share) *keys {
+	narrowed := &keys{generation: k.generation, revision: k.revision, digest: k.digest}
+	switch s {
+	case shareLookup:
+		narrowed.index = k.index
+	case shareReader:
+		narrowed.seal, narrowed.pseudonym, narrowed.collect = k.seal, k.pseudonym, k.collect
+	default:
+		return k
+	}
+	return narrowed
+}

@@ -72,7 +72,7 @@ func (v *Vault) Generation(ctx context.Context, p purpose.Purpose) (uint64, erro
 	var generation uint64
 	err := v.administer(ctx, ActionKeys, p, func(ctx context.Context) error {
 		at, seen := v.known(p)
-		k, erasures, err := v.load(ctx, p, &keys{})
+		k, erasures, err := v.load(ctx, ringKey{purpose: p}, &keys{}, 0)
 		switch {
 		case err != nil:
 			return err
@@ -217,7 +217,7 @@ func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 		return storeError(err)
 	}
 	for _, ring := range v.openedAll(p) {
-		if err := ring.take(k.only(ring.vault.share)); err != nil {
+		if err := ring.take(k.only(ring.key.share)); err != nil {
 			return err
 		}
 	}

@@ -35,21 +35,21 @@ func (o overtaken) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
 func TestErasureOvertakesKeysInUse(t *testing.T) {
 	kind := MustKind("note", "vault.Note")
 	p, other := purpose.MustParse("security"), purpose.MustParse("billing")
-	for name, use := range map[string]func(context.Context, *Scope, Sealed) error{
-		"reveal": func(ctx context.Context, s *Scope, v Sealed) error {
+	for name, use := range map[string]func(context.Context, *Vault, *Scope, Sealed) error{
+		"reveal": func(ctx context.Context, _ *Vault, s *Scope, v Sealed) error {
 			_, err := s.Reveal(ctx, kind, v)
 			return err
 		},
-		"seal": func(ctx context.Context, s *Scope, _ Sealed) error {
+		"seal": func(ctx context.Context, _ *Vault, s *Scope, _ Sealed) error {
 			_, err := Seal(ctx, kind, "text", s)
 			return err
 		},
-		"reseal": func(ctx context.Context, s *Scope, v Sealed) error {
+		"reseal": func(ctx context.Context, _ *Vault, s *Scope, v Sealed) error {
 			_, err := Reseal(ctx, kind, v, s)
 			return err
 		},
-		"extend to": func(ctx context.Context, s *Scope, v Sealed) error {
-			other, err := s.ring.vault.Scope(ctx, other)
+		"extend to": func(ctx context.Context, v *Vault, s *Scope, _ Sealed) error {
+			other, err := v.Scope(ctx, other)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func TestErasureOvertakesKeysInUse(t *testing.T) {
 			s = s.For("alice")
 			value, err := Seal(t.Context(), kind, "text", s)
 			require.NoError(t, err)
-			require.NoError(t, use(t.Context(), s, value))
+			require.NoError(t, use(t.Context(), v, s, value))
 
 			key, known := s.ring.subjects.Load().get("alice")
 			require.True(t, known)
@@ -81,7 +81,7 @@ func TestErasureOvertakesKeysInUse(t *testing.T) {
 				_, err := v.Erase(t.Context(), "alice", p)
 				require.NoError(t, err)
 			}}
-			require.ErrorIs(t, use(t.Context(), s, value), ErrErased)
+			require.ErrorIs(t, use(t.Context(), v, s, value), ErrErased)
 		})
 	}
 }

@@ -94,7 +94,7 @@ func (v Sealed) OnPrimaryKey(s *Scope) bool {
 		return false
 	}
 	for _, part := range value.parts {
-		if part.name == s.ring.purpose.String() {
+		if part.name == s.ring.key.purpose.String() {
 			slot, _, ok := cutSlot(part.slot)
 			return ok && (slot.kind() == slotSubject || slot.kind() == slotPurpose && keys.seal.onPrimary(slot.sealed))
 		}

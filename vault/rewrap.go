@@ -80,7 +80,7 @@ func (v *Vault) RewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 }
 
 func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
-	r, err := v.ring(ctx, p)
+	r, err := v.ring(ctx, p, shareAll)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (r *ring) rewrapSubject(ctx context.Context, name string) (changed bool, er
 		if err != nil {
 			return false, err
 		}
-		records, err := r.vault.get(ctx, name)
+		records, err := r.backend.get(ctx, name)
 		if err != nil || records[0].Revision == 0 {
 			return false, err
 		}
@@ -182,9 +182,9 @@ func (r *ring) rewrapSubject(ctx context.Context, name string) (changed bool, er
 			clear(record.key)
 			continue // opening it took newer keys, and it must not go back to older ones
 		}
-		data := record.encode(keys, r.purpose, pseudonym)
+		data := record.encode(keys, r.key.purpose, pseudonym)
 		clear(record.key)
-		_, err = r.vault.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
+		_, err = r.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
 		if errors.Is(err, ErrConflict) {
 			continue // erased, or re-wrapped by another process
 		}

@@ -3,12 +3,9 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/onlyfor/onlyfor/purpose"
 )
 
 // A ring is the keys of one purpose as one vault knows them now. All scopes of
@@ -17,8 +14,8 @@ import (
 // It holds keys behind atomic pointers alone, which reflection can't follow: no
 // printer and no test diff gets from a scope to a key.
 type ring struct {
-	vault    *Vault
-	purpose  purpose.Purpose
+	backend  *backend
+	key      ringKey
 	keys     atomic.Pointer[keys] // nil once the vault is closed
 	subjects atomic.Pointer[subjectCache]
 	erasures atomic.Uint64 // that the store has seen
@@ -48,18 +45,18 @@ const (
 
 // newRing returns the ring of keys that the key service was asked for at the given
 // time.
-func newRing(v *Vault, p purpose.Purpose, k *keys, erasures uint64, asked time.Time) *ring {
+func newRing(b *backend, key ringKey, k *keys, erasures uint64, asked time.Time) *ring {
 	r := &ring{
-		vault:   v,
-		purpose: p,
+		backend: b,
+		key:     key,
 		loads:   make(chan struct{}, maxLoads),
 		unknown: make(map[[keyIDSize]byte]struct{}),
 	}
 	r.keys.Store(k)
-	r.subjects.Store(newSubjectCache(v.opts.SubjectCache, v.opts.SubjectLifetime, v.opts.Timeout))
+	r.subjects.Store(newSubjectCache(b.opts.SubjectCache, b.opts.SubjectLifetime, b.opts.Timeout))
 	r.erasures.Store(erasures)
-	r.timer = time.AfterFunc(v.opts.Refresh, func() { r.stale.Store(true) })
-	due, lapse := v.timesLeft(asked)
+	r.timer = time.AfterFunc(b.opts.Refresh, func() { r.stale.Store(true) })
+	due, lapse := b.timesLeft(asked)
 	r.lapse = [2]*time.Timer{
 		time.AfterFunc(due, func() { r.due.Store(true) }),
 		time.AfterFunc(lapse, func() { r.lapsed.Store(true) }),
@@ -89,7 +86,7 @@ func (r *ring) stopIfClosed() {
 // time to look at the store again, that is done meanwhile: nobody waits for it.
 func (r *ring) current() *keys {
 	if r.stale.Load() && r.stale.CompareAndSwap(true, false) {
-		r.timer.Reset(r.vault.opts.Refresh)
+		r.timer.Reset(r.backend.opts.Refresh)
 		r.stopIfClosed()
 		go r.refreshUnasked()
 	}
@@ -115,27 +112,10 @@ func (r *ring) usable(ctx context.Context) (*keys, error) {
 func (r *ring) granted(asked time.Time) {
 	r.due.Store(false)
 	r.lapsed.Store(false)
-	due, lapse := r.vault.timesLeft(asked)
+	due, lapse := r.backend.timesLeft(asked)
 	r.lapse[0].Reset(due)
 	r.lapse[1].Reset(lapse)
 	r.stopIfClosed()
-}
-
-// timesLeft returns when to ask the key service again, and when what it said is over.
-// Both count from the question: the answer may have been long on its way, and the
-// grant withdrawn meanwhile.
-func (v *Vault) timesLeft(asked time.Time) (due, lapse time.Duration) {
-	lapse = v.opts.KeyLifetime - time.Since(asked)
-	return lapse - v.opts.KeyLifetime/2, lapse
-}
-
-// stillCounts is [ErrUnavailable] for what the key service said so long ago that it is
-// over already.
-func (v *Vault) stillCounts(asked time.Time) error {
-	if _, lapse := v.timesLeft(asked); lapse <= 0 {
-		return fmt.Errorf("answer of the key service came too late: %w", ErrUnavailable)
-	}
-	return nil
 }
 
 // refreshUnasked is refresh on the ring's own account. That the store went back,
@@ -153,9 +133,9 @@ func (r *ring) refreshUnasked() {
 	// context, and asked no more until it answers where it does not.
 	if r.recording.CompareAndSwap(false, true) {
 		defer r.recording.Store(false)
-		ctx, cancel := context.WithTimeout(ctx, r.vault.opts.Timeout)
+		ctx, cancel := context.WithTimeout(ctx, r.backend.opts.Timeout)
 		defer cancel()
-		r.vault.audit(ctx, Event{Action: ActionOpen, Purpose: r.purpose}, err)
+		r.backend.audit(ctx, Event{Action: ActionOpen, Purpose: r.key.purpose}, err)
 	}
 }
 
@@ -175,7 +155,7 @@ func (r *ring) refresh(ctx context.Context) error {
 // by actionAsk alone: whoever only wants to know what the store has must not fail
 // while the key service is down and the keys have not lapsed.
 func (r *ring) look(ctx context.Context, a Action) (ours bool, err error) {
-	fl, ours, err := r.vault.depart(ctx, flightKey{a, r.purpose, ""}, ignoring(func(ctx context.Context) error {
+	fl, ours, err := r.backend.depart(ctx, flightKey{action: a, ring: r.key}, ignoring(func(ctx context.Context) error {
 		// What was known before the store was asked is what it may not go back on.
 		at, seen := r.keys.Load(), r.erasures.Load()
 		if at == nil {
@@ -186,7 +166,7 @@ func (r *ring) look(ctx context.Context, a Action) (ours bool, err error) {
 			known = &keys{}
 		}
 		asked := time.Now()
-		k, erasures, err := r.vault.load(ctx, r.purpose, known)
+		k, erasures, err := r.backend.load(ctx, r.key, known, seen)
 		if err != nil {
 			return err
 		}
@@ -195,7 +175,7 @@ func (r *ring) look(ctx context.Context, a Action) (ours bool, err error) {
 		}
 		r.saw(erasures)
 		if k.revision != known.revision { // then it was asked
-			if err := r.vault.stillCounts(asked); err != nil {
+			if err := r.backend.stillCounts(asked); err != nil {
 				return err
 			}
 			r.granted(asked)
@@ -234,8 +214,6 @@ func (r *ring) saw(erasures uint64) {
 	}
 }
 
-var errRollback = fmt.Errorf("key store went back to an older state: %w", ErrCorrupt)
-
 // learn returns newer keys, which know the key that sealed names: another
 // process may have rotated. It is ErrCorrupt if the store knows of none, which
 // it is not asked again for an id that it did not know, and not too often for
@@ -250,7 +228,7 @@ func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
 		return k, nil // others have learned it meanwhile
 	}
 	// All who meet this id at once ask once.
-	err := r.vault.do(ctx, actionLearn, r.purpose, string(id[:]), func(ctx context.Context) error {
+	err := r.backend.do(ctx, flightKey{actionLearn, r.key, string(id[:])}, func(ctx context.Context) error {
 		if k := r.keys.Load(); k != nil && k.knows(id[:]) {
 			return nil
 		}

@@ -71,26 +71,6 @@ func TestNarrowHandlesStayNarrow(t *testing.T) {
 		require.Equal(t, looks.generation+1, l.scope.ring.keys.Load().generation)
 		require.Equal(t, reads.generation+1, r.scope.ring.keys.Load().generation)
 	}
-
-	// And a handle that could not be opened is in nobody's way.
-	other, err := Open(ctx, v.store, v.kek, nil)
-	require.NoError(t, err)
-	defer other.Close()
-	other.narrowed(p, shareLookup)
-	require.NoError(t, other.Rotate(ctx, p))
-}
-
-func TestNarrowHandlesDoNotWrite(t *testing.T) {
-	store := readOnly{Memory().Get}
-	_, err := store.Put(t.Context(), Record{Name: "security/keys", Data: []byte{1}})
-	require.ErrorIs(t, err, ErrInvalid)
-	require.ErrorIs(t, store.Delete(t.Context(), "security/keys", 1), ErrInvalid)
-	n := 0
-	for _, err := range store.List(t.Context(), "", "") {
-		require.ErrorIs(t, err, ErrInvalid)
-		n++
-	}
-	require.Equal(t, 1, n)
 }
 
 // A record that is of the same generation as the one at hand, and not the same, is
@@ -160,7 +140,7 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 			n, err := v.Generation(ctx, p)
 			require.ErrorIs(t, err, errRollback, name)
 			require.Zero(t, n)
-			require.ErrorIs(t, v.opened(p).refresh(ctx), errRollback, name)
+			require.ErrorIs(t, v.opened(ringKey{purpose: p}).refresh(ctx), errRollback, name)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (s *Scope) Purpose() purpose.Purpose {
 	if s == nil || s.ring == nil {
 		return purpose.Purpose{}
 	}
-	return s.ring.purpose
+	return s.ring.key.purpose
 }
 
 // String returns a label such as "vault.Scope(security)", without the subject.
@@ -56,7 +56,7 @@ func (s *Scope) Pseudonym(ctx context.Context, subject string) (string, error) {
 	keys, err := s.For(subject).keys(ctx)
 	if err == nil {
 		var pseudonym [IndexSize]byte
-		if pseudonym, err = keys.pseudonymOf(s.ring.purpose, subject); err == nil {
+		if pseudonym, err = keys.pseudonymOf(s.ring.key.purpose, subject); err == nil {
 			return hex.EncodeToString(pseudonym[:]), nil
 		}
 	}
@@ -127,7 +127,7 @@ func (s *Scope) check(ctx context.Context, k Kind) (*keys, error) {
 }
 
 // listens reports whether events of s are recorded. Without, none are made.
-func (s *Scope) listens() bool { return s.valid() && s.ring.vault.opts.Audit != nil }
+func (s *Scope) listens() bool { return s.valid() && s.ring.backend.opts.Audit != nil }
 
 // Reveal returns the plaintext of v, which must be of kind k and collected for
 // the purpose of s. What becomes of the plaintext is the caller's
@@ -183,9 +183,9 @@ func (s *Scope) decide(ctx context.Context, k Kind, v Sealed) (string, error) {
 	if kind != k.name {
 		return "", ErrCorrupt
 	}
-	n, collected := slotNumber(names, s.ring.purpose.String())
+	n, collected := slotNumber(names, s.ring.key.purpose.String())
 	if !collected {
-		return "", &purpose.MismatchError{Collected: parsePurposes(names), Asked: s.ring.purpose}
+		return "", &purpose.MismatchError{Collected: parsePurposes(names), Asked: s.ring.key.purpose}
 	}
 	scr := getScratch()
 	defer scr.release()
@@ -203,7 +203,7 @@ func (s *Scope) decide(ctx context.Context, k Kind, v Sealed) (string, error) {
 
 // openSlot opens a slot of the scope's purpose. The plaintext is in scr.
 func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slot slot, scr *scratch) ([]byte, error) {
-	aad := appendSlotAAD(scr.aad[:0], k.name, s.ring.purpose.String(), id, slot.header, s.subject)
+	aad := appendSlotAAD(scr.aad[:0], k.name, s.ring.key.purpose.String(), id, slot.header, s.subject)
 	padded := scr.plaintext(len(slot.sealed))
 	var err error
 	switch {
@@ -228,7 +228,7 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 				return nil, err
 			}
 		}
-		padded, err = keys.collect().open(padded, s.ring.purpose, slot.sealed, aad)
+		padded, err = keys.collect().open(padded, s.ring.key.purpose, slot.sealed, aad)
 	default:
 		return nil, ErrSubject
 	}
@@ -245,7 +245,7 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 
 // audit records e, which is of the purpose and the subject of s.
 func (s *Scope) audit(ctx context.Context, e Event, err error) error {
-	return s.ring.vault.audit(ctx, s.complete(e), err)
+	return s.ring.backend.audit(ctx, s.complete(e), err)
 }
 
 func (s *Scope) complete(e Event) Event {
@@ -254,7 +254,7 @@ func (s *Scope) complete(e Event) Event {
 		return e
 	}
 	if keys := s.ring.keys.Load(); keys != nil {
-		if pseudonym, err := keys.pseudonymOf(s.ring.purpose, s.subject); err == nil {
+		if pseudonym, err := keys.pseudonymOf(s.ring.key.purpose, s.subject); err == nil {
 			e.Subject = hex.EncodeToString(pseudonym[:])
 		}
 	}

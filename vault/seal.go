@@ -185,7 +185,7 @@ func (s *Scope) appendSlotWith(ctx context.Context, body []byte, scr *scratch, k
 	}
 	return appendSealedSlot(body, scr, &slotSpec{
 		typ: kind, overhead: keyIDSize + nonceSize + tagSize, seal: seal,
-		kind: k, purpose: s.ring.purpose, provenance: p, subject: s.subject, plaintext: plaintext,
+		kind: k, purpose: s.ring.key.purpose, provenance: p, subject: s.subject, plaintext: plaintext,
 	}), nil
 }
 

@@ -81,7 +81,7 @@ func (s *Scope) prefetch(ctx context.Context, subjects []string) error {
 	// Like a flight, so that a store that hangs holds up nobody for ever.
 	fl := &flight{done: make(chan struct{})}
 	var cancel context.CancelFunc
-	fl.ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.ring.vault.opts.Timeout)
+	fl.ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.ring.backend.opts.Timeout)
 	select {
 	case s.ring.loads <- struct{}{}:
 	case <-ctx.Done():
@@ -109,13 +109,13 @@ func (r *ring) fetch(ctx context.Context, keys *keys, subjects []string) error {
 	pseudonyms := make([][IndexSize]byte, len(subjects))
 	for i, subject := range subjects {
 		var err error
-		if pseudonyms[i], err = keys.pseudonymOf(r.purpose, subject); err != nil {
+		if pseudonyms[i], err = keys.pseudonymOf(r.key.purpose, subject); err != nil {
 			return err
 		}
-		names[i] = subjectRecordName(r.purpose, pseudonyms[i])
+		names[i] = subjectRecordName(r.key.purpose, pseudonyms[i])
 	}
 	asked := time.Now()
-	records, err := r.vault.get(ctx, names...)
+	records, err := r.backend.get(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (r *ring) decode(ctx context.Context, keys *keys, pseudonym [IndexSize]byte
 			return subjectRecord{}, err
 		}
 	}
-	return decodeSubject(keys, r.purpose, pseudonym, data)
+	return decodeSubject(keys, r.key.purpose, pseudonym, data)
 }
 
 // subjectKey returns the key of a subject. If the store has none, it makes one
@@ -173,7 +173,7 @@ func (r *ring) subjectKey(ctx context.Context, keys *keys, subject string, creat
 	if create {
 		detail = "+" + subject // another flight: only one that seals makes keys
 	}
-	fl, _, err := r.vault.depart(ctx, flightKey{actionSubject, r.purpose, detail}, func(ctx context.Context, fl *flight) error {
+	fl, _, err := r.backend.depart(ctx, flightKey{actionSubject, r.key, detail}, func(ctx context.Context, fl *flight) error {
 		select {
 		case r.loads <- struct{}{}:
 			defer func() { <-r.loads }()
@@ -198,23 +198,23 @@ func (r *ring) subjectKey(ctx context.Context, keys *keys, subject string, creat
 }
 
 func (r *ring) loadSubject(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
-	pseudonym, err := keys.pseudonymOf(r.purpose, subject)
+	pseudonym, err := keys.pseudonymOf(r.key.purpose, subject)
 	if err != nil {
 		return nil, err
 	}
-	name := subjectRecordName(r.purpose, pseudonym)
+	name := subjectRecordName(r.key.purpose, pseudonym)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		asked := time.Now()
-		records, err := r.vault.get(ctx, name)
+		records, err := r.backend.get(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		if records[0].Revision != 0 {
 			key, err := r.remember(ctx, keys, subject, pseudonym, records[0], asked)
-			if err == nil && time.Since(asked) >= r.vault.opts.SubjectLifetime {
+			if err == nil && time.Since(asked) >= r.backend.opts.SubjectLifetime {
 				continue // it may have been erased since, and nobody remember that
 			}
 			return key, err
@@ -223,8 +223,8 @@ func (r *ring) loadSubject(ctx context.Context, keys *keys, subject string, crea
 			return nil, ErrCorrupt
 		}
 		fresh := newSubjectRecord()
-		data := fresh.encode(keys, r.purpose, pseudonym)
-		_, err = r.vault.store.Put(ctx, Record{Name: name, Data: data})
+		data := fresh.encode(keys, r.key.purpose, pseudonym)
+		_, err = r.backend.store.Put(ctx, Record{Name: name, Data: data})
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue // somebody else made one, which is the one to use
@@ -236,7 +236,7 @@ func (r *ring) loadSubject(ctx context.Context, keys *keys, subject string, crea
 			return nil, err
 		}
 		r.subjects.Load().put(subject, key, asked)
-		if time.Since(asked) >= r.vault.opts.SubjectLifetime {
+		if time.Since(asked) >= r.backend.opts.SubjectLifetime {
 			continue
 		}
 		return key, nil

@@ -31,7 +31,7 @@ func subjectsOf(t *testing.T, store Store, kek KEK, opts *Options) (*Vault, *Sco
 // right key.
 func TestSubjectRecordPayloads(t *testing.T) {
 	_, s := subjectsOf(t, Memory(), testKEK(t), nil)
-	keys, p := s.ring.keys.Load(), s.ring.purpose
+	keys, p := s.ring.keys.Load(), s.ring.key.purpose
 	var pseudonym [IndexSize]byte
 	sealed := func(state byte, n int) []byte {
 		plain := append([]byte{state, 0, 0, 1, 2, 0, 0, 0, 0, 9}, make([]byte, 64)...)[:n]
@@ -186,9 +186,9 @@ func TestPrefetchTellsFaults(t *testing.T) {
 	require.False(t, known)
 	require.Empty(t, fresh.ring.loads)
 
-	pseudonym, err := s.ring.keys.Load().pseudonymOf(s.ring.purpose, "alice")
+	pseudonym, err := s.ring.keys.Load().pseudonymOf(s.ring.key.purpose, "alice")
 	require.NoError(t, err)
-	name := subjectRecordName(s.ring.purpose, pseudonym)
+	name := subjectRecordName(s.ring.key.purpose, pseudonym)
 	records, err := store.Get(t.Context(), name)
 	require.NoError(t, err)
 	records[0].Data[len(records[0].Data)-1] ^= 1

@@ -2,11 +2,9 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -15,17 +13,12 @@ import (
 // A Vault holds the keys of purposes. Its methods may be called from many
 // goroutines at once. The zero Vault is of no use: see [Open].
 type Vault struct {
-	store Store
-	kek   KEK
-	opts  Options
-	share share // of the keys, which is kept
+	*backend
+	kek KEK
 
-	mu      sync.Mutex
-	closed  bool
-	rings   map[purpose.Purpose]*ring
-	flights map[flightKey]*flight
-	keks    map[purpose.Purpose]KEK // since Rewrap, in place of kek
-	narrows map[narrowKey]*Vault
+	// Both are guarded by the backend's mutex.
+	rings map[ringKey]*ring
+	keks  map[purpose.Purpose]KEK // since Rewrap, in place of kek
 }
 
 // Open returns the vault whose wrapped keys are in store and open with kek.
@@ -44,26 +37,15 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	if err != nil {
 		return nil, fmt.Errorf("vault: opening: %w", err)
 	}
-	return newVault(store, kek, o), nil
-}
-
-func newVault(store Store, kek KEK, opts Options) *Vault {
-	return &Vault{
-		store:   store,
+	v := &Vault{
+		backend: &backend{store: store, opts: o, flights: make(map[flightKey]*flight)},
 		kek:     kek,
-		opts:    opts,
-		rings:   make(map[purpose.Purpose]*ring),
-		flights: make(map[flightKey]*flight),
+		rings:   make(map[ringKey]*ring),
 		keks:    make(map[purpose.Purpose]KEK),
-		narrows: make(map[narrowKey]*Vault),
 	}
+	v.kekOf = v.currentKEK
+	return v, nil
 }
-
-var (
-	errClosed    = fmt.Errorf("vault is closed: %w", ErrNoKeys)
-	errNoKEK     = fmt.Errorf("nil KEK: %w", ErrInvalid)
-	errNoPurpose = fmt.Errorf("no purpose: %w", ErrInvalid)
-)
 
 // Close forgets all keys. Scopes of the vault fail with [ErrNoKeys] from then
 // on, and so does the vault. It always returns nil, and may be called again.
@@ -76,9 +58,6 @@ func (v *Vault) Close() error {
 		r.close()
 	}
 	clear(v.rings)
-	for _, n := range v.narrows {
-		n.Close()
-	}
 	return nil
 }
 
@@ -140,64 +119,83 @@ func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
 // [ErrUnavailable] if store or key service do not answer in time; [ErrInvalid]
 // for the zero purpose.
 func (v *Vault) Scope(ctx context.Context, p purpose.Purpose) (*Scope, error) {
-	r, err := v.ring(ctx, p)
+	return v.scope(ctx, p, shareAll)
+}
+
+// scope returns a scope whose keys are a share of those of p. Nothing leads from
+// it to the others: its ring holds these alone, and knows no other ring.
+func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of share) (*Scope, error) {
+	r, err := v.ring(ctx, p, of)
 	if err = v.audit(ctx, Event{Action: ActionOpen, Purpose: p}, err); err != nil {
 		return nil, keysError(ActionOpen, p, err)
 	}
 	return &Scope{ring: r}, nil
 }
 
-func (v *Vault) ring(ctx context.Context, p purpose.Purpose) (*ring, error) {
+func (v *Vault) ring(ctx context.Context, p purpose.Purpose, of share) (*ring, error) {
 	switch {
 	case p.IsZero():
 		return nil, errNoPurpose
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
-	if r := v.opened(p); r != nil {
+	key := ringKey{p, of}
+	if r := v.opened(key); r != nil {
 		_, err := r.usable(ctx)
 		return r, err
 	}
-	err := v.do(ctx, ActionOpen, p, "", func(ctx context.Context) error {
-		if v.opened(p) != nil {
+	err := v.do(ctx, flightKey{action: ActionOpen, ring: key}, func(ctx context.Context) error {
+		if v.opened(key) != nil {
 			return nil // since we looked
 		}
 		asked := time.Now()
-		k, erasures, err := v.load(ctx, p, &keys{})
+		k, erasures, err := v.load(ctx, key, &keys{}, 0)
 		if err != nil {
 			return err
 		}
 		if err := v.stillCounts(asked); err != nil {
 			return err
 		}
-		return v.keep(p, k, erasures, asked)
+		return v.keep(newRing(v.backend, key, k, erasures, asked))
 	})
 	if err != nil {
 		return nil, err
 	}
-	if r := v.opened(p); r != nil {
+	if r := v.opened(key); r != nil {
 		return r, nil
 	}
 	return nil, errClosed
 }
 
-func (v *Vault) opened(p purpose.Purpose) *ring {
+func (v *Vault) opened(key ringKey) *ring {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.rings[p]
+	return v.rings[key]
 }
 
-func (v *Vault) keep(p purpose.Purpose, k *keys, erasures uint64, asked time.Time) error {
+// openedAll returns the rings that scopes, lookups and readers of p have here.
+func (v *Vault) openedAll(p purpose.Purpose) []*ring {
+	var all []*ring
+	for _, of := range []share{shareAll, shareLookup, shareReader} {
+		if r := v.opened(ringKey{p, of}); r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+func (v *Vault) keep(r *ring) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed { // Close came first, and would not see this ring
+		r.close()
 		return errClosed
 	}
-	v.rings[p] = newRing(v, p, k, erasures, asked)
+	v.rings[r.key] = r
 	return nil
 }
 
-func (v *Vault) kekOf(p purpose.Purpose) KEK {
+func (v *Vault) currentKEK(p purpose.Purpose) KEK {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if kek := v.keks[p]; kek != nil {
@@ -205,42 +203,6 @@ func (v *Vault) kekOf(p purpose.Purpose) KEK {
 	}
 	return v.kek
 }
-
-// load reads and opens the keys of p, and tells how many erasures there were.
-// If those at hand are what the store has, it returns these, and the key service
-// is not asked.
-func (v *Vault) load(ctx context.Context, p purpose.Purpose, at *keys) (k *keys, erasures uint64, err error) {
-	records, err := v.get(ctx, keyRecordName(p), erasuresName(p))
-	if err != nil {
-		return nil, 0, err
-	}
-	if records[0].Revision == 0 {
-		return nil, 0, errNone
-	}
-	k = at
-	switch {
-	case records[0].Revision != at.revision:
-		w, err := newWrapper(ctx, v.kekOf(p), p)
-		if err != nil {
-			return nil, 0, err
-		}
-		if k, err = v.unwrap(w, p, records[0]); err != nil {
-			return nil, 0, err
-		}
-	case at.pseudonym == nil: // which the count can't be checked without
-		_, seen := v.known(p)
-		return at, seen, nil
-	}
-	if erasures, err = decodeErasures(k, p, records[1].Data); err != nil {
-		return nil, 0, err
-	}
-	if k.generation+erasures < v.opts.Pins[p] {
-		return nil, 0, errPin
-	}
-	return k.only(v.share), erasures, nil
-}
-
-var errNone = fmt.Errorf("key store has none: %w", ErrNoKeys)
 
 // record reads and unwraps the key record of p, for changing it.
 func (v *Vault) record(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
@@ -282,49 +244,12 @@ func (v *Vault) recordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*ke
 
 // known returns what the scopes of p know of how far its keys have come.
 func (v *Vault) known(p purpose.Purpose) (generation, erasures uint64) {
-	if r := v.opened(p); r != nil {
+	if r := v.opened(ringKey{p, shareAll}); r != nil {
 		if k := r.keys.Load(); k != nil {
 			return k.generation, r.erasures.Load()
 		}
 	}
 	return 0, 0
-}
-
-var errPin = fmt.Errorf("key store is older than its pin: %w", ErrCorrupt)
-
-// unwrap opens a key record, with one call of the key service.
-func (v *Vault) unwrap(w wrapper, p purpose.Purpose, record Record) (*keys, error) {
-	r, err := unwrap(w, p, record.Data)
-	if err != nil {
-		return nil, err
-	}
-	k, err := r.open()
-	if err != nil {
-		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
-	}
-	k.revision, k.digest = record.Revision, sha256.Sum256(record.Data)
-	return k, nil
-}
-
-// get reads records in one call. It returns one for each name, with revision 0
-// where there is none.
-func (v *Vault) get(ctx context.Context, names ...string) ([]Record, error) {
-	found, err := v.store.Get(ctx, names...)
-	if err != nil {
-		return nil, storeError(err)
-	}
-	byName := make(map[string]Record, len(found))
-	for _, r := range found {
-		if r.Revision < 0 {
-			return nil, fmt.Errorf("key store: record of no revision: %w", ErrCorrupt)
-		}
-		byName[r.Name] = r
-	}
-	records := make([]Record, len(names))
-	for i, name := range names {
-		records[i] = byName[name]
-	}
-	return records, nil
 }
 
 // keysError says what was done to the keys of which purpose.

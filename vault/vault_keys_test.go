@@ -81,7 +81,10 @@ func TestPurposesOpenedAtOnce(t *testing.T) {
 	memory, kek := Memory(), testKEK(t)
 	purposes := []purpose.Purpose{purpose.MustParse("security"), purpose.MustParse("billing"), purpose.MustParse("advertising")}
 	_, s := subjectsOf(t, memory, kek, nil)
-	require.NoError(t, s.ring.vault.Generate(t.Context(), purposes...))
+	_ = s
+	w, err := Open(t.Context(), memory, kek, nil)
+	require.NoError(t, err)
+	require.NoError(t, w.Generate(t.Context(), purposes...))
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		v, err := Open(t.Context(), &gated{Store: memory, gate: gate}, kek, nil)

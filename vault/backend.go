@@ -1,0 +1,126 @@
+package vault
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// A backend asks the store and the KEK, which vault and rings share. It holds no
+// opened keys, and nothing leads from it to those of a ring.
+type backend struct {
+	store Store
+	kekOf func(purpose.Purpose) KEK // the one that is in use now
+	opts  Options
+
+	mu      sync.Mutex
+	closed  bool
+	flights map[flightKey]*flight
+}
+
+// load reads and opens the keys of p, and tells how many erasures there were.
+// If those at hand are what the store has, it returns these, and the key service
+// is not asked. seen is how many erasures are known of already.
+func (b *backend) load(ctx context.Context, key ringKey, at *keys, seen uint64) (k *keys, erasures uint64, err error) {
+	p := key.purpose
+	records, err := b.get(ctx, keyRecordName(p), erasuresName(p))
+	if err != nil {
+		return nil, 0, err
+	}
+	if records[0].Revision == 0 {
+		return nil, 0, errNone
+	}
+	k = at
+	switch {
+	case records[0].Revision != at.revision:
+		w, err := newWrapper(ctx, b.kekOf(p), p)
+		if err != nil {
+			return nil, 0, err
+		}
+		if k, err = b.unwrap(w, p, records[0]); err != nil {
+			return nil, 0, err
+		}
+	case at.pseudonym == nil: // which the count can't be checked without
+		return at, seen, nil
+	}
+	if erasures, err = decodeErasures(k, p, records[1].Data); err != nil {
+		return nil, 0, err
+	}
+	if k.generation+erasures < b.opts.Pins[p] {
+		return nil, 0, errPin
+	}
+	return k.only(key.share), erasures, nil
+}
+
+// unwrap opens a key record, with one call of the key service.
+func (b *backend) unwrap(w wrapper, p purpose.Purpose, record Record) (*keys, error) {
+	r, err := unwrap(w, p, record.Data)
+	if err != nil {
+		return nil, err
+	}
+	k, err := r.open()
+	if err != nil {
+		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+	}
+	k.revision, k.digest = record.Revision, sha256.Sum256(record.Data)
+	return k, nil
+}
+
+// get reads records in one call. It returns one for each name, with revision 0
+// where there is none.
+func (b *backend) get(ctx context.Context, names ...string) ([]Record, error) {
+	found, err := b.store.Get(ctx, names...)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	byName := make(map[string]Record, len(found))
+	for _, r := range found {
+		if r.Revision < 0 {
+			return nil, fmt.Errorf("key store: record of no revision: %w", ErrCorrupt)
+		}
+		byName[r.Name] = r
+	}
+	records := make([]Record, len(names))
+	for i, name := range names {
+		records[i] = byName[name]
+	}
+	return records, nil
+}
+
+// timesLeft returns when to ask the key service again, and when what it said is over.
+// Both count from the question: the answer may have been long on its way, and the
+// grant withdrawn meanwhile.
+func (b *backend) timesLeft(asked time.Time) (due, lapse time.Duration) {
+	lapse = b.opts.KeyLifetime - time.Since(asked)
+	return lapse - b.opts.KeyLifetime/2, lapse
+}
+
+// stillCounts is [ErrUnavailable] for what the key service said so long ago that it is
+// over already.
+func (b *backend) stillCounts(asked time.Time) error {
+	if _, lapse := b.timesLeft(asked); lapse <= 0 {
+		return fmt.Errorf("answer of the key service came too late: %w", ErrUnavailable)
+	}
+	return nil
+}
+
+// A ringKey tells apart the rings of a vault: one for each purpose, and for each
+// share of its keys that a handle has.
+type ringKey struct {
+	purpose purpose.Purpose
+	share   share
+}
+
+var (
+	errClosed    = fmt.Errorf("vault is closed: %w", ErrNoKeys)
+	errNoKEK     = fmt.Errorf("nil KEK: %w", ErrInvalid)
+	errNoPurpose = fmt.Errorf("no purpose: %w", ErrInvalid)
+)
+
+var errNone = fmt.Errorf("key store has none: %w", ErrNoKeys)
+var errPin = fmt.Errorf("key store is older than its pin: %w", ErrCorrupt)
+var errRollback = fmt.Errorf("key store went back to an older state: %w", ErrCorrupt)
