@@ -225,7 +225,7 @@ func TestProvenance(t *testing.T) {
 
 	p, ok = f.taxID.Provenance(forAdvertising)
 	require.True(t, ok)
-	require.Equal(t, vault.Provenance{Collected: p.Collected, Legal: purpose.Consent, Consent: "c-2026-81f3"}, p)
+	require.Equal(t, purpose.Provenance{Collected: p.Collected, Legal: purpose.Consent, Consent: "c-2026-81f3"}, p)
 
 	for _, absent := range []purpose.Purpose{forBilling, {}} {
 		p, ok = f.phone.Provenance(absent)

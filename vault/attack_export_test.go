@@ -7,6 +7,8 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf/aescmacprf"
 	"github.com/tink-crypto/tink-go/v2/secretdata"
+
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // For tests that put test vectors through the primitives as they are wired here:
@@ -50,7 +52,7 @@ func IndexUnder(raw, input []byte) ([IndexSize]byte, error) {
 
 func cipherSetOf(raw []byte, id uint32) (*cipherSet, error) {
 	params, err := aesgcm.NewParameters(aesgcm.ParametersOpts{
-		KeySizeInBytes: len(raw), IVSizeInBytes: nonceSize, TagSizeInBytes: tagSize, Variant: aesgcm.VariantTink,
+		KeySizeInBytes: len(raw), IVSizeInBytes: format.NonceSize, TagSizeInBytes: format.TagSize, Variant: aesgcm.VariantTink,
 	})
 	if err != nil {
 		return nil, err

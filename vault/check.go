@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
@@ -185,7 +186,7 @@ func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, record Record) er
 	if err != nil {
 		return err
 	}
-	dek, err := w.decrypt(wrapped, kekAAD(p))
+	dek, err := w.decrypt(wrapped, format.KEKAAD(p.String()))
 	clear(dek)
 	return err
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
 	"github.com/tink-crypto/tink-go/v2/prf/aescmacprf"
+
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Every cryptographic primitive of this package is called in this file, and
@@ -37,7 +39,7 @@ func (r Role) parameters() (key.Parameters, error) {
 		return hpkeParameters()
 	case RoleSeal:
 		return aesgcm.NewParameters(aesgcm.ParametersOpts{
-			KeySizeInBytes: 32, IVSizeInBytes: nonceSize, TagSizeInBytes: tagSize, Variant: aesgcm.VariantTink,
+			KeySizeInBytes: 32, IVSizeInBytes: format.NonceSize, TagSizeInBytes: format.TagSize, Variant: aesgcm.VariantTink,
 		})
 	}
 	p, err := aescmacprf.NewParameters(32)
@@ -70,9 +72,9 @@ func newSealKeyset() (*keyset.Handle, error) {
 // but calls the standard library: that allocates less, and also works under
 // GODEBUG=fips140=only.
 type cipherSet struct {
-	primary    [keyIDSize]byte
+	primary    [format.KeyIDSize]byte
 	primaryGCM cipher.AEAD
-	byID       map[[keyIDSize]byte]cipher.AEAD // the primary one too
+	byID       map[[format.KeyIDSize]byte]cipher.AEAD // the primary one too
 }
 
 // key returns the key that sealed names, nil if it is none of c's.
@@ -80,14 +82,14 @@ func (c *cipherSet) key(sealed []byte) cipher.AEAD {
 	if c.onPrimary(sealed) { // as nearly all are
 		return c.primaryGCM
 	}
-	if len(sealed) < keyIDSize {
+	if len(sealed) < format.KeyIDSize {
 		return nil
 	}
-	return c.byID[[keyIDSize]byte(sealed)]
+	return c.byID[[format.KeyIDSize]byte(sealed)]
 }
 
 func newCipherSet(h *keyset.Handle) (*cipherSet, error) {
-	c := &cipherSet{byID: make(map[[keyIDSize]byte]cipher.AEAD, h.Len())}
+	c := &cipherSet{byID: make(map[[format.KeyIDSize]byte]cipher.AEAD, h.Len())}
 	for i := range h.Len() {
 		e, err := h.Entry(i)
 		if err != nil {
@@ -101,14 +103,14 @@ func newCipherSet(h *keyset.Handle) (*cipherSet, error) {
 			return nil, errKeyset
 		}
 		p, ok := key.Parameters().(*aesgcm.Parameters)
-		if !ok || p.Variant() != aesgcm.VariantTink || p.KeySizeInBytes() != 32 || p.IVSizeInBytes() != nonceSize || p.TagSizeInBytes() != tagSize {
+		if !ok || p.Variant() != aesgcm.VariantTink || p.KeySizeInBytes() != 32 || p.IVSizeInBytes() != format.NonceSize || p.TagSizeInBytes() != format.TagSize {
 			return nil, errKeyset
 		}
 		gcm, err := newGCM(key.KeyBytes().Data(insecuresecretdataaccess.Token{}))
 		if err != nil {
 			return nil, errKeyset
 		}
-		prefix := [keyIDSize]byte(key.OutputPrefix())
+		prefix := [format.KeyIDSize]byte(key.OutputPrefix())
 		c.byID[prefix] = gcm
 		if e.IsPrimary() {
 			c.primary = prefix
@@ -144,7 +146,7 @@ func (c *cipherSet) knows(sealed []byte) bool {
 
 // onPrimary reports whether sealed names the key that c seals with.
 func (c *cipherSet) onPrimary(sealed []byte) bool {
-	return len(sealed) >= keyIDSize && [keyIDSize]byte(sealed) == c.primary
+	return len(sealed) >= format.KeyIDSize && [format.KeyIDSize]byte(sealed) == c.primary
 }
 
 // open appends the plaintext of sealed to dst, which must not overlap sealed.
@@ -155,7 +157,7 @@ func (c *cipherSet) open(dst, sealed, aad []byte) ([]byte, error) {
 	if gcm == nil {
 		return dst, ErrCorrupt
 	}
-	out, err := gcm.Open(dst, nil, sealed[keyIDSize:], aad)
+	out, err := gcm.Open(dst, nil, sealed[format.KeyIDSize:], aad)
 	if err != nil {
 		return dst, ErrCorrupt
 	}
@@ -242,45 +244,4 @@ func (s *idSource) appendID(b []byte) []byte {
 	s.left--
 	b = binary.LittleEndian.AppendUint64(b, s.chacha8.Uint64())
 	return binary.LittleEndian.AppendUint64(b, s.chacha8.Uint64())
-}
-
-// appendSlotAAD appends what a slot binds besides its plaintext. Each field
-// has a fixed length or says its own, so no two different lists of them are the
-// same bytes: ("a", "bc") is not ("ab", "c").
-func appendSlotAAD(b []byte, kind, purpose string, id, header []byte, subject string) []byte {
-	b = append(b, "pii1"...)
-	b = appendString8(b, kind)
-	b = appendString8(b, purpose)
-	b = append(b, id...)
-	b = append(b, header...) // says by its flags where it ends
-	b = binary.BigEndian.AppendUint16(b, uint16(len(subject)))
-	return append(b, subject...)
-}
-
-// appendIndexInput returns what an index is computed of, in scr. The purpose is in it
-// though the key is the purpose's own: should a keyset ever be copied to another
-// purpose, the two still can't be joined. The canonical text comes last and
-// alone has no length before it.
-func appendIndexInput(scr *scratch, kind, purpose, canonical string) []byte {
-	b := scr.plaintext(4 + 1 + len(kind) + 1 + len(purpose) + len(canonical))
-	b = append(b, "idx1"...)
-	b = appendString8(b, kind)
-	b = appendString8(b, purpose)
-	return append(b, canonical...)
-}
-
-// appendSubjectAAD appends what a record about a subject binds: what it is, the
-// purpose, and the pseudonym that it is stored under.
-func appendSubjectAAD(b []byte, purpose string, pseudonym [IndexSize]byte) []byte {
-	b = append(b, "sub1"...)
-	b = appendString8(b, purpose)
-	return append(b, pseudonym[:]...)
-}
-
-// appendPseudonymInput appends what a subject's pseudonym is computed of. As
-// with indexes, the purpose is in it too.
-func appendPseudonymInput(b []byte, purpose, subject string) []byte {
-	b = append(b, "psn1"...)
-	b = appendString8(b, purpose)
-	return append(b, subject...)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/secretdata"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // failingStore fails reads and changes as fail says, and before them runs it.
@@ -129,10 +130,10 @@ func TestSealKeysOfOtherSizesAreRefused(t *testing.T) {
 // slots can then be mixed.
 func TestIDsAreRandomThroughout(t *testing.T) {
 	var ids idSource
-	var seen [idSize]map[byte]bool
+	var seen [format.IDSize]map[byte]bool
 	for range 64 {
 		b := ids.appendID([]byte("body"))
-		require.Len(t, b, len("body")+idSize)
+		require.Len(t, b, len("body")+format.IDSize)
 		require.Equal(t, "body", string(b[:len("body")]))
 		for i, c := range b[len("body"):] {
 			if seen[i] == nil {
@@ -182,8 +183,8 @@ func TestCollectedSlotsThatDoNotOpen(t *testing.T) {
 	refused(c, security, sealed, "dda", "another slot")
 	refused(collectSetOf(t), security, sealed, "aad", "another key")
 	refused(nil, security, sealed, "aad", "no keys")
-	refused(c, security, sealed[:keyIDSize-1], "aad", "no id")
-	for _, i := range []int{0, 1, keyIDSize, keyIDSize + encSize, wrappedKeySize - 1, wrappedKeySize, len(sealed) - 1} {
+	refused(c, security, sealed[:format.KeyIDSize-1], "aad", "no id")
+	for _, i := range []int{0, 1, format.KeyIDSize, format.KeyIDSize + format.EncSize, format.WrappedKeySize - 1, format.WrappedKeySize, len(sealed) - 1} {
 		sealed[i] ^= 1
 		refused(c, security, sealed, "aad", "altered")
 		sealed[i] ^= 1

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Collector is the right to collect values for one purpose, and nothing more:
@@ -74,9 +75,6 @@ func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, e
 	return &Collector{purpose: p, public: public, auditor: v.opts.Audit}, nil
 }
 
-// collectorMagic is the first field of a collector's text.
-const collectorMagic = "ofc1"
-
 const checkSize = 4
 
 // MarshalText returns the collector as one line of ASCII such as
@@ -89,12 +87,12 @@ func (c *Collector) MarshalText() ([]byte, error) {
 	}
 	body := append(append([]byte(nil), c.public.id[1:]...), c.public.bytes[:]...)
 	body = append(body, collectorCheck(c.purpose, body)...)
-	return []byte(collectorMagic + "." + c.purpose.String() + "." + base64.RawURLEncoding.EncodeToString(body)), nil
+	return []byte(format.CollectorMagic + "." + c.purpose.String() + "." + base64.RawURLEncoding.EncodeToString(body)), nil
 }
 
 // collectorCheck finds typing errors. It is no protection against anybody.
 func collectorCheck(p purpose.Purpose, body []byte) []byte {
-	sum := sha256.Sum256(append([]byte(collectorMagic+"."+p.String()+"."), body...))
+	sum := sha256.Sum256(format.AppendCollectorCheck(nil, p.String(), body))
 	return sum[:checkSize]
 }
 
@@ -112,12 +110,12 @@ func ParseCollector(text string, auditor Auditor) (*Collector, error) {
 var errCollectorText = fmt.Errorf("not the text of a collector: %w", ErrCorrupt)
 
 func parseCollector(text string) (p purpose.Purpose, public *publicKey, err error) {
-	const size = keyIDSize - 1 + encSize + checkSize
-	if len(text) > len(collectorMagic)+2+purpose.MaxLen+base64.RawURLEncoding.EncodedLen(size) {
+	const size = format.KeyIDSize - 1 + format.EncSize + checkSize
+	if len(text) > len(format.CollectorMagic)+2+purpose.MaxLen+base64.RawURLEncoding.EncodedLen(size) {
 		return p, nil, errCollectorText
 	}
 	fields := strings.Split(text, ".")
-	if len(fields) != 3 || fields[0] != collectorMagic {
+	if len(fields) != 3 || fields[0] != format.CollectorMagic {
 		return p, nil, errCollectorText
 	}
 	if p, err = purpose.Parse(fields[1]); err != nil {
@@ -133,10 +131,10 @@ func parseCollector(text string) (p purpose.Purpose, public *publicKey, err erro
 	if string(check) != string(collectorCheck(p, body)) {
 		return p, nil, errCollectorText
 	}
-	if !reduced(body[keyIDSize-1:]) {
+	if !reduced(body[format.KeyIDSize-1:]) {
 		return p, nil, errCollectorText
 	}
-	if public, err = newPublicKey(binary.BigEndian.Uint32(body), body[keyIDSize-1:]); err != nil {
+	if public, err = newPublicKey(binary.BigEndian.Uint32(body), body[format.KeyIDSize-1:]); err != nil {
 		return p, nil, errCollectorText
 	}
 	// A key that nothing can be sealed for, such as a point of low order, is found
@@ -227,7 +225,7 @@ func (c *Collector) appendSlot(ctx context.Context, body []byte, scr *scratch, r
 	}
 	p := provenanceNow(req.now, c.basis)
 	return appendSealedSlot(body, scr, &slotSpec{
-		typ: slotCollector, overhead: wrappedKeySize + nonceSize + tagSize, seal: key.seal,
+		typ: format.OfCollector, overhead: format.WrappedKeySize + format.NonceSize + format.TagSize, seal: key.seal,
 		kind: req.kind, purpose: c.purpose, provenance: &p, plaintext: req.plaintext,
 	}), nil
 }

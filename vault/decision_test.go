@@ -13,6 +13,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
@@ -154,12 +155,12 @@ func TestErasuresAreRecorded(t *testing.T) {
 	require.EqualError(t, err, "vault: erasing keys: no purpose: invalid argument")
 	require.NoError(t, v.Generate(ctx, security))
 
-	for _, subject := range []string{"", strings.Repeat("s", maxSubject+1)} {
+	for _, subject := range []string{"", strings.Repeat("s", format.MaxSubject+1)} {
 		_, err = v.Erase(ctx, subject, security)
 		require.ErrorIs(t, err, ErrInvalid)
 	}
 	events = nil
-	for _, subject := range []string{"alice", strings.Repeat("s", maxSubject)} {
+	for _, subject := range []string{"alice", strings.Repeat("s", format.MaxSubject)} {
 		c, err := v.Erase(ctx, subject, security)
 		require.NoError(t, err)
 		e := events[len(events)-1]

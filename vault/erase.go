@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Certificate is the proof of an erasure, for keeping: what was destroyed, for
@@ -73,7 +74,7 @@ func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.P
 }
 
 func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {
-	if subject == "" || len(subject) > maxSubject {
+	if subject == "" || len(subject) > format.MaxSubject {
 		return Erasure{}, errSubjectID
 	}
 	r, err := v.ring(ctx, p, shareAll)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // The number of erasures under a purpose is a record of its own, so that an
@@ -20,7 +21,7 @@ const erasuresMagic = "ofe1"
 func erasuresName(p purpose.Purpose) string { return p.String() + "/erasures" }
 
 func encodeErasures(k *keys, p purpose.Purpose, n uint64) ([]byte, error) {
-	tag, err := k.pseudonym.compute(binary.BigEndian.AppendUint64(appendString8([]byte("era1"), p.String()), n))
+	tag, err := k.pseudonym.compute(format.AppendErasuresInput(nil, p.String(), n))
 	if err != nil {
 		return nil, err
 	}

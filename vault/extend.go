@@ -51,14 +51,14 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, err
 		return Sealed{}, errOtherSubject
 	case v.Purposes().Contains(to.Purpose()):
 		return Sealed{}, fmt.Errorf("collected for %v already: %w", to.Purpose(), ErrInvalid)
-	case len(value.parts) == MaxSlots:
+	case len(value.Slots) == MaxSlots:
 		return Sealed{}, errTooMany
 	case to.basis.Consent == "":
 		return Sealed{}, purpose.ErrNoConsent
 	}
 	p := provenanceNow(time.Now(), to.basis)
 	p.From = from.Purpose()
-	if err := value.put(ctx, to, k, plaintext, &p); err != nil {
+	if err := put(ctx, value, to, k, plaintext, &p); err != nil {
 		return Sealed{}, err
 	}
 	for _, s := range [...]*Scope{from, to} {
@@ -66,5 +66,5 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, err
 			return Sealed{}, err // while the other's key was waited for
 		}
 	}
-	return value.seal(), nil
+	return Sealed{value.Text()}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // The public-key half of the cryptography: what collectors seal with, and what
@@ -23,16 +24,10 @@ func hpkeParameters() (*hpke.Parameters, error) {
 	})
 }
 
-// appendCollectInfo appends what a wrapped slot key binds, HPKE's info: the
-// purpose. What the slot is for besides is bound where that key is used.
-func appendCollectInfo(b []byte, p purpose.Purpose) []byte {
-	return appendString8(append(b, "col1"...), p.String())
-}
-
 // A publicKey wraps the keys of a collector's slots. It opens nothing.
 type publicKey struct {
-	id    [keyIDSize]byte // Tink's output prefix
-	bytes [encSize]byte
+	id    [format.KeyIDSize]byte // Tink's output prefix
+	bytes [format.EncSize]byte
 	enc   tink.HybridEncrypt
 }
 
@@ -74,7 +69,7 @@ func publicKeyOf(pub *hpke.PublicKey) (*publicKey, error) {
 	if err != nil {
 		return nil, errKeyset
 	}
-	k := &publicKey{id: [keyIDSize]byte(pub.OutputPrefix()), bytes: [encSize]byte(pub.PublicKeyBytes())}
+	k := &publicKey{id: [format.KeyIDSize]byte(pub.OutputPrefix()), bytes: [format.EncSize]byte(pub.PublicKeyBytes())}
 	if k.enc, err = hybrid.NewHybridEncrypt(h); err != nil {
 		return nil, errKeyset
 	}
@@ -90,11 +85,11 @@ type slotKey struct {
 // newSlotKey makes a key and wraps it. The only plaintexts that it protects are
 // those of one value, or of one batch.
 func (k *publicKey) newSlotKey(p purpose.Purpose) (*slotKey, error) {
-	dek := make([]byte, dekSize)
+	dek := make([]byte, format.DEKSize)
 	defer clear(dek)
 	rand.Read(dek)
-	wrapped, err := k.enc.Encrypt(dek, appendCollectInfo(nil, p))
-	if err != nil || len(wrapped) != wrappedKeySize {
+	wrapped, err := k.enc.Encrypt(dek, format.AppendCollectorInfo(nil, p.String()))
+	if err != nil || len(wrapped) != format.WrappedKeySize {
 		return nil, ErrUnavailable
 	}
 	gcm, err := newGCM(dek)
@@ -110,12 +105,12 @@ func (k *publicKey) newSlotKey(p purpose.Purpose) (*slotKey, error) {
 // not retired.
 type collectSet struct {
 	primary *hpke.PublicKey
-	ids     map[[keyIDSize]byte]struct{}
+	ids     map[[format.KeyIDSize]byte]struct{}
 	dec     tink.HybridDecrypt
 }
 
 func newCollectSet(h *keyset.Handle) (*collectSet, error) {
-	c := &collectSet{ids: make(map[[keyIDSize]byte]struct{}, h.Len())}
+	c := &collectSet{ids: make(map[[format.KeyIDSize]byte]struct{}, h.Len())}
 	params, err := hpkeParameters()
 	if err != nil {
 		return nil, errKeyset
@@ -132,7 +127,7 @@ func newCollectSet(h *keyset.Handle) (*collectSet, error) {
 		if e.KeyStatus() != keyset.Enabled {
 			continue
 		}
-		c.ids[[keyIDSize]byte(priv.OutputPrefix())] = struct{}{}
+		c.ids[[format.KeyIDSize]byte(priv.OutputPrefix())] = struct{}{}
 		if e.IsPrimary() {
 			pub, err := priv.PublicKey()
 			if err != nil {
@@ -153,10 +148,10 @@ func newCollectSet(h *keyset.Handle) (*collectSet, error) {
 // knows reports whether the key that sealed names is one of c's, which may be
 // nil.
 func (c *collectSet) knows(sealed []byte) bool {
-	if c == nil || len(sealed) < keyIDSize {
+	if c == nil || len(sealed) < format.KeyIDSize {
 		return false
 	}
-	_, known := c.ids[[keyIDSize]byte(sealed)]
+	_, known := c.ids[[format.KeyIDSize]byte(sealed)]
 	return known
 }
 
@@ -165,8 +160,8 @@ func (c *collectSet) open(dst []byte, p purpose.Purpose, sealed, aad []byte) ([]
 	if !c.knows(sealed) {
 		return dst, ErrCorrupt
 	}
-	dek, err := c.dec.Decrypt(sealed[:wrappedKeySize:wrappedKeySize], appendCollectInfo(nil, p))
-	if err != nil || len(dek) != dekSize {
+	dek, err := c.dec.Decrypt(sealed[:format.WrappedKeySize:format.WrappedKeySize], format.AppendCollectorInfo(nil, p.String()))
+	if err != nil || len(dek) != format.DEKSize {
 		return dst, ErrCorrupt
 	}
 	defer clear(dek)
@@ -174,7 +169,7 @@ func (c *collectSet) open(dst []byte, p purpose.Purpose, sealed, aad []byte) ([]
 	if err != nil {
 		return dst, ErrCorrupt
 	}
-	out, err := gcm.Open(dst, nil, sealed[wrappedKeySize:], aad)
+	out, err := gcm.Open(dst, nil, sealed[format.WrappedKeySize:], aad)
 	if err != nil {
 		return dst, ErrCorrupt
 	}

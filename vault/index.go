@@ -3,6 +3,9 @@ package vault
 import (
 	"context"
 	"fmt"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Index returns the blind index of a canonical text of kind k: the same for
@@ -52,6 +55,12 @@ func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 	return s.index(ctx, k, text)
 }
 
+// indexInput returns the input of an index key, in scr.
+func indexInput(scr *scratch, k Kind, p purpose.Purpose, canonical string) []byte {
+	size := len("idx1") + 1 + len(k.name) + 1 + len(p.String()) + len(canonical)
+	return format.AppendIndexInput(scr.plaintext(size), k.name, p.String(), canonical)
+}
+
 func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [IndexSize]byte, err error) {
 	keys, err := s.check(ctx, k)
 	if err != nil {
@@ -62,7 +71,7 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 	}
 	scr := getScratch()
 	defer scr.release()
-	return keys.index.compute(appendIndexInput(scr, k.name, s.ring.key.purpose.String(), canonical))
+	return keys.index.compute(indexInput(scr, k, s.ring.key.purpose, canonical))
 }
 
 // Indexes returns the blind index of a canonical text under every key of the
@@ -90,5 +99,5 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	}
 	scr := getScratch()
 	defer scr.release()
-	return keys.index.computeAll(appendIndexInput(scr, k.name, s.ring.key.purpose.String(), canonical))
+	return keys.index.computeAll(indexInput(scr, k, s.ring.key.purpose, canonical))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A keyRecord is what the store keeps for one purpose: all of its keysets, so
@@ -210,30 +211,7 @@ func (k *keys) knows(sealed []byte) bool {
 	return k.seal.knows(sealed) || k.collect().knows(sealed)
 }
 
-const (
-	keyRecordMagic = "ofk1"
-	maxWrapped     = 1<<16 - 1
-	dekSize        = 32
-)
-
-// kekAAD is what the KEK binds when it wraps the key of a record: role and
-// purpose. A purpose has no blank in it.
-func kekAAD(p purpose.Purpose) []byte { return []byte("onlyfor purpose-keys " + p.String()) }
-
-// wrongAAD is that of no purpose, for the self-test. It differs in the last byte
-// alone: a KEK may also bind no more than a beginning.
-func wrongAAD(p purpose.Purpose) []byte {
-	aad := kekAAD(p)
-	aad[len(aad)-1] = '!'
-	return aad
-}
-
-// recordAAD is what the record itself binds: the same, and the wrapped key.
-func recordAAD(p purpose.Purpose, wrapped []byte) []byte {
-	b := appendString8([]byte(keyRecordMagic), "purpose-keys")
-	b = appendString8(b, p.String())
-	return append(b, wrapped...)
-}
+const maxWrapped = 1<<16 - 1 // bytes of a wrapped key
 
 // wrap encrypts r under a fresh key that the KEK wraps: key services bound what
 // they encrypt to a few kilobytes, and a purpose's keysets grow.
@@ -243,10 +221,10 @@ func wrap(kek wrapper, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 		return nil, errKeyset
 	}
 	defer clear(payload)
-	dek := make([]byte, dekSize)
+	dek := make([]byte, format.DEKSize)
 	defer clear(dek)
 	rand.Read(dek)
-	wrapped, err := kek.encrypt(dek, kekAAD(p))
+	wrapped, err := kek.encrypt(dek, format.KEKAAD(p.String()))
 	if err != nil {
 		return nil, err
 	}
@@ -257,9 +235,9 @@ func wrap(kek wrapper, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := binary.BigEndian.AppendUint16([]byte(keyRecordMagic), uint16(len(wrapped)))
+	b := binary.BigEndian.AppendUint16([]byte(format.KeyRecordMagic), uint16(len(wrapped)))
 	b = append(b, wrapped...)
-	return gcm.Seal(b, nil, payload, recordAAD(p, wrapped)), nil
+	return gcm.Seal(b, nil, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped)), nil
 }
 
 // unwrap is the reverse of wrap. A record that was made for another purpose
@@ -269,19 +247,19 @@ func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
 	if !ok {
 		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
 	}
-	dek, err := kek.decrypt(wrapped, kekAAD(p))
+	dek, err := kek.decrypt(wrapped, format.KEKAAD(p.String()))
 	if err != nil {
 		return nil, err
 	}
 	defer clear(dek)
 	var gcm cipher.AEAD
-	if len(dek) == dekSize {
+	if len(dek) == format.DEKSize {
 		gcm, err = newGCM(dek)
 	}
 	if gcm == nil || err != nil {
 		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
 	}
-	plain, err := gcm.Open(nil, nil, payload, recordAAD(p, wrapped))
+	plain, err := gcm.Open(nil, nil, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 	if err != nil {
 		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
 	}
@@ -290,11 +268,11 @@ func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
 }
 
 func cutRecord(data []byte) (wrapped, payload []byte, ok bool) {
-	const fixed = len(keyRecordMagic) + 2
-	if len(data) < fixed || len(data) > MaxRecord || string(data[:len(keyRecordMagic)]) != keyRecordMagic {
+	const fixed = len(format.KeyRecordMagic) + 2
+	if len(data) < fixed || len(data) > MaxRecord || string(data[:len(format.KeyRecordMagic)]) != format.KeyRecordMagic {
 		return nil, nil, false
 	}
-	n := int(binary.BigEndian.Uint16(data[len(keyRecordMagic):]))
+	n := int(binary.BigEndian.Uint16(data[len(format.KeyRecordMagic):]))
 	if n == 0 || len(data) < fixed+n {
 		return nil, nil, false
 	}

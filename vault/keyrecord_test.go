@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of key records, key services and operations on keys.
@@ -51,9 +52,9 @@ func testAEAD(t *testing.T, p purpose.Purpose) AEAD {
 func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
 	ctx := t.Context()
 	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
-	a, seen := testAEAD(t, security), map[string]bool{string(make([]byte, dekSize)): true}
+	a, seen := testAEAD(t, security), map[string]bool{string(make([]byte, format.DEKSize)): true}
 	v, err := Open(ctx, Memory(), SharedKEK(meddledAEAD{AEAD: a, encrypt: func(dek, aad []byte) ([]byte, error) {
-		require.Len(t, dek, dekSize)
+		require.Len(t, dek, format.DEKSize)
 		require.False(t, seen[string(dek)], "a data key that was there before, or zeros")
 		seen[string(dek)] = true
 		return a.Encrypt(dek, aad)
@@ -73,17 +74,17 @@ func TestDataKeysOfOtherSizesAreRefused(t *testing.T) {
 	require.NoError(t, err)
 	payload, err := json.Marshal(r)
 	require.NoError(t, err)
-	for _, size := range []int{16, 24, dekSize} {
+	for _, size := range []int{16, 24, format.DEKSize} {
 		dek := make([]byte, size)
 		rand.Read(dek)
-		wrapped, err := kek.encrypt(dek, kekAAD(p))
+		wrapped, err := kek.encrypt(dek, format.KEKAAD(p.String()))
 		require.NoError(t, err)
 		gcm, err := newGCM(dek)
 		require.NoError(t, err)
-		data := binary.BigEndian.AppendUint16([]byte(keyRecordMagic), uint16(len(wrapped)))
-		data = gcm.Seal(append(data, wrapped...), nil, payload, recordAAD(p, wrapped))
+		data := binary.BigEndian.AppendUint16([]byte(format.KeyRecordMagic), uint16(len(wrapped)))
+		data = gcm.Seal(append(data, wrapped...), nil, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 		_, err = unwrap(kek, p, data)
-		if size == dekSize {
+		if size == format.DEKSize {
 			require.NoError(t, err)
 			continue
 		}
@@ -182,8 +183,8 @@ func TestKeysThatCanNotBeReadBackAreNotStored(t *testing.T) {
 		"refuses to encrypt": {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, errors.New("no") }}, ErrNoKeys},
 		"returns nothing":    {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, nil }}, ErrUnavailable},
 		"does not read back": {meddledAEAD{AEAD: a, encrypt: encrypt, decrypt: func(ciphertext, aad []byte) ([]byte, error) {
-			if bytes.Equal(ciphertext, wrapped) && bytes.Equal(aad, kekAAD(p)) {
-				return make([]byte, dekSize), nil
+			if bytes.Equal(ciphertext, wrapped) && bytes.Equal(aad, format.KEKAAD(p.String())) {
+				return make([]byte, format.DEKSize), nil
 			}
 			return a.Decrypt(ciphertext, aad)
 		}}, ErrCorrupt},

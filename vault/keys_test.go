@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of single keys, of KEKs and kinds, and of what goes through a whole store.
@@ -143,11 +144,11 @@ func TestEitherKEK(t *testing.T) {
 
 func TestNamesAndLabelsOfKinds(t *testing.T) {
 	for name, valid := range map[string]bool{
-		"a": true, "z": true, "a0": true, "a9": true, "az": true, "a-": true, strings.Repeat("k", maxKind): true,
+		"a": true, "z": true, "a0": true, "a9": true, "az": true, "a-": true, strings.Repeat("k", format.MaxKind): true,
 		"": false, "0": false, "-": false, "`": false, "{": false, "A": false, "a`": false, "a{": false,
-		"a/": false, "a:": false, "aA": false, "a_": false, "a.": false, strings.Repeat("k", maxKind+1): false,
+		"a/": false, "a:": false, "aA": false, "a_": false, "a.": false, strings.Repeat("k", format.MaxKind+1): false,
 	} {
-		require.Equal(t, valid, validKind(name), "%q", name)
+		require.Equal(t, valid, format.ValidKind(name), "%q", name)
 		if !valid {
 			require.Panics(t, func() { MustKind(name, "vault.Note") }, "%q", name)
 		}

@@ -13,6 +13,7 @@ import (
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 func keysetOf(t *testing.T, primary int, templates ...*tinkpb.KeyTemplate) *keyset.Handle {
@@ -42,7 +43,7 @@ func TestPrimaryKeyNeedNotBeTheLast(t *testing.T) {
 		require.NoError(t, err)
 		sealed, err := tink.Encrypt([]byte("text"), nil)
 		require.NoError(t, err)
-		require.Equal(t, sealed[:keyIDSize], c.seal(nil, []byte("text"), nil)[:keyIDSize])
+		require.Equal(t, sealed[:format.KeyIDSize], c.seal(nil, []byte("text"), nil)[:format.KeyIDSize])
 		require.True(t, c.onPrimary(sealed))
 	}
 }
@@ -75,15 +76,15 @@ func TestKeysetsOfOtherKeysAreRefused(t *testing.T) {
 func TestCollectorOfAKeyThatIsNotReduced(t *testing.T) {
 	security := purpose.MustParse("security")
 	text := func(low, high byte) string {
-		body := make([]byte, keyIDSize-1+encSize)
+		body := make([]byte, format.KeyIDSize-1+format.EncSize)
 		body[3] = 1
-		u := body[keyIDSize-1:]
+		u := body[format.KeyIDSize-1:]
 		for i := range u {
 			u[i] = 0xff
 		}
 		u[0], u[31] = low, high
 		body = append(body, collectorCheck(security, body)...)
-		return collectorMagic + ".security." + base64.RawURLEncoding.EncodeToString(body)
+		return format.CollectorMagic + ".security." + base64.RawURLEncoding.EncodeToString(body)
 	}
 	_, err := ParseCollector(text(0xe8, 0x7f), nil)
 	require.NoError(t, err, "2^255-24, which is reduced")

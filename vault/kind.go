@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Kind is a kind of personal data, such as an e-mail address. It is bound
@@ -17,7 +18,6 @@ type Kind struct {
 }
 
 const (
-	maxKind  = 31
 	maxLabel = 64
 )
 
@@ -31,7 +31,7 @@ const (
 //
 // MustKind is for constants in the program: it panics when either is malformed.
 func MustKind(name, label string) Kind {
-	if !validKind(name) {
+	if !format.ValidKind(name) {
 		panic("vault: not the name of a kind")
 	}
 	if !validLabel(label) {
@@ -56,18 +56,6 @@ func (k Kind) Package() string {
 		return name
 	}
 	return "vault"
-}
-
-func validKind(name string) bool {
-	if len(name) == 0 || len(name) > maxKind || name[0] < 'a' || name[0] > 'z' {
-		return false
-	}
-	for i := range len(name) {
-		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 func validLabel(label string) bool {

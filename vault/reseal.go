@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Reseal returns v with the slots of the given scopes sealed anew, under the
@@ -51,7 +52,7 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 			subject = s.subject
 		}
 		opener := s
-		if value.slotType(s.Purpose()) == slotCollector {
+		if value.Type(s.Purpose()) == format.OfCollector {
 			opener = s.ofNobody()
 		}
 		plaintext, err := opener.decide(ctx, k, v)
@@ -59,7 +60,7 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 			return Sealed{}, err
 		}
 		p, _ := v.Provenance(s.Purpose()) // authentic, for the slot just opened
-		if err := value.put(ctx, s, k, plaintext, &p); err != nil {
+		if err := put(ctx, value, s, k, plaintext, &p); err != nil {
 			return Sealed{}, err
 		}
 	}
@@ -68,7 +69,7 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 			return Sealed{}, err
 		}
 	}
-	return value.seal(), nil
+	return Sealed{value.Text()}, nil
 }
 
 // ofNobody returns s without the subject that it is narrowed to: what collectors
@@ -93,10 +94,10 @@ func (v Sealed) OnPrimaryKey(s *Scope) bool {
 	if keys == nil || err != nil {
 		return false
 	}
-	for _, part := range value.parts {
-		if part.name == s.ring.key.purpose.String() {
-			slot, _, ok := cutSlot(part.slot)
-			return ok && (slot.kind() == slotSubject || slot.kind() == slotPurpose && keys.seal.onPrimary(slot.sealed))
+	for _, part := range value.Slots {
+		if part.Name == s.ring.key.purpose.String() {
+			slot, _, ok := format.CutSlot(part.Slot)
+			return ok && (slot.Type() == format.OfSubject || slot.Type() == format.OfPurpose && keys.seal.onPrimary(slot.Sealed))
 		}
 	}
 	return false

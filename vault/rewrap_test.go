@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of moving the keys of subjects, of resealing, and of learning new keys.
@@ -155,7 +156,7 @@ func TestResealing(t *testing.T) {
 	for name, scopes := range map[string][]*Scope{
 		"nil":      {nil},
 		"zero":     {{}},
-		"too long": {s.For(strings.Repeat("s", maxSubject+1))},
+		"too long": {s.For(strings.Repeat("s", format.MaxSubject+1))},
 		"no name":  {s.For("")},
 		"two":      {s.For("alice").For("bob")},
 	} {
@@ -211,7 +212,7 @@ func TestLearningNewKeys(t *testing.T) {
 		store.get = func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") }
 		_, err = rings[0].learn(ctx, ids[0])
 		require.ErrorIs(t, err, ErrUnavailable)
-		_, err = rings[0].learn(ctx, ids[0][:keyIDSize-1])
+		_, err = rings[0].learn(ctx, ids[0][:format.KeyIDSize-1])
 		require.ErrorIs(t, err, ErrCorrupt)
 
 		over := make(chan struct{})
@@ -238,7 +239,7 @@ func TestLearningNewKeys(t *testing.T) {
 		r.asks = maxAsks
 		clear(r.unknown)
 		for i := range maxUnknown - 1 {
-			r.unknown[[keyIDSize]byte(binary.BigEndian.AppendUint32([]byte{2}, uint32(i)))] = struct{}{}
+			r.unknown[[format.KeyIDSize]byte(binary.BigEndian.AppendUint32([]byte{2}, uint32(i)))] = struct{}{}
 		}
 		for i, want := range []int{maxUnknown, 1} {
 			_, err = r.learn(ctx, []byte{3, 0, 0, 0, byte(i)})
@@ -252,7 +253,7 @@ func TestLearningNewKeys(t *testing.T) {
 		n := 0
 		for range 100 {
 			time.Sleep(askEvery / 4)
-			if r.mayAsk([keyIDSize]byte{9}) {
+			if r.mayAsk([format.KeyIDSize]byte{9}) {
 				n++
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A ring is the keys of one purpose as one vault knows them now. All scopes of
@@ -30,9 +32,9 @@ type ring struct {
 	lapse  [2]*time.Timer // set due and lapsed
 
 	mu      sync.Mutex
-	asks    int                          // how many more unknown keys may make us look
-	since   time.Time                    // when asks was last topped up
-	unknown map[[keyIDSize]byte]struct{} // ids of which the store had nothing
+	asks    int                                 // how many more unknown keys may make us look
+	since   time.Time                           // when asks was last topped up
+	unknown map[[format.KeyIDSize]byte]struct{} // ids of which the store had nothing
 }
 
 // What forged values can make a ring do is bounded: ask the store ten times at
@@ -50,7 +52,7 @@ func newRing(b *backend, key ringKey, k *keys, erasures uint64, asked time.Time)
 		backend: b,
 		key:     key,
 		loads:   make(chan struct{}, maxLoads),
-		unknown: make(map[[keyIDSize]byte]struct{}),
+		unknown: make(map[[format.KeyIDSize]byte]struct{}),
 	}
 	r.keys.Store(k)
 	r.subjects.Store(newSubjectCache(b.opts.SubjectCache, b.opts.SubjectLifetime, b.opts.Timeout))
@@ -220,10 +222,10 @@ func (r *ring) saw(erasures uint64) {
 // others. Under a flood of forgeries a value that was sealed with a brand-new
 // key can so be refused for a moment.
 func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
-	if len(sealed) < keyIDSize {
+	if len(sealed) < format.KeyIDSize {
 		return nil, ErrCorrupt
 	}
-	id := [keyIDSize]byte(sealed)
+	id := [format.KeyIDSize]byte(sealed)
 	if k := r.keys.Load(); k != nil && k.knows(sealed) {
 		return k, nil // others have learned it meanwhile
 	}
@@ -262,7 +264,7 @@ func (r *ring) learn(ctx context.Context, sealed []byte) (*keys, error) {
 	return k, nil
 }
 
-func (r *ring) mayAsk(id [keyIDSize]byte) bool {
+func (r *ring) mayAsk(id [format.KeyIDSize]byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, asked := r.unknown[id]; asked {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of rings, of handles with a share of the keys, and of moving subjects.
@@ -255,7 +256,7 @@ func TestRingsTakeNewerKeysOnly(t *testing.T) {
 		k := *at
 		k.generation += uint64(change)
 		s.ring.keys.Store(at)
-		s.ring.unknown[[keyIDSize]byte{1}] = struct{}{}
+		s.ring.unknown[[format.KeyIDSize]byte{1}] = struct{}{}
 		require.NoError(t, s.ring.take(&k))
 		require.Equal(t, taken, s.ring.keys.Load() == &k, change)
 		require.Equal(t, !taken, len(s.ring.unknown) == 1, "what was unknown to older keys may be known to newer ones")

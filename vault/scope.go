@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Scope is the right to use one purpose: to seal values for it, and to
@@ -179,68 +180,68 @@ func (s *Scope) decide(ctx context.Context, k Kind, v Sealed) (string, error) {
 	if v.IsZero() {
 		return "", errAbsent
 	}
-	kind, names, body := cut(v.text)
+	kind, names, body := format.Cut(v.text)
 	if kind != k.name {
 		return "", ErrCorrupt
 	}
-	n, collected := slotNumber(names, s.ring.key.purpose.String())
+	n, collected := format.SlotNumber(names, s.ring.key.purpose.String())
 	if !collected {
-		return "", &purpose.MismatchError{Collected: parsePurposes(names), Asked: s.ring.key.purpose}
+		return "", &purpose.MismatchError{Collected: format.Purposes(names), Asked: s.ring.key.purpose}
 	}
 	scr := getScratch()
 	defer scr.release()
-	raw, err := decodeBody(scr, body)
+	raw, err := format.DecodeBody(&scr.Buffer, body)
 	if err != nil {
 		return "", err
 	}
-	slot, ok := nthSlot(raw, n)
+	slot, ok := format.NthSlot(raw, n)
 	if !ok {
 		return "", ErrCorrupt
 	}
-	plain, err := s.openSlot(ctx, keys, k, raw[:idSize], slot, scr)
+	plain, err := s.openSlot(ctx, keys, k, raw[:format.IDSize], slot, scr)
 	return string(plain), err
 }
 
 // openSlot opens a slot of the scope's purpose. The plaintext is in scr.
-func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slot slot, scr *scratch) ([]byte, error) {
-	aad := appendSlotAAD(scr.aad[:0], k.name, s.ring.key.purpose.String(), id, slot.header, s.subject)
-	padded := scr.plaintext(len(slot.sealed))
+func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slot format.Slot, scr *scratch) ([]byte, error) {
+	aad := format.AppendSlotAAD(scr.aad[:0], k.name, s.ring.key.purpose.String(), id, slot.Header, s.subject)
+	padded := scr.plaintext(len(slot.Sealed))
 	var err error
 	switch {
-	case slot.kind() == slotPurpose && s.subject == "":
-		if !keys.seal.knows(slot.sealed) {
-			if keys, err = s.ring.learn(ctx, slot.sealed); err != nil {
+	case slot.Type() == format.OfPurpose && s.subject == "":
+		if !keys.seal.knows(slot.Sealed) {
+			if keys, err = s.ring.learn(ctx, slot.Sealed); err != nil {
 				return nil, err
 			}
 		}
-		padded, err = keys.seal.open(padded, slot.sealed, aad)
-	case slot.kind() == slotSubject && s.subject != "":
+		padded, err = keys.seal.open(padded, slot.Sealed, aad)
+	case slot.Type() == format.OfSubject && s.subject != "":
 		var key *subjectKey
 		if key, err = s.ring.subjectKey(ctx, keys, s.subject, false); err != nil {
 			return nil, err
 		}
-		if padded, err = key.open(padded, slot.sealed, aad); err == nil {
+		if padded, err = key.open(padded, slot.Sealed, aad); err == nil {
 			err = s.erasedMeanwhile()
 		}
-	case slot.kind() == slotCollector && s.subject == "":
-		if !keys.collect().knows(slot.sealed) {
-			if keys, err = s.ring.learn(ctx, slot.sealed); err != nil {
+	case slot.Type() == format.OfCollector && s.subject == "":
+		if !keys.collect().knows(slot.Sealed) {
+			if keys, err = s.ring.learn(ctx, slot.Sealed); err != nil {
 				return nil, err
 			}
 		}
-		padded, err = keys.collect().open(padded, s.ring.key.purpose, slot.sealed, aad)
+		padded, err = keys.collect().open(padded, s.ring.key.purpose, slot.Sealed, aad)
 	default:
 		return nil, ErrSubject
 	}
 	if err != nil {
 		return nil, err
 	}
-	plain, ok := unpad(padded)
+	plain, ok := format.Unpad(padded)
 	if !ok {
 		return nil, ErrCorrupt
 	}
 	// Only now is the expiry known to be the one that it was sealed with.
-	return plain, slot.checkTime()
+	return plain, checkTime(slot)
 }
 
 // audit records e, which is of the purpose and the subject of s.

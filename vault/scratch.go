@@ -1,22 +1,24 @@
 package vault
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/onlyfor/onlyfor/vault/internal/format"
+)
 
 // A scratch is working memory for one operation. It goes back to a pool, since
 // buffers handed to a cipher.AEAD are moved to the heap. Pooled memory outlives the
-// call, so whatever held plaintext is cleared by release.
+// call, so release clears the part that held plaintext.
 //
-// The buffers are arrays, to be sliced and appended to: what a longer value needs
-// beyond them is allocated, but never for plaintext and associated data, which
-// they are large enough for. A slice kept here would cost a write barrier at
-// each use.
+// The buffers are arrays, to be sliced and appended to. Plaintext and associated
+// data never outgrow them; a longer body or text is allocated. A slice kept here
+// instead would cost a write barrier at each use.
 type scratch struct {
-	plain [1280]byte // plaintext, or what an index is computed of
-	used  int        // how much of plain to clear
-	aad   [640]byte  // associated data
-	body  [256]byte  // a value's body, decoded
-	text  [384]byte  // a value's text
-	ids   idSource
+	plain [max(format.MaxSealed, format.MaxIndexInput, format.MaxPseudonymInput)]byte
+	used  int                     // how much of plain to clear
+	aad   [format.MaxSlotAAD]byte // associated data
+	format.Buffer
+	ids idSource
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

@@ -13,6 +13,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // recordScratches has every scratch that is used until the test ends noted.
@@ -79,8 +80,8 @@ func TestScratchesAreCleared(t *testing.T) {
 		require.NoError(t, err)
 		past, err := own.parts()
 		require.NoError(t, err)
-		require.NoError(t, past.put(ctx, s, kind, text, &Provenance{Collected: time.Unix(1, 0), Expires: time.Unix(2, 0)}))
-		expired := past.seal()
+		require.NoError(t, put(ctx, past, s, kind, text, &purpose.Provenance{Collected: time.Unix(1, 0), Expires: time.Unix(2, 0)}))
+		expired := Sealed{past.Text()}
 		_, err = s.Reveal(ctx, kind, expired)
 		require.ErrorIs(t, err, ErrExpired)
 		raw, err := own.MarshalBinary()
@@ -132,7 +133,7 @@ func TestScratchesAreCleared(t *testing.T) {
 			for _, scr := range used() {
 				require.False(t, bytes.ContainsFunc(scr.plain[:], func(r rune) bool { return r != 0 }), "%s of %d bytes leaves something", name, size)
 				require.Zero(t, scr.used, name)
-				require.False(t, strings.Contains(string(scr.text[:])+string(scr.body[:]), marker), name)
+				require.False(t, strings.Contains(string(scr.Text[:])+string(scr.Body[:]), marker), name)
 			}
 		}
 	}
@@ -153,7 +154,7 @@ func TestScratchesAreClearedAsFarAsTheyWereUsed(t *testing.T) {
 func TestScratchesHoldTheLongest(t *testing.T) {
 	used := recordScratches(t)
 	long := func(n int) string { return "a" + strings.Repeat("b", n-1) }
-	kind := MustKind(long(maxKind), "vault.Note")
+	kind := MustKind(long(format.MaxKind), "vault.Note")
 	p, from := purpose.MustParse(long(purpose.MaxLen)), purpose.MustParse("c"+long(purpose.MaxLen)[1:])
 	a, err := subtle.NewAESGCM(make([]byte, 32))
 	require.NoError(t, err)
@@ -170,7 +171,7 @@ func TestScratchesHoldTheLongest(t *testing.T) {
 	text := strings.Repeat("x", MaxPlaintext)
 	reference := long(purpose.MaxReference)
 	basis := purpose.Basis{Legal: purpose.Consent, Notice: reference, Consent: reference, Retain: time.Hour}
-	subject := strings.Repeat("s", maxSubject)
+	subject := strings.Repeat("s", format.MaxSubject)
 	value, err := Seal(ctx, kind, text, f.For(subject))
 	require.NoError(t, err)
 	value, err = Extend(ctx, kind, value, f.For(subject), s.Under(basis).For(subject))
@@ -181,21 +182,23 @@ func TestScratchesHoldTheLongest(t *testing.T) {
 	_, err = s.Index(ctx, kind, text)
 	require.NoError(t, err)
 
-	slot, ok := nthSlot(mustBody(t, value), 0)
+	slot, ok := format.NthSlot(mustBody(t, value), 0)
 	require.True(t, ok)
 	scr := new(scratch)
-	require.Same(t, &scr.aad[0], &appendSlotAAD(scr.aad[:0], kind.name, p.String(), make([]byte, idSize), slot.header, subject)[0])
-	require.Same(t, &scr.plain[0], &appendIndexInput(scr, kind.name, p.String(), text)[0])
-	require.Same(t, &scr.plain[0], &appendPadded(scr.plaintext(0), text)[0])
-	require.Same(t, &scr.plain[0], &appendPseudonymInput(scr.plaintext(0), p.String(), subject)[0])
-	require.GreaterOrEqual(t, len(scr.plain), wrappedKeySize+nonceSize+tagSize+maxPadded)
+	require.Same(t, &scr.aad[0], &format.AppendSlotAAD(scr.aad[:0], kind.name, p.String(), make([]byte, format.IDSize), slot.Header, subject)[0])
+	require.Same(t, &scr.plain[0], &indexInput(scr, kind, p, text)[0])
+	require.Same(t, &scr.plain[0], &format.AppendPadded(scr.plaintext(0), text)[0])
+	require.Same(t, &scr.plain[0], &format.AppendPseudonymInput(scr.plaintext(0), p.String(), subject)[0])
+	require.GreaterOrEqual(t, len(scr.plain), format.MaxSealed)
+	require.Len(t, format.AppendSlotAAD(nil, strings.Repeat("k", format.MaxKind), strings.Repeat("p", purpose.MaxLen),
+		make([]byte, format.IDSize), make([]byte, format.MaxHeader), subject), len(scr.aad))
 	require.NotEmpty(t, used())
 }
 
 func mustBody(t *testing.T, v Sealed) []byte {
 	t.Helper()
-	_, _, body := cut(v.text)
-	raw, err := decodeBody(new(scratch), body)
+	_, _, body := format.Cut(v.text)
+	raw, err := format.DecodeBody(new(format.Buffer), body)
 	require.NoError(t, err)
 	return raw
 }
@@ -208,7 +211,7 @@ func TestValueIDs(t *testing.T) {
 	var seeds []any
 	for range 3*idsPerSeed + 1 {
 		id := string(s.appendID(nil))
-		require.Len(t, id, idSize)
+		require.Len(t, id, format.IDSize)
 		require.False(t, seen[id])
 		seen[id] = true
 		if len(seeds) == 0 || seeds[len(seeds)-1] != any(s.chacha8) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Sealer can seal values for one purpose: a [*Scope] or a [*Collector]. Types
@@ -100,12 +101,12 @@ func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (
 	}
 	scr := getScratch()
 	defer scr.release()
-	text := append(append(append(scr.text[:0], textMagic...), k.name...), '.')
-	body := scr.ids.appendID(scr.body[:0])
+	text := append(append(append(scr.Text[:0], format.TextMagic...), k.name...), '.')
+	body := scr.ids.appendID(scr.Body[:0])
 	req := sealRequest{k, plaintext, time.Now()}
 	for i, s := range sealers {
 		if i > 0 {
-			text = append(text, separator...)
+			text = append(text, format.Separator...)
 		}
 		text = append(text, s.Purpose().String()...)
 		var err error
@@ -170,21 +171,21 @@ func (s *Scope) appendSlot(ctx context.Context, body []byte, scr *scratch, req s
 
 // appendSlotWith seals a slot with the given provenance. The body begins with
 // the value id.
-func (s *Scope) appendSlotWith(ctx context.Context, body []byte, scr *scratch, k Kind, plaintext string, p *Provenance) ([]byte, error) {
+func (s *Scope) appendSlotWith(ctx context.Context, body []byte, scr *scratch, k Kind, plaintext string, p *purpose.Provenance) ([]byte, error) {
 	keys, err := s.check(ctx, k)
 	if err != nil {
 		return body, err
 	}
-	kind, seal := byte(slotPurpose), keys.seal.seal
+	kind, seal := byte(format.OfPurpose), keys.seal.seal
 	if s.subject != "" {
 		subject, err := s.ring.subjectKey(ctx, keys, s.subject, true)
 		if err != nil {
 			return body, err
 		}
-		kind, seal = slotSubject, subject.seal
+		kind, seal = format.OfSubject, subject.seal
 	}
 	return appendSealedSlot(body, scr, &slotSpec{
-		typ: kind, overhead: keyIDSize + nonceSize + tagSize, seal: seal,
+		typ: kind, overhead: format.KeyIDSize + format.NonceSize + format.TagSize, seal: seal,
 		kind: k, purpose: s.ring.key.purpose, provenance: p, subject: s.subject, plaintext: plaintext,
 	}), nil
 }
@@ -196,7 +197,7 @@ type slotSpec struct {
 	seal       func(dst, plaintext, aad []byte) []byte // under which key
 	kind       Kind
 	purpose    purpose.Purpose
-	provenance *Provenance
+	provenance *purpose.Provenance
 	subject    string
 	plaintext  string
 }
@@ -204,10 +205,10 @@ type slotSpec struct {
 // appendSealedSlot appends the slot to a body that begins with the value id.
 func appendSealedSlot(body []byte, scr *scratch, spec *slotSpec) []byte {
 	start := len(body)
-	body = appendSlotHeader(body, spec.typ, spec.provenance)
+	body = format.AppendHeader(body, spec.typ, spec.provenance)
 	header := body[start:len(body):len(body)]
-	aad := appendSlotAAD(scr.aad[:0], spec.kind.name, spec.purpose.String(), body[:idSize:idSize], header, spec.subject)
-	plain := appendPadded(scr.plaintext(len(spec.plaintext)+padStep), spec.plaintext)
+	aad := format.AppendSlotAAD(scr.aad[:0], spec.kind.name, spec.purpose.String(), body[:format.IDSize:format.IDSize], header, spec.subject)
+	plain := format.AppendPadded(scr.plaintext(len(spec.plaintext)+format.PadStep), spec.plaintext)
 	body = binary.BigEndian.AppendUint16(body, uint16(spec.overhead+len(plain)))
 	return spec.seal(body, plain, aad)
 }

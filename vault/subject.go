@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // For returns a scope for values of one person. What it seals opens only for the
@@ -33,7 +35,7 @@ func (s *Scope) For(subject string) *Scope {
 
 func (s *Scope) mayNarrow(subject string) error {
 	switch {
-	case subject == "" || len(subject) > maxSubject:
+	case subject == "" || len(subject) > format.MaxSubject:
 		return errSubjectID
 	case s.subject != "" && s.subject != subject:
 		return errOtherSubject

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A subjectKey is the opened key of one subject under one purpose.
 type subjectKey struct {
-	prefix [keyIDSize]byte // of the slots that it seals, like a keyset's
+	prefix [format.KeyIDSize]byte // of the slots that it seals, like a keyset's
 	gcm    cipher.AEAD
 }
 
@@ -26,15 +27,12 @@ type subjectRecord struct {
 	at  time.Time // of the making of key or tombstone
 }
 
-// maxSubject is the length of the longest subject id, in bytes.
-const maxSubject = 255
-
 const (
 	subjectMagic = "ofs1"
 
 	stateKey       = 1
 	stateTombstone = 2
-	stateSize      = 1 + 4 + timeSize // state, key id, time
+	stateSize      = 1 + 4 + format.TimeSize // state, key id, time
 )
 
 // subjectRecordName keeps the files of a [Dir] in 256 folders a purpose.
@@ -48,20 +46,20 @@ func subjectPrefix(p purpose.Purpose) string { return p.String() + "/subjects/" 
 func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, error) {
 	scr := getScratch()
 	defer scr.release()
-	return k.pseudonym.compute(appendPseudonymInput(scr.plaintext(len(scr.plain)), p.String(), subject))
+	return k.pseudonym.compute(format.AppendPseudonymInput(scr.plaintext(len(scr.plain)), p.String(), subject))
 }
 
 func newSubjectRecord() subjectRecord {
 	var id [4]byte
 	rand.Read(id[:])
-	r := subjectRecord{id: binary.BigEndian.Uint32(id[:]), key: make([]byte, dekSize), at: time.Now()}
+	r := subjectRecord{id: binary.BigEndian.Uint32(id[:]), key: make([]byte, format.DEKSize), at: time.Now()}
 	rand.Read(r.key)
 	return r
 }
 
 // encode seals r under the primary key of k.
 func (r subjectRecord) encode(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte) []byte {
-	plain := make([]byte, 0, stateSize+dekSize)
+	plain := make([]byte, 0, stateSize+format.DEKSize)
 	defer func() { clear(plain[:cap(plain)]) }()
 	state := byte(stateKey)
 	if r.key == nil {
@@ -69,9 +67,9 @@ func (r subjectRecord) encode(k *keys, p purpose.Purpose, pseudonym [IndexSize]b
 	}
 	plain = append(plain, state)
 	plain = binary.BigEndian.AppendUint32(plain, r.id)
-	plain = appendSeconds(plain, r.at)
+	plain = format.AppendSeconds(plain, r.at)
 	plain = append(plain, r.key...)
-	return k.seal.seal([]byte(subjectMagic), plain, appendSubjectAAD(nil, p.String(), pseudonym))
+	return k.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), pseudonym))
 }
 
 // decodeSubject is the reverse of encode. Every fault is ErrCorrupt.
@@ -80,13 +78,13 @@ func decodeSubject(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte, data [
 	if !ok {
 		return subjectRecord{}, errSubjectRecord
 	}
-	plain, err := k.seal.open(nil, sealed, appendSubjectAAD(nil, p.String(), pseudonym))
+	plain, err := k.seal.open(nil, sealed, format.AppendSubjectAAD(nil, p.String(), pseudonym))
 	if err != nil || len(plain) < stateSize {
 		return subjectRecord{}, errSubjectRecord
 	}
-	r := subjectRecord{id: binary.BigEndian.Uint32(plain[1:]), at: seconds(plain[5:])}
+	r := subjectRecord{id: binary.BigEndian.Uint32(plain[1:]), at: format.Seconds(plain[5:])}
 	switch {
-	case plain[0] == stateKey && len(plain) == stateSize+dekSize:
+	case plain[0] == stateKey && len(plain) == stateSize+format.DEKSize:
 		r.key = plain[stateSize:]
 	case plain[0] == stateTombstone && len(plain) == stateSize:
 	default:
@@ -127,10 +125,10 @@ func (k *subjectKey) seal(dst, plaintext, aad []byte) []byte {
 }
 
 func (k *subjectKey) open(dst, sealed, aad []byte) ([]byte, error) {
-	if len(sealed) < keyIDSize || [keyIDSize]byte(sealed) != k.prefix {
+	if len(sealed) < format.KeyIDSize || [format.KeyIDSize]byte(sealed) != k.prefix {
 		return dst, ErrCorrupt
 	}
-	out, err := k.gcm.Open(dst, nil, sealed[keyIDSize:], aad)
+	out, err := k.gcm.Open(dst, nil, sealed[format.KeyIDSize:], aad)
 	if err != nil {
 		return dst, ErrCorrupt
 	}

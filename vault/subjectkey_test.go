@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // subjectsOf opens a vault on the given store, and the scope of one purpose.
@@ -35,17 +36,17 @@ func TestSubjectRecordPayloads(t *testing.T) {
 	var pseudonym [IndexSize]byte
 	sealed := func(state byte, n int) []byte {
 		plain := append([]byte{state, 0, 0, 1, 2, 0, 0, 0, 0, 9}, make([]byte, 64)...)[:n]
-		return keys.seal.seal([]byte(subjectMagic), plain, appendSubjectAAD(nil, p.String(), pseudonym))
+		return keys.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), pseudonym))
 	}
-	r, err := decodeSubject(keys, p, pseudonym, sealed(stateKey, stateSize+dekSize))
+	r, err := decodeSubject(keys, p, pseudonym, sealed(stateKey, stateSize+format.DEKSize))
 	require.NoError(t, err)
-	require.Equal(t, subjectRecord{id: 0x102, key: make([]byte, dekSize), at: time.Unix(9, 0).UTC()}, r)
+	require.Equal(t, subjectRecord{id: 0x102, key: make([]byte, format.DEKSize), at: time.Unix(9, 0).UTC()}, r)
 	r, err = decodeSubject(keys, p, pseudonym, sealed(stateTombstone, stateSize))
 	require.NoError(t, err)
 	require.Equal(t, subjectRecord{id: 0x102, at: time.Unix(9, 0).UTC()}, r)
 	for _, state := range []byte{0, stateKey, stateTombstone, 3} {
-		for _, n := range []int{0, 1, stateSize - 1, stateSize, stateSize + 1, stateSize + dekSize - 1, stateSize + dekSize, stateSize + dekSize + 1} {
-			if state == stateKey && n == stateSize+dekSize || state == stateTombstone && n == stateSize {
+		for _, n := range []int{0, 1, stateSize - 1, stateSize, stateSize + 1, stateSize + format.DEKSize - 1, stateSize + format.DEKSize, stateSize + format.DEKSize + 1} {
+			if state == stateKey && n == stateSize+format.DEKSize || state == stateTombstone && n == stateSize {
 				continue
 			}
 			if n == 0 && state != 0 {
@@ -56,8 +57,8 @@ func TestSubjectRecordPayloads(t *testing.T) {
 			require.Zero(t, r)
 		}
 	}
-	good := sealed(stateKey, stateSize+dekSize)
-	for _, n := range []int{0, 1, len(subjectMagic) - 1, len(subjectMagic), len(subjectMagic) + keyIDSize - 1, len(subjectMagic) + keyIDSize} {
+	good := sealed(stateKey, stateSize+format.DEKSize)
+	for _, n := range []int{0, 1, len(subjectMagic) - 1, len(subjectMagic), len(subjectMagic) + format.KeyIDSize - 1, len(subjectMagic) + format.KeyIDSize} {
 		_, err := decodeSubject(keys, p, pseudonym, good[:n])
 		require.ErrorIs(t, err, errSubjectRecord, n)
 	}
@@ -69,11 +70,11 @@ func TestSubjectRecordPayloads(t *testing.T) {
 // names it as Tink's keys do.
 func TestSubjectKeysOpened(t *testing.T) {
 	r := newSubjectRecord()
-	require.NotEqual(t, make([]byte, dekSize), r.key)
+	require.NotEqual(t, make([]byte, format.DEKSize), r.key)
 	require.NotEqual(t, r.key, newSubjectRecord().key)
 	k, err := r.open()
 	require.NoError(t, err)
-	require.Equal(t, make([]byte, dekSize), r.key)
+	require.Equal(t, make([]byte, format.DEKSize), r.key)
 	sealed := k.seal([]byte("before"), []byte("text"), []byte("data"))
 	require.Equal(t, "before\x01", string(sealed[:7]))
 	require.Equal(t, r.id, binary.BigEndian.Uint32(sealed[7:]))
@@ -86,7 +87,7 @@ func TestSubjectKeysOpened(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt, n)
 		require.Empty(t, plain)
 	}
-	for i := range keyIDSize { // which the cipher does not bind
+	for i := range format.KeyIDSize { // which the cipher does not bind
 		sealed[i] ^= 1
 		_, err := k.open(nil, sealed, []byte("data"))
 		require.ErrorIs(t, err, ErrCorrupt, i)
@@ -100,23 +101,23 @@ func TestSubjectKeysOpened(t *testing.T) {
 
 func TestUnpadRefusesOtherPadding(t *testing.T) {
 	for n := range MaxPlaintext + 1 {
-		padded := appendPadded(nil, strings.Repeat("x", n))
-		plain, ok := unpad(padded)
+		padded := format.AppendPadded(nil, strings.Repeat("x", n))
+		plain, ok := format.Unpad(padded)
 		require.Equal(t, n > 0, ok, n)
 		require.Len(t, plain, n)
 	}
 	most := strings.Repeat("x", MaxPlaintext)
 	for name, padded := range map[string]string{
 		"nothing":          "",
-		"zeros alone":      strings.Repeat("\x00", padStep),
-		"no marker":        "text" + strings.Repeat("\x00", padStep-4),
-		"another marker":   "text\x81" + strings.Repeat("\x00", padStep-5),
-		"a step too long":  "text\x80" + strings.Repeat("\x00", 2*padStep-5),
-		"one too long":     strings.Repeat("x", padStep-1) + "\x80" + strings.Repeat("\x00", padStep),
-		"over long":        most + "x\x80" + strings.Repeat("\x00", padStep-2),
-		"without any text": "\x80" + strings.Repeat("\x00", padStep-1),
+		"zeros alone":      strings.Repeat("\x00", format.PadStep),
+		"no marker":        "text" + strings.Repeat("\x00", format.PadStep-4),
+		"another marker":   "text\x81" + strings.Repeat("\x00", format.PadStep-5),
+		"a step too long":  "text\x80" + strings.Repeat("\x00", 2*format.PadStep-5),
+		"one too long":     strings.Repeat("x", format.PadStep-1) + "\x80" + strings.Repeat("\x00", format.PadStep),
+		"over long":        most + "x\x80" + strings.Repeat("\x00", format.PadStep-2),
+		"without any text": "\x80" + strings.Repeat("\x00", format.PadStep-1),
 	} {
-		plain, ok := unpad([]byte(padded))
+		plain, ok := format.Unpad([]byte(padded))
 		require.False(t, ok, name)
 		require.Empty(t, plain, name)
 	}

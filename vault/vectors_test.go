@@ -91,8 +91,8 @@ func vecBytes(label string, n int) []byte {
 	return b[:n]
 }
 
-func vecProvenance(h refHeader) vault.Provenance {
-	p := vault.Provenance{
+func vecProvenance(h refHeader) purpose.Provenance {
+	p := purpose.Provenance{
 		Collected: time.Unix(int64(h.collected), 0).UTC(),
 		Legal:     purpose.Legal(h.legal),
 		Notice:    h.notice,
@@ -518,7 +518,7 @@ var (
 	vecFull  = refHeader{1, vecTime, 1, "ads-optin-v2", "consent-2026-81f3", vecNever, "security"}
 )
 
-func provenanceFields(p vault.Provenance) [][2]string {
+func provenanceFields(p purpose.Provenance) [][2]string {
 	fields := [][2]string{{"collected", fmt.Sprint(p.Collected.Unix())}}
 	add := func(key, text string) {
 		if text != "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A wrapper calls a purpose's AEAD: with the context where it takes one, and
@@ -72,7 +73,7 @@ func (w wrapper) decrypt(ciphertext, aad []byte) ([]byte, error) {
 // was bound when it was wrapped opens for nobody who leaves the data out, and a
 // record binds its purpose whether the KEK does or not.
 func (w wrapper) selfTest(p purpose.Purpose, wrapped []byte) error {
-	dek, err := w.decrypt(wrapped, wrongAAD(p))
+	dek, err := w.decrypt(wrapped, format.WrongKEKAAD(p.String()))
 	clear(dek)
 	if err == nil {
 		return errUnbound

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Options that are wrong are wrong for good, so whoever is told so does not retry.
@@ -151,8 +152,8 @@ func TestSelfTestClearsWhatOpened(t *testing.T) {
 	p := purpose.MustParse("security")
 	w, err := newWrapper(t.Context(), SharedKEK(keeper{&handed}), p)
 	require.NoError(t, err)
-	require.ErrorIs(t, w.selfTest(p, bytes.Repeat([]byte{7}, dekSize)), errUnbound)
-	require.Equal(t, make([]byte, dekSize), handed)
+	require.ErrorIs(t, w.selfTest(p, bytes.Repeat([]byte{7}, format.DEKSize)), errUnbound)
+	require.Equal(t, make([]byte, format.DEKSize), handed)
 }
 
 // An event is written with all that it has, and without what it has not.

@@ -75,7 +75,7 @@ func TestReseal(t *testing.T) {
 	})
 }
 
-func (w *world) provenance(t testing.TB, id int, p purpose.Purpose) vault.Provenance {
+func (w *world) provenance(t testing.TB, id int, p purpose.Purpose) purpose.Provenance {
 	t.Helper()
 	var e pii.Email
 	require.NoError(t, w.db.QueryRow(w.query("SELECT email_sealed FROM @table WHERE id = ?"), id).Scan(&e))

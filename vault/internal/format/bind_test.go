@@ -1,4 +1,4 @@
-package vault
+package format_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Names that are joined without their lengths make ("a", "bc") and ("ab", "c")
@@ -31,15 +32,15 @@ func FuzzSlotAAD(f *testing.F) {
 }
 
 func slotAADOf(kind, name, subject, notice string) ([]byte, bool) {
-	if !validKind(kind) || len(subject) > maxSubject || notice != "" && !purpose.ValidReference(notice) {
+	if !format.ValidKind(kind) || len(subject) > format.MaxSubject || notice != "" && !purpose.ValidReference(notice) {
 		return nil, false
 	}
 	p, err := purpose.Parse(name)
 	if err != nil {
 		return nil, false
 	}
-	header := appendSlotHeader(nil, slotSubject, &Provenance{Collected: time.Unix(1, 0), Notice: notice})
-	return appendSlotAAD(nil, kind, p.String(), make([]byte, idSize), header, subject), true
+	header := format.AppendHeader(nil, format.OfSubject, &purpose.Provenance{Collected: time.Unix(1, 0), Notice: notice})
+	return format.AppendSlotAAD(nil, kind, p.String(), make([]byte, format.IDSize), header, subject), true
 }
 
 // FuzzIndexInput: two different lists of what an index is computed of are never
@@ -51,8 +52,8 @@ func FuzzIndexInput(f *testing.F) {
 		if max(len(kind1), len(kind2), len(purpose1), len(purpose2)) > 255 {
 			return
 		}
-		one := appendIndexInput(new(scratch), kind1, purpose1, text1)
-		two := appendIndexInput(new(scratch), kind2, purpose2, text2)
+		one := format.AppendIndexInput(nil, kind1, purpose1, text1)
+		two := format.AppendIndexInput(nil, kind2, purpose2, text2)
 		same := kind1 == kind2 && purpose1 == purpose2 && text1 == text2
 		require.Equal(t, same, bytes.Equal(one, two))
 	})
