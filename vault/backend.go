@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
@@ -14,18 +13,29 @@ import (
 // opened keys, and nothing leads from it to those of a ring.
 type backend struct {
 	store Store
-	kekOf func(purpose.Purpose) KEK // the one that is in use now
 	opts  Options
 
-	mu      sync.Mutex
-	closed  bool
-	flights map[flightKey]*flight
+	mu     sync.Mutex
+	closed bool
+	calls  map[callID]*call
+	kek    KEK
+	keks   map[purpose.Purpose]KEK // since Rewrap, in place of kek
+}
+
+// kekOf returns the KEK that wraps the keys of p now.
+func (b *backend) kekOf(p purpose.Purpose) KEK {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if kek := b.keks[p]; kek != nil {
+		return kek
+	}
+	return b.kek
 }
 
 // load reads and opens the keys of p, and tells how many erasures there were.
 // If those at hand are what the store has, it returns these, and the key service
 // is not asked. seen is how many erasures are known of already.
-func (b *backend) load(ctx context.Context, key ringKey, at *keys, seen uint64) (k *keys, erasures uint64, err error) {
+func (b *backend) load(ctx context.Context, key keysID, at *keys, seen uint64) (k *keys, erasures uint64, err error) {
 	p := key.purpose
 	records, err := b.get(ctx, keyRecordName(p), erasuresName(p))
 	if err != nil {
@@ -37,7 +47,7 @@ func (b *backend) load(ctx context.Context, key ringKey, at *keys, seen uint64) 
 	k = at
 	switch {
 	case records[0].Revision != at.revision:
-		w, err := newWrapper(ctx, b.kekOf(p), p)
+		w, err := newKEKClient(ctx, b.kekOf(p), p)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -53,11 +63,11 @@ func (b *backend) load(ctx context.Context, key ringKey, at *keys, seen uint64) 
 	if k.generation+erasures < b.opts.Pins[p] {
 		return nil, 0, errPin
 	}
-	return k.only(key.share), erasures, nil
+	return k.restrict(key.subset), erasures, nil
 }
 
 // unwrap opens a key record, with one call of the key service.
-func (b *backend) unwrap(w wrapper, p purpose.Purpose, record Record) (*keys, error) {
+func (b *backend) unwrap(w kekClient, p purpose.Purpose, record Record) (*keys, error) {
 	r, err := unwrap(w, p, record.Data)
 	if err != nil {
 		return nil, err
@@ -66,7 +76,7 @@ func (b *backend) unwrap(w wrapper, p purpose.Purpose, record Record) (*keys, er
 	if err != nil {
 		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
 	}
-	k.revision, k.digest = record.Revision, sha256.Sum256(record.Data)
+	k.revision, k.digest = record.Revision, digest(record.Data)
 	return k, nil
 }
 
@@ -94,15 +104,15 @@ func (b *backend) get(ctx context.Context, names ...string) ([]Record, error) {
 // timesLeft returns when to ask the key service again, and when what it said is over.
 // Both count from the question: the answer may have been long on its way, and the
 // grant withdrawn meanwhile.
-func (b *backend) timesLeft(asked time.Time) (due, lapse time.Duration) {
+func (b *backend) leaseLeft(asked time.Time) (due, lapse time.Duration) {
 	lapse = b.opts.KeyLifetime - time.Since(asked)
 	return lapse - b.opts.KeyLifetime/2, lapse
 }
 
 // stillCounts is [ErrUnavailable] for what the key service said so long ago that it is
 // over already.
-func (b *backend) stillCounts(asked time.Time) error {
-	if _, lapse := b.timesLeft(asked); lapse <= 0 {
+func (b *backend) checkLease(asked time.Time) error {
+	if _, lapse := b.leaseLeft(asked); lapse <= 0 {
 		return fmt.Errorf("answer of the key service came too late: %w", ErrUnavailable)
 	}
 	return nil
@@ -110,9 +120,9 @@ func (b *backend) stillCounts(asked time.Time) error {
 
 // A ringKey tells apart the rings of a vault: one for each purpose, and for each
 // share of its keys that a handle has.
-type ringKey struct {
+type keysID struct {
 	purpose purpose.Purpose
-	share   share
+	subset  subset
 }
 
 var (

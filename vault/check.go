@@ -44,7 +44,7 @@ func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) er
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionCheck, p, func(ctx context.Context) error { return v.mustNotOpen(ctx, p) })
+		err := v.operate(ctx, ActionCheck, p, func(ctx context.Context) error { return v.mustNotOpen(ctx, p) })
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) er
 }
 
 func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
-	if len(v.openedAll(p)) > 0 {
+	if len(v.findAll(p)) > 0 {
 		return ErrGranted
 	}
 	record, err := v.wrappedKeys(ctx, p)
@@ -67,8 +67,8 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 	case !errors.Is(err, ErrNoKeys):
 		return err
 	}
-	switch verdictOf(err) {
-	case refused:
+	switch denialOf(err) {
+	case accessDenied:
 		return nil
 	case undecided:
 		return errOtherRefusal
@@ -85,20 +85,20 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 }
 
 // A verdict is what the error of a KEK says of whether it could open keys.
-type verdict int
+type denial int
 
 const (
-	refused    verdict = iota
-	inexplicit         // refused, or not even asked
-	undecided          // it could be otherwise tomorrow
+	accessDenied denial = iota
+	notStated           // refused, or not even asked
+	undecided           // it could be otherwise tomorrow
 )
 
-func verdictOf(err error) verdict {
-	var either *eitherError
+func denialOf(err error) denial {
+	var either *joinedError
 	if errors.As(err, &either) { // each of them has to refuse
-		worst := refused
+		worst := accessDenied
 		for _, err := range either.errs {
-			worst = max(worst, verdictOf(err))
+			worst = max(worst, denialOf(err))
 		}
 		return worst
 	}
@@ -119,10 +119,10 @@ func verdictOf(err error) verdict {
 		if !reason.AccessDenied() {
 			return undecided
 		}
-	case errors.As(err, new(*unexplained)):
-		return inexplicit
+	case errors.As(err, new(*opaqueError)):
+		return notStated
 	}
-	return refused
+	return accessDenied
 }
 
 var errOtherRefusal = fmt.Errorf("refused, but not for want of a grant: %w", ErrUnavailable)
@@ -138,16 +138,16 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionCheck, p, func(ctx context.Context) error {
+		err := v.operate(ctx, ActionCheck, p, func(ctx context.Context) error {
 			record, err := v.wrappedKeys(ctx, p)
 			if err != nil {
 				return err
 			}
-			w, err := newWrapper(ctx, v.kekOf(p), p)
+			w, err := newKEKClient(ctx, v.kekOf(p), p)
 			if err != nil {
 				return err
 			}
-			wrapped, _, ok := cutRecord(record.Data)
+			wrapped, _, ok := cutKeyRecord(record.Data)
 			if !ok {
 				return fmt.Errorf("malformed key record: %w", ErrCorrupt)
 			}
@@ -178,11 +178,11 @@ func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, err
 
 // tryKEK has the KEK unwrap the keys of p, and drops them.
 func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, record Record) error {
-	wrapped, _, ok := cutRecord(record.Data)
+	wrapped, _, ok := cutKeyRecord(record.Data)
 	if !ok {
 		return fmt.Errorf("malformed key record: %w", ErrCorrupt)
 	}
-	w, err := newWrapper(ctx, v.kekOf(p), p)
+	w, err := newKEKClient(ctx, v.kekOf(p), p)
 	if err != nil {
 		return err
 	}
@@ -196,8 +196,8 @@ func (v *Vault) openedPurposes() []purpose.Purpose {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var all []purpose.Purpose
-	for key := range v.rings {
-		if key.share == shareAll {
+	for key := range v.opened {
+		if key.subset == allKeys {
 			all = append(all, key.purpose)
 		}
 	}

@@ -154,11 +154,11 @@ func collectSetOf(t *testing.T) *collectSet {
 	return c
 }
 
-func slotKeyFor(t *testing.T, pub *hpke.PublicKey, p purpose.Purpose) *slotKey {
+func slotKeyFor(t *testing.T, pub *hpke.PublicKey, p purpose.Purpose) *collectorKey {
 	t.Helper()
 	public, err := publicKeyOf(pub)
 	require.NoError(t, err)
-	key, err := public.newSlotKey(p)
+	key, err := public.newCollectorKey(p)
 	require.NoError(t, err)
 	return key
 }
@@ -210,14 +210,14 @@ func TestCollectedSlotOfAKeyThatSeals(t *testing.T) {
 	raw, err := value.MarshalBinary()
 	require.NoError(t, err)
 
-	keys := *s.ring.keys.Load()
+	keys := *s.opened.current.Load()
 	forged := strings.Replace(string(raw), string(c.public.id[:]), string(keys.seal.primary[:]), 1)
 	require.NotEqual(t, string(raw), forged)
 	var of Sealed
 	require.NoError(t, of.UnmarshalBinary([]byte(forged)))
 	for _, collect := range []func() *collectSet{keys.collect, func() *collectSet { return nil }} {
 		keys.collect = collect
-		s.ring.keys.Store(&keys)
+		s.opened.current.Store(&keys)
 		_, err = s.Reveal(ctx, kind, of)
 		require.ErrorIs(t, err, ErrCorrupt)
 	}
@@ -233,25 +233,25 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 		require.NoError(t, err)
 		defer v.Close()
 		land := make(chan struct{})
-		ends := func(context.Context, *flight) error { <-land; return ErrConflict }
+		ends := func(context.Context, *call) error { <-land; return ErrConflict }
 		for _, detail := range []string{"", "id"} {
-			_, started, err := v.depart(ctx, flightKey{actionLearn, ringKey{purpose: security}, detail}, ends)
+			_, started, err := v.start(ctx, callID{actionFindKey, keysID{purpose: security}, detail}, ends)
 			require.NoError(t, err)
 			require.True(t, started)
 		}
 		ran := 0
 		f := func(context.Context) error { ran++; return nil }
-		require.NoError(t, v.do(ctx, flightKey{actionLearn, ringKey{purpose: ads}, "id"}, f))
-		require.NoError(t, v.do(ctx, flightKey{ActionOpen, ringKey{purpose: security}, "id"}, f))
-		require.NoError(t, v.do(ctx, flightKey{actionLearn, ringKey{purpose: security}, "di"}, f))
-		require.NoError(t, v.alone(ctx, actionLearn, ads, f))
-		require.NoError(t, v.alone(ctx, ActionOpen, security, f))
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: ads}, "id"}, f))
+		require.NoError(t, v.shared(ctx, callID{ActionOpen, keysID{purpose: security}, "id"}, f))
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "di"}, f))
+		require.NoError(t, v.exclusive(ctx, actionFindKey, ads, f))
+		require.NoError(t, v.exclusive(ctx, ActionOpen, security, f))
 		require.Equal(t, 5, ran)
 
 		joined, after := make(chan error, 1), make(chan error, 1)
-		go func() { joined <- v.do(ctx, flightKey{actionLearn, ringKey{purpose: security}, "id"}, f) }()
+		go func() { joined <- v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "id"}, f) }()
 		go func() {
-			after <- v.alone(ctx, actionLearn, security, func(context.Context) error { return ErrErased })
+			after <- v.exclusive(ctx, actionFindKey, security, func(context.Context) error { return ErrErased })
 		}()
 		synctest.Wait()
 		close(land)
@@ -265,15 +265,15 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 func TestFlightThatNeverReturns(t *testing.T) {
 	v, err := Open(t.Context(), Memory(), testKEK(t), nil)
 	require.NoError(t, err)
-	err = v.do(t.Context(), flightKey{ActionOpen, ringKey{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
+	err = v.shared(t.Context(), callID{ActionOpen, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
 		runtime.Goexit()
 		return nil
 	})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NoError(t, v.Close())
 	nothing := func(context.Context) error { return nil }
-	require.Equal(t, errClosed, v.do(t.Context(), flightKey{ActionOpen, ringKey{purpose: purpose.MustParse("security")}, ""}, nothing))
-	require.Equal(t, errClosed, v.alone(t.Context(), ActionOpen, purpose.MustParse("security"), nothing))
+	require.Equal(t, errClosed, v.shared(t.Context(), callID{ActionOpen, keysID{purpose: purpose.MustParse("security")}, ""}, nothing))
+	require.Equal(t, errClosed, v.exclusive(t.Context(), ActionOpen, purpose.MustParse("security"), nothing))
 }
 
 // The end of a flight ends its context as well. Which of the two is seen first does
@@ -284,7 +284,7 @@ func TestFlightThatHasEndedSaysWhatItFound(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 64 {
-		require.Equal(t, ErrConflict, (&flight{ctx: ctx, done: done, err: ErrConflict}).wait(t.Context()))
-		require.NoError(t, (&flight{ctx: ctx, done: done}).wait(t.Context()))
+		require.Equal(t, ErrConflict, (&call{ctx: ctx, done: done, err: ErrConflict}).wait(t.Context()))
+		require.NoError(t, (&call{ctx: ctx, done: done}).wait(t.Context()))
 	}
 }

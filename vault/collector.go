@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -36,8 +35,8 @@ import (
 type Collector struct {
 	purpose  purpose.Purpose
 	public   *publicKey
-	batch    *slotKey // nil if each value has its own
-	auditor  Auditor  // may be nil
+	batch    *collectorKey // nil if each value has its own
+	auditor  Auditor       // may be nil
 	basis    purpose.Basis
 	basisErr error // why Under was refused
 }
@@ -56,11 +55,11 @@ func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, e
 }
 
 func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
-	r, err := v.ring(ctx, p, shareAll)
+	pk, err := v.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return nil, err
 	}
-	keys := r.current()
+	keys := pk.peek()
 	if keys == nil {
 		return nil, errClosed
 	}
@@ -92,7 +91,7 @@ func (c *Collector) MarshalText() ([]byte, error) {
 
 // collectorCheck finds typing errors. It is no protection against anybody.
 func collectorCheck(p purpose.Purpose, body []byte) []byte {
-	sum := sha256.Sum256(format.AppendCollectorCheck(nil, p.String(), body))
+	sum := digest(format.AppendCollectorCheck(nil, p.String(), body))
 	return sum[:checkSize]
 }
 
@@ -139,7 +138,7 @@ func parseCollector(text string) (p purpose.Purpose, public *publicKey, err erro
 	}
 	// A key that nothing can be sealed for, such as a point of low order, is found
 	// out now and not by the first person who signs up.
-	if _, err := public.newSlotKey(p); err != nil {
+	if _, err := public.newCollectorKey(p); err != nil {
 		return p, nil, errCollectorText
 	}
 	return p, public, nil
@@ -154,7 +153,7 @@ func (c *Collector) Batch() (*Collector, error) {
 	if !c.valid() {
 		return nil, fmt.Errorf("vault: starting batch: %w", errNoCollector)
 	}
-	key, err := c.public.newSlotKey(c.purpose)
+	key, err := c.public.newCollectorKey(c.purpose)
 	if err != nil {
 		return nil, fmt.Errorf("vault: starting batch: %w", err)
 	}
@@ -205,32 +204,32 @@ func (c *Collector) valid() bool { return c != nil && c.public != nil }
 
 func (c *Collector) subjectID() string { return "" }
 
-func (c *Collector) erasedMeanwhile() error { return nil }
+func (c *Collector) checkErased() error { return nil }
 
-func (c *Collector) appendSlot(ctx context.Context, body []byte, scr *scratch, req sealRequest) ([]byte, error) {
+func (c *Collector) appendSlot(ctx context.Context, body []byte, buf *buffers, req sealRequest) ([]byte, error) {
 	switch {
 	case c.basisErr != nil:
 		return body, c.basisErr
 	case req.kind == (Kind{}):
 		return body, errNoKind
 	case ctx.Err() != nil:
-		return body, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return body, ctxError(ctx)
 	}
 	key := c.batch
 	if key == nil {
 		var err error
-		if key, err = c.public.newSlotKey(c.purpose); err != nil {
+		if key, err = c.public.newCollectorKey(c.purpose); err != nil {
 			return body, err
 		}
 	}
-	p := provenanceNow(req.now, c.basis)
-	return appendSealedSlot(body, scr, &slotSpec{
+	p := newProvenance(req.now, c.basis)
+	return appendSealedSlot(body, buf, &slotSpec{
 		typ: format.OfCollector, overhead: format.WrappedKeySize + format.NonceSize + format.TagSize, seal: key.seal,
 		kind: req.kind, purpose: c.purpose, provenance: &p, plaintext: req.plaintext,
 	}), nil
 }
 
-func (c *Collector) listens() bool { return c != nil && c.auditor != nil }
+func (c *Collector) audited() bool { return c != nil && c.auditor != nil }
 
 func (c *Collector) audit(ctx context.Context, e Event, err error) error {
 	e.Purpose = c.Purpose()

@@ -272,7 +272,7 @@ func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security))
-	w, err := newWrapper(ctx, kek, security)
+	w, err := newKEKClient(ctx, kek, security)
 	require.NoError(t, err)
 	records, err := store.Get(ctx, keyRecordName(security))
 	require.NoError(t, err)

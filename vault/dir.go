@@ -1,13 +1,17 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
@@ -83,7 +87,7 @@ func (d *dir) Put(ctx context.Context, r Record) (int64, error) {
 	}
 	revision := newRevision(r.Revision)
 	err := d.change(ctx, r.Name, r.Revision, func(lock *privatefile.Lock, file string) error {
-		return lock.Write(file, encodeRecord(revision, r.Data))
+		return lock.Write(file, encodeFile(revision, r.Data))
 	})
 	if err != nil {
 		return 0, err
@@ -131,14 +135,14 @@ func (d *dir) compare(read readFunc, name string, revision int64) error {
 
 // read returns the record, of revision 0 if there is none.
 func (d *dir) read(read readFunc, name string) (Record, error) {
-	b, err := read(name+recordSuffix, headerSize+MaxRecord)
+	b, err := read(name+recordSuffix, fileHeaderSize+MaxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, nil
 	}
 	if err != nil {
 		return Record{}, d.fail(err)
 	}
-	revision, data, ok := decodeRecord(b)
+	revision, data, ok := decodeFile(b)
 	if !ok {
 		return Record{}, fmt.Errorf("key store %s: file %s is malformed: %w", d.path, name+recordSuffix, ErrCorrupt)
 	}
@@ -182,4 +186,158 @@ func newRevision(old int64) int64 {
 			return r
 		}
 	}
+}
+
+// The header has one length whatever it says, and lower-case hexadecimal, so
+// that every record has one encoding. The length is there to tell a file that
+// was cut short.
+const (
+	fileMagic      = "onlyfor-record-1"
+	fileHeaderSize = len(fileMagic) + 1 + 16 + 1 + 8 + 1
+)
+
+func encodeFile(revision int64, data []byte) []byte {
+	return append(appendFileHeader(make([]byte, 0, fileHeaderSize+len(data)), revision, len(data)), data...)
+}
+
+func appendFileHeader(b []byte, revision int64, size int) []byte {
+	return fmt.Appendf(b, "%s %016x %08x\n", fileMagic, revision, size)
+}
+
+// decodeRecord returns the parts of b; data is a part of b itself.
+func decodeFile(b []byte) (revision int64, data []byte, ok bool) {
+	if len(b) <= fileHeaderSize {
+		return 0, nil, false
+	}
+	header, data := b[:fileHeaderSize], b[fileHeaderSize:]
+	revision, err := strconv.ParseInt(string(header[len(fileMagic)+1:][:16]), 16, 64)
+	if err != nil || revision <= 0 || !bytes.Equal(header, appendFileHeader(nil, revision, len(data))) {
+		return 0, nil, false
+	}
+	return revision, data, true
+}
+
+func (d *dir) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		l := lister{ctx, d, prefix, after, listPage, yield}
+		err := d.check(nil)
+		if err == nil {
+			_, err = l.walk("")
+		}
+		if err != nil {
+			yield("", err)
+		}
+	}
+}
+
+// listPage is how many entries of a directory are sorted at a time: what
+// bounds the memory for a directory with any number of them.
+const listPage = 1 << 15
+
+type lister struct {
+	ctx           context.Context
+	dir           *dir
+	prefix, after string
+	limit         int // of entries in a page
+	yield         func(string, error) bool
+}
+
+// walk yields the names that begin with at, which is "" or ends in "/", and
+// reports whether to go on.
+//
+// An entry is sorted as what the names below it begin with: a record as its
+// name, a directory with a "/" behind, which sorts after "-". So
+// subjects-old/a comes before subjects/a, as the bytes of the names do.
+func (l *lister) walk(at string) (more bool, err error) {
+	for last := ""; ; {
+		page, err := l.page(at, last)
+		if err != nil {
+			return false, err
+		}
+		for _, entry := range page {
+			if err := l.ctx.Err(); err != nil {
+				return false, l.dir.fail(err)
+			}
+			if !strings.HasSuffix(entry, "/") {
+				more = l.yield(at+entry, nil)
+			} else if more, err = l.walk(at + entry); err != nil {
+				return false, err
+			}
+			if !more {
+				return false, nil
+			}
+			last = entry
+		}
+		if len(page) < l.limit {
+			return true, nil
+		}
+	}
+}
+
+// page returns the first wanted entries of the directory at after the entry
+// last, sorted.
+func (l *lister) page(at, last string) ([]string, error) {
+	if err := l.ctx.Err(); err != nil {
+		return nil, l.dir.fail(err)
+	}
+	var page []string
+	end := "" // the page ends at or before this entry, "" meaning that it is not full
+	prefix, after := below(at, l.prefix), below(at, l.after)
+	err := l.dir.files.Scan(strings.TrimSuffix(at, "/"), func(base string) bool {
+		entry := entryOf(at, base)
+		if entry <= last || end != "" && entry > end || !wanted(entry, prefix, after) {
+			return true
+		}
+		page = append(page, entry)
+		if len(page) == 2*l.limit {
+			page = l.firstOf(page)
+			end = page[l.limit-1]
+		}
+		return l.ctx.Err() == nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // never made, or removed meanwhile
+		return nil, l.dir.fail(err)
+	}
+	return l.firstOf(page), l.dir.fail(l.ctx.Err())
+}
+
+func (l *lister) firstOf(page []string) []string {
+	slices.Sort(page)
+	n := min(len(page), l.limit)
+	clear(page[n:])
+	return page[:n]
+}
+
+// entryOf returns what base is sorted as in the directory at, and "" for what
+// is no part of the store. It goes by the name alone. If that of a record is
+// not a private file, Get says so, and if that of a directory is not a private
+// directory, walk fails: leaving them out would hide records from whoever has
+// to erase all of them.
+func entryOf(at, base string) string {
+	name, isRecord := strings.CutSuffix(base, recordSuffix)
+	switch {
+	case len(at)+len(name) > maxName || !validName(name):
+		return ""
+	case isRecord:
+		return name
+	}
+	return base + "/"
+}
+
+// below returns the part of a prefix, or of a name to begin after, that matters
+// in the directory at, given that walk goes into at.
+func below(at, name string) string {
+	if rest, ok := strings.CutPrefix(name, at); ok {
+		return rest
+	}
+	return ""
+}
+
+// wanted reports whether an entry is, or may lead to, a name asked for.
+func wanted(entry, prefix, after string) bool {
+	if !strings.HasSuffix(entry, "/") {
+		return strings.HasPrefix(entry, prefix) && entry > after
+	}
+	return (strings.HasPrefix(entry, prefix) || strings.HasPrefix(prefix, entry)) &&
+		(entry > after || strings.HasPrefix(after, entry))
 }

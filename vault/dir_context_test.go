@@ -91,7 +91,7 @@ func TestDirListLeavesOutWhatLiesTooDeep(t *testing.T) {
 	deep := filepath.Join(path, segment)
 	require.NoError(t, os.Mkdir(deep, 0o700))
 	for _, name := range []string{strings.Repeat("b", maxName-len(segment)-1), strings.Repeat("c", maxName-len(segment))} {
-		require.NoError(t, os.WriteFile(filepath.Join(deep, name+recordSuffix), encodeRecord(1, []byte("data")), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(deep, name+recordSuffix), encodeFile(1, []byte("data")), 0o600))
 	}
 	var names []string
 	for name, err := range store.List(t.Context(), "", "") {

@@ -9,22 +9,22 @@ import (
 )
 
 func TestRecordFile(t *testing.T) {
-	good := encodeRecord(0x0123456789abcdef, []byte("data"))
+	good := encodeFile(0x0123456789abcdef, []byte("data"))
 	require.Equal(t, "onlyfor-record-1 0123456789abcdef 00000004\ndata", string(good))
-	require.Len(t, encodeRecord(math.MaxInt64, make([]byte, MaxRecord)), headerSize+MaxRecord)
-	require.Len(t, encodeRecord(1, []byte("x")), headerSize+1)
+	require.Len(t, encodeFile(math.MaxInt64, make([]byte, MaxRecord)), fileHeaderSize+MaxRecord)
+	require.Len(t, encodeFile(1, []byte("x")), fileHeaderSize+1)
 
 	for cut := range good {
-		_, _, ok := decodeRecord(good[:cut])
+		_, _, ok := decodeFile(good[:cut])
 		require.False(t, ok, "cut to %d bytes", cut)
 	}
-	for i := range headerSize {
+	for i := range fileHeaderSize {
 		for bit := range 8 {
 			bad := bytes.Clone(good)
 			bad[i] ^= 1 << bit
-			revision, _, ok := decodeRecord(bad)
+			revision, _, ok := decodeFile(bad)
 			// Another digit of the revision is another revision; all the rest is fixed.
-			isDigit := i > len(recordMagic) && i <= len(recordMagic)+16
+			isDigit := i > len(fileMagic) && i <= len(fileMagic)+16
 			require.True(t, !ok || isDigit && revision != 0x0123456789abcdef, "byte %d, bit %d", i, bit)
 		}
 	}
@@ -39,22 +39,22 @@ func TestRecordFile(t *testing.T) {
 		"onlyfor-record-2 0123456789abcdef 00000004\ndata",
 		" onlyfor-record-1 0123456789abcdef 00000004\ndata",
 	} {
-		_, _, ok := decodeRecord([]byte(bad))
+		_, _, ok := decodeFile([]byte(bad))
 		require.False(t, ok, bad)
 	}
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(encodeRecord(1, []byte("data")))
-	f.Add(encodeRecord(math.MaxInt64, []byte{0}))
+	f.Add(encodeFile(1, []byte("data")))
+	f.Add(encodeFile(math.MaxInt64, []byte{0}))
 	f.Add([]byte("onlyfor-record-1 0123456789abcdef 00000000\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		revision, data, ok := decodeRecord(b)
+		revision, data, ok := decodeFile(b)
 		if !ok {
 			return
 		}
 		require.Positive(t, revision)
 		require.NotEmpty(t, data)
-		require.Equal(t, b, encodeRecord(revision, data))
+		require.Equal(t, b, encodeFile(revision, data))
 	})
 }

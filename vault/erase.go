@@ -2,6 +2,8 @@ package vault
 
 import (
 	"context"
+	"crypto/subtle"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -77,14 +79,14 @@ func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose)
 	if subject == "" || len(subject) > format.MaxSubject {
 		return Erasure{}, errSubjectID
 	}
-	r, err := v.ring(ctx, p, shareAll)
+	pk, err := v.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return Erasure{}, err
 	}
 	var e Erasure
-	err = v.alone(ctx, ActionErase, p, func(ctx context.Context) error {
+	err = v.exclusive(ctx, ActionErase, p, func(ctx context.Context) error {
 		var err error
-		e, err = r.erase(ctx, subject, func() { v.forget(p, subject) })
+		e, err = pk.erase(ctx, subject, func() { v.markErased(p, subject) })
 		return err
 	})
 	if err != nil {
@@ -95,29 +97,29 @@ func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose)
 
 // erase calls forget once nobody may use the subject's key any more. It counts the erasure first: if the process dies before the tombstone is
 // written, one too many was counted, which harms nobody.
-func (r *ring) erase(ctx context.Context, subject string, forget func()) (Erasure, error) {
-	keys := r.keys.Load()
+func (pk *purposeKeys) erase(ctx context.Context, subject string, forget func()) (Erasure, error) {
+	keys := pk.current.Load()
 	if keys == nil {
 		return Erasure{}, errClosed
 	}
-	pseudonym, err := keys.pseudonymOf(r.key.purpose, subject)
+	pseudonym, err := keys.pseudonymOf(pk.id.purpose, subject)
 	if err != nil {
 		return Erasure{}, err
 	}
-	e := Erasure{Purpose: r.key.purpose, Subject: hex.EncodeToString(pseudonym[:])}
-	name := subjectRecordName(r.key.purpose, pseudonym)
+	e := Erasure{Purpose: pk.id.purpose, Subject: hex.EncodeToString(pseudonym[:])}
+	name := subjectRecordName(pk.id.purpose, pseudonym)
 	counted := false
 	for {
-		if err := ctx.Err(); err != nil {
-			return e, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if ctx.Err() != nil {
+			return e, ctxError(ctx)
 		}
-		records, err := r.backend.get(ctx, name)
+		records, err := pk.backend.get(ctx, name)
 		if err != nil {
 			return e, err
 		}
 		tombstone := subjectRecord{at: time.Now()}
 		if records[0].Revision != 0 {
-			old, err := r.decode(ctx, keys, pseudonym, records[0].Data)
+			old, err := pk.openSubjectRecord(ctx, keys, pseudonym, records[0].Data)
 			if err != nil && !errors.Is(err, ErrCorrupt) {
 				return e, err
 			}
@@ -125,21 +127,21 @@ func (r *ring) erase(ctx context.Context, subject string, forget func()) (Erasur
 			clear(old.key)
 			if err == nil && old.key == nil { // before now
 				forget()
-				return r.describe(ctx, e, old)
+				return pk.describe(ctx, e, old)
 			}
 			tombstone.id = old.id
 		}
 		if !counted {
-			if err := r.countErasure(ctx, keys); err != nil {
+			if err := pk.countErasure(ctx, keys); err != nil {
 				return e, err
 			}
 			counted = true
 		}
-		if keys = r.keys.Load(); keys == nil { // decode may have learned newer ones
+		if keys = pk.current.Load(); keys == nil { // decode may have learned newer ones
 			return e, errClosed
 		}
-		_, err = r.backend.store.Put(ctx, Record{
-			Name: name, Data: tombstone.encode(keys, r.key.purpose, pseudonym), Revision: records[0].Revision,
+		_, err = pk.backend.store.Put(ctx, Record{
+			Name: name, Data: tombstone.encode(keys, pk.id.purpose, pseudonym), Revision: records[0].Revision,
 		})
 		switch {
 		case errors.Is(err, ErrConflict):
@@ -148,31 +150,102 @@ func (r *ring) erase(ctx context.Context, subject string, forget func()) (Erasur
 			return e, storeError(err)
 		}
 		forget()
-		return r.describe(ctx, e, tombstone)
+		return pk.describe(ctx, e, tombstone)
 	}
 }
 
 // forget makes every scope and reader of this vault take the subject for erased.
-func (v *Vault) forget(p purpose.Purpose, subject string) {
-	for _, r := range v.openedAll(p) {
-		r.subjects.Load().erase(subject)
+func (v *Vault) markErased(p purpose.Purpose, subject string) {
+	for _, pk := range v.findAll(p) {
+		pk.subjects.Load().erase(subject)
 	}
 }
 
 // describe fills in what e says of the tombstone. It reads the generation after
 // that was written: so every store without the tombstone has a lower one.
-func (r *ring) describe(ctx context.Context, e Erasure, tombstone subjectRecord) (Erasure, error) {
+func (pk *purposeKeys) describe(ctx context.Context, e Erasure, tombstone subjectRecord) (Erasure, error) {
 	if tombstone.id != 0 {
 		e.KeyID = fmt.Sprintf("%08x", tombstone.id)
 	}
 	e.Erased = tombstone.at.UTC().Truncate(time.Second)
-	if err := r.refresh(ctx); err != nil {
+	if err := pk.refreshNow(ctx); err != nil {
 		return e, err
 	}
-	keys := r.keys.Load()
+	keys := pk.current.Load()
 	if keys == nil {
 		return e, errClosed
 	}
-	e.Generation = keys.generation + r.erasures.Load()
+	e.Generation = keys.generation + pk.erasures.Load()
 	return e, nil
+}
+
+// The number of erasures under a purpose is a record of its own, so that an
+// erasure does not ask the key service. Together with the generation of the keys
+// it says how far a store has come. It is authenticated with the key of
+// pseudonyms, which outlives all others.
+
+const erasuresMagic = "ofe1"
+
+func erasuresName(p purpose.Purpose) string { return p.String() + "/erasures" }
+
+func encodeErasures(k *keys, p purpose.Purpose, n uint64) ([]byte, error) {
+	tag, err := k.pseudonym.compute(format.AppendErasuresInput(nil, p.String(), n))
+	if err != nil {
+		return nil, err
+	}
+	return append(binary.BigEndian.AppendUint64([]byte(erasuresMagic), n), tag[:]...), nil
+}
+
+// decodeErasures returns 0 for no data: nobody was erased yet.
+func decodeErasures(k *keys, p purpose.Purpose, data []byte) (uint64, error) {
+	if data == nil {
+		return 0, nil
+	}
+	if len(data) != len(erasuresMagic)+8+IndexSize {
+		return 0, errErasures
+	}
+	n := binary.BigEndian.Uint64(data[len(erasuresMagic):])
+	want, err := encodeErasures(k, p, n)
+	if err != nil {
+		return 0, err
+	}
+	if subtle.ConstantTimeCompare(data, want) != 1 {
+		return 0, errErasures
+	}
+	return n, nil
+}
+
+var errErasures = fmt.Errorf("malformed count of erasures: %w", ErrCorrupt)
+
+func (pk *purposeKeys) countErasure(ctx context.Context, keys *keys) error {
+	for {
+		if ctx.Err() != nil {
+			return ctxError(ctx)
+		}
+		seen := pk.erasures.Load()
+		records, err := pk.backend.get(ctx, erasuresName(pk.id.purpose))
+		if err != nil {
+			return err
+		}
+		n, err := decodeErasures(keys, pk.id.purpose, records[0].Data)
+		if err != nil {
+			return err
+		}
+		if n < seen {
+			return errRollback
+		}
+		data, err := encodeErasures(keys, pk.id.purpose, n+1)
+		if err != nil {
+			return err
+		}
+		_, err = pk.backend.store.Put(ctx, Record{Name: erasuresName(pk.id.purpose), Data: data, Revision: records[0].Revision})
+		switch {
+		case errors.Is(err, ErrConflict):
+			continue
+		case err != nil:
+			return storeError(err)
+		}
+		pk.noteErasures(n + 1)
+		return nil
+	}
 }

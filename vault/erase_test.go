@@ -45,7 +45,7 @@ func (e *eraser) scope(t *testing.T, v *Vault, subject string) *Scope {
 // record returns the name of the record of a subject.
 func (e *eraser) record(t *testing.T, subject string) string {
 	t.Helper()
-	pseudonym, err := e.scope(t, e.there, subject).ring.keys.Load().pseudonymOf(e.security, subject)
+	pseudonym, err := e.scope(t, e.there, subject).opened.current.Load().pseudonymOf(e.security, subject)
 	require.NoError(t, err)
 	return subjectRecordName(e.security, pseudonym)
 }
@@ -192,7 +192,7 @@ func TestEraseOfAClosedVault(t *testing.T) {
 	}
 	_, err := e.here.Erase(t.Context(), "alice", e.security)
 	require.ErrorIs(t, err, errClosed)
-	r := &ring{backend: e.here.backend, key: ringKey{purpose: e.security}}
-	_, err = r.erase(t.Context(), "alice", func() {})
+	pk := &purposeKeys{backend: e.here.backend, id: keysID{purpose: e.security}}
+	_, err = pk.erase(t.Context(), "alice", func() {})
 	require.Equal(t, errClosed, err)
 }

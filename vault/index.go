@@ -17,7 +17,7 @@ import (
 // that is done or an auditor that fails.
 func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error) {
 	index, err := s.index(ctx, k, canonical)
-	if s.listens() {
+	if s.audited() {
 		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name}, err)
 	}
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 		return [IndexSize]byte{}, &opError{ActionIndex, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
 	}
 	index, err := s.indexSealed(ctx, k, v, canonical)
-	if s.listens() {
+	if s.audited() {
 		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name, Collected: v.Purposes()}, err)
 	}
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 }
 
 func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical func(string) string) ([IndexSize]byte, error) {
-	plaintext, err := s.decide(ctx, k, v)
+	plaintext, err := s.unseal(ctx, k, v)
 	if err != nil {
 		return [IndexSize]byte{}, err
 	}
@@ -56,22 +56,22 @@ func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 }
 
 // indexInput returns the input of an index key, in scr.
-func indexInput(scr *scratch, k Kind, p purpose.Purpose, canonical string) []byte {
-	size := len("idx1") + 1 + len(k.name) + 1 + len(p.String()) + len(canonical)
-	return format.AppendIndexInput(scr.plaintext(size), k.name, p.String(), canonical)
+func indexInput(buf *buffers, k Kind, p purpose.Purpose, canonical string) []byte {
+	size := format.IndexInputSize(k.name, p.String(), canonical)
+	return format.AppendIndexInput(buf.plaintext(size), k.name, p.String(), canonical)
 }
 
 func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [IndexSize]byte, err error) {
-	keys, err := s.check(ctx, k)
+	keys, err := s.keysFor(ctx, k)
 	if err != nil {
 		return index, err
 	}
 	if canonical == "" || len(canonical) > MaxPlaintext {
 		return index, errSize
 	}
-	scr := getScratch()
-	defer scr.release()
-	return keys.index.compute(indexInput(scr, k, s.ring.key.purpose, canonical))
+	buf := getBuffers()
+	defer buf.release()
+	return keys.index.compute(indexInput(buf, k, s.opened.id.purpose, canonical))
 }
 
 // Indexes returns the blind index of a canonical text under every key of the
@@ -80,7 +80,7 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 // those of [Scope.Index].
 func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
 	all, err := s.indexes(ctx, k, canonical)
-	if s.listens() {
+	if s.audited() {
 		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name}, err)
 	}
 	if err != nil {
@@ -90,14 +90,14 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 }
 
 func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
-	keys, err := s.check(ctx, k)
+	keys, err := s.keysFor(ctx, k)
 	if err != nil {
 		return nil, err
 	}
 	if canonical == "" || len(canonical) > MaxPlaintext {
 		return nil, errSize
 	}
-	scr := getScratch()
-	defer scr.release()
-	return keys.index.computeAll(indexInput(scr, k, s.ring.key.purpose, canonical))
+	buf := getBuffers()
+	defer buf.release()
+	return keys.index.computeAll(indexInput(buf, k, s.opened.id.purpose, canonical))
 }

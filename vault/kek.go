@@ -53,7 +53,7 @@ type KEKFunc func(ctx context.Context, p purpose.Purpose) (AEAD, error)
 // For calls f. A nil f is [ErrNoKeys].
 func (f KEKFunc) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	if f == nil {
-		return nil, unasked("nil KEKFunc")
+		return nil, notConfigured("nil KEKFunc")
 	}
 	return f(ctx, p)
 }
@@ -66,19 +66,19 @@ type KEKs map[purpose.Purpose]KEK
 func (m KEKs) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	kek := m[p]
 	if kek == nil {
-		return nil, errUnasked
+		return nil, errNotConfigured
 	}
 	return kek.For(ctx, p)
 }
 
 // An unasked is a refusal that asked nobody, so it proves nothing.
-type unasked string
+type notConfigured string
 
-var errUnasked error = unasked("no KEK for this purpose")
+var errNotConfigured error = notConfigured("no KEK for this purpose")
 
-func (u unasked) Error() string    { return string(u) + ": " + ErrNoKeys.Error() }
-func (unasked) Unwrap() error      { return ErrNoKeys }
-func (unasked) AccessDenied() bool { return false }
+func (u notConfigured) Error() string    { return string(u) + ": " + ErrNoKeys.Error() }
+func (notConfigured) Unwrap() error      { return ErrNoKeys }
+func (notConfigured) AccessDenied() bool { return false }
 
 // Generate has the KEK of p make its key.
 func (m KEKs) Generate(ctx context.Context, p purpose.Purpose) error {
@@ -103,14 +103,14 @@ type eitherKEK struct{ current, previous KEK }
 
 func (e eitherKEK) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	if e.current == nil || e.previous == nil {
-		return nil, unasked("nil KEK")
+		return nil, notConfigured("nil KEK")
 	}
-	a := &eitherAEAD{keks: []wrapper{{}, {}}, errs: make([]error, 2)}
+	a := &eitherAEAD{keks: []kekClient{{}, {}}, errs: make([]error, 2)}
 	for i, kek := range []KEK{e.current, e.previous} {
-		a.keks[i], a.errs[i] = newWrapper(ctx, kek, p)
+		a.keks[i], a.errs[i] = newKEKClient(ctx, kek, p)
 	}
 	if a.errs[0] != nil && a.errs[1] != nil {
-		return nil, hopeful(a.errs)
+		return nil, mostUseful(a.errs)
 	}
 	return a, nil
 }
@@ -123,8 +123,8 @@ func (e eitherKEK) Generate(ctx context.Context, p purpose.Purpose) error {
 // An eitherAEAD is used for one operation on one purpose. Once one of its KEKs
 // has worked, the other is not asked any more: it may be down.
 type eitherAEAD struct {
-	keks []wrapper // current and previous
-	errs []error   // of each
+	keks []kekClient // current and previous
+	errs []error     // of each
 }
 
 func (e *eitherAEAD) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
@@ -147,30 +147,30 @@ func (e *eitherAEAD) Decrypt(ciphertext, associatedData []byte) ([]byte, error) 
 			return plaintext, nil
 		}
 	}
-	return nil, hopeful(errs)
+	return nil, mostUseful(errs)
 }
 
 // hopeful returns the first error, unless another leaves hope: a key service
 // that is down could have said yes.
-func hopeful(errs []error) error {
+func mostUseful(errs []error) error {
 	for _, err := range errs {
 		if errors.Is(err, ErrUnavailable) {
-			return &eitherError{err, errs}
+			return &joinedError{err, errs}
 		}
 	}
-	return &eitherError{errs[0], errs}
+	return &joinedError{errs[0], errs}
 }
 
 // An eitherError is one of the errors of several KEKs. The others count when it
 // has to be proven that none of them opens.
-type eitherError struct {
+type joinedError struct {
 	shown error
 	errs  []error
 }
 
-func (e *eitherError) Error() string { return e.shown.Error() }
+func (e *joinedError) Error() string { return e.shown.Error() }
 
-func (e *eitherError) Unwrap() error { return e.shown }
+func (e *joinedError) Unwrap() error { return e.shown }
 
 // generateKEK has kek make its key for p, if it is one that does.
 func generateKEK(ctx context.Context, kek KEK, p purpose.Purpose) error {

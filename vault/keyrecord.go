@@ -2,21 +2,20 @@ package vault
 
 import (
 	"bytes"
-	"crypto/cipher"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"sync"
 	"time"
 
+	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
+	"github.com/tink-crypto/tink-go/v2/hybrid/hpke"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/key"
 	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/tink"
+	"github.com/tink-crypto/tink-go/v2/prf/aescmacprf"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
@@ -150,80 +149,18 @@ func (r *keysetRecord) handle() (*keyset.Handle, error) {
 	return insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(r.Keyset)))
 }
 
-// keys are the opened keys of one purpose, as of one revision of its record.
-// They do not change.
-type keys struct {
-	seal       *cipherSet
-	index      *indexSet
-	pseudonym  *indexSet
-	collect    func() *collectSet // nil if there is none; made when it is needed
-	imported   func() tink.AEAD   // likewise
-	generation uint64             // of the record
-	revision   int64              // of the record
-	digest     [sha256.Size]byte
-}
-
-func (r *keyRecord) open() (*keys, error) {
-	k := &keys{generation: r.Generation}
-	seal, err := r.Seal.handle()
-	if err != nil {
-		return nil, errKeyset
-	}
-	if k.seal, err = newCipherSet(seal); err != nil {
-		return nil, err
-	}
-	for _, x := range []struct {
-		from *keysetRecord
-		to   **indexSet
-	}{{&r.Index, &k.index}, {&r.Subject, &k.pseudonym}} {
-		h, err := x.from.handle()
-		if err != nil {
-			return nil, errKeyset
-		}
-		if *x.to, err = newIndexSet(h); err != nil {
-			return nil, err
-		}
-	}
-	k.collect = lazily(r.Collect, newCollectSet)
-	k.imported = lazily(r.Import, newImported)
-	return k, nil
-}
-
-// lazily returns what has the keyset opened at its first use: few processes
-// need all of a purpose's keysets, and some are slow to open. Whatever can't be
-// opened is not there.
-func lazily[T any](from *keysetRecord, open func(*keyset.Handle) (T, error)) func() T {
-	return sync.OnceValue(func() (set T) {
-		if from == nil {
-			return set
-		}
-		if h, err := from.handle(); err == nil {
-			if opened, err := open(h); err == nil {
-				set = opened
-			}
-		}
-		return set
-	})
-}
-
-// knows reports whether a key that sealed names is in use here.
-func (k *keys) knows(sealed []byte) bool {
-	return k.seal.knows(sealed) || k.collect().knows(sealed)
-}
-
 const maxWrapped = 1<<16 - 1 // bytes of a wrapped key
 
 // wrap encrypts r under a fresh key that the KEK wraps: key services bound what
 // they encrypt to a few kilobytes, and a purpose's keysets grow.
-func wrap(kek wrapper, p purpose.Purpose, r *keyRecord) ([]byte, error) {
+func wrap(kek kekClient, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 	payload, err := json.Marshal(r)
 	if err != nil {
 		return nil, errKeyset
 	}
 	defer clear(payload)
-	dek := make([]byte, format.DEKSize)
+	dek := newDEK()
 	defer clear(dek)
-	rand.Read(dek)
 	wrapped, err := kek.encrypt(dek, format.KEKAAD(p.String()))
 	if err != nil {
 		return nil, err
@@ -231,19 +168,15 @@ func wrap(kek wrapper, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 	if len(wrapped) == 0 || len(wrapped) > maxWrapped {
 		return nil, fmt.Errorf("key service returned a wrapped key of no usable size: %w", ErrUnavailable)
 	}
-	gcm, err := newGCM(dek)
-	if err != nil {
-		return nil, err
-	}
 	b := binary.BigEndian.AppendUint16([]byte(format.KeyRecordMagic), uint16(len(wrapped)))
 	b = append(b, wrapped...)
-	return gcm.Seal(b, nil, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped)), nil
+	return sealWith(dek, b, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 }
 
 // unwrap is the reverse of wrap. A record that was made for another purpose
 // does not open, even under a KEK that ignores associated data.
-func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
-	wrapped, payload, ok := cutRecord(data)
+func unwrap(kek kekClient, p purpose.Purpose, data []byte) (*keyRecord, error) {
+	wrapped, payload, ok := cutKeyRecord(data)
 	if !ok {
 		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
 	}
@@ -252,14 +185,7 @@ func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
 		return nil, err
 	}
 	defer clear(dek)
-	var gcm cipher.AEAD
-	if len(dek) == format.DEKSize {
-		gcm, err = newGCM(dek)
-	}
-	if gcm == nil || err != nil {
-		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
-	}
-	plain, err := gcm.Open(nil, nil, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
+	plain, err := openWith(dek, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 	if err != nil {
 		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
 	}
@@ -267,7 +193,7 @@ func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
 	return parseKeyRecord(p, plain)
 }
 
-func cutRecord(data []byte) (wrapped, payload []byte, ok bool) {
+func cutKeyRecord(data []byte) (wrapped, payload []byte, ok bool) {
 	const fixed = len(format.KeyRecordMagic) + 2
 	if len(data) < fixed || len(data) > MaxRecord || string(data[:len(format.KeyRecordMagic)]) != format.KeyRecordMagic {
 		return nil, nil, false
@@ -294,25 +220,48 @@ func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 	return &r, nil
 }
 
-// A share is which of a purpose's keys a handle has.
-type share byte
-
-const (
-	shareAll    share = iota
-	shareLookup       // those that compute indexes
-	shareReader       // those that open values
-)
-
-// only returns k without the keys that are not of the share.
-func (k *keys) only(s share) *keys {
-	narrowed := &keys{generation: k.generation, revision: k.revision, digest: k.digest}
-	switch s {
-	case shareLookup:
-		narrowed.index = k.index
-	case shareReader:
-		narrowed.seal, narrowed.pseudonym, narrowed.collect = k.seal, k.pseudonym, k.collect
-	default:
-		return k
+// parameters are those of new keys. Seal keys are AES-256-GCM with the TINK
+// prefix, which puts the key's id before every ciphertext, so that opening never
+// tries keys. Those of indexes and pseudonyms are AES-CMAC PRF keys: an index needs no more than a
+// PRF, and of Tink's it is the one that costs a tenth of the others.
+func (r Role) parameters() (key.Parameters, error) {
+	switch r {
+	case RoleCollect:
+		return hpkeParameters()
+	case RoleSeal:
+		return aesgcm.NewParameters(aesgcm.ParametersOpts{
+			KeySizeInBytes: 32, IVSizeInBytes: format.NonceSize, TagSizeInBytes: format.TagSize, Variant: aesgcm.VariantTink,
+		})
 	}
-	return narrowed
+	p, err := aescmacprf.NewParameters(32)
+	return &p, err
+}
+
+// addKey puts a fresh primary key into a keyset.
+func addKey(m *keyset.Manager, role Role) (id uint32, err error) {
+	params, err := role.parameters()
+	if err != nil {
+		return 0, err
+	}
+	if id, err = m.AddNewKeyFromParameters(params); err != nil {
+		return 0, err
+	}
+	return id, m.SetPrimary(id)
+}
+
+// newSealKeyset makes a keyset with one seal key.
+func newSealKeyset() (*keyset.Handle, error) {
+	m := keyset.NewManager()
+	if _, err := addKey(m, RoleSeal); err != nil {
+		return nil, err
+	}
+	return m.Handle()
+}
+
+// hpkeParameters are those of collectors' keys: HPKE (RFC 9180) with
+// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM, with the TINK prefix.
+func hpkeParameters() (*hpke.Parameters, error) {
+	return hpke.NewParameters(hpke.ParametersOpts{
+		KEMID: hpke.DHKEM_X25519_HKDF_SHA256, KDFID: hpke.HKDFSHA256, AEADID: hpke.AES256GCM, Variant: hpke.VariantTink,
+	})
 }

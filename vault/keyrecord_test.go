@@ -69,7 +69,7 @@ func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
 // A data key of another size would make the record one of AES-128.
 func TestDataKeysOfOtherSizesAreRefused(t *testing.T) {
 	p := purpose.MustParse("security")
-	kek := wrapper{t.Context(), testAEAD(t, p)}
+	kek := kekClient{t.Context(), testAEAD(t, p)}
 	r, err := newKeyRecord(p)
 	require.NoError(t, err)
 	payload, err := json.Marshal(r)
@@ -100,7 +100,7 @@ func TestWrappedKeysOfNoUsableSize(t *testing.T) {
 	require.NoError(t, err)
 	for size, usable := range map[int]bool{0: false, 1: true, maxWrapped: true, maxWrapped + 1: false} {
 		wrapped := bytes.Repeat([]byte{7}, size)
-		kek := wrapper{t.Context(), meddledAEAD{encrypt: func([]byte, []byte) ([]byte, error) { return wrapped, nil }}}
+		kek := kekClient{t.Context(), meddledAEAD{encrypt: func([]byte, []byte) ([]byte, error) { return wrapped, nil }}}
 		data, err := wrap(kek, p, r)
 		if !usable {
 			require.ErrorIs(t, err, ErrUnavailable, "%d bytes", size)
@@ -108,7 +108,7 @@ func TestWrappedKeysOfNoUsableSize(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		got, _, ok := cutRecord(data)
+		got, _, ok := cutKeyRecord(data)
 		require.True(t, ok)
 		require.Equal(t, wrapped, got)
 	}
@@ -124,10 +124,10 @@ func TestKeyRecordsThatAreCutShort(t *testing.T) {
 		"wrapped key is cut short": "ofk1\x00\x05wrap",
 		"another beginning":        "ofk2\x00\x04wrappayload",
 	} {
-		_, _, ok := cutRecord([]byte(data))
+		_, _, ok := cutKeyRecord([]byte(data))
 		require.False(t, ok, name)
 		asked := false
-		kek := wrapper{t.Context(), meddledAEAD{decrypt: func([]byte, []byte) ([]byte, error) {
+		kek := kekClient{t.Context(), meddledAEAD{decrypt: func([]byte, []byte) ([]byte, error) {
 			asked = true
 			return nil, errors.New("no")
 		}}}
@@ -135,7 +135,7 @@ func TestKeyRecordsThatAreCutShort(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt, name)
 		require.False(t, asked, name)
 	}
-	wrapped, payload, ok := cutRecord([]byte("ofk1\x00\x04wrappayload"))
+	wrapped, payload, ok := cutKeyRecord([]byte("ofk1\x00\x04wrappayload"))
 	require.True(t, ok)
 	require.Equal(t, "wrap payload", string(wrapped)+" "+string(payload))
 }

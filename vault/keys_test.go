@@ -42,7 +42,7 @@ func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	var old uint32
-	require.NoError(t, v.change(ctx, ActionRotate, p, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error {
 		all, err := r.describe()
 		require.NoError(t, err)
 		require.Equal(t, RoleSubject, all[2].Role)
@@ -97,7 +97,7 @@ func TestKEKsThatCanNotGenerate(t *testing.T) {
 func TestEitherKEK(t *testing.T) {
 	ctx := t.Context()
 	p := purpose.MustParse("security")
-	lacking := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return nil, errUnasked })
+	lacking := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return nil, errNotConfigured })
 	var asked []string
 	counted := func(name string) KEK {
 		a := testAEAD(t, p)
@@ -169,7 +169,7 @@ func TestNamesAndLabelsOfKinds(t *testing.T) {
 
 // A clock that was never set is before what the format has seconds for.
 func TestProvenanceOfAnUnsetClock(t *testing.T) {
-	p := provenanceNow(time.Unix(-1, 0), purpose.Basis{Retain: time.Hour})
+	p := newProvenance(time.Unix(-1, 0), purpose.Basis{Retain: time.Hour})
 	require.Zero(t, p.Collected.Unix())
 	require.EqualValues(t, 3600, p.Expires.Unix())
 }
@@ -233,7 +233,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	unread := []byte("of another platform")
-	require.NoError(t, v.change(ctx, ActionRotate, p, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error {
 		r.Collect.Keyset = unread
 		return nil
 	}))
@@ -244,7 +244,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	for _, k := range all {
 		require.NotEqual(t, RoleCollect, k.Role)
 	}
-	r, _, err := v.record(ctx, p)
+	r, _, err := v.readKeyRecord(ctx, p)
 	require.NoError(t, err)
 	require.Equal(t, unread, r.Collect.Keyset)
 	k, err := r.open()

@@ -45,18 +45,18 @@ func TestLapsedKeysDoNotJoinALook(t *testing.T) {
 			return store.Store.Get(ctx, names...)
 		}
 		ended := make(chan error, 1)
-		go func() { ended <- s.ring.refresh(ctx) }()
+		go func() { ended <- s.opened.refreshNow(ctx) }()
 		synctest.Wait()
 		soon, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		require.NoError(t, other.ring.refresh(soon), "of another purpose")
+		require.NoError(t, other.opened.refreshNow(soon), "of another purpose")
 		refused = errors.New("withdrawn")
-		s.ring.lapsed.Store(true)
-		_, err = s.ring.usable(soon)
+		s.opened.leaseOver.Store(true)
+		_, err = s.opened.fresh(soon)
 		require.ErrorIs(t, err, ErrNoKeys)
 		close(over)
 		require.NoError(t, <-ended)
-		_, err = s.ring.usable(ctx)
+		_, err = s.opened.fresh(ctx)
 		require.ErrorIs(t, err, ErrNoKeys)
 	})
 }
@@ -78,7 +78,7 @@ func TestWhoJoinsALookLooksAgain(t *testing.T) {
 		}
 		var errs [2]error
 		for i := range errs {
-			go func() { errs[i] = s.ring.refresh(t.Context()) }()
+			go func() { errs[i] = s.opened.refreshNow(t.Context()) }()
 			synctest.Wait()
 		}
 		close(over)
@@ -104,7 +104,7 @@ func TestLooksAtTheStoreAreCounted(t *testing.T) {
 		for range 600 {
 			time.Sleep(time.Second)
 			synctest.Wait()
-			require.NotNil(t, s.ring.current())
+			require.NotNil(t, s.opened.peek())
 			synctest.Wait()
 		}
 		require.InDelta(t, 10, n, 1)

@@ -35,7 +35,7 @@ type Lookup struct{ scope *Scope }
 // Lookup returns the right to look values up for p, and nothing else. Errors are
 // those of [Vault.Scope].
 func (v *Vault) Lookup(ctx context.Context, p purpose.Purpose) (*Lookup, error) {
-	s, err := v.scope(ctx, p, shareLookup)
+	s, err := v.scope(ctx, p, indexKeys)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func TestErasureOvertakesKeysInUse(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, use(t.Context(), v, s, value))
 
-			key, known := s.ring.subjects.Load().get("alice")
+			key, known := s.opened.subjects.Load().get("alice")
 			require.True(t, known)
 			key.gcm = overtaken{key.gcm, name == "reseal", func() {
 				_, err := v.Erase(t.Context(), "alice", p)

@@ -37,7 +37,7 @@ type Reader struct{ scope *Scope }
 // Reader returns the right to reveal what was collected for p, and nothing else.
 // Errors are those of [Vault.Scope].
 func (v *Vault) Reader(ctx context.Context, p purpose.Purpose) (*Reader, error) {
-	s, err := v.scope(ctx, p, shareReader)
+	s, err := v.scope(ctx, p, readKeys)
 	if err != nil {
 		return nil, err
 	}

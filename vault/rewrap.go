@@ -26,11 +26,11 @@ func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 		return keysError(ActionRewrap, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionRewrap, p, func(ctx context.Context) error {
-			r, old, err := v.record(ctx, p)
+		err := v.operate(ctx, ActionRewrap, p, func(ctx context.Context) error {
+			r, old, err := v.readKeyRecord(ctx, p)
 			if err != nil {
 				// Unless it was done before, and the answer got lost.
-				if _, _, done := v.recordWith(ctx, kek, p); done != nil {
+				if _, _, done := v.readKeyRecordWith(ctx, kek, p); done != nil {
 					return err
 				}
 			} else {
@@ -80,11 +80,11 @@ func (v *Vault) RewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 }
 
 func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
-	r, err := v.ring(ctx, p, shareAll)
+	pk, err := v.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return err
 	}
-	if err := r.refresh(ctx); err != nil { // the primary key may be another one by now
+	if err := pk.refreshNow(ctx); err != nil { // the primary key may be another one by now
 		return err
 	}
 	prefix := subjectPrefix(p)
@@ -96,7 +96,7 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		// A flight for each page and each subject: a store that hangs or panics is
 		// left behind like everywhere else, and progress may take its time.
 		var names []string
-		err := v.alone(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+		err := v.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
 			names, err = v.subjectsAfter(ctx, prefix, at.After)
 			return err
 		})
@@ -105,8 +105,8 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		}
 		for _, name := range names {
 			changed := false
-			err := v.alone(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
-				changed, err = r.rewrapSubject(ctx, name)
+			err := v.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+				changed, err = pk.rewrapSubject(ctx, name)
 				return err
 			})
 			if err != nil {
@@ -149,42 +149,42 @@ func (v *Vault) subjectsAfter(ctx context.Context, prefix, after string) (names 
 	return names, nil
 }
 
-func (r *ring) rewrapSubject(ctx context.Context, name string) (changed bool, err error) {
+func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed bool, err error) {
 	raw, err := hex.DecodeString(name[strings.LastIndexByte(name, '/')+1:])
 	if err != nil || len(raw) != IndexSize {
 		return false, errSubjectRecord
 	}
 	pseudonym := [IndexSize]byte(raw)
 	for {
-		if err := ctx.Err(); err != nil {
-			return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if ctx.Err() != nil {
+			return false, ctxError(ctx)
 		}
-		keys, err := r.usable(ctx)
+		keys, err := pk.fresh(ctx)
 		if err != nil {
 			return false, err
 		}
-		records, err := r.backend.get(ctx, name)
+		records, err := pk.backend.get(ctx, name)
 		if err != nil || records[0].Revision == 0 {
 			return false, err
 		}
-		sealed, ok := cutSubject(records[0].Data)
+		sealed, ok := cutSubjectRecord(records[0].Data)
 		if !ok {
 			return false, errSubjectRecord
 		}
 		if keys.seal.onPrimary(sealed) {
 			return false, nil
 		}
-		record, err := r.decode(ctx, keys, pseudonym, records[0].Data)
+		record, err := pk.openSubjectRecord(ctx, keys, pseudonym, records[0].Data)
 		if err != nil {
 			return false, err
 		}
-		if r.keys.Load() != keys {
+		if pk.current.Load() != keys {
 			clear(record.key)
 			continue // opening it took newer keys, and it must not go back to older ones
 		}
-		data := record.encode(keys, r.key.purpose, pseudonym)
+		data := record.encode(keys, pk.id.purpose, pseudonym)
 		clear(record.key)
-		_, err = r.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
+		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
 		if errors.Is(err, ErrConflict) {
 			continue // erased, or re-wrapped by another process
 		}

@@ -102,14 +102,14 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 		}))
 
 		for _, end := range []string{"00", strings.Repeat("g", 2*IndexSize), strings.Repeat("0", 2*IndexSize+1), strings.Repeat("0", 2*IndexSize+2)} {
-			changed, err := s.ring.rewrapSubject(ctx, subjectPrefix(p)+end)
+			changed, err := s.opened.rewrapSubject(ctx, subjectPrefix(p)+end)
 			require.Equal(t, errSubjectRecord, err, end)
 			require.False(t, changed)
 		}
 		done, cancel := context.WithCancel(ctx)
 		cancel()
 		store.get = func(_ context.Context, names ...string) ([]Record, error) { return store.Store.Get(ctx, names...) }
-		_, err = s.ring.rewrapSubject(done, names[0])
+		_, err = s.opened.rewrapSubject(done, names[0])
 		require.ErrorIs(t, err, ErrUnavailable)
 	}
 }
@@ -197,12 +197,12 @@ func TestLearningNewKeys(t *testing.T) {
 		other, err := Open(ctx, store, v.kek, nil)
 		require.NoError(t, err)
 		defer other.Close()
-		var rings []*ring
+		var rings []*purposeKeys
 		var ids [][]byte // that others made
 		for _, p := range []purpose.Purpose{security, ads} {
 			s, err := v.Scope(ctx, p)
 			require.NoError(t, err)
-			rings = append(rings, s.ring)
+			rings = append(rings, s.opened)
 			require.NoError(t, other.Rotate(ctx, p))
 			all, err := other.Keys(ctx, p)
 			require.NoError(t, err)
@@ -210,9 +210,9 @@ func TestLearningNewKeys(t *testing.T) {
 			ids = append(ids, binary.BigEndian.AppendUint32([]byte{1}, all[i].ID))
 		}
 		store.get = func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") }
-		_, err = rings[0].learn(ctx, ids[0])
+		_, err = rings[0].findKey(ctx, ids[0])
 		require.ErrorIs(t, err, ErrUnavailable)
-		_, err = rings[0].learn(ctx, ids[0][:format.KeyIDSize-1])
+		_, err = rings[0].findKey(ctx, ids[0][:format.KeyIDSize-1])
 		require.ErrorIs(t, err, ErrCorrupt)
 
 		over := make(chan struct{})
@@ -222,10 +222,10 @@ func TestLearningNewKeys(t *testing.T) {
 		}
 		var errs [3]error
 		for i, c := range []struct {
-			ring *ring
+			ring *purposeKeys
 			id   []byte
 		}{{rings[0], ids[1]}, {rings[0], ids[0]}, {rings[1], ids[1]}} {
-			go func() { _, errs[i] = c.ring.learn(ctx, c.id) }()
+			go func() { _, errs[i] = c.ring.findKey(ctx, c.id) }()
 			synctest.Wait()
 		}
 		close(over)
@@ -235,31 +235,31 @@ func TestLearningNewKeys(t *testing.T) {
 		require.NoError(t, errs[2])
 
 		// What is unknown is remembered, and of that not more than so much.
-		r := rings[0]
-		r.asks = maxAsks
-		clear(r.unknown)
+		pk := rings[0]
+		pk.asks = maxAsks
+		clear(pk.unknown)
 		for i := range maxUnknown - 1 {
-			r.unknown[[format.KeyIDSize]byte(binary.BigEndian.AppendUint32([]byte{2}, uint32(i)))] = struct{}{}
+			pk.unknown[[format.KeyIDSize]byte(binary.BigEndian.AppendUint32([]byte{2}, uint32(i)))] = struct{}{}
 		}
 		for i, want := range []int{maxUnknown, 1} {
-			_, err = r.learn(ctx, []byte{3, 0, 0, 0, byte(i)})
+			_, err = pk.findKey(ctx, []byte{3, 0, 0, 0, byte(i)})
 			require.ErrorIs(t, err, ErrCorrupt)
-			require.Len(t, r.unknown, want)
+			require.Len(t, pk.unknown, want)
 		}
 
 		// Those who come more often than the store may be asked do not put it off.
-		r.asks, r.since = 0, time.Now()
-		clear(r.unknown)
+		pk.asks, pk.since = 0, time.Now()
+		clear(pk.unknown)
 		n := 0
 		for range 100 {
 			time.Sleep(askEvery / 4)
-			if r.mayAsk([format.KeyIDSize]byte{9}) {
+			if pk.mayAsk([format.KeyIDSize]byte{9}) {
 				n++
 			}
 		}
 		require.Equal(t, 25, n)
 		require.NoError(t, v.Close())
-		_, err = r.learn(ctx, ids[0])
+		_, err = pk.findKey(ctx, ids[0])
 		require.ErrorIs(t, err, errClosed)
 	})
 }

@@ -17,19 +17,19 @@ import (
 )
 
 // recordScratches has every scratch that is used until the test ends noted.
-func recordScratches(t *testing.T) func() []*scratch {
+func recordScratches(t *testing.T) func() []*buffers {
 	t.Helper()
 	var mu sync.Mutex
-	var all []*scratch
-	scratches = sync.Pool{New: func() any {
+	var all []*buffers
+	bufferPool = sync.Pool{New: func() any {
 		mu.Lock()
 		defer mu.Unlock()
-		s := new(scratch)
+		s := new(buffers)
 		all = append(all, s)
 		return s
 	}}
-	t.Cleanup(func() { scratches = sync.Pool{New: func() any { return new(scratch) }} })
-	return func() []*scratch {
+	t.Cleanup(func() { bufferPool = sync.Pool{New: func() any { return new(buffers) }} })
+	return func() []*buffers {
 		mu.Lock()
 		defer mu.Unlock()
 		return all
@@ -78,9 +78,9 @@ func TestScratchesAreCleared(t *testing.T) {
 		require.NoError(t, err)
 		collected, err := Seal(ctx, kind, text, c)
 		require.NoError(t, err)
-		past, err := own.parts()
+		past, err := own.decode()
 		require.NoError(t, err)
-		require.NoError(t, put(ctx, past, s, kind, text, &purpose.Provenance{Collected: time.Unix(1, 0), Expires: time.Unix(2, 0)}))
+		require.NoError(t, putSlot(ctx, past, s, kind, text, &purpose.Provenance{Collected: time.Unix(1, 0), Expires: time.Unix(2, 0)}))
 		expired := Sealed{past.Text()}
 		_, err = s.Reveal(ctx, kind, expired)
 		require.ErrorIs(t, err, ErrExpired)
@@ -91,7 +91,7 @@ func TestScratchesAreCleared(t *testing.T) {
 		require.NoError(t, altered.UnmarshalBinary(raw))
 		broken, err := Seal(ctx, kind, text, bob)
 		require.NoError(t, err)
-		bobs, known := s.ring.subjects.Load().get("bob")
+		bobs, known := s.opened.subjects.Load().get("bob")
 		require.True(t, known)
 
 		for name, use := range map[string]func() error{
@@ -114,14 +114,14 @@ func TestScratchesAreCleared(t *testing.T) {
 			"extend":         func() error { _, err := Extend(ctx, kind, own, s, to.Under(purpose.Basis{Consent: "c"})); return err },
 			"pseudonym":      func() error { _, err := s.Pseudonym(ctx, marker+"carol"); return err },
 			"a cipher panics": func() error {
-				s.ring.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
-				defer s.ring.subjects.Load().put("bob", bobs, time.Now())
+				s.opened.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
+				defer s.opened.subjects.Load().put("bob", bobs, time.Now())
 				_, err := bob.Reveal(ctx, kind, broken)
 				return err
 			},
 			"a cipher panics while it seals": func() error {
-				s.ring.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
-				defer s.ring.subjects.Load().put("bob", bobs, time.Now())
+				s.opened.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
+				defer s.opened.subjects.Load().put("bob", bobs, time.Now())
 				_, err := Seal(ctx, kind, text, bob)
 				return err
 			},
@@ -130,10 +130,10 @@ func TestScratchesAreCleared(t *testing.T) {
 				defer func() { _ = recover() }()
 				_ = use()
 			}()
-			for _, scr := range used() {
-				require.False(t, bytes.ContainsFunc(scr.plain[:], func(r rune) bool { return r != 0 }), "%s of %d bytes leaves something", name, size)
-				require.Zero(t, scr.used, name)
-				require.False(t, strings.Contains(string(scr.Text[:])+string(scr.Body[:]), marker), name)
+			for _, buf := range used() {
+				require.False(t, bytes.ContainsFunc(buf.plain[:], func(r rune) bool { return r != 0 }), "%s of %d bytes leaves something", name, size)
+				require.Zero(t, buf.used, name)
+				require.False(t, strings.Contains(string(buf.Text[:])+string(buf.Body[:]), marker), name)
 			}
 		}
 	}
@@ -142,11 +142,11 @@ func TestScratchesAreCleared(t *testing.T) {
 
 // What was used first counts as well as what was used last.
 func TestScratchesAreClearedAsFarAsTheyWereUsed(t *testing.T) {
-	scr := new(scratch)
-	_ = append(scr.plaintext(9), "plaintext"...)
-	_ = append(scr.plaintext(1), 'x')
-	scr.release()
-	require.Equal(t, [len(scr.plain)]byte{}, scr.plain)
+	buf := new(buffers)
+	_ = append(buf.plaintext(9), "plaintext"...)
+	_ = append(buf.plaintext(1), 'x')
+	buf.release()
+	require.Equal(t, [len(buf.plain)]byte{}, buf.plain)
 }
 
 // The longest that there can be fits, so that none of it is in memory that nobody
@@ -184,14 +184,14 @@ func TestScratchesHoldTheLongest(t *testing.T) {
 
 	slot, ok := format.NthSlot(mustBody(t, value), 0)
 	require.True(t, ok)
-	scr := new(scratch)
-	require.Same(t, &scr.aad[0], &format.AppendSlotAAD(scr.aad[:0], kind.name, p.String(), make([]byte, format.IDSize), slot.Header, subject)[0])
-	require.Same(t, &scr.plain[0], &indexInput(scr, kind, p, text)[0])
-	require.Same(t, &scr.plain[0], &format.AppendPadded(scr.plaintext(0), text)[0])
-	require.Same(t, &scr.plain[0], &format.AppendPseudonymInput(scr.plaintext(0), p.String(), subject)[0])
-	require.GreaterOrEqual(t, len(scr.plain), format.MaxSealed)
+	buf := new(buffers)
+	require.Same(t, &buf.aad[0], &format.AppendSlotAAD(buf.aad[:0], kind.name, p.String(), make([]byte, format.IDSize), slot.Header, subject)[0])
+	require.Same(t, &buf.plain[0], &indexInput(buf, kind, p, text)[0])
+	require.Same(t, &buf.plain[0], &format.AppendPadded(buf.plaintext(0), text)[0])
+	require.Same(t, &buf.plain[0], &format.AppendPseudonymInput(buf.plaintext(0), p.String(), subject)[0])
+	require.GreaterOrEqual(t, len(buf.plain), format.MaxSealed)
 	require.Len(t, format.AppendSlotAAD(nil, strings.Repeat("k", format.MaxKind), strings.Repeat("p", purpose.MaxLen),
-		make([]byte, format.IDSize), make([]byte, format.MaxHeader), subject), len(scr.aad))
+		make([]byte, format.IDSize), make([]byte, format.MaxHeader), subject), len(buf.aad))
 	require.NotEmpty(t, used())
 }
 
@@ -227,9 +227,9 @@ func TestValueIDs(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 5000 {
-				scr := getScratch()
-				id := string(scr.ids.appendID(nil))
-				scr.release()
+				buf := getBuffers()
+				id := string(buf.ids.appendID(nil))
+				buf.release()
 				mu.Lock()
 				if seen[id] {
 					t.Error("an id came twice")

@@ -140,26 +140,26 @@ func TestPlaintextIsInTheScratch(t *testing.T) {
 		if own, ok := sealer.(*Scope); ok {
 			opener = own
 		}
-		parts, err := value.parts()
+		parts, err := value.decode()
 		require.NoError(t, err, name)
 		slot, _, ok := format.CutSlot(parts.Slots[0].Slot)
 		require.True(t, ok, name)
-		keys, err := s.keys(t.Context())
+		keys, err := s.freshKeys(t.Context())
 		require.NoError(t, err, name)
-		scr := new(scratch)
-		plain, err := opener.openSlot(t.Context(), keys, kind, parts.ID, slot, scr)
+		buf := new(buffers)
+		plain, err := opener.openSlot(t.Context(), keys, kind, parts.ID, slot, buf)
 		require.NoError(t, err, name)
 		require.Equal(t, "text", string(plain), name)
-		require.Same(t, &scr.plain[0], &plain[0], name)
-		require.GreaterOrEqual(t, scr.used, format.PadStep, name)
+		require.Same(t, &buf.plain[0], &plain[0], name)
+		require.GreaterOrEqual(t, buf.used, format.PadStep, name)
 		require.NotEmpty(t, raw)
 	}
-	scr := new(scratch)
-	appendSealedSlot(make([]byte, format.IDSize), scr, &slotSpec{
+	buf := new(buffers)
+	appendSealedSlot(make([]byte, format.IDSize), buf, &slotSpec{
 		typ: format.OfPurpose, kind: kind, purpose: s.Purpose(), provenance: &purpose.Provenance{}, plaintext: "text",
 		seal: func(dst, plain, _ []byte) []byte {
-			require.Same(t, &scr.plain[0], &plain[0])
-			require.GreaterOrEqual(t, scr.used, len(plain))
+			require.Same(t, &buf.plain[0], &plain[0])
+			require.GreaterOrEqual(t, buf.used, len(plain))
 			return dst
 		},
 	})

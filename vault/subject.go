@@ -2,10 +2,14 @@ package vault
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -27,13 +31,13 @@ func (s *Scope) For(subject string) *Scope {
 	}
 	narrowed := *s
 	if narrowed.subjectErr == nil { // what was refused once stays so
-		narrowed.subjectErr = s.mayNarrow(subject)
+		narrowed.subjectErr = s.checkSubject(subject)
 	}
 	narrowed.subject = subject
 	return &narrowed
 }
 
-func (s *Scope) mayNarrow(subject string) error {
+func (s *Scope) checkSubject(subject string) error {
 	switch {
 	case subject == "" || len(subject) > format.MaxSubject:
 		return errSubjectID
@@ -64,60 +68,54 @@ func (s *Scope) Prefetch(ctx context.Context, subjects ...string) error {
 }
 
 func (s *Scope) prefetch(ctx context.Context, subjects []string) error {
-	keys, err := s.keys(ctx)
+	keys, err := s.freshKeys(ctx)
 	if err != nil {
 		return err
 	}
 	var cold []string
 	for _, subject := range subjects {
-		if err := s.mayNarrow(subject); err != nil {
+		if err := s.checkSubject(subject); err != nil {
 			return err
 		}
-		if _, known := s.ring.subjects.Load().get(subject); !known {
+		if _, known := s.opened.subjects.Load().get(subject); !known {
 			cold = append(cold, subject)
 		}
 	}
 	if len(cold) == 0 {
 		return nil
 	}
-	// Like a flight, so that a store that hangs holds up nobody for ever.
-	fl := &flight{done: make(chan struct{})}
-	var cancel context.CancelFunc
-	fl.ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.ring.backend.opts.Timeout)
+	own, cancel := s.opened.backend.ownTime(ctx)
 	select {
-	case s.ring.loads <- struct{}{}:
+	case s.opened.subjectReads <- struct{}{}:
 	case <-ctx.Done():
 		cancel()
-		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	case <-fl.ctx.Done():
+		return ctxError(ctx)
+	case <-own.Done():
 		cancel()
-		return fmt.Errorf("too many reads are waiting: %w: %w", ErrUnavailable, fl.ctx.Err())
+		return fmt.Errorf("too many reads are waiting: %w: %w", ErrUnavailable, own.Err())
 	}
-	go func() {
-		defer cancel()
-		defer func() { <-s.ring.loads }()
-		fl.err = guard(fl.ctx, func(ctx context.Context) error { return s.ring.fetch(ctx, keys, cold) })
-		close(fl.done)
-	}()
-	return fl.wait(ctx)
+	c := run(own, func() { <-s.opened.subjectReads }, cancel, func(ctx context.Context, _ *call) error {
+		return s.opened.fetchSubjects(ctx, keys, cold)
+	})
+	return c.wait(ctx)
 }
 
 // maxLoads bounds how many reads about subjects wait for the store at a time.
-const maxLoads = 64
+const maxSubjectReads = 64
 
 // fetch reads the records of subjects in one go, and remembers what they say.
-func (r *ring) fetch(ctx context.Context, keys *keys, subjects []string) error {
+func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects []string) error {
 	names := make([]string, len(subjects))
 	pseudonyms := make([][IndexSize]byte, len(subjects))
 	for i, subject := range subjects {
 		var err error
-		if pseudonyms[i], err = keys.pseudonymOf(r.key.purpose, subject); err != nil {
+		if pseudonyms[i], err = keys.pseudonymOf(pk.id.purpose, subject); err != nil {
 			return err
 		}
-		names[i] = subjectRecordName(r.key.purpose, pseudonyms[i])
+		names[i] = subjectRecordName(pk.id.purpose, pseudonyms[i])
 	}
 	asked := time.Now()
-	records, err := r.backend.get(ctx, names...)
+	records, err := pk.backend.get(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -125,7 +123,7 @@ func (r *ring) fetch(ctx context.Context, keys *keys, subjects []string) error {
 		if record.Revision == 0 {
 			continue
 		}
-		if _, err := r.remember(ctx, keys, subjects[i], pseudonyms[i], record, asked); err != nil && !errors.Is(err, ErrErased) {
+		if _, err := pk.cacheSubject(ctx, keys, subjects[i], pseudonyms[i], record, asked); err != nil && !errors.Is(err, ErrErased) {
 			return err
 		}
 	}
@@ -133,38 +131,38 @@ func (r *ring) fetch(ctx context.Context, keys *keys, subjects []string) error {
 }
 
 // remember opens a record and keeps what it says. A tombstone is ErrErased.
-func (r *ring) remember(ctx context.Context, keys *keys, subject string, pseudonym [IndexSize]byte, record Record, asked time.Time) (*subjectKey, error) {
-	found, err := r.decode(ctx, keys, pseudonym, record.Data)
+func (pk *purposeKeys) cacheSubject(ctx context.Context, keys *keys, subject string, pseudonym [IndexSize]byte, record Record, asked time.Time) (*subjectKey, error) {
+	found, err := pk.openSubjectRecord(ctx, keys, pseudonym, record.Data)
 	if err != nil {
 		return nil, err
 	}
 	key, err := found.open()
 	if err == nil || errors.Is(err, ErrErased) {
-		r.subjects.Load().put(subject, key, asked)
+		pk.subjects.Load().put(subject, key, asked)
 	}
 	return key, err
 }
 
 // decode opens a record about a subject, under newer keys if it takes such.
-func (r *ring) decode(ctx context.Context, keys *keys, pseudonym [IndexSize]byte, data []byte) (subjectRecord, error) {
-	sealed, ok := cutSubject(data)
+func (pk *purposeKeys) openSubjectRecord(ctx context.Context, keys *keys, pseudonym [IndexSize]byte, data []byte) (subjectRecord, error) {
+	sealed, ok := cutSubjectRecord(data)
 	if !ok {
 		return subjectRecord{}, errSubjectRecord
 	}
-	if !keys.seal.knows(sealed) {
+	if !keys.seal.has(sealed) {
 		var err error
-		if keys, err = r.learn(ctx, sealed); err != nil {
+		if keys, err = pk.findKey(ctx, sealed); err != nil {
 			return subjectRecord{}, err
 		}
 	}
-	return decodeSubject(keys, r.key.purpose, pseudonym, data)
+	return decodeSubject(keys, pk.id.purpose, pseudonym, data)
 }
 
 // subjectKey returns the key of a subject. If the store has none, it makes one
 // where create says so, and is ErrCorrupt otherwise: nothing was ever sealed
 // for that subject, so the value is another's.
-func (r *ring) subjectKey(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
-	key, known := r.subjects.Load().get(subject)
+func (pk *purposeKeys) subjectKey(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
+	key, known := pk.subjects.Load().get(subject)
 	switch {
 	case known && key == nil:
 		return nil, ErrErased
@@ -175,48 +173,48 @@ func (r *ring) subjectKey(ctx context.Context, keys *keys, subject string, creat
 	if create {
 		detail = "+" + subject // another flight: only one that seals makes keys
 	}
-	fl, _, err := r.backend.depart(ctx, flightKey{actionSubject, r.key, detail}, func(ctx context.Context, fl *flight) error {
+	c, _, err := pk.backend.start(ctx, callID{actionSubject, pk.id, detail}, func(ctx context.Context, c *call) error {
 		select {
-		case r.loads <- struct{}{}:
-			defer func() { <-r.loads }()
+		case pk.subjectReads <- struct{}{}:
+			defer func() { <-pk.subjectReads }()
 		case <-ctx.Done():
 			return fmt.Errorf("too many reads are waiting: %w: %w", ErrUnavailable, ctx.Err())
 		}
 		var err error
-		fl.key, err = r.loadSubject(ctx, keys, subject, create)
+		c.key, err = pk.loadSubject(ctx, keys, subject, create)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := fl.wait(ctx); err != nil {
+	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
 	// What was found may have been erased while it was on its way.
-	if r.subjects.Load().wasErased(subject) {
+	if pk.subjects.Load().recentlyErased(subject) {
 		return nil, ErrErased
 	}
-	return fl.key, nil
+	return c.key, nil
 }
 
-func (r *ring) loadSubject(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
-	pseudonym, err := keys.pseudonymOf(r.key.purpose, subject)
+func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
+	pseudonym, err := keys.pseudonymOf(pk.id.purpose, subject)
 	if err != nil {
 		return nil, err
 	}
-	name := subjectRecordName(r.key.purpose, pseudonym)
+	name := subjectRecordName(pk.id.purpose, pseudonym)
 	for {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if ctx.Err() != nil {
+			return nil, ctxError(ctx)
 		}
 		asked := time.Now()
-		records, err := r.backend.get(ctx, name)
+		records, err := pk.backend.get(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		if records[0].Revision != 0 {
-			key, err := r.remember(ctx, keys, subject, pseudonym, records[0], asked)
-			if err == nil && time.Since(asked) >= r.backend.opts.SubjectLifetime {
+			key, err := pk.cacheSubject(ctx, keys, subject, pseudonym, records[0], asked)
+			if err == nil && time.Since(asked) >= pk.backend.opts.SubjectLifetime {
 				continue // it may have been erased since, and nobody remember that
 			}
 			return key, err
@@ -225,8 +223,8 @@ func (r *ring) loadSubject(ctx context.Context, keys *keys, subject string, crea
 			return nil, ErrCorrupt
 		}
 		fresh := newSubjectRecord()
-		data := fresh.encode(keys, r.key.purpose, pseudonym)
-		_, err = r.backend.store.Put(ctx, Record{Name: name, Data: data})
+		data := fresh.encode(keys, pk.id.purpose, pseudonym)
+		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data})
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue // somebody else made one, which is the one to use
@@ -237,10 +235,107 @@ func (r *ring) loadSubject(ctx context.Context, keys *keys, subject string, crea
 		if err != nil {
 			return nil, err
 		}
-		r.subjects.Load().put(subject, key, asked)
-		if time.Since(asked) >= r.backend.opts.SubjectLifetime {
+		pk.subjects.Load().put(subject, key, asked)
+		if time.Since(asked) >= pk.backend.opts.SubjectLifetime {
 			continue
 		}
 		return key, nil
 	}
+}
+
+// A subjectRecord is what the store keeps about one subject: its key or, once
+// erased, that there is none any more. It is sealed under the purpose's keys,
+// bound to the subject's pseudonym, so that neither can be another's.
+type subjectRecord struct {
+	id  uint32    // of the key
+	key []byte    // nil in a tombstone
+	at  time.Time // of the making of key or tombstone
+}
+
+const (
+	subjectMagic = "ofs1"
+
+	stateKey       = 1
+	stateTombstone = 2
+	stateSize      = 1 + 4 + format.TimeSize // state, key id, time
+)
+
+// subjectRecordName keeps the files of a [Dir] in 256 folders a purpose.
+func subjectRecordName(p purpose.Purpose, pseudonym [IndexSize]byte) string {
+	name := hex.EncodeToString(pseudonym[:])
+	return subjectPrefix(p) + name[:2] + "/" + name
+}
+
+func subjectPrefix(p purpose.Purpose) string { return p.String() + "/subjects/" }
+
+func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, error) {
+	buf := getBuffers()
+	defer buf.release()
+	return k.pseudonym.compute(format.AppendPseudonymInput(buf.plaintext(len(buf.plain)), p.String(), subject))
+}
+
+func newSubjectRecord() subjectRecord {
+	var id [4]byte
+	rand.Read(id[:])
+	r := subjectRecord{id: binary.BigEndian.Uint32(id[:]), key: newDEK(), at: time.Now()}
+	return r
+}
+
+// encode seals r under the primary key of k.
+func (r subjectRecord) encode(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte) []byte {
+	plain := make([]byte, 0, stateSize+format.DEKSize)
+	defer func() { clear(plain[:cap(plain)]) }()
+	state := byte(stateKey)
+	if r.key == nil {
+		state = stateTombstone
+	}
+	plain = append(plain, state)
+	plain = binary.BigEndian.AppendUint32(plain, r.id)
+	plain = format.AppendSeconds(plain, r.at)
+	plain = append(plain, r.key...)
+	return k.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), pseudonym))
+}
+
+// decodeSubject is the reverse of encode. Every fault is ErrCorrupt.
+func decodeSubject(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte, data []byte) (subjectRecord, error) {
+	sealed, ok := cutSubjectRecord(data)
+	if !ok {
+		return subjectRecord{}, errSubjectRecord
+	}
+	plain, err := k.seal.open(nil, sealed, format.AppendSubjectAAD(nil, p.String(), pseudonym))
+	if err != nil || len(plain) < stateSize {
+		return subjectRecord{}, errSubjectRecord
+	}
+	r := subjectRecord{id: binary.BigEndian.Uint32(plain[1:]), at: format.Seconds(plain[5:])}
+	switch {
+	case plain[0] == stateKey && len(plain) == stateSize+format.DEKSize:
+		r.key = plain[stateSize:]
+	case plain[0] == stateTombstone && len(plain) == stateSize:
+	default:
+		return subjectRecord{}, errSubjectRecord
+	}
+	return r, nil
+}
+
+var errSubjectRecord = fmt.Errorf("malformed subject record: %w", ErrCorrupt)
+
+func cutSubjectRecord(data []byte) (sealed []byte, ok bool) {
+	if len(data) < len(subjectMagic) || string(data[:len(subjectMagic)]) != subjectMagic {
+		return nil, false
+	}
+	return data[len(subjectMagic):], true
+}
+
+// open returns the key of the record, ready for use, and ErrErased for a
+// tombstone.
+func (r subjectRecord) open() (*subjectKey, error) {
+	if r.key == nil {
+		return nil, ErrErased
+	}
+	defer clear(r.key)
+	k, err := newSubjectKey(r.id, r.key)
+	if err != nil {
+		return nil, errSubjectRecord
+	}
+	return k, nil
 }

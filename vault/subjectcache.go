@@ -10,11 +10,11 @@ import (
 // time and in a bounded number. It has many locks, for with one lock two cores
 // would do the work of one.
 type subjectCache struct {
-	seed     maphash.Seed
-	lifetime time.Duration
-	grave    time.Duration // how long an erasure by this process is remembered
-	perShard int
-	shards   [64]subjectShard
+	seed           maphash.Seed
+	lifetime       time.Duration
+	erasedLifetime time.Duration // how long an erasure by this process is remembered
+	perShard       int
+	shards         [64]subjectShard
 }
 
 type subjectShard struct {
@@ -39,7 +39,7 @@ type subjectEntry struct {
 
 func newSubjectCache(entries int, lifetime, timeout time.Duration) *subjectCache {
 	// Longer than any answer may be on its way, and any operation wait for others.
-	c := &subjectCache{seed: maphash.MakeSeed(), lifetime: lifetime, grave: lifetime + MaxSlots*timeout}
+	c := &subjectCache{seed: maphash.MakeSeed(), lifetime: lifetime, erasedLifetime: lifetime + MaxSlots*timeout}
 	c.perShard = max(1, entries/len(c.shards))
 	return c
 }
@@ -66,7 +66,7 @@ func (c *subjectCache) get(subject string) (key *subjectKey, known bool) {
 }
 
 // wasErased reports whether this process has erased subject lately.
-func (c *subjectCache) wasErased(subject string) bool {
+func (c *subjectCache) recentlyErased(subject string) bool {
 	s := c.shard(subject)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -112,5 +112,5 @@ func (c *subjectCache) erase(subject string) {
 	if s.erased == nil {
 		s.erased = make(map[string]time.Time)
 	}
-	s.erased[subject] = now.Add(c.grave)
+	s.erased[subject] = now.Add(c.erasedLifetime)
 }

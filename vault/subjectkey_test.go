@@ -32,7 +32,7 @@ func subjectsOf(t *testing.T, store Store, kek KEK, opts *Options) (*Vault, *Sco
 // right key.
 func TestSubjectRecordPayloads(t *testing.T) {
 	_, s := subjectsOf(t, Memory(), testKEK(t), nil)
-	keys, p := s.ring.keys.Load(), s.ring.key.purpose
+	keys, p := s.opened.current.Load(), s.opened.id.purpose
 	var pseudonym [IndexSize]byte
 	sealed := func(state byte, n int) []byte {
 		plain := append([]byte{state, 0, 0, 1, 2, 0, 0, 0, 0, 9}, make([]byte, 64)...)[:n]
@@ -151,7 +151,7 @@ func TestSubjectKeyOfTheFasterProcess(t *testing.T) {
 	store.before = func() error { return errors.New("disk full") }
 	_, err = Seal(t.Context(), kind, "text", second.For("bob"))
 	require.ErrorIs(t, err, ErrUnavailable)
-	_, known := second.ring.subjects.Load().get("bob")
+	_, known := second.opened.subjects.Load().get("bob")
 	require.False(t, known)
 }
 
@@ -180,16 +180,16 @@ func TestPrefetchTellsFaults(t *testing.T) {
 	_, fresh := subjectsOf(t, store, kek, nil)
 	require.NoError(t, fresh.Prefetch(t.Context()))
 	require.NoError(t, fresh.Prefetch(t.Context(), "nobody", "alice"))
-	key, known := fresh.ring.subjects.Load().get("alice")
+	key, known := fresh.opened.subjects.Load().get("alice")
 	require.True(t, known)
 	require.NotNil(t, key)
-	_, known = fresh.ring.subjects.Load().get("nobody")
+	_, known = fresh.opened.subjects.Load().get("nobody")
 	require.False(t, known)
-	require.Empty(t, fresh.ring.loads)
+	require.Empty(t, fresh.opened.subjectReads)
 
-	pseudonym, err := s.ring.keys.Load().pseudonymOf(s.ring.key.purpose, "alice")
+	pseudonym, err := s.opened.current.Load().pseudonymOf(s.opened.id.purpose, "alice")
 	require.NoError(t, err)
-	name := subjectRecordName(s.ring.key.purpose, pseudonym)
+	name := subjectRecordName(s.opened.id.purpose, pseudonym)
 	records, err := store.Get(t.Context(), name)
 	require.NoError(t, err)
 	records[0].Data[len(records[0].Data)-1] ^= 1
@@ -199,7 +199,7 @@ func TestPrefetchTellsFaults(t *testing.T) {
 	err = fresh.Prefetch(t.Context(), "nobody", "alice")
 	require.ErrorIs(t, err, ErrCorrupt)
 	require.EqualError(t, err, "vault: fetching keys of subjects: malformed subject record: "+ErrCorrupt.Error())
-	require.Empty(t, fresh.ring.loads)
+	require.Empty(t, fresh.opened.subjectReads)
 	require.ErrorIs(t, (*Scope)(nil).Prefetch(t.Context(), "alice"), ErrInvalid)
 }
 
@@ -209,8 +209,8 @@ func TestTooManyReadsAreWaiting(t *testing.T) {
 	store, kek := Memory(), testKEK(t)
 	synctest.Test(t, func(t *testing.T) {
 		v, s := subjectsOf(t, store, kek, &Options{Timeout: time.Minute})
-		for range maxLoads {
-			s.ring.loads <- struct{}{}
+		for range maxSubjectReads {
+			s.opened.subjectReads <- struct{}{}
 		}
 		kind := MustKind("note", "vault.Note")
 		for name, use := range map[string]func(context.Context) error{
@@ -226,31 +226,31 @@ func TestTooManyReadsAreWaiting(t *testing.T) {
 			require.Equal(t, time.Minute, time.Since(start), name)
 			synctest.Wait()
 			v.mu.Lock()
-			require.Empty(t, v.flights, name)
+			require.Empty(t, v.calls, name)
 			v.mu.Unlock()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			start = time.Now()
 			require.ErrorIs(t, use(ctx), ErrUnavailable, name)
 			require.Equal(t, time.Second, time.Since(start), name)
 			cancel()
-			var left []*flight
+			var left []*call
 			v.mu.Lock()
-			for _, fl := range v.flights {
-				left = append(left, fl)
+			for _, c := range v.calls {
+				left = append(left, c)
 			}
 			v.mu.Unlock()
 			time.Sleep(time.Minute)
-			for _, fl := range left {
-				<-fl.done
-				require.ErrorIs(t, fl.err, ErrUnavailable, name)
+			for _, c := range left {
+				<-c.done
+				require.ErrorIs(t, c.err, ErrUnavailable, name)
 			}
-			require.Len(t, s.ring.loads, maxLoads, name)
+			require.Len(t, s.opened.subjectReads, maxSubjectReads, name)
 		}
-		<-s.ring.loads
+		<-s.opened.subjectReads
 		require.NoError(t, s.Prefetch(t.Context(), "alice"))
 		_, err := Seal(t.Context(), kind, "text", s.For("alice"))
 		require.NoError(t, err)
-		require.Len(t, s.ring.loads, maxLoads-1, "places are given back")
+		require.Len(t, s.opened.subjectReads, maxSubjectReads-1, "places are given back")
 		v.Close()
 	})
 }

@@ -55,7 +55,7 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 	to, err := e.here.Scope(ctx, ads)
 	require.NoError(t, err)
 	to = to.Under(purpose.Basis{Consent: "c-1"})
-	s := e.scope(t, e.here, "alice").ofNobody()
+	s := e.scope(t, e.here, "alice").withoutSubject()
 	value, err := Seal(ctx, e.kind, "text", s)
 	require.NoError(t, err)
 	var data bytes.Buffer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -14,11 +15,7 @@ import (
 // goroutines at once. The zero Vault is of no use: see [Open].
 type Vault struct {
 	*backend
-	kek KEK
-
-	// Both are guarded by the backend's mutex.
-	rings map[ringKey]*ring
-	keks  map[purpose.Purpose]KEK // since Rewrap, in place of kek
+	opened map[keysID]*purposeKeys // guarded by the mutex of the backend
 }
 
 // Open returns the vault whose wrapped keys are in store and open with kek.
@@ -32,19 +29,17 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	case kek == nil:
 		err = errNoKEK
 	case err == nil && ctx.Err() != nil:
-		err = fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		err = ctxError(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vault: opening: %w", err)
 	}
-	v := &Vault{
-		backend: &backend{store: store, opts: o, flights: make(map[flightKey]*flight)},
-		kek:     kek,
-		rings:   make(map[ringKey]*ring),
-		keks:    make(map[purpose.Purpose]KEK),
-	}
-	v.kekOf = v.currentKEK
-	return v, nil
+	return &Vault{
+		backend: &backend{
+			store: store, opts: o, calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK),
+		},
+		opened: make(map[keysID]*purposeKeys),
+	}, nil
 }
 
 // Close forgets all keys. Scopes of the vault fail with [ErrNoKeys] from then
@@ -54,10 +49,10 @@ func (v *Vault) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
-	for _, r := range v.rings {
-		r.close()
+	for _, pk := range v.opened {
+		pk.close()
 	}
-	clear(v.rings)
+	clear(v.opened)
 	return nil
 }
 
@@ -76,7 +71,7 @@ func (v *Vault) Format(f fmt.State, _ rune) { io.WriteString(f, v.String()) }
 // anything is stored. A zero purpose is [ErrInvalid].
 func (v *Vault) Generate(ctx context.Context, purposes ...purpose.Purpose) error {
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionGenerate, p, func(ctx context.Context) error {
+		err := v.operate(ctx, ActionGenerate, p, func(ctx context.Context) error {
 			return v.generate(ctx, p)
 		})
 		if err != nil {
@@ -119,33 +114,33 @@ func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
 // [ErrUnavailable] if store or key service do not answer in time; [ErrInvalid]
 // for the zero purpose.
 func (v *Vault) Scope(ctx context.Context, p purpose.Purpose) (*Scope, error) {
-	return v.scope(ctx, p, shareAll)
+	return v.scope(ctx, p, allKeys)
 }
 
 // scope returns a scope whose keys are a share of those of p. Nothing leads from
 // it to the others: its ring holds these alone, and knows no other ring.
-func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of share) (*Scope, error) {
-	r, err := v.ring(ctx, p, of)
+func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope, error) {
+	pk, err := v.openKeys(ctx, p, of)
 	if err = v.audit(ctx, Event{Action: ActionOpen, Purpose: p}, err); err != nil {
 		return nil, keysError(ActionOpen, p, err)
 	}
-	return &Scope{ring: r}, nil
+	return &Scope{opened: pk}, nil
 }
 
-func (v *Vault) ring(ctx context.Context, p purpose.Purpose, of share) (*ring, error) {
+func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*purposeKeys, error) {
 	switch {
 	case p.IsZero():
 		return nil, errNoPurpose
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return nil, ctxError(ctx)
 	}
-	key := ringKey{p, of}
-	if r := v.opened(key); r != nil {
-		_, err := r.usable(ctx)
-		return r, err
+	key := keysID{p, of}
+	if pk := v.find(key); pk != nil {
+		_, err := pk.fresh(ctx)
+		return pk, err
 	}
-	err := v.do(ctx, flightKey{action: ActionOpen, ring: key}, func(ctx context.Context) error {
-		if v.opened(key) != nil {
+	err := v.shared(ctx, callID{action: ActionOpen, keys: key}, func(ctx context.Context) error {
+		if v.find(key) != nil {
 			return nil // since we looked
 		}
 		asked := time.Now()
@@ -153,64 +148,55 @@ func (v *Vault) ring(ctx context.Context, p purpose.Purpose, of share) (*ring, e
 		if err != nil {
 			return err
 		}
-		if err := v.stillCounts(asked); err != nil {
+		if err := v.checkLease(asked); err != nil {
 			return err
 		}
-		return v.keep(newRing(v.backend, key, k, erasures, asked))
+		return v.add(newPurposeKeys(v.backend, key, k, erasures, asked))
 	})
 	if err != nil {
 		return nil, err
 	}
-	if r := v.opened(key); r != nil {
-		return r, nil
+	if pk := v.find(key); pk != nil {
+		return pk, nil
 	}
 	return nil, errClosed
 }
 
-func (v *Vault) opened(key ringKey) *ring {
+func (v *Vault) find(key keysID) *purposeKeys {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.rings[key]
+	return v.opened[key]
 }
 
 // openedAll returns the rings that scopes, lookups and readers of p have here.
-func (v *Vault) openedAll(p purpose.Purpose) []*ring {
-	var all []*ring
-	for _, of := range []share{shareAll, shareLookup, shareReader} {
-		if r := v.opened(ringKey{p, of}); r != nil {
-			all = append(all, r)
+func (v *Vault) findAll(p purpose.Purpose) []*purposeKeys {
+	var all []*purposeKeys
+	for _, of := range []subset{allKeys, indexKeys, readKeys} {
+		if pk := v.find(keysID{p, of}); pk != nil {
+			all = append(all, pk)
 		}
 	}
 	return all
 }
 
-func (v *Vault) keep(r *ring) error {
+func (v *Vault) add(pk *purposeKeys) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed { // Close came first, and would not see this ring
-		r.close()
+		pk.close()
 		return errClosed
 	}
-	v.rings[r.key] = r
+	v.opened[pk.id] = pk
 	return nil
 }
 
-func (v *Vault) currentKEK(p purpose.Purpose) KEK {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if kek := v.keks[p]; kek != nil {
-		return kek
-	}
-	return v.kek
-}
-
 // record reads and unwraps the key record of p, for changing it.
-func (v *Vault) record(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
-	return v.recordWith(ctx, v.kekOf(p), p)
+func (v *Vault) readKeyRecord(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
+	return v.readKeyRecordWith(ctx, v.kekOf(p), p)
 }
 
-func (v *Vault) recordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*keyRecord, Record, error) {
-	at, seen := v.known(p)
+func (v *Vault) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*keyRecord, Record, error) {
+	at, seen := v.state(p)
 	records, err := v.get(ctx, keyRecordName(p), erasuresName(p))
 	if err != nil {
 		return nil, Record{}, err
@@ -218,7 +204,7 @@ func (v *Vault) recordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*ke
 	if records[0].Revision == 0 {
 		return nil, Record{}, errNone
 	}
-	w, err := newWrapper(ctx, kek, p)
+	w, err := newKEKClient(ctx, kek, p)
 	if err != nil {
 		return nil, Record{}, err
 	}
@@ -243,10 +229,10 @@ func (v *Vault) recordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*ke
 }
 
 // known returns what the scopes of p know of how far its keys have come.
-func (v *Vault) known(p purpose.Purpose) (generation, erasures uint64) {
-	if r := v.opened(ringKey{p, shareAll}); r != nil {
-		if k := r.keys.Load(); k != nil {
-			return k.generation, r.erasures.Load()
+func (v *Vault) state(p purpose.Purpose) (generation, erasures uint64) {
+	if pk := v.find(keysID{p, allKeys}); pk != nil {
+		if k := pk.current.Load(); k != nil {
+			return k.generation, pk.erasures.Load()
 		}
 	}
 	return 0, 0
@@ -258,4 +244,52 @@ func keysError(a Action, p purpose.Purpose, err error) error {
 		return fmt.Errorf("vault: %s keys: %w", a.Gerund(), err)
 	}
 	return fmt.Errorf("vault: %s keys of %s: %w", a.Gerund(), p, err)
+}
+
+// Purposes returns the purposes that the store has keys for. It asks no key
+// service. [ErrUnavailable] is a store that does not answer and a ctx that is
+// done, [ErrNoKeys] a closed vault.
+func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
+	var found []purpose.Purpose
+	err := v.exclusive(ctx, actionPurposes, purpose.Purpose{}, func(ctx context.Context) (err error) {
+		found, err = v.listPurposes(ctx)
+		return err
+	})
+	if err != nil {
+		return purpose.Set{}, fmt.Errorf("vault: listing purposes: %w", err)
+	}
+	return purpose.NewSet(found...), nil
+}
+
+// errOrder is a store that lists what it was not asked for.
+var errOrder = fmt.Errorf("key store lists names out of order: %w", ErrCorrupt)
+
+func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err error) {
+	after := ""
+	for {
+		folder, more := "", false
+		for name, err := range v.store.List(ctx, "", after) {
+			if err != nil {
+				return nil, storeError(err)
+			}
+			if name <= after { // or there would be no end
+				return nil, errOrder
+			}
+			folder, _, more = strings.Cut(name, "/")
+			break
+		}
+		if !more {
+			return found, nil
+		}
+		if p, err := purpose.Parse(folder); err == nil {
+			records, err := v.get(ctx, keyRecordName(p))
+			if err != nil {
+				return nil, err
+			}
+			if records[0].Revision != 0 {
+				found = append(found, p)
+			}
+		}
+		after = folder + "0" // past all of "folder/", subjects may be many
+	}
 }

@@ -183,12 +183,12 @@ func TestErasuresAreKnownFromTheStart(t *testing.T) {
 	_, err := before.Erase(t.Context(), "alice", s.Purpose())
 	require.NoError(t, err)
 	v, fresh := subjectsOf(t, store, kek, nil)
-	require.EqualValues(t, 1, fresh.ring.erasures.Load())
+	require.EqualValues(t, 1, fresh.opened.erasures.Load())
 	lookup, err := v.Lookup(t.Context(), s.Purpose())
 	require.NoError(t, err)
-	for _, r := range []*ring{fresh.ring, lookup.scope.ring} {
-		require.EqualValues(t, 1, r.erasures.Load())
-		require.NoError(t, r.refresh(t.Context()))
-		require.EqualValues(t, 1, r.erasures.Load())
+	for _, pk := range []*purposeKeys{fresh.opened, lookup.scope.opened} {
+		require.EqualValues(t, 1, pk.erasures.Load())
+		require.NoError(t, pk.refreshNow(t.Context()))
+		require.EqualValues(t, 1, pk.erasures.Load())
 	}
 }

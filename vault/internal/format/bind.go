@@ -64,6 +64,11 @@ func AppendIndexInput(b []byte, kind, purpose, canonical string) []byte {
 	return append(b, canonical...)
 }
 
+// IndexInputSize returns the number of bytes that AppendIndexInput appends.
+func IndexInputSize(kind, purpose, canonical string) int {
+	return len("idx1") + 1 + len(kind) + 1 + len(purpose) + len(canonical)
+}
+
 // AppendPseudonymInput appends the input from which a subject's pseudonym is
 // computed.
 func AppendPseudonymInput(b []byte, purpose, subject string) []byte {

@@ -13,7 +13,7 @@ import (
 // The buffers are arrays, to be sliced and appended to. Plaintext and associated
 // data never outgrow them; a longer body or text is allocated. A slice kept here
 // instead would cost a write barrier at each use.
-type scratch struct {
+type buffers struct {
 	plain [max(format.MaxSealed, format.MaxIndexInput, format.MaxPseudonymInput)]byte
 	used  int                     // how much of plain to clear
 	aad   [format.MaxSlotAAD]byte // associated data
@@ -21,18 +21,18 @@ type scratch struct {
 	ids idSource
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
 
-func getScratch() *scratch { return scratches.Get().(*scratch) }
+func getBuffers() *buffers { return bufferPool.Get().(*buffers) }
 
 // plaintext returns an empty slice for n bytes of plaintext.
-func (s *scratch) plaintext(n int) []byte {
+func (s *buffers) plaintext(n int) []byte {
 	s.used = max(s.used, min(n, len(s.plain)))
 	return s.plain[:0]
 }
 
-func (s *scratch) release() {
+func (s *buffers) release() {
 	clear(s.plain[:s.used])
 	s.used = 0
-	scratches.Put(s)
+	bufferPool.Put(s)
 }

@@ -12,7 +12,7 @@ import (
 
 // A wrapper calls a purpose's AEAD: with the context where it takes one, and
 // with errors that are ours.
-type wrapper struct {
+type kekClient struct {
 	ctx  context.Context // of the one operation that the wrapper is made for
 	aead AEAD
 }
@@ -23,20 +23,20 @@ type contextAEAD interface {
 	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
 }
 
-func newWrapper(ctx context.Context, kek KEK, p purpose.Purpose) (wrapper, error) {
+func newKEKClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
 	a, err := kek.For(ctx, p)
 	if err != nil {
-		return wrapper{}, kekError(err)
+		return kekClient{}, kekError(err)
 	}
 	if a == nil {
-		return wrapper{}, unasked("no KEK")
+		return kekClient{}, notConfigured("no KEK")
 	}
-	return wrapper{ctx, a}, nil
+	return kekClient{ctx, a}, nil
 }
 
 // encrypt and decrypt pass fresh copies: a callee that appends to or keeps its
 // arguments must not reach ours.
-func (w wrapper) encrypt(plaintext, aad []byte) ([]byte, error) {
+func (w kekClient) encrypt(plaintext, aad []byte) ([]byte, error) {
 	if err := w.ctx.Err(); err != nil {
 		return nil, kekError(err)
 	}
@@ -50,7 +50,7 @@ func (w wrapper) encrypt(plaintext, aad []byte) ([]byte, error) {
 	return out, kekError(err)
 }
 
-func (w wrapper) decrypt(ciphertext, aad []byte) ([]byte, error) {
+func (w kekClient) decrypt(ciphertext, aad []byte) ([]byte, error) {
 	if err := w.ctx.Err(); err != nil {
 		return nil, kekError(err)
 	}
@@ -72,7 +72,7 @@ func (w wrapper) decrypt(ciphertext, aad []byte) ([]byte, error) {
 // It is made whenever a record is written, and never when one is read: what
 // was bound when it was wrapped opens for nobody who leaves the data out, and a
 // record binds its purpose whether the KEK does or not.
-func (w wrapper) selfTest(p purpose.Purpose, wrapped []byte) error {
+func (w kekClient) selfTest(p purpose.Purpose, wrapped []byte) error {
 	dek, err := w.decrypt(wrapped, format.WrongKEKAAD(p.String()))
 	clear(dek)
 	if err == nil {
@@ -107,16 +107,16 @@ func foreignError(from string, err, otherwise error) error {
 			return fmt.Errorf("%s: %w: %w", from, ErrUnavailable, sentinel)
 		}
 	}
-	return &unexplained{from, otherwise}
+	return &opaqueError{from, otherwise}
 }
 
 // An unexplained is the error of a client that does not say which of ours it
 // is: in place of a refusal it may mean anything.
-type unexplained struct {
+type opaqueError struct {
 	from string
 	err  error
 }
 
-func (e *unexplained) Error() string { return e.from + ": " + e.err.Error() }
+func (e *opaqueError) Error() string { return e.from + ": " + e.err.Error() }
 
-func (e *unexplained) Unwrap() error { return e.err }
+func (e *opaqueError) Unwrap() error { return e.err }
