@@ -16,12 +16,6 @@ type wrapper struct {
 	aead AEAD
 }
 
-// contextAEAD has the methods of Tink's AEADWithContext.
-type contextAEAD interface {
-	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
-	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
-}
-
 func newWrapper(ctx context.Context, kek KEK, p purpose.Purpose) (wrapper, error) {
 	a, err := kek.For(ctx, p)
 	if err != nil {
@@ -41,7 +35,7 @@ func (w wrapper) encrypt(plaintext, aad []byte) ([]byte, error) {
 	}
 	var out []byte
 	var err error
-	if a, ok := w.aead.(contextAEAD); ok {
+	if a, ok := w.aead.(ContextAEAD); ok {
 		out, err = a.EncryptWithContext(w.ctx, bytes.Clone(plaintext), bytes.Clone(aad))
 	} else {
 		out, err = w.aead.Encrypt(bytes.Clone(plaintext), bytes.Clone(aad))
@@ -55,7 +49,7 @@ func (w wrapper) decrypt(ciphertext, aad []byte) ([]byte, error) {
 	}
 	var out []byte
 	var err error
-	if a, ok := w.aead.(contextAEAD); ok {
+	if a, ok := w.aead.(ContextAEAD); ok {
 		out, err = a.DecryptWithContext(w.ctx, bytes.Clone(ciphertext), bytes.Clone(aad))
 	} else {
 		out, err = w.aead.Decrypt(bytes.Clone(ciphertext), bytes.Clone(aad))

@@ -104,9 +104,7 @@ func TestCodes(t *testing.T) {
 				}
 				require.NotContains(t, err.Error(), kmstest.Leak)
 				require.Contains(t, err.Error(), "gcp-kms://"+nameOf(kmstest.Security))
-				var e interface{ AccessDenied() bool }
-				require.ErrorAs(t, err, &e)
-				require.Equal(t, c.denied, e.AccessDenied())
+				require.Equal(t, c.denied, errors.Is(err, vault.ErrAccessDenied))
 			}
 		})
 	}

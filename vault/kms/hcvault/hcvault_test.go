@@ -52,8 +52,7 @@ func grantedFake(t testing.TB) *fake {
 
 // denied reports whether err proves that the token has no grant.
 func denied(err error) bool {
-	var e interface{ AccessDenied() bool }
-	return errors.As(err, &e) && e.AccessDenied()
+	return errors.Is(err, vault.ErrAccessDenied)
 }
 
 // quiet checks that an error says nothing that was sent, set or answered.

@@ -439,8 +439,7 @@ func disabled(t *testing.T, s Service) {
 
 // denied reports whether err says that the credentials have no grant.
 func denied(err error) bool {
-	var e interface{ AccessDenied() bool }
-	return errors.As(err, &e) && e.AccessDenied()
+	return errors.Is(err, vault.ErrAccessDenied)
 }
 
 func revoked(t *testing.T, s Service) {
