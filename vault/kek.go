@@ -41,6 +41,9 @@ type ContextAEAD interface {
 // A KEK that panics, or whose AEAD does, is [ErrUnavailable] to all who wait for the
 // call. So is one that ends the goroutine it is called in. What it said is dropped.
 //
+// A KEK is used from many goroutines at once. An AEAD that it returns is used for one
+// operation, so an AEAD that is returned twice is used from several as well.
+//
 // A KEK that can make keys is a [KeyGenerator]. Package kektest checks that a KEK
 // keeps its promises.
 type KEK interface {

@@ -150,9 +150,7 @@ func TestCredentialsThatAreNotToBeHad(t *testing.T) {
 		})})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-asked; cancel() }()
-		_, err := aead.(interface {
-			DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
-		}).DecryptWithContext(ctx, []byte("x"), nil)
+		_, err := aead.(vault.ContextAEAD).DecryptWithContext(ctx, []byte("x"), nil)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 		require.ErrorIs(t, err, context.Canceled)
 	})
