@@ -30,12 +30,12 @@ var ErrGranted = errors.New("this process can open keys that it must not have")
 // So the KEK has to be one that can be asked for the purpose. Of an [EitherKEK]
 // both have to refuse. No purpose at all, and a zero one, are [ErrInvalid].
 //
-// A KEK says why it refuses with an error that is [ErrNoKeys] and has a method
-// AccessDenied() bool. An ErrNoKeys without it is believed; of any other error
-// nothing is known, and it counts only if right after it the KEK opens the keys of
-// another purpose, of which the vault must have a scope. That proves something of
-// one key service alone, and nothing where the key store was tampered with: what is
-// damaged opens for nobody. A KEK that gives its reasons is better.
+// A KEK proves it with [ErrAccessDenied]. Any other error of this package proves
+// nothing. An error of another package counts only if the KEK opens the keys of
+// another purpose right after it; the vault must have a scope of that purpose. That
+// is a proof about one key service alone, and none where the key store was
+// tampered with: a damaged record opens for nobody. A KEK that returns
+// ErrAccessDenied is better.
 //
 // The purposes are tried as a scope of them would be opened, with one call of the
 // key service each. Key services record them as attempts.
@@ -113,16 +113,13 @@ func denialOf(err error) denial {
 			return undecided
 		}
 	}
-	var reason interface{ AccessDenied() bool }
 	switch {
-	case errors.As(err, &reason):
-		if !reason.AccessDenied() {
-			return undecided
-		}
+	case errors.Is(err, ErrAccessDenied):
+		return accessDenied
 	case errors.As(err, new(*opaqueError)):
 		return notStated
 	}
-	return accessDenied
+	return undecided
 }
 
 var errOtherRefusal = fmt.Errorf("refused, but not for want of a grant: %w", ErrUnavailable)

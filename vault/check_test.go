@@ -21,9 +21,13 @@ func (r refusing) Decrypt([]byte, []byte) ([]byte, error) { return nil, r.err }
 // denial is an error that says whether it is one.
 type denial bool
 
-func (denial) Error() string        { return "key service: 403" }
-func (denial) Unwrap() error        { return vault.ErrNoKeys }
-func (d denial) AccessDenied() bool { return bool(d) }
+func (denial) Error() string { return "key service: 403" }
+func (d denial) Unwrap() error {
+	if d {
+		return vault.ErrAccessDenied
+	}
+	return vault.ErrNoKeys
+}
 
 func TestMustNotOpen(t *testing.T) {
 	store := vault.Memory()
@@ -53,8 +57,11 @@ func TestMustNotOpen(t *testing.T) {
 		scope(t, v, security)
 		require.ErrorIs(t, v.MustNotOpen(ctx, security), vault.ErrGranted, "opened before")
 	})
-	t.Run("an explicit refusal is proof", func(t *testing.T) {
-		require.NoError(t, process(vault.SharedKEK(refusing{vault.ErrNoKeys})).MustNotOpen(ctx, security))
+	t.Run("a refusal is proof if it is for want of a grant", func(t *testing.T) {
+		require.NoError(t, process(vault.SharedKEK(refusing{vault.ErrAccessDenied})).MustNotOpen(ctx, security))
+		v := process(vault.SharedKEK(refusing{vault.ErrNoKeys}))
+		scope(t, v, advertising)
+		require.ErrorIs(t, v.MustNotOpen(ctx, security), vault.ErrUnavailable)
 	})
 	t.Run("a refusal without a reason proves nothing by itself", func(t *testing.T) {
 		v := process(vault.SharedKEK(refusing{errors.New("dial tcp: no route to host")}))
@@ -78,14 +85,14 @@ func TestMustNotOpen(t *testing.T) {
 		require.ErrorIs(t, process(nil).MustNotOpen(ctx, billing), vault.ErrNoKeys)
 	})
 	t.Run("all of them", func(t *testing.T) {
-		v := process(vault.SharedKEK(refusing{vault.ErrNoKeys}))
+		v := process(vault.SharedKEK(refusing{vault.ErrAccessDenied}))
 		require.ErrorIs(t, v.MustNotOpen(ctx, security, advertising), vault.ErrGranted)
 		require.ErrorIs(t, v.MustNotOpen(ctx), vault.ErrInvalid)
 		require.ErrorIs(t, v.MustNotOpen(ctx, purpose.Purpose{}), vault.ErrInvalid)
 	})
 	t.Run("is recorded as a check", func(t *testing.T) {
 		var events []vault.Event
-		v := open(t, store, vault.SharedKEK(refusing{vault.ErrNoKeys}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		v := open(t, store, vault.SharedKEK(refusing{vault.ErrAccessDenied}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
 			events = append(events, e)
 			return nil
 		})})

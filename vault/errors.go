@@ -1,6 +1,9 @@
 package vault
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // One sentinel for each decision that a caller makes; use [errors.Is]. None of
 // the errors of this package holds a value, a part of one, its length, a key
@@ -14,6 +17,11 @@ var (
 	// ErrNoKeys reports a purpose that the store has no keys for, or whose keys
 	// the key service, the file permissions or the configuration refuse.
 	ErrNoKeys = errors.New("no keys for this purpose")
+
+	// ErrAccessDenied reports keys that this process was not granted: the key
+	// service knows who asks, and refuses. It is also [ErrNoKeys]. A [KEK] returns
+	// it, and [Vault.MustNotOpen] accepts nothing else as a proof.
+	ErrAccessDenied = fmt.Errorf("not granted: %w", ErrNoKeys)
 
 	// ErrUnavailable reports a store, key service or auditor that is down, too
 	// slow, or was not waited for. Retry.

@@ -11,11 +11,7 @@ import (
 // An AEAD is authenticated encryption with associated data. Every tink.AEAD is
 // one, from either of Tink's import paths.
 //
-// An AEAD that asks a key service should have Tink's context-aware methods as
-// well, which are used when they are there:
-//
-//	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
-//	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
+// An AEAD that asks a key service should be a [ContextAEAD].
 //
 // An error that is one of this package's, such as [ErrUnavailable] or [ErrNoKeys],
 // is handed on as it is, so it must not quote what the AEAD was given. Of all
@@ -28,6 +24,16 @@ type AEAD interface {
 	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
 }
 
+// A ContextAEAD is an [AEAD] whose calls end with a context. It has the methods
+// of Tink's AEADWithContext, and a vault calls them instead of the other two.
+type ContextAEAD interface {
+	AEAD
+	// EncryptWithContext is Encrypt, and returns an error once ctx is done.
+	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
+	// DecryptWithContext is Decrypt, and returns an error once ctx is done.
+	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
+}
+
 // A KEK (key-encryption key) wraps the keys of purposes. It is asked when
 // the keys of a purpose are opened or changed, and never for a value: who may use
 // a purpose is decided by who may use its KEK.
@@ -35,16 +41,23 @@ type AEAD interface {
 // A KEK that panics, or whose AEAD does, is [ErrUnavailable] to all who wait for the
 // call. So is one that ends the goroutine it is called in. What it said is dropped.
 //
-// A KEK that also has the method
+// A KEK is used from many goroutines at once. An AEAD that it returns is used for one
+// operation, so an AEAD that is returned twice is used from several as well.
 //
-//	Generate(ctx context.Context, p purpose.Purpose) error
-//
-// is told by [Vault.Generate] to make its key for p, unless it has one
-// already.
+// A KEK that can make keys is a [KeyGenerator]. Package kektest checks that a KEK
+// keeps its promises.
 type KEK interface {
 	// For returns the AEAD that wraps the keys of purpose p. The purpose is
 	// bound as associated data as well, so one AEAD may serve several.
 	For(ctx context.Context, p purpose.Purpose) (AEAD, error)
+}
+
+// A KeyGenerator is a [KEK] that makes keys itself. [Vault.Generate] calls it.
+type KeyGenerator interface {
+	KEK
+	// Generate makes the key of purpose p, and leaves the key as it is if there is
+	// one already. For works when it has returned nil.
+	Generate(ctx context.Context, p purpose.Purpose) error
 }
 
 // KEKFunc is a function that serves as a [KEK].
@@ -76,9 +89,8 @@ type notConfigured string
 
 var errNotConfigured error = notConfigured("no KEK for this purpose")
 
-func (u notConfigured) Error() string    { return string(u) + ": " + ErrNoKeys.Error() }
-func (notConfigured) Unwrap() error      { return ErrNoKeys }
-func (notConfigured) AccessDenied() bool { return false }
+func (n notConfigured) Error() string { return string(n) + ": " + ErrNoKeys.Error() }
+func (notConfigured) Unwrap() error   { return ErrNoKeys }
 
 // Generate has the KEK of p make its key.
 func (m KEKs) Generate(ctx context.Context, p purpose.Purpose) error {
@@ -174,9 +186,7 @@ func (e *joinedError) Unwrap() error { return e.shown }
 
 // generateKEK has kek make its key for p, if it is one that does.
 func generateKEK(ctx context.Context, kek KEK, p purpose.Purpose) error {
-	g, ok := kek.(interface {
-		Generate(ctx context.Context, p purpose.Purpose) error
-	})
+	g, ok := kek.(KeyGenerator)
 	if !ok {
 		return nil
 	}

@@ -17,12 +17,6 @@ type kekClient struct {
 	aead AEAD
 }
 
-// contextAEAD has the methods of Tink's AEADWithContext.
-type contextAEAD interface {
-	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
-	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
-}
-
 func newKEKClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
 	a, err := kek.For(ctx, p)
 	if err != nil {
@@ -42,7 +36,7 @@ func (w kekClient) encrypt(plaintext, aad []byte) ([]byte, error) {
 	}
 	var out []byte
 	var err error
-	if a, ok := w.aead.(contextAEAD); ok {
+	if a, ok := w.aead.(ContextAEAD); ok {
 		out, err = a.EncryptWithContext(w.ctx, bytes.Clone(plaintext), bytes.Clone(aad))
 	} else {
 		out, err = w.aead.Encrypt(bytes.Clone(plaintext), bytes.Clone(aad))
@@ -56,7 +50,7 @@ func (w kekClient) decrypt(ciphertext, aad []byte) ([]byte, error) {
 	}
 	var out []byte
 	var err error
-	if a, ok := w.aead.(contextAEAD); ok {
+	if a, ok := w.aead.(ContextAEAD); ok {
 		out, err = a.DecryptWithContext(w.ctx, bytes.Clone(ciphertext), bytes.Clone(aad))
 	} else {
 		out, err = w.aead.Decrypt(bytes.Clone(ciphertext), bytes.Clone(aad))

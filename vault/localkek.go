@@ -129,8 +129,8 @@ func (k *localKEK) fail(err error) error {
 		return nil
 	}
 	kind := fileErrorKind(err)
-	if errors.Is(err, fs.ErrNotExist) {
-		kind = ErrNoKeys
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		kind = ErrAccessDenied // who may read the file may use its purpose
 	}
 	return fmt.Errorf("local KEK %s: %w: %w", k.path, err, kind)
 }

@@ -29,9 +29,9 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 
 	denied, disabled := refusing{denial(true)}, refusing{denial(false)}
 	plain, silent, down := refusing{vault.ErrNoKeys}, refusing{errors.New("no route to host")}, refusing{vault.ErrUnavailable}
-	both := refusing{fmt.Errorf("%w: %w", vault.ErrNoKeys, vault.ErrUnavailable)}
+	both := refusing{fmt.Errorf("%w: %w", vault.ErrAccessDenied, vault.ErrUnavailable)}
 	broken := refusing{vault.ErrCorrupt}
-	timeout := refusing{fmt.Errorf("%w: %w", vault.ErrNoKeys, context.DeadlineExceeded)}
+	timeout := refusing{fmt.Errorf("%w: %w", vault.ErrAccessDenied, context.DeadlineExceeded)}
 	shared := vault.SharedKEK
 	no := vault.KEKs{}
 
@@ -41,7 +41,7 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 	}{
 		"a denial":                             {shared(denied), nil},
 		"a denial before there is an AEAD":     {kekFailing(denial(true)), nil},
-		"a plain refusal":                      {shared(plain), nil},
+		"a plain refusal":                      {shared(plain), vault.ErrUnavailable},
 		"a key that is disabled today":         {shared(disabled), vault.ErrUnavailable},
 		"a service that is down":               {shared(down), vault.ErrUnavailable},
 		"a refusal that is an outage too":      {shared(both), vault.ErrUnavailable},

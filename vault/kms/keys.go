@@ -84,7 +84,9 @@ func (u URIs) Key(p purpose.Purpose) (Key, error) {
 	return k, nil
 }
 
-// A noURIError is a purpose without a key, as far as this process was told.
+// A noURIError is a purpose for which this process was given no URI. It is not
+// [vault.ErrAccessDenied]: the process may have a grant for a key that it does not
+// know of.
 type noURIError struct{ purpose purpose.Purpose }
 
 func (e *noURIError) Error() string {
@@ -92,10 +94,6 @@ func (e *noURIError) Error() string {
 }
 
 func (e *noURIError) Unwrap() error { return vault.ErrNoKeys }
-
-// AccessDenied reports false: a process that does not know where a key is may
-// well have a grant for it.
-func (e *noURIError) AccessDenied() bool { return false }
 
 func (u URIs) check(s Service) error {
 	if len(u) == 0 {

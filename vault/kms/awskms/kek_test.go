@@ -157,29 +157,3 @@ func TestBodiesAreNotLogged(t *testing.T) {
 	require.False(t, strings.Contains(log.String(), base64.StdEncoding.EncodeToString([]byte("a data key"))), "a data key was logged")
 	require.False(t, strings.Contains(log.String(), "CiphertextBlob"), "a body was logged")
 }
-
-func TestManyAtOnce(t *testing.T) {
-	f := start(t).(service)
-	f.Grant(t, kmstest.Roles()...)
-	kek := f.KEK(t, kmstest.Admin, keys)
-	var wg sync.WaitGroup
-	errs := make([]error, 24)
-	for i := range errs {
-		wg.Go(func() {
-			p := []purpose.Purpose{kmstest.Security, kmstest.Advertising, kmstest.Billing}[i%3]
-			aead, err := kek.For(t.Context(), p)
-			if err == nil {
-				var wrapped []byte
-				bound := []byte("onlyfor purpose-keys " + p.String())
-				if wrapped, err = aead.Encrypt([]byte("x"), bound); err == nil {
-					_, err = aead.Decrypt(wrapped, bound)
-				}
-			}
-			errs[i] = err
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
-		require.NoError(t, err)
-	}
-}

@@ -11,13 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/api/option"
 
-	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/kms/gcpkms"
 	"github.com/onlyfor/onlyfor/vault/kms/internal/kmstest"
@@ -112,29 +110,5 @@ func TestMessagesAreNotLogged(t *testing.T) {
 	for _, text := range []string{string(written), log.String()} {
 		require.False(t, strings.Contains(strings.ToLower(text), "plaintext"), "a message was logged")
 		require.False(t, strings.Contains(text, base64.StdEncoding.EncodeToString([]byte("a data key"))), "a data key was logged")
-	}
-}
-
-func TestManyAtOnce(t *testing.T) {
-	f := newFake(t)
-	f.Grant(t, kmstest.Roles()...)
-	kek := f.KEK(t, kmstest.Admin, keys)
-	var wg sync.WaitGroup
-	errs := make([]error, 24)
-	for i := range errs {
-		wg.Go(func() {
-			aead, err := kek.For(t.Context(), []purpose.Purpose{kmstest.Security, kmstest.Advertising, kmstest.Billing}[i%3])
-			if err == nil {
-				var wrapped []byte
-				if wrapped, err = aead.Encrypt([]byte("x"), []byte("aad")); err == nil {
-					_, err = aead.Decrypt(wrapped, []byte("aad"))
-				}
-			}
-			errs[i] = err
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
-		require.NoError(t, err)
 	}
 }

@@ -27,20 +27,14 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms/internal/kmstest"
 )
 
-// contextAEAD has the methods by which a vault calls.
-type contextAEAD interface {
-	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
-	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
-}
-
 // aead returns what a process with that client wraps security's keys with.
-func aead(t testing.TB, keys kms.Keys, client *api.Client) contextAEAD {
+func aead(t testing.TB, keys kms.Keys, client *api.Client) vault.ContextAEAD {
 	t.Helper()
 	kek, err := hcvault.New(t.Context(), keys, &hcvault.Options{Client: client})
 	require.NoError(t, err)
 	a, err := kek.For(t.Context(), kmstest.Security)
 	require.NoError(t, err)
-	return a.(contextAEAD)
+	return a.(vault.ContextAEAD)
 }
 
 // grantedFake returns a fake that grants everything to [kmstest.Admin].
@@ -52,8 +46,7 @@ func grantedFake(t testing.TB) *fake {
 
 // denied reports whether err proves that the token has no grant.
 func denied(err error) bool {
-	var e interface{ AccessDenied() bool }
-	return errors.As(err, &e) && e.AccessDenied()
+	return errors.Is(err, vault.ErrAccessDenied)
 }
 
 // quiet checks that an error says nothing that was sent, set or answered.

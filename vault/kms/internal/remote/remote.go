@@ -38,8 +38,10 @@ const (
 	Denied                 // a refusal to these credentials: they have no grant
 )
 
-// An Error is a call that failed. It is [vault.ErrNoKeys] or
-// [vault.ErrUnavailable].
+// An Error is a call that failed. It is [vault.ErrUnavailable] or [vault.ErrNoKeys],
+// and [vault.ErrAccessDenied] if the key service knew who asked and has granted
+// them nothing. That proves that they can't use the key. A disabled key, a key that
+// is not found and expired credentials prove nothing.
 type Error struct {
 	purpose purpose.Purpose
 	key     kms.Key
@@ -61,22 +63,17 @@ func (e *Error) Unwrap() []error {
 	return []error{e.sentinel()}
 }
 
-// AccessDenied reports whether the key service knew who asked and has granted
-// them nothing. That proves that they can't use the key; a disabled key, one that
-// is not found and credentials that are out of date prove nothing.
-func (e *Error) AccessDenied() bool { return e.verdict == Denied }
-
 func (e *Error) sentinel() error {
-	if e.verdict == Unclear {
-		return vault.ErrUnavailable
+	switch e.verdict {
+	case Denied:
+		return vault.ErrAccessDenied
+	case Refused:
+		return vault.ErrNoKeys
 	}
-	return vault.ErrNoKeys
+	return vault.ErrUnavailable
 }
 
-var _ interface {
-	vault.AEAD
-	Client
-} = (*AEAD)(nil)
+var _ vault.ContextAEAD = (*AEAD)(nil)
 
 // EncryptWithContext has the service encrypt.
 func (a *AEAD) EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error) {

@@ -98,9 +98,7 @@ func TestErrors(t *testing.T) {
 				require.ErrorContains(t, err, test.contains)
 				require.ErrorContains(t, err, "KEK of security at hcvault://vault.example:8200/transit/keys/security: ")
 				require.NotContains(t, err.Error(), "sEcReT")
-				var e interface{ AccessDenied() bool }
-				require.ErrorAs(t, err, &e)
-				require.Equal(t, test.denied, e.AccessDenied())
+				require.Equal(t, test.denied, errors.Is(err, vault.ErrAccessDenied))
 			}
 		})
 	}

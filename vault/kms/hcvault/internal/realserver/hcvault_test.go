@@ -19,8 +19,7 @@ func refused(t testing.TB, s *server, err error, denied bool) {
 	t.Helper()
 	require.ErrorIs(t, err, onlyfor.ErrNoKeys)
 	require.NotErrorIs(t, err, onlyfor.ErrUnavailable)
-	var e interface{ AccessDenied() bool }
-	require.Equal(t, denied, errors.As(err, &e) && e.AccessDenied())
+	require.Equal(t, denied, errors.Is(err, onlyfor.ErrAccessDenied))
 	require.Contains(t, err.Error(), s.Listener.Addr().String())
 	require.NotContains(t, err.Error(), "hvs.")
 }
