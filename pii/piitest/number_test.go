@@ -80,7 +80,9 @@ func TestNumbersAreFoundAsPeopleAndProgramsWriteThem(t *testing.T) {
 func TestDigitsOfDumpsAreNoNumbers(t *testing.T) {
 	seed := rand.Uint64()
 	if text := os.Getenv("ONLYFOR_SEED"); text != "" {
-		seed, _ = strconv.ParseUint(text, 10, 64)
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err, "ONLYFOR_SEED")
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
