@@ -29,10 +29,10 @@ import (
 // finds the digits where they stand alone or in groups in which numbers are written,
 // and not within a longer run of digits or a dump.
 //
-// What is random is not taken for the contact: a megabyte of it, be it bytes,
-// sealed values, hashes, UUIDs, times, in hexadecimal, in base64 or as a list of
-// bytes, fails a test by chance less than once in 10^9 times. Random numbers of
-// just ten digits are the exception, each of which is the contact's once in 4·10^9.
+// Random output is not taken for the contact. A megabyte of random bytes, sealed
+// values, hashes, UUIDs or times, as they are, in hexadecimal, in base64 or as a list
+// of bytes, fails a test by chance less than once in 10^9 times. The exception is a
+// random number of exactly ten digits, which is the contact's once in 4·10^9 times.
 //
 // Outlets may be used from many goroutines at once, until the function that
 // was handed the Contact returns.

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Ten digits are no proof of a phone number. Random digits have those of the
-// contact, forwards or backwards, in one of 5,000 megabytes, and random hexadecimal
-// in one of 500,000. So digits count where they stand as numbers are written.
+// Ten digits are no proof of a phone number. One in 5,000 megabytes of random digits
+// has the contact's, forwards or backwards, and one in 500,000 megabytes of random
+// hexadecimal. So digits are a trace where they stand as numbers are written.
 
 // groupings are the ways to write ten digits: as one group, as a North American
 // number, and as an integer with separators of thousands. Dumps of bytes, UUIDs and
@@ -74,8 +74,8 @@ func standsBetween(before, after []byte) bool {
 	return !inHex && !bytes.HasSuffix(before, []byte("0x"))
 }
 
-// grouped returns how many of the digits stand together, such as "3 3 4", and what
-// is between the groups, nil if that differs.
+// grouped returns the lengths of the groups of digits, such as "3 3 4", and the
+// separator between the groups, nil if there are different ones.
 func grouped(digits []byte) (groups string, between []byte) {
 	same := true
 	for len(digits) > 0 {

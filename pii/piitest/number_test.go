@@ -76,7 +76,8 @@ func TestNumbersAreFoundAsPeopleAndProgramsWriteThem(t *testing.T) {
 	}
 }
 
-// What has the digits of any number now and then: random bytes, and times.
+// Random bytes, in dumps of any form, and times have the digits of any number now and
+// then.
 func TestDigitsOfDumpsAreNoNumbers(t *testing.T) {
 	seed := rand.Uint64()
 	if text := os.Getenv("ONLYFOR_SEED"); text != "" {
