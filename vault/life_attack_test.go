@@ -505,7 +505,7 @@ func TestErasingUnderLoad(t *testing.T) {
 		for worker := range 6 {
 			running.Go(func() {
 				for n := worker; ctx.Err() == nil; n++ {
-					if n%100 == 0 {
+					if n%40 == 0 {
 						time.Sleep(time.Millisecond)
 					}
 					i := n % people
