@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
 
 // few is how many values newVictim makes by hand. Tests that try everything in
@@ -53,6 +54,13 @@ func attackRecords() map[string]refRecord {
 
 // newVictim returns a handful of values.
 func newVictim(t testing.TB) *victim {
+	t.Helper()
+	a := makeVictim(t)
+	a.rand = seed.Rand(t)
+	return a
+}
+
+func makeVictim(t testing.TB) *victim {
 	t.Helper()
 	records := attackRecords()
 	store := refStoreOf(t, records, nil)
@@ -114,7 +122,9 @@ func newCatalogue(t testing.TB) *victim {
 	t.Helper()
 	catalogue.once.Do(func() { catalogue.made = makeCatalogue(t) })
 	require.NotNil(t, catalogue.made, "could not be made")
-	return catalogue.made
+	a := *catalogue.made
+	a.values, a.shapes, a.rand = slices.Clip(a.values), slices.Clip(a.shapes), seed.Rand(t)
+	return &a
 }
 
 var catalogue struct {
@@ -125,7 +135,7 @@ var catalogue struct {
 func makeCatalogue(t testing.TB) *victim {
 	t.Helper()
 	ctx := context.Background()
-	a := newVictim(t)
+	a := makeVictim(t)
 	lengths := []int{1, 17, 31, 32, 63, 100, vault.MaxPlaintext}
 	texts := 0
 	plaintext := func() string {

@@ -1,7 +1,6 @@
 package vault_test
 
 import (
-	mrand "math/rand/v2"
 	"slices"
 	"testing"
 
@@ -39,12 +38,12 @@ func TestEveryBitFlip(t *testing.T) {
 		text, data := []byte(v.text()), v.binary()
 		// A value of several slots opens for those that the flip did not touch.
 		most := len(v.slots) - 1
-		for bit := range sample(8*len(text), samples(v, 16), i < few || exhaustive()) {
+		for bit := range a.sample(8*len(text), samples(v, 16), i < few || exhaustive()) {
 			text[bit/8] ^= 1 << (bit % 8)
 			atMost(t, most, a.text(t, string(text)))
 			text[bit/8] ^= 1 << (bit % 8)
 		}
-		for bit := range sample(8*len(data), samples(v, 16), i < few || exhaustive()) {
+		for bit := range a.sample(8*len(data), samples(v, 16), i < few || exhaustive()) {
 			data[bit/8] ^= 1 << (bit % 8)
 			atMost(t, most, a.binary(t, data))
 			data[bit/8] ^= 1 << (bit % 8)
@@ -69,7 +68,7 @@ func TestEveryByteReplaced(t *testing.T) {
 	for i, v := range a.values {
 		text, data := []byte(v.text()), v.binary()
 		most := len(v.slots) - 1
-		for n := range sample(256*len(text), samples(v, k), i == 0) {
+		for n := range a.sample(256*len(text), samples(v, k), i == 0) {
 			at, b := n/256, byte(n)
 			if c := text[at]; b != c {
 				text[at] = b
@@ -77,7 +76,7 @@ func TestEveryByteReplaced(t *testing.T) {
 				text[at] = c
 			}
 		}
-		for n := range sample(256*len(data), samples(v, k), i == 0) {
+		for n := range a.sample(256*len(data), samples(v, k), i == 0) {
 			at, b := n/256, byte(n)
 			if c := data[at]; b != c {
 				data[at] = b
@@ -93,7 +92,7 @@ func TestEveryTruncation(t *testing.T) {
 	a := newCatalogue(t)
 	for i, v := range a.values {
 		text, data := v.text(), v.binary()
-		for n := range sample(len(text), 100, i < few || exhaustive()) {
+		for n := range a.sample(len(text), 100, i < few || exhaustive()) {
 			_, err := vault.ParseSealed(text[:n])
 			require.Equal(t, n == 0, err == nil, text[:n])
 			atMost(t, 0, a.text(t, text[:n]))
@@ -101,7 +100,7 @@ func TestEveryTruncation(t *testing.T) {
 				atMost(t, 0, a.text(t, text[n:]))
 			}
 		}
-		for n := range sample(len(data), 100, i < few || exhaustive()) {
+		for n := range a.sample(len(data), 100, i < few || exhaustive()) {
 			atMost(t, 0, a.binary(t, data[:n]))
 			if n > 0 {
 				atMost(t, 0, a.binary(t, data[n:]))
@@ -116,18 +115,18 @@ func TestEveryInsertionAndDeletion(t *testing.T) {
 	for i, v := range a.values {
 		text, data := v.text(), v.binary()
 		most := len(v.slots) - 1
-		for n := range sample((len(text)+1)*len(inserted), samples(v, 20), i < 3 || exhaustive()) {
+		for n := range a.sample((len(text)+1)*len(inserted), samples(v, 20), i < 3 || exhaustive()) {
 			at, s := n/len(inserted), inserted[n%len(inserted)]
 			atMost(t, most, a.text(t, text[:at]+s+text[at:]))
 		}
-		for at := range sample(len(text), samples(v, 10), i < 3 || exhaustive()) {
+		for at := range a.sample(len(text), samples(v, 10), i < 3 || exhaustive()) {
 			atMost(t, most, a.text(t, text[:at]+text[at+1:]))
 		}
-		for n := range sample((len(data)+1)*4, samples(v, 20), i < 3 || exhaustive()) {
+		for n := range a.sample((len(data)+1)*4, samples(v, 20), i < 3 || exhaustive()) {
 			forged := slices.Insert(slices.Clone(data), n/4, []byte{0, 1, 0x80, 0xff}[n%4])
 			atMost(t, most, a.binary(t, forged))
 		}
-		for at := range sample(len(data), samples(v, 10), i < 3 || exhaustive()) {
+		for at := range a.sample(len(data), samples(v, 10), i < 3 || exhaustive()) {
 			atMost(t, most, a.binary(t, slices.Delete(slices.Clone(data), at, at+1)))
 		}
 	}
@@ -143,7 +142,7 @@ func TestEverySplice(t *testing.T) {
 	}
 	for i, v := range a.values {
 		for range others {
-			a.splice(t, v, a.values[mrand.IntN(len(a.values))], false)
+			a.splice(t, v, a.values[a.rand.IntN(len(a.values))], false)
 		}
 		for j := range few {
 			if i < few {
@@ -160,11 +159,11 @@ func (a *victim) splice(t *testing.T, v, w refValue, all bool) {
 		return
 	}
 	most := max(len(v.slots), len(w.slots)) // whole slots may change nothing but their neighbours
-	for n := range sample(min(len(vt), len(wt)), samples(v, 16), all || exhaustive()) {
+	for n := range a.sample(min(len(vt), len(wt)), samples(v, 16), all || exhaustive()) {
 		atMost(t, most, a.text(t, vt[:n]+wt[n:]))
 		atMost(t, most, a.text(t, vt[:len(vt)-n]+wt[len(wt)-n:]))
 	}
-	for n := range sample(min(len(vb), len(wb)), samples(v, 16), all || exhaustive()) {
+	for n := range a.sample(min(len(vb), len(wb)), samples(v, 16), all || exhaustive()) {
 		atMost(t, most, a.binary(t, append(vb[:n:n], wb[n:]...)))
 		atMost(t, most, a.binary(t, append(vb[:len(vb)-n:len(vb)-n], wb[len(wb)-n:]...)))
 	}
@@ -205,7 +204,7 @@ func TestRefusalsByPosition(t *testing.T) {
 			}
 			data, at := v.binary(), 0
 			for _, f := range fields {
-				for n := range sample(8*f.size, 64, typ != 3 || exhaustive()) {
+				for n := range a.sample(8*f.size, 64, typ != 3 || exhaustive()) {
 					bit := 8*at + n
 					data[bit/8] ^= 1 << (bit % 8)
 					var forged vault.Sealed

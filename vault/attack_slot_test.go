@@ -3,7 +3,6 @@ package vault_test
 import (
 	"bytes"
 	"maps"
-	mrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -55,8 +54,8 @@ func TestRecombinedParts(t *testing.T) {
 	}
 	for _, kind := range []string{"email", "phone"} {
 		for _, v := range a.values[:few] {
-			for h := range sample(13, 13, false) { // slots of the same few
-				for s := range sample(13, 13, false) {
+			for h := range a.sample(13, 13, false) { // slots of the same few
+				for s := range a.sample(13, 13, false) {
 					for _, name := range attackNames {
 						try(kind, name, v.id, pieces[h], pieces[s])
 					}
@@ -68,7 +67,7 @@ func TestRecombinedParts(t *testing.T) {
 	if exhaustive() {
 		recombinations = 50
 	}
-	pick := func() piece { return pieces[mrand.IntN(len(pieces))] }
+	pick := func() piece { return pieces[a.rand.IntN(len(pieces))] }
 	for i := range pieces {
 		for range recombinations {
 			s, h := pieces[i], pick()
@@ -79,8 +78,8 @@ func TestRecombinedParts(t *testing.T) {
 			try(pick().kind, pick().purpose, pick().id, h, pieces[i]) // none of its own
 			try(h.kind, h.purpose, h.id, h, s)                        // in another slot's place
 			try(s.kind, s.purpose, pick().id, h, s)                   // all but kind and purpose
-			try(s.kind, attackNames[mrand.IntN(4)], pick().id, s, h)  // the other way round
-			try(attackKinds[mrand.IntN(4)].String(), h.purpose, s.id, s, h)
+			try(s.kind, attackNames[a.rand.IntN(4)], pick().id, s, h) // the other way round
+			try(attackKinds[a.rand.IntN(4)].String(), h.purpose, s.id, s, h)
 		}
 	}
 }
@@ -92,7 +91,7 @@ func TestRecombinedParts(t *testing.T) {
 func TestSlotsMovedBetweenValues(t *testing.T) {
 	a := newCatalogue(t)
 	for i, v := range a.values {
-		for j := range sample(len(a.values), 1, exhaustive()) {
+		for j := range a.sample(len(a.values), 1, exhaustive()) {
 			w := a.values[j]
 			for n := range v.slots {
 				if i == j || bytes.Equal(v.id, w.id) {
@@ -122,7 +121,7 @@ func TestRelabelled(t *testing.T) {
 	for n, v := range a.values {
 		kind := vault.MustKind(v.kind, "vault_test.Value")
 		for i, s := range v.slots {
-			for j := range sample(len(names), 2, n < few || exhaustive()) {
+			for j := range a.sample(len(names), 2, n < few || exhaustive()) {
 				name := names[j]
 				if h, _, _ := refCutHeader(s.header); h.from == name {
 					continue // does not parse
@@ -167,7 +166,7 @@ func TestRetypedSlots(t *testing.T) {
 	a := newCatalogue(t)
 	for n, v := range a.values {
 		for i := range v.slots {
-			for typ := range sample(256, samples(v, 8), n < few || exhaustive()) {
+			for typ := range a.sample(256, samples(v, 8), n < few || exhaustive()) {
 				a.retype(t, v, i, byte(typ))
 			}
 			for typ := range byte(5) {

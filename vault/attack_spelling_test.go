@@ -211,7 +211,7 @@ func TestEverySpellingIsRefused(t *testing.T) {
 		own, err := vault.ParseSealed(v.text())
 		require.NoError(t, err)
 		all := spellingsOf(v)
-		for n := range sample(len(all), 100, i < few || i%16 == 0 || exhaustive()) {
+		for n := range a.sample(len(all), 100, i < few || i%16 == 0 || exhaustive()) {
 			s := all[n]
 			if s.text == v.text() {
 				continue // it has nothing that is written another way

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
-	mrand "math/rand/v2"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -33,6 +33,7 @@ type victim struct {
 	shapes []string // of the value of that index: how it came to be
 	kinds  map[string]vault.Kind
 	turn   int
+	rand   *rand.Rand // of one test
 }
 
 // An ask is one way of looking at a value: for a purpose and a subject or none.
@@ -191,7 +192,7 @@ func samples(v refValue, k int) int {
 // sample yields numbers below n: all of them if all is set or there are not more
 // than k, and otherwise k of them, one by chance from each of k equal parts. In
 // short runs k is less, and under the race detector there are samples alone.
-func sample(n, k int, all bool) iter.Seq[int] {
+func (a *victim) sample(n, k int, all bool) iter.Seq[int] {
 	if testing.Short() || underRace {
 		k = max(1, k/4)
 	}
@@ -204,7 +205,7 @@ func sample(n, k int, all bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range k {
 			low, high := i*n/k, (i+1)*n/k
-			if !yield(low + mrand.IntN(high-low)) {
+			if !yield(low + a.rand.IntN(high-low)) {
 				return
 			}
 		}

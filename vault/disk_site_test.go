@@ -66,7 +66,7 @@ func (w *site) path(name string) string { return filepath.Join(w.Dir, name) }
 // newSite makes a site in which each operation has something to lose.
 func newSite(t testing.TB) *site {
 	t.Helper()
-	w := &site{Dir: t.TempDir(), Legacy: newPlain(t, aead.AES256GCMKeyTemplate()).json}
+	w := &site{Dir: t.TempDir()}
 	ctx := t.Context()
 	v, err := w.vault(ctx, disk())
 	require.NoError(t, err)
@@ -93,6 +93,7 @@ func newSite(t testing.TB) *site {
 	keys, err := v.Keys(ctx, security)
 	require.NoError(t, err)
 	w.Unused = keys[1].ID
+	w.Legacy = newPlain(t, v, aead.AES256GCMKeyTemplate()).json
 	require.Equal(t, vault.RoleSeal, keys[1].Role)
 	require.Equal(t, vault.Active, keys[1].Status)
 	return w

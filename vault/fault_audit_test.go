@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -196,7 +195,7 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 				s := scope(t, v, security)
 				store.Store = older // which every look finds out, and records
 				armed.Store(true)
-				goroutines := runtime.NumGoroutine()
+				before := goroutines(t)
 				for range 20 {
 					time.Sleep(vault.DefaultRefresh)
 					synctest.Wait()
@@ -208,10 +207,10 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 				time.Sleep(vault.DefaultTimeout)
 				synctest.Wait()
 				if heeds {
-					requireGoroutines(t, goroutines)
+					requireGoroutines(t, before)
 					require.EqualValues(t, 2*20, events.Load(), "each is recorded again")
 				} else {
-					requireGoroutines(t, goroutines+2) // one for each handle
+					requireGoroutines(t, before+2) // one for each handle
 				}
 				v.Close()
 			})

@@ -58,9 +58,8 @@ func newFaultBase(t *testing.T) *faultBase {
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security, advertising, research))
-	imported := newPlain(t, aead.AES256GCMKeyTemplate())
+	imported := newPlain(t, v, aead.AES256GCMKeyTemplate())
 	b.adoptable = imported.encrypt(t, "text", "")
-	b.importing = newPlain(t, aead.AES256GCMKeyTemplate()).binary
 	require.NoError(t, v.Import(ctx, security, imported.binary))
 	sec, ads := scope(t, v, security), scope(t, v, advertising)
 	require.NoError(t, v.Rotate(ctx, security))
@@ -79,6 +78,7 @@ func newFaultBase(t *testing.T) *faultBase {
 	require.NoError(t, err)
 	b.retired, b.active = keys[0].ID, keys[2].ID
 	require.NoError(t, v.Retire(ctx, security, b.retired))
+	b.importing = newPlain(t, v, aead.AES256GCMKeyTemplate()).binary
 	b.value = seal(t, sec)
 	b.now = refContent(t, store)
 	b.names = slices.Sorted(maps.Keys(b.now))

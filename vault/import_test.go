@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,17 +25,32 @@ type plain struct {
 	handle       *keyset.Handle
 }
 
-func newPlain(t testing.TB, templates ...*tinkpb.KeyTemplate) plain {
+// newPlain returns a keyset to import for security. Its key ids, which have 32 random
+// bits, are not those of keys that v has.
+func newPlain(t testing.TB, v *vault.Vault, templates ...*tinkpb.KeyTemplate) plain {
 	t.Helper()
+	var ids []uint32
 	m := keyset.NewManager()
 	for _, template := range templates {
 		id, err := m.Add(template)
 		require.NoError(t, err)
 		require.NoError(t, m.SetPrimary(id))
+		ids = append(ids, id)
+	}
+	if taken(t, v, security, ids...) {
+		return newPlain(t, v, templates...)
 	}
 	h, err := m.Handle()
 	require.NoError(t, err)
 	return plainOf(t, h)
+}
+
+// taken reports whether v has a key for p with one of the ids.
+func taken(t testing.TB, v *vault.Vault, p purpose.Purpose, ids ...uint32) bool {
+	t.Helper()
+	keys, err := v.Keys(t.Context(), p)
+	require.NoError(t, err)
+	return slices.ContainsFunc(keys, func(k vault.Key) bool { return slices.Contains(ids, k.ID) })
 }
 
 func plainOf(t testing.TB, h *keyset.Handle) plain {
@@ -59,7 +75,7 @@ func TestAdopt(t *testing.T) {
 	v := generated(t, nil, security, advertising)
 	sec, ads := scope(t, v, security), scope(t, v, advertising)
 	ctx := t.Context()
-	legacy := newPlain(t, aead.AES128GCMKeyTemplate(), aead.AES256GCMKeyTemplate(), aead.XChaCha20Poly1305KeyTemplate(), aead.AES256CTRHMACSHA256KeyTemplate())
+	legacy := newPlain(t, v, aead.AES128GCMKeyTemplate(), aead.AES256GCMKeyTemplate(), aead.XChaCha20Poly1305KeyTemplate(), aead.AES256CTRHMACSHA256KeyTemplate())
 	ciphertext := legacy.encrypt(t, "text", "users.email:1")
 
 	_, err := vault.Adopt(ctx, note, ciphertext, []byte("users.email:1"), strings.TrimSpace, sec)
@@ -103,7 +119,7 @@ func TestAdopt(t *testing.T) {
 func TestImportedKeysOnlyAdopt(t *testing.T) {
 	v := generated(t, nil, security)
 	s := scope(t, v, security)
-	legacy := newPlain(t, aead.AES256GCMKeyTemplate())
+	legacy := newPlain(t, v, aead.AES256GCMKeyTemplate())
 	require.NoError(t, v.Import(t.Context(), security, legacy.json))
 	keys, err := v.Keys(t.Context(), security)
 	require.NoError(t, err)
@@ -133,8 +149,8 @@ func TestImportedKeysOnlyAdopt(t *testing.T) {
 func TestImportAddsUp(t *testing.T) {
 	v := generated(t, nil, security)
 	s := scope(t, v, security)
-	one := newPlain(t, aead.AES256GCMKeyTemplate())
-	two := newPlain(t, aead.AES256GCMNoPrefixKeyTemplate(), aead.AES128CTRHMACSHA256KeyTemplate())
+	one := newPlain(t, v, aead.AES256GCMKeyTemplate())
+	two := newPlain(t, v, aead.AES256GCMNoPrefixKeyTemplate(), aead.AES128CTRHMACSHA256KeyTemplate())
 	require.NoError(t, v.Import(t.Context(), security, one.json))
 	require.NoError(t, v.Import(t.Context(), security, two.json))
 	for _, p := range []plain{one, two} {
@@ -152,7 +168,7 @@ func TestImportRefusals(t *testing.T) {
 	require.NoError(t, err)
 	h, err := keyset.NewHandle(hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template())
 	require.NoError(t, err)
-	good := newPlain(t, aead.AES256GCMKeyTemplate())
+	good := newPlain(t, v, aead.AES256GCMKeyTemplate())
 	for name, data := range map[string][]byte{
 		"nothing":   nil,
 		"text":      []byte("AKIA-SECRET"),
@@ -172,7 +188,7 @@ func TestImportRefusals(t *testing.T) {
 	require.Equal(t, before, after)
 
 	// Disabled keys stay behind.
-	m := keyset.NewManagerFromHandle(newPlain(t, aead.AES256GCMKeyTemplate(), aead.AES256GCMKeyTemplate()).handle)
+	m := keyset.NewManagerFromHandle(newPlain(t, v, aead.AES256GCMKeyTemplate(), aead.AES256GCMKeyTemplate()).handle)
 	info := func() *keyset.Handle { h, err := m.Handle(); require.NoError(t, err); return h }()
 	first := info.KeysetInfo().GetKeyInfo()[0].GetKeyId()
 	require.NoError(t, m.Disable(first))

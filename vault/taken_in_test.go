@@ -8,6 +8,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/secretdata"
 
 	"github.com/onlyfor/onlyfor/vault"
@@ -35,11 +36,12 @@ func TestTakingInIsForOnePerson(t *testing.T) {
 func TestImportingTwiceIsRefusedForEveryPrefix(t *testing.T) {
 	v := generated(t, nil, security)
 	s := scope(t, v, security)
-	for name, legacy := range map[string]plain{
-		"tink": newPlain(t, aead.AES256GCMKeyTemplate()),
-		"raw":  newPlain(t, aead.AES256GCMNoPrefixKeyTemplate()),
-		"both": newPlain(t, aead.AES256GCMNoPrefixKeyTemplate(), aead.AES128GCMKeyTemplate()),
+	for name, templates := range map[string][]*tinkpb.KeyTemplate{
+		"tink": {aead.AES256GCMKeyTemplate()},
+		"raw":  {aead.AES256GCMNoPrefixKeyTemplate()},
+		"both": {aead.AES256GCMNoPrefixKeyTemplate(), aead.AES128GCMKeyTemplate()},
 	} {
+		legacy := newPlain(t, v, templates...)
 		require.NoError(t, v.Import(t.Context(), security, legacy.binary), name)
 		before, err := v.Keys(t.Context(), security)
 		require.NoError(t, err)
@@ -89,7 +91,7 @@ func TestImportingAnIDThatIsTaken(t *testing.T) {
 func TestAdoptingForTheErased(t *testing.T) {
 	v := generated(t, nil, security)
 	s := scope(t, v, security)
-	legacy := newPlain(t, aead.AES256GCMKeyTemplate())
+	legacy := newPlain(t, v, aead.AES256GCMKeyTemplate())
 	require.NoError(t, v.Import(t.Context(), security, legacy.binary))
 	_, err := v.Erase(t.Context(), "alice", security)
 	require.NoError(t, err)
@@ -102,7 +104,7 @@ func TestAdoptingForTheErased(t *testing.T) {
 func TestSealedValuesAreNotAdopted(t *testing.T) {
 	v := generated(t, nil, security)
 	s := scope(t, v, security)
-	require.NoError(t, v.Import(t.Context(), security, newPlain(t, aead.AES256GCMKeyTemplate()).binary))
+	require.NoError(t, v.Import(t.Context(), security, newPlain(t, v, aead.AES256GCMKeyTemplate()).binary))
 	for _, value := range []vault.Sealed{seal(t, s), seal(t, collector(t, v, security)), seal(t, s.For("alice"))} {
 		raw, err := value.MarshalBinary()
 		require.NoError(t, err)

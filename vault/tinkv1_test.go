@@ -151,10 +151,17 @@ func TestTinkV1OutputsAreTheSame(t *testing.T) {
 func TestTinkV1IsImported(t *testing.T) {
 	ctx := t.Context()
 	whole := func(plaintext string) string { return plaintext }
+	var ids []uint32
+	for _, info := range tinkV1Keysets(t, "aead")["JSON"].KeysetInfo().GetKeyInfo() {
+		ids = append(ids, info.GetKeyId())
+	}
 	for _, form := range []string{"aead.json", "aead.bin"} {
 		t.Run(form, func(t *testing.T) {
-			v := vecOpen(t, vault.Memory(), vault.SharedKEK(tinkAEAD(t, newTinkKeysets(t).seal)))
-			require.NoError(t, v.Generate(ctx, vecPurposes...))
+			var v *vault.Vault
+			for v == nil || taken(t, v, vecPurposes[0], ids...) { // once in 10^9
+				v = vecOpen(t, vault.Memory(), vault.SharedKEK(tinkAEAD(t, newTinkKeysets(t).seal)))
+				require.NoError(t, v.Generate(ctx, vecPurposes...))
+			}
 			require.NoError(t, v.Import(ctx, vecPurposes[0], tinkV1File(t, form)))
 			mine, err := v.Scope(ctx, vecPurposes[0])
 			require.NoError(t, err)

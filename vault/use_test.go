@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,9 +12,25 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 
 	"github.com/onlyfor/onlyfor/purpose"
 )
+
+// keyset returns one whose key ids, which have 32 random bits, are not those of keys
+// that there are.
+func (e *eraser) keyset(t *testing.T, templates ...*tinkpb.KeyTemplate) *keyset.Handle {
+	t.Helper()
+	keys, err := e.here.Keys(t.Context(), e.security)
+	require.NoError(t, err)
+	h := keysetOf(t, 0, templates...)
+	for _, info := range h.KeysetInfo().GetKeyInfo() {
+		if slices.ContainsFunc(keys, func(k Key) bool { return k.ID == info.GetKeyId() }) {
+			return e.keyset(t, templates...)
+		}
+	}
+	return h
+}
 
 // Keys that are added to those imported before leave these as they were.
 func TestImportKeepsWhatWasThere(t *testing.T) {
@@ -21,7 +38,7 @@ func TestImportKeepsWhatWasThere(t *testing.T) {
 	start := time.Now().Truncate(time.Second)
 	var first []Key
 	for n := range 2 {
-		h := keysetOf(t, 0, aead.AES256GCMKeyTemplate(), aead.AES128GCMKeyTemplate())
+		h := e.keyset(t, aead.AES256GCMKeyTemplate(), aead.AES128GCMKeyTemplate())
 		var data bytes.Buffer
 		require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&data)))
 		require.NoError(t, e.here.Import(t.Context(), e.security, data.Bytes()))
@@ -59,7 +76,7 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 	value, err := Seal(ctx, e.kind, "text", s)
 	require.NoError(t, err)
 	var data bytes.Buffer
-	h := keysetOf(t, 0, aead.AES256GCMKeyTemplate())
+	h := e.keyset(t, aead.AES256GCMKeyTemplate())
 	require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&data)))
 	require.NoError(t, e.here.Import(ctx, e.security, data.Bytes()))
 	old, err := aead.New(h)

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 	"github.com/onlyfor/onlyfor/vault/sqlstore"
 )
 
@@ -127,6 +127,7 @@ func TestKilledWriter(t *testing.T) {
 		rounds = 2
 	}
 	onEachDatabase(t, func(t *testing.T, d database) {
+		random := seed.Rand(t)
 		for range rounds {
 			tab := d.table(t)
 			cmd := child(t, "write", tab.childArgs()...)
@@ -135,7 +136,7 @@ func TestKilledWriter(t *testing.T) {
 			require.NoError(t, cmd.Start())
 			lines := bufio.NewScanner(out)
 			done := -1
-			for enough := 1 + rand.IntN(40); lines.Scan(); enough-- {
+			for enough := 1 + random.IntN(40); lines.Scan(); enough-- {
 				done, err = strconv.Atoi(lines.Text())
 				require.NoError(t, err)
 				if enough == 0 {
