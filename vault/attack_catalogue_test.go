@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // few is how many values newVictim makes by hand. Tests that try everything in
@@ -36,17 +37,17 @@ var (
 
 // attackRecords are the keys of vecRecords, and of as many purposes more as one
 // value can have.
-func attackRecords() map[string]refRecord {
+func attackRecords() map[string]reference.Record {
 	all := maps.Clone(vecRecords)
 	for i := range vault.MaxSlots - len(all) {
 		name := fmt.Sprintf("p-%02d", i)
 		if i == 0 {
 			name = "support"
 		}
-		key := func(role string, n int) []refKey {
-			return []refKey{vecKey(name+" "+role, 0xa0000000+uint32(16*i+n))}
+		key := func(role string, n int) []reference.Key {
+			return []reference.Key{vecKey(name+" "+role, 0xa0000000+uint32(16*i+n))}
 		}
-		all[name] = refRecord{refKeys: refKeys{key("seal", 0), key("index", 1), key("subject", 2)}, collect: key("collect", 3)}
+		all[name] = reference.Record{Keys: reference.Keys{Seal: key("seal", 0), Index: key("index", 1), Subject: key("subject", 2)}, Collect: key("collect", 3)}
 	}
 	return all
 }
@@ -231,7 +232,7 @@ func makeCatalogue(t testing.TB) *victim {
 		change("taken in", kind, text, subject, v, err)
 	}
 	imported := vecKey("imported", 0xe15e0001)
-	require.NoError(t, a.vault.Import(ctx, purpose.MustParse("billing"), refProtoKeyset([]refKey{imported}, refGCMType, 3, 1)))
+	require.NoError(t, a.vault.Import(ctx, purpose.MustParse("billing"), reference.ProtoKeyset([]reference.Key{imported}, reference.GCMType, 3, 1)))
 	for i := range 4 {
 		text := plaintext()
 		for _, subject := range []string{"", "alice"} {
@@ -239,7 +240,7 @@ func makeCatalogue(t testing.TB) *victim {
 			if subject != "" {
 				s = s.For(subject)
 			}
-			v, err := vault.Adopt(ctx, attackKinds[i], refSeal(imported, refRandom(12), []byte(text), nil), nil, strings.ToLower, s)
+			v, err := vault.Adopt(ctx, attackKinds[i], reference.Seal(imported, reference.Random(12), []byte(text), nil), nil, strings.ToLower, s)
 			change("adopted", attackKinds[i], text, subject, v, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // Everything that somebody can do to sealed values without keys: whatever is not
@@ -20,8 +21,8 @@ func TestValuesOpenUntouched(t *testing.T) {
 	require.Greater(t, len(a.values), 300)
 	shapes := map[string]bool{}
 	for i, v := range a.values {
-		require.Equal(t, len(v.slots), a.text(t, v.text()), a.shapes[i])
-		require.Equal(t, len(v.slots), a.binary(t, v.binary()), a.shapes[i])
+		require.Equal(t, len(v.Slots), a.text(t, v.Text()), a.shapes[i])
+		require.Equal(t, len(v.Slots), a.binary(t, v.Binary()), a.shapes[i])
 		shapes[a.shapes[i]] = true
 	}
 	// Every type of slot stands first, second and third, alone and beside all others.
@@ -36,9 +37,9 @@ func TestValuesOpenUntouched(t *testing.T) {
 func TestEveryBitFlip(t *testing.T) {
 	a := newCatalogue(t)
 	for i, v := range a.values {
-		text, data := []byte(v.text()), v.binary()
+		text, data := []byte(v.Text()), v.Binary()
 		// A value of several slots opens for those that the flip did not touch.
-		most := len(v.slots) - 1
+		most := len(v.Slots) - 1
 		for bit := range sample(8*len(text), samples(v, 16), i < few || exhaustive()) {
 			text[bit/8] ^= 1 << (bit % 8)
 			atMost(t, most, a.text(t, string(text)))
@@ -67,8 +68,8 @@ func TestEveryByteReplaced(t *testing.T) {
 		k = 2000 // all would be a hundred million
 	}
 	for i, v := range a.values {
-		text, data := []byte(v.text()), v.binary()
-		most := len(v.slots) - 1
+		text, data := []byte(v.Text()), v.Binary()
+		most := len(v.Slots) - 1
 		for n := range sample(256*len(text), samples(v, k), i == 0) {
 			at, b := n/256, byte(n)
 			if c := text[at]; b != c {
@@ -92,7 +93,7 @@ func TestEveryByteReplaced(t *testing.T) {
 func TestEveryTruncation(t *testing.T) {
 	a := newCatalogue(t)
 	for i, v := range a.values {
-		text, data := v.text(), v.binary()
+		text, data := v.Text(), v.Binary()
 		for n := range sample(len(text), 100, i < few || exhaustive()) {
 			_, err := vault.ParseSealed(text[:n])
 			require.Equal(t, n == 0, err == nil, text[:n])
@@ -114,8 +115,8 @@ func TestEveryInsertionAndDeletion(t *testing.T) {
 	a := newCatalogue(t)
 	inserted := []string{"\n", "\r", "\t", " ", "\x00", ".", "~", "=", "+", "/", "-", "_", "A", "a", "0", "\u00a0", "\ufeff"}
 	for i, v := range a.values {
-		text, data := v.text(), v.binary()
-		most := len(v.slots) - 1
+		text, data := v.Text(), v.Binary()
+		most := len(v.Slots) - 1
 		for n := range sample((len(text)+1)*len(inserted), samples(v, 20), i < 3 || exhaustive()) {
 			at, s := n/len(inserted), inserted[n%len(inserted)]
 			atMost(t, most, a.text(t, text[:at]+s+text[at:]))
@@ -153,13 +154,13 @@ func TestEverySplice(t *testing.T) {
 	}
 }
 
-func (a *victim) splice(t *testing.T, v, w refValue, all bool) {
+func (a *victim) splice(t *testing.T, v, w reference.Value, all bool) {
 	t.Helper()
-	vt, wt, vb, wb := v.text(), w.text(), v.binary(), w.binary()
+	vt, wt, vb, wb := v.Text(), w.Text(), v.Binary(), w.Binary()
 	if vt == wt {
 		return
 	}
-	most := max(len(v.slots), len(w.slots)) // whole slots may change nothing but their neighbours
+	most := max(len(v.Slots), len(w.Slots)) // whole slots may change nothing but their neighbours
 	for n := range sample(min(len(vt), len(wt)), samples(v, 16), all || exhaustive()) {
 		atMost(t, most, a.text(t, vt[:n]+wt[n:]))
 		atMost(t, most, a.text(t, vt[:len(vt)-n]+wt[len(wt)-n:]))
@@ -191,19 +192,19 @@ func TestRefusalsByPosition(t *testing.T) {
 			}
 			a.seal(t, "", vecEmail, vecAddress, "alice", sealer)
 			v := a.values[len(a.values)-1]
-			s := v.slots[0]
+			s := v.Slots[0]
 			type field struct {
 				name string
 				size int
 				may  string // besides "malformed"
 			}
 			fields := []field{
-				{"magic", 1, ""}, {"length of the kind", 1, ""}, {"kind", len(v.kind), "corrupt"}, {"number of purposes", 1, ""},
-				{"length of the name", 1, ""}, {"name", len(s.purpose), "mismatch"}, {"value id", 16, "corrupt"},
-				{"slot type", 1, ""}, {"the rest of the header", len(s.header) - 1, "corrupt"}, {"length", 2, ""},
-				{"prefix", 1, ""}, {"key, nonce, ciphertext and tag", len(s.sealed) - 1, "corrupt"},
+				{"magic", 1, ""}, {"length of the kind", 1, ""}, {"kind", len(v.Kind), "corrupt"}, {"number of purposes", 1, ""},
+				{"length of the name", 1, ""}, {"name", len(s.Purpose), "mismatch"}, {"value id", 16, "corrupt"},
+				{"slot type", 1, ""}, {"the rest of the header", len(s.Header) - 1, "corrupt"}, {"length", 2, ""},
+				{"prefix", 1, ""}, {"key, nonce, ciphertext and tag", len(s.Sealed) - 1, "corrupt"},
 			}
-			data, at := v.binary(), 0
+			data, at := v.Binary(), 0
 			for _, f := range fields {
 				for n := range sample(8*f.size, 64, typ != 3 || exhaustive()) {
 					bit := 8*at + n

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // What implementations of AES-GCM and AES-CMAC have got wrong, tried on the ones
@@ -29,7 +30,7 @@ func ghash(hash, aad, ciphertext []byte) []byte {
 	blocks = binary.BigEndian.AppendUint64(blocks, uint64(8*len(ciphertext)))
 	y := make([]byte, 16)
 	for block := range slices.Chunk(blocks, 16) {
-		y = gfMul(xor(y, block), hash)
+		y = reference.GFMul(reference.XOR(y, block), hash)
 	}
 	return y
 }
@@ -71,14 +72,14 @@ func (g slowGCM) stream(n int) (s []byte) {
 }
 
 func (g slowGCM) seal(plaintext, aad []byte) knownGCM {
-	return g.sealed(xor(plaintext, g.stream(len(plaintext))), aad)
+	return g.sealed(reference.XOR(plaintext, g.stream(len(plaintext))), aad)
 }
 
 // sealed returns the vector with that ciphertext.
 func (g slowGCM) sealed(ciphertext, aad []byte) knownGCM {
 	return knownGCM{
-		g.key, g.nonce, aad, xor(ciphertext, g.stream(len(ciphertext))), ciphertext,
-		xor(ghash(g.hash, aad, ciphertext), g.mask),
+		g.key, g.nonce, aad, reference.XOR(ciphertext, g.stream(len(ciphertext))), ciphertext,
+		reference.XOR(ghash(g.hash, aad, ciphertext), g.mask),
 	}
 }
 
@@ -86,8 +87,8 @@ func TestGCMOfEveryLength(t *testing.T) {
 	lengths := []int{0, 1, 15, 16, 17, 31, 32, 33, 64, 127, 129, 257, 1056}
 	for _, n := range lengths {
 		for _, m := range lengths {
-			g := newSlowGCM(refRandom(32), refRandom(12))
-			good := g.seal(refRandom(n), refRandom(m))
+			g := newSlowGCM(reference.Random(32), reference.Random(12))
+			good := g.seal(reference.Random(n), reference.Random(m))
 			good.check(t, true)
 
 			// What ours seals, under a nonce of its own, is the same function.
@@ -132,7 +133,7 @@ func TestGCMOfEveryLength(t *testing.T) {
 
 // A tag counts to its last bit, and no part of it for the whole.
 func TestGCMTags(t *testing.T) {
-	good := newSlowGCM(refRandom(32), refRandom(12)).seal(refRandom(64), refRandom(20))
+	good := newSlowGCM(reference.Random(32), reference.Random(12)).seal(reference.Random(64), reference.Random(20))
 	try := func(tag []byte) {
 		t.Helper()
 		k := good
@@ -165,9 +166,9 @@ func TestGCMTags(t *testing.T) {
 	reverse := slices.Clone(good.tag)
 	slices.Reverse(reverse)
 	try(reverse)
-	try(xor(good.tag, bytes.Repeat([]byte{0xff}, 16)))
-	try(xor(good.tag, bytes.Repeat([]byte{0x80}, 16))) // differences that sum or cancel to nothing
-	try(xor(good.tag, bytes.Repeat([]byte{0, 0, 0, 0xff, 0, 0, 0, 0xff}, 2)))
+	try(reference.XOR(good.tag, bytes.Repeat([]byte{0xff}, 16)))
+	try(reference.XOR(good.tag, bytes.Repeat([]byte{0x80}, 16))) // differences that sum or cancel to nothing
+	try(reference.XOR(good.tag, bytes.Repeat([]byte{0, 0, 0, 0xff, 0, 0, 0, 0xff}, 2)))
 }
 
 // Tags and ciphertexts of special shape are as good as any: whoever stops at a
@@ -180,12 +181,12 @@ func TestGCMOfSpecialShape(t *testing.T) {
 	} {
 		for _, m := range []int{0, 1, 15, 16, 17, 33} {
 			t.Run(fmt.Sprint(name, " ", m), func(t *testing.T) {
-				g := newSlowGCM(refRandom(32), refRandom(12))
+				g := newSlowGCM(reference.Random(32), reference.Random(12))
 				// One block of ciphertext is free, and the tag is linear in it.
-				aad := refRandom(m)
+				aad := reference.Random(m)
 				zero := ghash(g.hash, aad, make([]byte, 16))
-				inverse := gfInverse(gfMul(g.hash, g.hash))
-				k := g.sealed(gfMul(xor(xor(tag, g.mask), zero), inverse), aad)
+				inverse := reference.GFInverse(reference.GFMul(g.hash, g.hash))
+				k := g.sealed(reference.GFMul(reference.XOR(reference.XOR(tag, g.mask), zero), inverse), aad)
 				require.Equal(t, tag, k.tag)
 				k.check(t, true)
 				k.tag = slices.Clone(tag)
@@ -194,7 +195,7 @@ func TestGCMOfSpecialShape(t *testing.T) {
 			})
 		}
 	}
-	g := newSlowGCM(refRandom(32), refRandom(12))
+	g := newSlowGCM(reference.Random(32), reference.Random(12))
 	for _, b := range []byte{0, 0xff} {
 		g.sealed(bytes.Repeat([]byte{b}, 48), nil).check(t, true)
 		g.seal(bytes.Repeat([]byte{b}, 48), bytes.Repeat([]byte{b}, 48)).check(t, true)
@@ -204,8 +205,8 @@ func TestGCMOfSpecialShape(t *testing.T) {
 // Sealed bytes of every length up to some that could be right are refused, not
 // read beyond.
 func TestGCMTooShort(t *testing.T) {
-	key := refRandom(32)
-	sealed, err := vault.SealUnder(key, 7, refRandom(40), nil)
+	key := reference.Random(32)
+	sealed, err := vault.SealUnder(key, 7, reference.Random(40), nil)
 	require.NoError(t, err)
 	for n := range sealed {
 		got, err := vault.OpenUnder(key, 7, nil, sealed[:n:n], nil)
@@ -225,14 +226,14 @@ func TestGCMTooShort(t *testing.T) {
 
 // An index is AES-CMAC whatever the length, and of all of its input.
 func TestCMACOfEveryLength(t *testing.T) {
-	key := refRandom(32)
+	key := reference.Random(32)
 	seen := map[[vault.IndexSize]byte]bool{}
 	for n := range 300 {
-		message := refRandom(n)
+		message := reference.Random(n)
 		for _, m := range [][]byte{message, append(slices.Clone(message), 0), append(slices.Clone(message), 0x80), make([]byte, n)} {
 			got, err := vault.IndexUnder(key, m)
 			require.NoError(t, err)
-			require.Equal(t, refCMAC(key, m), got[:])
+			require.Equal(t, reference.CMAC(key, m), got[:])
 			seen[got] = true
 		}
 		if n > 0 { // every byte counts

@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // Values put together anew from parts that are whole: slots in another value, under
@@ -19,7 +20,7 @@ import (
 
 // A piece is a slot and whose it is.
 type piece struct {
-	refSlot
+	reference.Slot
 	owner int
 	id    []byte
 	kind  string
@@ -32,22 +33,22 @@ func TestRecombinedParts(t *testing.T) {
 	a := newCatalogue(t)
 	var pieces []piece
 	for i, v := range a.values {
-		for _, s := range v.slots {
-			pieces = append(pieces, piece{s, i, v.id, v.kind})
+		for _, s := range v.Slots {
+			pieces = append(pieces, piece{s, i, v.ID, v.Kind})
 		}
 	}
 	try := func(kind, name string, id []byte, h, s piece) {
 		t.Helper()
-		if (h.header[0] == 3) != (s.header[0] == 3) {
+		if (h.Header[0] == 3) != (s.Header[0] == 3) {
 			return // of another shape: does not parse
 		}
-		forged := refValue{kind, id, []refSlot{{name, h.header, s.sealed}}}
+		forged := reference.Value{Kind: kind, ID: id, Slots: []reference.Slot{{Purpose: name, Header: h.Header, Sealed: s.Sealed}}}
 		want := 0
-		if bytes.Equal(id, s.id) && kind == s.kind && name == s.purpose && bytes.Equal(h.header, s.header) {
+		if bytes.Equal(id, s.id) && kind == s.kind && name == s.Purpose && bytes.Equal(h.Header, s.Header) {
 			want = 1 // that is the slot itself, without those beside it
 		}
-		sealed, err := vault.ParseSealed(forged.text())
-		if h.header[1]&0x10 != 0 && err != nil {
+		sealed, err := vault.ParseSealed(forged.Text())
+		if h.Header[1]&0x10 != 0 && err != nil {
 			return // says that it was extended from the purpose that it now names
 		}
 		require.NoError(t, err)
@@ -58,7 +59,7 @@ func TestRecombinedParts(t *testing.T) {
 			for h := range sample(13, 13, false) { // slots of the same few
 				for s := range sample(13, 13, false) {
 					for _, name := range attackNames {
-						try(kind, name, v.id, pieces[h], pieces[s])
+						try(kind, name, v.ID, pieces[h], pieces[s])
 					}
 				}
 			}
@@ -72,15 +73,15 @@ func TestRecombinedParts(t *testing.T) {
 	for i := range pieces {
 		for range recombinations {
 			s, h := pieces[i], pick()
-			try(s.kind, s.purpose, s.id, h, s)                        // another header
-			try(s.kind, s.purpose, pick().id, s, s)                   // another value's id
-			try(s.kind, pick().purpose, s.id, s, s)                   // another purpose's name
-			try(pick().kind, s.purpose, s.id, s, s)                   // another kind
-			try(pick().kind, pick().purpose, pick().id, h, pieces[i]) // none of its own
-			try(h.kind, h.purpose, h.id, h, s)                        // in another slot's place
-			try(s.kind, s.purpose, pick().id, h, s)                   // all but kind and purpose
+			try(s.kind, s.Purpose, s.id, h, s)                        // another header
+			try(s.kind, s.Purpose, pick().id, s, s)                   // another value's id
+			try(s.kind, pick().Purpose, s.id, s, s)                   // another purpose's name
+			try(pick().kind, s.Purpose, s.id, s, s)                   // another kind
+			try(pick().kind, pick().Purpose, pick().id, h, pieces[i]) // none of its own
+			try(h.kind, h.Purpose, h.id, h, s)                        // in another slot's place
+			try(s.kind, s.Purpose, pick().id, h, s)                   // all but kind and purpose
 			try(s.kind, attackNames[mrand.IntN(4)], pick().id, s, h)  // the other way round
-			try(attackKinds[mrand.IntN(4)].String(), h.purpose, s.id, s, h)
+			try(attackKinds[mrand.IntN(4)].String(), h.Purpose, s.id, s, h)
 		}
 	}
 }
@@ -94,21 +95,21 @@ func TestSlotsMovedBetweenValues(t *testing.T) {
 	for i, v := range a.values {
 		for j := range sample(len(a.values), 1, exhaustive()) {
 			w := a.values[j]
-			for n := range v.slots {
-				if i == j || bytes.Equal(v.id, w.id) {
+			for n := range v.Slots {
+				if i == j || bytes.Equal(v.ID, w.ID) {
 					continue // the same value before or after a change: its slots are its own
 				}
 				// In place of the slot that is there, or beside it.
-				moved := w.clone()
-				moved.slots = slices.DeleteFunc(moved.slots, func(s refSlot) bool { return s.purpose == v.slots[n].purpose })
-				before := len(moved.slots)
-				moved.slots = append(moved.slots, v.slots[n])
-				slices.SortFunc(moved.slots, func(x, y refSlot) int { return strings.Compare(x.purpose, y.purpose) })
-				if len(moved.slots) > vault.MaxSlots {
+				moved := w.Clone()
+				moved.Slots = slices.DeleteFunc(moved.Slots, func(s reference.Slot) bool { return s.Purpose == v.Slots[n].Purpose })
+				before := len(moved.Slots)
+				moved.Slots = append(moved.Slots, v.Slots[n])
+				slices.SortFunc(moved.Slots, func(x, y reference.Slot) int { return strings.Compare(x.Purpose, y.Purpose) })
+				if len(moved.Slots) > vault.MaxSlots {
 					continue
 				}
-				require.Equal(t, before, a.text(t, moved.text()), "the moved slot opens for nobody, and the others as they did")
-				require.Equal(t, before, a.binary(t, moved.binary()))
+				require.Equal(t, before, a.text(t, moved.Text()), "the moved slot opens for nobody, and the others as they did")
+				require.Equal(t, before, a.binary(t, moved.Binary()))
 			}
 		}
 	}
@@ -120,33 +121,33 @@ func TestRelabelled(t *testing.T) {
 	a := newCatalogue(t)
 	names := slices.Sorted(maps.Keys(a.scopes))
 	for n, v := range a.values {
-		kind := vault.MustKind(v.kind, "vault_test.Value")
-		for i, s := range v.slots {
+		kind := vault.MustKind(v.Kind, "vault_test.Value")
+		for i, s := range v.Slots {
 			for j := range sample(len(names), 2, n < few || exhaustive()) {
 				name := names[j]
-				if h, _, _ := refCutHeader(s.header); h.from == name {
+				if h, _, _ := reference.CutHeader(s.Header); h.From == name {
 					continue // does not parse
 				}
-				alone := refValue{v.kind, v.id, []refSlot{{name, s.header, s.sealed}}}
-				require.Equal(t, name == s.purpose, a.text(t, alone.text()) == 1)
-				if slices.Contains(v.names(), name) {
+				alone := reference.Value{Kind: v.Kind, ID: v.ID, Slots: []reference.Slot{{Purpose: name, Header: s.Header, Sealed: s.Sealed}}}
+				require.Equal(t, name == s.Purpose, a.text(t, alone.Text()) == 1)
+				if slices.Contains(v.Names(), name) {
 					continue
 				}
-				renamed := v.clone()
-				renamed.slots[i].purpose = name
-				forgeries := []refValue{renamed}
-				if len(v.slots) < vault.MaxSlots {
-					added := v.clone()
-					added.slots = append(added.slots, refSlot{name, s.header, s.sealed})
+				renamed := v.Clone()
+				renamed.Slots[i].Purpose = name
+				forgeries := []reference.Value{renamed}
+				if len(v.Slots) < vault.MaxSlots {
+					added := v.Clone()
+					added.Slots = append(added.Slots, reference.Slot{Purpose: name, Header: s.Header, Sealed: s.Sealed})
 					forgeries = append(forgeries, added)
 				}
 				for _, forged := range forgeries {
-					slices.SortFunc(forged.slots, func(x, y refSlot) int { return strings.Compare(x.purpose, y.purpose) })
-					sealed, err := vault.ParseSealed(forged.text())
+					slices.SortFunc(forged.Slots, func(x, y reference.Slot) int { return strings.Compare(x.Purpose, y.Purpose) })
+					sealed, err := vault.ParseSealed(forged.Text())
 					require.NoError(t, err)
 					a.reveal(t, sealed)
 					asked := a.scopes[name]
-					if s.header[0] == 2 {
+					if s.Header[0] == 2 {
 						if !slices.Contains(attackNames, name) {
 							continue
 						}
@@ -166,7 +167,7 @@ func TestRelabelled(t *testing.T) {
 func TestRetypedSlots(t *testing.T) {
 	a := newCatalogue(t)
 	for n, v := range a.values {
-		for i := range v.slots {
+		for i := range v.Slots {
 			for typ := range sample(256, samples(v, 8), n < few || exhaustive()) {
 				a.retype(t, v, i, byte(typ))
 			}
@@ -177,16 +178,16 @@ func TestRetypedSlots(t *testing.T) {
 	}
 }
 
-func (a *victim) retype(t *testing.T, v refValue, i int, typ byte) {
+func (a *victim) retype(t *testing.T, v reference.Value, i int, typ byte) {
 	t.Helper()
-	forged := v.clone()
-	own := forged.slots[i].header[0]
-	forged.slots[i].header[0] = typ
-	want := len(v.slots)
+	forged := v.Clone()
+	own := forged.Slots[i].Header[0]
+	forged.Slots[i].Header[0] = typ
+	want := len(v.Slots)
 	if typ != own {
 		want--
 	}
-	sealed, err := vault.ParseSealed(forged.text())
+	sealed, err := vault.ParseSealed(forged.Text())
 	if typ < 1 || typ > 3 || (typ == 3) != (own == 3) {
 		require.Equal(t, vault.ErrCorrupt, err)
 		return

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // A value has one text and one binary form. Everything that some other program
@@ -32,20 +33,20 @@ type spelling struct {
 	another    bool
 }
 
-func spellingsOf(v refValue) []spelling {
+func spellingsOf(v reference.Value) []spelling {
 	var all []spelling
 	add := func(name, text string) { all = append(all, spelling{name: name, text: text}) }
 	other := func(name, text string) { all = append(all, spelling{name, text, true}) }
-	text, body := v.text(), base64.RawURLEncoding.EncodeToString(v.body())
-	names := strings.Join(v.names(), "~")
+	text, body := v.Text(), base64.RawURLEncoding.EncodeToString(v.Body())
+	names := strings.Join(v.Names(), "~")
 	join := func(fields ...string) string { return strings.Join(fields, ".") }
-	named := func(names string) string { return join("pii1", v.kind, names, body) }
-	bodied := func(body string) string { return join("pii1", v.kind, names, body) }
+	named := func(names string) string { return join("pii1", v.Kind, names, body) }
+	bodied := func(body string) string { return join("pii1", v.Kind, names, body) }
 
 	// The body in other encodings, and in other ways to write this one.
-	add("base64: standard alphabet", bodied(base64.RawStdEncoding.EncodeToString(v.body())))
-	add("base64: padded", bodied(base64.URLEncoding.EncodeToString(v.body())))
-	add("base64: standard, padded", bodied(base64.StdEncoding.EncodeToString(v.body())))
+	add("base64: standard alphabet", bodied(base64.RawStdEncoding.EncodeToString(v.Body())))
+	add("base64: padded", bodied(base64.URLEncoding.EncodeToString(v.Body())))
+	add("base64: standard, padded", bodied(base64.StdEncoding.EncodeToString(v.Body())))
 	for _, pad := range []string{"=", "==", "===", "====", "%3D", "A", "AA", "AAAA"} {
 		add("base64: "+pad+" behind", bodied(body+pad))
 	}
@@ -64,15 +65,15 @@ func spellingsOf(v refValue) []spelling {
 		lines = append(append(lines, line...), "\r\n"...)
 	}
 	add("base64: MIME", bodied(string(lines)))
-	add("base32", bodied(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(v.body())))
-	add("hexadecimal", bodied(hex.EncodeToString(v.body())))
+	add("base32", bodied(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(v.Body())))
+	add("hexadecimal", bodied(hex.EncodeToString(v.Body())))
 	add("base64 of base64", bodied(base64.RawURLEncoding.EncodeToString([]byte(body))))
 
 	// Case.
 	add("upper case", strings.ToUpper(text))
 	other("lower case", strings.ToLower(text))
 	add("magic in upper case", "PII1"+text[4:])
-	add("kind in upper case", join("pii1", strings.ToUpper(v.kind), names, body))
+	add("kind in upper case", join("pii1", strings.ToUpper(v.Kind), names, body))
 	add("purposes in title case", named(strings.ToUpper(names[:1])+names[1:]))
 	add("purposes in upper case", named(strings.ToUpper(names)))
 	other("body in upper case", bodied(strings.ToUpper(body)))
@@ -87,7 +88,7 @@ func spellingsOf(v refValue) []spelling {
 		add(fmt.Sprintf("%+q behind", c), text+c)
 		add(fmt.Sprintf("%+q around dots", c), strings.ReplaceAll(text, ".", c+"."))
 		add(fmt.Sprintf("%+q after dots", c), strings.ReplaceAll(text, ".", "."+c))
-		add(fmt.Sprintf("%+q in the kind", c), join("pii1", v.kind[:1]+c+v.kind[1:], names, body))
+		add(fmt.Sprintf("%+q in the kind", c), join("pii1", v.Kind[:1]+c+v.Kind[1:], names, body))
 		add(fmt.Sprintf("%+q in the name", c), named(names[:1]+c+names[1:]))
 	}
 
@@ -105,7 +106,7 @@ func spellingsOf(v refValue) []spelling {
 		"1": {"\u0661", "\uff11", "\u00b9", "\u2460", "l", "I", "01", "1.0"},
 	} {
 		for _, like := range likes {
-			head := join("pii1", v.kind, names) + "."
+			head := join("pii1", v.Kind, names) + "."
 			for n := range strings.Count(head, plain) {
 				spell := add
 				if like[0] >= '0' && like[0] <= '9' || like[0] >= 'a' && like[0] <= 'z' {
@@ -140,9 +141,9 @@ func spellingsOf(v refValue) []spelling {
 		{"HTML", html.EscapeString("<b>" + text)}, {"an entity", "&#112;" + text[1:]},
 		{"UTF-16", string(little)}, {"UTF-16BE", string(big)}, {"UTF-16 with BOM", "\xff\xfe" + string(little)},
 		{"base64 of it", base64.StdEncoding.EncodeToString([]byte(text))}, {"hex of it", hex.EncodeToString([]byte(text))},
-		{"bytea", `\x` + hex.EncodeToString([]byte(text))}, {"bytea of the binary form", `\x` + hex.EncodeToString(v.binary())},
-		{"the binary form", string(v.binary())}, {"base64 of the binary form", base64.RawURLEncoding.EncodeToString(v.binary())},
-		{"hex of the binary form", hex.EncodeToString(v.binary())}, {"a blob", "X'" + hex.EncodeToString(v.binary()) + "'"},
+		{"bytea", `\x` + hex.EncodeToString([]byte(text))}, {"bytea of the binary form", `\x` + hex.EncodeToString(v.Binary())},
+		{"the binary form", string(v.Binary())}, {"base64 of the binary form", base64.RawURLEncoding.EncodeToString(v.Binary())},
+		{"hex of the binary form", hex.EncodeToString(v.Binary())}, {"a blob", "X'" + hex.EncodeToString(v.Binary()) + "'"},
 		{"twice", text + text}, {"two", text + "," + text}, {"two lines", text + "\n" + text}, {"padded column", text + strings.Repeat(" ", 64)},
 		{"cut column", text[:len(text)-len(text)%8-8]}, {"zeros to a length", text + strings.Repeat("\x00", 64)}, {"reversed", reversed(text)},
 	} {
@@ -151,32 +152,32 @@ func spellingsOf(v refValue) []spelling {
 
 	// Fields that are missing, doubled, empty or in another order.
 	for _, s := range []struct{ name, text string }{
-		{"no magic", join(v.kind, names, body)}, {"no kind", join("pii1", names, body)}, {"no purposes", join("pii1", v.kind, body)},
-		{"no body", join("pii1", v.kind, names)}, {"empty body", bodied("")}, {"empty kind", join("pii1", "", names, body)},
+		{"no magic", join(v.Kind, names, body)}, {"no kind", join("pii1", names, body)}, {"no purposes", join("pii1", v.Kind, body)},
+		{"no body", join("pii1", v.Kind, names)}, {"empty body", bodied("")}, {"empty kind", join("pii1", "", names, body)},
 		{"empty purposes", named("")},
-		{"body first", join("pii1", body, v.kind, names)}, {"one field more", text + "."}, {"a field more", join(text, "x")},
-		{"magic twice", "pii1." + text}, {"kind twice", join("pii1", v.kind, v.kind, names, body)}, {"names twice", join("pii1", v.kind, names, names, body)},
+		{"body first", join("pii1", body, v.Kind, names)}, {"one field more", text + "."}, {"a field more", join(text, "x")},
+		{"magic twice", "pii1." + text}, {"kind twice", join("pii1", v.Kind, v.Kind, names, body)}, {"names twice", join("pii1", v.Kind, names, names, body)},
 		{"body twice", join(text, body)}, {"later version", "pii2" + text[4:]}, {"no version", "pii" + text[4:]}, {"another magic", "ofc1" + text[4:]},
 		{"separator in front", named("~" + names)}, {"separator behind", named(names + "~")}, {"separator alone", named("~")},
-		{"a name twice", named(names + "~" + v.slots[len(v.slots)-1].purpose)}, {"a name more", named(names + "~zz")}, {"an earlier name", named("a~" + names)},
+		{"a name twice", named(names + "~" + v.Slots[len(v.Slots)-1].Purpose)}, {"a name more", named(names + "~zz")}, {"an earlier name", named("a~" + names)},
 	} {
 		add(s.name, s.text)
 	}
-	other("kind and purposes exchanged", join("pii1", names, v.kind, body))
-	last := len(v.slots) - 1
-	doubled := v.clone()
-	doubled.slots = append(doubled.slots, doubled.slots[last])
-	add("a slot twice", doubled.text())
-	add("a slot twice, named once", refText(v.kind, names, doubled.body()))
+	other("kind and purposes exchanged", join("pii1", names, v.Kind, body))
+	last := len(v.Slots) - 1
+	doubled := v.Clone()
+	doubled.Slots = append(doubled.Slots, doubled.Slots[last])
+	add("a slot twice", doubled.Text())
+	add("a slot twice, named once", reference.Text(v.Kind, names, doubled.Body()))
 	if last > 0 {
-		turned := v.clone()
-		slices.Reverse(turned.slots)
-		add("in reverse", turned.text())
-		add("a name less", named(strings.Join(v.names()[:last], "~")))
-		add("a slot less", refText(v.kind, names, refValue{v.kind, v.id, v.slots[:last]}.body()))
+		turned := v.Clone()
+		slices.Reverse(turned.Slots)
+		add("in reverse", turned.Text())
+		add("a name less", named(strings.Join(v.Names()[:last], "~")))
+		add("a slot less", reference.Text(v.Kind, names, reference.Value{Kind: v.Kind, ID: v.ID, Slots: v.Slots[:last]}.Body()))
 		if last > 1 {
-			turned.slots = append(turned.slots[1:], turned.slots[0])
-			add("turned", turned.text())
+			turned.Slots = append(turned.Slots[1:], turned.Slots[0])
+			add("turned", turned.Text())
 		}
 	}
 	return all
@@ -208,18 +209,18 @@ func TestEverySpellingIsRefused(t *testing.T) {
 	a := newCatalogue(t)
 	seen := map[string]int{}
 	for i, v := range a.values {
-		own, err := vault.ParseSealed(v.text())
+		own, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
 		all := spellingsOf(v)
 		for n := range sample(len(all), 100, i < few || i%16 == 0 || exhaustive()) {
 			s := all[n]
-			if s.text == v.text() {
+			if s.text == v.Text() {
 				continue // it has nothing that is written another way
 			}
 			seen[s.name]++
 			got, err := vault.ParseSealed(s.text)
 			if s.another && err == nil {
-				atMost(t, len(v.slots)-1, a.text(t, s.text))
+				atMost(t, len(v.Slots)-1, a.text(t, s.text))
 				continue
 			}
 			if err != vault.ErrCorrupt || !got.IsZero() {
@@ -242,14 +243,14 @@ func TestEverySpellingIsRefused(t *testing.T) {
 func TestEveryBinarySpellingIsRefused(t *testing.T) {
 	a := newCatalogue(t)
 	for i, v := range a.values {
-		own, err := vault.ParseSealed(v.text())
+		own, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
-		kind, body := refString(v.kind), v.body()
+		kind, body := reference.String(v.Kind), v.Body()
 		var names []byte
-		for _, s := range v.slots {
-			names = append(names, refString(s.purpose)...)
+		for _, s := range v.Slots {
+			names = append(names, reference.String(s.Purpose)...)
 		}
-		n := byte(len(v.slots))
+		n := byte(len(v.Slots))
 		spell := func(parts ...any) []byte {
 			var b []byte
 			for _, p := range parts {
@@ -266,17 +267,17 @@ func TestEveryBinarySpellingIsRefused(t *testing.T) {
 			}
 			return b
 		}
-		first, rest := v.slots[0].purpose, names[1+len(v.slots[0].purpose):]
+		first, rest := v.Slots[0].Purpose, names[1+len(v.Slots[0].Purpose):]
 		spellings := map[string][]byte{
 			"no magic":                  spell(kind, n, names, body),
-			"magic twice":               spell(1, v.binary()),
+			"magic twice":               spell(1, v.Binary()),
 			"the text's magic":          spell("pii1", kind, n, names, body),
-			"zero in front":             spell(0, v.binary()),
-			"zero behind":               spell(v.binary(), 0),
-			"BOM in front":              spell("\xef\xbb\xbf", v.binary()),
+			"zero in front":             spell(0, v.Binary()),
+			"zero behind":               spell(v.Binary(), 0),
+			"BOM in front":              spell("\xef\xbb\xbf", v.Binary()),
 			"later version":             spell(2, kind, n, names, body),
-			"text":                      spell(v.text()),
-			"text behind the byte":      spell(1, v.text()),
+			"text":                      spell(v.Text()),
+			"text behind the byte":      spell(1, v.Text()),
 			"no purposes":               spell(1, kind, 0, body),
 			"one purpose less":          spell(1, kind, n-1, names, body),
 			"one purpose more":          spell(1, kind, n+1, names, body),
@@ -285,36 +286,36 @@ func TestEveryBinarySpellingIsRefused(t *testing.T) {
 			"empty name":                spell(1, kind, n, 0, names, body),
 			"empty name counted":        spell(1, kind, n+1, 0, names, body),
 			"kind of two bytes' length": spell(1, 0, kind, n, names, body),
-			"dot smuggled into kind":    spell(1, refString(v.kind+"."+first), n-1, rest, body),
-			"dot smuggled into name":    spell(1, refString(v.kind), n, refString(first+"."), rest, body),
-			"separator smuggled":        spell(1, kind, n, refString(first+"~"), rest, body),
-			"kind in upper case":        spell(1, refString(strings.ToUpper(v.kind)), n, names, body),
-			"name in upper case":        spell(1, kind, n, refString(strings.ToUpper(first)), rest, body),
-			"blank behind the name":     spell(1, kind, n, refString(first+" "), rest, body),
-			"NUL behind the name":       spell(1, kind, n, refString(first+"\x00"), rest, body),
-			"NUL behind the kind":       spell(1, refString(v.kind+"\x00"), n, names, body),
+			"dot smuggled into kind":    spell(1, reference.String(v.Kind+"."+first), n-1, rest, body),
+			"dot smuggled into name":    spell(1, reference.String(v.Kind), n, reference.String(first+"."), rest, body),
+			"separator smuggled":        spell(1, kind, n, reference.String(first+"~"), rest, body),
+			"kind in upper case":        spell(1, reference.String(strings.ToUpper(v.Kind)), n, names, body),
+			"name in upper case":        spell(1, kind, n, reference.String(strings.ToUpper(first)), rest, body),
+			"blank behind the name":     spell(1, kind, n, reference.String(first+" "), rest, body),
+			"NUL behind the name":       spell(1, kind, n, reference.String(first+"\x00"), rest, body),
+			"NUL behind the kind":       spell(1, reference.String(v.Kind+"\x00"), n, names, body),
 			"body in base64":            spell(1, kind, n, names, base64.RawURLEncoding.EncodeToString(body)),
 			"empty body":                spell(1, kind, n, names),
 			"body twice":                spell(1, kind, n, names, body, body),
-			"hex":                       []byte(hex.EncodeToString(v.binary())),
-			"base64":                    []byte(base64.StdEncoding.EncodeToString(v.binary())),
+			"hex":                       []byte(hex.EncodeToString(v.Binary())),
+			"base64":                    []byte(base64.StdEncoding.EncodeToString(v.Binary())),
 			"little-endian lengths":     littleEndian(v),
 		}
-		if len(v.slots) > 1 {
-			joined := strings.Join(v.names(), "~")
+		if len(v.Slots) > 1 {
+			joined := strings.Join(v.Names(), "~")
 			if len(joined) < 256 {
-				spellings["all names as one"] = spell(1, kind, 1, refString(joined), body)
-				spellings["all names as one, counted"] = spell(1, kind, n, refString(joined), body)
+				spellings["all names as one"] = spell(1, kind, 1, reference.String(joined), body)
+				spellings["all names as one, counted"] = spell(1, kind, n, reference.String(joined), body)
 			}
-			turned := v.clone()
-			slices.Reverse(turned.slots)
-			spellings["in reverse"] = turned.binary()
-			turned.slots = v.slots[:len(v.slots)-1]
-			spellings["the last slot not named"] = spell(turned.binary()[:len(turned.binary())-len(turned.body())], body)
+			turned := v.Clone()
+			slices.Reverse(turned.Slots)
+			spellings["in reverse"] = turned.Binary()
+			turned.Slots = v.Slots[:len(v.Slots)-1]
+			spellings["the last slot not named"] = spell(turned.Binary()[:len(turned.Binary())-len(turned.Body())], body)
 		}
-		doubled := v.clone()
-		doubled.slots = append(doubled.slots, doubled.slots[0])
-		spellings["a slot twice"] = doubled.binary()
+		doubled := v.Clone()
+		doubled.Slots = append(doubled.Slots, doubled.Slots[0])
+		spellings["a slot twice"] = doubled.Binary()
 		for name, data := range spellings {
 			into := own
 			err := into.UnmarshalBinary(data)
@@ -328,14 +329,14 @@ func TestEveryBinarySpellingIsRefused(t *testing.T) {
 }
 
 // littleEndian is v as a machine of the other byte order would write it.
-func littleEndian(v refValue) []byte {
-	b := slices.Clone(v.binary())
-	at := len(b) - len(v.body()) + len(v.id)
-	for _, s := range v.slots {
+func littleEndian(v reference.Value) []byte {
+	b := slices.Clone(v.Binary())
+	at := len(b) - len(v.Body()) + len(v.ID)
+	for _, s := range v.Slots {
 		slices.Reverse(b[at+2 : at+7])
-		at += len(s.header)
+		at += len(s.Header)
 		slices.Reverse(b[at : at+2])
-		at += 2 + len(s.sealed)
+		at += 2 + len(s.Sealed)
 	}
 	return b
 }

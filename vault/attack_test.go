@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // A copied row is a value like any other: purpose slots do not say whose they
@@ -22,7 +23,7 @@ func TestCopiedRowsGainNothing(t *testing.T) {
 	a := newVictim(t)
 	security, advertising := a.scopes["security"], a.scopes["advertising"]
 	for _, v := range a.values[:2] { // collected for security alone
-		row, err := vault.ParseSealed(v.text())
+		row, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
 		_, err = security.Reveal(t.Context(), vecEmail, row)
 		require.NoError(t, err)
@@ -40,23 +41,23 @@ func TestCopiedRowsGainNothing(t *testing.T) {
 // nothing of what security's slot holds.
 func TestInsiderOfOnePurpose(t *testing.T) {
 	a := newVictim(t)
-	key := vecKeys["advertising"].seal[0]
-	v := a.values[0].clone()
-	v.slots = slices.Insert(v.slots, 0,
-		refSlotOf(v.kind, "advertising", v.id, vecFull, key, refRandom(12), "mallory@example.com"))
-	a.slots[slotPlace(v, v.slots[0], "")] = "mallory@example.com"
-	require.Equal(t, 2, a.text(t, v.text()))
-	sealed, err := vault.ParseSealed(v.text())
+	key := vecKeys["advertising"].Seal[0]
+	v := a.values[0].Clone()
+	v.Slots = slices.Insert(v.Slots, 0,
+		reference.SlotOf(v.Kind, "advertising", v.ID, vecFull, key, reference.Random(12), "mallory@example.com"))
+	a.slots[slotPlace(v, v.Slots[0], "")] = "mallory@example.com"
+	require.Equal(t, 2, a.text(t, v.Text()))
+	sealed, err := vault.ParseSealed(v.Text())
 	require.NoError(t, err)
 	got, err := a.scopes["security"].Reveal(t.Context(), vecEmail, sealed)
 	require.NoError(t, err)
 	require.Equal(t, "alice@example.com", got)
 
 	// The same under the name of security is refused, whatever key id it bears.
-	for _, id := range []uint32{key.id, vecKeys["security"].seal[0].id} {
-		forged := a.values[0].clone()
-		forged.slots[0] = refSlotOf(forged.kind, "security", forged.id, vecPlain, refKey{id, key.key}, refRandom(12), "mallory@example.com")
-		require.Zero(t, a.text(t, forged.text()))
+	for _, id := range []uint32{key.ID, vecKeys["security"].Seal[0].ID} {
+		forged := a.values[0].Clone()
+		forged.Slots[0] = reference.SlotOf(forged.Kind, "security", forged.ID, vecPlain, reference.Key{ID: id, Key: key.Key}, reference.Random(12), "mallory@example.com")
+		require.Zero(t, a.text(t, forged.Text()))
 	}
 }
 
@@ -66,17 +67,17 @@ func TestInsiderOfOnePurpose(t *testing.T) {
 // where two purposes' keys have one id, it tells them two different things, as
 // two slots sealed one by one would have done.
 func TestOneCiphertextUnderTwoKeys(t *testing.T) {
-	security, advertising := vecKeys["security"].seal[0], vecKeys["advertising"].seal[0]
-	value := refValue{kind: "email", id: refRandom(16)}
-	header := vecPlain.bytes()
+	security, advertising := vecKeys["security"].Seal[0], vecKeys["advertising"].Seal[0]
+	value := reference.Value{Kind: "email", ID: reference.Random(16)}
+	header := vecPlain.Bytes()
 	sealed := sealTwice(
-		security, refAAD("email", "security", value.id, header, ""),
-		advertising, refAAD("email", "advertising", value.id, header, ""))
-	slots := []refSlot{{"advertising", header, sealed}, {"security", header, sealed}}
+		security, reference.AAD("email", "security", value.ID, header, ""),
+		advertising, reference.AAD("email", "advertising", value.ID, header, ""))
+	slots := []reference.Slot{{Purpose: "advertising", Header: header, Sealed: sealed}, {Purpose: "security", Header: header, Sealed: sealed}}
 
-	try := func(v *vault.Vault, name string, slots ...refSlot) (string, string) {
-		value.slots = slots
-		parsed, err := vault.ParseSealed(value.text())
+	try := func(v *vault.Vault, name string, slots ...reference.Slot) (string, string) {
+		value.Slots = slots
+		parsed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
 		plaintext, err := refScope(t, v, name).Reveal(t.Context(), vecEmail, parsed)
 		return plaintext, vecClass(err)
@@ -89,11 +90,11 @@ func TestOneCiphertextUnderTwoKeys(t *testing.T) {
 	_, class = try(v, "advertising", slots[1])
 	require.Equal(t, "mismatch", class)
 
-	advertising.id = security.id // as it is for one pair of keys in 2^32
-	keys := func(k refKey, name string) refKeys {
-		return refKeys{[]refKey{k}, vecKeys[name].index, vecKeys[name].subject}
+	advertising.ID = security.ID // as it is for one pair of keys in 2^32
+	keys := func(k reference.Key, name string) reference.Keys {
+		return reference.Keys{Seal: []reference.Key{k}, Index: vecKeys[name].Index, Subject: vecKeys[name].Subject}
 	}
-	v = refVault(t, map[string]refKeys{
+	v = refVault(t, map[string]reference.Keys{
 		"security": keys(security, "security"), "advertising": keys(advertising, "advertising"),
 	})
 	one, class := try(v, "security", slots...)
@@ -105,7 +106,7 @@ func TestOneCiphertextUnderTwoKeys(t *testing.T) {
 	require.Equal(t, "mismatch", class)
 	_, class = try(v, "security", slots[0])
 	require.Equal(t, "mismatch", class)
-	slots[1].purpose = "advertising"
+	slots[1].Purpose = "advertising"
 	_, class = try(v, "advertising", slots[1])
 	require.Equal(t, "success", class, "it is advertising's slot after all")
 }
@@ -113,10 +114,10 @@ func TestOneCiphertextUnderTwoKeys(t *testing.T) {
 // sealTwice returns a sealed part, under the first key's id, that is authentic
 // and well padded under both keys. The tag is linear in each block of
 // ciphertext, so one free block makes the tags equal.
-func sealTwice(one refKey, aad1 []byte, two refKey, aad2 []byte) []byte {
+func sealTwice(one reference.Key, aad1 []byte, two reference.Key, aad2 []byte) []byte {
 	type side struct{ stream, hash, mask []byte }
-	prepare := func(k refKey, nonce []byte) side {
-		block, err := aes.NewCipher(k.key)
+	prepare := func(k reference.Key, nonce []byte) side {
+		block, err := aes.NewCipher(k.Key)
 		if err != nil {
 			panic(err)
 		}
@@ -131,7 +132,7 @@ func sealTwice(one refKey, aad1 []byte, two refKey, aad2 []byte) []byte {
 	var nonce []byte
 	var a, b side
 	for {
-		nonce = refRandom(12)
+		nonce = reference.Random(12)
 		a, b = prepare(one, nonce), prepare(two, nonce)
 		if a.stream[31] == b.stream[31] {
 			break
@@ -146,55 +147,20 @@ func sealTwice(one refKey, aad1 []byte, two refKey, aad2 []byte) []byte {
 		blocks = binary.BigEndian.AppendUint64(blocks, uint64(8*len(c)))
 		y := make([]byte, 16)
 		for block := range slices.Chunk(blocks, 16) {
-			y = gfMul(xor(y, block), s.hash)
+			y = reference.GFMul(reference.XOR(y, block), s.hash)
 		}
-		return xor(y, s.mask)
+		return reference.XOR(y, s.mask)
 	}
-	cube := func(h []byte) []byte { return gfMul(gfMul(h, h), h) } // the first block is multiplied three times
-	copy(c, gfMul(xor(tag(a, aad1), tag(b, aad2)), gfInverse(xor(cube(a.hash), cube(b.hash)))))
+	cube := func(h []byte) []byte { return reference.GFMul(reference.GFMul(h, h), h) } // the first block is multiplied three times
+	copy(c, reference.GFMul(reference.XOR(tag(a, aad1), tag(b, aad2)), reference.GFInverse(reference.XOR(cube(a.hash), cube(b.hash)))))
 
-	sealed := binary.BigEndian.AppendUint32([]byte{1}, one.id)
+	sealed := binary.BigEndian.AppendUint32([]byte{1}, one.ID)
 	return append(append(append(sealed, nonce...), c...), tag(a, aad1)...)
-}
-
-func xor(a, b []byte) []byte {
-	out := make([]byte, len(a))
-	for i := range out {
-		out[i] = a[i] ^ b[i]
-	}
-	return out
-}
-
-// gfMul multiplies in GCM's field, NIST SP 800-38D, algorithm 1.
-func gfMul(x, y []byte) []byte {
-	z, v := make([]byte, 16), slices.Clone(y)
-	for i := range 128 {
-		if x[i/8]>>(7-i%8)&1 == 1 {
-			z = xor(z, v)
-		}
-		carry := v[15] & 1
-		for j := 15; j > 0; j-- {
-			v[j] = v[j]>>1 | v[j-1]<<7
-		}
-		v[0] = v[0]>>1 ^ 0xe1*carry
-	}
-	return z
-}
-
-// gfInverse is x to the power of 2^128 - 2.
-func gfInverse(x []byte) []byte {
-	z := make([]byte, 16)
-	z[0] = 0x80 // one
-	for range 127 {
-		x = gfMul(x, x)
-		z = gfMul(z, x)
-	}
-	return z
 }
 
 // A refused length costs nothing, however long the text.
 func TestLengthIsCheckedFirst(t *testing.T) {
-	for _, head := range []string{"", newVictim(t).values[0].text()} {
+	for _, head := range []string{"", newVictim(t).values[0].Text()} {
 		data := append([]byte(head), bytes.Repeat([]byte("A"), 64<<20)...)
 		text := string(data)
 		short := data[:vault.MaxText+1]
@@ -225,8 +191,8 @@ func TestLengthIsCheckedFirst(t *testing.T) {
 // The longest value there can be is well below the limit, so no value that can
 // be sealed is too long to be read.
 func TestLongestFits(t *testing.T) {
-	require.Less(t, len(vecLongest().text()), vault.MaxText)
-	require.Equal(t, vault.MaxSlots, len(vecLongest().slots))
+	require.Less(t, len(vecLongest().Text()), vault.MaxText)
+	require.Equal(t, vault.MaxSlots, len(vecLongest().Slots))
 }
 
 // Key records.

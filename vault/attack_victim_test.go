@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // A victim is a set of sealed values, and all that may ever be revealed of
@@ -29,7 +30,7 @@ type victim struct {
 	scopes map[string]*vault.Scope
 	asks   []ask
 	slots  map[string]string // plaintext by the slot and what it is bound to
-	values []refValue
+	values []reference.Value
 	shapes []string // of the value of that index: how it came to be
 	kinds  map[string]vault.Kind
 	turn   int
@@ -55,12 +56,12 @@ func (a *victim) add(t testing.TB, shape string, kind vault.Kind, plaintext, sub
 	t.Helper()
 	text, err := sealed.MarshalText()
 	require.NoError(t, err)
-	value, ok := refParse(string(text))
+	value, ok := reference.Parse(string(text))
 	require.True(t, ok)
-	require.Equal(t, kind.String(), value.kind)
-	for _, s := range value.slots {
+	require.Equal(t, kind.String(), value.Kind)
+	for _, s := range value.Slots {
 		bound := ""
-		if s.header[0] == 2 {
+		if s.Header[0] == 2 {
 			bound = subject
 		}
 		a.slots[slotPlace(value, s, bound)] = plaintext
@@ -68,8 +69,8 @@ func (a *victim) add(t testing.TB, shape string, kind vault.Kind, plaintext, sub
 	a.values, a.shapes = append(a.values, value), append(a.shapes, shape)
 }
 
-func slotPlace(v refValue, s refSlot, subject string) string {
-	return strings.Join([]string{v.kind, s.purpose, subject, string(v.id), string(s.header), string(s.sealed)}, "\xff\x00")
+func slotPlace(v reference.Value, s reference.Slot, subject string) string {
+	return strings.Join([]string{v.Kind, s.Purpose, subject, string(v.ID), string(s.Header), string(s.Sealed)}, "\xff\x00")
 }
 
 // reveal checks that sealed opens where it may, and is refused everywhere
@@ -79,19 +80,19 @@ func (a *victim) reveal(t testing.TB, sealed vault.Sealed) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, ok := refParse(string(text))
+	value, ok := reference.Parse(string(text))
 	if !ok {
 		t.Fatalf("parsed, though it is malformed: %q", text)
 	}
 	opened := 0
 	for _, asked := range a.asks {
 		want, class, named, collected := "", "mismatch", false, false
-		for _, s := range value.slots {
-			if s.purpose != asked.purpose {
+		for _, s := range value.Slots {
+			if s.Purpose != asked.purpose {
 				continue
 			}
-			class, named, collected = "corrupt", true, s.header[0] == 3
-			if (s.header[0] == 2) != (asked.subject != "") {
+			class, named, collected = "corrupt", true, s.Header[0] == 3
+			if (s.Header[0] == 2) != (asked.subject != "") {
 				class = "subject"
 			} else if asked.erased {
 				class = "erased"
@@ -107,13 +108,13 @@ func (a *victim) reveal(t testing.TB, sealed vault.Sealed) int {
 		if a.turn++; collected && class == "success" && a.turn%16 > 0 {
 			continue // untouched, and a key exchange is slow: now and then is enough
 		}
-		if kind, ok := a.kinds[value.kind]; ok {
+		if kind, ok := a.kinds[value.Kind]; ok {
 			a.check(t, text, sealed, kind, asked, want, class)
 		}
 	}
 	// As another kind it opens for nobody, whoever asks.
 	asked, kind := a.asks[a.turn%len(a.asks)], attackKinds[a.turn%len(attackKinds)]
-	if kind.String() != value.kind {
+	if kind.String() != value.Kind {
 		a.check(t, text, sealed, kind, asked, "", "corrupt")
 	}
 	return opened
@@ -179,9 +180,9 @@ func exhaustive() bool { return os.Getenv("ONLYFOR_EXHAUSTIVE") == "1" }
 
 // samples is how many of k samples to take of v: fewer where each costs a key
 // exchange.
-func samples(v refValue, k int) int {
-	for _, s := range v.slots {
-		if s.header[0] == 3 {
+func samples(v reference.Value, k int) int {
+	for _, s := range v.Slots {
+		if s.Header[0] == 3 {
 			return k / 4
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // The two implementations and collectors: what one seals with a public key the
@@ -25,27 +26,27 @@ func TestOpensWhatOthersCollect(t *testing.T) {
 	ctx := t.Context()
 	_, record := vecSubjectKey("billing", vecSubject)
 	records := map[string][]byte{
-		refSubjectName("billing", refPseudonym("billing", vecKeys["billing"], vecSubject)): maker("collect").subjectRecord("billing", vecSubject, record.bytes()),
+		reference.SubjectName("billing", reference.Pseudonym("billing", vecKeys["billing"], vecSubject)): maker("collect").subjectRecord("billing", vecSubject, record.Bytes()),
 	}
 	v := vecOpen(t, refStoreOf(t, vecRecords, records), vault.SharedKEK(refKEK{key: vecKEK}))
 	security := refScope(t, v, "security")
 	for i, h := range refLayouts() {
 		keys := vecCollect["security"]
-		c := refCollectorOf("security", keys[i%len(keys)])
-		batchKey := refRandom(32)
-		batch := refWrapKey(refRandom(32), c.id, c.public, refCollectInfo("security"), batchKey)
+		c := reference.CollectorOf("security", keys[i%len(keys)])
+		batchKey := reference.Random(32)
+		batch := reference.WrapKey(reference.Random(32), c.ID, c.Public, reference.CollectInfo("security"), batchKey)
 		for n := range 3 { // one by itself and two of a batch
 			plaintext := strings.Repeat("é", 1+(i*37+n)%512)
-			value := refValue{kind: "email", id: refRandom(16)}
-			value.slots = []refSlot{
+			value := reference.Value{Kind: "email", ID: reference.Random(16)}
+			value.Slots = []reference.Slot{
 				maker("collect").slot(value, "advertising", h, plaintext),
 				maker("collect").slotFor(value, "billing", vecSubject, h),
-				c.seal("email", value.id, h, plaintext),
+				c.Seal("email", value.ID, h, plaintext),
 			}
 			if n > 0 {
-				value.slots[2] = c.sealUnder(batch, batchKey, "email", value.id, h, plaintext)
+				value.Slots[2] = c.SealUnder(batch, batchKey, "email", value.ID, h, plaintext)
 			}
-			sealed, err := vault.ParseSealed(value.text())
+			sealed, err := vault.ParseSealed(value.Text())
 			require.NoError(t, err)
 			checkForms(t, sealed, value)
 			got, err := security.Reveal(ctx, vecEmail, sealed)
@@ -68,10 +69,10 @@ func (o observer) collector(v *vault.Vault, name string) *vault.Collector {
 	require.NoError(o.t, err)
 	text, err := c.MarshalText()
 	require.NoError(o.t, err)
-	require.Equal(o.t, refCollectorOf(name, o.keys(name).collect[0]).text(), string(text))
-	ref, ok := refParseCollector(string(text))
+	require.Equal(o.t, reference.CollectorOf(name, o.keys(name).Collect[0]).Text(), string(text))
+	ref, ok := reference.ParseCollector(string(text))
 	require.True(o.t, ok)
-	require.Equal(o.t, name, ref.purpose)
+	require.Equal(o.t, name, ref.Purpose)
 	parsed, err := vault.ParseCollector(string(text), nil)
 	require.NoError(o.t, err)
 	require.Equal(o.t, name, parsed.Purpose().String())
@@ -87,33 +88,33 @@ func TestOthersOpenWhatWeCollect(t *testing.T) {
 	batch, err := alone.Batch()
 	require.NoError(t, err)
 	ads, bills := refScope(t, v, "advertising"), refScope(t, v, "billing")
-	keys := map[string]refRecord{}
+	keys := map[string]reference.Record{}
 	for _, name := range conformNames {
 		keys[name] = o.keys(name)
 	}
 	wrapped := map[string]int{}
 	for n := 1; n <= 1024; n += 31 {
-		plaintext := string(refRandom(n))
+		plaintext := string(reference.Random(n))
 		for _, c := range []*vault.Collector{alone, batch} {
 			sealed, err := vault.Seal(ctx, vecEmail, plaintext, c, bills.For("user-1"), ads)
 			require.NoError(t, err)
 			value := o.value(sealed)
-			require.Len(t, value.slots, 3)
+			require.Len(t, value.Slots, 3)
 			content := refContent(t, o.store)
 			now := uint64(time.Now().Unix())
 			for i, subject := range []string{"", "user-1", ""} {
-				require.EqualValues(t, []byte{1, 2, 3}[i], value.slots[i].header[0])
+				require.EqualValues(t, []byte{1, 2, 3}[i], value.Slots[i].Header[0])
 				name := conformNames[i]
-				got, class := value.open(refAsked{"email", name, keys[name], subject, content, now})
+				got, class := value.Open(reference.Asked{Kind: "email", Purpose: name, Keys: keys[name], Subject: subject, Store: content, Now: now})
 				require.Equal(t, "success", class)
 				require.Equal(t, plaintext, got)
 			}
-			_, class := value.open(refAsked{"email", "security", keys["security"], "user-1", content, now})
+			_, class := value.Open(reference.Asked{Kind: "email", Purpose: "security", Keys: keys["security"], Subject: "user-1", Store: content, Now: now})
 			require.Equal(t, "subject", class)
-			h, _, _ := refCutHeader(value.slots[2].header)
-			require.Equal(t, []any{byte(1), "n", "c-1", ""}, []any{h.legal, h.notice, h.consent, h.from})
-			require.EqualValues(t, 3600, h.expires-h.collected)
-			wrapped[string(value.slots[2].sealed[:85])]++
+			h, _, _ := reference.CutHeader(value.Slots[2].Header)
+			require.Equal(t, []any{byte(1), "n", "c-1", ""}, []any{h.Legal, h.Notice, h.Consent, h.From})
+			require.EqualValues(t, 3600, h.Expires-h.Collected)
+			wrapped[string(value.Slots[2].Sealed[:85])]++
 		}
 	}
 	require.Len(t, wrapped, 34+1, "the batch has one wrapped key, and each of the others its own")
@@ -139,31 +140,31 @@ func TestOthersFollowKeysOfCollectors(t *testing.T) {
 		require.Equal(t, want, class)
 	}
 	first := o.collector(v, "security")
-	before := o.keys("security").collect[0]
+	before := o.keys("security").Collect[0]
 	old := seal(first)
 	both(old, "success")
 
 	require.NoError(t, v.RotateCollector(ctx, security))
-	require.Len(t, o.keys("security").collect, 2)
-	require.NotEqual(t, before.id, o.keys("security").collect[0].id)
+	require.Len(t, o.keys("security").Collect, 2)
+	require.NotEqual(t, before.ID, o.keys("security").Collect[0].ID)
 	young := seal(o.collector(v, "security"))
 	late := seal(first) // a front end that was not told yet
 	for _, sealed := range []vault.Sealed{old, young, late} {
 		both(sealed, "success")
 	}
-	require.EqualValues(t, before.id, refUint(o.value(late).slots[0].sealed[1:5]))
-	require.EqualValues(t, o.keys("security").collect[0].id, refUint(o.value(young).slots[0].sealed[1:5]))
+	require.EqualValues(t, before.ID, reference.Uint(o.value(late).Slots[0].Sealed[1:5]))
+	require.EqualValues(t, o.keys("security").Collect[0].ID, reference.Uint(o.value(young).Slots[0].Sealed[1:5]))
 
-	require.NoError(t, v.Retire(ctx, security, before.id))
+	require.NoError(t, v.Retire(ctx, security, before.ID))
 	both(old, "corrupt")
 	both(young, "success")
-	require.NoError(t, v.Reinstate(ctx, security, before.id))
+	require.NoError(t, v.Reinstate(ctx, security, before.ID))
 	both(old, "success")
-	require.NoError(t, v.Retire(ctx, security, before.id))
-	require.NoError(t, v.Destroy(ctx, security, before.id))
+	require.NoError(t, v.Retire(ctx, security, before.ID))
+	require.NoError(t, v.Destroy(ctx, security, before.ID))
 	both(old, "corrupt")
 	both(young, "success")
-	require.Len(t, o.keys("security").collect, 1)
+	require.Len(t, o.keys("security").Collect, 1)
 }
 
 // A key that another process brought back is a key again at the first value that
@@ -174,7 +175,7 @@ func TestReinstatedElsewhere(t *testing.T) {
 	v, o := newObserved(t)
 	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, o.collector(v, "security"))
 	require.NoError(t, err)
-	id := o.keys("security").collect[0].id
+	id := o.keys("security").Collect[0].ID
 	elsewhere := vecOpen(t, o.store, vault.SharedKEK(o.kek))
 	require.NoError(t, elsewhere.RotateCollector(ctx, security))
 	require.NoError(t, elsewhere.Retire(ctx, security, id))
@@ -205,10 +206,10 @@ func TestOthersOpenWhatWeTakeIn(t *testing.T) {
 			taken, err := vault.Reseal(ctx, vecEmail, sealed, scope)
 			require.NoError(t, err)
 			after := o.value(taken)
-			require.Equal(t, before.id, after.id)
-			require.Equal(t, before.slots[0], after.slots[0], "billing's, which is still a collector's")
-			require.Equal(t, typ, after.slots[1].header[0])
-			require.Equal(t, before.slots[1].header[1:], after.slots[1].header[1:])
+			require.Equal(t, before.ID, after.ID)
+			require.Equal(t, before.Slots[0], after.Slots[0], "billing's, which is still a collector's")
+			require.Equal(t, typ, after.Slots[1].Header[0])
+			require.Equal(t, before.Slots[1].Header[1:], after.Slots[1].Header[1:])
 			plaintext, class := o.open(taken, "security", subject)
 			require.Equal(t, "success", class)
 			require.Equal(t, vecAddress, plaintext)
@@ -230,15 +231,15 @@ func TestRecordWithoutCollectors(t *testing.T) {
 	v := vecOpen(t, store, vault.SharedKEK(o.kek))
 	_, err := v.Collector(ctx, security)
 	require.Equal(t, "no keys", vecClass(err))
-	value := refValue{kind: "email", id: refRandom(16)}
-	value.slots = []refSlot{refCollectorOf("security", vecCollect["security"][0]).seal("email", value.id, vecPlain, vecAddress)}
-	sealed, err := vault.ParseSealed(value.text())
+	value := reference.Value{Kind: "email", ID: reference.Random(16)}
+	value.Slots = []reference.Slot{reference.CollectorOf("security", vecCollect["security"][0]).Seal("email", value.ID, vecPlain, vecAddress)}
+	sealed, err := vault.ParseSealed(value.Text())
 	require.NoError(t, err)
 	_, err = refScope(t, v, "security").Reveal(ctx, vecEmail, sealed)
 	require.Equal(t, "corrupt", vecClass(err))
 
 	require.NoError(t, v.Rotate(ctx, security))
-	require.Empty(t, o.keys("security").collect, "nobody asked for any")
+	require.Empty(t, o.keys("security").Collect, "nobody asked for any")
 	keys, err := v.Keys(ctx, security)
 	require.NoError(t, err)
 	require.Len(t, keys, 2+1+1+1)
@@ -252,7 +253,7 @@ func TestRecordGetsCollectors(t *testing.T) {
 	o := observer{t, store, refKEK{key: vecKEK}}
 	v := vecOpen(t, store, vault.SharedKEK(o.kek))
 	require.NoError(t, v.RotateCollector(ctx, security))
-	require.Len(t, o.keys("security").collect, 1)
+	require.Len(t, o.keys("security").Collect, 1)
 	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, o.collector(v, "security"))
 	require.NoError(t, err)
 	_, class := o.open(sealed, "security", "")
@@ -265,27 +266,27 @@ func TestOthersReadWhatWeImport(t *testing.T) {
 	ctx := t.Context()
 	v, o := newObserved(t)
 	security := purpose.MustParse("security")
-	elsewhere := []refKey{vecKey("elsewhere 2", 0xe15e0002), vecKey("elsewhere 1", 0xe15e0001)}
-	require.NoError(t, v.Import(ctx, security, refProtoKeyset(elsewhere, refGCMType, 3, 1)))
-	require.Equal(t, elsewhere, o.keys("security").imported)
+	elsewhere := []reference.Key{vecKey("elsewhere 2", 0xe15e0002), vecKey("elsewhere 1", 0xe15e0001)}
+	require.NoError(t, v.Import(ctx, security, reference.ProtoKeyset(elsewhere, reference.GCMType, 3, 1)))
+	require.Equal(t, elsewhere, o.keys("security").Imported)
 	s := refScope(t, v, "security")
 	for i, key := range elsewhere {
 		ad := fmt.Append(nil, "row ", i)
-		ciphertext := refSeal(key, refRandom(12), []byte("Alice@Example.com"), ad)
+		ciphertext := reference.Seal(key, reference.Random(12), []byte("Alice@Example.com"), ad)
 		adopted, err := vault.Adopt(ctx, vecEmail, ciphertext, ad, strings.ToLower, s)
 		require.NoError(t, err)
 		plaintext, class := o.open(adopted, "security", "")
 		require.Equal(t, "success", class)
 		require.Equal(t, vecAddress, plaintext)
-		require.EqualValues(t, o.keys("security").seal[0].id, refUint(o.value(adopted).slots[0].sealed[1:5]))
+		require.EqualValues(t, o.keys("security").Seal[0].ID, reference.Uint(o.value(adopted).Slots[0].Sealed[1:5]))
 		_, err = vault.Adopt(ctx, vecEmail, ciphertext, nil, strings.ToLower, s)
 		require.Equal(t, "corrupt", vecClass(err))
 		_, err = vault.Adopt(ctx, vecEmail, ciphertext, ad, strings.ToLower, refScope(t, v, "billing"))
 		require.Equal(t, "no keys", vecClass(err), "imported for one purpose alone")
 	}
 	require.NoError(t, v.DropImport(ctx, security))
-	require.Empty(t, o.keys("security").imported)
-	require.NotEmpty(t, o.keys("security").collect)
+	require.Empty(t, o.keys("security").Imported)
+	require.NotEmpty(t, o.keys("security").Collect)
 }
 
 // Encapsulated keys, the keys that they wrap, and nonces under a key that is used
@@ -293,7 +294,7 @@ func TestOthersReadWhatWeImport(t *testing.T) {
 func TestNothingRandomRepeatsInCollectors(t *testing.T) {
 	v, o := newObserved(t)
 	c := o.collector(v, "security")
-	key := o.keys("security").collect[0]
+	key := o.keys("security").Collect[0]
 	var batches []*vault.Collector
 	for range 20 {
 		batch, err := c.Batch()
@@ -313,13 +314,13 @@ func TestNothingRandomRepeatsInCollectors(t *testing.T) {
 		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
 		require.NoError(t, err)
 		value := o.value(sealed)
-		once(value.id, value.slots[0].sealed[85:97])
-		return value.slots[0].sealed
+		once(value.ID, value.Slots[0].Sealed[85:97])
+		return value.Slots[0].Sealed
 	}
 	slotKeyOf := func(sealed []byte) []byte {
-		dh, ok := refExchange(key.key, sealed[5:37])
+		dh, ok := reference.Exchange(key.Key, sealed[5:37])
 		require.True(t, ok)
-		gcm, nonce := refSuite.context(dh, sealed[5:37], refPublic(key.key), refCollectInfo("security"))
+		gcm, nonce := reference.Suite.Context(dh, sealed[5:37], reference.Public(key.Key), reference.CollectInfo("security"))
 		slotKey, err := gcm.Open(nil, nonce, sealed[37:85], nil)
 		require.NoError(t, err)
 		return slotKey
@@ -344,23 +345,23 @@ func TestForgedCollectedSlotsBesideOthers(t *testing.T) {
 	v := vecOpen(t, refStoreOf(t, vecRecords, nil), vault.SharedKEK(refKEK{key: vecKEK}))
 	value := maker("beside").collected(conformNames...)
 	for i, name := range conformNames {
-		forged := value.clone()
-		forged.slots[i].sealed[90] ^= 1
-		sealed, err := vault.ParseSealed(forged.text())
+		forged := value.Clone()
+		forged.Slots[i].Sealed[90] ^= 1
+		sealed, err := vault.ParseSealed(forged.Text())
 		require.NoError(t, err)
 		for _, asked := range conformNames {
 			_, err := refScope(t, v, asked).Reveal(ctx, vecEmail, sealed)
 			want := map[bool]string{true: "corrupt", false: "success"}[asked == name]
 			require.Equal(t, want, vecClass(err))
-			_, class := forged.open(refAsked{kind: "email", purpose: asked, keys: vecRecords[asked]})
+			_, class := forged.Open(reference.Asked{Kind: "email", Purpose: asked, Keys: vecRecords[asked]})
 			require.Equal(t, want, class)
 		}
 	}
 	// Another's slot key, which whoever holds a batch has, makes nothing for it.
-	swapped := value.clone()
-	swapped.slots = slices.Clone(value.slots)
-	swapped.slots[0].sealed, swapped.slots[1].sealed = value.slots[1].sealed, value.slots[0].sealed
-	sealed, err := vault.ParseSealed(swapped.text())
+	swapped := value.Clone()
+	swapped.Slots = slices.Clone(value.Slots)
+	swapped.Slots[0].Sealed, swapped.Slots[1].Sealed = value.Slots[1].Sealed, value.Slots[0].Sealed
+	sealed, err := vault.ParseSealed(swapped.Text())
 	require.NoError(t, err)
 	for _, asked := range conformNames[:2] {
 		_, err := refScope(t, v, asked).Reveal(ctx, vecEmail, sealed)
@@ -379,7 +380,7 @@ func TestBatchOfABatch(t *testing.T) {
 		t.Helper()
 		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
 		require.NoError(t, err)
-		return o.value(sealed).slots[0].sealed[:85]
+		return o.value(sealed).Slots[0].Sealed[:85]
 	}
 	require.NotEqual(t, wrapped(first), wrapped(second))
 	require.Equal(t, wrapped(first), wrapped(first.Under(purpose.Basis{Notice: "n"})))
@@ -419,9 +420,9 @@ func TestCollectedIsNotOnPrimaryKey(t *testing.T) {
 	v := vecOpen(t, refStoreOf(t, vecRecords, nil), vault.SharedKEK(refKEK{key: vecKEK}))
 	s := refScope(t, v, "security")
 	value := maker("on primary key").collected("security")
-	for _, id := range []uint32{vecCollect["security"][0].id, vecSecurity.seal[0].id} {
-		copy(value.slots[0].sealed[1:5], []byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
-		sealed, err := vault.ParseSealed(value.text())
+	for _, id := range []uint32{vecCollect["security"][0].ID, vecSecurity.Seal[0].ID} {
+		copy(value.Slots[0].Sealed[1:5], []byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
+		sealed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
 		require.False(t, sealed.OnPrimaryKey(s))
 	}

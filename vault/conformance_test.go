@@ -15,6 +15,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // Two implementations of FORMAT.md, ours and the independent one, read what
@@ -22,27 +23,27 @@ import (
 
 // refLayouts returns slots of many shapes: every combination of optional
 // fields that the format allows.
-func refLayouts() []refHeader {
-	var all []refHeader
+func refLayouts() []reference.Header {
+	var all []reference.Header
 	for bits := range 1 << 5 {
-		h := refHeader{typ: 1, collected: vecTime}
+		h := reference.Header{Typ: 1, Collected: reference.Time}
 		if bits&1 != 0 {
-			h.legal = byte(1 + bits%6)
+			h.Legal = byte(1 + bits%6)
 		}
 		if bits&2 != 0 {
-			h.notice = "2fa-prompt-v3"
+			h.Notice = "2fa-prompt-v3"
 		}
 		if bits&4 != 0 {
-			h.consent = "consent-2026-81f3"
+			h.Consent = "consent-2026-81f3"
 		}
 		if bits&8 != 0 {
-			h.expires = vecNever
+			h.Expires = vecNever
 		}
 		if bits&16 != 0 {
 			if bits&4 == 0 {
 				continue // there is no extension without consent
 			}
-			h.from = "support"
+			h.From = "support"
 		}
 		all = append(all, h)
 	}
@@ -57,47 +58,47 @@ func TestOpensWhatOthersSeal(t *testing.T) {
 	ctx := context.Background()
 	const subject = "user-1"
 	records := map[string][]byte{}
-	subjectKeys := map[string]refKey{}
+	subjectKeys := map[string]reference.Key{}
 	for i, name := range conformNames {
 		keys := vecKeys[name]
-		key := refKey{uint32(0xcafe + i), refRandom(32)}
+		key := reference.Key{ID: uint32(0xcafe + i), Key: reference.Random(32)}
 		subjectKeys[name] = key
-		record := refSubjectRecord{1, key.id, vecTime, key.key}
-		pseudonym := refPseudonym(name, keys, subject)
-		records[refSubjectName(name, pseudonym)] = refSealSubject(
-			keys.seal[len(keys.seal)-1], refRandom(12), name, pseudonym, record.bytes())
+		record := reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key}
+		pseudonym := reference.Pseudonym(name, keys, subject)
+		records[reference.SubjectName(name, pseudonym)] = reference.SealSubject(
+			keys.Seal[len(keys.Seal)-1], reference.Random(12), name, pseudonym, record.Bytes())
 	}
 	v := vecOpen(t, refStore(t, vecKeys, records), vault.SharedKEK(refKEK{key: vecKEK}))
 	random := mrand.New(mrand.NewPCG(1, 2))
 	for i, h := range refLayouts() {
 		for typ := byte(1); typ <= 2; typ++ {
-			h.typ = typ
+			h.Typ = typ
 			plaintext := strings.Repeat("é", 1+random.IntN(512))
-			value := refValue{kind: "email", id: refRandom(16)}
+			value := reference.Value{Kind: "email", ID: reference.Random(16)}
 			for _, name := range conformNames[:1+i%3] {
-				keys, bound := vecKeys[name].seal, ""
+				keys, bound := vecKeys[name].Seal, ""
 				if typ == 2 {
-					keys, bound = []refKey{subjectKeys[name]}, subject
+					keys, bound = []reference.Key{subjectKeys[name]}, subject
 				}
-				value.slots = append(value.slots,
-					refSubjectSlot("email", name, value.id, h, bound, keys[i%len(keys)], refRandom(12), plaintext))
+				value.Slots = append(value.Slots,
+					reference.SubjectSlot("email", name, value.ID, h, bound, keys[i%len(keys)], reference.Random(12), plaintext))
 			}
 
-			sealed, err := vault.ParseSealed(value.text())
+			sealed, err := vault.ParseSealed(value.Text())
 			require.NoError(t, err)
 			data, err := sealed.MarshalBinary()
 			require.NoError(t, err)
-			require.Equal(t, value.binary(), data)
+			require.Equal(t, value.Binary(), data)
 
-			for _, slot := range value.slots {
-				s := refScope(t, v, slot.purpose)
+			for _, slot := range value.Slots {
+				s := refScope(t, v, slot.Purpose)
 				if typ == 2 {
 					s = s.For(subject)
 				}
 				got, err := s.Reveal(ctx, vecEmail, sealed)
 				require.NoError(t, err)
 				require.Equal(t, plaintext, got)
-				p, ok := sealed.Provenance(purpose.MustParse(slot.purpose))
+				p, ok := sealed.Provenance(purpose.MustParse(slot.Purpose))
 				require.True(t, ok)
 				require.Equal(t, vecProvenance(h), p)
 			}
@@ -124,9 +125,9 @@ func newObserved(t testing.TB) (*vault.Vault, observer) {
 	return v, o
 }
 
-func (o observer) keys(name string) refRecord {
+func (o observer) keys(name string) reference.Record {
 	o.t.Helper()
-	keys, err := refUnwrap(o.kek, name, refContent(o.t, o.store)[name+"/keys"])
+	keys, err := reference.Unwrap(o.kek, name, refContent(o.t, o.store)[name+"/keys"])
 	require.NoError(o.t, err)
 	return keys
 }
@@ -135,22 +136,22 @@ func (o observer) keys(name string) refRecord {
 // byte for byte.
 func (o observer) open(v vault.Sealed, name, subject string) (plaintext, class string) {
 	o.t.Helper()
-	return o.value(v).open(refAsked{
-		v.Kind(), name, o.keys(name), subject, refContent(o.t, o.store), uint64(time.Now().Unix()),
+	return o.value(v).Open(reference.Asked{
+		Kind: v.Kind(), Purpose: name, Keys: o.keys(name), Subject: subject, Store: refContent(o.t, o.store), Now: uint64(time.Now().Unix()),
 	})
 }
 
-func (o observer) value(v vault.Sealed) refValue {
+func (o observer) value(v vault.Sealed) reference.Value {
 	o.t.Helper()
 	text, err := v.MarshalText()
 	require.NoError(o.t, err)
-	value, ok := refParse(string(text))
+	value, ok := reference.Parse(string(text))
 	require.True(o.t, ok)
-	require.Equal(o.t, string(text), value.text())
-	for _, slot := range value.slots {
-		h, _, ok := refCutHeader(slot.header)
+	require.Equal(o.t, string(text), value.Text())
+	for _, slot := range value.Slots {
+		h, _, ok := reference.CutHeader(slot.Header)
 		require.True(o.t, ok)
-		p, ok := v.Provenance(purpose.MustParse(slot.purpose))
+		p, ok := v.Provenance(purpose.MustParse(slot.Purpose))
 		require.True(o.t, ok)
 		require.Equal(o.t, vecProvenance(h), p)
 	}
@@ -163,7 +164,7 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 	ctx := context.Background()
 	v, o := newObserved(t)
 	var scopes []*vault.Scope
-	keys := map[string]refRecord{}
+	keys := map[string]reference.Record{}
 	bases := []purpose.Basis{
 		{},
 		{Legal: purpose.Contract, Retain: time.Hour},
@@ -175,7 +176,7 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 	}
 	subjects := []string{"", "user-1", "", "\x00\xff", strings.Repeat("é", 127) + "x"}
 	for n := 1; n <= 1024; n++ {
-		plaintext := string(refRandom(n))
+		plaintext := string(reference.Random(n))
 		subject := subjects[n%len(subjects)]
 		var sealers []vault.Sealer
 		for _, s := range scopes[:1+n%3] {
@@ -188,11 +189,11 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 		sealed, err := vault.Seal(ctx, vecEmail, plaintext, sealers...)
 		require.NoError(t, err)
 		value := o.value(sealed)
-		require.Len(t, value.slots, len(sealers))
+		require.Len(t, value.Slots, len(sealers))
 		content := refContent(t, o.store)
 		for i, name := range conformNames {
-			got, class := value.open(refAsked{"email", name, keys[name], subject, content, uint64(time.Now().Unix())})
-			if i >= len(value.slots) {
+			got, class := value.Open(reference.Asked{Kind: "email", Purpose: name, Keys: keys[name], Subject: subject, Store: content, Now: uint64(time.Now().Unix())})
+			if i >= len(value.Slots) {
 				require.Equal(t, "mismatch", class)
 				continue
 			}
@@ -202,7 +203,7 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 		i := n % 3
 		index, err := scopes[i].Index(ctx, vecEmail, plaintext)
 		require.NoError(t, err)
-		require.Equal(t, refIndex(keys[conformNames[i]].index[0].key, "email", conformNames[i], plaintext), index[:])
+		require.Equal(t, reference.Index(keys[conformNames[i]].Index[0].Key, "email", conformNames[i], plaintext), index[:])
 	}
 }
 
@@ -231,7 +232,7 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 			sealed, err := vault.Seal(ctx, vecEmail, vecAddress, scoped("security").Under(purpose.Basis{Notice: "n"}))
 			require.NoError(t, err)
 			opens(sealed, "security")
-			id := o.value(sealed).id
+			id := o.value(sealed).ID
 
 			extended, err := vault.Extend(ctx, vecEmail, sealed, scoped("security"),
 				scoped("advertising").Under(purpose.Basis{Consent: "c-1", Retain: time.Hour}))
@@ -241,30 +242,30 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 				scoped("billing").Under(purpose.Basis{Consent: "c-2"}))
 			require.NoError(t, err)
 			opens(twice, "advertising", "billing", "security")
-			require.Equal(t, id, o.value(twice).id)
+			require.Equal(t, id, o.value(twice).ID)
 			for i, from := range []string{"security", "advertising", ""} {
-				h, _, ok := refCutHeader(o.value(twice).slots[i].header)
+				h, _, ok := reference.CutHeader(o.value(twice).Slots[i].Header)
 				require.True(t, ok)
-				require.Equal(t, from, h.from)
+				require.Equal(t, from, h.From)
 			}
-			require.Equal(t, o.value(sealed).slots[0], o.value(twice).slots[2], "untouched")
+			require.Equal(t, o.value(sealed).Slots[0], o.value(twice).Slots[2], "untouched")
 
 			without := twice.Without(purpose.MustParse("security"))
 			opens(without, "advertising", "billing")
 			_, class := o.open(without, "security", subject)
 			require.Equal(t, "mismatch", class)
 
-			before := o.keys("advertising").seal[0].id
+			before := o.keys("advertising").Seal[0].ID
 			require.NoError(t, v.Rotate(ctx, purpose.MustParse("advertising")))
-			require.NotEqual(t, before, o.keys("advertising").seal[0].id)
+			require.NotEqual(t, before, o.keys("advertising").Seal[0].ID)
 			resealed, err := vault.Reseal(ctx, vecEmail, twice, scoped("advertising"))
 			require.NoError(t, err)
 			opens(resealed, "advertising", "billing", "security")
 			opens(twice, "advertising", "billing", "security")
-			require.Equal(t, o.value(twice).slots[0].header, o.value(resealed).slots[0].header)
-			require.NotEqual(t, o.value(twice).slots[0].sealed, o.value(resealed).slots[0].sealed)
-			require.Equal(t, o.value(twice).slots[1:], o.value(resealed).slots[1:])
-			require.Equal(t, id, o.value(resealed).id)
+			require.Equal(t, o.value(twice).Slots[0].Header, o.value(resealed).Slots[0].Header)
+			require.NotEqual(t, o.value(twice).Slots[0].Sealed, o.value(resealed).Slots[0].Sealed)
+			require.Equal(t, o.value(twice).Slots[1:], o.value(resealed).Slots[1:])
+			require.Equal(t, id, o.value(resealed).ID)
 
 			time.Sleep(time.Hour)
 			_, class = o.open(resealed, "advertising", subject)
@@ -280,38 +281,38 @@ func TestOthersReadOurSubjects(t *testing.T) {
 	v, o := newObserved(t)
 	security := purpose.MustParse("security")
 	s := refScope(t, v, "security")
-	read := func(subject string) (refSubjectRecord, []byte) {
+	read := func(subject string) (reference.SubjectRecord, []byte) {
 		t.Helper()
 		keys := o.keys("security")
-		data := refContent(t, o.store)[refSubjectName("security", refPseudonym("security", keys.refKeys, subject))]
-		record, ok := refOpenSubject(keys.refKeys, "security", subject, data)
+		data := refContent(t, o.store)[reference.SubjectName("security", reference.Pseudonym("security", keys.Keys, subject))]
+		record, ok := reference.OpenSubject(keys.Keys, "security", subject, data)
 		require.True(t, ok)
 		return record, data
 	}
 	values := map[string]vault.Sealed{}
-	before := map[string]refSubjectRecord{}
+	before := map[string]reference.SubjectRecord{}
 	for i := range 20 {
 		subject := fmt.Sprint("user-", i)
 		var err error
 		values[subject], err = vault.Seal(ctx, vecEmail, vecAddress, s.For(subject))
 		require.NoError(t, err)
 		record, _ := read(subject)
-		require.EqualValues(t, 1, record.state)
-		require.InDelta(t, time.Now().Unix(), record.time, 60)
+		require.EqualValues(t, 1, record.State)
+		require.InDelta(t, time.Now().Unix(), record.Time, 60)
 		before[subject] = record
 		pseudonym, err := s.Pseudonym(ctx, subject)
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security").refKeys, subject)), pseudonym)
+		require.Equal(t, fmt.Sprintf("%x", reference.Pseudonym("security", o.keys("security").Keys, subject)), pseudonym)
 	}
 	require.Len(t, refContent(t, o.store), 3+20)
 
 	require.NoError(t, v.Rotate(ctx, security))
 	require.NoError(t, v.RewrapSubjects(ctx, security, "", nil))
-	primary := o.keys("security").seal[0].id
+	primary := o.keys("security").Seal[0].ID
 	for subject := range values {
 		record, data := read(subject)
 		require.Equal(t, before[subject], record, "re-wrapped, and otherwise what it was")
-		require.EqualValues(t, primary, refUint(data[5:9]))
+		require.EqualValues(t, primary, reference.Uint(data[5:9]))
 		plaintext, class := o.open(values[subject], "security", subject)
 		require.Equal(t, "success", class)
 		require.Equal(t, vecAddress, plaintext)
@@ -325,16 +326,16 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		certificate, err := v.Erase(ctx, subject, security)
 		require.NoError(t, err)
 		record, _ := read(subject)
-		require.EqualValues(t, 2, record.state)
-		require.Equal(t, before[subject].id, record.id)
+		require.EqualValues(t, 2, record.State)
+		require.Equal(t, before[subject].ID, record.ID)
 		erasure := certificate.Erasures[0]
-		require.EqualValues(t, erasure.Erased.Unix(), record.time)
-		require.Equal(t, fmt.Sprintf("%x", refPseudonym("security", o.keys("security").refKeys, subject)), erasure.Subject)
-		count, ok := refReadErasures(o.keys("security").refKeys, "security", refContent(t, o.store)["security/erasures"])
+		require.EqualValues(t, erasure.Erased.Unix(), record.Time)
+		require.Equal(t, fmt.Sprintf("%x", reference.Pseudonym("security", o.keys("security").Keys, subject)), erasure.Subject)
+		count, ok := reference.ReadErasures(o.keys("security").Keys, "security", refContent(t, o.store)["security/erasures"])
 		require.True(t, ok)
 		require.EqualValues(t, n+1, count)
 		if value, sealed := values[subject]; sealed {
-			require.Equal(t, fmt.Sprintf("%08x", record.id), erasure.KeyID)
+			require.Equal(t, fmt.Sprintf("%08x", record.ID), erasure.KeyID)
 			_, class := o.open(value, "security", subject)
 			require.Equal(t, "erased", class)
 		}
@@ -347,15 +348,15 @@ func TestOthersReadOurSubjects(t *testing.T) {
 func TestReadsSubjectsOfOthers(t *testing.T) {
 	ctx := context.Background()
 	keys := vecKeys["security"]
-	key := refKey{0xcafe, refRandom(32)}
-	records := map[string][]byte{"security/erasures": refErasures(keys, "security", 7)}
-	put := func(subject string, r refSubjectRecord) {
-		pseudonym := refPseudonym("security", keys, subject)
-		records[refSubjectName("security", pseudonym)] = refSealSubject(keys.seal[1], refRandom(12), "security", pseudonym, r.bytes())
+	key := reference.Key{ID: 0xcafe, Key: reference.Random(32)}
+	records := map[string][]byte{"security/erasures": reference.Erasures(keys, "security", 7)}
+	put := func(subject string, r reference.SubjectRecord) {
+		pseudonym := reference.Pseudonym("security", keys, subject)
+		records[reference.SubjectName("security", pseudonym)] = reference.SealSubject(keys.Seal[1], reference.Random(12), "security", pseudonym, r.Bytes())
 	}
-	put("alive", refSubjectRecord{1, key.id, vecTime, key.key})
-	put("erased", refSubjectRecord{2, 0xbeef, vecTime, nil})
-	store := refStore(t, map[string]refKeys{"security": keys}, records)
+	put("alive", reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key})
+	put("erased", reference.SubjectRecord{State: 2, ID: 0xbeef, Time: reference.Time, Key: nil})
+	store := refStore(t, map[string]reference.Keys{"security": keys}, records)
 	v := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
 	s := refScope(t, v, "security")
 	p := purpose.MustParse("security")
@@ -367,15 +368,15 @@ func TestReadsSubjectsOfOthers(t *testing.T) {
 	require.NoError(t, err)
 	text, err := sealed.MarshalText()
 	require.NoError(t, err)
-	value, _ := refParse(string(text))
-	require.EqualValues(t, key.id, refUint(value.slots[0].sealed[1:5]), "sealed under the key that was there")
+	value, _ := reference.Parse(string(text))
+	require.EqualValues(t, key.ID, reference.Uint(value.Slots[0].Sealed[1:5]), "sealed under the key that was there")
 	_, err = vault.Seal(ctx, vecEmail, vecAddress, s.For("erased"))
 	require.ErrorIs(t, err, vault.ErrErased)
 
 	certificate, err := v.Erase(ctx, "erased", p)
 	require.NoError(t, err)
 	require.Equal(t, "0000beef", certificate.Erasures[0].KeyID)
-	require.EqualValues(t, vecTime, certificate.Erasures[0].Erased.Unix())
+	require.EqualValues(t, reference.Time, certificate.Erasures[0].Erased.Unix())
 	require.EqualValues(t, 1+7, certificate.Erasures[0].Generation, "not counted again")
 	certificate, err = v.Erase(ctx, "alive", p)
 	require.NoError(t, err)
@@ -402,16 +403,16 @@ func TestNothingRandomRepeats(t *testing.T) {
 		sealed, err := vault.Seal(ctx, vecEmail, "alice@example.com", a, b.For(subject))
 		require.NoError(t, err)
 		value := o.value(sealed)
-		once(value.id, value.slots[0].sealed[5:17], value.slots[1].sealed[5:17])
+		once(value.ID, value.Slots[0].Sealed[5:17], value.Slots[1].Sealed[5:17])
 	}
 	keys := o.keys("security")
 	content := refContent(t, o.store)
 	for i := range 500 {
 		subject := fmt.Sprint("user-", i)
-		data := content[refSubjectName("security", refPseudonym("security", keys.refKeys, subject))]
-		record, ok := refOpenSubject(keys.refKeys, "security", subject, data)
+		data := content[reference.SubjectName("security", reference.Pseudonym("security", keys.Keys, subject))]
+		record, ok := reference.OpenSubject(keys.Keys, "security", subject, data)
 		require.True(t, ok)
-		once(record.key, data[4+5:4+5+12])
+		once(record.Key, data[4+5:4+5+12])
 	}
 }
 
@@ -429,12 +430,12 @@ func (h hugeStore) Get(ctx context.Context, names ...string) ([]vault.Record, er
 // open.
 func TestKeyRecordOverLong(t *testing.T) {
 	kek := refKEK{key: vecKEK}
-	payload := encodePayload(refPayload("security", vecKeys["security"]))
+	payload := encodePayload(reference.Payload("security", vecKeys["security"]))
 	for over := range 2 {
 		blanks := strings.Repeat(" ", vault.MaxRecord+over-6-65-12-16-len(payload))
-		data := refWrap(kek, "security", append([]byte(blanks), payload...), refRandom(32), refRandom(12))
+		data := reference.Wrap(kek, "security", append([]byte(blanks), payload...), reference.Random(32), reference.Random(12))
 		require.Len(t, data, vault.MaxRecord+over)
-		_, err := refUnwrap(kek, "security", data)
+		_, err := reference.Unwrap(kek, "security", data)
 		require.Equal(t, over == 0, err == nil)
 		v := vecOpen(t, hugeStore{vault.Memory(), data}, vault.SharedKEK(kek))
 		_, err = v.Scope(t.Context(), purpose.MustParse("security"))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // What has to look random: nonces, value ids and indexes. No such test proves that
@@ -207,8 +208,8 @@ func TestProcessesDrawApart(t *testing.T) {
 	for _, lines := range childLines(t, "seal values", "seal values", "seal values") {
 		for _, line := range lines {
 			id, nonce, _ := strings.Cut(line, " ")
-			seen.add(t, refHex(id))
-			seen.add(t, refHex(nonce))
+			seen.add(t, reference.Hex(id))
+			seen.add(t, reference.Hex(nonce))
 		}
 	}
 	s := refScope(t, refVault(t, vecKeys), "security")
@@ -229,12 +230,12 @@ func numberOf(i int) string { return fmt.Sprintf("+4915%08d", 20_000_000+i) }
 // where both purposes have the same key.
 func TestIndexesAreUniform(t *testing.T) {
 	ctx := t.Context()
-	keys := map[string]refKeys{}
+	keys := map[string]reference.Keys{}
 	for name := range vecKeys {
-		keys[name] = refKeys{vecKeys[name].seal, []refKey{{7, refRandom(32)}}, vecKeys[name].subject}
+		keys[name] = reference.Keys{Seal: vecKeys[name].Seal, Index: []reference.Key{{ID: 7, Key: reference.Random(32)}}, Subject: vecKeys[name].Subject}
 	}
-	shared := keys["security"].index
-	keys["billing"] = refKeys{vecKeys["billing"].seal, shared, vecKeys["billing"].subject}
+	shared := keys["security"].Index
+	keys["billing"] = reference.Keys{Seal: vecKeys["billing"].Seal, Index: shared, Subject: vecKeys["billing"].Subject}
 	v := refVault(t, keys)
 	security, billing, advertising := refScope(t, v, "security"), refScope(t, v, "billing"), refScope(t, v, "advertising")
 	n := 1 << 15
@@ -254,9 +255,9 @@ func TestIndexesAreUniform(t *testing.T) {
 		}
 		index := of(security, vecPhone)
 		indexes = append(indexes, index)
-		kinds = append(kinds, xor(index, of(security, vecTaxID)))
-		purposes = append(purposes, xor(index, of(billing, vecPhone)))
-		keysApart = append(keysApart, xor(index, of(advertising, vecPhone)))
+		kinds = append(kinds, reference.XOR(index, of(security, vecTaxID)))
+		purposes = append(purposes, reference.XOR(index, of(billing, vecPhone)))
+		keysApart = append(keysApart, reference.XOR(index, of(advertising, vecPhone)))
 	}
 	for _, samples := range [][][]byte{indexes, kinds, purposes, keysApart} {
 		requireUniform(t, samples)
@@ -278,7 +279,7 @@ func TestIndexesAvalanche(t *testing.T) {
 	changed, all := 0, 0
 	var each [8 * vault.IndexSize]int
 	compare := func(a, b []byte) {
-		for i, b := range xor(a, b) {
+		for i, b := range reference.XOR(a, b) {
 			changed += bits.OnesCount8(b)
 			for k := range 8 {
 				each[8*i+k] += int(b >> k & 1)
@@ -316,7 +317,7 @@ func TestEqualTextHasEqualIndex(t *testing.T) {
 	require.Equal(t, lines[0], lines[1])
 	v := refVault(t, vecKeys)
 	a, b := refScope(t, v, "security"), refScope(t, v, "security").For("alice").Under(purpose.Basis{Notice: "n"})
-	key := vecKeys["security"].index[0].key
+	key := vecKeys["security"].Index[0].Key
 	for i, line := range lines[0] {
 		for _, s := range []*vault.Scope{a, b} {
 			index, err := s.Index(t.Context(), vecPhone, numberOf(i))
@@ -324,7 +325,7 @@ func TestEqualTextHasEqualIndex(t *testing.T) {
 			require.Equal(t, line, hex.EncodeToString(index[:]))
 		}
 		if i%100 == 0 {
-			require.Equal(t, line, hex.EncodeToString(refIndex(key, "phone", "security", numberOf(i))))
+			require.Equal(t, line, hex.EncodeToString(reference.Index(key, "phone", "security", numberOf(i))))
 		}
 	}
 }

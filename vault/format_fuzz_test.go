@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // The seeds of the fuzz tests are the vectors of the form: most are refused for
@@ -25,14 +26,14 @@ func addVectors(f *testing.F, form string) {
 		v := readVector(f, path)
 		switch {
 		case form == "binary" && v.get("well-formed") == "yes" && v.get("form") == "text":
-			value, ok := refParse(string(v.value))
+			value, ok := reference.Parse(string(v.value))
 			require.True(f, ok)
-			f.Add(value.binary())
+			f.Add(value.Binary())
 		case v.get("form") != form:
 		case form == "text" || form == "collector":
 			f.Add(string(v.value))
 		default:
-			f.Add(refHex(string(bytes.TrimSuffix(v.value, []byte("\n")))))
+			f.Add(reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n")))))
 		}
 	}
 }
@@ -44,7 +45,7 @@ func FuzzParseSealed(f *testing.F) {
 	scopes := revealers(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		sealed, err := vault.ParseSealed(text)
-		ref, ok := refParse(text)
+		ref, ok := reference.Parse(text)
 		if ok != (err == nil && text != "") {
 			t.Fatalf("parsers disagree: %v %v", ok, err)
 		}
@@ -76,7 +77,7 @@ func FuzzUnmarshalBinary(f *testing.F) {
 		if !bytes.Equal(before, data) {
 			t.Fatal("changed its input")
 		}
-		ref, ok := refParseBinary(data)
+		ref, ok := reference.ParseBinary(data)
 		if ok != (err == nil && len(data) > 0) {
 			t.Fatalf("parsers disagree: %v %v", ok, err)
 		}
@@ -104,7 +105,7 @@ func FuzzParseCollector(f *testing.F) {
 	addVectors(f, "collector")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := vault.ParseCollector(text, nil)
-		ref, ok := refParseCollector(text)
+		ref, ok := reference.ParseCollector(text)
 		if ok != (err == nil) {
 			t.Fatalf("parsers disagree: %v %v", ok, err)
 		}
@@ -118,27 +119,27 @@ func FuzzParseCollector(f *testing.F) {
 			return
 		}
 		got, err := c.MarshalText()
-		if err != nil || string(got) != text || ref.text() != text {
+		if err != nil || string(got) != text || ref.Text() != text {
 			t.Fatal("prints as another text")
 		}
-		if c.Purpose().String() != ref.purpose {
+		if c.Purpose().String() != ref.Purpose {
 			t.Fatal("of another purpose")
 		}
 		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
 		require.NoError(t, err)
 		written, err := sealed.MarshalText()
 		require.NoError(t, err)
-		value, ok := refParse(string(written))
+		value, ok := reference.Parse(string(written))
 		require.True(t, ok)
-		require.Equal(t, []string{ref.purpose}, value.names())
-		require.EqualValues(t, ref.id, refUint(value.slots[0].sealed[1:5]))
+		require.Equal(t, []string{ref.Purpose}, value.Names())
+		require.EqualValues(t, ref.ID, reference.Uint(value.Slots[0].Sealed[1:5]))
 		for name, keys := range vecRecords {
-			for _, k := range keys.collect {
-				if !bytes.Equal(refPublic(k.key), ref.public) {
+			for _, k := range keys.Collect {
+				if !bytes.Equal(reference.Public(k.Key), ref.Public) {
 					continue
 				}
-				own := refRecord{collect: []refKey{{ref.id, k.key}}}
-				plaintext, class := value.open(refAsked{kind: "email", purpose: ref.purpose, keys: own})
+				own := reference.Record{Collect: []reference.Key{{ID: ref.ID, Key: k.Key}}}
+				plaintext, class := value.Open(reference.Asked{Kind: "email", Purpose: ref.Purpose, Keys: own})
 				require.Equal(t, "success", class, name)
 				require.Equal(t, vecAddress, plaintext)
 			}
@@ -152,9 +153,9 @@ var fuzzRecords = func() map[string][]byte {
 	_, record := vecSubjectKey("security", vecSubject)
 	records := map[string][]byte{}
 	for name, payload := range map[string][]byte{
-		"security": record.bytes(), "advertising": vecTombstone("advertising", vecSubject).bytes(),
+		"security": record.Bytes(), "advertising": vecTombstone("advertising", vecSubject).Bytes(),
 	} {
-		place := refSubjectName(name, refPseudonym(name, vecKeys[name], vecSubject))
+		place := reference.SubjectName(name, reference.Pseudonym(name, vecKeys[name], vecSubject))
 		records[place] = maker("fuzz").subjectRecord(name, vecSubject, payload)
 	}
 	return records
@@ -172,7 +173,7 @@ func revealers(f *testing.F) map[string]*vault.Scope {
 
 // checkReveal checks that both implementations open a value for the same
 // purposes, to the same plaintext, and refuse it for the same reasons.
-func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Sealed, ref refValue) {
+func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Sealed, ref reference.Value) {
 	now := uint64(time.Now().Unix())
 	for _, kind := range []string{"email", "phone"} {
 		for name, scope := range scopes {
@@ -181,7 +182,7 @@ func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Seal
 				if subject != "" {
 					asked = scope.For(subject)
 				}
-				want, class := ref.open(refAsked{kind, name, vecRecords[name], subject, fuzzRecords, now})
+				want, class := ref.Open(reference.Asked{Kind: kind, Purpose: name, Keys: vecRecords[name], Subject: subject, Store: fuzzRecords, Now: now})
 				got, err := asked.Reveal(t.Context(), vault.MustKind(kind, "vault_test.Value"), sealed)
 				if got != want || vecClass(err) != class {
 					t.Fatalf("as %s for %s %s: want %s, got %v", kind, name, subject, class, err)
@@ -205,9 +206,9 @@ func FuzzKeyRecord(f *testing.F) {
 			t.Fatal(err)
 		}
 		if err == nil {
-			keys, err := refUnwrap(kek, "security", data)
+			keys, err := reference.Unwrap(kek, "security", data)
 			require.NoError(t, err)
-			require.Equal(t, vecSecurity, keys.refKeys)
+			require.Equal(t, vecSecurity, keys.Keys)
 		}
 		if !bytes.Equal(before, data) {
 			t.Fatal("changed its input")
@@ -222,17 +223,17 @@ func FuzzKeyRecordPayload(f *testing.F) {
 		if v.get("form") != "key record" {
 			continue
 		}
-		data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
-		r := &refReader{b: data, ok: true}
-		r.next(4)
-		size := r.next(2)
-		wrapped := r.next(int(size[0])<<8 | int(size[1]))
-		nonce := r.next(12)
+		data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
+		r := &reference.Reader{B: data, Ok: true}
+		r.Next(4)
+		size := r.Next(2)
+		wrapped := r.Next(int(size[0])<<8 | int(size[1]))
+		nonce := r.Next(12)
 		dek, err := refKEK{key: vecKEK}.Decrypt(wrapped, []byte("onlyfor purpose-keys security"))
-		if !r.ok || err != nil {
+		if !r.Ok || err != nil {
 			continue
 		}
-		if plain, err := refGCM(dek).Open(nil, nonce, r.b, refRecordAAD("security", wrapped)); err == nil {
+		if plain, err := reference.GCM(dek).Open(nil, nonce, r.B, reference.RecordAAD("security", wrapped)); err == nil {
 			f.Add(plain)
 		}
 	}
@@ -241,7 +242,7 @@ func FuzzKeyRecordPayload(f *testing.F) {
 			return
 		}
 		kek := refKEK{key: vecKEK}
-		record := refWrap(kek, "security", payload, refRandom(32), refRandom(12))
+		record := reference.Wrap(kek, "security", payload, reference.Random(32), reference.Random(12))
 		scope, err := openRecord(t, kek, "security", record)
 		if err != nil {
 			if vecClass(err) != "corrupt" {
@@ -288,8 +289,8 @@ func fuzzStore(t *testing.T, name string, data []byte) (*vault.Vault, vault.Stor
 	return vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK})), store
 }
 
-var fuzzKeyRecord = refWrap(refKEK{key: vecKEK}, "security",
-	encodePayload(refPayload("security", vecKeys["security"])), refRandom(32), refRandom(12))
+var fuzzKeyRecord = reference.Wrap(refKEK{key: vecKEK}, "security",
+	encodePayload(reference.Payload("security", vecKeys["security"])), reference.Random(32), reference.Random(12))
 
 // Both implementations read the same subject records, and whatever is done
 // with one that is refused leaves it as it was.
@@ -302,8 +303,8 @@ func FuzzSubjectRecord(f *testing.F) {
 // only from somebody who holds the purpose's keys. It takes those too.
 func FuzzSubjectRecordPayload(f *testing.F) {
 	_, record := vecSubjectKey("security", vecSubject)
-	f.Add(record.bytes())
-	f.Add(vecTombstone("security", vecSubject).bytes())
+	f.Add(record.Bytes())
+	f.Add(vecTombstone("security", vecSubject).Bytes())
 	f.Add([]byte{})
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -319,11 +320,11 @@ func checkFuzzedSubject(t *testing.T, data []byte) {
 		return
 	}
 	ctx := t.Context()
-	name := refSubjectName("security", refPseudonym("security", vecSecurity, vecSubject))
-	record, ok := refOpenSubject(vecSecurity, "security", vecSubject, data)
+	name := reference.SubjectName("security", reference.Pseudonym("security", vecSecurity, vecSubject))
+	record, ok := reference.OpenSubject(vecSecurity, "security", vecSubject, data)
 	want := "corrupt"
 	if ok {
-		want = map[byte]string{1: "success", 2: "erased"}[record.state]
+		want = map[byte]string{1: "success", 2: "erased"}[record.State]
 	}
 	v, store := fuzzStore(t, name, data)
 	s := refScope(t, v, "security").For(vecSubject)
@@ -334,9 +335,9 @@ func checkFuzzedSubject(t *testing.T, data []byte) {
 	if want == "success" {
 		text, err := sealed.MarshalText()
 		require.NoError(t, err)
-		value, _ := refParse(string(text))
-		plaintext, class := value.open(refAsked{kind: "email", purpose: "security", keys: refRecord{refKeys: vecSecurity},
-			subject: vecSubject, store: map[string][]byte{name: data}})
+		value, _ := reference.Parse(string(text))
+		plaintext, class := value.Open(reference.Asked{Kind: "email", Purpose: "security", Keys: reference.Record{Keys: vecSecurity},
+			Subject: vecSubject, Store: map[string][]byte{name: data}})
 		require.Equal(t, "success", class)
 		require.Equal(t, vecAddress, plaintext)
 	}
@@ -348,10 +349,10 @@ func checkFuzzedSubject(t *testing.T, data []byte) {
 		t.Fatal("sealed after erasure")
 	}
 	after := refContent(t, store)[name]
-	if buried, readable := refOpenSubject(vecSecurity, "security", vecSubject, after); !readable || buried.state != 2 || buried.id != record.id {
+	if buried, readable := reference.OpenSubject(vecSecurity, "security", vecSubject, after); !readable || buried.State != 2 || buried.ID != record.ID {
 		t.Fatal("no tombstone")
 	}
-	if ok && record.state == 2 && !bytes.Equal(data, after) {
+	if ok && record.State == 2 && !bytes.Equal(data, after) {
 		t.Fatal("changed")
 	}
 }
@@ -363,7 +364,7 @@ func FuzzErasures(f *testing.F) {
 		if len(data) == 0 || len(data) > vault.MaxRecord {
 			return
 		}
-		want, ok := refReadErasures(vecSecurity, "security", data)
+		want, ok := reference.ReadErasures(vecSecurity, "security", data)
 		v, _ := fuzzStore(t, "security/erasures", data)
 		generation, err := v.Generation(t.Context(), purpose.MustParse("security"))
 		if ok != (err == nil) || err != nil && vecClass(err) != "corrupt" {

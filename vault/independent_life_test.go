@@ -10,6 +10,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // The two implementations over values of every layout and history, and over keys
@@ -22,57 +23,57 @@ func TestBothWaysForEveryLayout(t *testing.T) {
 	a := newCatalogue(t)
 	o := observer{t, a.store, refKEK{key: vecKEK}}
 	content := refContent(t, a.store)
-	keys := map[string]refRecord{}
+	keys := map[string]reference.Record{}
 	for name := range a.scopes {
 		keys[name] = o.keys(name)
 	}
-	subjectKey := func(name, subject string) refKey {
+	subjectKey := func(name, subject string) reference.Key {
 		t.Helper()
-		k, class := refSubjectKey(refAsked{purpose: name, keys: keys[name], subject: subject, store: content})
+		k, class := reference.SubjectKey(reference.Asked{Purpose: name, Keys: keys[name], Subject: subject, Store: content})
 		require.Empty(t, class)
 		return k[0]
 	}
 	for i, v := range a.values {
-		sealed, err := vault.ParseSealed(v.text())
+		sealed, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
 		data, err := sealed.MarshalBinary()
 		require.NoError(t, err)
-		binary, ok := refParseBinary(data)
+		binary, ok := reference.ParseBinary(data)
 		require.True(t, ok, a.shapes[i])
 		require.Equal(t, v, binary)
 
-		twin := refValue{kind: v.kind, id: refRandom(16)}
+		twin := reference.Value{Kind: v.Kind, ID: reference.Random(16)}
 		want := map[string]string{} // by purpose
 		bound := map[string]string{}
-		for _, s := range v.slots {
+		for _, s := range v.Slots {
 			for _, subject := range []string{"", "alice", "bob", "gone", "nobody"} {
-				plaintext, class := v.open(refAsked{v.kind, s.purpose, keys[s.purpose], subject, content, uint64(time.Now().Unix())})
+				plaintext, class := v.Open(reference.Asked{Kind: v.Kind, Purpose: s.Purpose, Keys: keys[s.Purpose], Subject: subject, Store: content, Now: uint64(time.Now().Unix())})
 				text, opens := a.slots[slotPlace(v, s, subject)]
-				require.Equal(t, opens, class == "success", "%s, %s for %q: %s", a.shapes[i], s.purpose, subject, class)
+				require.Equal(t, opens, class == "success", "%s, %s for %q: %s", a.shapes[i], s.Purpose, subject, class)
 				require.Equal(t, text, plaintext)
 				if opens {
-					want[s.purpose], bound[s.purpose] = text, subject
+					want[s.Purpose], bound[s.Purpose] = text, subject
 				}
 			}
-			h, _, ok := refCutHeader(s.header)
+			h, _, ok := reference.CutHeader(s.Header)
 			require.True(t, ok)
-			text, k := want[s.purpose], keys[s.purpose]
+			text, k := want[s.Purpose], keys[s.Purpose]
 			require.NotEmpty(t, text)
-			switch h.typ {
+			switch h.Typ {
 			case 1:
-				twin.slots = append(twin.slots, refSlotOf(v.kind, s.purpose, twin.id, h, k.seal[i%len(k.seal)], refRandom(12), text))
+				twin.Slots = append(twin.Slots, reference.SlotOf(v.Kind, s.Purpose, twin.ID, h, k.Seal[i%len(k.Seal)], reference.Random(12), text))
 			case 2:
-				own := subjectKey(s.purpose, bound[s.purpose])
-				twin.slots = append(twin.slots, refSubjectSlot(v.kind, s.purpose, twin.id, h, bound[s.purpose], own, refRandom(12), text))
+				own := subjectKey(s.Purpose, bound[s.Purpose])
+				twin.Slots = append(twin.Slots, reference.SubjectSlot(v.Kind, s.Purpose, twin.ID, h, bound[s.Purpose], own, reference.Random(12), text))
 			case 3:
-				twin.slots = append(twin.slots, refCollectorOf(s.purpose, k.collect[i%len(k.collect)]).seal(v.kind, twin.id, h, text))
+				twin.Slots = append(twin.Slots, reference.CollectorOf(s.Purpose, k.Collect[i%len(k.Collect)]).Seal(v.Kind, twin.ID, h, text))
 			}
-			require.Equal(t, s.header, twin.slots[len(twin.slots)-1].header)
+			require.Equal(t, s.Header, twin.Slots[len(twin.Slots)-1].Header)
 		}
-		_, class := v.open(refAsked{v.kind, "elsewhere", keys["security"], "", content, vecTime})
+		_, class := v.Open(reference.Asked{Kind: v.Kind, Purpose: "elsewhere", Keys: keys["security"], Subject: "", Store: content, Now: reference.Time})
 		require.Equal(t, "mismatch", class)
 
-		sealed, err = vault.ParseSealed(twin.text())
+		sealed, err = vault.ParseSealed(twin.Text())
 		require.NoError(t, err)
 		checkForms(t, sealed, twin)
 		for name, text := range want {
@@ -80,7 +81,7 @@ func TestBothWaysForEveryLayout(t *testing.T) {
 			if bound[name] != "" {
 				s = s.For(bound[name])
 			}
-			got, err := s.Reveal(t.Context(), a.kinds[v.kind], sealed)
+			got, err := s.Reveal(t.Context(), a.kinds[v.Kind], sealed)
 			require.NoError(t, err, a.shapes[i])
 			require.Equal(t, text, got)
 		}
@@ -100,8 +101,8 @@ func TestOthersFollowOurKeys(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, got, n)
 		var want [][]byte
-		for _, k := range o.keys("security").index {
-			want = append(want, refIndex(k.key, "phone", "security", "+12025550123"))
+		for _, k := range o.keys("security").Index {
+			want = append(want, reference.Index(k.Key, "phone", "security", "+12025550123"))
 		}
 		require.Equal(t, want[0], got[0][:], "the primary one first")
 		for i := range got {
@@ -113,7 +114,7 @@ func TestOthersFollowOurKeys(t *testing.T) {
 		require.Equal(t, got[0], one)
 	}
 	agree(1)
-	first := o.keys("security").index[0].id
+	first := o.keys("security").Index[0].ID
 	require.NoError(t, v.RotateIndex(ctx, p))
 	agree(2)
 	require.NoError(t, v.RotateIndex(ctx, p))
@@ -126,7 +127,7 @@ func TestOthersFollowOurKeys(t *testing.T) {
 	// Values under a key that is retired, brought back and destroyed.
 	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s)
 	require.NoError(t, err)
-	old := o.keys("security").seal[0].id
+	old := o.keys("security").Seal[0].ID
 	both := func(want string) {
 		t.Helper()
 		_, err := s.Reveal(ctx, vecEmail, sealed)
@@ -147,9 +148,9 @@ func TestOthersFollowOurKeys(t *testing.T) {
 	both("success")
 	require.NoError(t, v.Rewrap(ctx, vault.SharedKEK(other), p))
 	record := refContent(t, o.store)["security/keys"]
-	_, err = refUnwrap(o.kek, "security", record)
+	_, err = reference.Unwrap(o.kek, "security", record)
 	require.Error(t, err)
-	after, err := refUnwrap(other, "security", record)
+	after, err := reference.Unwrap(other, "security", record)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 	o.kek = other
@@ -176,15 +177,15 @@ func TestOthersKeepOurSubjects(t *testing.T) {
 		_, err = o.store.Put(ctx, vault.Record{Name: name, Data: data, Revision: revision})
 		require.NoError(t, err)
 	}
-	pseudonym := refPseudonym("security", keys.refKeys, "user-1")
-	own := refKey{0xbeef0001, refRandom(32)}
-	key := refSubjectRecord{1, own.id, vecTime, own.key}
-	put(refSubjectName("security", pseudonym), refSealSubject(keys.seal[0], refRandom(12), "security", pseudonym, key.bytes()))
+	pseudonym := reference.Pseudonym("security", keys.Keys, "user-1")
+	own := reference.Key{ID: 0xbeef0001, Key: reference.Random(32)}
+	key := reference.SubjectRecord{State: 1, ID: own.ID, Time: reference.Time, Key: own.Key}
+	put(reference.SubjectName("security", pseudonym), reference.SealSubject(keys.Seal[0], reference.Random(12), "security", pseudonym, key.Bytes()))
 
-	value := refValue{kind: "tax-id", id: refRandom(16)}
-	h := refHeader{typ: 2, collected: vecTime, legal: 2, notice: "signup-v7"}
-	value.slots = []refSlot{refSubjectSlot("tax-id", "security", value.id, h, "user-1", own, refRandom(12), "86095742719")}
-	theirs, err := vault.ParseSealed(value.text())
+	value := reference.Value{Kind: "tax-id", ID: reference.Random(16)}
+	h := reference.Header{Typ: 2, Collected: reference.Time, Legal: 2, Notice: "signup-v7"}
+	value.Slots = []reference.Slot{reference.SubjectSlot("tax-id", "security", value.ID, h, "user-1", own, reference.Random(12), "86095742719")}
+	theirs, err := vault.ParseSealed(value.Text())
 	require.NoError(t, err)
 	s := refScope(t, v, "security").For("user-1")
 	got, err := s.Reveal(ctx, vecTaxID, theirs)
@@ -192,14 +193,14 @@ func TestOthersKeepOurSubjects(t *testing.T) {
 	require.Equal(t, "86095742719", got)
 	ours, err := vault.Seal(ctx, vecTaxID, "86095742719", s)
 	require.NoError(t, err)
-	require.EqualValues(t, own.id, refUint(o.value(ours).slots[0].sealed[1:5]))
+	require.EqualValues(t, own.ID, reference.Uint(o.value(ours).Slots[0].Sealed[1:5]))
 	_, class := o.open(ours, "security", "user-1")
 	require.Equal(t, "success", class)
 
 	// The count first, then the tombstone, as the format has it.
-	put("security/erasures", refErasures(keys.refKeys, "security", 1))
-	tombstone := refSubjectRecord{2, own.id, vecTime + 1, nil}
-	put(refSubjectName("security", pseudonym), refSealSubject(keys.seal[0], refRandom(12), "security", pseudonym, tombstone.bytes()))
+	put("security/erasures", reference.Erasures(keys.Keys, "security", 1))
+	tombstone := reference.SubjectRecord{State: 2, ID: own.ID, Time: reference.Time + 1, Key: nil}
+	put(reference.SubjectName("security", pseudonym), reference.SealSubject(keys.Seal[0], reference.Random(12), "security", pseudonym, tombstone.Bytes()))
 	late := vecOpen(t, o.store, vault.SharedKEK(o.kek))
 	for _, sealed := range []vault.Sealed{theirs, ours} {
 		_, err = refScope(t, late, "security").For("user-1").Reveal(ctx, vecTaxID, sealed)
@@ -209,10 +210,10 @@ func TestOthersKeepOurSubjects(t *testing.T) {
 	}
 	certificate, err := late.Erase(ctx, "user-1", p)
 	require.NoError(t, err)
-	require.EqualValues(t, vecTime+1, certificate.Erasures[0].Erased.Unix(), "theirs, not another one")
+	require.EqualValues(t, reference.Time+1, certificate.Erasures[0].Erased.Unix(), "theirs, not another one")
 	_, err = late.Erase(ctx, "user-2", p)
 	require.NoError(t, err)
-	count, ok := refReadErasures(o.keys("security").refKeys, "security", refContent(t, o.store)["security/erasures"])
+	count, ok := reference.ReadErasures(o.keys("security").Keys, "security", refContent(t, o.store)["security/erasures"])
 	require.True(t, ok)
 	require.EqualValues(t, 2, count)
 }

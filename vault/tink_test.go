@@ -18,6 +18,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // tinkKeysets are keysets as Tink makes them, each after a rotation: the key
@@ -56,15 +57,15 @@ func tinkBinary(t *testing.T, h *keyset.Handle) []byte {
 // tinkScope returns the scope of a purpose whose keysets Tink made.
 func tinkScope(t *testing.T, name string, seal *keyset.Handle, ks tinkKeysets) *vault.Scope {
 	t.Helper()
-	payload, err := json.Marshal(refKeyPayload{
+	payload, err := json.Marshal(reference.KeyPayload{
 		Purpose: name, Generation: 1,
-		Seal:    refKeyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, seal))},
-		Index:   refKeyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, ks.index))},
-		Subject: refKeyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, ks.subject))},
+		Seal:    reference.Keyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, seal))},
+		Index:   reference.Keyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, ks.index))},
+		Subject: reference.Keyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, ks.subject))},
 	})
 	require.NoError(t, err)
 	kek := refKEK{key: vecKEK}
-	s, err := openRecord(t, kek, name, refWrap(kek, name, payload, refRandom(32), refRandom(12)))
+	s, err := openRecord(t, kek, name, reference.Wrap(kek, name, payload, reference.Random(32), reference.Random(12)))
 	require.NoError(t, err)
 	return s
 }
@@ -84,12 +85,12 @@ func TestTinkSealsAndOpensTheSame(t *testing.T) {
 	scope := tinkScope(t, "security", ks.seal, ks)
 	for _, h := range refLayouts() {
 		for _, primitive := range []tink.AEAD{tinkAEAD(t, ks.old), tinkAEAD(t, ks.seal)} {
-			value := refValue{kind: "email", id: refRandom(16)}
-			header := h.bytes()
-			sealed, err := primitive.Encrypt(refPad(vecAddress), refAAD("email", "security", value.id, header, ""))
+			value := reference.Value{Kind: "email", ID: reference.Random(16)}
+			header := h.Bytes()
+			sealed, err := primitive.Encrypt(reference.Pad(vecAddress), reference.AAD("email", "security", value.ID, header, ""))
 			require.NoError(t, err)
-			value.slots = []refSlot{{"security", header, sealed}}
-			parsed, err := vault.ParseSealed(value.text())
+			value.Slots = []reference.Slot{{Purpose: "security", Header: header, Sealed: sealed}}
+			parsed, err := vault.ParseSealed(value.Text())
 			require.NoError(t, err)
 			plaintext, err := scope.Reveal(ctx, vecEmail, parsed)
 			require.NoError(t, err)
@@ -97,21 +98,21 @@ func TestTinkSealsAndOpensTheSame(t *testing.T) {
 		}
 
 		ours, err := vault.Seal(ctx, vecEmail, vecAddress, scope.Under(purpose.Basis{
-			Legal: purpose.Legal(h.legal), Notice: h.notice, Consent: h.consent,
+			Legal: purpose.Legal(h.Legal), Notice: h.Notice, Consent: h.Consent,
 		}))
 		require.NoError(t, err)
 		text, err := ours.MarshalText()
 		require.NoError(t, err)
-		value, ok := refParse(string(text))
+		value, ok := reference.Parse(string(text))
 		require.True(t, ok)
-		slot := value.slots[0]
-		aad := refAAD("email", "security", value.id, slot.header, "")
-		padded, err := tinkAEAD(t, ks.seal).Decrypt(slot.sealed, aad)
+		slot := value.Slots[0]
+		aad := reference.AAD("email", "security", value.ID, slot.Header, "")
+		padded, err := tinkAEAD(t, ks.seal).Decrypt(slot.Sealed, aad)
 		require.NoError(t, err)
-		require.Equal(t, refPad(vecAddress), padded)
-		_, err = tinkAEAD(t, ks.old).Decrypt(slot.sealed, aad)
+		require.Equal(t, reference.Pad(vecAddress), padded)
+		_, err = tinkAEAD(t, ks.old).Decrypt(slot.Sealed, aad)
 		require.Error(t, err, "sealed under the primary key")
-		_, err = tinkAEAD(t, ks.seal).Decrypt(slot.sealed, aad[1:])
+		_, err = tinkAEAD(t, ks.seal).Decrypt(slot.Sealed, aad[1:])
 		require.Error(t, err)
 	}
 }
@@ -141,7 +142,7 @@ func TestTinkIndexesTheSame(t *testing.T) {
 	set, err := prf.NewPRFSet(ks.index)
 	require.NoError(t, err)
 	for n := 1; n <= vault.MaxPlaintext; n++ {
-		canonical := string(refRandom(n))
+		canonical := string(reference.Random(n))
 		want, err := set.ComputePrimaryPRF(append([]byte("idx1\x05email\x08security"), canonical...), vault.IndexSize)
 		require.NoError(t, err)
 		got, err := scope.Index(t.Context(), vecEmail, canonical)
@@ -156,7 +157,7 @@ func TestTinkPseudonymsAreTheSame(t *testing.T) {
 	set, err := prf.NewPRFSet(ks.subject)
 	require.NoError(t, err)
 	for n := 1; n <= 255; n++ {
-		subject := string(refRandom(n))
+		subject := string(reference.Random(n))
 		want, err := set.ComputePrimaryPRF(append([]byte("psn1\x08security"), subject...), 16)
 		require.NoError(t, err)
 		got, err := scope.Pseudonym(t.Context(), subject)
@@ -179,25 +180,25 @@ func TestTinkWrapsTheSame(t *testing.T) {
 		require.NoError(t, err)
 		handles = append(handles, h)
 	}
-	p := refPayload("security", vecSecurity)
-	p.Collect = &refKeyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, handles[1]))}
+	p := reference.Payload("security", vecSecurity)
+	p.Collect = &reference.Keyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, handles[1]))}
 	kek := refKEK{key: vecKEK}
-	store := storeOf(t, "security/keys", refWrap(kek, "security", encodePayload(p), refRandom(32), refRandom(12)))
+	store := storeOf(t, "security/keys", reference.Wrap(kek, "security", encodePayload(p), reference.Random(32), reference.Random(12)))
 	v := vecOpen(t, store, vault.SharedKEK(kek))
 	scope := refScope(t, v, "security")
-	info := refCollectInfo("security")
+	info := reference.CollectInfo("security")
 
 	for _, h := range handles {
 		public, err := h.Public()
 		require.NoError(t, err)
 		enc, err := hybrid.NewHybridEncrypt(public)
 		require.NoError(t, err)
-		key := refRandom(32)
+		key := reference.Random(32)
 		wrapped, err := enc.Encrypt(key, info)
 		require.NoError(t, err)
-		value := refValue{kind: "email", id: refRandom(16)}
-		value.slots = []refSlot{refCollector{purpose: "security"}.sealUnder(wrapped, key, "email", value.id, vecPlain, vecAddress)}
-		sealed, err := vault.ParseSealed(value.text())
+		value := reference.Value{Kind: "email", ID: reference.Random(16)}
+		value.Slots = []reference.Slot{reference.Collector{Purpose: "security"}.SealUnder(wrapped, key, "email", value.ID, vecPlain, vecAddress)}
+		sealed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
 		plaintext, err := scope.Reveal(ctx, vecEmail, sealed)
 		require.NoError(t, err)
@@ -210,9 +211,9 @@ func TestTinkWrapsTheSame(t *testing.T) {
 	require.NoError(t, err)
 	text, err := sealed.MarshalText()
 	require.NoError(t, err)
-	value, ok := refParse(string(text))
+	value, ok := reference.Parse(string(text))
 	require.True(t, ok)
-	wrapped := value.slots[0].sealed[:85]
+	wrapped := value.Slots[0].Sealed[:85]
 	dec, err := hybrid.NewHybridDecrypt(handles[1])
 	require.NoError(t, err)
 	key, err := dec.Decrypt(wrapped, info)
@@ -240,13 +241,13 @@ func TestTinkAsKEK(t *testing.T) {
 		require.NoError(t, err)
 		records, err := store.Get(ctx, p.String()+"/keys")
 		require.NoError(t, err)
-		keys, err := refUnwrap(kek, p.String(), records[0].Data)
+		keys, err := reference.Unwrap(kek, p.String(), records[0].Data)
 		require.NoError(t, err)
 		text, err := sealed.MarshalText()
 		require.NoError(t, err)
-		value, ok := refParse(string(text))
+		value, ok := reference.Parse(string(text))
 		require.True(t, ok)
-		plaintext, class := value.open(refAsked{kind: "email", purpose: p.String(), keys: keys})
+		plaintext, class := value.Open(reference.Asked{Kind: "email", Purpose: p.String(), Keys: keys})
 		require.Equal(t, "success", class)
 		require.Equal(t, vecAddress, plaintext)
 

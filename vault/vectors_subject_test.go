@@ -13,6 +13,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // The vectors of subjects: values sealed for one person, the records that hold
@@ -21,39 +22,39 @@ import (
 const vecSubject = "user-1"
 
 // vecSubjectKey returns the key of a subject, and its record.
-func vecSubjectKey(name, subject string) (refKey, refSubjectRecord) {
+func vecSubjectKey(name, subject string) (reference.Key, reference.SubjectRecord) {
 	label := fmt.Sprintf("%s subject %q", name, subject)
-	key := vecKey(label, uint32(refUint(vecBytes("id "+label, 4))))
-	return key, refSubjectRecord{1, key.id, vecTime, key.key}
+	key := vecKey(label, uint32(reference.Uint(vecBytes("id "+label, 4))))
+	return key, reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key}
 }
 
 // vecTombstone is what is left of a subject's record.
-func vecTombstone(name, subject string) refSubjectRecord {
+func vecTombstone(name, subject string) reference.SubjectRecord {
 	key, _ := vecSubjectKey(name, subject)
-	return refSubjectRecord{2, key.id, vecTime + 1, nil}
+	return reference.SubjectRecord{State: 2, ID: key.ID, Time: reference.Time + 1, Key: nil}
 }
 
 // subjectRecord seals a record under the purpose's primary key.
 func (m maker) subjectRecord(name, subject string, payload []byte) []byte {
-	return m.subjectRecordUnder(vecKeys[name].seal[0], name, subject, payload)
+	return m.subjectRecordUnder(vecKeys[name].Seal[0], name, subject, payload)
 }
 
-func (m maker) subjectRecordUnder(key refKey, name, subject string, payload []byte) []byte {
+func (m maker) subjectRecordUnder(key reference.Key, name, subject string, payload []byte) []byte {
 	nonce := m.bytes("nonce of record "+name+subject, 12)
-	return refSealSubject(key, nonce, name, refPseudonym(name, vecKeys[name], subject), payload)
+	return reference.SealSubject(key, nonce, name, reference.Pseudonym(name, vecKeys[name], subject), payload)
 }
 
 // slotFor seals a slot of type 2.
-func (m maker) slotFor(v refValue, name, subject string, h refHeader) refSlot {
-	h.typ = 2
+func (m maker) slotFor(v reference.Value, name, subject string, h reference.Header) reference.Slot {
+	h.Typ = 2
 	key, _ := vecSubjectKey(name, subject)
-	return refSubjectSlot(v.kind, name, v.id, h, subject, key, m.bytes("nonce "+name, 12), vecAddress)
+	return reference.SubjectSlot(v.Kind, name, v.ID, h, subject, key, m.bytes("nonce "+name, 12), vecAddress)
 }
 
 // emailFor is the plain case for a subject.
-func (m maker) emailFor(subject string) refValue {
-	v := refValue{kind: "email", id: m.bytes("value id", 16)}
-	v.slots = []refSlot{m.slotFor(v, "security", subject, vecPlain)}
+func (m maker) emailFor(subject string) reference.Value {
+	v := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
+	v.Slots = []reference.Slot{m.slotFor(v, "security", subject, vecPlain)}
 	return v
 }
 
@@ -61,8 +62,8 @@ func (m maker) emailFor(subject string) refValue {
 func (v *vector) of(subject string, records ...[]byte) *vector {
 	name := v.get("purpose")
 	fields := [][2]string{{"subject", hex.EncodeToString([]byte(subject))}}
-	for _, k := range vecKeys[name].subject {
-		fields = append(fields, [2]string{"subject key", fmt.Sprintf("%08x %x", k.id, k.key)})
+	for _, k := range vecKeys[name].Subject {
+		fields = append(fields, [2]string{"subject key", fmt.Sprintf("%08x %x", k.ID, k.Key)})
 	}
 	for _, record := range records {
 		fields = append(fields, recordField(name, subject, record))
@@ -71,7 +72,7 @@ func (v *vector) of(subject string, records ...[]byte) *vector {
 }
 
 func recordField(name, subject string, record []byte) [2]string {
-	place := refSubjectName(name, refPseudonym(name, vecKeys[name], subject))
+	place := reference.SubjectName(name, reference.Pseudonym(name, vecKeys[name], subject))
 	return [2]string{"record", fmt.Sprintf("%s %x", place, record)}
 }
 
@@ -85,7 +86,7 @@ func (v *vector) insert(fields ...[2]string) *vector {
 // own adds the record that belongs to the subject.
 func (v *vector) own(subject string) *vector {
 	_, record := vecSubjectKey(v.get("purpose"), subject)
-	return v.of(subject, maker(v.name).subjectRecord(v.get("purpose"), subject, record.bytes()))
+	return v.of(subject, maker(v.name).subjectRecord(v.get("purpose"), subject, record.Bytes()))
 }
 
 func (l *vecList) subjects() {
@@ -95,7 +96,7 @@ func (l *vecList) subjects() {
 	m = "subject_binary"
 	v := m.emailFor(vecSubject)
 	vec := l.opens(string(m), "security", "the binary form", vecAddress, v).own(vecSubject)
-	vec.binary(v.binary())
+	vec.binary(v.Binary())
 
 	for name, subject := range map[string]string{
 		"subject_shortest": "\x00", "subject_not_text": "\xff\xfe\x00", "subject_longest": strings.Repeat("s", 255),
@@ -105,160 +106,160 @@ func (l *vecList) subjects() {
 	}
 
 	m = "subject_two_purposes"
-	v = refValue{kind: "email", id: m.bytes("value id", 16)}
-	v.slots = []refSlot{m.slotFor(v, "advertising", vecSubject, vecFull), m.slotFor(v, "security", vecSubject, vecPlain)}
+	v = reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
+	v.Slots = []reference.Slot{m.slotFor(v, "advertising", vecSubject, vecFull), m.slotFor(v, "security", vecSubject, vecPlain)}
 	l.opens(string(m), "advertising", "one person has a key of their own for each purpose", vecAddress, v).own(vecSubject)
 
 	m = "subject_beside_purpose"
-	v.id = m.bytes("value id", 16)
-	v.slots = []refSlot{m.slot(v, "advertising", vecPlain, vecAddress), m.slotFor(v, "security", vecSubject, vecPlain)}
+	v.ID = m.bytes("value id", 16)
+	v.Slots = []reference.Slot{m.slot(v, "advertising", vecPlain, vecAddress), m.slotFor(v, "security", vecSubject, vecPlain)}
 	l.opens(string(m), "security", "beside a slot of type 1", vecAddress, v).own(vecSubject)
 
 	m = "subject_record_under_older_key"
 	_, record := vecSubjectKey("security", vecSubject)
 	l.opens(string(m), "security", "the subject's key is wrapped with a key that is no longer primary", vecAddress, m.emailFor(vecSubject)).
-		of(vecSubject, m.subjectRecordUnder(vecKeys["security"].seal[1], "security", vecSubject, record.bytes()))
+		of(vecSubject, m.subjectRecordUnder(vecKeys["security"].Seal[1], "security", vecSubject, record.Bytes()))
 
 	m = "subject_expired"
-	v = refValue{kind: "email", id: m.bytes("value id", 16)}
-	v.slots = []refSlot{m.slotFor(v, "security", vecSubject, refHeader{collected: vecPast, expires: vecPast + 1})}
-	l.sealed(string(m), "expired", "yes", "email", "security", "retention ended in 2020", v.text()).own(vecSubject)
+	v = reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
+	v.Slots = []reference.Slot{m.slotFor(v, "security", vecSubject, reference.Header{Collected: vecPast, Expires: vecPast + 1})}
+	l.sealed(string(m), "expired", "yes", "email", "security", "retention ended in 2020", v.Text()).own(vecSubject)
 
 	m = "subject_mismatch"
-	l.sealed(string(m), "mismatch", "yes", "email", "advertising", "an honest wrong purpose", m.emailFor(vecSubject).text()).own(vecSubject)
+	l.sealed(string(m), "mismatch", "yes", "email", "advertising", "an honest wrong purpose", m.emailFor(vecSubject).Text()).own(vecSubject)
 
 	m = "subject_not_asked"
-	l.sealed(string(m), "subject", "yes", "email", "security", "asked without a subject", m.emailFor(vecSubject).text())
+	l.sealed(string(m), "subject", "yes", "email", "security", "asked without a subject", m.emailFor(vecSubject).Text())
 	m = "subject_not_asked_forged"
 	v = m.emailFor(vecSubject)
-	v.slots[0].sealed[20] ^= 1
-	l.sealed(string(m), "subject", "yes", "email", "security", "the header alone tells who may ask, whatever it labels", v.text())
+	v.Slots[0].Sealed[20] ^= 1
+	l.sealed(string(m), "subject", "yes", "email", "security", "the header alone tells who may ask, whatever it labels", v.Text())
 	m = "subject_asked_of_purpose"
-	l.sealed(string(m), "subject", "yes", "email", "security", "a value of the purpose, asked for a subject", m.email().text()).own(vecSubject)
+	l.sealed(string(m), "subject", "yes", "email", "security", "a value of the purpose, asked for a subject", m.email().Text()).own(vecSubject)
 
 	m = "subject_erased"
-	l.sealed(string(m), "erased", "yes", "email", "security", "what is left of the subject is a tombstone", m.emailFor(vecSubject).text()).
-		of(vecSubject, m.subjectRecord("security", vecSubject, vecTombstone("security", vecSubject).bytes()))
+	l.sealed(string(m), "erased", "yes", "email", "security", "what is left of the subject is a tombstone", m.emailFor(vecSubject).Text()).
+		of(vecSubject, m.subjectRecord("security", vecSubject, vecTombstone("security", vecSubject).Bytes()))
 	m = "subject_erased_never_sealed"
-	l.sealed(string(m), "erased", "yes", "email", "security", "the subject had no key when it was erased", m.emailFor(vecSubject).text()).
-		of(vecSubject, m.subjectRecord("security", vecSubject, refSubjectRecord{2, 0, vecTime, nil}.bytes()))
+	l.sealed(string(m), "erased", "yes", "email", "security", "the subject had no key when it was erased", m.emailFor(vecSubject).Text()).
+		of(vecSubject, m.subjectRecord("security", vecSubject, reference.SubjectRecord{State: 2, ID: 0, Time: reference.Time, Key: nil}.Bytes()))
 	m = "subject_erased_elsewhere"
 	l.opens(string(m), "security", "erased for advertising, and for that alone", vecAddress, m.emailFor(vecSubject)).own(vecSubject).
 		insert(recordField("advertising", vecSubject,
-			m.subjectRecord("advertising", vecSubject, vecTombstone("advertising", vecSubject).bytes())))
+			m.subjectRecord("advertising", vecSubject, vecTombstone("advertising", vecSubject).Bytes())))
 }
 
 // subjectFaults are values that parse and must not open for the subject.
 func (l *vecList) subjectFaults() {
-	add := func(name, comment string, make func(m maker) refValue) *vector {
-		return l.sealed(name, "corrupt", "yes", "email", "security", comment, make(maker(name)).text())
+	add := func(name, comment string, make func(m maker) reference.Value) *vector {
+		return l.sealed(name, "corrupt", "yes", "email", "security", comment, make(maker(name)).Text())
 	}
-	add("subject_row_swapped", "another person's value", func(m maker) refValue { return m.emailFor("user-2") }).own(vecSubject)
-	add("subject_row_swapped_key_id", "another person's value, with the id of this one's key", func(m maker) refValue {
+	add("subject_row_swapped", "another person's value", func(m maker) reference.Value { return m.emailFor("user-2") }).own(vecSubject)
+	add("subject_row_swapped_key_id", "another person's value, with the id of this one's key", func(m maker) reference.Value {
 		v := m.emailFor("user-2")
 		own, _ := vecSubjectKey("security", vecSubject)
-		copy(v.slots[0].sealed, refSeal(own, make([]byte, 12), nil, nil)[:5])
+		copy(v.Slots[0].Sealed, reference.Seal(own, make([]byte, 12), nil, nil)[:5])
 		return v
 	}).own(vecSubject)
-	add("subject_without_record", "a person for whom nothing was ever sealed", func(m maker) refValue { return m.emailFor("user-2") }).of(vecSubject)
-	add("subject_key_id_altered", "a key id that is not that of the subject's key", func(m maker) refValue {
+	add("subject_without_record", "a person for whom nothing was ever sealed", func(m maker) reference.Value { return m.emailFor("user-2") }).of(vecSubject)
+	add("subject_key_id_altered", "a key id that is not that of the subject's key", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.slots[0].sealed[4] ^= 1
+		v.Slots[0].Sealed[4] ^= 1
 		return v
 	}).own(vecSubject)
-	add("subject_ciphertext_altered", "a bit of the ciphertext", func(m maker) refValue {
+	add("subject_ciphertext_altered", "a bit of the ciphertext", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.slots[0].sealed[20] ^= 1
+		v.Slots[0].Sealed[20] ^= 1
 		return v
 	}).own(vecSubject)
-	add("subject_header_edited", "the time of collection was moved", func(m maker) refValue {
+	add("subject_header_edited", "the time of collection was moved", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.slots[0].header[6]++
+		v.Slots[0].Header[6]++
 		return v
 	}).own(vecSubject)
-	add("subject_kind_relabelled", "sealed as a phone, labelled email", func(m maker) refValue {
-		v := refValue{kind: "phone", id: m.bytes("value id", 16)}
-		v.slots = []refSlot{m.slotFor(v, "security", vecSubject, vecPlain)}
-		v.kind = "email"
+	add("subject_kind_relabelled", "sealed as a phone, labelled email", func(m maker) reference.Value {
+		v := reference.Value{Kind: "phone", ID: m.bytes("value id", 16)}
+		v.Slots = []reference.Slot{m.slotFor(v, "security", vecSubject, vecPlain)}
+		v.Kind = "email"
 		return v
 	}).own(vecSubject)
-	add("subject_purpose_relabelled", "sealed for the same person and another purpose", func(m maker) refValue {
-		v := refValue{kind: "email", id: m.bytes("value id", 16)}
-		v.slots = []refSlot{m.slotFor(v, "advertising", vecSubject, vecPlain)}
-		v.slots[0].purpose = "security"
+	add("subject_purpose_relabelled", "sealed for the same person and another purpose", func(m maker) reference.Value {
+		v := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
+		v.Slots = []reference.Slot{m.slotFor(v, "advertising", vecSubject, vecPlain)}
+		v.Slots[0].Purpose = "security"
 		return v
 	}).own(vecSubject)
-	add("subject_value_id_of_another", "the value id is that of another value of the same person", func(m maker) refValue {
+	add("subject_value_id_of_another", "the value id is that of another value of the same person", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.id = (m + " other").emailFor(vecSubject).id
+		v.ID = (m + " other").emailFor(vecSubject).ID
 		return v
 	}).own(vecSubject)
 
 	h := vecPlain
-	h.typ = 2
-	header := h.bytes()
+	h.Typ = 2
+	header := h.Bytes()
 	own, _ := vecSubjectKey("security", vecSubject)
 	aad := func(name, comment string, change func(id []byte) []byte) {
-		add(name, comment, func(m maker) refValue {
+		add(name, comment, func(m maker) reference.Value {
 			v := m.emailFor(vecSubject)
-			v.slots[0].sealed = refSeal(own, m.bytes("nonce", 12), refPad(vecAddress), change(v.id))
+			v.Slots[0].Sealed = reference.Seal(own, m.bytes("nonce", 12), reference.Pad(vecAddress), change(v.ID))
 			return v
 		}).own(vecSubject)
 	}
 	aad("subject_aad_missing", "under the subject's key, but the subject is not bound", func(id []byte) []byte {
-		return refAAD("email", "security", id, header, "")
+		return reference.AAD("email", "security", id, header, "")
 	})
 	aad("subject_aad_of_another", "under the subject's key, but another subject is bound", func(id []byte) []byte {
-		return refAAD("email", "security", id, header, "user-2")
+		return reference.AAD("email", "security", id, header, "user-2")
 	})
 	aad("subject_aad_without_length", "the subject is bound without its length", func(id []byte) []byte {
-		whole := refAAD("email", "security", id, header, "")
+		whole := reference.AAD("email", "security", id, header, "")
 		return append(whole[:len(whole)-2], vecSubject...)
 	})
 	aad("subject_aad_of_pseudonym", "the pseudonym is bound in place of the subject", func(id []byte) []byte {
-		return refAAD("email", "security", id, header, string(refPseudonym("security", vecKeys["security"], vecSubject)))
+		return reference.AAD("email", "security", id, header, string(reference.Pseudonym("security", vecKeys["security"], vecSubject)))
 	})
-	add("subject_under_purpose_key", "type 2 under the purpose's own key, with the subject bound", func(m maker) refValue {
+	add("subject_under_purpose_key", "type 2 under the purpose's own key, with the subject bound", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.slots[0] = refSubjectSlot("email", "security", v.id, h, vecSubject, m.key("security"), m.bytes("nonce", 12), vecAddress)
+		v.Slots[0] = reference.SubjectSlot("email", "security", v.ID, h, vecSubject, m.key("security"), m.bytes("nonce", 12), vecAddress)
 		return v
 	}).own(vecSubject)
 
-	add("type_1_relabelled_2", "a value of the purpose, relabelled as the subject's", func(m maker) refValue {
+	add("type_1_relabelled_2", "a value of the purpose, relabelled as the subject's", func(m maker) reference.Value {
 		v := m.email()
-		v.slots[0].header[0] = 2
+		v.Slots[0].Header[0] = 2
 		return v
 	}).own(vecSubject)
-	add("type_2_relabelled_1", "the subject's value, relabelled as the purpose's and asked without a subject", func(m maker) refValue {
+	add("type_2_relabelled_1", "the subject's value, relabelled as the purpose's and asked without a subject", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.slots[0].header[0] = 1
+		v.Slots[0].Header[0] = 1
 		return v
 	})
 	l.sealed("type_2_relabelled_1_asked", "subject", "yes", "email", "security",
 		"the same, asked for the subject: the header alone tells who may ask", func() string {
 			v := maker("type_2_relabelled_1_asked").emailFor(vecSubject)
-			v.slots[0].header[0] = 1
-			return v.text()
+			v.Slots[0].Header[0] = 1
+			return v.Text()
 		}()).own(vecSubject)
 
 	// Records that are in the wrong place: the value is what it should be.
 	misplaced := func(name, comment string, record func(m maker) []byte) {
 		m := maker(name)
-		l.sealed(name, "corrupt", "yes", "email", "security", comment, m.emailFor(vecSubject).text()).of(vecSubject, record(m))
+		l.sealed(name, "corrupt", "yes", "email", "security", comment, m.emailFor(vecSubject).Text()).of(vecSubject, record(m))
 	}
 	_, others := vecSubjectKey("security", "user-2")
 	_, ads := vecSubjectKey("advertising", vecSubject)
 	misplaced("subject_misplaced_record", "another person's record under this one's name", func(m maker) []byte {
-		return m.subjectRecord("security", "user-2", others.bytes())
+		return m.subjectRecord("security", "user-2", others.Bytes())
 	})
 	misplaced("subject_misplaced_tombstone", "another person's tombstone under this one's name", func(m maker) []byte {
-		return m.subjectRecord("security", "user-2", vecTombstone("security", "user-2").bytes())
+		return m.subjectRecord("security", "user-2", vecTombstone("security", "user-2").Bytes())
 	})
 	misplaced("subject_misplaced_of_other_purpose", "the person's record of another purpose", func(m maker) []byte {
-		return m.subjectRecord("advertising", vecSubject, ads.bytes())
+		return m.subjectRecord("advertising", vecSubject, ads.Bytes())
 	})
 	misplaced("subject_misplaced_key", "a record that opens, with the key of another person in it", func(m maker) []byte {
-		return m.subjectRecord("security", vecSubject, others.bytes())
+		return m.subjectRecord("security", vecSubject, others.Bytes())
 	})
 }
 
@@ -270,42 +271,42 @@ func (l *vecList) subjectRecords() {
 		v.add("expect", expect)
 		v.add("form", "subject record")
 		v.add("purpose", "security")
-		v.addKeys("key", vecKeys["security"].seal...)
+		v.addKeys("key", vecKeys["security"].Seal...)
 		v.add("comment", comment)
 		v.of(vecSubject)
 		*l = append(*l, v)
 		return v
 	}
 	_, good := vecSubjectKey("security", vecSubject)
-	pseudonym := refPseudonym("security", vecKeys["security"], vecSubject)
-	holds := func(v *vector, r refSubjectRecord) {
+	pseudonym := reference.Pseudonym("security", vecKeys["security"], vecSubject)
+	holds := func(v *vector, r reference.SubjectRecord) {
 		v.add("pseudonym", hex.EncodeToString(pseudonym))
-		v.add("name", refSubjectName("security", pseudonym))
-		v.add("time", fmt.Sprint(r.time))
-		v.add("key id", fmt.Sprintf("%08x", r.id))
-		if r.key != nil {
-			v.add("holds", hex.EncodeToString(r.key))
+		v.add("name", reference.SubjectName("security", pseudonym))
+		v.add("time", fmt.Sprint(r.Time))
+		v.add("key id", fmt.Sprintf("%08x", r.ID))
+		if r.Key != nil {
+			v.add("holds", hex.EncodeToString(r.Key))
 		}
-		v.add("opens", maker(v.name).emailFor(vecSubject).text())
+		v.add("opens", maker(v.name).emailFor(vecSubject).Text())
 		v.add("plaintext", hex.EncodeToString([]byte(vecAddress)))
 	}
 	of := func(payload []byte) func(maker) []byte {
 		return func(m maker) []byte { return m.subjectRecord("security", vecSubject, payload) }
 	}
-	holds(record("good", "success", "the key of one person", of(good.bytes())), good)
+	holds(record("good", "success", "the key of one person", of(good.Bytes())), good)
 	holds(record("older_key", "success", "sealed under a key that is no longer primary", func(m maker) []byte {
-		return m.subjectRecordUnder(vecKeys["security"].seal[1], "security", vecSubject, good.bytes())
+		return m.subjectRecordUnder(vecKeys["security"].Seal[1], "security", vecSubject, good.Bytes())
 	}), good)
 	latest := good
-	latest.time = vecMax
-	holds(record("time_latest", "success", "the latest time there is", of(latest.bytes())), latest)
+	latest.Time = vecMax
+	holds(record("time_latest", "success", "the latest time there is", of(latest.Bytes())), latest)
 	tombstone := vecTombstone("security", vecSubject)
-	holds(record("tombstone", "erased", "a person who was erased", of(tombstone.bytes())), tombstone)
-	empty := refSubjectRecord{2, 0, vecTime, nil}
-	holds(record("tombstone_without_key", "erased", "a person who had no key when they were erased", of(empty.bytes())), empty)
+	holds(record("tombstone", "erased", "a person who was erased", of(tombstone.Bytes())), tombstone)
+	empty := reference.SubjectRecord{State: 2, ID: 0, Time: reference.Time, Key: nil}
+	holds(record("tombstone_without_key", "erased", "a person who had no key when they were erased", of(empty.Bytes())), empty)
 
 	data := func(change func(b []byte) []byte) func(maker) []byte {
-		return func(m maker) []byte { return change(m.subjectRecord("security", vecSubject, good.bytes())) }
+		return func(m maker) []byte { return change(m.subjectRecord("security", vecSubject, good.Bytes())) }
 	}
 	cut := func(n int) func(maker) []byte { return data(func(b []byte) []byte { return b[:n] }) }
 	flip := func(n int) func(maker) []byte {
@@ -334,53 +335,53 @@ func (l *vecList) subjectRecords() {
 
 		{"of_another", "another person's", func(m maker) []byte {
 			_, other := vecSubjectKey("security", "user-2")
-			return m.subjectRecord("security", "user-2", other.bytes())
+			return m.subjectRecord("security", "user-2", other.Bytes())
 		}},
 		{"of_other_purpose", "the person's of another purpose", func(m maker) []byte {
 			_, other := vecSubjectKey("advertising", vecSubject)
-			return m.subjectRecord("advertising", vecSubject, other.bytes())
+			return m.subjectRecord("advertising", vecSubject, other.Bytes())
 		}},
 		{"bound_to_other_purpose", "another purpose is bound, under a key of this one", func(m maker) []byte {
-			return refSealSubject(m.key("security"), m.bytes("nonce", 12), "advertising", pseudonym, good.bytes())
+			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "advertising", pseudonym, good.Bytes())
 		}},
 		{"bound_to_subject", "the subject is bound in place of its pseudonym", func(m maker) []byte {
-			return refSealSubject(m.key("security"), m.bytes("nonce", 12), "security", []byte(vecSubject), good.bytes())
+			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "security", []byte(vecSubject), good.Bytes())
 		}},
 		{"bound_to_nothing", "nothing is bound", func(m maker) []byte {
-			return append([]byte("ofs1"), refSeal(m.key("security"), m.bytes("nonce", 12), good.bytes(), nil)...)
+			return append([]byte("ofs1"), reference.Seal(m.key("security"), m.bytes("nonce", 12), good.Bytes(), nil)...)
 		}},
 		{"bound_without_length", "no length tells where the purpose ends", func(m maker) []byte {
 			aad := slices.Concat([]byte("sub1security"), pseudonym)
-			return append([]byte("ofs1"), refSeal(m.key("security"), m.bytes("nonce", 12), good.bytes(), aad)...)
+			return append([]byte("ofs1"), reference.Seal(m.key("security"), m.bytes("nonce", 12), good.Bytes(), aad)...)
 		}},
 		{"bound_as_value", "what is bound is that of a value, all but its beginning", func(m maker) []byte {
-			aad := slices.Concat([]byte("pii1"), refString("security"), pseudonym)
-			return append([]byte("ofs1"), refSeal(m.key("security"), m.bytes("nonce", 12), good.bytes(), aad)...)
+			aad := slices.Concat([]byte("pii1"), reference.String("security"), pseudonym)
+			return append([]byte("ofs1"), reference.Seal(m.key("security"), m.bytes("nonce", 12), good.Bytes(), aad)...)
 		}},
 		{"under_own_key", "sealed under the subject's key, not the purpose's", func(m maker) []byte {
 			key, _ := vecSubjectKey("security", vecSubject)
-			return m.subjectRecordUnder(key, "security", vecSubject, good.bytes())
+			return m.subjectRecordUnder(key, "security", vecSubject, good.Bytes())
 		}},
 		{"of_value", "the sealed part of a value", func(m maker) []byte {
-			return append([]byte("ofs1"), m.email().slots[0].sealed...)
+			return append([]byte("ofs1"), m.email().Slots[0].Sealed...)
 		}},
 
-		{"state_zero", "no such state", of(refSubjectRecord{0, good.id, good.time, good.key}.bytes())},
-		{"state_unknown", "no such state", of(refSubjectRecord{3, good.id, good.time, good.key}.bytes())},
-		{"state_unknown_without_key", "no such state", of(refSubjectRecord{3, good.id, good.time, nil}.bytes())},
-		{"state_255", "no such state", of(refSubjectRecord{255, good.id, good.time, good.key}.bytes())},
-		{"key_missing", "the state says that there is a key", of(refSubjectRecord{1, good.id, good.time, nil}.bytes())},
-		{"tombstone_with_key", "a tombstone that keeps the key", of(refSubjectRecord{2, good.id, good.time, good.key}.bytes())},
-		{"tombstone_with_byte", "a byte after the tombstone", of(refSubjectRecord{2, good.id, good.time, []byte{0}}.bytes())},
-		{"key_short", "a key of 31 bytes", of(refSubjectRecord{1, good.id, good.time, good.key[:31]}.bytes())},
-		{"key_aes128", "a key of 16 bytes", of(refSubjectRecord{1, good.id, good.time, good.key[:16]}.bytes())},
-		{"key_long", "a key of 33 bytes", of(refSubjectRecord{1, good.id, good.time, append(slices.Clone(good.key), 0)}.bytes())},
+		{"state_zero", "no such state", of(reference.SubjectRecord{State: 0, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
+		{"state_unknown", "no such state", of(reference.SubjectRecord{State: 3, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
+		{"state_unknown_without_key", "no such state", of(reference.SubjectRecord{State: 3, ID: good.ID, Time: good.Time, Key: nil}.Bytes())},
+		{"state_255", "no such state", of(reference.SubjectRecord{State: 255, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
+		{"key_missing", "the state says that there is a key", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: nil}.Bytes())},
+		{"tombstone_with_key", "a tombstone that keeps the key", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
+		{"tombstone_with_byte", "a byte after the tombstone", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: good.Time, Key: []byte{0}}.Bytes())},
+		{"key_short", "a key of 31 bytes", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: good.Key[:31]}.Bytes())},
+		{"key_aes128", "a key of 16 bytes", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: good.Key[:16]}.Bytes())},
+		{"key_long", "a key of 33 bytes", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: append(slices.Clone(good.Key), 0)}.Bytes())},
 		{"payload_empty", "nothing is sealed", of(nil)},
 		{"payload_truncated_in_state", "a state and nothing else", of([]byte{2})},
-		{"payload_truncated_in_time", "a tombstone whose time lacks a byte", of(empty.bytes()[:9])},
+		{"payload_truncated_in_time", "a tombstone whose time lacks a byte", of(empty.Bytes()[:9])},
 	} {
 		v := record(c.name, "corrupt", c.comment, c.make)
-		v.add("opens", maker(v.name).emailFor(vecSubject).text())
+		v.add("opens", maker(v.name).emailFor(vecSubject).Text())
 	}
 }
 
@@ -391,17 +392,17 @@ func (l *vecList) erasures() {
 		v.add("expect", expect)
 		v.add("form", "erasures")
 		v.add("purpose", "security")
-		v.addKeys("subject key", keys.subject...)
+		v.addKeys("subject key", keys.Subject...)
 		v.add("comment", comment)
 		*l = append(*l, v)
 		return v
 	}
 	for name, n := range map[string]uint64{"one": 1, "zero": 0, "many": 1<<40 + 7} {
-		count(name, "success", "so many erasures", refErasures(keys, "security", n)).add("erasures", fmt.Sprint(n))
+		count(name, "success", "so many erasures", reference.Erasures(keys, "security", n)).add("erasures", fmt.Sprint(n))
 	}
-	good := func(change func(b []byte) []byte) []byte { return change(refErasures(keys, "security", 7)) }
-	tagged := func(tag []byte) []byte { return append(refErasures(keys, "security", 7)[:12], tag...) }
-	key := keys.subject[0].key
+	good := func(change func(b []byte) []byte) []byte { return change(reference.Erasures(keys, "security", 7)) }
+	tagged := func(tag []byte) []byte { return append(reference.Erasures(keys, "security", 7)[:12], tag...) }
+	key := keys.Subject[0].Key
 	n7 := []byte{0, 0, 0, 0, 0, 0, 0, 7}
 	for _, c := range []struct {
 		name, comment string
@@ -417,12 +418,12 @@ func (l *vecList) erasures() {
 		{"truncated_after_count", "no tag", good(func(b []byte) []byte { return b[:12] })},
 		{"truncated_by_one", "the last byte of the tag is missing", good(func(b []byte) []byte { return b[:27] })},
 		{"trailing_byte", "a byte after the tag", good(func(b []byte) []byte { return append(b, 0) })},
-		{"of_other_purpose", "another purpose's count", refErasures(vecKeys["advertising"], "advertising", 7)},
-		{"bound_to_other_purpose", "another purpose is bound, under this one's key", refErasures(keys, "advertising", 7)},
-		{"bound_to_nothing", "the tag is over the count alone", tagged(refCMAC(key, n7))},
-		{"under_index_key", "the tag is made with the index key", tagged(refErasuresTag(refKeys{subject: keys.index}, "security", 7))},
+		{"of_other_purpose", "another purpose's count", reference.Erasures(vecKeys["advertising"], "advertising", 7)},
+		{"bound_to_other_purpose", "another purpose is bound, under this one's key", reference.Erasures(keys, "advertising", 7)},
+		{"bound_to_nothing", "the tag is over the count alone", tagged(reference.CMAC(key, n7))},
+		{"under_index_key", "the tag is made with the index key", tagged(reference.ErasuresTag(reference.Keys{Subject: keys.Index}, "security", 7))},
 		{"tag_of_pseudonym", "the tag is a pseudonym: that of a subject whose id is what the tag should be over, but for the beginning",
-			tagged(refPseudonym("security", keys, string(slices.Concat(refString("security"), n7))))},
+			tagged(reference.Pseudonym("security", keys, string(slices.Concat(reference.String("security"), n7))))},
 	} {
 		count(c.name, "corrupt", c.comment, c.data)
 	}
@@ -432,89 +433,89 @@ func (l *vecList) erasures() {
 // prefetching, re-wrapping and erasing.
 func checkSubjectRecord(t *testing.T, v *vector) {
 	ctx := t.Context()
-	data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
+	data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 	asked := v.asked()
-	p := purpose.MustParse(asked.purpose)
-	name := refSubjectName(asked.purpose, refPseudonym(asked.purpose, asked.keys.refKeys, asked.subject))
+	p := purpose.MustParse(asked.Purpose)
+	name := reference.SubjectName(asked.Purpose, reference.Pseudonym(asked.Purpose, asked.Keys.Keys, asked.Subject))
 	opened := func() (*vault.Vault, *vault.Scope, vault.Store) {
-		store := refStoreOf(t, map[string]refRecord{asked.purpose: asked.keys}, map[string][]byte{name: data})
+		store := refStoreOf(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{name: data})
 		v := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
-		return v, refScope(t, v, asked.purpose), store
+		return v, refScope(t, v, asked.Purpose), store
 	}
 	expect := v.get("expect")
 	value, err := vault.ParseSealed(v.get("opens"))
 	require.NoError(t, err)
 	ours, s, _ := opened()
-	plaintext, err := s.For(asked.subject).Reveal(ctx, vecEmail, value)
+	plaintext, err := s.For(asked.Subject).Reveal(ctx, vecEmail, value)
 	require.Equal(t, expect, vecClass(err))
 	if expect == "success" {
 		require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 	}
 	_, s, _ = opened()
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s.For(asked.subject))
+	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s.For(asked.Subject))
 	require.Equal(t, expect, vecClass(err))
 	_, s, _ = opened()
-	err = s.Prefetch(ctx, asked.subject)
+	err = s.Prefetch(ctx, asked.Subject)
 	require.Equal(t, expect == "corrupt", errors.Is(err, vault.ErrCorrupt))
 	require.Equal(t, expect != "corrupt", err == nil)
 
-	record, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, data)
+	record, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, data)
 	require.Equal(t, expect != "corrupt", ok, "independent implementation")
 	if !ok {
 		err := ours.RewrapSubjects(ctx, p, "", nil)
 		require.True(t, err == nil || errors.Is(err, vault.ErrCorrupt)) // one on the primary key is not looked into
 		// Whoever garbles a record must not keep its subject from being erased.
 		ours, _, store := opened()
-		_, err = ours.Erase(ctx, asked.subject, p)
+		_, err = ours.Erase(ctx, asked.Subject, p)
 		require.NoError(t, err)
-		buried, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, refContent(t, store)[name])
+		buried, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, refContent(t, store)[name])
 		require.True(t, ok)
-		require.EqualValues(t, 2, buried.state)
+		require.EqualValues(t, 2, buried.State)
 		return
 	}
 	require.Equal(t, v.get("name"), name)
-	require.Equal(t, v.get("time"), fmt.Sprint(record.time))
-	require.Equal(t, v.get("key id"), fmt.Sprintf("%08x", record.id))
-	require.Equal(t, v.get("holds"), hex.EncodeToString(record.key))
+	require.Equal(t, v.get("time"), fmt.Sprint(record.Time))
+	require.Equal(t, v.get("key id"), fmt.Sprintf("%08x", record.ID))
+	require.Equal(t, v.get("holds"), hex.EncodeToString(record.Key))
 	if expect == "success" {
 		text, err := sealed.MarshalText()
 		require.NoError(t, err)
-		value, _ := refParse(string(text))
-		asked.kind, asked.store = "email", map[string][]byte{name: data}
-		_, class := value.open(asked)
+		value, _ := reference.Parse(string(text))
+		asked.Kind, asked.Store = "email", map[string][]byte{name: data}
+		_, class := value.Open(asked)
 		require.Equal(t, "success", class)
 	}
 	ours, s, store := opened()
-	pseudonym, err := s.Pseudonym(ctx, asked.subject)
+	pseudonym, err := s.Pseudonym(ctx, asked.Subject)
 	require.NoError(t, err)
 	require.Equal(t, v.get("pseudonym"), pseudonym)
 	require.NoError(t, ours.RewrapSubjects(ctx, p, "", nil))
-	again, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, refContent(t, store)[name])
+	again, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, refContent(t, store)[name])
 	require.True(t, ok)
 	require.Equal(t, record, again)
-	certificate, err := ours.Erase(ctx, asked.subject, p)
+	certificate, err := ours.Erase(ctx, asked.Subject, p)
 	require.NoError(t, err)
 	erasure := certificate.Erasures[0]
 	require.Equal(t, strings.TrimPrefix(v.get("key id"), "00000000"), erasure.KeyID)
 	if expect == "erased" {
 		require.Equal(t, v.get("time"), fmt.Sprint(erasure.Erased.Unix()))
 	}
-	buried, ok := refOpenSubject(asked.keys.refKeys, asked.purpose, asked.subject, refContent(t, store)[name])
+	buried, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, refContent(t, store)[name])
 	require.True(t, ok)
-	require.EqualValues(t, 2, buried.state)
-	require.Equal(t, record.id, buried.id)
+	require.EqualValues(t, 2, buried.State)
+	require.Equal(t, record.ID, buried.ID)
 }
 
 func checkErasures(t *testing.T, v *vector) {
 	ctx := t.Context()
-	data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
+	data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 	asked := v.asked()
-	p := purpose.MustParse(asked.purpose)
-	store := refStoreOf(t, map[string]refRecord{asked.purpose: asked.keys}, map[string][]byte{asked.purpose + "/erasures": data})
+	p := purpose.MustParse(asked.Purpose)
+	store := refStoreOf(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{asked.Purpose + "/erasures": data})
 	ours := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
 	generation, err := ours.Generation(ctx, p)
 	require.Equal(t, v.get("expect"), vecClass(err))
-	n, ok := refReadErasures(asked.keys.refKeys, asked.purpose, data)
+	n, ok := reference.ReadErasures(asked.Keys.Keys, asked.Purpose, data)
 	require.Equal(t, err == nil, ok, "independent implementation")
 	_, err = ours.Scope(ctx, p)
 	require.Equal(t, v.get("expect"), vecClass(err))
@@ -526,5 +527,5 @@ func checkErasures(t *testing.T, v *vector) {
 	require.Equal(t, v.get("erasures"), fmt.Sprint(n))
 	require.EqualValues(t, 1+n, generation)
 	require.EqualValues(t, 1+n+1, certificate.Erasures[0].Generation)
-	require.Equal(t, refErasures(asked.keys.refKeys, asked.purpose, n+1), refContent(t, store)[asked.purpose+"/erasures"])
+	require.Equal(t, reference.Erasures(asked.Keys.Keys, asked.Purpose, n+1), refContent(t, store)[asked.Purpose+"/erasures"])
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // The vectors are files, for implementations in any language; the README beside
@@ -33,7 +34,6 @@ var updateVectors = flag.Bool("update-vectors", false, "write testdata/vectors")
 const vecDir = "testdata/vectors"
 
 const (
-	vecTime  = 1767323045 // 2026-01-02T03:04:05Z
 	vecPast  = 1577934245 // 2020-01-02T03:04:05Z
 	vecNever = 4891374245 // 2125-01-01T03:04:05Z
 	vecMax   = 1<<40 - 1
@@ -43,43 +43,45 @@ var (
 	vecEmail = vault.MustKind("email", "vault_test.Email")
 
 	vecKEK  = vecKey("kek", 0x6b656b01)
-	vecKeys = map[string]refKeys{
+	vecKeys = map[string]reference.Keys{
 		"security": {
-			seal:    []refKey{vecKey("security seal 2", 0x5ec00002), vecKey("security seal 1", 0x5ec00001)},
-			index:   []refKey{vecKey("security index", 0x5ec0001d)},
-			subject: []refKey{vecKey("security subject", 0x5ec0005b)},
+			Seal:    []reference.Key{vecKey("security seal 2", 0x5ec00002), vecKey("security seal 1", 0x5ec00001)},
+			Index:   []reference.Key{vecKey("security index", 0x5ec0001d)},
+			Subject: []reference.Key{vecKey("security subject", 0x5ec0005b)},
 		},
 		"advertising": {
-			seal:    []refKey{vecKey("advertising seal", 0xad000001)},
-			index:   []refKey{vecKey("advertising index", 0xad00001d)},
-			subject: []refKey{vecKey("advertising subject", 0xad00005b)},
+			Seal:    []reference.Key{vecKey("advertising seal", 0xad000001)},
+			Index:   []reference.Key{vecKey("advertising index", 0xad00001d)},
+			Subject: []reference.Key{vecKey("advertising subject", 0xad00005b)},
 		},
 		"billing": {
-			seal:    []refKey{vecKey("billing seal", 0xb1000001)},
-			index:   []refKey{vecKey("billing index", 0xb100001d)},
-			subject: []refKey{vecKey("billing subject", 0xb100005b)},
+			Seal:    []reference.Key{vecKey("billing seal", 0xb1000001)},
+			Index:   []reference.Key{vecKey("billing index", 0xb100001d)},
+			Subject: []reference.Key{vecKey("billing subject", 0xb100005b)},
 		},
 	}
 )
 
 // vecCollect are the keys of collectors, X25519 private keys. They are not in
 // vecKeys, for most vectors do without them.
-var vecCollect = map[string][]refKey{
+var vecCollect = map[string][]reference.Key{
 	"security":    {vecKey("security collect 2", 0x5ec000c2), vecKey("security collect 1", 0x5ec000c1)},
 	"advertising": {vecKey("advertising collect", 0xad0000c1)},
 	"billing":     {vecKey("billing collect", 0xb10000c1)},
 }
 
 // vecRecords are vecKeys and vecCollect.
-var vecRecords = func() map[string]refRecord {
-	all := map[string]refRecord{}
+var vecRecords = func() map[string]reference.Record {
+	all := map[string]reference.Record{}
 	for name, keys := range vecKeys {
-		all[name] = refRecord{refKeys: keys, collect: vecCollect[name]}
+		all[name] = reference.Record{Keys: keys, Collect: vecCollect[name]}
 	}
 	return all
 }()
 
-func vecKey(label string, id uint32) refKey { return refKey{id, vecBytes("key "+label, 32)} }
+func vecKey(label string, id uint32) reference.Key {
+	return reference.Key{ID: id, Key: vecBytes("key "+label, 32)}
+}
 
 // vecBytes returns n bytes that are the same in every run.
 func vecBytes(label string, n int) []byte {
@@ -91,18 +93,18 @@ func vecBytes(label string, n int) []byte {
 	return b[:n]
 }
 
-func vecProvenance(h refHeader) vault.Provenance {
+func vecProvenance(h reference.Header) vault.Provenance {
 	p := vault.Provenance{
-		Collected: time.Unix(int64(h.collected), 0).UTC(),
-		Legal:     purpose.Legal(h.legal),
-		Notice:    h.notice,
-		Consent:   h.consent,
+		Collected: time.Unix(int64(h.Collected), 0).UTC(),
+		Legal:     purpose.Legal(h.Legal),
+		Notice:    h.Notice,
+		Consent:   h.Consent,
 	}
-	if h.expires != 0 {
-		p.Expires = time.Unix(int64(h.expires), 0).UTC()
+	if h.Expires != 0 {
+		p.Expires = time.Unix(int64(h.Expires), 0).UTC()
 	}
-	if h.from != "" {
-		p.From = purpose.MustParse(h.from)
+	if h.From != "" {
+		p.From = purpose.MustParse(h.From)
 	}
 	return p
 }
@@ -126,20 +128,20 @@ func (v *vector) get(key string) string {
 	return ""
 }
 
-func (v *vector) keys(field string) []refKey {
-	var keys []refKey
+func (v *vector) keys(field string) []reference.Key {
+	var keys []reference.Key
 	for _, f := range v.fields {
 		if f[0] == field {
 			id, key, _ := strings.Cut(f[1], " ")
-			keys = append(keys, refKey{uint32(refUint(refHex(id))), refHex(key)})
+			keys = append(keys, reference.Key{ID: uint32(reference.Uint(reference.Hex(id))), Key: reference.Hex(key)})
 		}
 	}
 	return keys
 }
 
-func (v *vector) addKeys(field string, keys ...refKey) {
+func (v *vector) addKeys(field string, keys ...reference.Key) {
 	for _, k := range keys {
-		v.add(field, fmt.Sprintf("%08x %x", k.id, k.key))
+		v.add(field, fmt.Sprintf("%08x %x", k.ID, k.Key))
 	}
 }
 
@@ -221,31 +223,31 @@ type vecScopes map[string]*vault.Scope
 func (c vecScopes) of(t *testing.T, v *vector) *vault.Scope {
 	t.Helper()
 	asked := v.asked()
-	cached := fmt.Sprint(asked.purpose, asked.keys, asked.store)
+	cached := fmt.Sprint(asked.Purpose, asked.Keys, asked.Store)
 	if c[cached] == nil {
-		store := refStoreOf(t, map[string]refRecord{asked.purpose: asked.keys}, asked.store)
-		c[cached] = refScope(t, vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK})), asked.purpose)
+		store := refStoreOf(t, map[string]reference.Record{asked.Purpose: asked.Keys}, asked.Store)
+		c[cached] = refScope(t, vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK})), asked.Purpose)
 	}
-	if asked.subject != "" {
-		return c[cached].For(asked.subject)
+	if asked.Subject != "" {
+		return c[cached].For(asked.Subject)
 	}
 	return c[cached]
 }
 
 // asked returns what the independent implementation needs to open the value.
 // Keys that the vector does not need are those of security.
-func (v *vector) asked() refAsked {
-	asked := refAsked{
-		kind: v.get("kind"), purpose: v.get("purpose"), subject: string(refHex(v.get("subject"))),
-		keys: refRecord{
-			refKeys: refKeys{v.keys("key"), v.keys("index key"), v.keys("subject key")},
-			collect: v.keys("collect key"),
+func (v *vector) asked() reference.Asked {
+	asked := reference.Asked{
+		Kind: v.get("kind"), Purpose: v.get("purpose"), Subject: string(reference.Hex(v.get("subject"))),
+		Keys: reference.Record{
+			Keys:    reference.Keys{Seal: v.keys("key"), Index: v.keys("index key"), Subject: v.keys("subject key")},
+			Collect: v.keys("collect key"),
 		},
-		store: map[string][]byte{},
-		now:   uint64(time.Now().Unix()),
+		Store: map[string][]byte{},
+		Now:   uint64(time.Now().Unix()),
 	}
-	for _, set := range []struct{ to, or *[]refKey }{
-		{&asked.keys.seal, &vecSecurity.seal}, {&asked.keys.index, &vecSecurity.index}, {&asked.keys.subject, &vecSecurity.subject},
+	for _, set := range []struct{ to, or *[]reference.Key }{
+		{&asked.Keys.Seal, &vecSecurity.Seal}, {&asked.Keys.Index, &vecSecurity.Index}, {&asked.Keys.Subject, &vecSecurity.Subject},
 	} {
 		if *set.to == nil {
 			*set.to = *set.or
@@ -254,7 +256,7 @@ func (v *vector) asked() refAsked {
 	for _, f := range v.fields {
 		if f[0] == "record" {
 			name, data, _ := strings.Cut(f[1], " ")
-			asked.store[name] = refHex(data)
+			asked.Store[name] = reference.Hex(data)
 		}
 	}
 	return asked
@@ -282,19 +284,19 @@ func vecClass(err error) string {
 func checkSealed(t *testing.T, v *vector, scopes vecScopes) {
 	var sealed vault.Sealed
 	var err error
-	var ref refValue
+	var ref reference.Value
 	var refOK bool
-	before, _ := vault.ParseSealed(vecSample().text())
+	before, _ := vault.ParseSealed(vecSample().Text())
 	into := before
 	if v.get("form") == "text" {
 		sealed, err = vault.ParseSealed(string(v.value))
 		require.Equal(t, err, into.UnmarshalText(v.value))
-		ref, refOK = refParse(string(v.value))
+		ref, refOK = reference.Parse(string(v.value))
 	} else {
-		data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
+		data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 		err = sealed.UnmarshalBinary(data)
 		require.Equal(t, err, into.UnmarshalBinary(data))
-		ref, refOK = refParseBinary(data)
+		ref, refOK = reference.ParseBinary(data)
 	}
 
 	wellFormed := v.get("well-formed") == "yes"
@@ -314,7 +316,7 @@ func checkSealed(t *testing.T, v *vector, scopes vecScopes) {
 	require.Equal(t, v.get("expect"), vecClass(err))
 	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 
-	got, class := ref.open(v.asked())
+	got, class := ref.Open(v.asked())
 	require.Equal(t, v.get("expect"), class, "independent implementation")
 	require.Equal(t, plaintext, got)
 
@@ -324,25 +326,25 @@ func checkSealed(t *testing.T, v *vector, scopes vecScopes) {
 }
 
 // checkForms checks that there is one way to write v, in both forms.
-func checkForms(t testing.TB, v vault.Sealed, ref refValue) {
+func checkForms(t testing.TB, v vault.Sealed, ref reference.Value) {
 	t.Helper()
 	text, err := v.MarshalText()
 	require.NoError(t, err)
-	require.Equal(t, ref.text(), string(text))
+	require.Equal(t, ref.Text(), string(text))
 	data, err := v.MarshalBinary()
 	require.NoError(t, err)
-	require.Equal(t, ref.binary(), data)
+	require.Equal(t, ref.Binary(), data)
 	var again vault.Sealed
 	require.NoError(t, again.UnmarshalBinary(data))
 	require.Equal(t, v, again)
 	require.NoError(t, again.UnmarshalText(text))
 	require.Equal(t, v, again)
-	require.Equal(t, ref.kind, v.Kind())
-	require.Equal(t, strings.Join(ref.names(), "+"), v.Purposes().String())
-	for _, slot := range ref.slots {
-		h, _, ok := refCutHeader(slot.header)
+	require.Equal(t, ref.Kind, v.Kind())
+	require.Equal(t, strings.Join(ref.Names(), "+"), v.Purposes().String())
+	for _, slot := range ref.Slots {
+		h, _, ok := reference.CutHeader(slot.Header)
 		require.True(t, ok)
-		p, ok := v.Provenance(purpose.MustParse(slot.purpose))
+		p, ok := v.Provenance(purpose.MustParse(slot.Purpose))
 		require.True(t, ok)
 		require.Equal(t, vecProvenance(h), p)
 	}
@@ -354,11 +356,11 @@ func checkIndex(t *testing.T, v *vector, scopes vecScopes) {
 	require.NoError(t, err)
 	require.Equal(t, v.get("index"), hex.EncodeToString(index[:]))
 	require.Equal(t, v.get("index"), hex.EncodeToString(
-		refIndex(v.keys("index key")[0].key, v.get("kind"), v.get("purpose"), string(v.value))), "independent implementation")
+		reference.Index(v.keys("index key")[0].Key, v.get("kind"), v.get("purpose"), string(v.value))), "independent implementation")
 }
 
 func checkKeyRecord(t *testing.T, v *vector) {
-	data := refHex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
+	data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 	kek := refKEK{key: v.keys("kek")[0]}
 	name := v.get("purpose")
 	s, err := openRecord(t, kek, name, data)
@@ -372,13 +374,13 @@ func checkKeyRecord(t *testing.T, v *vector) {
 	require.NoError(t, err)
 	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 
-	pseudonym, err := s.Pseudonym(t.Context(), string(refHex(v.get("subject"))))
+	pseudonym, err := s.Pseudonym(t.Context(), string(reference.Hex(v.get("subject"))))
 	require.NoError(t, err)
 	require.Equal(t, v.get("pseudonym"), pseudonym)
 
-	keys, err := refUnwrap(kek, name, data)
+	keys, err := reference.Unwrap(kek, name, data)
 	require.NoError(t, err)
-	require.Equal(t, vecKeys[name], keys.refKeys)
+	require.Equal(t, vecKeys[name], keys.Keys)
 	checkCollectRecord(t, v, s, keys)
 }
 
@@ -401,16 +403,16 @@ func TestFormatSample(t *testing.T) {
 	blocks := strings.Split(string(doc), "\n```\n")
 	require.Greater(t, len(blocks), 5)
 	sample := vecSample()
-	require.Equal(t, sample.text(), blocks[1])
-	require.Equal(t, hex.EncodeToString(sample.body()), dissected(blocks[3]))
+	require.Equal(t, sample.Text(), blocks[1])
+	require.Equal(t, hex.EncodeToString(sample.Body()), dissected(blocks[3]))
 	require.Equal(t, hex.EncodeToString(
-		refAAD(sample.kind, "security", sample.id, sample.slots[0].header, "")), dissected(blocks[5]))
-	require.Contains(t, string(doc), fmt.Sprintf("| text form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().text()))))
-	require.Contains(t, string(doc), fmt.Sprintf("| binary form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().binary()))))
+		reference.AAD(sample.Kind, "security", sample.ID, sample.Slots[0].Header, "")), dissected(blocks[5]))
+	require.Contains(t, string(doc), fmt.Sprintf("| text form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Text()))))
+	require.Contains(t, string(doc), fmt.Sprintf("| binary form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Binary()))))
 	require.Equal(t, 32768, vault.MaxText)
-	collector := refCollectorOf("security", vecCollect["security"][0]).text()
+	collector := reference.CollectorOf("security", vecCollect["security"][0]).Text()
 	require.Contains(t, string(doc), "\n```\n"+collector+"\n```\n")
-	longest := refCollectorOf("p"+strings.Repeat("-", 62), vecCollect["security"][0]).text()
+	longest := reference.CollectorOf("p"+strings.Repeat("-", 62), vecCollect["security"][0]).Text()
 	require.Contains(t, string(doc), fmt.Sprintf("| text of a collector | 61 | %d bytes |", len(longest)))
 }
 
@@ -448,10 +450,10 @@ func thousands(n int) string { return fmt.Sprintf("%d,%03d", n/1000, n%1000) }
 
 // Writing.
 
-func vecSample() refValue {
+func vecSample() reference.Value {
 	m := maker("sample")
 	return m.value("email", "alice@example.com",
-		refHeader{typ: 1, collected: vecTime, legal: 2, notice: "signup-v7"}, "security")
+		reference.Header{Typ: 1, Collected: reference.Time, Legal: 2, Notice: "signup-v7"}, "security")
 }
 
 // maker makes what is in one vector. Its name stands for all randomness.
@@ -460,29 +462,29 @@ type maker string
 func (m maker) bytes(label string, n int) []byte { return vecBytes(string(m)+" "+label, n) }
 
 // value seals plaintext for each purpose under its primary key.
-func (m maker) value(kind, plaintext string, h refHeader, names ...string) refValue {
-	v := refValue{kind: kind, id: m.bytes("value id", 16)}
+func (m maker) value(kind, plaintext string, h reference.Header, names ...string) reference.Value {
+	v := reference.Value{Kind: kind, ID: m.bytes("value id", 16)}
 	for _, name := range names {
-		v.slots = append(v.slots, m.slot(v, name, h, plaintext))
+		v.Slots = append(v.Slots, m.slot(v, name, h, plaintext))
 	}
 	return v
 }
 
-func (m maker) slot(v refValue, name string, h refHeader, plaintext string) refSlot {
-	return refSlotOf(v.kind, name, v.id, h, m.key(name), m.bytes("nonce "+name, 12), plaintext)
+func (m maker) slot(v reference.Value, name string, h reference.Header, plaintext string) reference.Slot {
+	return reference.SlotOf(v.Kind, name, v.ID, h, m.key(name), m.bytes("nonce "+name, 12), plaintext)
 }
 
-func (m maker) key(name string) refKey {
+func (m maker) key(name string) reference.Key {
 	if keys, ok := vecKeys[name]; ok {
-		return keys.seal[0]
+		return keys.Seal[0]
 	}
-	return vecKey("seal "+name, uint32(refUint(m.bytes("key id "+name, 4))))
+	return vecKey("seal "+name, uint32(reference.Uint(m.bytes("key id "+name, 4))))
 }
 
 // email is the plain case that most faults are put into.
-func (m maker) email() refValue { return m.value("email", vecAddress, vecPlain, "security") }
+func (m maker) email() reference.Value { return m.value("email", vecAddress, vecPlain, "security") }
 
-func (m maker) both() refValue {
+func (m maker) both() reference.Value {
 	return m.value("email", vecAddress, vecPlain, "advertising", "security")
 }
 
@@ -490,32 +492,32 @@ func (m maker) both() refValue {
 func (m maker) header(header ...[]byte) string {
 	v := m.email()
 	joined := bytes.Join(header, nil)
-	v.slots[0] = refSlot{"security", joined, refSeal(m.key("security"), m.bytes("nonce", 12),
-		refPad(vecAddress), refAAD(v.kind, "security", v.id, joined, ""))}
-	return v.text()
+	v.Slots[0] = reference.Slot{Purpose: "security", Header: joined, Sealed: reference.Seal(m.key("security"), m.bytes("nonce", 12),
+		reference.Pad(vecAddress), reference.AAD(v.Kind, "security", v.ID, joined, ""))}
+	return v.Text()
 }
 
 // padded is email with the given padded plaintext, sealed properly.
 func (m maker) padded(padded string) string {
 	v := m.email()
-	v.slots[0].sealed = refSeal(m.key("security"), m.bytes("nonce", 12), []byte(padded),
-		refAAD(v.kind, "security", v.id, v.slots[0].header, ""))
-	return v.text()
+	v.Slots[0].Sealed = reference.Seal(m.key("security"), m.bytes("nonce", 12), []byte(padded),
+		reference.AAD(v.Kind, "security", v.ID, v.Slots[0].Header, ""))
+	return v.Text()
 }
 
 // sealedPart is email with the given bytes for its sealed part.
 func (m maker) sealedPart(change func(sealed []byte) []byte) string {
 	v := m.email()
-	v.slots[0].sealed = change(v.slots[0].sealed)
-	return v.text()
+	v.Slots[0].Sealed = change(v.Slots[0].Sealed)
+	return v.Text()
 }
 
 const vecAddress = "alice@example.com"
 
 var (
 	// vecPlain leaves four bits over in the last base64 character.
-	vecPlain = refHeader{typ: 1, collected: vecTime, legal: 2}
-	vecFull  = refHeader{1, vecTime, 1, "ads-optin-v2", "consent-2026-81f3", vecNever, "security"}
+	vecPlain = reference.Header{Typ: 1, Collected: reference.Time, Legal: 2}
+	vecFull  = reference.Header{Typ: 1, Collected: reference.Time, Legal: 1, Notice: "ads-optin-v2", Consent: "consent-2026-81f3", Expires: vecNever, From: "security"}
 )
 
 func provenanceFields(p vault.Provenance) [][2]string {
@@ -548,19 +550,19 @@ func (l *vecList) sealed(name, expect, wellFormed, kind, asked, comment string, 
 	v.add("well-formed", wellFormed)
 	v.add("kind", kind)
 	v.add("purpose", asked)
-	v.addKeys("key", vecKeys[asked].seal...)
+	v.addKeys("key", vecKeys[asked].Seal...)
 	v.add("comment", comment)
 	*l = append(*l, v)
 	return v
 }
 
 // opens adds a value that opens for the purpose asked.
-func (l *vecList) opens(name, asked, comment, plaintext string, value refValue) *vector {
-	v := l.sealed(name, "success", "yes", value.kind, asked, comment, value.text())
+func (l *vecList) opens(name, asked, comment, plaintext string, value reference.Value) *vector {
+	v := l.sealed(name, "success", "yes", value.Kind, asked, comment, value.Text())
 	v.add("plaintext", hex.EncodeToString([]byte(plaintext)))
-	for _, s := range value.slots {
-		if s.purpose == asked {
-			h, _, _ := refCutHeader(s.header)
+	for _, s := range value.Slots {
+		if s.Purpose == asked {
+			h, _, _ := reference.CutHeader(s.Header)
 			v.fields = append(v.fields, provenanceFields(vecProvenance(h))...)
 		}
 	}
@@ -620,7 +622,7 @@ func (l *vecList) positive() {
 	l.opens("sample", "security", "the value that FORMAT.md takes apart", vecAddress, vecSample())
 
 	m := maker("email")
-	bare := refHeader{typ: 1, collected: vecTime}
+	bare := reference.Header{Typ: 1, Collected: reference.Time}
 	l.opens("email", "security", "one purpose, nothing but the time of collection", vecAddress,
 		m.value("email", vecAddress, bare, "security"))
 
@@ -640,22 +642,22 @@ func (l *vecList) positive() {
 		m.value("email", vecAddress, vecFull, "advertising"))
 	for _, c := range []struct {
 		name string
-		h    refHeader
+		h    reference.Header
 	}{
-		{"legal", refHeader{legal: 6}},
-		{"notice", refHeader{notice: "a"}},
-		{"notice_longest", refHeader{notice: "9._-" + strings.Repeat("Z", 60)}},
-		{"consent", refHeader{consent: "c-1"}},
-		{"expires", refHeader{expires: vecNever}},
-		{"extended", refHeader{consent: "c-1", from: "billing"}},
-		{"extended_longest", refHeader{consent: "c-1", from: "f" + strings.Repeat("-", 62)}},
-		{"collected_latest", refHeader{collected: vecMax}},
-		{"expires_latest", refHeader{expires: vecMax}},
+		{"legal", reference.Header{Legal: 6}},
+		{"notice", reference.Header{Notice: "a"}},
+		{"notice_longest", reference.Header{Notice: "9._-" + strings.Repeat("Z", 60)}},
+		{"consent", reference.Header{Consent: "c-1"}},
+		{"expires", reference.Header{Expires: vecNever}},
+		{"extended", reference.Header{Consent: "c-1", From: "billing"}},
+		{"extended_longest", reference.Header{Consent: "c-1", From: "f" + strings.Repeat("-", 62)}},
+		{"collected_latest", reference.Header{Collected: vecMax}},
+		{"expires_latest", reference.Header{Expires: vecMax}},
 	} {
 		h := c.h
-		h.typ = 1
-		if h.collected == 0 {
-			h.collected = vecTime
+		h.Typ = 1
+		if h.Collected == 0 {
+			h.Collected = reference.Time
 		}
 		m = maker("provenance_" + c.name)
 		l.opens(string(m), "security", "one optional field", vecAddress, m.value("email", vecAddress, h, "security"))
@@ -663,15 +665,15 @@ func (l *vecList) positive() {
 	m = "provenance_time_latest"
 	l.sealed(string(m), "unavailable", "yes", "email", "security",
 		"collected after now, with a time of retention: the reader's clock was set back, and can't tell whether it is over",
-		m.value("email", vecAddress, refHeader{typ: 1, collected: vecMax - 1, expires: vecMax}, "security").text())
+		m.value("email", vecAddress, reference.Header{Typ: 1, Collected: vecMax - 1, Expires: vecMax}, "security").Text())
 	m = "provenance_time_earliest"
 	l.opens(string(m), "security", "collected at the epoch, as by a clock that was never set", vecAddress,
-		m.value("email", vecAddress, refHeader{typ: 1}, "security"))
+		m.value("email", vecAddress, reference.Header{Typ: 1}, "security"))
 
 	for _, n := range []int{1, 31, 32, 63, 64, 1024} {
 		m = maker(fmt.Sprintf("plaintext_%d", n))
 		plaintext := strings.Repeat("0123456789abcdef", 64)[:n]
-		l.opens(string(m), "security", fmt.Sprintf("%d bytes of plaintext, %d when padded", n, len(refPad(plaintext))),
+		l.opens(string(m), "security", fmt.Sprintf("%d bytes of plaintext, %d when padded", n, len(reference.Pad(plaintext))),
 			plaintext, m.value("email", plaintext, bare, "security"))
 	}
 	m = "plaintext_like_padding"
@@ -683,29 +685,29 @@ func (l *vecList) positive() {
 
 	m = "key_rotated"
 	rotated := m.email()
-	rotated.slots[0] = refSlotOf("email", "security", rotated.id, vecPlain,
-		vecKeys["security"].seal[1], m.bytes("nonce", 12), vecAddress)
+	rotated.Slots[0] = reference.SlotOf("email", "security", rotated.ID, vecPlain,
+		vecKeys["security"].Seal[1], m.bytes("nonce", 12), vecAddress)
 	l.opens(string(m), "security", "sealed under a key that is no longer primary", vecAddress, rotated)
 
 	m = "slot_dropped"
 	dropped := m.both()
-	dropped.slots = dropped.slots[1:]
+	dropped.Slots = dropped.Slots[1:]
 	l.opens(string(m), "security", "the other slot was dropped with its name: no key is needed for that", vecAddress, dropped)
 
 	m = "slot_forged_beside"
 	beside := m.both()
-	beside.slots[0].sealed[20] ^= 1
+	beside.Slots[0].Sealed[20] ^= 1
 	l.opens(string(m), "security", "another purpose's slot does not open: that is the other purpose's affair", vecAddress, beside)
 
 	m = "slot_of_subject_beside"
 	beside = m.both()
-	beside.slots[0].header[0] = 2
+	beside.Slots[0].Header[0] = 2
 	l.opens(string(m), "security", "beside a slot of type 2", vecAddress, beside)
 
 	m = "slot_of_collector_beside"
 	beside = m.both()
-	beside.slots[0].header[0] = 3
-	beside.slots[0].sealed = m.collector(32)
+	beside.Slots[0].Header[0] = 3
+	beside.Slots[0].Sealed = m.collector(32)
 	l.opens(string(m), "security", "beside a slot of type 3", vecAddress, beside)
 
 	l.opens("longest", "security", "sixteen slots with every field at its longest", strings.Repeat("x", 1024), vecLongest())
@@ -713,29 +715,29 @@ func (l *vecList) positive() {
 
 // vecLongest is the longest value there is: one slot that opens, and fifteen
 // of type 3, which is the longest type.
-func vecLongest() refValue {
+func vecLongest() reference.Value {
 	m := maker("longest")
-	v := refValue{kind: strings.Repeat("k", 31), id: m.bytes("value id", 16)}
+	v := reference.Value{Kind: strings.Repeat("k", 31), ID: m.bytes("value id", 16)}
 	plaintext := strings.Repeat("x", 1024)
 	for i := range 16 {
-		h := refHeader{
-			typ: 3, collected: vecTime, legal: 1, expires: vecNever,
-			notice: strings.Repeat("n", 64), consent: strings.Repeat("c", 64), from: strings.Repeat("f", 63),
+		h := reference.Header{
+			Typ: 3, Collected: reference.Time, Legal: 1, Expires: vecNever,
+			Notice: strings.Repeat("n", 64), Consent: strings.Repeat("c", 64), From: strings.Repeat("f", 63),
 		}
 		if i == 15 {
-			h.typ = 1
-			v.slots = append(v.slots, m.slot(v, "security", h, plaintext))
+			h.Typ = 1
+			v.Slots = append(v.Slots, m.slot(v, "security", h, plaintext))
 			continue
 		}
 		sealed := append([]byte{1}, m.bytes(fmt.Sprint("sealed ", i), 84+12+1056+16)...)
-		v.slots = append(v.slots, refSlot{strings.Repeat("p", 61) + fmt.Sprintf("%02d", i), h.bytes(), sealed})
+		v.Slots = append(v.Slots, reference.Slot{Purpose: strings.Repeat("p", 61) + fmt.Sprintf("%02d", i), Header: h.Bytes(), Sealed: sealed})
 	}
 	return v
 }
 
 func (l *vecList) textFaults() {
 	replace := func(old, new string) func(maker) string {
-		return func(m maker) string { return strings.Replace(m.email().text(), old, new, 1) }
+		return func(m maker) string { return strings.Replace(m.email().Text(), old, new, 1) }
 	}
 	l.malformed("version_unknown", "pii2 is for another version of the format", replace("pii1", "pii2"))
 	l.malformed("version_uppercase", "there is one spelling of the first field", replace("pii1", "PII1"))
@@ -745,21 +747,21 @@ func (l *vecList) textFaults() {
 	l.malformed("space_before", "nothing is trimmed", replace("pii1", " pii1"))
 	l.malformed("byte_order_mark", "nothing is trimmed", replace("pii1", "\ufeffpii1"))
 	l.malformed("nul_before", "NUL is no character of the form", replace("pii1", "\x00pii1"))
-	l.malformed("nul_after", "NUL ends strings in C, and no value here", func(m maker) string { return m.email().text() + "\x00" })
+	l.malformed("nul_after", "NUL ends strings in C, and no value here", func(m maker) string { return m.email().Text() + "\x00" })
 	l.malformed("nul_in_kind", "NUL ends strings in C, and no kind here", replace("email", "ema\x00il"))
 	l.malformed("nul_in_purpose", "NUL ends strings in C, and no name here", replace("security", "secu\x00rity"))
 	l.malformed("field_missing", "no purposes", replace("security.", ""))
-	l.malformed("field_extra", "a dot after the body", func(m maker) string { return m.email().text() + "." })
-	l.malformed("field_fifth", "a field after the body", func(m maker) string { return m.email().text() + ".AAAA" })
-	l.malformed("separator_slash", "dots separate fields", func(m maker) string { return strings.ReplaceAll(m.email().text(), ".", "/") })
+	l.malformed("field_extra", "a dot after the body", func(m maker) string { return m.email().Text() + "." })
+	l.malformed("field_fifth", "a field after the body", func(m maker) string { return m.email().Text() + ".AAAA" })
+	l.malformed("separator_slash", "dots separate fields", func(m maker) string { return strings.ReplaceAll(m.email().Text(), ".", "/") })
 	l.malformed("percent_encoded", "the form needs no escaping in URLs and knows none", replace("pii1.", "pii1%2E"))
 	l.malformed("over_long", "32,769 bytes, one more than a parser looks at", func(m maker) string {
 		v := m.email()
-		body := v.body()
-		for len(refText(v.kind, "security", body)) < 32769 {
+		body := v.Body()
+		for len(reference.Text(v.Kind, "security", body)) < 32769 {
 			body = append(body, 0)
 		}
-		return refText(v.kind, "security", body)
+		return reference.Text(v.Kind, "security", body)
 	})
 	for _, c := range []struct{ name, keep, comment string }{
 		{"magic", "pi", "cut off in the first field"},
@@ -771,14 +773,14 @@ func (l *vecList) textFaults() {
 		l.malformed("truncated_in_"+c.name, c.comment, func(maker) string { return c.keep })
 	}
 	l.malformed("truncated_by_one", "the last character is missing", func(m maker) string {
-		text := m.email().text()
+		text := m.email().Text()
 		return text[:len(text)-1]
 	})
 }
 
 func (l *vecList) nameFaults() {
 	kind := func(kind string) func(maker) string {
-		return func(m maker) string { return m.value(kind, vecAddress, vecPlain, "security").text() }
+		return func(m maker) string { return m.value(kind, vecAddress, vecPlain, "security").Text() }
 	}
 	for _, c := range []struct{ name, kind, comment string }{
 		{"empty", "", "a kind has a letter at least"},
@@ -795,7 +797,7 @@ func (l *vecList) nameFaults() {
 	}
 
 	names := func(names string) func(maker) string {
-		return func(m maker) string { return m.value("email", vecAddress, vecPlain, names).text() }
+		return func(m maker) string { return m.value("email", vecAddress, vecPlain, names).Text() }
 	}
 	for _, c := range []struct{ name, purpose, comment string }{
 		{"empty", "", "a purpose has a letter at least"},
@@ -811,12 +813,12 @@ func (l *vecList) nameFaults() {
 	}
 
 	list := func(names ...string) func(maker) string {
-		return func(m maker) string { return m.value("email", vecAddress, vecPlain, names...).text() }
+		return func(m maker) string { return m.value("email", vecAddress, vecPlain, names...).Text() }
 	}
 	l.malformed("purposes_reordered", "both slots are in the order of the names, which is not ascending", list("security", "advertising"))
 	l.malformed("purposes_duplicate", "one purpose twice, each time with a slot that opens", list("security", "security"))
 	l.malformed("purposes_plus", "the separator is ~", func(m maker) string {
-		return strings.Replace(m.both().text(), "~", "+", 1)
+		return strings.Replace(m.both().Text(), "~", "+", 1)
 	})
 	l.malformed("purposes_separator_first", "an empty name before the first", list("", "security"))
 	l.malformed("purposes_separator_last", "an empty name after the last", list("security", ""))
@@ -826,20 +828,20 @@ func (l *vecList) nameFaults() {
 		for i := range 16 {
 			names = append(names, fmt.Sprintf("p%02d", i))
 		}
-		return m.value("email", vecAddress, vecPlain, append(names, "security")...).text()
+		return m.value("email", vecAddress, vecPlain, append(names, "security")...).Text()
 	})
 	l.malformed("purpose_added", "a name without a slot", func(m maker) string {
-		return refText("email", "advertising~security", m.email().body())
+		return reference.Text("email", "advertising~security", m.email().Body())
 	})
 	l.malformed("purpose_dropped", "a slot without a name", func(m maker) string {
-		return refText("email", "security", m.both().body())
+		return reference.Text("email", "security", m.both().Body())
 	})
 }
 
 func (l *vecList) base64Faults() {
 	body := func(change func(text string) string) func(maker) string {
 		return func(m maker) string {
-			text := m.email().text()
+			text := m.email().Text()
 			at := strings.LastIndexByte(text, '.') + 1
 			return text[:at] + change(text[at:])
 		}
@@ -865,7 +867,7 @@ func (l *vecList) base64Faults() {
 	l.malformed("base64_standard_alphabet", "'+' and '/' for '-' and '_'", func(m maker) string {
 		for i := 0; ; i++ {
 			v := maker(fmt.Sprint(m, i)).email()
-			if text := base64.RawStdEncoding.EncodeToString(v.body()); strings.Contains(text, "+") && strings.Contains(text, "/") {
+			if text := base64.RawStdEncoding.EncodeToString(v.Body()); strings.Contains(text, "+") && strings.Contains(text, "/") {
 				return "pii1.email.security." + text
 			}
 		}
@@ -874,18 +876,18 @@ func (l *vecList) base64Faults() {
 		return s[:len(s)-1] + string(s[len(s)-1]+1)
 	}))
 	l.malformed("base64_two_bits_left", "the bits that the last character has over are not zero", func(m maker) string {
-		v := m.value("email", vecAddress, refHeader{typ: 1, collected: vecTime, notice: "a"}, "security")
-		text := v.text()
+		v := m.value("email", vecAddress, reference.Header{Typ: 1, Collected: reference.Time, Notice: "a"}, "security")
+		text := v.Text()
 		return text[:len(text)-1] + string(text[len(text)-1]+1)
 	})
 	l.malformed("base64_one_over", "a last character that can't hold a byte", func(m maker) string {
-		return m.value("email", vecAddress, refHeader{typ: 1, collected: vecTime}, "security").text() + "A"
+		return m.value("email", vecAddress, reference.Header{Typ: 1, Collected: reference.Time}, "security").Text() + "A"
 	})
 }
 
 func (l *vecList) bodyFaults() {
 	cut := func(n int) func(maker) string {
-		return func(m maker) string { return refText("email", "security", m.email().body()[:n]) }
+		return func(m maker) string { return reference.Text("email", "security", m.email().Body()[:n]) }
 	}
 	l.malformed("truncated_in_value_id", "15 bytes of body", cut(15))
 	l.malformed("truncated_after_value_id", "no slot", cut(16))
@@ -896,17 +898,17 @@ func (l *vecList) bodyFaults() {
 	l.malformed("truncated_in_nonce", "the sealed part ends in the nonce", cut(16+10+5+6))
 	l.malformed("truncated_in_tag", "the last byte is missing", cut(16+10+64))
 	l.malformed("trailing_byte", "a byte after the last slot", func(m maker) string {
-		return refText("email", "security", append(m.email().body(), 0))
+		return reference.Text("email", "security", append(m.email().Body(), 0))
 	})
 	l.malformed("truncated_second_slot", "the second slot has no sealed part", func(m maker) string {
 		v := m.both()
-		v.slots[1].sealed = nil
-		return v.text()
+		v.Slots[1].Sealed = nil
+		return v.Text()
 	})
 }
 
 func (l *vecList) headerFaults() {
-	at := ref40(vecTime)
+	at := reference.Uint40(reference.Time)
 	head := func(typ, flags byte) []byte { return append([]byte{typ, flags}, at...) }
 	for _, c := range []struct {
 		name, comment string
@@ -921,38 +923,38 @@ func (l *vecList) headerFaults() {
 		{"legal_zero", "no ground is stated by leaving the field out", [][]byte{head(1, 1), {0}}},
 		{"legal_unknown", "there are six legal grounds", [][]byte{head(1, 1), {7}}},
 		{"notice_empty", "no notice is stated by leaving the field out", [][]byte{head(1, 2), {0}}},
-		{"notice_over_long", "65 bytes", [][]byte{head(1, 2), refString(strings.Repeat("n", 65))}},
-		{"notice_with_space", "outside the grammar of references", [][]byte{head(1, 2), refString("a notice")}},
-		{"notice_with_line_feed", "would forge lines of a log", [][]byte{head(1, 2), refString("notice\nv2")}},
-		{"notice_with_nul", "outside the grammar of references", [][]byte{head(1, 2), refString("notice\x00")}},
-		{"notice_hyphen_first", "begins with a letter or digit", [][]byte{head(1, 2), refString("-notice")}},
-		{"notice_an_address", "a reference has no room for an address", [][]byte{head(1, 2), refString(vecAddress)}},
-		{"notice_a_number", "a reference has no room for a phone number", [][]byte{head(1, 2), refString("12025550123")}},
-		{"notice_not_ascii", "outside the grammar of references", [][]byte{head(1, 2), refString("avis-donné")}},
+		{"notice_over_long", "65 bytes", [][]byte{head(1, 2), reference.String(strings.Repeat("n", 65))}},
+		{"notice_with_space", "outside the grammar of references", [][]byte{head(1, 2), reference.String("a notice")}},
+		{"notice_with_line_feed", "would forge lines of a log", [][]byte{head(1, 2), reference.String("notice\nv2")}},
+		{"notice_with_nul", "outside the grammar of references", [][]byte{head(1, 2), reference.String("notice\x00")}},
+		{"notice_hyphen_first", "begins with a letter or digit", [][]byte{head(1, 2), reference.String("-notice")}},
+		{"notice_an_address", "a reference has no room for an address", [][]byte{head(1, 2), reference.String(vecAddress)}},
+		{"notice_a_number", "a reference has no room for a phone number", [][]byte{head(1, 2), reference.String("12025550123")}},
+		{"notice_not_ascii", "outside the grammar of references", [][]byte{head(1, 2), reference.String("avis-donné")}},
 		{"consent_empty", "no consent is stated by leaving the field out", [][]byte{head(1, 4), {0}}},
-		{"consent_over_long", "65 bytes", [][]byte{head(1, 4), refString(strings.Repeat("c", 65))}},
-		{"consent_bad_grammar", "outside the grammar of references", [][]byte{head(1, 4), refString("yes!")}},
+		{"consent_over_long", "65 bytes", [][]byte{head(1, 4), reference.String(strings.Repeat("c", 65))}},
+		{"consent_bad_grammar", "outside the grammar of references", [][]byte{head(1, 4), reference.String("yes!")}},
 		{"expires_at_collection", "a value that could never be used", [][]byte{head(1, 8), at}},
-		{"expires_before_collection", "a value that could never be used", [][]byte{head(1, 8), ref40(vecTime - 1)}},
-		{"expires_zero", "no limit is stated by leaving the field out", [][]byte{head(1, 8), ref40(0)}},
-		{"from_empty", "no former purpose is stated by leaving the field out", [][]byte{head(1, 20), refString("c-1"), {0}}},
-		{"from_uppercase", "not the name of a purpose", [][]byte{head(1, 20), refString("c-1"), refString("Billing")}},
-		{"from_over_long", "64 bytes", [][]byte{head(1, 20), refString("c-1"), refString(strings.Repeat("f", 64))}},
-		{"from_length_beyond", "a length that reaches beyond the body", [][]byte{head(1, 20), refString("c-1"), {255}}},
-		{"from_own_purpose", "extended from the purpose that it is for", [][]byte{head(1, 20), refString("c-1"), refString("security")}},
+		{"expires_before_collection", "a value that could never be used", [][]byte{head(1, 8), reference.Uint40(reference.Time - 1)}},
+		{"expires_zero", "no limit is stated by leaving the field out", [][]byte{head(1, 8), reference.Uint40(0)}},
+		{"from_empty", "no former purpose is stated by leaving the field out", [][]byte{head(1, 20), reference.String("c-1"), {0}}},
+		{"from_uppercase", "not the name of a purpose", [][]byte{head(1, 20), reference.String("c-1"), reference.String("Billing")}},
+		{"from_over_long", "64 bytes", [][]byte{head(1, 20), reference.String("c-1"), reference.String(strings.Repeat("f", 64))}},
+		{"from_length_beyond", "a length that reaches beyond the body", [][]byte{head(1, 20), reference.String("c-1"), {255}}},
+		{"from_own_purpose", "extended from the purpose that it is for", [][]byte{head(1, 20), reference.String("c-1"), reference.String("security")}},
 		{"field_without_flag", "a legal ground that no flag announces", [][]byte{head(1, 0), {2}}},
 		{"flag_without_field", "a flag whose field is missing", [][]byte{head(1, 1)}},
-		{"fields_out_of_order", "the legal ground comes before the notice id", [][]byte{head(1, 3), refString("signup-v7"), {2}}},
+		{"fields_out_of_order", "the legal ground comes before the notice id", [][]byte{head(1, 3), reference.String("signup-v7"), {2}}},
 	} {
 		l.malformed(c.name, c.comment, func(m maker) string { return m.header(c.header...) })
 	}
 	l.malformed("from_without_consent", "there is no extension without consent", func(maker) string {
-		return maker("provenance_from").value("email", vecAddress, refHeader{typ: 1, collected: vecTime, from: "billing"}, "security").text()
+		return maker("provenance_from").value("email", vecAddress, reference.Header{Typ: 1, Collected: reference.Time, From: "billing"}, "security").Text()
 	})
 	l.malformed("from_own_purpose_beside", "the other slot was extended from the purpose that it is for", func(m maker) string {
 		v := m.both()
-		v.slots[0] = m.slot(v, "advertising", refHeader{typ: 1, collected: vecTime, consent: "c-1", from: "advertising"}, vecAddress)
-		return v.text()
+		v.Slots[0] = m.slot(v, "advertising", reference.Header{Typ: 1, Collected: reference.Time, Consent: "c-1", From: "advertising"}, vecAddress)
+		return v.Text()
 	})
 }
 
@@ -978,22 +980,22 @@ func (l *vecList) sealedPartFaults() {
 		return m.sealedPart(func(sealed []byte) []byte { sealed[0] = 0; return sealed })
 	})
 	l.malformed("sealed_length_beyond", "the length reaches beyond the body", func(m maker) string {
-		body := m.email().body()
+		body := m.email().Body()
 		body[16+8+1] += 32
-		return refText("email", "security", body)
+		return reference.Text("email", "security", body)
 	})
 	l.malformed("sealed_length_short", "the length ends before the sealed part does", func(m maker) string {
 		v := m.value("email", strings.Repeat("x", 40), vecPlain, "security")
-		body := v.body()
+		body := v.Body()
 		body[16+8+1] -= 32
-		return refText("email", "security", body)
+		return reference.Text("email", "security", body)
 	})
 	collector := func(sealed func(m maker, sealed []byte) []byte) func(maker) string {
 		return func(m maker) string {
 			v := m.email()
-			v.slots[0].header[0] = 3
-			v.slots[0].sealed = sealed(m, v.slots[0].sealed)
-			return v.text()
+			v.Slots[0].Header[0] = 3
+			v.Slots[0].Sealed = sealed(m, v.Slots[0].Sealed)
+			return v.Text()
 		}
 	}
 	l.malformed("collector_short", "type 3 has a wrapped key, for which this is too short",
@@ -1014,96 +1016,96 @@ func (l *vecList) sealedPartFaults() {
 }
 
 func (l *vecList) forgeries() {
-	asked := func(name, expect, kind, purpose, comment string, value refValue) {
-		l.sealed(name, expect, "yes", kind, purpose, comment, value.text())
+	asked := func(name, expect, kind, purpose, comment string, value reference.Value) {
+		l.sealed(name, expect, "yes", kind, purpose, comment, value.Text())
 	}
 
 	m := maker("mismatch")
 	asked("mismatch", "mismatch", "email", "advertising", "an honest wrong purpose", m.email())
 	m = "mismatch_forged"
 	forged := m.email()
-	forged.slots[0].sealed[20] ^= 1
+	forged.Slots[0].Sealed[20] ^= 1
 	asked(string(m), "mismatch", "email", "advertising", "the header alone tells a wrong purpose, whatever it labels", forged)
 	m = "mismatch_prefix"
 	asked(string(m), "mismatch", "email", "security", "a purpose whose name begins like the one asked",
 		m.value("email", vecAddress, vecPlain, "security-2"))
 	m = "expired"
-	past := refHeader{typ: 1, collected: vecPast, expires: vecPast + 1}
+	past := reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + 1}
 	asked(string(m), "expired", "email", "security", "retention ended in 2020", m.value("email", vecAddress, past, "security"))
 
 	m = "purpose_relabelled"
 	relabelled := m.email()
-	relabelled.slots[0].purpose = "advertising"
+	relabelled.Slots[0].Purpose = "advertising"
 	asked(string(m), "corrupt", "email", "advertising", "sealed for security, labelled advertising", relabelled)
 	m = "purpose_relabelled_added"
 	both := m.email()
-	both.slots = append([]refSlot{both.slots[0]}, both.slots...)
-	both.slots[0].purpose = "advertising"
+	both.Slots = append([]reference.Slot{both.Slots[0]}, both.Slots...)
+	both.Slots[0].Purpose = "advertising"
 	asked(string(m), "corrupt", "email", "advertising", "the slot of security was copied under a second name", both)
 	m = "kind_relabelled"
 	kind := m.value("phone", vecAddress, vecPlain, "security")
-	kind.kind = "email"
+	kind.Kind = "email"
 	asked(string(m), "corrupt", "email", "security", "sealed as a phone, labelled email", kind)
 	m = "kind_other"
 	asked(string(m), "corrupt", "email", "security", "an honest phone where an email is asked",
 		m.value("phone", "+12025550123", vecPlain, "security"))
 
-	other := func(m maker) refValue { return maker(m + " other").both() }
+	other := func(m maker) reference.Value { return maker(m + " other").both() }
 	l.forged("slots_swapped", "the slots of one value changed places under their names", func(m maker) string {
 		v := m.both()
-		v.slots[0].header, v.slots[1].header = v.slots[1].header, v.slots[0].header
-		v.slots[0].sealed, v.slots[1].sealed = v.slots[1].sealed, v.slots[0].sealed
-		return v.text()
+		v.Slots[0].Header, v.Slots[1].Header = v.Slots[1].Header, v.Slots[0].Header
+		v.Slots[0].Sealed, v.Slots[1].Sealed = v.Slots[1].Sealed, v.Slots[0].Sealed
+		return v.Text()
 	})
 	l.forged("slots_mixed", "the slot asked is of another value", func(m maker) string {
 		v := m.both()
-		v.slots[1] = other(m).slots[1]
-		return v.text()
+		v.Slots[1] = other(m).Slots[1]
+		return v.Text()
 	})
 	l.forged("value_id_of_another", "the value id is another value's", func(m maker) string {
 		v := m.both()
-		v.id = other(m).id
-		return v.text()
+		v.ID = other(m).ID
+		return v.Text()
 	})
 	l.forged("header_of_another", "the slot header is another value's", func(m maker) string {
 		v := m.both()
 		h := vecPlain
-		h.collected++
-		v.slots[1].header = h.bytes()
-		return v.text()
+		h.Collected++
+		v.Slots[1].Header = h.Bytes()
+		return v.Text()
 	})
 
-	edited := func(name, comment string, from, to refHeader) {
+	edited := func(name, comment string, from, to reference.Header) {
 		l.forged("provenance_"+name+"_edited", comment, func(m maker) string {
 			v := m.value("email", vecAddress, from, "security")
-			v.slots[0].header = to.bytes()
-			return v.text()
+			v.Slots[0].Header = to.Bytes()
+			return v.Text()
 		})
 	}
 	full := vecFull
-	full.from = "billing" // not security, which the slot is for
-	change := func(f func(h *refHeader)) refHeader {
+	full.From = "billing" // not security, which the slot is for
+	change := func(f func(h *reference.Header)) reference.Header {
 		h := full
 		f(&h)
 		return h
 	}
-	edited("collected", "the time of collection was moved", full, change(func(h *refHeader) { h.collected-- }))
-	edited("legal", "the legal ground was changed", full, change(func(h *refHeader) { h.legal = 6 }))
-	edited("notice", "the notice was changed", full, change(func(h *refHeader) { h.notice = "ads-optin-v3" }))
-	edited("consent", "the consent was changed", full, change(func(h *refHeader) { h.consent = "consent-2026-81f4" }))
-	edited("expires", "the retention was prolonged", full, change(func(h *refHeader) { h.expires++ }))
-	edited("from", "the former purpose was changed", full, change(func(h *refHeader) { h.from = "support" }))
-	edited("from_dropped", "what was extended claims to have been collected for this purpose", full, change(func(h *refHeader) { h.from = "" }))
+	edited("collected", "the time of collection was moved", full, change(func(h *reference.Header) { h.Collected-- }))
+	edited("legal", "the legal ground was changed", full, change(func(h *reference.Header) { h.Legal = 6 }))
+	edited("notice", "the notice was changed", full, change(func(h *reference.Header) { h.Notice = "ads-optin-v3" }))
+	edited("consent", "the consent was changed", full, change(func(h *reference.Header) { h.Consent = "consent-2026-81f4" }))
+	edited("expires", "the retention was prolonged", full, change(func(h *reference.Header) { h.Expires++ }))
+	edited("from", "the former purpose was changed", full, change(func(h *reference.Header) { h.From = "support" }))
+	edited("from_dropped", "what was extended claims to have been collected for this purpose", full, change(func(h *reference.Header) { h.From = "" }))
 	edited("from_added", "what was collected for this purpose claims to have been extended",
-		change(func(h *refHeader) { h.from = "" }), full)
-	edited("expires_dropped", "the retention was dropped", full, change(func(h *refHeader) { h.expires = 0 }))
-	edited("consent_added", "a consent was invented", vecPlain, refHeader{typ: 1, collected: vecTime, legal: 2, consent: "consent-1"})
+		change(func(h *reference.Header) { h.From = "" }), full)
+	edited("expires_dropped", "the retention was dropped", full, change(func(h *reference.Header) { h.Expires = 0 }))
+	edited("consent_added", "a consent was invented", vecPlain, reference.Header{Typ: 1, Collected: reference.Time, Legal: 2, Consent: "consent-1"})
 	edited("notice_to_consent", "the flag of the notice became that of the consent",
-		refHeader{typ: 1, collected: vecTime, notice: "n-1"}, refHeader{typ: 1, collected: vecTime, consent: "n-1"})
+		reference.Header{Typ: 1, Collected: reference.Time, Notice: "n-1"}, reference.Header{Typ: 1, Collected: reference.Time, Consent: "n-1"})
 	edited("expiry_passed", "an edit does not make a value expire: it makes it corrupt",
-		vecPlain, refHeader{typ: 1, collected: vecPast, legal: 2, expires: vecPast + 1})
+		vecPlain, reference.Header{Typ: 1, Collected: vecPast, Legal: 2, Expires: vecPast + 1})
 	edited("expiry_undone", "an expired value does not come back by an edit",
-		refHeader{typ: 1, collected: vecPast, expires: vecPast + 1}, refHeader{typ: 1, collected: vecPast, expires: vecNever})
+		reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + 1}, reference.Header{Typ: 1, Collected: vecPast, Expires: vecNever})
 
 	flip := func(n int) func(maker) string {
 		return func(m maker) string {
@@ -1116,14 +1118,14 @@ func (l *vecList) forgeries() {
 	})
 	l.forged("key_of_other_purpose", "made with the keys of advertising and the associated data of security", func(m maker) string {
 		v := m.email()
-		v.slots[0] = refSlotOf("email", "security", v.id, vecPlain, vecKeys["advertising"].seal[0], m.bytes("nonce", 12), vecAddress)
-		return v.text()
+		v.Slots[0] = reference.SlotOf("email", "security", v.ID, vecPlain, vecKeys["advertising"].Seal[0], m.bytes("nonce", 12), vecAddress)
+		return v.Text()
 	})
 	l.forged("key_of_other_purpose_relabelled", "the same, under the id of a key of security", func(m maker) string {
 		v := m.email()
-		key := refKey{vecKeys["security"].seal[0].id, vecKeys["advertising"].seal[0].key}
-		v.slots[0] = refSlotOf("email", "security", v.id, vecPlain, key, m.bytes("nonce", 12), vecAddress)
-		return v.text()
+		key := reference.Key{ID: vecKeys["security"].Seal[0].ID, Key: vecKeys["advertising"].Seal[0].Key}
+		v.Slots[0] = reference.SlotOf("email", "security", v.ID, vecPlain, key, m.bytes("nonce", 12), vecAddress)
+		return v.Text()
 	})
 	l.forged("nonce_altered", "a bit of the nonce", flip(5))
 	l.forged("ciphertext_altered", "a bit of the ciphertext", flip(17))
@@ -1133,46 +1135,46 @@ func (l *vecList) forgeries() {
 	})
 	l.forged("ciphertext_cut", "a step of ciphertext was cut out, and the lengths put right", func(m maker) string {
 		v := m.value("email", strings.Repeat("x", 40), vecPlain, "security")
-		s := v.slots[0].sealed
-		v.slots[0].sealed = append(s[:17+32:17+32], s[17+64:]...)
-		return v.text()
+		s := v.Slots[0].Sealed
+		v.Slots[0].Sealed = append(s[:17+32:17+32], s[17+64:]...)
+		return v.Text()
 	})
 
-	aad := func(name, comment string, change func(v refValue, header []byte) []byte) {
+	aad := func(name, comment string, change func(v reference.Value, header []byte) []byte) {
 		l.forged(name, comment, func(m maker) string {
 			v := m.email()
-			v.slots[0].sealed = refSeal(m.key("security"), m.bytes("nonce", 12), refPad(vecAddress), change(v, v.slots[0].header))
-			return v.text()
+			v.Slots[0].Sealed = reference.Seal(m.key("security"), m.bytes("nonce", 12), reference.Pad(vecAddress), change(v, v.Slots[0].Header))
+			return v.Text()
 		})
 	}
-	aad("aad_empty", "nothing is bound", func(refValue, []byte) []byte { return nil })
-	aad("aad_without_version", "everything is bound but the format", func(v refValue, header []byte) []byte {
-		return refAAD(v.kind, "security", v.id, header, "")[4:]
+	aad("aad_empty", "nothing is bound", func(reference.Value, []byte) []byte { return nil })
+	aad("aad_without_version", "everything is bound but the format", func(v reference.Value, header []byte) []byte {
+		return reference.AAD(v.Kind, "security", v.ID, header, "")[4:]
 	})
-	aad("aad_of_other_purpose", "another purpose is bound, under a key of this one", func(v refValue, header []byte) []byte {
-		return refAAD(v.kind, "advertising", v.id, header, "")
+	aad("aad_of_other_purpose", "another purpose is bound, under a key of this one", func(v reference.Value, header []byte) []byte {
+		return reference.AAD(v.Kind, "advertising", v.ID, header, "")
 	})
-	aad("aad_names_run_together", "no length tells where the kind ends", func(v refValue, header []byte) []byte {
-		return bytes.Join([][]byte{[]byte("pii1"), []byte(v.kind), []byte("security"), v.id, header, {0, 0}}, nil)
+	aad("aad_names_run_together", "no length tells where the kind ends", func(v reference.Value, header []byte) []byte {
+		return bytes.Join([][]byte{[]byte("pii1"), []byte(v.Kind), []byte("security"), v.ID, header, {0, 0}}, nil)
 	})
-	aad("aad_with_subject", "a subject is bound, in a slot that has none", func(v refValue, header []byte) []byte {
-		return refAAD(v.kind, "security", v.id, header, "user-1")
+	aad("aad_with_subject", "a subject is bound, in a slot that has none", func(v reference.Value, header []byte) []byte {
+		return reference.AAD(v.Kind, "security", v.ID, header, "user-1")
 	})
 
 	m = "type_relabelled"
 	retyped := m.email()
-	retyped.slots[0].header[0] = 2
+	retyped.Slots[0].Header[0] = 2
 	asked(string(m), "subject", "email", "security", "type 1 was changed into type 2: the header alone tells who may ask", retyped)
 	m = "type_2_under_purpose_key"
 	h := vecPlain
-	h.typ = 2
+	h.Typ = 2
 	asked(string(m), "subject", "email", "security", "type 2, sealed properly but under the purpose's own key",
 		m.value("email", vecAddress, h, "security"))
 	l.forged("type_3_of_noise", "type 3 of the right shape and nothing in it", func(m maker) string {
 		v := m.email()
-		v.slots[0].header[0] = 3
-		v.slots[0].sealed = m.collector(32)
-		return v.text()
+		v.Slots[0].Header[0] = 3
+		v.Slots[0].Sealed = m.collector(32)
+		return v.Text()
 	})
 }
 
@@ -1186,41 +1188,41 @@ func (l *vecList) paddingFaults() {
 		{"steps_too_long", "padded to the longest", vecAddress + "\x80" + strings.Repeat("\x00", 14+1024)},
 		{"pkcs7", "padded as PKCS #7 does", vecAddress + strings.Repeat("\x0f", 15)},
 		{"without_plaintext", "no plaintext before the marker", "\x80" + strings.Repeat("\x00", 31)},
-		{"plaintext_over_long", "1,025 bytes of plaintext", string(refPad(strings.Repeat("x", 1025)))},
+		{"plaintext_over_long", "1,025 bytes of plaintext", string(reference.Pad(strings.Repeat("x", 1025)))},
 	} {
 		l.forged("padding_"+c.name, c.comment, func(m maker) string { return m.padded(c.padded) })
 	}
 }
 
 func (l *vecList) binaryForms() {
-	for _, v := range []refValue{maker("binary").email(), maker("binary_two_purposes").both()} {
-		name := map[int]string{1: "binary", 2: "binary_two_purposes"}[len(v.slots)]
-		l.opens(name, "security", "the binary form", vecAddress, v).binary(v.binary())
+	for _, v := range []reference.Value{maker("binary").email(), maker("binary_two_purposes").both()} {
+		name := map[int]string{1: "binary", 2: "binary_two_purposes"}[len(v.Slots)]
+		l.opens(name, "security", "the binary form", vecAddress, v).binary(v.Binary())
 	}
 	l.opens("binary_longest", "security", "the binary form of the longest value", strings.Repeat("x", 1024),
-		vecLongest()).binary(vecLongest().binary())
+		vecLongest()).binary(vecLongest().Binary())
 	m := maker("binary_relabelled")
 	v := m.email()
-	v.slots[0].purpose = "advertising"
-	l.sealed(string(m), "corrupt", "yes", "email", "advertising", "sealed for security, labelled advertising", "").binary(v.binary())
+	v.Slots[0].Purpose = "advertising"
+	l.sealed(string(m), "corrupt", "yes", "email", "advertising", "sealed for security, labelled advertising", "").binary(v.Binary())
 
 	// pii1 form of the fields before the body: 01, kind, count, names.
 	head := func(kind string, count byte, names ...string) []byte {
-		b := append([]byte{1}, refString(kind)...)
+		b := append([]byte{1}, reference.String(kind)...)
 		b = append(b, count)
 		for _, name := range names {
-			b = append(b, refString(name)...)
+			b = append(b, reference.String(name)...)
 		}
 		return b
 	}
 	with := func(head []byte) func(maker) []byte {
-		return func(m maker) []byte { return append(bytes.Clone(head), m.email().body()...) }
+		return func(m maker) []byte { return append(bytes.Clone(head), m.email().Body()...) }
 	}
 	l.malformedBinary("binary_version_unknown", "02 is for another version", with(append([]byte{2}, head("email", 1, "security")[1:]...)))
-	l.malformedBinary("binary_of_text", "the text form where the binary one belongs", func(m maker) []byte { return []byte(m.email().text()) })
+	l.malformedBinary("binary_of_text", "the text form where the binary one belongs", func(m maker) []byte { return []byte(m.email().Text()) })
 	l.malformedBinary("binary_no_purpose", "a count of zero", with(head("email", 0)))
 	l.malformedBinary("binary_count_short", "a count below that of the slots", func(m maker) []byte {
-		return append(head("email", 1, "security"), m.both().body()...)
+		return append(head("email", 1, "security"), m.both().Body()...)
 	})
 	l.malformedBinary("binary_count_beyond", "a count above that of the names", with(head("email", 255, "security")))
 	l.malformedBinary("binary_purposes_17", "one more than there may be", func(m maker) []byte {
@@ -1228,13 +1230,13 @@ func (l *vecList) binaryForms() {
 		for i := range 17 {
 			names = append(names, fmt.Sprintf("p%02d", i))
 		}
-		return m.value("email", vecAddress, vecPlain, names...).binary()
+		return m.value("email", vecAddress, vecPlain, names...).Binary()
 	})
 	l.malformedBinary("binary_purposes_reordered", "names not in ascending order", func(m maker) []byte {
-		return m.value("email", vecAddress, vecPlain, "security", "advertising").binary()
+		return m.value("email", vecAddress, vecPlain, "security", "advertising").Binary()
 	})
 	l.malformedBinary("binary_separator_in_name", "one name that would be two in the text form", func(m maker) []byte {
-		return append(head("email", 1, "advertising~security"), m.both().body()...)
+		return append(head("email", 1, "advertising~security"), m.both().Body()...)
 	})
 	l.malformedBinary("binary_dot_in_kind", "a kind that would be two fields in the text form", with(head("email.security", 1, "x")))
 	l.malformedBinary("binary_kind_empty", "a kind has a letter at least", with(head("", 1, "security")))
@@ -1243,17 +1245,17 @@ func (l *vecList) binaryForms() {
 	l.malformedBinary("binary_one_byte", "the first byte and nothing else", func(maker) []byte { return []byte{1} })
 	l.malformedBinary("binary_no_body", "names and nothing else", func(maker) []byte { return head("email", 1, "security") })
 	l.malformedBinary("binary_truncated", "the last byte is missing", func(m maker) []byte {
-		data := m.email().binary()
+		data := m.email().Binary()
 		return data[:len(data)-1]
 	})
-	l.malformedBinary("binary_trailing_byte", "a byte after the last slot", func(m maker) []byte { return append(m.email().binary(), 0) })
+	l.malformedBinary("binary_trailing_byte", "a byte after the last slot", func(m maker) []byte { return append(m.email().Binary(), 0) })
 }
 
 func (l *vecList) indexes() {
-	security, advertising := vecKeys["security"].index[0], vecKeys["advertising"].index[0]
+	security, advertising := vecKeys["security"].Index[0], vecKeys["advertising"].Index[0]
 	for _, c := range []struct {
 		name, purpose, kind string
-		key                 refKey
+		key                 reference.Key
 		comment, canonical  string
 	}{
 		{"email", "security", "email", security, "an address in its canonical form", vecAddress},
@@ -1275,13 +1277,13 @@ func (l *vecList) indexes() {
 		v.add("purpose", c.purpose)
 		v.addKeys("index key", c.key)
 		v.add("comment", c.comment)
-		v.add("index", hex.EncodeToString(refIndex(c.key.key, c.kind, c.purpose, c.canonical)))
+		v.add("index", hex.EncodeToString(reference.Index(c.key.Key, c.kind, c.purpose, c.canonical)))
 		*l = append(*l, v)
 	}
 }
 
 // encodePayload returns the JSON of a key record's payload.
-func encodePayload(p refKeyPayload) []byte {
+func encodePayload(p reference.KeyPayload) []byte {
 	b, err := json.Marshal(p)
 	if err != nil {
 		panic(err)
@@ -1303,28 +1305,28 @@ func (l *vecList) keyRecords() {
 	}
 	// wrapped is a record made for one purpose of a payload that may name another.
 	wrapped := func(m maker, name string, payload []byte) []byte {
-		kek := refKEK{vecKEK, m.bytes("kek nonce", 12)}
-		return refWrap(kek, name, payload, m.bytes("dek", 32), m.bytes("nonce", 12))
+		kek := refKEK{key: vecKEK, nonce: m.bytes("kek nonce", 12)}
+		return reference.Wrap(kek, name, payload, m.bytes("dek", 32), m.bytes("nonce", 12))
 	}
 	encoded := encodePayload
-	good := refPayload("security", vecKeys["security"])
-	payload := func(change func(p *refKeyPayload)) func(maker) []byte {
+	good := reference.Payload("security", vecKeys["security"])
+	payload := func(change func(p *reference.KeyPayload)) func(maker) []byte {
 		return func(m maker) []byte {
 			p := good
 			change(&p)
 			return wrapped(m, "security", encoded(p))
 		}
 	}
-	keyset := func(keys []refKey, typ string, field, prefix uint64) string {
-		return base64.StdEncoding.EncodeToString(refProtoKeyset(keys, typ, field, prefix))
+	keyset := func(keys []reference.Key, typ string, field, prefix uint64) string {
+		return base64.StdEncoding.EncodeToString(reference.ProtoKeyset(keys, typ, field, prefix))
 	}
 	keys := vecKeys["security"]
 
-	v := record("good", "success", "opens the value in the field opens", payload(func(*refKeyPayload) {}))
-	v.add("opens", vecSample().text())
+	v := record("good", "success", "opens the value in the field opens", payload(func(*reference.KeyPayload) {}))
+	v.add("opens", vecSample().Text())
 	v.add("plaintext", hex.EncodeToString([]byte(vecAddress)))
 	v.add("subject", hex.EncodeToString([]byte(vecSubject)))
-	v.add("pseudonym", hex.EncodeToString(refPseudonym("security", keys, vecSubject)))
+	v.add("pseudonym", hex.EncodeToString(reference.Pseudonym("security", keys, vecSubject)))
 
 	data := func(change func(b []byte) []byte) func(maker) []byte {
 		return func(m maker) []byte { return change(wrapped(m, "security", encoded(good))) }
@@ -1342,27 +1344,27 @@ func (l *vecList) keyRecords() {
 	record("wrapped_key_altered", "corrupt", "a bit of the wrapped key", data(func(b []byte) []byte { b[40] ^= 1; return b }))
 	record("payload_altered", "corrupt", "a bit of the payload", data(func(b []byte) []byte { b[200] ^= 1; return b }))
 	record("of_other_purpose", "corrupt", "advertising's record in security's place", func(m maker) []byte {
-		return wrapped(m, "advertising", encoded(refPayload("advertising", vecKeys["advertising"])))
+		return wrapped(m, "advertising", encoded(reference.Payload("advertising", vecKeys["advertising"])))
 	})
 	record("of_other_purpose_rewrapped", "corrupt", "advertising's payload under a key that was wrapped for security", func(m maker) []byte {
-		kek := refKEK{vecKEK, m.bytes("kek nonce", 12)}
+		kek := refKEK{key: vecKEK, nonce: m.bytes("kek nonce", 12)}
 		dek := m.bytes("dek", 32)
 		w, err := kek.Encrypt(dek, []byte("onlyfor purpose-keys security"))
 		if err != nil {
 			panic(err)
 		}
-		return refWrapUnder("advertising", w, encoded(refPayload("advertising", vecKeys["advertising"])), dek, m.bytes("nonce", 12))
+		return reference.WrapUnder("advertising", w, encoded(reference.Payload("advertising", vecKeys["advertising"])), dek, m.bytes("nonce", 12))
 	})
 	record("names_other_purpose", "corrupt", "wrapped for security, but the payload names advertising",
-		payload(func(p *refKeyPayload) { p.Purpose = "advertising" }))
+		payload(func(p *reference.KeyPayload) { p.Purpose = "advertising" }))
 	record("wrapped_key_of_another", "corrupt", "the wrapped key is another record's", func(m maker) []byte {
 		a, b := wrapped(m, "security", encoded(good)), wrapped(m+"2", "security", encoded(good))
 		return append(a[:6+65:6+65], b[6+65:]...)
 	})
 	record("data_key_short", "corrupt", "a data key of 16 bytes", func(m maker) []byte {
-		return refWrap(refKEK{vecKEK, m.bytes("kek nonce", 12)}, "security", encoded(good), m.bytes("dek", 16), m.bytes("nonce", 12))
+		return reference.Wrap(refKEK{key: vecKEK, nonce: m.bytes("kek nonce", 12)}, "security", encoded(good), m.bytes("dek", 16), m.bytes("nonce", 12))
 	})
-	record("generation_zero", "corrupt", "the first generation is 1", payload(func(p *refKeyPayload) { p.Generation = 0 }))
+	record("generation_zero", "corrupt", "the first generation is 1", payload(func(p *reference.KeyPayload) { p.Generation = 0 }))
 	record("field_unknown", "corrupt", "a field of another version: who rewrote the record would lose it", func(m maker) []byte {
 		return wrapped(m, "security", bytes.Replace(encoded(good), []byte(`{`), []byte(`{"collector":{},`), 1))
 	})
@@ -1370,45 +1372,45 @@ func (l *vecList) keyRecords() {
 		return wrapped(m, "security", append(encoded(good), "{}"...))
 	})
 	record("payload_not_json", "corrupt", "text that is no payload", func(m maker) []byte { return wrapped(m, "security", []byte("keys")) })
-	record("seal_keyset_empty", "corrupt", "no key to seal with", payload(func(p *refKeyPayload) { p.Seal.Keyset = "" }))
-	record("seal_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *refKeyPayload) {
-		p.Seal.Keyset = keyset([]refKey{{keys.seal[0].id, keys.seal[0].key[:16]}}, refGCMType, 3, 1)
+	record("seal_keyset_empty", "corrupt", "no key to seal with", payload(func(p *reference.KeyPayload) { p.Seal.Keyset = "" }))
+	record("seal_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *reference.KeyPayload) {
+		p.Seal.Keyset = keyset([]reference.Key{{ID: keys.Seal[0].ID, Key: keys.Seal[0].Key[:16]}}, reference.GCMType, 3, 1)
 	}))
-	record("seal_keyset_raw", "corrupt", "a key without a prefix can't be told from others", payload(func(p *refKeyPayload) {
-		p.Seal.Keyset = keyset(keys.seal[:1], refGCMType, 3, 3)
+	record("seal_keyset_raw", "corrupt", "a key without a prefix can't be told from others", payload(func(p *reference.KeyPayload) {
+		p.Seal.Keyset = keyset(keys.Seal[:1], reference.GCMType, 3, 3)
 	}))
-	record("seal_keyset_crunchy", "corrupt", "a prefix that no sealed part has", payload(func(p *refKeyPayload) {
-		p.Seal.Keyset = keyset(keys.seal, refGCMType, 3, 4)
+	record("seal_keyset_crunchy", "corrupt", "a prefix that no sealed part has", payload(func(p *reference.KeyPayload) {
+		p.Seal.Keyset = keyset(keys.Seal, reference.GCMType, 3, 4)
 	}))
-	record("seal_keyset_of_prf", "corrupt", "an index key for sealing", payload(func(p *refKeyPayload) {
+	record("seal_keyset_of_prf", "corrupt", "an index key for sealing", payload(func(p *reference.KeyPayload) {
 		p.Seal.Keyset = p.Index.Keyset
 	}))
-	record("index_keyset_of_aead", "corrupt", "a sealing key for indexes", payload(func(p *refKeyPayload) {
+	record("index_keyset_of_aead", "corrupt", "a sealing key for indexes", payload(func(p *reference.KeyPayload) {
 		p.Index.Keyset = p.Seal.Keyset
 	}))
-	record("index_keyset_empty", "corrupt", "no key to index with", payload(func(p *refKeyPayload) { p.Index.Keyset = "" }))
-	record("index_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *refKeyPayload) {
-		p.Index.Keyset = keyset([]refKey{{keys.index[0].id, keys.index[0].key[:16]}}, refCMACType, 2, 3)
+	record("index_keyset_empty", "corrupt", "no key to index with", payload(func(p *reference.KeyPayload) { p.Index.Keyset = "" }))
+	record("index_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *reference.KeyPayload) {
+		p.Index.Keyset = keyset([]reference.Key{{ID: keys.Index[0].ID, Key: keys.Index[0].Key[:16]}}, reference.CMACType, 2, 3)
 	}))
-	record("subject_keyset_empty", "corrupt", "no key for pseudonyms", payload(func(p *refKeyPayload) { p.Subject.Keyset = "" }))
+	record("subject_keyset_empty", "corrupt", "no key for pseudonyms", payload(func(p *reference.KeyPayload) { p.Subject.Keyset = "" }))
 	record("subject_keyset_missing", "corrupt", "a payload of two keysets", func(m maker) []byte {
 		whole := encoded(good)
 		at := bytes.Index(whole, []byte(`,"subject"`))
 		return wrapped(m, "security", append(whole[:at:at], '}'))
 	})
-	record("subject_keyset_of_aead", "corrupt", "a sealing key for pseudonyms", payload(func(p *refKeyPayload) {
+	record("subject_keyset_of_aead", "corrupt", "a sealing key for pseudonyms", payload(func(p *reference.KeyPayload) {
 		p.Subject.Keyset = p.Seal.Keyset
 	}))
-	record("subject_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *refKeyPayload) {
-		p.Subject.Keyset = keyset([]refKey{{keys.subject[0].id, keys.subject[0].key[:16]}}, refCMACType, 2, 3)
+	record("subject_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *reference.KeyPayload) {
+		p.Subject.Keyset = keyset([]reference.Key{{ID: keys.Subject[0].ID, Key: keys.Subject[0].Key[:16]}}, reference.CMACType, 2, 3)
 	}))
 	record("aad_empty", "corrupt", "the payload is bound to nothing", func(m maker) []byte {
 		b := wrapped(m, "security", encoded(good))
-		return refGCM(m.bytes("dek", 32)).Seal(b[:6+65+12:6+65+12], m.bytes("nonce", 12), encoded(good), nil)
+		return reference.GCM(m.bytes("dek", 32)).Seal(b[:6+65+12:6+65+12], m.bytes("nonce", 12), encoded(good), nil)
 	})
 	record("aad_names_run_together", "corrupt", "no length tells where the role ends", func(m maker) []byte {
 		b := wrapped(m, "security", encoded(good))
-		aad := bytes.Join([][]byte{[]byte("ofk1purpose-keys"), refString("security"), b[6 : 6+65]}, nil)
-		return refGCM(m.bytes("dek", 32)).Seal(b[:6+65+12:6+65+12], m.bytes("nonce", 12), encoded(good), aad)
+		aad := bytes.Join([][]byte{[]byte("ofk1purpose-keys"), reference.String("security"), b[6 : 6+65]}, nil)
+		return reference.GCM(m.bytes("dek", 32)).Seal(b[:6+65+12:6+65+12], m.bytes("nonce", 12), encoded(good), aad)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
 // Known answers for the three primitives, put through them as they are wired
@@ -53,19 +54,19 @@ type knownX25519 struct{ private, public, shared []byte }
 // other private key; and that it does not where the secret is zeros, or another.
 func (k knownX25519) check(t testing.TB) {
 	t.Helper()
-	kept := refKey{0x0c0ffee0, k.private}
+	kept := reference.Key{ID: 0x0c0ffee0, Key: k.private}
 	record := vecRecords["security"]
-	record.collect = []refKey{kept}
-	v := vecOpen(t, refStoreOf(t, map[string]refRecord{"security": record}, nil), vault.SharedKEK(refKEK{key: vecKEK}))
+	record.Collect = []reference.Key{kept}
+	v := vecOpen(t, refStoreOf(t, map[string]reference.Record{"security": record}, nil), vault.SharedKEK(refKEK{key: vecKEK}))
 	scope := refScope(t, v, "security")
 	reveal := func(shared []byte) string {
 		t.Helper()
-		value := refValue{kind: "email", id: refRandom(16)}
-		h := refHeader{typ: 3, collected: vecTime}
-		key := refRandom(32)
-		wrapped := refWrapKeyWith(refSuite, shared, k.public, kept.id, refPublic(kept.key), refCollectInfo("security"), key)
-		value.slots = []refSlot{refCollectorOf("security", kept).sealUnder(wrapped, key, "email", value.id, h, vecAddress)}
-		sealed, err := vault.ParseSealed(value.text())
+		value := reference.Value{Kind: "email", ID: reference.Random(16)}
+		h := reference.Header{Typ: 3, Collected: reference.Time}
+		key := reference.Random(32)
+		wrapped := reference.WrapKeyWith(reference.Suite, shared, k.public, kept.ID, reference.Public(kept.Key), reference.CollectInfo("security"), key)
+		value.Slots = []reference.Slot{reference.CollectorOf("security", kept).SealUnder(wrapped, key, "email", value.ID, h, vecAddress)}
+		sealed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
 		text, err := scope.Reveal(t.Context(), vecEmail, sealed)
 		if err == nil {
@@ -81,7 +82,7 @@ func (k knownX25519) check(t testing.TB) {
 
 	// As the public key of a collector, it is taken if it leads to a secret and
 	// is written in the one way that a key pair has it.
-	_, err := vault.ParseCollector(refCollector{"security", 1, k.public}.text(), nil)
+	_, err := vault.ParseCollector(reference.Collector{Purpose: "security", ID: 1, Public: k.public}.Text(), nil)
 	require.Equal(t, !low && reducedPoint(k.public), err == nil)
 }
 
@@ -89,24 +90,24 @@ func (k knownX25519) check(t testing.TB) {
 func reducedPoint(u []byte) bool {
 	u = slices.Clone(u)
 	slices.Reverse(u)
-	return bytes.Compare(u, refHex("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")) < 0
+	return bytes.Compare(u, reference.Hex("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")) < 0
 }
 
 // The answers that standards give.
 func TestKnownAnswers(t *testing.T) {
 	zero := make([]byte, 32)
-	twice := refHex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308")
-	nonce := refHex("cafebabefacedbaddecaf888")
-	plaintext := refHex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72" +
+	twice := reference.Hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308")
+	nonce := reference.Hex("cafebabefacedbaddecaf888")
+	plaintext := reference.Hex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72" +
 		"1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255")
-	ciphertext := refHex("522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa" +
+	ciphertext := reference.Hex("522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa" +
 		"8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad")
 	for name, k := range map[string]knownGCM{ // McGrew and Viega, The Galois/Counter Mode of Operation, appendix B
-		"case 13": {zero, zero[:12], nil, nil, nil, refHex("530f8afbc74536b9a963b4f1c4cb738b")},
-		"case 14": {zero, zero[:12], nil, zero[:16], refHex("cea7403d4d606b6e074ec5d3baf39d18"), refHex("d0d1c8a799996bf0265b98b5d48ab919")},
-		"case 15": {twice, nonce, nil, plaintext, ciphertext, refHex("b094dac5d93471bdec1a502270e3cc6c")},
-		"case 16": {twice, nonce, refHex("feedfacedeadbeeffeedfacedeadbeefabaddad2"), plaintext[:60], ciphertext[:60],
-			refHex("76fc6ece0f4e1768cddf8853bb2d551b")},
+		"case 13": {zero, zero[:12], nil, nil, nil, reference.Hex("530f8afbc74536b9a963b4f1c4cb738b")},
+		"case 14": {zero, zero[:12], nil, zero[:16], reference.Hex("cea7403d4d606b6e074ec5d3baf39d18"), reference.Hex("d0d1c8a799996bf0265b98b5d48ab919")},
+		"case 15": {twice, nonce, nil, plaintext, ciphertext, reference.Hex("b094dac5d93471bdec1a502270e3cc6c")},
+		"case 16": {twice, nonce, reference.Hex("feedfacedeadbeeffeedfacedeadbeefabaddad2"), plaintext[:60], ciphertext[:60],
+			reference.Hex("76fc6ece0f4e1768cddf8853bb2d551b")},
 	} {
 		t.Run("AES-GCM "+name, func(t *testing.T) {
 			k.check(t, true)
@@ -118,8 +119,8 @@ func TestKnownAnswers(t *testing.T) {
 		})
 	}
 	t.Run("AES-CMAC", func(t *testing.T) { // NIST SP 800-38B, appendix D.3
-		key := refHex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
-		message := refHex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51" +
+		key := reference.Hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+		message := reference.Hex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51" +
 			"30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710")
 		for n, want := range map[int]string{
 			0: "028962f61b7bf89efc6b551f4667d983", 16: "28a7023f452e8f82bd4bf28d8c37c35c",
@@ -127,22 +128,22 @@ func TestKnownAnswers(t *testing.T) {
 		} {
 			got, err := vault.IndexUnder(key, message[:n])
 			require.NoError(t, err)
-			require.Equal(t, refHex(want), got[:], "%d bytes", n)
+			require.Equal(t, reference.Hex(want), got[:], "%d bytes", n)
 		}
 	})
 	for name, k := range map[string]knownX25519{ // RFC 7748, section 5.2
-		"first": {refHex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
-			refHex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"),
-			refHex("c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552")},
-		"with the bit that is ignored": {refHex("4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d"),
-			refHex("e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493"),
-			refHex("95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957")},
+		"first": {reference.Hex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
+			reference.Hex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"),
+			reference.Hex("c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552")},
+		"with the bit that is ignored": {reference.Hex("4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d"),
+			reference.Hex("e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493"),
+			reference.Hex("95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957")},
 	} {
 		t.Run("X25519 "+name, func(t *testing.T) { k.check(t) })
 	}
-	for _, low := range vecLowOrder {
-		t.Run("X25519 "+low.name, func(t *testing.T) {
-			knownX25519{vecCollect["security"][0].key, refHex(low.point), make([]byte, 32)}.check(t)
+	for _, low := range reference.LowOrder {
+		t.Run("X25519 "+low.Name, func(t *testing.T) {
+			knownX25519{vecCollect["security"][0].Key, reference.Hex(low.Point), make([]byte, 32)}.check(t)
 		})
 	}
 }
