@@ -13,6 +13,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Values put together anew from parts that are whole: slots in another value, under
@@ -30,9 +31,9 @@ type piece struct {
 // put right, so that only cryptography can refuse them: kind, name, value id,
 // header and sealed part, each from another slot.
 func TestRecombinedParts(t *testing.T) {
-	a := newCatalogue(t)
+	a := vaulttest.NewCatalogue(t)
 	var pieces []piece
-	for i, v := range a.values {
+	for i, v := range a.Values {
 		for _, s := range v.Slots {
 			pieces = append(pieces, piece{s, i, v.ID, v.Kind})
 		}
@@ -52,13 +53,13 @@ func TestRecombinedParts(t *testing.T) {
 			return // says that it was extended from the purpose that it now names
 		}
 		require.NoError(t, err)
-		require.Equal(t, want, a.reveal(t, sealed))
+		require.Equal(t, want, a.Reveal(t, sealed))
 	}
 	for _, kind := range []string{"email", "phone"} {
-		for _, v := range a.values[:few] {
-			for h := range sample(13, 13, false) { // slots of the same few
-				for s := range sample(13, 13, false) {
-					for _, name := range attackNames {
+		for _, v := range a.Values[:vaulttest.Few] {
+			for h := range vaulttest.Sample(13, 13, false) { // slots of the same few
+				for s := range vaulttest.Sample(13, 13, false) {
+					for _, name := range vaulttest.Names {
 						try(kind, name, v.ID, pieces[h], pieces[s])
 					}
 				}
@@ -66,22 +67,22 @@ func TestRecombinedParts(t *testing.T) {
 		}
 	}
 	recombinations := 1
-	if exhaustive() {
+	if vaulttest.Exhaustive() {
 		recombinations = 50
 	}
 	pick := func() piece { return pieces[mrand.IntN(len(pieces))] }
 	for i := range pieces {
 		for range recombinations {
 			s, h := pieces[i], pick()
-			try(s.kind, s.Purpose, s.id, h, s)                        // another header
-			try(s.kind, s.Purpose, pick().id, s, s)                   // another value's id
-			try(s.kind, pick().Purpose, s.id, s, s)                   // another purpose's name
-			try(pick().kind, s.Purpose, s.id, s, s)                   // another kind
-			try(pick().kind, pick().Purpose, pick().id, h, pieces[i]) // none of its own
-			try(h.kind, h.Purpose, h.id, h, s)                        // in another slot's place
-			try(s.kind, s.Purpose, pick().id, h, s)                   // all but kind and purpose
-			try(s.kind, attackNames[mrand.IntN(4)], pick().id, s, h)  // the other way round
-			try(attackKinds[mrand.IntN(4)].String(), h.Purpose, s.id, s, h)
+			try(s.kind, s.Purpose, s.id, h, s)                           // another header
+			try(s.kind, s.Purpose, pick().id, s, s)                      // another value's id
+			try(s.kind, pick().Purpose, s.id, s, s)                      // another purpose's name
+			try(pick().kind, s.Purpose, s.id, s, s)                      // another kind
+			try(pick().kind, pick().Purpose, pick().id, h, pieces[i])    // none of its own
+			try(h.kind, h.Purpose, h.id, h, s)                           // in another slot's place
+			try(s.kind, s.Purpose, pick().id, h, s)                      // all but kind and purpose
+			try(s.kind, vaulttest.Names[mrand.IntN(4)], pick().id, s, h) // the other way round
+			try(vaulttest.Kinds[mrand.IntN(4)].String(), h.Purpose, s.id, s, h)
 		}
 	}
 }
@@ -91,10 +92,10 @@ func TestRecombinedParts(t *testing.T) {
 // and whoever else has a key; one that is not says nothing of whose it is, and
 // still does not open in another value.
 func TestSlotsMovedBetweenValues(t *testing.T) {
-	a := newCatalogue(t)
-	for i, v := range a.values {
-		for j := range sample(len(a.values), 1, exhaustive()) {
-			w := a.values[j]
+	a := vaulttest.NewCatalogue(t)
+	for i, v := range a.Values {
+		for j := range vaulttest.Sample(len(a.Values), 1, vaulttest.Exhaustive()) {
+			w := a.Values[j]
 			for n := range v.Slots {
 				if i == j || bytes.Equal(v.ID, w.ID) {
 					continue // the same value before or after a change: its slots are its own
@@ -108,8 +109,8 @@ func TestSlotsMovedBetweenValues(t *testing.T) {
 				if len(moved.Slots) > vault.MaxSlots {
 					continue
 				}
-				require.Equal(t, before, a.text(t, moved.Text()), "the moved slot opens for nobody, and the others as they did")
-				require.Equal(t, before, a.binary(t, moved.Binary()))
+				require.Equal(t, before, a.Text(t, moved.Text()), "the moved slot opens for nobody, and the others as they did")
+				require.Equal(t, before, a.Binary(t, moved.Binary()))
 			}
 		}
 	}
@@ -118,18 +119,18 @@ func TestSlotsMovedBetweenValues(t *testing.T) {
 // Relabelling is the attack that the library is there for: each slot under
 // each name, alone and beside the slot that it was copied from.
 func TestRelabelled(t *testing.T) {
-	a := newCatalogue(t)
-	names := slices.Sorted(maps.Keys(a.scopes))
-	for n, v := range a.values {
+	a := vaulttest.NewCatalogue(t)
+	names := slices.Sorted(maps.Keys(a.Scopes))
+	for n, v := range a.Values {
 		kind := vault.MustKind(v.Kind, "vault_test.Value")
 		for i, s := range v.Slots {
-			for j := range sample(len(names), 2, n < few || exhaustive()) {
+			for j := range vaulttest.Sample(len(names), 2, n < vaulttest.Few || vaulttest.Exhaustive()) {
 				name := names[j]
 				if h, _, _ := reference.CutHeader(s.Header); h.From == name {
 					continue // does not parse
 				}
 				alone := reference.Value{Kind: v.Kind, ID: v.ID, Slots: []reference.Slot{{Purpose: name, Header: s.Header, Sealed: s.Sealed}}}
-				require.Equal(t, name == s.Purpose, a.text(t, alone.Text()) == 1)
+				require.Equal(t, name == s.Purpose, a.Text(t, alone.Text()) == 1)
 				if slices.Contains(v.Names(), name) {
 					continue
 				}
@@ -145,10 +146,10 @@ func TestRelabelled(t *testing.T) {
 					slices.SortFunc(forged.Slots, func(x, y reference.Slot) int { return strings.Compare(x.Purpose, y.Purpose) })
 					sealed, err := vault.ParseSealed(forged.Text())
 					require.NoError(t, err)
-					a.reveal(t, sealed)
-					asked := a.scopes[name]
+					a.Reveal(t, sealed)
+					asked := a.Scopes[name]
 					if s.Header[0] == 2 {
-						if !slices.Contains(attackNames, name) {
+						if !slices.Contains(vaulttest.Names, name) {
 							continue
 						}
 						asked = asked.For("alice") // who has a key for each
@@ -165,20 +166,20 @@ func TestRelabelled(t *testing.T) {
 // Whoever edits the type of a slot gets a value that does not parse, for the
 // shape of a collector's is another, or one that opens for nobody.
 func TestRetypedSlots(t *testing.T) {
-	a := newCatalogue(t)
-	for n, v := range a.values {
+	a := vaulttest.NewCatalogue(t)
+	for n, v := range a.Values {
 		for i := range v.Slots {
-			for typ := range sample(256, samples(v, 8), n < few || exhaustive()) {
-				a.retype(t, v, i, byte(typ))
+			for typ := range vaulttest.Sample(256, vaulttest.Samples(v, 8), n < vaulttest.Few || vaulttest.Exhaustive()) {
+				retype(t, a, v, i, byte(typ))
 			}
 			for typ := range byte(5) {
-				a.retype(t, v, i, typ)
+				retype(t, a, v, i, typ)
 			}
 		}
 	}
 }
 
-func (a *victim) retype(t *testing.T, v reference.Value, i int, typ byte) {
+func retype(t *testing.T, a *vaulttest.Victim, v reference.Value, i int, typ byte) {
 	t.Helper()
 	forged := v.Clone()
 	own := forged.Slots[i].Header[0]
@@ -193,5 +194,5 @@ func (a *victim) retype(t *testing.T, v reference.Value, i int, typ byte) {
 		return
 	}
 	require.NoError(t, err)
-	require.Equal(t, want, a.reveal(t, sealed))
+	require.Equal(t, want, a.Reveal(t, sealed))
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // A value has one text and one binary form. Everything that some other program
@@ -206,13 +207,13 @@ func reversed(s string) string {
 }
 
 func TestEverySpellingIsRefused(t *testing.T) {
-	a := newCatalogue(t)
+	a := vaulttest.NewCatalogue(t)
 	seen := map[string]int{}
-	for i, v := range a.values {
+	for i, v := range a.Values {
 		own, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
 		all := spellingsOf(v)
-		for n := range sample(len(all), 100, i < few || i%16 == 0 || exhaustive()) {
+		for n := range vaulttest.Sample(len(all), 100, i < vaulttest.Few || i%16 == 0 || vaulttest.Exhaustive()) {
 			s := all[n]
 			if s.text == v.Text() {
 				continue // it has nothing that is written another way
@@ -220,7 +221,7 @@ func TestEverySpellingIsRefused(t *testing.T) {
 			seen[s.name]++
 			got, err := vault.ParseSealed(s.text)
 			if s.another && err == nil {
-				atMost(t, len(v.Slots)-1, a.text(t, s.text))
+				vaulttest.AtMost(t, len(v.Slots)-1, a.Text(t, s.text))
 				continue
 			}
 			if err != vault.ErrCorrupt || !got.IsZero() {
@@ -241,8 +242,8 @@ func TestEverySpellingIsRefused(t *testing.T) {
 // The binary form has numbers where the text has dots: what they could say in
 // other ways is refused as well.
 func TestEveryBinarySpellingIsRefused(t *testing.T) {
-	a := newCatalogue(t)
-	for i, v := range a.values {
+	a := vaulttest.NewCatalogue(t)
+	for i, v := range a.Values {
 		own, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
 		kind, body := reference.String(v.Kind), v.Body()
@@ -319,7 +320,7 @@ func TestEveryBinarySpellingIsRefused(t *testing.T) {
 		for name, data := range spellings {
 			into := own
 			err := into.UnmarshalBinary(data)
-			require.Equal(t, vault.ErrCorrupt, err, "%s of %s", name, a.shapes[i])
+			require.Equal(t, vault.ErrCorrupt, err, "%s of %s", name, a.Shapes[i])
 			require.Equal(t, own, into, "left as it was")
 			var zero vault.Sealed
 			require.Equal(t, vault.ErrCorrupt, zero.UnmarshalBinary(data))

@@ -15,23 +15,24 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // A copied row is a value like any other: purpose slots do not say whose they
 // are. It stays what it was, and opens for no purpose more.
 func TestCopiedRowsGainNothing(t *testing.T) {
-	a := newVictim(t)
-	security, advertising := a.scopes["security"], a.scopes["advertising"]
-	for _, v := range a.values[:2] { // collected for security alone
+	a := vaulttest.NewVictim(t)
+	security, advertising := a.Scopes["security"], a.Scopes["advertising"]
+	for _, v := range a.Values[:2] { // collected for security alone
 		row, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
-		_, err = security.Reveal(t.Context(), vecEmail, row)
+		_, err = security.Reveal(t.Context(), vaulttest.Email, row)
 		require.NoError(t, err)
-		_, err = advertising.Reveal(t.Context(), vecEmail, row)
+		_, err = advertising.Reveal(t.Context(), vaulttest.Email, row)
 		require.ErrorIs(t, err, purpose.ErrMismatch)
-		_, err = advertising.Hint(t.Context(), vecEmail, row, strings.ToUpper)
+		_, err = advertising.Hint(t.Context(), vaulttest.Email, row, strings.ToUpper)
 		require.ErrorIs(t, err, purpose.ErrMismatch)
-		_, err = advertising.IndexSealed(t.Context(), vecEmail, row, strings.ToUpper)
+		_, err = advertising.IndexSealed(t.Context(), vaulttest.Email, row, strings.ToUpper)
 		require.ErrorIs(t, err, purpose.ErrMismatch)
 	}
 }
@@ -40,24 +41,24 @@ func TestCopiedRowsGainNothing(t *testing.T) {
 // value, and say there what they like. It tells security nothing, and shows
 // nothing of what security's slot holds.
 func TestInsiderOfOnePurpose(t *testing.T) {
-	a := newVictim(t)
-	key := vecKeys["advertising"].Seal[0]
-	v := a.values[0].Clone()
+	a := vaulttest.NewVictim(t)
+	key := vaulttest.Keys["advertising"].Seal[0]
+	v := a.Values[0].Clone()
 	v.Slots = slices.Insert(v.Slots, 0,
-		reference.SlotOf(v.Kind, "advertising", v.ID, vecFull, key, reference.Random(12), "mallory@example.com"))
-	a.slots[slotPlace(v, v.Slots[0], "")] = "mallory@example.com"
-	require.Equal(t, 2, a.text(t, v.Text()))
+		reference.SlotOf(v.Kind, "advertising", v.ID, vaulttest.FullHeader, key, reference.Random(12), "mallory@example.com"))
+	a.Slots[vaulttest.SlotPlace(v, v.Slots[0], "")] = "mallory@example.com"
+	require.Equal(t, 2, a.Text(t, v.Text()))
 	sealed, err := vault.ParseSealed(v.Text())
 	require.NoError(t, err)
-	got, err := a.scopes["security"].Reveal(t.Context(), vecEmail, sealed)
+	got, err := a.Scopes["security"].Reveal(t.Context(), vaulttest.Email, sealed)
 	require.NoError(t, err)
 	require.Equal(t, "alice@example.com", got)
 
 	// The same under the name of security is refused, whatever key id it bears.
-	for _, id := range []uint32{key.ID, vecKeys["security"].Seal[0].ID} {
-		forged := a.values[0].Clone()
-		forged.Slots[0] = reference.SlotOf(forged.Kind, "security", forged.ID, vecPlain, reference.Key{ID: id, Key: key.Key}, reference.Random(12), "mallory@example.com")
-		require.Zero(t, a.text(t, forged.Text()))
+	for _, id := range []uint32{key.ID, vaulttest.Keys["security"].Seal[0].ID} {
+		forged := a.Values[0].Clone()
+		forged.Slots[0] = reference.SlotOf(forged.Kind, "security", forged.ID, vaulttest.PlainHeader, reference.Key{ID: id, Key: key.Key}, reference.Random(12), "mallory@example.com")
+		require.Zero(t, a.Text(t, forged.Text()))
 	}
 }
 
@@ -67,9 +68,9 @@ func TestInsiderOfOnePurpose(t *testing.T) {
 // where two purposes' keys have one id, it tells them two different things, as
 // two slots sealed one by one would have done.
 func TestOneCiphertextUnderTwoKeys(t *testing.T) {
-	security, advertising := vecKeys["security"].Seal[0], vecKeys["advertising"].Seal[0]
+	security, advertising := vaulttest.Keys["security"].Seal[0], vaulttest.Keys["advertising"].Seal[0]
 	value := reference.Value{Kind: "email", ID: reference.Random(16)}
-	header := vecPlain.Bytes()
+	header := vaulttest.PlainHeader.Bytes()
 	sealed := sealTwice(
 		security, reference.AAD("email", "security", value.ID, header, ""),
 		advertising, reference.AAD("email", "advertising", value.ID, header, ""))
@@ -79,10 +80,10 @@ func TestOneCiphertextUnderTwoKeys(t *testing.T) {
 		value.Slots = slots
 		parsed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
-		plaintext, err := refScope(t, v, name).Reveal(t.Context(), vecEmail, parsed)
-		return plaintext, vecClass(err)
+		plaintext, err := vaulttest.ScopeNamed(t, v, name).Reveal(t.Context(), vaulttest.Email, parsed)
+		return plaintext, vaulttest.Class(err)
 	}
-	v := refVault(t, vecKeys)
+	v := vaulttest.VaultOfKeys(t, vaulttest.Keys)
 	_, class := try(v, "security", slots...)
 	require.Equal(t, "success", class)
 	_, class = try(v, "advertising", slots...)
@@ -92,9 +93,9 @@ func TestOneCiphertextUnderTwoKeys(t *testing.T) {
 
 	advertising.ID = security.ID // as it is for one pair of keys in 2^32
 	keys := func(k reference.Key, name string) reference.Keys {
-		return reference.Keys{Seal: []reference.Key{k}, Index: vecKeys[name].Index, Subject: vecKeys[name].Subject}
+		return reference.Keys{Seal: []reference.Key{k}, Index: vaulttest.Keys[name].Index, Subject: vaulttest.Keys[name].Subject}
 	}
-	v = refVault(t, map[string]reference.Keys{
+	v = vaulttest.VaultOfKeys(t, map[string]reference.Keys{
 		"security": keys(security, "security"), "advertising": keys(advertising, "advertising"),
 	})
 	one, class := try(v, "security", slots...)
@@ -160,7 +161,7 @@ func sealTwice(one reference.Key, aad1 []byte, two reference.Key, aad2 []byte) [
 
 // A refused length costs nothing, however long the text.
 func TestLengthIsCheckedFirst(t *testing.T) {
-	for _, head := range []string{"", newVictim(t).values[0].Text()} {
+	for _, head := range []string{"", vaulttest.NewVictim(t).Values[0].Text()} {
 		data := append([]byte(head), bytes.Repeat([]byte("A"), 64<<20)...)
 		text := string(data)
 		short := data[:vault.MaxText+1]
@@ -197,49 +198,24 @@ func TestLongestFits(t *testing.T) {
 
 // Key records.
 
-// exchanged returns a store whose records of security and advertising stand in
-// each other's place.
-func exchanged(t *testing.T, store vault.Store) vault.Store {
-	t.Helper()
-	ctx := t.Context()
-	other := vault.Memory()
-	for from, to := range map[string]string{"security/keys": "advertising/keys", "advertising/keys": "security/keys"} {
-		records, err := store.Get(ctx, from)
-		require.NoError(t, err)
-		require.Len(t, records, 1)
-		_, err = other.Put(ctx, vault.Record{Name: to, Data: records[0].Data})
-		require.NoError(t, err)
-	}
-	return other
-}
-
-var vecPurposes = []purpose.Purpose{purpose.MustParse("security"), purpose.MustParse("advertising")}
-
-func vecOpen(t testing.TB, store vault.Store, kek vault.KEK) *vault.Vault {
-	t.Helper()
-	v, err := vault.Open(context.Background(), store, kek, nil)
-	require.NoError(t, err)
-	return v
-}
-
 func TestExchangedKeyRecords(t *testing.T) {
-	shared := vault.SharedKEK(refKEK{key: vecKEK})
+	shared := vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey})
 	separate := vault.KEKFunc(func(_ context.Context, p purpose.Purpose) (vault.AEAD, error) {
-		return refKEK{key: vecKey("kek "+p.String(), 7)}, nil
+		return vaulttest.KEK{Key: vaulttest.Key("kek "+p.String(), 7)}, nil
 	})
 	for name, kek := range map[string]vault.KEK{"shared KEK": shared, "a KEK for each": separate} {
 		t.Run(name, func(t *testing.T) {
 			store := vault.Memory()
-			require.NoError(t, vecOpen(t, store, kek).Generate(t.Context(), vecPurposes...))
-			v := vecOpen(t, exchanged(t, store), kek)
-			for _, p := range vecPurposes {
+			require.NoError(t, vaulttest.OpenKept(t, store, kek).Generate(t.Context(), vaulttest.Purposes...))
+			v := vaulttest.OpenKept(t, vaulttest.Exchanged(t, store), kek)
+			for _, p := range vaulttest.Purposes {
 				s, err := v.Scope(t.Context(), p)
 				require.Nil(t, s)
-				require.Equal(t, "corrupt", vecClass(err))
+				require.Equal(t, "corrupt", vaulttest.Class(err))
 				// Nor does Generate take it for a purpose without keys.
 				require.NoError(t, v.Generate(t.Context(), p))
 				_, err = v.Scope(t.Context(), p)
-				require.Equal(t, "corrupt", vecClass(err))
+				require.Equal(t, "corrupt", vaulttest.Class(err))
 			}
 		})
 	}
@@ -248,7 +224,7 @@ func TestExchangedKeyRecords(t *testing.T) {
 // blindKEK is a key service that binds associated data only while honest, or
 // only in what it is asked about by a self-test.
 type blindKEK struct {
-	refKEK
+	vaulttest.KEK
 	honest, actor bool
 }
 
@@ -256,11 +232,11 @@ func (k *blindKEK) For(context.Context, purpose.Purpose) (vault.AEAD, error) { r
 
 func (k *blindKEK) Encrypt(plaintext, aad []byte) ([]byte, error) {
 	b := append(binary.BigEndian.AppendUint16(nil, uint16(len(aad))), aad...)
-	return k.refKEK.Encrypt(append(b, plaintext...), nil)
+	return k.KEK.Encrypt(append(b, plaintext...), nil)
 }
 
 func (k *blindKEK) Decrypt(ciphertext, aad []byte) ([]byte, error) {
-	b, err := k.refKEK.Decrypt(ciphertext, nil)
+	b, err := k.KEK.Decrypt(ciphertext, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -273,13 +249,13 @@ func (k *blindKEK) Decrypt(ciphertext, aad []byte) ([]byte, error) {
 
 func TestKEKThatIgnoresAssociatedData(t *testing.T) {
 	ctx := t.Context()
-	kek := &blindKEK{refKEK: refKEK{key: vecKEK}}
+	kek := &blindKEK{KEK: vaulttest.KEK{Key: vaulttest.KEKKey}}
 	store := vault.Memory()
 
 	// Generate notices, and leaves nothing behind.
-	err := vecOpen(t, store, kek).Generate(ctx, vecPurposes...)
-	require.Equal(t, "no keys", vecClass(err))
-	for _, p := range vecPurposes {
+	err := vaulttest.OpenKept(t, store, kek).Generate(ctx, vaulttest.Purposes...)
+	require.Equal(t, "no keys", vaulttest.Class(err))
+	for _, p := range vaulttest.Purposes {
 		records, err := store.Get(ctx, p.String()+"/keys")
 		require.NoError(t, err)
 		require.Empty(t, records)
@@ -287,22 +263,22 @@ func TestKEKThatIgnoresAssociatedData(t *testing.T) {
 
 	// So does CheckKEK, of keys that were made when the service was another one.
 	kek.honest = true
-	require.NoError(t, vecOpen(t, store, kek).Generate(ctx, vecPurposes...))
-	require.NoError(t, vecOpen(t, store, kek).CheckKEK(ctx, vecPurposes...))
+	require.NoError(t, vaulttest.OpenKept(t, store, kek).Generate(ctx, vaulttest.Purposes...))
+	require.NoError(t, vaulttest.OpenKept(t, store, kek).CheckKEK(ctx, vaulttest.Purposes...))
 	kek.honest = false
-	for _, p := range vecPurposes {
-		require.Equal(t, "no keys", vecClass(vecOpen(t, store, kek).CheckKEK(ctx, p)))
-		_, err = vecOpen(t, exchanged(t, store), kek).Scope(ctx, p)
-		require.Equal(t, "corrupt", vecClass(err), "the record itself refuses another purpose")
+	for _, p := range vaulttest.Purposes {
+		require.Equal(t, "no keys", vaulttest.Class(vaulttest.OpenKept(t, store, kek).CheckKEK(ctx, p)))
+		_, err = vaulttest.OpenKept(t, vaulttest.Exchanged(t, store), kek).Scope(ctx, p)
+		require.Equal(t, "corrupt", vaulttest.Class(err), "the record itself refuses another purpose")
 	}
 
 	// Where the self-test is deceived, or was passed before, the record itself
 	// refuses another purpose.
 	kek.actor = true
-	for _, p := range vecPurposes {
-		require.NoError(t, vecOpen(t, store, kek).CheckKEK(ctx, p), "deceived")
-		_, err = vecOpen(t, exchanged(t, store), kek).Scope(ctx, p)
-		require.Equal(t, "corrupt", vecClass(err))
+	for _, p := range vaulttest.Purposes {
+		require.NoError(t, vaulttest.OpenKept(t, store, kek).CheckKEK(ctx, p), "deceived")
+		_, err = vaulttest.OpenKept(t, vaulttest.Exchanged(t, store), kek).Scope(ctx, p)
+		require.Equal(t, "corrupt", vaulttest.Class(err))
 	}
 }
 
@@ -311,48 +287,48 @@ func TestSwappedKEK(t *testing.T) {
 	store := vault.Memory()
 	swap := false
 	kek := vault.KEKFunc(func(_ context.Context, p purpose.Purpose) (vault.AEAD, error) {
-		if swap == (p == vecPurposes[0]) {
-			return refKEK{key: vecKey("one", 1)}, nil
+		if swap == (p == vaulttest.Purposes[0]) {
+			return vaulttest.KEK{Key: vaulttest.Key("one", 1)}, nil
 		}
-		return refKEK{key: vecKey("two", 1)}, nil // of the same id
+		return vaulttest.KEK{Key: vaulttest.Key("two", 1)}, nil // of the same id
 	})
-	require.NoError(t, vecOpen(t, store, kek).Generate(ctx, vecPurposes...))
+	require.NoError(t, vaulttest.OpenKept(t, store, kek).Generate(ctx, vaulttest.Purposes...))
 	for _, exchange := range []bool{false, true} {
 		swap = !exchange
 		from := store
 		if exchange {
-			from = exchanged(t, store)
+			from = vaulttest.Exchanged(t, store)
 		}
-		for _, p := range vecPurposes {
-			_, err := vecOpen(t, from, kek).Scope(ctx, p)
-			require.Equal(t, "corrupt", vecClass(err))
+		for _, p := range vaulttest.Purposes {
+			_, err := vaulttest.OpenKept(t, from, kek).Scope(ctx, p)
+			require.Equal(t, "corrupt", vaulttest.Class(err))
 		}
 	}
 	// Both at once: the KEK opens its own record, in the other purpose's place.
 	swap = true
-	for _, p := range vecPurposes {
-		_, err := vecOpen(t, exchanged(t, store), kek).Scope(ctx, p)
-		require.Equal(t, "corrupt", vecClass(err))
+	for _, p := range vaulttest.Purposes {
+		_, err := vaulttest.OpenKept(t, vaulttest.Exchanged(t, store), kek).Scope(ctx, p)
+		require.Equal(t, "corrupt", vaulttest.Class(err))
 	}
 }
 
 func TestEveryBitFlipOfAKeyRecord(t *testing.T) {
-	kek := refKEK{key: vecKEK}
+	kek := vaulttest.KEK{Key: vaulttest.KEKKey}
 	store := vault.Memory()
-	require.NoError(t, vecOpen(t, store, vault.SharedKEK(kek)).Generate(t.Context(), vecPurposes[0]))
+	require.NoError(t, vaulttest.OpenKept(t, store, vault.SharedKEK(kek)).Generate(t.Context(), vaulttest.Purposes[0]))
 	records, err := store.Get(t.Context(), "security/keys")
 	require.NoError(t, err)
 	data := records[0].Data
-	_, err = openRecord(t, kek, "security", data)
+	_, err = vaulttest.OpenRecord(t, kek, "security", data)
 	require.NoError(t, err)
 	for bit := range 8 * len(data) {
 		data[bit/8] ^= 1 << (bit % 8)
-		_, err := openRecord(t, kek, "security", data)
-		require.Equal(t, "corrupt", vecClass(err), "bit %d", bit)
+		_, err := vaulttest.OpenRecord(t, kek, "security", data)
+		require.Equal(t, "corrupt", vaulttest.Class(err), "bit %d", bit)
 		data[bit/8] ^= 1 << (bit % 8)
 	}
 	for n := 1; n < len(data); n++ {
-		_, err := openRecord(t, kek, "security", data[:n])
-		require.Equal(t, "corrupt", vecClass(err), "%d bytes", n)
+		_, err := vaulttest.OpenRecord(t, kek, "security", data[:n])
+		require.Equal(t, "corrupt", vaulttest.Class(err), "%d bytes", n)
 	}
 }

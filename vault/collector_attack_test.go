@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The parts of a collector's value in the binary form, for one purpose and a
@@ -52,21 +53,21 @@ func (c collected) join(t *testing.T) vault.Sealed {
 // No part of a value goes with the rest of another, whether they share a batch, a
 // collector, a purpose or a kind.
 func TestPartsOfCollectedValuesDoNotMix(t *testing.T) {
-	v := generated(t, nil, security, advertising)
-	c := collector(t, v, security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	c := vaulttest.Collector(t, v, vaulttest.Security)
 	batch, err := c.Batch()
 	require.NoError(t, err)
 	other := vault.MustKind("other", "vault_test.Other")
 	othersValue, err := vault.Seal(t.Context(), other, "text", batch)
 	require.NoError(t, err)
-	s, ads := scope(t, v, security), scope(t, v, advertising)
+	s, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 
-	a := cutCollected(t, seal(t, batch))
-	opens(t, s, a.join(t))
+	a := cutCollected(t, vaulttest.Seal(t, batch))
+	vaulttest.Opens(t, s, a.join(t))
 	for name, b := range map[string]collected{
-		"of one batch":     cutCollected(t, seal(t, batch)),
-		"of one collector": cutCollected(t, seal(t, c)),
-		"of two purposes":  cutCollected(t, seal(t, collector(t, v, advertising))),
+		"of one batch":     cutCollected(t, vaulttest.Seal(t, batch)),
+		"of one collector": cutCollected(t, vaulttest.Seal(t, c)),
+		"of two purposes":  cutCollected(t, vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Advertising))),
 		"of two kinds":     cutCollected(t, othersValue),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +85,7 @@ func TestPartsOfCollectedValuesDoNotMix(t *testing.T) {
 				if whole := value == a.join(t) || value == b.join(t); whole {
 					continue
 				}
-				for _, kind := range []vault.Kind{note, other} {
+				for _, kind := range []vault.Kind{vaulttest.Note, other} {
 					for _, s := range []*vault.Scope{s, ads} {
 						_, err := s.Reveal(t.Context(), kind, value)
 						require.Error(t, err)
@@ -99,9 +100,9 @@ func TestPartsOfCollectedValuesDoNotMix(t *testing.T) {
 
 // A collector's slot is not one of another type, and no other is a collector's.
 func TestTypesOfSlotsDoNotMix(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
-	for _, value := range []vault.Sealed{seal(t, s), seal(t, s.For("alice")), seal(t, collector(t, v, security))} {
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	for _, value := range []vault.Sealed{vaulttest.Seal(t, s), vaulttest.Seal(t, s.For("alice")), vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security))} {
 		raw, err := value.MarshalBinary()
 		require.NoError(t, err)
 		at := bytes.Index(raw, []byte("security")) + len("security") + 16
@@ -116,10 +117,10 @@ func TestTypesOfSlotsDoNotMix(t *testing.T) {
 				continue
 			}
 			for _, s := range []*vault.Scope{s, s.For("alice")} {
-				_, err := s.Reveal(t.Context(), note, f)
+				_, err := s.Reveal(t.Context(), vaulttest.Note, f)
 				require.Error(t, err)
 			}
-			_, err = vault.Reseal(t.Context(), note, f, s.For("alice"))
+			_, err = vault.Reseal(t.Context(), vaulttest.Note, f, s.For("alice"))
 			require.Error(t, err)
 		}
 	}
@@ -129,29 +130,29 @@ func TestTypesOfSlotsDoNotMix(t *testing.T) {
 // handle and however busy it is.
 func TestErasingBusyHandles(t *testing.T) {
 	for range 5 {
-		v := generated(t, nil, security)
-		s := scope(t, v, security)
-		value, loose := seal(t, s.For("alice")), seal(t, collector(t, v, security))
-		r := reader(t, v, security)
+		v := vaulttest.Generated(t, nil, vaulttest.Security)
+		s := vaulttest.Scope(t, v, vaulttest.Security)
+		value, loose := vaulttest.Seal(t, s.For("alice")), vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security))
+		r := vaulttest.Reader(t, v, vaulttest.Security)
 		var erased atomic.Bool
 		var late atomic.Int32
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for _, use := range []func() error{
-			func() error { _, err := s.For("alice").Reveal(t.Context(), note, value); return err },
-			func() error { _, err := r.For("alice").Reveal(t.Context(), note, value); return err },
-			func() error { _, err := vault.Reseal(t.Context(), note, value, s.For("alice")); return err },
-			func() error { _, err := vault.Reseal(t.Context(), note, loose, s.For("alice")); return err },
-			func() error { _, err := vault.Seal(t.Context(), note, "text", s.For("alice")); return err },
+			func() error { _, err := s.For("alice").Reveal(t.Context(), vaulttest.Note, value); return err },
+			func() error { _, err := r.For("alice").Reveal(t.Context(), vaulttest.Note, value); return err },
+			func() error { _, err := vault.Reseal(t.Context(), vaulttest.Note, value, s.For("alice")); return err },
+			func() error { _, err := vault.Reseal(t.Context(), vaulttest.Note, loose, s.For("alice")); return err },
+			func() error { _, err := vault.Seal(t.Context(), vaulttest.Note, "text", s.For("alice")); return err },
 			func() error { // a reader that is opened meanwhile
-				r, err := v.Reader(t.Context(), security)
+				r, err := v.Reader(t.Context(), vaulttest.Security)
 				if err != nil {
 					return err
 				}
 				if err := r.Prefetch(t.Context(), "alice"); err != nil {
 					return err
 				}
-				_, err = r.For("alice").Reveal(t.Context(), note, value)
+				_, err = r.For("alice").Reveal(t.Context(), vaulttest.Note, value)
 				return err
 			},
 		} {
@@ -169,11 +170,11 @@ func TestErasingBusyHandles(t *testing.T) {
 				}
 			})
 		}
-		_, err := v.Erase(t.Context(), "alice", security)
+		_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 		require.NoError(t, err)
 		erased.Store(true)
 		for range 20 {
-			_, err := r.For("alice").Reveal(t.Context(), note, value)
+			_, err := r.For("alice").Reveal(t.Context(), vaulttest.Note, value)
 			require.ErrorIs(t, err, vault.ErrErased)
 		}
 		close(stop)
@@ -185,11 +186,11 @@ func TestErasingBusyHandles(t *testing.T) {
 // Keys change, handles come and go, and the vault is closed, all at once: what is
 // returned is right or one of few errors, and after Close nothing works.
 func TestClosingBusyHandles(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
-	value := seal(t, s, collector(t, generated(t, nil, advertising), advertising))
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	value := vaulttest.Seal(t, s, vaulttest.Collector(t, vaulttest.Generated(t, nil, vaulttest.Advertising), vaulttest.Advertising))
 	ctx := t.Context()
-	index, err := s.Index(ctx, note, "text")
+	index, err := s.Index(ctx, vaulttest.Note, "text")
 	require.NoError(t, err)
 	var wrong atomic.Int32
 	var wg sync.WaitGroup
@@ -210,44 +211,44 @@ func TestClosingBusyHandles(t *testing.T) {
 		})
 	}
 	run(func() (bool, error) {
-		r, err := v.Reader(ctx, security)
+		r, err := v.Reader(ctx, vaulttest.Security)
 		if err != nil {
 			return false, err
 		}
-		text, err := r.Reveal(ctx, note, value)
+		text, err := r.Reveal(ctx, vaulttest.Note, value)
 		return text == "text", err
 	})
 	run(func() (bool, error) {
-		l, err := v.Lookup(ctx, security)
+		l, err := v.Lookup(ctx, vaulttest.Security)
 		if err != nil {
 			return false, err
 		}
-		all, err := l.Indexes(ctx, note, "text")
+		all, err := l.Indexes(ctx, vaulttest.Note, "text")
 		return slices.Contains(all, index), err
 	})
 	run(func() (bool, error) {
-		c, err := v.Collector(ctx, security)
+		c, err := v.Collector(ctx, vaulttest.Security)
 		if err != nil {
 			return false, err
 		}
-		sealed, err := vault.Seal(ctx, note, "text", c)
+		sealed, err := vault.Seal(ctx, vaulttest.Note, "text", c)
 		if err != nil {
 			return false, err
 		}
-		text, err := s.Reveal(ctx, note, sealed)
+		text, err := s.Reveal(ctx, vaulttest.Note, sealed)
 		return text == "text", err
 	})
-	run(func() (bool, error) { return true, v.RotateCollector(ctx, security) })
-	run(func() (bool, error) { return true, v.RotateIndex(ctx, security) })
+	run(func() (bool, error) { return true, v.RotateCollector(ctx, vaulttest.Security) })
+	run(func() (bool, error) { return true, v.RotateIndex(ctx, vaulttest.Security) })
 	for range 3 {
-		if err := v.Rotate(ctx, security); !errors.Is(err, vault.ErrConflict) { // with the rotations above
+		if err := v.Rotate(ctx, vaulttest.Security); !errors.Is(err, vault.ErrConflict) { // with the rotations above
 			require.NoError(t, err)
 		}
 	}
 	require.NoError(t, v.Close())
-	_, err = v.Reader(ctx, security)
+	_, err = v.Reader(ctx, vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	_, err = s.Reveal(ctx, note, value)
+	_, err = s.Reveal(ctx, vaulttest.Note, value)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	close(stop)
 	wg.Wait()

@@ -15,6 +15,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The two implementations and collectors: what one seals with a public key the
@@ -26,12 +27,12 @@ func TestOpensWhatOthersCollect(t *testing.T) {
 	ctx := t.Context()
 	_, record := vecSubjectKey("billing", vecSubject)
 	records := map[string][]byte{
-		reference.SubjectName("billing", reference.Pseudonym("billing", vecKeys["billing"], vecSubject)): maker("collect").subjectRecord("billing", vecSubject, record.Bytes()),
+		reference.SubjectName("billing", reference.Pseudonym("billing", vaulttest.Keys["billing"], vecSubject)): maker("collect").subjectRecord("billing", vecSubject, record.Bytes()),
 	}
-	v := vecOpen(t, refStoreOf(t, vecRecords, records), vault.SharedKEK(refKEK{key: vecKEK}))
-	security := refScope(t, v, "security")
+	v := vaulttest.OpenKept(t, vaulttest.StoreOfRecords(t, vaulttest.Records, records), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
+	security := vaulttest.ScopeNamed(t, v, "security")
 	for i, h := range refLayouts() {
-		keys := vecCollect["security"]
+		keys := vaulttest.Collect["security"]
 		c := reference.CollectorOf("security", keys[i%len(keys)])
 		batchKey := reference.Random(32)
 		batch := reference.WrapKey(reference.Random(32), c.ID, c.Public, reference.CollectInfo("security"), batchKey)
@@ -49,15 +50,15 @@ func TestOpensWhatOthersCollect(t *testing.T) {
 			sealed, err := vault.ParseSealed(value.Text())
 			require.NoError(t, err)
 			checkForms(t, sealed, value)
-			got, err := security.Reveal(ctx, vecEmail, sealed)
+			got, err := security.Reveal(ctx, vaulttest.Email, sealed)
 			require.NoError(t, err)
 			require.Equal(t, plaintext, got)
-			got, err = refScope(t, v, "advertising").Reveal(ctx, vecEmail, sealed)
+			got, err = vaulttest.ScopeNamed(t, v, "advertising").Reveal(ctx, vaulttest.Email, sealed)
 			require.NoError(t, err)
 			require.Equal(t, plaintext, got)
-			got, err = refScope(t, v, "billing").For(vecSubject).Reveal(ctx, vecEmail, sealed)
+			got, err = vaulttest.ScopeNamed(t, v, "billing").For(vecSubject).Reveal(ctx, vaulttest.Email, sealed)
 			require.NoError(t, err)
-			require.Equal(t, vecAddress, got)
+			require.Equal(t, vaulttest.Address, got)
 		}
 	}
 }
@@ -87,7 +88,7 @@ func TestOthersOpenWhatWeCollect(t *testing.T) {
 	alone := o.collector(v, "security").Under(purpose.Basis{Legal: purpose.Consent, Notice: "n", Consent: "c-1", Retain: time.Hour})
 	batch, err := alone.Batch()
 	require.NoError(t, err)
-	ads, bills := refScope(t, v, "advertising"), refScope(t, v, "billing")
+	ads, bills := vaulttest.ScopeNamed(t, v, "advertising"), vaulttest.ScopeNamed(t, v, "billing")
 	keys := map[string]reference.Record{}
 	for _, name := range conformNames {
 		keys[name] = o.keys(name)
@@ -96,11 +97,11 @@ func TestOthersOpenWhatWeCollect(t *testing.T) {
 	for n := 1; n <= 1024; n += 31 {
 		plaintext := string(reference.Random(n))
 		for _, c := range []*vault.Collector{alone, batch} {
-			sealed, err := vault.Seal(ctx, vecEmail, plaintext, c, bills.For("user-1"), ads)
+			sealed, err := vault.Seal(ctx, vaulttest.Email, plaintext, c, bills.For("user-1"), ads)
 			require.NoError(t, err)
 			value := o.value(sealed)
 			require.Len(t, value.Slots, 3)
-			content := refContent(t, o.store)
+			content := vaulttest.Content(t, o.store)
 			now := uint64(time.Now().Unix())
 			for i, subject := range []string{"", "user-1", ""} {
 				require.EqualValues(t, []byte{1, 2, 3}[i], value.Slots[i].Header[0])
@@ -125,17 +126,17 @@ func TestOthersFollowKeysOfCollectors(t *testing.T) {
 	ctx := t.Context()
 	v, o := newObserved(t)
 	security := purpose.MustParse("security")
-	s := refScope(t, v, "security")
+	s := vaulttest.ScopeNamed(t, v, "security")
 	seal := func(c *vault.Collector) vault.Sealed {
 		t.Helper()
-		sealed, err := vault.Seal(ctx, vecEmail, vecAddress, c)
+		sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, c)
 		require.NoError(t, err)
 		return sealed
 	}
 	both := func(sealed vault.Sealed, want string) {
 		t.Helper()
-		_, err := s.Reveal(ctx, vecEmail, sealed)
-		require.Equal(t, want, vecClass(err))
+		_, err := s.Reveal(ctx, vaulttest.Email, sealed)
+		require.Equal(t, want, vaulttest.Class(err))
 		_, class := o.open(sealed, "security", "")
 		require.Equal(t, want, class)
 	}
@@ -173,16 +174,16 @@ func TestReinstatedElsewhere(t *testing.T) {
 	ctx := t.Context()
 	security := purpose.MustParse("security")
 	v, o := newObserved(t)
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, o.collector(v, "security"))
+	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, o.collector(v, "security"))
 	require.NoError(t, err)
 	id := o.keys("security").Collect[0].ID
-	elsewhere := vecOpen(t, o.store, vault.SharedKEK(o.kek))
+	elsewhere := vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek))
 	require.NoError(t, elsewhere.RotateCollector(ctx, security))
 	require.NoError(t, elsewhere.Retire(ctx, security, id))
 
-	here := refScope(t, vecOpen(t, o.store, vault.SharedKEK(o.kek)), "security")
+	here := vaulttest.ScopeNamed(t, vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek)), "security")
 	require.NoError(t, elsewhere.Reinstate(ctx, security, id))
-	_, err = here.Reveal(ctx, vecEmail, sealed)
+	_, err = here.Reveal(ctx, vaulttest.Email, sealed)
 	require.NoError(t, err)
 }
 
@@ -192,9 +193,9 @@ func TestOthersOpenWhatWeTakeIn(t *testing.T) {
 	ctx := context.Background()
 	synctest.Test(t, func(t *testing.T) {
 		v, o := newObserved(t)
-		security := refScope(t, v, "security")
+		security := vaulttest.ScopeNamed(t, v, "security")
 		c := o.collector(v, "security").Under(purpose.Basis{Notice: "signup-v7", Retain: time.Hour})
-		sealed, err := vault.Seal(ctx, vecEmail, vecAddress, c, o.collector(v, "billing"))
+		sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, c, o.collector(v, "billing"))
 		require.NoError(t, err)
 		before := o.value(sealed)
 		time.Sleep(time.Minute)
@@ -203,7 +204,7 @@ func TestOthersOpenWhatWeTakeIn(t *testing.T) {
 			if subject != "" {
 				scope = security.For(subject)
 			}
-			taken, err := vault.Reseal(ctx, vecEmail, sealed, scope)
+			taken, err := vault.Reseal(ctx, vaulttest.Email, sealed, scope)
 			require.NoError(t, err)
 			after := o.value(taken)
 			require.Equal(t, before.ID, after.ID)
@@ -212,7 +213,7 @@ func TestOthersOpenWhatWeTakeIn(t *testing.T) {
 			require.Equal(t, before.Slots[1].Header[1:], after.Slots[1].Header[1:])
 			plaintext, class := o.open(taken, "security", subject)
 			require.Equal(t, "success", class)
-			require.Equal(t, vecAddress, plaintext)
+			require.Equal(t, vaulttest.Address, plaintext)
 			_, class = o.open(taken, "billing", "")
 			require.Equal(t, "success", class)
 		}
@@ -226,17 +227,17 @@ func TestOthersOpenWhatWeTakeIn(t *testing.T) {
 func TestRecordWithoutCollectors(t *testing.T) {
 	ctx := t.Context()
 	security := purpose.MustParse("security")
-	store := refStore(t, vecKeys, nil)
-	o := observer{t, store, refKEK{key: vecKEK}}
-	v := vecOpen(t, store, vault.SharedKEK(o.kek))
+	store := vaulttest.StoreOfKeys(t, vaulttest.Keys, nil)
+	o := observer{t, store, vaulttest.KEK{Key: vaulttest.KEKKey}}
+	v := vaulttest.OpenKept(t, store, vault.SharedKEK(o.kek))
 	_, err := v.Collector(ctx, security)
-	require.Equal(t, "no keys", vecClass(err))
+	require.Equal(t, "no keys", vaulttest.Class(err))
 	value := reference.Value{Kind: "email", ID: reference.Random(16)}
-	value.Slots = []reference.Slot{reference.CollectorOf("security", vecCollect["security"][0]).Seal("email", value.ID, vecPlain, vecAddress)}
+	value.Slots = []reference.Slot{reference.CollectorOf("security", vaulttest.Collect["security"][0]).Seal("email", value.ID, vaulttest.PlainHeader, vaulttest.Address)}
 	sealed, err := vault.ParseSealed(value.Text())
 	require.NoError(t, err)
-	_, err = refScope(t, v, "security").Reveal(ctx, vecEmail, sealed)
-	require.Equal(t, "corrupt", vecClass(err))
+	_, err = vaulttest.ScopeNamed(t, v, "security").Reveal(ctx, vaulttest.Email, sealed)
+	require.Equal(t, "corrupt", vaulttest.Class(err))
 
 	require.NoError(t, v.Rotate(ctx, security))
 	require.Empty(t, o.keys("security").Collect, "nobody asked for any")
@@ -249,12 +250,12 @@ func TestRecordWithoutCollectors(t *testing.T) {
 func TestRecordGetsCollectors(t *testing.T) {
 	ctx := t.Context()
 	security := purpose.MustParse("security")
-	store := refStore(t, vecKeys, nil)
-	o := observer{t, store, refKEK{key: vecKEK}}
-	v := vecOpen(t, store, vault.SharedKEK(o.kek))
+	store := vaulttest.StoreOfKeys(t, vaulttest.Keys, nil)
+	o := observer{t, store, vaulttest.KEK{Key: vaulttest.KEKKey}}
+	v := vaulttest.OpenKept(t, store, vault.SharedKEK(o.kek))
 	require.NoError(t, v.RotateCollector(ctx, security))
 	require.Len(t, o.keys("security").Collect, 1)
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, o.collector(v, "security"))
+	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, o.collector(v, "security"))
 	require.NoError(t, err)
 	_, class := o.open(sealed, "security", "")
 	require.Equal(t, "success", class)
@@ -266,23 +267,23 @@ func TestOthersReadWhatWeImport(t *testing.T) {
 	ctx := t.Context()
 	v, o := newObserved(t)
 	security := purpose.MustParse("security")
-	elsewhere := []reference.Key{vecKey("elsewhere 2", 0xe15e0002), vecKey("elsewhere 1", 0xe15e0001)}
+	elsewhere := []reference.Key{vaulttest.Key("elsewhere 2", 0xe15e0002), vaulttest.Key("elsewhere 1", 0xe15e0001)}
 	require.NoError(t, v.Import(ctx, security, reference.ProtoKeyset(elsewhere, reference.GCMType, 3, 1)))
 	require.Equal(t, elsewhere, o.keys("security").Imported)
-	s := refScope(t, v, "security")
+	s := vaulttest.ScopeNamed(t, v, "security")
 	for i, key := range elsewhere {
 		ad := fmt.Append(nil, "row ", i)
 		ciphertext := reference.Seal(key, reference.Random(12), []byte("Alice@Example.com"), ad)
-		adopted, err := vault.Adopt(ctx, vecEmail, ciphertext, ad, strings.ToLower, s)
+		adopted, err := vault.Adopt(ctx, vaulttest.Email, ciphertext, ad, strings.ToLower, s)
 		require.NoError(t, err)
 		plaintext, class := o.open(adopted, "security", "")
 		require.Equal(t, "success", class)
-		require.Equal(t, vecAddress, plaintext)
+		require.Equal(t, vaulttest.Address, plaintext)
 		require.EqualValues(t, o.keys("security").Seal[0].ID, reference.Uint(o.value(adopted).Slots[0].Sealed[1:5]))
-		_, err = vault.Adopt(ctx, vecEmail, ciphertext, nil, strings.ToLower, s)
-		require.Equal(t, "corrupt", vecClass(err))
-		_, err = vault.Adopt(ctx, vecEmail, ciphertext, ad, strings.ToLower, refScope(t, v, "billing"))
-		require.Equal(t, "no keys", vecClass(err), "imported for one purpose alone")
+		_, err = vault.Adopt(ctx, vaulttest.Email, ciphertext, nil, strings.ToLower, s)
+		require.Equal(t, "corrupt", vaulttest.Class(err))
+		_, err = vault.Adopt(ctx, vaulttest.Email, ciphertext, ad, strings.ToLower, vaulttest.ScopeNamed(t, v, "billing"))
+		require.Equal(t, "no keys", vaulttest.Class(err), "imported for one purpose alone")
 	}
 	require.NoError(t, v.DropImport(ctx, security))
 	require.Empty(t, o.keys("security").Imported)
@@ -311,7 +312,7 @@ func TestNothingRandomRepeatsInCollectors(t *testing.T) {
 	}
 	sealed := func(c *vault.Collector) []byte {
 		t.Helper()
-		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
+		sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, c)
 		require.NoError(t, err)
 		value := o.value(sealed)
 		once(value.ID, value.Slots[0].Sealed[85:97])
@@ -342,7 +343,7 @@ func TestNothingRandomRepeatsInCollectors(t *testing.T) {
 // they are, and do not keep others from opening.
 func TestForgedCollectedSlotsBesideOthers(t *testing.T) {
 	ctx := t.Context()
-	v := vecOpen(t, refStoreOf(t, vecRecords, nil), vault.SharedKEK(refKEK{key: vecKEK}))
+	v := vaulttest.OpenKept(t, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	value := maker("beside").collected(conformNames...)
 	for i, name := range conformNames {
 		forged := value.Clone()
@@ -350,10 +351,10 @@ func TestForgedCollectedSlotsBesideOthers(t *testing.T) {
 		sealed, err := vault.ParseSealed(forged.Text())
 		require.NoError(t, err)
 		for _, asked := range conformNames {
-			_, err := refScope(t, v, asked).Reveal(ctx, vecEmail, sealed)
+			_, err := vaulttest.ScopeNamed(t, v, asked).Reveal(ctx, vaulttest.Email, sealed)
 			want := map[bool]string{true: "corrupt", false: "success"}[asked == name]
-			require.Equal(t, want, vecClass(err))
-			_, class := forged.Open(reference.Asked{Kind: "email", Purpose: asked, Keys: vecRecords[asked]})
+			require.Equal(t, want, vaulttest.Class(err))
+			_, class := forged.Open(reference.Asked{Kind: "email", Purpose: asked, Keys: vaulttest.Records[asked]})
 			require.Equal(t, want, class)
 		}
 	}
@@ -364,8 +365,8 @@ func TestForgedCollectedSlotsBesideOthers(t *testing.T) {
 	sealed, err := vault.ParseSealed(swapped.Text())
 	require.NoError(t, err)
 	for _, asked := range conformNames[:2] {
-		_, err := refScope(t, v, asked).Reveal(ctx, vecEmail, sealed)
-		require.Equal(t, "corrupt", vecClass(err))
+		_, err := vaulttest.ScopeNamed(t, v, asked).Reveal(ctx, vaulttest.Email, sealed)
+		require.Equal(t, "corrupt", vaulttest.Class(err))
 	}
 }
 
@@ -378,7 +379,7 @@ func TestBatchOfABatch(t *testing.T) {
 	require.NoError(t, err)
 	wrapped := func(c *vault.Collector) []byte {
 		t.Helper()
-		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
+		sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, c)
 		require.NoError(t, err)
 		return o.value(sealed).Slots[0].Sealed[:85]
 	}
@@ -391,12 +392,12 @@ func TestBatchOfABatch(t *testing.T) {
 func TestCollectorsOfAVaultAreRecorded(t *testing.T) {
 	ctx := t.Context()
 	var seen []vault.Event
-	v, err := vault.Open(ctx, refStoreOf(t, vecRecords, nil), vault.SharedKEK(refKEK{key: vecKEK}),
+	v, err := vault.Open(ctx, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}),
 		&vault.Options{Audit: eventsTo(func(e vault.Event) { seen = append(seen, e) })})
 	require.NoError(t, err)
 	c, err := v.Collector(ctx, purpose.MustParse("security"))
 	require.NoError(t, err)
-	_, err = vault.Seal(ctx, vecEmail, vecAddress, c)
+	_, err = vault.Seal(ctx, vaulttest.Email, vaulttest.Address, c)
 	require.NoError(t, err)
 	var actions []vault.Action
 	for _, e := range seen {
@@ -417,10 +418,10 @@ func (f eventsTo) Audit(_ context.Context, e vault.Event) error {
 // A collector's slot that names the key which seals is not on that key: only
 // re-sealing puts it there.
 func TestCollectedIsNotOnPrimaryKey(t *testing.T) {
-	v := vecOpen(t, refStoreOf(t, vecRecords, nil), vault.SharedKEK(refKEK{key: vecKEK}))
-	s := refScope(t, v, "security")
+	v := vaulttest.OpenKept(t, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
+	s := vaulttest.ScopeNamed(t, v, "security")
 	value := maker("on primary key").collected("security")
-	for _, id := range []uint32{vecCollect["security"][0].ID, vecSecurity.Seal[0].ID} {
+	for _, id := range []uint32{vaulttest.Collect["security"][0].ID, vecSecurity.Seal[0].ID} {
 		copy(value.Slots[0].Sealed[1:5], []byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
 		sealed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
@@ -436,6 +437,6 @@ func TestCollectorTextOverLong(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	_, err := vault.ParseCollector(text, nil)
 	runtime.ReadMemStats(&after)
-	require.Equal(t, "corrupt", vecClass(err))
+	require.Equal(t, "corrupt", vaulttest.Class(err))
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(len(text)))
 }

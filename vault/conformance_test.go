@@ -16,6 +16,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Two implementations of FORMAT.md, ours and the independent one, read what
@@ -37,7 +38,7 @@ func refLayouts() []reference.Header {
 			h.Consent = "consent-2026-81f3"
 		}
 		if bits&8 != 0 {
-			h.Expires = vecNever
+			h.Expires = vaulttest.Never
 		}
 		if bits&16 != 0 {
 			if bits&4 == 0 {
@@ -60,7 +61,7 @@ func TestOpensWhatOthersSeal(t *testing.T) {
 	records := map[string][]byte{}
 	subjectKeys := map[string]reference.Key{}
 	for i, name := range conformNames {
-		keys := vecKeys[name]
+		keys := vaulttest.Keys[name]
 		key := reference.Key{ID: uint32(0xcafe + i), Key: reference.Random(32)}
 		subjectKeys[name] = key
 		record := reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key}
@@ -68,7 +69,7 @@ func TestOpensWhatOthersSeal(t *testing.T) {
 		records[reference.SubjectName(name, pseudonym)] = reference.SealSubject(
 			keys.Seal[len(keys.Seal)-1], reference.Random(12), name, pseudonym, record.Bytes())
 	}
-	v := vecOpen(t, refStore(t, vecKeys, records), vault.SharedKEK(refKEK{key: vecKEK}))
+	v := vaulttest.OpenKept(t, vaulttest.StoreOfKeys(t, vaulttest.Keys, records), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	random := mrand.New(mrand.NewPCG(1, 2))
 	for i, h := range refLayouts() {
 		for typ := byte(1); typ <= 2; typ++ {
@@ -76,7 +77,7 @@ func TestOpensWhatOthersSeal(t *testing.T) {
 			plaintext := strings.Repeat("é", 1+random.IntN(512))
 			value := reference.Value{Kind: "email", ID: reference.Random(16)}
 			for _, name := range conformNames[:1+i%3] {
-				keys, bound := vecKeys[name].Seal, ""
+				keys, bound := vaulttest.Keys[name].Seal, ""
 				if typ == 2 {
 					keys, bound = []reference.Key{subjectKeys[name]}, subject
 				}
@@ -91,11 +92,11 @@ func TestOpensWhatOthersSeal(t *testing.T) {
 			require.Equal(t, value.Binary(), data)
 
 			for _, slot := range value.Slots {
-				s := refScope(t, v, slot.Purpose)
+				s := vaulttest.ScopeNamed(t, v, slot.Purpose)
 				if typ == 2 {
 					s = s.For(subject)
 				}
-				got, err := s.Reveal(ctx, vecEmail, sealed)
+				got, err := s.Reveal(ctx, vaulttest.Email, sealed)
 				require.NoError(t, err)
 				require.Equal(t, plaintext, got)
 				p, ok := sealed.Provenance(purpose.MustParse(slot.Purpose))
@@ -111,14 +112,14 @@ func TestOpensWhatOthersSeal(t *testing.T) {
 type observer struct {
 	t     testing.TB
 	store vault.Store
-	kek   refKEK
+	kek   vaulttest.KEK
 }
 
 // newObserved returns a vault of ours with keys of its own, and its observer.
 func newObserved(t testing.TB) (*vault.Vault, observer) {
 	t.Helper()
-	o := observer{t, vault.Memory(), refKEK{key: vecKEK}}
-	v := vecOpen(t, o.store, vault.SharedKEK(o.kek))
+	o := observer{t, vault.Memory(), vaulttest.KEK{Key: vaulttest.KEKKey}}
+	v := vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek))
 	for _, name := range conformNames {
 		require.NoError(t, v.Generate(context.Background(), purpose.MustParse(name)))
 	}
@@ -127,7 +128,7 @@ func newObserved(t testing.TB) (*vault.Vault, observer) {
 
 func (o observer) keys(name string) reference.Record {
 	o.t.Helper()
-	keys, err := reference.Unwrap(o.kek, name, refContent(o.t, o.store)[name+"/keys"])
+	keys, err := reference.Unwrap(o.kek, name, vaulttest.Content(o.t, o.store)[name+"/keys"])
 	require.NoError(o.t, err)
 	return keys
 }
@@ -137,7 +138,7 @@ func (o observer) keys(name string) reference.Record {
 func (o observer) open(v vault.Sealed, name, subject string) (plaintext, class string) {
 	o.t.Helper()
 	return o.value(v).Open(reference.Asked{
-		Kind: v.Kind(), Purpose: name, Keys: o.keys(name), Subject: subject, Store: refContent(o.t, o.store), Now: uint64(time.Now().Unix()),
+		Kind: v.Kind(), Purpose: name, Keys: o.keys(name), Subject: subject, Store: vaulttest.Content(o.t, o.store), Now: uint64(time.Now().Unix()),
 	})
 }
 
@@ -172,7 +173,7 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 	}
 	for i, name := range conformNames {
 		keys[name] = o.keys(name)
-		scopes = append(scopes, refScope(t, v, name).Under(bases[i]))
+		scopes = append(scopes, vaulttest.ScopeNamed(t, v, name).Under(bases[i]))
 	}
 	subjects := []string{"", "user-1", "", "\x00\xff", strings.Repeat("é", 127) + "x"}
 	for n := 1; n <= 1024; n++ {
@@ -186,11 +187,11 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 			sealers = append(sealers, s)
 		}
 		slices.Reverse(sealers) // Seal puts them in order
-		sealed, err := vault.Seal(ctx, vecEmail, plaintext, sealers...)
+		sealed, err := vault.Seal(ctx, vaulttest.Email, plaintext, sealers...)
 		require.NoError(t, err)
 		value := o.value(sealed)
 		require.Len(t, value.Slots, len(sealers))
-		content := refContent(t, o.store)
+		content := vaulttest.Content(t, o.store)
 		for i, name := range conformNames {
 			got, class := value.Open(reference.Asked{Kind: "email", Purpose: name, Keys: keys[name], Subject: subject, Store: content, Now: uint64(time.Now().Unix())})
 			if i >= len(value.Slots) {
@@ -201,7 +202,7 @@ func TestOthersOpenWhatWeSeal(t *testing.T) {
 			require.Equal(t, plaintext, got)
 		}
 		i := n % 3
-		index, err := scopes[i].Index(ctx, vecEmail, plaintext)
+		index, err := scopes[i].Index(ctx, vaulttest.Email, plaintext)
 		require.NoError(t, err)
 		require.Equal(t, reference.Index(keys[conformNames[i]].Index[0].Key, "email", conformNames[i], plaintext), index[:])
 	}
@@ -214,7 +215,7 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 		v, o := newObserved(t)
 		for _, subject := range []string{"", "user-1"} {
 			scoped := func(name string) *vault.Scope {
-				s := refScope(t, v, name)
+				s := vaulttest.ScopeNamed(t, v, name)
 				if subject != "" {
 					s = s.For(subject)
 				}
@@ -226,19 +227,19 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 				for _, name := range names {
 					plaintext, class := o.open(v, name, subject)
 					require.Equal(t, "success", class)
-					require.Equal(t, vecAddress, plaintext)
+					require.Equal(t, vaulttest.Address, plaintext)
 				}
 			}
-			sealed, err := vault.Seal(ctx, vecEmail, vecAddress, scoped("security").Under(purpose.Basis{Notice: "n"}))
+			sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, scoped("security").Under(purpose.Basis{Notice: "n"}))
 			require.NoError(t, err)
 			opens(sealed, "security")
 			id := o.value(sealed).ID
 
-			extended, err := vault.Extend(ctx, vecEmail, sealed, scoped("security"),
+			extended, err := vault.Extend(ctx, vaulttest.Email, sealed, scoped("security"),
 				scoped("advertising").Under(purpose.Basis{Consent: "c-1", Retain: time.Hour}))
 			require.NoError(t, err)
 			opens(extended, "advertising", "security")
-			twice, err := vault.Extend(ctx, vecEmail, extended, scoped("advertising"),
+			twice, err := vault.Extend(ctx, vaulttest.Email, extended, scoped("advertising"),
 				scoped("billing").Under(purpose.Basis{Consent: "c-2"}))
 			require.NoError(t, err)
 			opens(twice, "advertising", "billing", "security")
@@ -258,7 +259,7 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 			before := o.keys("advertising").Seal[0].ID
 			require.NoError(t, v.Rotate(ctx, purpose.MustParse("advertising")))
 			require.NotEqual(t, before, o.keys("advertising").Seal[0].ID)
-			resealed, err := vault.Reseal(ctx, vecEmail, twice, scoped("advertising"))
+			resealed, err := vault.Reseal(ctx, vaulttest.Email, twice, scoped("advertising"))
 			require.NoError(t, err)
 			opens(resealed, "advertising", "billing", "security")
 			opens(twice, "advertising", "billing", "security")
@@ -280,11 +281,11 @@ func TestOthersReadOurSubjects(t *testing.T) {
 	ctx := context.Background()
 	v, o := newObserved(t)
 	security := purpose.MustParse("security")
-	s := refScope(t, v, "security")
+	s := vaulttest.ScopeNamed(t, v, "security")
 	read := func(subject string) (reference.SubjectRecord, []byte) {
 		t.Helper()
 		keys := o.keys("security")
-		data := refContent(t, o.store)[reference.SubjectName("security", reference.Pseudonym("security", keys.Keys, subject))]
+		data := vaulttest.Content(t, o.store)[reference.SubjectName("security", reference.Pseudonym("security", keys.Keys, subject))]
 		record, ok := reference.OpenSubject(keys.Keys, "security", subject, data)
 		require.True(t, ok)
 		return record, data
@@ -294,7 +295,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 	for i := range 20 {
 		subject := fmt.Sprint("user-", i)
 		var err error
-		values[subject], err = vault.Seal(ctx, vecEmail, vecAddress, s.For(subject))
+		values[subject], err = vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s.For(subject))
 		require.NoError(t, err)
 		record, _ := read(subject)
 		require.EqualValues(t, 1, record.State)
@@ -304,7 +305,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("%x", reference.Pseudonym("security", o.keys("security").Keys, subject)), pseudonym)
 	}
-	require.Len(t, refContent(t, o.store), 3+20)
+	require.Len(t, vaulttest.Content(t, o.store), 3+20)
 
 	require.NoError(t, v.Rotate(ctx, security))
 	require.NoError(t, v.RewrapSubjects(ctx, security, "", nil))
@@ -315,7 +316,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		require.EqualValues(t, primary, reference.Uint(data[5:9]))
 		plaintext, class := o.open(values[subject], "security", subject)
 		require.Equal(t, "success", class)
-		require.Equal(t, vecAddress, plaintext)
+		require.Equal(t, vaulttest.Address, plaintext)
 		_, class = o.open(values[subject], "security", "user-x")
 		require.Equal(t, "corrupt", class)
 		_, class = o.open(values[subject], "security", "")
@@ -331,7 +332,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		erasure := certificate.Erasures[0]
 		require.EqualValues(t, erasure.Erased.Unix(), record.Time)
 		require.Equal(t, fmt.Sprintf("%x", reference.Pseudonym("security", o.keys("security").Keys, subject)), erasure.Subject)
-		count, ok := reference.ReadErasures(o.keys("security").Keys, "security", refContent(t, o.store)["security/erasures"])
+		count, ok := reference.ReadErasures(o.keys("security").Keys, "security", vaulttest.Content(t, o.store)["security/erasures"])
 		require.True(t, ok)
 		require.EqualValues(t, n+1, count)
 		if value, sealed := values[subject]; sealed {
@@ -347,7 +348,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 // And the other way round: ours goes on with records that others wrote.
 func TestReadsSubjectsOfOthers(t *testing.T) {
 	ctx := context.Background()
-	keys := vecKeys["security"]
+	keys := vaulttest.Keys["security"]
 	key := reference.Key{ID: 0xcafe, Key: reference.Random(32)}
 	records := map[string][]byte{"security/erasures": reference.Erasures(keys, "security", 7)}
 	put := func(subject string, r reference.SubjectRecord) {
@@ -356,21 +357,21 @@ func TestReadsSubjectsOfOthers(t *testing.T) {
 	}
 	put("alive", reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key})
 	put("erased", reference.SubjectRecord{State: 2, ID: 0xbeef, Time: reference.Time, Key: nil})
-	store := refStore(t, map[string]reference.Keys{"security": keys}, records)
-	v := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
-	s := refScope(t, v, "security")
+	store := vaulttest.StoreOfKeys(t, map[string]reference.Keys{"security": keys}, records)
+	v := vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
+	s := vaulttest.ScopeNamed(t, v, "security")
 	p := purpose.MustParse("security")
 
 	generation, err := v.Generation(ctx, p)
 	require.NoError(t, err)
 	require.EqualValues(t, 1+7, generation)
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s.For("alive"))
+	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s.For("alive"))
 	require.NoError(t, err)
 	text, err := sealed.MarshalText()
 	require.NoError(t, err)
 	value, _ := reference.Parse(string(text))
 	require.EqualValues(t, key.ID, reference.Uint(value.Slots[0].Sealed[1:5]), "sealed under the key that was there")
-	_, err = vault.Seal(ctx, vecEmail, vecAddress, s.For("erased"))
+	_, err = vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s.For("erased"))
 	require.ErrorIs(t, err, vault.ErrErased)
 
 	certificate, err := v.Erase(ctx, "erased", p)
@@ -389,7 +390,7 @@ func TestReadsSubjectsOfOthers(t *testing.T) {
 func TestNothingRandomRepeats(t *testing.T) {
 	ctx := context.Background()
 	v, o := newObserved(t)
-	a, b := refScope(t, v, "advertising"), refScope(t, v, "security")
+	a, b := vaulttest.ScopeNamed(t, v, "advertising"), vaulttest.ScopeNamed(t, v, "security")
 	seen := map[string]bool{}
 	once := func(random ...[]byte) {
 		t.Helper()
@@ -400,13 +401,13 @@ func TestNothingRandomRepeats(t *testing.T) {
 	}
 	for i := range 500 {
 		subject := fmt.Sprint("user-", i)
-		sealed, err := vault.Seal(ctx, vecEmail, "alice@example.com", a, b.For(subject))
+		sealed, err := vault.Seal(ctx, vaulttest.Email, "alice@example.com", a, b.For(subject))
 		require.NoError(t, err)
 		value := o.value(sealed)
 		once(value.ID, value.Slots[0].Sealed[5:17], value.Slots[1].Sealed[5:17])
 	}
 	keys := o.keys("security")
-	content := refContent(t, o.store)
+	content := vaulttest.Content(t, o.store)
 	for i := range 500 {
 		subject := fmt.Sprint("user-", i)
 		data := content[reference.SubjectName("security", reference.Pseudonym("security", keys.Keys, subject))]
@@ -429,15 +430,15 @@ func (h hugeStore) Get(ctx context.Context, names ...string) ([]vault.Record, er
 // A key record over the limit is refused before it is opened, though it would
 // open.
 func TestKeyRecordOverLong(t *testing.T) {
-	kek := refKEK{key: vecKEK}
-	payload := encodePayload(reference.Payload("security", vecKeys["security"]))
+	kek := vaulttest.KEK{Key: vaulttest.KEKKey}
+	payload := encodePayload(reference.Payload("security", vaulttest.Keys["security"]))
 	for over := range 2 {
 		blanks := strings.Repeat(" ", vault.MaxRecord+over-6-65-12-16-len(payload))
 		data := reference.Wrap(kek, "security", append([]byte(blanks), payload...), reference.Random(32), reference.Random(12))
 		require.Len(t, data, vault.MaxRecord+over)
 		_, err := reference.Unwrap(kek, "security", data)
 		require.Equal(t, over == 0, err == nil)
-		v := vecOpen(t, hugeStore{vault.Memory(), data}, vault.SharedKEK(kek))
+		v := vaulttest.OpenKept(t, hugeStore{vault.Memory(), data}, vault.SharedKEK(kek))
 		_, err = v.Scope(t.Context(), purpose.MustParse("security"))
 		require.Equal(t, over == 1, errors.Is(err, vault.ErrCorrupt))
 		require.Equal(t, over == 0, err == nil)
@@ -447,23 +448,23 @@ func TestKeyRecordOverLong(t *testing.T) {
 // A KEK that binds no more than the beginning of its associated data is found
 // out: the test leaves all but the last byte as it is.
 func TestKEKThatBindsABeginning(t *testing.T) {
-	kek := prefixKEK{refKEK{key: vecKEK}, len("onlyfor purpose-keys security") - 1}
-	v := vecOpen(t, vault.Memory(), vault.SharedKEK(kek))
-	require.Equal(t, "no keys", vecClass(v.Generate(t.Context(), purpose.MustParse("security"))))
+	kek := prefixKEK{vaulttest.KEK{Key: vaulttest.KEKKey}, len("onlyfor purpose-keys security") - 1}
+	v := vaulttest.OpenKept(t, vault.Memory(), vault.SharedKEK(kek))
+	require.Equal(t, "no keys", vaulttest.Class(v.Generate(t.Context(), purpose.MustParse("security"))))
 	kek.n++
-	v = vecOpen(t, vault.Memory(), vault.SharedKEK(kek))
+	v = vaulttest.OpenKept(t, vault.Memory(), vault.SharedKEK(kek))
 	require.NoError(t, v.Generate(t.Context(), purpose.MustParse("security")))
 }
 
 type prefixKEK struct {
-	refKEK
+	vaulttest.KEK
 	n int
 }
 
 func (k prefixKEK) Encrypt(plaintext, aad []byte) ([]byte, error) {
-	return k.refKEK.Encrypt(plaintext, aad[:min(k.n, len(aad))])
+	return k.KEK.Encrypt(plaintext, aad[:min(k.n, len(aad))])
 }
 
 func (k prefixKEK) Decrypt(ciphertext, aad []byte) ([]byte, error) {
-	return k.refKEK.Decrypt(ciphertext, aad[:min(k.n, len(aad))])
+	return k.KEK.Decrypt(ciphertext, aad[:min(k.n, len(aad))])
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // sampled reports whether the nth point of something is to be tried: a few are,
@@ -114,15 +115,15 @@ func diesAndIsFollowed(t *testing.T, from *site, op operation, point int, again 
 	require.NoError(t, err)
 	var sealed []sealedValue
 	if now != "" {
-		by := scope(t, v, security)
-		sealed = append(sealed, sealedValue{string(mustText(t, seal(t, by))), ""})
+		by := vaulttest.Scope(t, v, vaulttest.Security)
+		sealed = append(sealed, sealedValue{string(vaulttest.MustText(t, vaulttest.Seal(t, by))), ""})
 		for _, subject := range []string{bob, dave} {
-			value, err := vault.Seal(t.Context(), note, "text", by.For(subject))
+			value, err := vault.Seal(t.Context(), vaulttest.Note, "text", by.For(subject))
 			if errors.Is(err, vault.ErrErased) && subject == dave {
 				continue
 			}
 			require.NoError(t, err, at)
-			sealed = append(sealed, sealedValue{string(mustText(t, value)), subject})
+			sealed = append(sealed, sealedValue{string(vaulttest.MustText(t, value)), subject})
 		}
 		now, err = w.state(t.Context(), v)
 		require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile/faulty"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The store alone, each call of the disk failing in its turn: a change that
@@ -69,7 +70,7 @@ func TestDirOnAFailingDisk(t *testing.T) {
 					var revision int64
 					old := ""
 					if op.exists {
-						revision, old = putRecord(t, store, name, 0, "old"), "old"
+						revision, old = vaulttest.PutRecord(t, store, name, 0, "old"), "old"
 					}
 					e := diskErrors[(nth+i)%len(diskErrors)]
 					fault := failure.fault
@@ -94,8 +95,8 @@ func TestDirOnAFailingDisk(t *testing.T) {
 					require.Contains(t, []string{old, op.want}, got, at)
 					require.True(t, got == op.want || err != nil, at)
 					require.Equal(t, got == old, now == revision, at)
-					putRecord(t, store, name, now, "next")
-					require.Equal(t, "next", string(getRecord(t, vault.Dir(path), name).Data), at)
+					vaulttest.PutRecord(t, store, name, now, "next")
+					require.Equal(t, "next", string(vaulttest.GetRecord(t, vault.Dir(path), name).Data), at)
 					require.Empty(t, unfinished(t, path), at)
 				}
 			})

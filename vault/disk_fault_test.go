@@ -18,6 +18,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile/faulty"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // diskErrors are what disks fail with, and what a vault makes of it.
@@ -173,7 +174,7 @@ func (op operation) vault(t *testing.T, w *site, disk *faulty.Disk) *vault.Vault
 	v, err := w.begin(t.Context(), disk.System())
 	require.NoError(t, err)
 	if op.warm {
-		scope(t, v, security)
+		vaulttest.Scope(t, v, vaulttest.Security)
 	}
 	return v
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 const mountVariable = "ONLYFOR_TEST_MOUNT"
@@ -160,14 +161,14 @@ func TestReadOnlyDisk(t *testing.T) {
 		if s.op.nothing {
 			continue
 		}
-		by := scope(t, s.v, security)
-		opens(t, by, seal(t, by))
-		opens(t, by.For(alice), seal(t, by.For(alice)))
+		by := vaulttest.Scope(t, s.v, vaulttest.Security)
+		vaulttest.Opens(t, by, vaulttest.Seal(t, by))
+		vaulttest.Opens(t, by.For(alice), vaulttest.Seal(t, by.For(alice)))
 		require.NoError(t, s.w.check(t.Context(), s.v), s.op.name)
 		for _, look := range looks {
 			require.NoError(t, look.do(t.Context(), s.w, privatefile.OperatingSystem(), s.v), look.name)
 		}
-		_, err = vault.Seal(t.Context(), note, "text", by.For(dave))
+		_, err = vault.Seal(t.Context(), vaulttest.Note, "text", by.For(dave))
 		requireKind(t, err, vault.ErrUnavailable, "sealing for a new subject")
 	}
 	remount(0)
@@ -209,7 +210,7 @@ func on(t *testing.T, disk string, sites []siteOn) (placed []*siteOn) {
 		require.NoError(t, err)
 		t.Cleanup(func() { s.v.Close() })
 		if s.op.warm {
-			scope(t, s.v, security)
+			vaulttest.Scope(t, s.v, vaulttest.Security)
 		}
 		placed = append(placed, &s)
 	}

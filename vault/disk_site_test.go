@@ -21,6 +21,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile/faulty"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // A site is a directory with a key store, the local keys that wrap it, and what
@@ -66,31 +67,31 @@ func (w *site) path(name string) string { return filepath.Join(w.Dir, name) }
 // newSite makes a site in which each operation has something to lose.
 func newSite(t testing.TB) *site {
 	t.Helper()
-	w := &site{Dir: t.TempDir(), Legacy: newPlain(t, aead.AES256GCMKeyTemplate()).json}
+	w := &site{Dir: t.TempDir(), Legacy: vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate()).JSON}
 	ctx := t.Context()
 	v, err := w.vault(ctx, disk())
 	require.NoError(t, err)
 	hold := func(subject string, sealers ...vault.Sealer) {
-		w.Values = append(w.Values, sealedValue{string(mustText(t, seal(t, sealers...))), subject})
+		w.Values = append(w.Values, sealedValue{string(vaulttest.MustText(t, vaulttest.Seal(t, sealers...))), subject})
 	}
-	require.NoError(t, v.Generate(ctx, security))
-	s := scope(t, v, security)
+	require.NoError(t, v.Generate(ctx, vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	hold("", s)
-	hold("", collector(t, v, security))
+	hold("", vaulttest.Collector(t, v, vaulttest.Security))
 	hold(alice, s.For(alice))
 	hold(bob, s.For(bob))
 	hold(erin, s.For(erin))
-	_, err = v.Erase(ctx, erin, security)
+	_, err = v.Erase(ctx, erin, vaulttest.Security)
 	require.NoError(t, err)
 	for range 2 {
-		require.NoError(t, v.Rotate(ctx, security))
-		require.NoError(t, v.RotateIndex(ctx, security))
-		require.NoError(t, v.RotateCollector(ctx, security))
+		require.NoError(t, v.Rotate(ctx, vaulttest.Security))
+		require.NoError(t, v.RotateIndex(ctx, vaulttest.Security))
+		require.NoError(t, v.RotateCollector(ctx, vaulttest.Security))
 	}
 	hold("", s)
-	hold("", collector(t, v, security))
+	hold("", vaulttest.Collector(t, v, vaulttest.Security))
 	hold(alice, s.For(alice))
-	keys, err := v.Keys(ctx, security)
+	keys, err := v.Keys(ctx, vaulttest.Security)
 	require.NoError(t, err)
 	w.Unused = keys[1].ID
 	require.Equal(t, vault.RoleSeal, keys[1].Role)
@@ -141,40 +142,42 @@ func change(name string, do func(ctx context.Context, v *vault.Vault) error) ope
 // changes are all operations that write.
 var changes = []operation{
 	{name: "generate from nothing", nothing: true, do: generateSecurity},
-	change("generate for another purpose", func(ctx context.Context, v *vault.Vault) error { return v.Generate(ctx, advertising) }),
-	change("rotate", func(ctx context.Context, v *vault.Vault) error { return v.Rotate(ctx, security) }),
-	change("rotate index", func(ctx context.Context, v *vault.Vault) error { return v.RotateIndex(ctx, security) }),
-	change("rotate collector", func(ctx context.Context, v *vault.Vault) error { return v.RotateCollector(ctx, security) }),
+	change("generate for another purpose", func(ctx context.Context, v *vault.Vault) error { return v.Generate(ctx, vaulttest.Advertising) }),
+	change("rotate", func(ctx context.Context, v *vault.Vault) error { return v.Rotate(ctx, vaulttest.Security) }),
+	change("rotate index", func(ctx context.Context, v *vault.Vault) error { return v.RotateIndex(ctx, vaulttest.Security) }),
+	change("rotate collector", func(ctx context.Context, v *vault.Vault) error { return v.RotateCollector(ctx, vaulttest.Security) }),
 	{name: "retire", warm: true, do: func(ctx context.Context, w *site, _ privatefile.System, v *vault.Vault) error {
-		return v.Retire(ctx, security, w.Unused)
+		return v.Retire(ctx, vaulttest.Security, w.Unused)
 	}},
 	{name: "import", warm: true, do: func(ctx context.Context, w *site, _ privatefile.System, v *vault.Vault) error {
-		return v.Import(ctx, security, w.Legacy)
+		return v.Import(ctx, vaulttest.Security, w.Legacy)
 	}},
 	change("erase", func(ctx context.Context, v *vault.Vault) error {
-		_, err := v.Erase(ctx, alice, security)
+		_, err := v.Erase(ctx, alice, vaulttest.Security)
 		return err
 	}),
 	change("erase somebody without keys", func(ctx context.Context, v *vault.Vault) error {
-		_, err := v.Erase(ctx, dave, security)
+		_, err := v.Erase(ctx, dave, vaulttest.Security)
 		return err
 	}),
-	change("re-wrap subjects", func(ctx context.Context, v *vault.Vault) error { return v.RewrapSubjects(ctx, security, "", nil) }),
+	change("re-wrap subjects", func(ctx context.Context, v *vault.Vault) error {
+		return v.RewrapSubjects(ctx, vaulttest.Security, "", nil)
+	}),
 	{name: "re-wrap with another key", warm: true, do: func(ctx context.Context, w *site, sys privatefile.System, v *vault.Vault) error {
-		return v.Rewrap(ctx, w.kek(sys, "kek2"), security)
+		return v.Rewrap(ctx, w.kek(sys, "kek2"), vaulttest.Security)
 	}},
 	change("seal for a new subject", func(ctx context.Context, v *vault.Vault) error {
-		s, err := v.Scope(ctx, security)
+		s, err := v.Scope(ctx, vaulttest.Security)
 		if err != nil {
 			return err
 		}
-		_, err = vault.Seal(ctx, note, "text", s.For(dave))
+		_, err = vault.Seal(ctx, vaulttest.Note, "text", s.For(dave))
 		return err
 	}),
 }
 
 func generateSecurity(ctx context.Context, _ *site, _ privatefile.System, v *vault.Vault) error {
-	return v.Generate(ctx, security)
+	return v.Generate(ctx, vaulttest.Security)
 }
 
 // looks are operations that only read. They begin with a vault that has opened
@@ -188,7 +191,7 @@ var looks = []operation{
 		return w.check(ctx, v)
 	}},
 	look("keys", func(ctx context.Context, v *vault.Vault) error {
-		_, err := v.Keys(ctx, security)
+		_, err := v.Keys(ctx, vaulttest.Security)
 		return err
 	}),
 	look("purposes", func(ctx context.Context, v *vault.Vault) error {
@@ -196,7 +199,7 @@ var looks = []operation{
 		return err
 	}),
 	look("prefetch", func(ctx context.Context, v *vault.Vault) error {
-		s, err := v.Scope(ctx, security)
+		s, err := v.Scope(ctx, vaulttest.Security)
 		if err != nil {
 			return err
 		}
@@ -213,7 +216,7 @@ func look(name string, do func(ctx context.Context, v *vault.Vault) error) opera
 // check reveals every value, and fails if one that was there is lost, or one of
 // an erased person opens.
 func (w *site) check(ctx context.Context, v *vault.Vault) error {
-	s, err := v.Scope(ctx, security)
+	s, err := v.Scope(ctx, vaulttest.Security)
 	if err != nil {
 		return err
 	}
@@ -223,10 +226,10 @@ func (w *site) check(ctx context.Context, v *vault.Vault) error {
 			return err
 		}
 		by := s
-		if held.Subject != "" && !value.ByCollector(security) {
+		if held.Subject != "" && !value.ByCollector(vaulttest.Security) {
 			by = s.For(held.Subject)
 		}
-		text, err := by.Reveal(ctx, note, value)
+		text, err := by.Reveal(ctx, vaulttest.Note, value)
 		switch {
 		case held.Subject == erin && err == nil:
 			return fmt.Errorf("value %d of an erased person opens", i)
@@ -244,7 +247,7 @@ func (w *site) check(ctx context.Context, v *vault.Vault) error {
 // state says, in one line, what a change changes.
 func (w *site) state(ctx context.Context, v *vault.Vault) (string, error) {
 	var all []string
-	for _, p := range []purpose.Purpose{security, advertising} {
+	for _, p := range []purpose.Purpose{vaulttest.Security, vaulttest.Advertising} {
 		keys, err := v.Keys(ctx, p)
 		if err != nil && !errors.Is(err, vault.ErrNoKeys) {
 			return "", err
@@ -260,7 +263,7 @@ func (w *site) state(ctx context.Context, v *vault.Vault) (string, error) {
 		all = append(all, name)
 	}
 	if len(w.Values) > 0 {
-		s, err := v.Scope(ctx, security)
+		s, err := v.Scope(ctx, vaulttest.Security)
 		if err != nil {
 			return "", err
 		}
@@ -268,7 +271,7 @@ func (w *site) state(ctx context.Context, v *vault.Vault) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		_, err = s.For(alice).Reveal(ctx, note, value)
+		_, err = s.For(alice).Reveal(ctx, vaulttest.Note, value)
 		if err != nil && !errors.Is(err, vault.ErrErased) {
 			return "", err
 		}

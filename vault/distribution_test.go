@@ -18,6 +18,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // What has to look random: nonces, value ids and indexes. No such test proves that
@@ -100,7 +101,7 @@ func (s tally) add(t testing.TB, b []byte) {
 func sealedIDs(s *vault.Scope, n int) (ids, nonces [][]byte, err error) {
 	head := len("\x01\x05email\x01\x08security")
 	for range n {
-		sealed, err := vault.Seal(context.Background(), vecEmail, vecAddress, s)
+		sealed, err := vault.Seal(context.Background(), vaulttest.Email, vaulttest.Address, s)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -119,12 +120,12 @@ func sealedIDs(s *vault.Scope, n int) (ids, nonces [][]byte, err error) {
 // id comes twice, though ids are drawn from generators that are seeded anew every
 // few thousand, and both are uniform.
 func TestNoncesAndIDsAreUniform(t *testing.T) {
-	s := refScope(t, refVault(t, vecKeys), "security")
+	s := vaulttest.ScopeNamed(t, vaulttest.VaultOfKeys(t, vaulttest.Keys), "security")
 	n := 28_000
-	if testing.Short() || underRace {
+	if testing.Short() || vaulttest.UnderRace {
 		n = 7_000
 	}
-	if exhaustive() {
+	if vaulttest.Exhaustive() {
 		n = 500_000
 	}
 	var allIDs, allNonces [4][][]byte
@@ -149,20 +150,20 @@ func TestNoncesAndIDsAreUniform(t *testing.T) {
 }
 
 func init() {
-	children["seal values"] = func([]string) error {
+	vaulttest.Children["seal values"] = func([]string) error {
 		t := new(childT)
-		s := refScope(t, refVault(t, vecKeys), "security")
+		s := vaulttest.ScopeNamed(t, vaulttest.VaultOfKeys(t, vaulttest.Keys), "security")
 		ids, nonces, err := sealedIDs(s, perChild)
 		for i := range ids {
 			fmt.Printf("%x %x\n", ids[i], nonces[i])
 		}
 		return err
 	}
-	children["compute indexes"] = func([]string) error {
+	vaulttest.Children["compute indexes"] = func([]string) error {
 		t := new(childT)
-		s := refScope(t, refVault(t, vecKeys), "security")
+		s := vaulttest.ScopeNamed(t, vaulttest.VaultOfKeys(t, vaulttest.Keys), "security")
 		for i := range perChild {
-			index, err := s.Index(context.Background(), vecPhone, numberOf(i))
+			index, err := s.Index(context.Background(), vaulttest.Phone, numberOf(i))
 			if err != nil {
 				return err
 			}
@@ -185,7 +186,7 @@ func childLines(t *testing.T, names ...string) (all [][]string) {
 	t.Helper()
 	cmds, outs := make([]*exec.Cmd, len(names)), make([]io.Reader, len(names))
 	for i, name := range names {
-		cmds[i] = child(t, name)
+		cmds[i] = vaulttest.Child(t, name)
 		out, err := cmds[i].StdoutPipe()
 		require.NoError(t, err)
 		outs[i] = out
@@ -212,7 +213,7 @@ func TestProcessesDrawApart(t *testing.T) {
 			seen.add(t, reference.Hex(nonce))
 		}
 	}
-	s := refScope(t, refVault(t, vecKeys), "security")
+	s := vaulttest.ScopeNamed(t, vaulttest.VaultOfKeys(t, vaulttest.Keys), "security")
 	ids, nonces, err := sealedIDs(s, perChild)
 	require.NoError(t, err)
 	for i := range ids {
@@ -231,15 +232,15 @@ func numberOf(i int) string { return fmt.Sprintf("+4915%08d", 20_000_000+i) }
 func TestIndexesAreUniform(t *testing.T) {
 	ctx := t.Context()
 	keys := map[string]reference.Keys{}
-	for name := range vecKeys {
-		keys[name] = reference.Keys{Seal: vecKeys[name].Seal, Index: []reference.Key{{ID: 7, Key: reference.Random(32)}}, Subject: vecKeys[name].Subject}
+	for name := range vaulttest.Keys {
+		keys[name] = reference.Keys{Seal: vaulttest.Keys[name].Seal, Index: []reference.Key{{ID: 7, Key: reference.Random(32)}}, Subject: vaulttest.Keys[name].Subject}
 	}
 	shared := keys["security"].Index
-	keys["billing"] = reference.Keys{Seal: vecKeys["billing"].Seal, Index: shared, Subject: vecKeys["billing"].Subject}
-	v := refVault(t, keys)
-	security, billing, advertising := refScope(t, v, "security"), refScope(t, v, "billing"), refScope(t, v, "advertising")
+	keys["billing"] = reference.Keys{Seal: vaulttest.Keys["billing"].Seal, Index: shared, Subject: vaulttest.Keys["billing"].Subject}
+	v := vaulttest.VaultOfKeys(t, keys)
+	security, billing, advertising := vaulttest.ScopeNamed(t, v, "security"), vaulttest.ScopeNamed(t, v, "billing"), vaulttest.ScopeNamed(t, v, "advertising")
 	n := 1 << 15
-	if exhaustive() {
+	if vaulttest.Exhaustive() {
 		n = 1 << 20
 	}
 	seen := tally{}
@@ -253,11 +254,11 @@ func TestIndexesAreUniform(t *testing.T) {
 			seen.add(t, index[:])
 			return index[:]
 		}
-		index := of(security, vecPhone)
+		index := of(security, vaulttest.Phone)
 		indexes = append(indexes, index)
-		kinds = append(kinds, reference.XOR(index, of(security, vecTaxID)))
-		purposes = append(purposes, reference.XOR(index, of(billing, vecPhone)))
-		keysApart = append(keysApart, reference.XOR(index, of(advertising, vecPhone)))
+		kinds = append(kinds, reference.XOR(index, of(security, vaulttest.TaxID)))
+		purposes = append(purposes, reference.XOR(index, of(billing, vaulttest.Phone)))
+		keysApart = append(keysApart, reference.XOR(index, of(advertising, vaulttest.Phone)))
 	}
 	for _, samples := range [][][]byte{indexes, kinds, purposes, keysApart} {
 		requireUniform(t, samples)
@@ -268,9 +269,9 @@ func TestIndexesAreUniform(t *testing.T) {
 // of all bits that could change, and of each.
 func TestIndexesAvalanche(t *testing.T) {
 	ctx := t.Context()
-	s := scope(t, generated(t, nil, security), security)
+	s := vaulttest.Scope(t, vaulttest.Generated(t, nil, vaulttest.Security), vaulttest.Security)
 	index := func(text string) []byte {
-		index, err := s.Index(ctx, vecPhone, text)
+		index, err := s.Index(ctx, vaulttest.Phone, text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,12 +316,12 @@ func TestIndexesAvalanche(t *testing.T) {
 func TestEqualTextHasEqualIndex(t *testing.T) {
 	lines := childLines(t, "compute indexes", "compute indexes")
 	require.Equal(t, lines[0], lines[1])
-	v := refVault(t, vecKeys)
-	a, b := refScope(t, v, "security"), refScope(t, v, "security").For("alice").Under(purpose.Basis{Notice: "n"})
-	key := vecKeys["security"].Index[0].Key
+	v := vaulttest.VaultOfKeys(t, vaulttest.Keys)
+	a, b := vaulttest.ScopeNamed(t, v, "security"), vaulttest.ScopeNamed(t, v, "security").For("alice").Under(purpose.Basis{Notice: "n"})
+	key := vaulttest.Keys["security"].Index[0].Key
 	for i, line := range lines[0] {
 		for _, s := range []*vault.Scope{a, b} {
-			index, err := s.Index(t.Context(), vecPhone, numberOf(i))
+			index, err := s.Index(t.Context(), vaulttest.Phone, numberOf(i))
 			require.NoError(t, err)
 			require.Equal(t, line, hex.EncodeToString(index[:]))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Every operation meets every fault of an auditor, at each of the events that it
@@ -112,7 +113,7 @@ func auditorHangs(t *testing.T, w *faultWorld, use faultUse) {
 	if !errors.Is(err, vault.ErrInvalid) { // of an operation that can take place once
 		require.NoError(t, err, "the same again")
 	}
-	_, err = w.v.Scope(t.Context(), security)
+	_, err = w.v.Scope(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	close(freed)
 	r := <-results
@@ -155,7 +156,7 @@ func auditorUsesTheVault(op faultOp) func(t *testing.T, w *faultWorld, use fault
 			if _, err := use(ctx); err != nil && !op.once {
 				return err
 			}
-			_, err := w.v.Scope(ctx, security)
+			_, err := w.v.Scope(ctx, vaulttest.Security)
 			return err
 		})
 		_, err := use(t.Context())
@@ -171,13 +172,13 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 	for name, heeds := range map[string]bool{"heeds its context": true, "hangs": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				kek := vault.SharedKEK(newAEAD(t))
-				store := &swapped{vault.Memory()}
+				kek := vault.SharedKEK(vaulttest.NewAEAD(t))
+				store := &vaulttest.Swapped{Store: vault.Memory()}
 				freed := make(chan struct{})
 				defer close(freed)
 				var events atomic.Int32
 				var armed atomic.Bool
-				v := open(t, store, kek, &vault.Options{Audit: contextAuditFunc(func(ctx context.Context, e vault.Event) error {
+				v := vaulttest.Open(t, store, kek, &vault.Options{Audit: contextAuditFunc(func(ctx context.Context, e vault.Event) error {
 					if !armed.Load() || e.Outcome == vault.Allowed {
 						return nil
 					}
@@ -189,20 +190,20 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 					<-freed
 					return nil
 				})})
-				require.NoError(t, v.Generate(t.Context(), security))
-				older := copyOf(t, store.Store, "security/keys")
-				require.NoError(t, v.Rotate(t.Context(), security))
-				l := lookup(t, v, security)
-				s := scope(t, v, security)
+				require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+				older := vaulttest.CopyOf(t, store.Store, "security/keys")
+				require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+				l := vaulttest.Lookup(t, v, vaulttest.Security)
+				s := vaulttest.Scope(t, v, vaulttest.Security)
 				store.Store = older // which every look finds out, and records
 				armed.Store(true)
 				goroutines := runtime.NumGoroutine()
 				for range 20 {
 					time.Sleep(vault.DefaultRefresh)
 					synctest.Wait()
-					_, err := s.Index(t.Context(), note, "text")
+					_, err := s.Index(t.Context(), vaulttest.Note, "text")
 					require.NoError(t, err)
-					_, err = l.Index(t.Context(), note, "text")
+					_, err = l.Index(t.Context(), vaulttest.Note, "text")
 					require.NoError(t, err)
 				}
 				time.Sleep(vault.DefaultTimeout)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Whoever leaves while a call is under way leaves alone: those who wait for the same
@@ -78,23 +79,23 @@ func TestARevokedGrantEndsInTime(t *testing.T) {
 	for name, asked := range map[string]func(t *testing.T, v *vault.Vault, kek *wavering) (time.Time, *vault.Scope){
 		"when the keys are opened": func(t *testing.T, v *vault.Vault, kek *wavering) (time.Time, *vault.Scope) {
 			kek.delay.Store(int64(late))
-			return time.Now(), scope(t, v, security)
+			return time.Now(), vaulttest.Scope(t, v, vaulttest.Security)
 		},
 		"when they have lapsed": func(t *testing.T, v *vault.Vault, kek *wavering) (time.Time, *vault.Scope) {
-			s := scope(t, v, security)
+			s := vaulttest.Scope(t, v, vaulttest.Security)
 			time.Sleep(vault.DefaultKeyLifetime + time.Hour)
 			kek.delay.Store(int64(late))
 			began := time.Now()
-			_, err := s.Index(t.Context(), note, "text")
+			_, err := s.Index(t.Context(), vaulttest.Note, "text")
 			require.NoError(t, err)
 			return began, s
 		},
 		"along with a refresh": func(t *testing.T, v *vault.Vault, kek *wavering) (time.Time, *vault.Scope) {
-			s := scope(t, v, security)
+			s := vaulttest.Scope(t, v, vaulttest.Security)
 			time.Sleep(vault.DefaultKeyLifetime/2 + time.Hour)
 			kek.delay.Store(int64(late))
 			began := time.Now()
-			_, err := s.Index(t.Context(), note, "text")
+			_, err := s.Index(t.Context(), vaulttest.Note, "text")
 			require.NoError(t, err)
 			synctest.Wait()
 			return began, s
@@ -102,22 +103,22 @@ func TestARevokedGrantEndsInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, kek := vault.Memory(), &wavering{AEAD: newAEAD(t)}
-				v := open(t, store, vault.SharedKEK(kek), nil)
-				require.NoError(t, v.Generate(t.Context(), security))
+				store, kek := vault.Memory(), &wavering{AEAD: vaulttest.NewAEAD(t)}
+				v := vaulttest.Open(t, store, vault.SharedKEK(kek), nil)
+				require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 				began, s := asked(t, v, kek)
 				kek.denies.Store(true)
-				value := seal(t, s)
+				value := vaulttest.Seal(t, s)
 
 				time.Sleep(time.Until(began.Add(vault.DefaultKeyLifetime - time.Second)))
-				opens(t, s, value)
+				vaulttest.Opens(t, s, value)
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
-				refuses(t, s, value, vault.ErrNoKeys)
+				vaulttest.Refuses(t, s, value, vault.ErrNoKeys)
 
 				kek.denies.Store(false)
 				kek.delay.Store(0)
-				opens(t, s, value)
+				vaulttest.Opens(t, s, value)
 				v.Close()
 			})
 		})
@@ -129,20 +130,20 @@ func TestARevokedGrantEndsInTime(t *testing.T) {
 func TestAYesOfLongAgoIsNone(t *testing.T) {
 	for name, take := range map[string]func(ctx context.Context, v *vault.Vault, s *vault.Scope) error{
 		"opening": func(ctx context.Context, v *vault.Vault, _ *vault.Scope) error {
-			_, err := v.Reader(ctx, security)
+			_, err := v.Reader(ctx, vaulttest.Security)
 			return err
 		},
 		"lapsed": func(ctx context.Context, _ *vault.Vault, s *vault.Scope) error {
-			_, err := s.Index(ctx, note, "text")
+			_, err := s.Index(ctx, vaulttest.Note, "text")
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				kek := &wavering{AEAD: newAEAD(t)}
-				v := open(t, vault.Memory(), vault.SharedKEK(kek), nil)
-				require.NoError(t, v.Generate(t.Context(), security))
-				s := scope(t, v, security)
+				kek := &wavering{AEAD: vaulttest.NewAEAD(t)}
+				v := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(kek), nil)
+				require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+				s := vaulttest.Scope(t, v, vaulttest.Security)
 				time.Sleep(vault.DefaultKeyLifetime + time.Hour)
 
 				const hung = 3 * vault.DefaultKeyLifetime
@@ -165,21 +166,21 @@ func TestAYesOfLongAgoIsNone(t *testing.T) {
 // opens nothing, where Options say that calls are waited for so long.
 func TestAYesThatTookTooLongIsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kek := &wavering{AEAD: newAEAD(t)}
-		v := open(t, vault.Memory(), vault.SharedKEK(kek), &vault.Options{KeyLifetime: 10 * time.Second, Timeout: time.Minute})
-		require.NoError(t, v.Generate(t.Context(), security))
+		kek := &wavering{AEAD: vaulttest.NewAEAD(t)}
+		v := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(kek), &vault.Options{KeyLifetime: 10 * time.Second, Timeout: time.Minute})
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 		kek.delay.Store(int64(20 * time.Second))
-		_, err := v.Scope(t.Context(), security)
+		_, err := v.Scope(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable, "when the keys are opened")
 		kek.delay.Store(0)
-		s := scope(t, v, security)
+		s := vaulttest.Scope(t, v, vaulttest.Security)
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		kek.delay.Store(int64(20 * time.Second))
-		_, err = s.Index(t.Context(), note, "text")
+		_, err = s.Index(t.Context(), vaulttest.Note, "text")
 		require.ErrorIs(t, err, vault.ErrUnavailable, "when they have lapsed")
 		kek.delay.Store(0)
-		_, err = s.Index(t.Context(), note, "text")
+		_, err = s.Index(t.Context(), vaulttest.Note, "text")
 		require.NoError(t, err)
 		v.Close()
 	})
@@ -190,22 +191,22 @@ func TestAYesThatTookTooLongIsNone(t *testing.T) {
 // vault that it serves waits for itself, and gives up in time.
 func TestAKeyServiceThatAsksTheVault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, a := vault.Memory(), newAEAD(t)
-		admin := open(t, store, vault.SharedKEK(a), nil)
-		require.NoError(t, admin.Generate(t.Context(), security))
-		kek := &spy{AEAD: a}
-		v := open(t, store, kek, nil)
-		kek.meddle = func(ctx context.Context) error {
-			_, err := v.Scope(ctx, security)
+		store, a := vault.Memory(), vaulttest.NewAEAD(t)
+		admin := vaulttest.Open(t, store, vault.SharedKEK(a), nil)
+		require.NoError(t, admin.Generate(t.Context(), vaulttest.Security))
+		kek := &vaulttest.Spy{AEAD: a}
+		v := vaulttest.Open(t, store, kek, nil)
+		kek.Meddle = func(ctx context.Context) error {
+			_, err := v.Scope(ctx, vaulttest.Security)
 			return err
 		}
 		began := time.Now()
-		_, err := v.Scope(t.Context(), security)
+		_, err := v.Scope(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 		require.LessOrEqual(t, time.Since(began), vault.DefaultTimeout)
 		synctest.Wait()
-		kek.meddle = nil
-		scope(t, v, security)
+		kek.Meddle = nil
+		vaulttest.Scope(t, v, vaulttest.Security)
 		v.Close()
 		admin.Close()
 	})
@@ -213,13 +214,13 @@ func TestAKeyServiceThatAsksTheVault(t *testing.T) {
 
 // A page of subjects is what is read at a time, and no end.
 func TestRewrappingMoreThanAPage(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	const people = 1001
 	for i := range people {
-		seal(t, s.For(fmt.Sprint("user-", i)))
+		vaulttest.Seal(t, s.For(fmt.Sprint("user-", i)))
 	}
-	require.NoError(t, v.Rotate(t.Context(), security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
 	var last vault.Progress
 	interrupted := fmt.Errorf("at %d", people/2)
 	note := func(p vault.Progress) error {
@@ -230,10 +231,10 @@ func TestRewrappingMoreThanAPage(t *testing.T) {
 		}
 		return nil
 	}
-	require.ErrorIs(t, v.RewrapSubjects(t.Context(), security, "", note), interrupted)
-	require.NoError(t, v.RewrapSubjects(t.Context(), security, last.After, nil))
+	require.ErrorIs(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", note), interrupted)
+	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, last.After, nil))
 	last = vault.Progress{}
-	require.NoError(t, v.RewrapSubjects(t.Context(), security, "", func(p vault.Progress) error { last = p; return nil }))
+	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", func(p vault.Progress) error { last = p; return nil }))
 	require.Equal(t, people, last.Seen)
 	require.Zero(t, last.Changed, "all were done")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // quoted is in everything that a faulty store, key service or auditor says.
@@ -84,7 +85,7 @@ func failing(f func(c call) error) func(call) (any, error) {
 
 // faultsOf returns all faults there are, for the records of b.
 func faultsOf(t testing.TB, b *faultBase) []fault {
-	wrongKey := newAEAD(t)
+	wrongKey := vaulttest.NewAEAD(t)
 	malformed := []error{vault.ErrCorrupt, vault.ErrNoKeys, vault.ErrUnavailable}
 	older := []error{vault.ErrCorrupt, vault.ErrConflict, vault.ErrUnavailable, vault.ErrNoKeys, vault.ErrInvalid}
 	return []fault{
@@ -105,7 +106,7 @@ func faultsOf(t testing.TB, b *faultBase) []fault {
 				return nil, c.ctx.Err()
 			}
 		}},
-		{name: "denies", of: ofAll, want: isRefused, do: failing(func(call) error { return denial(true) })},
+		{name: "denies", of: ofAll, want: isRefused, do: failing(func(call) error { return vaulttest.Denial(true) })},
 		{name: "throttles", of: ofAll, want: isDown, do: failing(func(call) error { return vault.ErrUnavailable })},
 		{name: "fails, and quotes what it was given (KEK)", of: ofKEK, want: isRefused, do: failing(func(c call) error { return quoting(c, nil) })},
 		{name: "fails, and quotes what it was given (store)", of: ofStore, want: isDown, do: failing(func(c call) error { return quoting(c, nil) })},

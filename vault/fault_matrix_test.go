@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Every operation meets every fault of a store and of a key service, from each of
@@ -188,13 +189,13 @@ func (c *faultCell) lifted(t *testing.T, w *faultWorld, use faultUse, before err
 func (c *faultCell) sound(t *testing.T, w *faultWorld) {
 	v := w.fresh(t, nil)
 	defer v.Close()
-	s := scope(t, v, security)
-	opens(t, s, w.value)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	vaulttest.Opens(t, s, w.value)
 	if c.op.name == "Erase" {
-		refuses(t, s.For("alice"), w.alices, vault.ErrErased)
+		vaulttest.Refuses(t, s.For("alice"), w.alices, vault.ErrErased)
 		return
 	}
-	opens(t, s.For("alice"), w.alices)
+	vaulttest.Opens(t, s.For("alice"), w.alices)
 }
 
 // requireGoroutines fails if there are more. Those that have ended are counted for a

@@ -15,6 +15,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // research is a purpose of another process: its key is denied to this one.
@@ -41,15 +42,15 @@ type faultBase struct {
 
 // newFaultBase is called in a bubble, so that its values are not of the future.
 func newFaultBase(t *testing.T) *faultBase {
-	a := newAEAD(t)
+	a := vaulttest.NewAEAD(t)
 	b := &faultBase{
-		keys:     map[purpose.Purpose]vault.AEAD{security: a, advertising: newAEAD(t), billing: a},
-		next:     newAEAD(t),
+		keys:     map[purpose.Purpose]vault.AEAD{vaulttest.Security: a, vaulttest.Advertising: vaulttest.NewAEAD(t), vaulttest.Billing: a},
+		next:     vaulttest.NewAEAD(t),
 		revision: map[string]int64{},
 		others:   map[string][]byte{},
 	}
 	ctx := t.Context()
-	keks := vault.KEKs{research: vault.SharedKEK(newAEAD(t))}
+	keks := vault.KEKs{research: vault.SharedKEK(vaulttest.NewAEAD(t))}
 	for p, a := range b.keys {
 		keks[p] = vault.SharedKEK(a)
 	}
@@ -57,30 +58,30 @@ func newFaultBase(t *testing.T) *faultBase {
 	v, err := vault.Open(ctx, store, keks, nil)
 	require.NoError(t, err)
 	defer v.Close()
-	require.NoError(t, v.Generate(ctx, security, advertising, research))
-	imported := newPlain(t, aead.AES256GCMKeyTemplate())
-	b.adoptable = imported.encrypt(t, "text", "")
-	b.importing = newPlain(t, aead.AES256GCMKeyTemplate()).binary
-	require.NoError(t, v.Import(ctx, security, imported.binary))
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
-	require.NoError(t, v.Rotate(ctx, security))
-	_, err = v.Erase(ctx, "carol", security, advertising)
+	require.NoError(t, v.Generate(ctx, vaulttest.Security, vaulttest.Advertising, research))
+	imported := vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate())
+	b.adoptable = imported.Ciphertext(t, "text", "")
+	b.importing = vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate()).Binary
+	require.NoError(t, v.Import(ctx, vaulttest.Security, imported.Binary))
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	require.NoError(t, v.Rotate(ctx, vaulttest.Security))
+	_, err = v.Erase(ctx, "carol", vaulttest.Security, vaulttest.Advertising)
 	require.NoError(t, err)
-	b.alices, b.adsOfAlice = seal(t, sec.For("alice")), seal(t, ads.For("alice"))
-	seal(t, sec.For("bob"))
-	b.before = refContent(t, store)
+	b.alices, b.adsOfAlice = vaulttest.Seal(t, sec.For("alice")), vaulttest.Seal(t, ads.For("alice"))
+	vaulttest.Seal(t, sec.For("bob"))
+	b.before = vaulttest.Content(t, store)
 
-	_, err = v.Erase(ctx, "dave", security)
+	_, err = v.Erase(ctx, "dave", vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(ctx, security)) // a key that nothing is under
-	require.NoError(t, v.Rotate(ctx, security))
-	require.NoError(t, v.Rotate(ctx, advertising))
-	keys, err := v.Keys(ctx, security)
+	require.NoError(t, v.Rotate(ctx, vaulttest.Security)) // a key that nothing is under
+	require.NoError(t, v.Rotate(ctx, vaulttest.Security))
+	require.NoError(t, v.Rotate(ctx, vaulttest.Advertising))
+	keys, err := v.Keys(ctx, vaulttest.Security)
 	require.NoError(t, err)
 	b.retired, b.active = keys[0].ID, keys[2].ID
-	require.NoError(t, v.Retire(ctx, security, b.retired))
-	b.value = seal(t, sec)
-	b.now = refContent(t, store)
+	require.NoError(t, v.Retire(ctx, vaulttest.Security, b.retired))
+	b.value = vaulttest.Seal(t, sec)
+	b.now = vaulttest.Content(t, store)
 	b.names = slices.Sorted(maps.Keys(b.now))
 	for _, name := range b.names {
 		if strings.HasPrefix(name, "security/subjects/") {
@@ -189,7 +190,7 @@ func (b *faultBase) world(t *testing.T) *faultWorld {
 
 // opened is world with scopes that are open already.
 func (w *faultWorld) opened(t *testing.T) *faultWorld {
-	w.sec, w.ads = scope(t, w.v, security), scope(t, w.v, advertising)
+	w.sec, w.ads = vaulttest.Scope(t, w.v, vaulttest.Security), vaulttest.Scope(t, w.v, vaulttest.Advertising)
 	return w
 }
 
@@ -248,99 +249,121 @@ var faultOps = []faultOp{
 			return vault.Open(ctx, plugStore{w.inner, w.plug}, plugKEK{w.plug, w.keys}, nil)
 		}
 	}},
-	{name: "Scope", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Scope(ctx, security) })},
-	{name: "Collector", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Collector(ctx, security) })},
-	{name: "Lookup", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Lookup(ctx, security) })},
-	{name: "Reader", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Reader(ctx, security) })},
+	{name: "Scope", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Scope(ctx, vaulttest.Security) })},
+	{name: "Collector", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Collector(ctx, vaulttest.Security) })},
+	{name: "Lookup", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Lookup(ctx, vaulttest.Security) })},
+	{name: "Reader", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Reader(ctx, vaulttest.Security) })},
 
 	// Changing them.
-	{name: "Generate", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return nothing(v.Generate(ctx, billing)) })},
-	{name: "Rotate", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return nothing(v.Rotate(ctx, security)) })},
-	{name: "Rotate while in use", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return nothing(w.v.Rotate(ctx, security)) })},
-	{name: "RotateIndex", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return nothing(v.RotateIndex(ctx, security)) })},
+	{name: "Generate", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
+		return nothing(v.Generate(ctx, vaulttest.Billing))
+	})},
+	{name: "Rotate", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
+		return nothing(v.Rotate(ctx, vaulttest.Security))
+	})},
+	{name: "Rotate while in use", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return nothing(w.v.Rotate(ctx, vaulttest.Security))
+	})},
+	{name: "RotateIndex", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
+		return nothing(v.RotateIndex(ctx, vaulttest.Security))
+	})},
 	{name: "RotateCollector", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
-		return nothing(v.RotateCollector(ctx, security))
+		return nothing(v.RotateCollector(ctx, vaulttest.Security))
 	})},
 	{name: "Retire", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.Retire(ctx, security, w.active))
+		return nothing(w.v.Retire(ctx, vaulttest.Security, w.active))
 	})},
 	{name: "Reinstate", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.Reinstate(ctx, security, w.retired))
+		return nothing(w.v.Reinstate(ctx, vaulttest.Security, w.retired))
 	})},
 	{name: "Destroy", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.Destroy(ctx, security, w.retired))
+		return nothing(w.v.Destroy(ctx, vaulttest.Security, w.retired))
 	})},
 	{name: "Import", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.Import(ctx, security, w.importing))
+		return nothing(w.v.Import(ctx, vaulttest.Security, w.importing))
 	})},
-	{name: "DropImport", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return nothing(w.v.DropImport(ctx, security)) })},
+	{name: "DropImport", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return nothing(w.v.DropImport(ctx, vaulttest.Security))
+	})},
 	{name: "Rewrap", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		kek := plugKEK{w.plug, map[purpose.Purpose]vault.AEAD{security: w.next}}
-		return nothing(w.v.Rewrap(ctx, kek, security))
+		kek := plugKEK{w.plug, map[purpose.Purpose]vault.AEAD{vaulttest.Security: w.next}}
+		return nothing(w.v.Rewrap(ctx, kek, vaulttest.Security))
 	})},
 	{name: "RewrapSubjects", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.RewrapSubjects(ctx, security, "", nil))
+		return nothing(w.v.RewrapSubjects(ctx, vaulttest.Security, "", nil))
 	})},
 
 	// Asking about them.
-	{name: "Keys", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Keys(ctx, security) })},
-	{name: "Generation", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Generation(ctx, security) })},
-	{name: "CheckKEK", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return nothing(v.CheckKEK(ctx, security)) })},
+	{name: "Keys", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Keys(ctx, vaulttest.Security) })},
+	{name: "Generation", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Generation(ctx, vaulttest.Security) })},
+	{name: "CheckKEK", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
+		return nothing(v.CheckKEK(ctx, vaulttest.Security))
+	})},
 	{name: "MustNotOpen", refusal: true, tolerant: true, also: []error{vault.ErrUnavailable},
 		prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return nothing(v.MustNotOpen(ctx, research)) })},
 	{name: "Purposes", unaudited: true, tolerant: true, prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Purposes(ctx) })},
 
 	// Values of nobody in particular, under keys that are open.
-	{name: "Seal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return vault.Seal(ctx, note, "text", w.sec) })},
-	{name: "Reveal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Reveal(ctx, note, w.value) })},
-	{name: "Hint", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Hint(ctx, note, w.value, itself) })},
-	{name: "Index", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Index(ctx, note, "text") })},
-	{name: "Indexes", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Indexes(ctx, note, "text") })},
+	{name: "Seal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return vault.Seal(ctx, vaulttest.Note, "text", w.sec)
+	})},
+	{name: "Reveal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return w.sec.Reveal(ctx, vaulttest.Note, w.value)
+	})},
+	{name: "Hint", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return w.sec.Hint(ctx, vaulttest.Note, w.value, itself)
+	})},
+	{name: "Index", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Index(ctx, vaulttest.Note, "text") })},
+	{name: "Indexes", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return w.sec.Indexes(ctx, vaulttest.Note, "text")
+	})},
 	{name: "IndexSealed", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return w.sec.IndexSealed(ctx, note, w.value, itself)
+		return w.sec.IndexSealed(ctx, vaulttest.Note, w.value, itself)
 	})},
 	{name: "Extend", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Extend(ctx, note, w.value, w.sec, w.ads.Under(consented))
+		return vault.Extend(ctx, vaulttest.Note, w.value, w.sec, w.ads.Under(consented))
 	})},
-	{name: "Reseal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return vault.Reseal(ctx, note, w.value, w.sec) })},
+	{name: "Reseal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return vault.Reseal(ctx, vaulttest.Note, w.value, w.sec)
+	})},
 	{name: "Adopt", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Adopt(ctx, note, w.adoptable, nil, itself, w.sec)
+		return vault.Adopt(ctx, vaulttest.Note, w.adoptable, nil, itself, w.sec)
 	})},
 	{name: "Pseudonym", unaudited: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Pseudonym(ctx, "alice") })},
 	{name: "Seal with a collector", prepare: func(t *testing.T, w *faultWorld) faultUse {
-		c, err := w.v.Collector(t.Context(), security)
+		c, err := w.v.Collector(t.Context(), vaulttest.Security)
 		require.NoError(t, err)
-		return func(ctx context.Context) (any, error) { return vault.Seal(ctx, note, "text", c) }
+		return func(ctx context.Context) (any, error) { return vault.Seal(ctx, vaulttest.Note, "text", c) }
 	}},
 
 	// Values of persons whom this process has not met yet.
 	{name: "Seal for somebody new", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Seal(ctx, note, "text", w.sec.For("eve"))
+		return vault.Seal(ctx, vaulttest.Note, "text", w.sec.For("eve"))
 	})},
 	{name: "Seal for a person", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Seal(ctx, note, "text", w.sec.For("alice"))
+		return vault.Seal(ctx, vaulttest.Note, "text", w.sec.For("alice"))
 	})},
 	{name: "Reveal a person's", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return w.sec.For("alice").Reveal(ctx, note, w.alices)
+		return w.sec.For("alice").Reveal(ctx, vaulttest.Note, w.alices)
 	})},
 	{name: "Reveal a person's with a reader", prepare: func(t *testing.T, w *faultWorld) faultUse {
-		r := reader(t, w.v, security)
-		return func(ctx context.Context) (any, error) { return r.For("alice").Reveal(ctx, note, w.alices) }
+		r := vaulttest.Reader(t, w.v, vaulttest.Security)
+		return func(ctx context.Context) (any, error) { return r.For("alice").Reveal(ctx, vaulttest.Note, w.alices) }
 	}},
 	{name: "Prefetch", unaudited: true, left: 11, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.sec.Prefetch(ctx, "alice", "bob"))
 	})},
 	{name: "Extend a person's", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Extend(ctx, note, w.adsOfAlice, w.ads.For("alice"), w.sec.For("alice").Under(consented))
+		return vault.Extend(ctx, vaulttest.Note, w.adsOfAlice, w.ads.For("alice"), w.sec.For("alice").Under(consented))
 	})},
 	{name: "Reseal a person's", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Reseal(ctx, note, w.alices, w.sec.For("alice"))
+		return vault.Reseal(ctx, vaulttest.Note, w.alices, w.sec.For("alice"))
 	})},
 	{name: "Map over a person's", waits: 2, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		var leaked any
 		var errs []error
 		for text, err := range batch.Map(ctx, slices.Values([]vault.Sealed{w.alices, w.alices}), func(ctx context.Context, v vault.Sealed) (string, error) {
-			return w.sec.For("alice").Reveal(ctx, note, v)
+			return w.sec.For("alice").Reveal(ctx, vaulttest.Note, v)
 		}) {
 			if err != nil {
 				errs = append(errs, err)
@@ -354,25 +377,27 @@ var faultOps = []faultOp{
 		}
 		return leaked, errs[0]
 	})},
-	{name: "Erase", tolerant: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.v.Erase(ctx, "alice", security) })},
+	{name: "Erase", tolerant: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return w.v.Erase(ctx, "alice", vaulttest.Security)
+	})},
 
 	// Values under keys that this process does not have, or must not use any more.
 	{name: "Reveal what a new key sealed", prepare: func(t *testing.T, w *faultWorld) faultUse {
 		w.opened(t)
 		other := w.fresh(t, nil)
 		defer other.Close()
-		require.NoError(t, other.Rotate(t.Context(), security))
-		value := seal(t, scope(t, other, security))
-		return func(ctx context.Context) (any, error) { return w.sec.Reveal(ctx, note, value) }
+		require.NoError(t, other.Rotate(t.Context(), vaulttest.Security))
+		value := vaulttest.Seal(t, vaulttest.Scope(t, other, vaulttest.Security))
+		return func(ctx context.Context) (any, error) { return w.sec.Reveal(ctx, vaulttest.Note, value) }
 	}},
 	{name: "Reveal under keys that lapsed", prepare: func(t *testing.T, w *faultWorld) faultUse {
 		w.opened(t)
 		time.Sleep(faultLifetime + time.Hour)
-		return func(ctx context.Context) (any, error) { return w.sec.Reveal(ctx, note, w.value) }
+		return func(ctx context.Context) (any, error) { return w.sec.Reveal(ctx, vaulttest.Note, w.value) }
 	}},
 	{name: "Index under keys that lapsed", prepare: func(t *testing.T, w *faultWorld) faultUse {
-		l := lookup(t, w.v, security)
+		l := vaulttest.Lookup(t, w.v, vaulttest.Security)
 		time.Sleep(faultLifetime + time.Hour)
-		return func(ctx context.Context) (any, error) { return l.Index(ctx, note, "text") }
+		return func(ctx context.Context) (any, error) { return l.Index(ctx, vaulttest.Note, "text") }
 	}},
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // A plug stands between a vault and its store and key service. Once it is pulled,
@@ -172,7 +173,7 @@ func (k plugKEK) For(ctx context.Context, p purpose.Purpose) (vault.AEAD, error)
 	return meet(k.plug, ctx, kekFor, nil, func() (vault.AEAD, error) {
 		a := k.keys[p]
 		if a == nil {
-			a = refusing{denial(true)}
+			a = vaulttest.Refusing{Err: vaulttest.Denial(true)}
 		}
 		return plugAEAD{k.plug, a}, nil
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The seeds of the fuzz tests are the vectors of the form: most are refused for
@@ -110,7 +111,7 @@ func FuzzParseCollector(f *testing.F) {
 			t.Fatalf("parsers disagree: %v %v", ok, err)
 		}
 		if !ok {
-			if c != nil || vecClass(err) != "corrupt" {
+			if c != nil || vaulttest.Class(err) != "corrupt" {
 				t.Fatal("refused otherwise than as corrupt")
 			}
 			if len(text) > 8 && strings.Contains(err.Error(), text) {
@@ -125,7 +126,7 @@ func FuzzParseCollector(f *testing.F) {
 		if c.Purpose().String() != ref.Purpose {
 			t.Fatal("of another purpose")
 		}
-		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
+		sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, c)
 		require.NoError(t, err)
 		written, err := sealed.MarshalText()
 		require.NoError(t, err)
@@ -133,7 +134,7 @@ func FuzzParseCollector(f *testing.F) {
 		require.True(t, ok)
 		require.Equal(t, []string{ref.Purpose}, value.Names())
 		require.EqualValues(t, ref.ID, reference.Uint(value.Slots[0].Sealed[1:5]))
-		for name, keys := range vecRecords {
+		for name, keys := range vaulttest.Records {
 			for _, k := range keys.Collect {
 				if !bytes.Equal(reference.Public(k.Key), ref.Public) {
 					continue
@@ -141,7 +142,7 @@ func FuzzParseCollector(f *testing.F) {
 				own := reference.Record{Collect: []reference.Key{{ID: ref.ID, Key: k.Key}}}
 				plaintext, class := value.Open(reference.Asked{Kind: "email", Purpose: ref.Purpose, Keys: own})
 				require.Equal(t, "success", class, name)
-				require.Equal(t, vecAddress, plaintext)
+				require.Equal(t, vaulttest.Address, plaintext)
 			}
 		}
 	})
@@ -155,7 +156,7 @@ var fuzzRecords = func() map[string][]byte {
 	for name, payload := range map[string][]byte{
 		"security": record.Bytes(), "advertising": vecTombstone("advertising", vecSubject).Bytes(),
 	} {
-		place := reference.SubjectName(name, reference.Pseudonym(name, vecKeys[name], vecSubject))
+		place := reference.SubjectName(name, reference.Pseudonym(name, vaulttest.Keys[name], vecSubject))
 		records[place] = maker("fuzz").subjectRecord(name, vecSubject, payload)
 	}
 	return records
@@ -163,10 +164,10 @@ var fuzzRecords = func() map[string][]byte {
 
 // revealers are scopes of the purposes that the vectors have keys for.
 func revealers(f *testing.F) map[string]*vault.Scope {
-	v := vecOpen(f, refStoreOf(f, vecRecords, fuzzRecords), vault.SharedKEK(refKEK{key: vecKEK}))
+	v := vaulttest.OpenKept(f, vaulttest.StoreOfRecords(f, vaulttest.Records, fuzzRecords), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	scopes := map[string]*vault.Scope{}
-	for name := range vecKeys {
-		scopes[name] = refScope(f, v, name)
+	for name := range vaulttest.Keys {
+		scopes[name] = vaulttest.ScopeNamed(f, v, name)
 	}
 	return scopes
 }
@@ -182,9 +183,9 @@ func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Seal
 				if subject != "" {
 					asked = scope.For(subject)
 				}
-				want, class := ref.Open(reference.Asked{Kind: kind, Purpose: name, Keys: vecRecords[name], Subject: subject, Store: fuzzRecords, Now: now})
+				want, class := ref.Open(reference.Asked{Kind: kind, Purpose: name, Keys: vaulttest.Records[name], Subject: subject, Store: fuzzRecords, Now: now})
 				got, err := asked.Reveal(t.Context(), vault.MustKind(kind, "vault_test.Value"), sealed)
-				if got != want || vecClass(err) != class {
+				if got != want || vaulttest.Class(err) != class {
 					t.Fatalf("as %s for %s %s: want %s, got %v", kind, name, subject, class, err)
 				}
 			}
@@ -195,14 +196,14 @@ func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Seal
 // A key record opens as it was made or not at all.
 func FuzzKeyRecord(f *testing.F) {
 	addVectors(f, "key record")
-	kek := refKEK{key: vecKEK}
+	kek := vaulttest.KEK{Key: vaulttest.KEKKey}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) == 0 || len(data) > vault.MaxRecord {
 			return
 		}
 		before := slices.Clone(data)
-		_, err := openRecord(t, kek, "security", data)
-		if err != nil && vecClass(err) != "corrupt" {
+		_, err := vaulttest.OpenRecord(t, kek, "security", data)
+		if err != nil && vaulttest.Class(err) != "corrupt" {
 			t.Fatal(err)
 		}
 		if err == nil {
@@ -229,7 +230,7 @@ func FuzzKeyRecordPayload(f *testing.F) {
 		size := r.Next(2)
 		wrapped := r.Next(int(size[0])<<8 | int(size[1]))
 		nonce := r.Next(12)
-		dek, err := refKEK{key: vecKEK}.Decrypt(wrapped, []byte("onlyfor purpose-keys security"))
+		dek, err := vaulttest.KEK{Key: vaulttest.KEKKey}.Decrypt(wrapped, []byte("onlyfor purpose-keys security"))
 		if !r.Ok || err != nil {
 			continue
 		}
@@ -241,41 +242,41 @@ func FuzzKeyRecordPayload(f *testing.F) {
 		if len(payload) > vault.MaxRecord/2 {
 			return
 		}
-		kek := refKEK{key: vecKEK}
+		kek := vaulttest.KEK{Key: vaulttest.KEKKey}
 		record := reference.Wrap(kek, "security", payload, reference.Random(32), reference.Random(12))
-		scope, err := openRecord(t, kek, "security", record)
+		scope, err := vaulttest.OpenRecord(t, kek, "security", record)
 		if err != nil {
-			if vecClass(err) != "corrupt" {
+			if vaulttest.Class(err) != "corrupt" {
 				t.Fatal(err)
 			}
 			return
 		}
 		// Whatever was accepted must work.
-		sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, scope)
+		sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, scope)
 		require.NoError(t, err)
 		text, err := sealed.MarshalText()
 		require.NoError(t, err)
 		again, err := vault.ParseSealed(string(text))
 		require.NoError(t, err)
-		plaintext, err := scope.Reveal(t.Context(), vecEmail, again)
+		plaintext, err := scope.Reveal(t.Context(), vaulttest.Email, again)
 		require.NoError(t, err)
-		require.Equal(t, vecAddress, plaintext)
-		_, err = scope.Index(t.Context(), vecEmail, vecAddress)
+		require.Equal(t, vaulttest.Address, plaintext)
+		_, err = scope.Index(t.Context(), vaulttest.Email, vaulttest.Address)
 		require.NoError(t, err)
-		_, err = vault.Seal(t.Context(), vecEmail, vecAddress, scope.For(vecSubject))
+		_, err = vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, scope.For(vecSubject))
 		require.NoError(t, err)
 		// So must its collector, if it has one: what can't be opened is not collected.
-		v := vecOpen(t, storeOf(t, "security/keys", record), vault.SharedKEK(kek))
+		v := vaulttest.OpenKept(t, storeOf(t, "security/keys", record), vault.SharedKEK(kek))
 		c, err := v.Collector(t.Context(), purpose.MustParse("security"))
-		if vecClass(err) == "no keys" {
+		if vaulttest.Class(err) == "no keys" {
 			return
 		}
 		require.NoError(t, err)
-		sealed, err = vault.Seal(t.Context(), vecEmail, vecAddress, c)
+		sealed, err = vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, c)
 		require.NoError(t, err)
-		plaintext, err = scope.Reveal(t.Context(), vecEmail, sealed)
+		plaintext, err = scope.Reveal(t.Context(), vaulttest.Email, sealed)
 		require.NoError(t, err)
-		require.Equal(t, vecAddress, plaintext)
+		require.Equal(t, vaulttest.Address, plaintext)
 	})
 }
 
@@ -286,11 +287,11 @@ func fuzzStore(t *testing.T, name string, data []byte) (*vault.Vault, vault.Stor
 	require.NoError(t, err)
 	_, err = store.Put(t.Context(), vault.Record{Name: name, Data: data})
 	require.NoError(t, err)
-	return vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK})), store
+	return vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey})), store
 }
 
-var fuzzKeyRecord = reference.Wrap(refKEK{key: vecKEK}, "security",
-	encodePayload(reference.Payload("security", vecKeys["security"])), reference.Random(32), reference.Random(12))
+var fuzzKeyRecord = reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey}, "security",
+	encodePayload(reference.Payload("security", vaulttest.Keys["security"])), reference.Random(32), reference.Random(12))
 
 // Both implementations read the same subject records, and whatever is done
 // with one that is refused leaves it as it was.
@@ -327,9 +328,9 @@ func checkFuzzedSubject(t *testing.T, data []byte) {
 		want = map[byte]string{1: "success", 2: "erased"}[record.State]
 	}
 	v, store := fuzzStore(t, name, data)
-	s := refScope(t, v, "security").For(vecSubject)
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s)
-	if vecClass(err) != want {
+	s := vaulttest.ScopeNamed(t, v, "security").For(vecSubject)
+	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s)
+	if vaulttest.Class(err) != want {
 		t.Fatalf("want %s, got %v", want, err)
 	}
 	if want == "success" {
@@ -339,16 +340,16 @@ func checkFuzzedSubject(t *testing.T, data []byte) {
 		plaintext, class := value.Open(reference.Asked{Kind: "email", Purpose: "security", Keys: reference.Record{Keys: vecSecurity},
 			Subject: vecSubject, Store: map[string][]byte{name: data}})
 		require.Equal(t, "success", class)
-		require.Equal(t, vecAddress, plaintext)
+		require.Equal(t, vaulttest.Address, plaintext)
 	}
 	_, err = v.Erase(ctx, vecSubject, purpose.MustParse("security"))
 	if err != nil { // whatever the record was
 		t.Fatal(err)
 	}
-	if _, err := vault.Seal(ctx, vecEmail, vecAddress, s); err == nil {
+	if _, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s); err == nil {
 		t.Fatal("sealed after erasure")
 	}
-	after := refContent(t, store)[name]
+	after := vaulttest.Content(t, store)[name]
 	if buried, readable := reference.OpenSubject(vecSecurity, "security", vecSubject, after); !readable || buried.State != 2 || buried.ID != record.ID {
 		t.Fatal("no tombstone")
 	}
@@ -367,7 +368,7 @@ func FuzzErasures(f *testing.F) {
 		want, ok := reference.ReadErasures(vecSecurity, "security", data)
 		v, _ := fuzzStore(t, "security/erasures", data)
 		generation, err := v.Generation(t.Context(), purpose.MustParse("security"))
-		if ok != (err == nil) || err != nil && vecClass(err) != "corrupt" {
+		if ok != (err == nil) || err != nil && vaulttest.Class(err) != "corrupt" {
 			t.Fatalf("want %v, got %v", ok, err)
 		}
 		if ok {

@@ -11,6 +11,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The two implementations over values of every layout and history, and over keys
@@ -20,11 +21,11 @@ import (
 // all of its slots with what it finds in the store, and none for anybody else; it
 // seals the same slots again, and ours opens these.
 func TestBothWaysForEveryLayout(t *testing.T) {
-	a := newCatalogue(t)
-	o := observer{t, a.store, refKEK{key: vecKEK}}
-	content := refContent(t, a.store)
+	a := vaulttest.NewCatalogue(t)
+	o := observer{t, a.Store, vaulttest.KEK{Key: vaulttest.KEKKey}}
+	content := vaulttest.Content(t, a.Store)
 	keys := map[string]reference.Record{}
-	for name := range a.scopes {
+	for name := range a.Scopes {
 		keys[name] = o.keys(name)
 	}
 	subjectKey := func(name, subject string) reference.Key {
@@ -33,13 +34,13 @@ func TestBothWaysForEveryLayout(t *testing.T) {
 		require.Empty(t, class)
 		return k[0]
 	}
-	for i, v := range a.values {
+	for i, v := range a.Values {
 		sealed, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
 		data, err := sealed.MarshalBinary()
 		require.NoError(t, err)
 		binary, ok := reference.ParseBinary(data)
-		require.True(t, ok, a.shapes[i])
+		require.True(t, ok, a.Shapes[i])
 		require.Equal(t, v, binary)
 
 		twin := reference.Value{Kind: v.Kind, ID: reference.Random(16)}
@@ -48,8 +49,8 @@ func TestBothWaysForEveryLayout(t *testing.T) {
 		for _, s := range v.Slots {
 			for _, subject := range []string{"", "alice", "bob", "gone", "nobody"} {
 				plaintext, class := v.Open(reference.Asked{Kind: v.Kind, Purpose: s.Purpose, Keys: keys[s.Purpose], Subject: subject, Store: content, Now: uint64(time.Now().Unix())})
-				text, opens := a.slots[slotPlace(v, s, subject)]
-				require.Equal(t, opens, class == "success", "%s, %s for %q: %s", a.shapes[i], s.Purpose, subject, class)
+				text, opens := a.Slots[vaulttest.SlotPlace(v, s, subject)]
+				require.Equal(t, opens, class == "success", "%s, %s for %q: %s", a.Shapes[i], s.Purpose, subject, class)
 				require.Equal(t, text, plaintext)
 				if opens {
 					want[s.Purpose], bound[s.Purpose] = text, subject
@@ -77,12 +78,12 @@ func TestBothWaysForEveryLayout(t *testing.T) {
 		require.NoError(t, err)
 		checkForms(t, sealed, twin)
 		for name, text := range want {
-			s := a.scopes[name]
+			s := a.Scopes[name]
 			if bound[name] != "" {
 				s = s.For(bound[name])
 			}
-			got, err := s.Reveal(t.Context(), a.kinds[v.Kind], sealed)
-			require.NoError(t, err, a.shapes[i])
+			got, err := s.Reveal(t.Context(), a.Kinds[v.Kind], sealed)
+			require.NoError(t, err, a.Shapes[i])
 			require.Equal(t, text, got)
 		}
 	}
@@ -94,10 +95,10 @@ func TestOthersFollowOurKeys(t *testing.T) {
 	ctx := t.Context()
 	v, o := newObserved(t)
 	p := purpose.MustParse("security")
-	s := refScope(t, v, "security")
+	s := vaulttest.ScopeNamed(t, v, "security")
 	agree := func(n int) {
 		t.Helper()
-		got, err := s.Indexes(ctx, vecPhone, "+12025550123")
+		got, err := s.Indexes(ctx, vaulttest.Phone, "+12025550123")
 		require.NoError(t, err)
 		require.Len(t, got, n)
 		var want [][]byte
@@ -109,7 +110,7 @@ func TestOthersFollowOurKeys(t *testing.T) {
 			require.True(t, slices.ContainsFunc(want, func(w []byte) bool { return string(w) == string(got[i][:]) }))
 		}
 		require.Len(t, want, n)
-		one, err := s.Index(ctx, vecPhone, "+12025550123")
+		one, err := s.Index(ctx, vaulttest.Phone, "+12025550123")
 		require.NoError(t, err)
 		require.Equal(t, got[0], one)
 	}
@@ -125,13 +126,13 @@ func TestOthersFollowOurKeys(t *testing.T) {
 	agree(2)
 
 	// Values under a key that is retired, brought back and destroyed.
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s)
+	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s)
 	require.NoError(t, err)
 	old := o.keys("security").Seal[0].ID
 	both := func(want string) {
 		t.Helper()
-		_, err := s.Reveal(ctx, vecEmail, sealed)
-		require.Equal(t, want, vecClass(err))
+		_, err := s.Reveal(ctx, vaulttest.Email, sealed)
+		require.Equal(t, want, vaulttest.Class(err))
 		_, class := o.open(sealed, "security", "")
 		require.Equal(t, want, class)
 	}
@@ -144,10 +145,10 @@ func TestOthersFollowOurKeys(t *testing.T) {
 
 	// Another KEK wraps what there is, and it is otherwise the same.
 	before := o.keys("security")
-	other := refKEK{key: vecKey("another kek", 0x6b656b02)}
+	other := vaulttest.KEK{Key: vaulttest.Key("another kek", 0x6b656b02)}
 	both("success")
 	require.NoError(t, v.Rewrap(ctx, vault.SharedKEK(other), p))
-	record := refContent(t, o.store)["security/keys"]
+	record := vaulttest.Content(t, o.store)["security/keys"]
 	_, err = reference.Unwrap(o.kek, "security", record)
 	require.Error(t, err)
 	after, err := reference.Unwrap(other, "security", record)
@@ -187,11 +188,11 @@ func TestOthersKeepOurSubjects(t *testing.T) {
 	value.Slots = []reference.Slot{reference.SubjectSlot("tax-id", "security", value.ID, h, "user-1", own, reference.Random(12), "86095742719")}
 	theirs, err := vault.ParseSealed(value.Text())
 	require.NoError(t, err)
-	s := refScope(t, v, "security").For("user-1")
-	got, err := s.Reveal(ctx, vecTaxID, theirs)
+	s := vaulttest.ScopeNamed(t, v, "security").For("user-1")
+	got, err := s.Reveal(ctx, vaulttest.TaxID, theirs)
 	require.NoError(t, err)
 	require.Equal(t, "86095742719", got)
-	ours, err := vault.Seal(ctx, vecTaxID, "86095742719", s)
+	ours, err := vault.Seal(ctx, vaulttest.TaxID, "86095742719", s)
 	require.NoError(t, err)
 	require.EqualValues(t, own.ID, reference.Uint(o.value(ours).Slots[0].Sealed[1:5]))
 	_, class := o.open(ours, "security", "user-1")
@@ -201,10 +202,10 @@ func TestOthersKeepOurSubjects(t *testing.T) {
 	put("security/erasures", reference.Erasures(keys.Keys, "security", 1))
 	tombstone := reference.SubjectRecord{State: 2, ID: own.ID, Time: reference.Time + 1, Key: nil}
 	put(reference.SubjectName("security", pseudonym), reference.SealSubject(keys.Seal[0], reference.Random(12), "security", pseudonym, tombstone.Bytes()))
-	late := vecOpen(t, o.store, vault.SharedKEK(o.kek))
+	late := vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek))
 	for _, sealed := range []vault.Sealed{theirs, ours} {
-		_, err = refScope(t, late, "security").For("user-1").Reveal(ctx, vecTaxID, sealed)
-		require.Equal(t, "erased", vecClass(err))
+		_, err = vaulttest.ScopeNamed(t, late, "security").For("user-1").Reveal(ctx, vaulttest.TaxID, sealed)
+		require.Equal(t, "erased", vaulttest.Class(err))
 		_, class = o.open(sealed, "security", "user-1")
 		require.Equal(t, "erased", class)
 	}
@@ -213,7 +214,7 @@ func TestOthersKeepOurSubjects(t *testing.T) {
 	require.EqualValues(t, reference.Time+1, certificate.Erasures[0].Erased.Unix(), "theirs, not another one")
 	_, err = late.Erase(ctx, "user-2", p)
 	require.NoError(t, err)
-	count, ok := reference.ReadErasures(o.keys("security").Keys, "security", refContent(t, o.store)["security/erasures"])
+	count, ok := reference.ReadErasures(o.keys("security").Keys, "security", vaulttest.Content(t, o.store)["security/erasures"])
 	require.True(t, ok)
 	require.EqualValues(t, 2, count)
 }

@@ -13,17 +13,18 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // lapsing returns a vault of its own process over a store that has keys, the
 // KEK that it asks, and the vault that made the keys.
-func lapsing(t *testing.T, opts *vault.Options) (v *vault.Vault, kek *spy, admin *vault.Vault) {
+func lapsing(t *testing.T, opts *vault.Options) (v *vault.Vault, kek *vaulttest.Spy, admin *vault.Vault) {
 	t.Helper()
-	store, a := vault.Memory(), newAEAD(t)
-	admin = open(t, store, vault.SharedKEK(a), nil)
-	require.NoError(t, admin.Generate(t.Context(), security))
-	kek = &spy{AEAD: a}
-	return open(t, store, kek, opts), kek, admin
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	admin = vaulttest.Open(t, store, vault.SharedKEK(a), nil)
+	require.NoError(t, admin.Generate(t.Context(), vaulttest.Security))
+	kek = &vaulttest.Spy{AEAD: a}
+	return vaulttest.Open(t, store, kek, opts), kek, admin
 }
 
 // handles are one of every kind.
@@ -35,16 +36,16 @@ type handles struct {
 }
 
 func handlesOf(t *testing.T, v *vault.Vault) handles {
-	s := scope(t, v, security)
-	return handles{s, reader(t, v, security), lookup(t, v, security), seal(t, s)}
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	return handles{s, vaulttest.Reader(t, v, vaulttest.Security), vaulttest.Lookup(t, v, vaulttest.Security), vaulttest.Seal(t, s)}
 }
 
 // use has each of them do something, and returns the errors.
 func (h handles) use(ctx context.Context) map[string]error {
 	errs := map[string]error{}
-	_, errs["scope"] = h.s.Reveal(ctx, note, h.value)
-	_, errs["reader"] = h.r.Reveal(ctx, note, h.value)
-	_, errs["lookup"] = h.l.Index(ctx, note, "text")
+	_, errs["scope"] = h.s.Reveal(ctx, vaulttest.Note, h.value)
+	_, errs["reader"] = h.r.Reveal(ctx, vaulttest.Note, h.value)
+	_, errs["lookup"] = h.l.Index(ctx, vaulttest.Note, "text")
 	return errs
 }
 
@@ -55,7 +56,7 @@ func TestBusyHandlesLapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, kek, admin := lapsing(t, nil)
 		h := handlesOf(t, v)
-		kek.meddle = func(context.Context) error { return vault.ErrNoKeys }
+		kek.Meddle = func(context.Context) error { return vault.ErrNoKeys }
 		for elapsed := time.Duration(0); elapsed < vault.DefaultKeyLifetime; elapsed += time.Minute {
 			time.Sleep(time.Minute)
 			if elapsed+time.Minute < vault.DefaultKeyLifetime {
@@ -78,7 +79,7 @@ func TestBusyHandlesAskOnceInHalfALifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, kek, admin := lapsing(t, nil)
 		h := handlesOf(t, v)
-		before := kek.calls.Load()
+		before := kek.Calls.Load()
 		for range 3 * 24 * 60 { // three days
 			time.Sleep(time.Minute)
 			for who, err := range h.use(t.Context()) {
@@ -86,7 +87,7 @@ func TestBusyHandlesAskOnceInHalfALifetime(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		asked := kek.calls.Load() - before
+		asked := kek.Calls.Load() - before
 		require.LessOrEqual(t, asked, int32(3*6), "of three handles, each six times")
 		require.GreaterOrEqual(t, asked, int32(3*5))
 		v.Close()
@@ -100,20 +101,20 @@ func TestShortLifetimes(t *testing.T) {
 	for _, lifetime := range []time.Duration{1, 2, time.Microsecond, time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			v, kek, admin := lapsing(t, &vault.Options{KeyLifetime: lifetime})
-			s, err := v.Scope(t.Context(), security)
+			s, err := v.Scope(t.Context(), vaulttest.Security)
 			require.NoError(t, err)
-			value := seal(t, scope(t, admin, security))
+			value := vaulttest.Seal(t, vaulttest.Scope(t, admin, vaulttest.Security))
 			for range 5 {
 				time.Sleep(2 * lifetime)
 				synctest.Wait()
-				before := kek.calls.Load()
-				opens(t, s, value)
-				require.Greater(t, kek.calls.Load(), before, "asks again")
+				before := kek.Calls.Load()
+				vaulttest.Opens(t, s, value)
+				require.Greater(t, kek.Calls.Load(), before, "asks again")
 			}
-			kek.meddle = func(context.Context) error { return vault.ErrNoKeys }
+			kek.Meddle = func(context.Context) error { return vault.ErrNoKeys }
 			time.Sleep(2 * lifetime)
 			synctest.Wait()
-			refuses(t, s, value, vault.ErrNoKeys)
+			vaulttest.Refuses(t, s, value, vault.ErrNoKeys)
 			v.Close()
 			admin.Close()
 		})
@@ -130,8 +131,8 @@ func TestLapsedKeysAskOnceForAll(t *testing.T) {
 		for _, test := range []struct {
 			answer, want error
 		}{{errors.New("no route"), vault.ErrNoKeys}, {vault.ErrUnavailable, vault.ErrUnavailable}, {nil, nil}} {
-			before := kek.calls.Load()
-			kek.meddle = func(context.Context) error {
+			before := kek.Calls.Load()
+			kek.Meddle = func(context.Context) error {
 				time.Sleep(time.Second)
 				return test.answer
 			}
@@ -139,14 +140,14 @@ func TestLapsedKeysAskOnceForAll(t *testing.T) {
 			var failed atomic.Int32
 			for range 100 {
 				wg.Go(func() {
-					if _, err := h.s.Reveal(t.Context(), note, h.value); !errors.Is(err, test.want) {
+					if _, err := h.s.Reveal(t.Context(), vaulttest.Note, h.value); !errors.Is(err, test.want) {
 						failed.Add(1)
 					}
 				})
 			}
 			wg.Wait()
 			require.Zero(t, failed.Load())
-			require.EqualValues(t, 1, kek.calls.Load()-before)
+			require.EqualValues(t, 1, kek.Calls.Load()-before)
 		}
 		v.Close()
 		admin.Close()
@@ -162,23 +163,23 @@ func TestLapsedKeysDoNotHang(t *testing.T) {
 		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
 		synctest.Wait()
 		release := make(chan struct{})
-		kek.meddle = func(context.Context) error { <-release; return nil }
-		before := kek.calls.Load()
+		kek.Meddle = func(context.Context) error { <-release; return nil }
+		before := kek.Calls.Load()
 		for range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			start := time.Now()
-			_, err := h.s.Reveal(ctx, note, h.value)
+			_, err := h.s.Reveal(ctx, vaulttest.Note, h.value)
 			require.ErrorIs(t, err, vault.ErrUnavailable)
 			require.LessOrEqual(t, time.Since(start), time.Second)
 			cancel()
 		}
 		start := time.Now()
-		refuses(t, h.s, h.value, vault.ErrUnavailable)
+		vaulttest.Refuses(t, h.s, h.value, vault.ErrUnavailable)
 		require.LessOrEqual(t, time.Since(start), time.Minute)
-		require.EqualValues(t, 1, kek.calls.Load()-before)
+		require.EqualValues(t, 1, kek.Calls.Load()-before)
 		close(release)
 		synctest.Wait()
-		opens(t, h.s, h.value)
+		vaulttest.Opens(t, h.s, h.value)
 		v.Close()
 		admin.Close()
 	})
@@ -192,17 +193,17 @@ func TestKeysInTheirLifetimeNeedNoKeyService(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v, kek, admin := lapsing(t, nil)
 				h := handlesOf(t, v)
-				value := seal(t, h.s.For("alice"))
-				kek.meddle = func(context.Context) error { return vault.ErrUnavailable }
+				value := vaulttest.Seal(t, h.s.For("alice"))
+				kek.Meddle = func(context.Context) error { return vault.ErrUnavailable }
 				time.Sleep(age)
 				synctest.Wait()
 				for who, err := range h.use(t.Context()) {
 					require.NoError(t, err, who)
 				}
-				opens(t, h.s.For("alice"), value)
-				_, err := v.Erase(t.Context(), "alice", security)
+				vaulttest.Opens(t, h.s.For("alice"), value)
+				_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 				require.NoError(t, err)
-				require.NoError(t, v.RewrapSubjects(t.Context(), security, "", nil))
+				require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 				v.Close()
 				admin.Close()
 			})
@@ -217,7 +218,7 @@ func TestCloseWhileKeysAreAskedFor(t *testing.T) {
 		h := handlesOf(t, v)
 		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
 		synctest.Wait()
-		kek.meddle = func(context.Context) error { time.Sleep(time.Second); return nil }
+		kek.Meddle = func(context.Context) error { time.Sleep(time.Second); return nil }
 		result := make(chan map[string]error)
 		go func() { result <- h.use(t.Context()) }()
 		time.Sleep(500 * time.Millisecond)
@@ -227,11 +228,11 @@ func TestCloseWhileKeysAreAskedFor(t *testing.T) {
 		}
 		time.Sleep(48 * time.Hour)
 		synctest.Wait()
-		calls := kek.calls.Load()
+		calls := kek.Calls.Load()
 		for who, err := range h.use(t.Context()) {
 			require.ErrorIs(t, err, vault.ErrNoKeys, who)
 		}
-		require.Equal(t, calls, kek.calls.Load())
+		require.Equal(t, calls, kek.Calls.Load())
 		admin.Close()
 	})
 }
@@ -241,16 +242,16 @@ func TestNarrowHandlesFollowRewrap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, old, admin := lapsing(t, nil)
 		h := handlesOf(t, v)
-		fresh := &spy{AEAD: newAEAD(t)}
-		require.NoError(t, v.Rewrap(t.Context(), fresh, security))
-		old.meddle = func(context.Context) error { return errors.New("destroyed") }
-		before := fresh.calls.Load()
+		fresh := &vaulttest.Spy{AEAD: vaulttest.NewAEAD(t)}
+		require.NoError(t, v.Rewrap(t.Context(), fresh, vaulttest.Security))
+		old.Meddle = func(context.Context) error { return errors.New("destroyed") }
+		before := fresh.Calls.Load()
 		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
 		synctest.Wait()
 		for who, err := range h.use(t.Context()) {
 			require.NoError(t, err, who)
 		}
-		require.EqualValues(t, 3, fresh.calls.Load()-before)
+		require.EqualValues(t, 3, fresh.Calls.Load()-before)
 		v.Close()
 		admin.Close()
 	})
@@ -260,11 +261,11 @@ func TestNarrowHandlesFollowRewrap(t *testing.T) {
 // kind of handle, and not obeyed: also when the key service has to be asked anew.
 func TestLapsedKeysRefuseAnOlderStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, kek := &swapped{vault.Memory()}, vault.SharedKEK(newAEAD(t))
-		v := open(t, store, kek, nil)
-		require.NoError(t, v.Generate(t.Context(), security))
-		older := copyOf(t, store.Store, "security/keys")
-		require.NoError(t, v.Rotate(t.Context(), security))
+		store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+		v := vaulttest.Open(t, store, kek, nil)
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+		older := vaulttest.CopyOf(t, store.Store, "security/keys")
+		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
 		h := handlesOf(t, v)
 		store.Store = older
 		for range 3 {
@@ -281,12 +282,12 @@ func TestLapsedKeysRefuseAnOlderStore(t *testing.T) {
 		}
 		v.Close()
 
-		pinned := open(t, store, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{security: 2}})
-		_, err := pinned.Lookup(t.Context(), security)
+		pinned := vaulttest.Open(t, store, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{vaulttest.Security: 2}})
+		_, err := pinned.Lookup(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrCorrupt)
-		_, err = pinned.Reader(t.Context(), security)
+		_, err = pinned.Reader(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrCorrupt)
-		_, err = pinned.Collector(t.Context(), security)
+		_, err = pinned.Collector(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrCorrupt)
 		pinned.Close()
 	})
@@ -295,18 +296,18 @@ func TestLapsedKeysRefuseAnOlderStore(t *testing.T) {
 // A long run over subjects does not go on with keys that have lapsed.
 func TestRewrappingStopsWhenKeysLapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, a := vault.Memory(), newAEAD(t)
-		kek := &spy{AEAD: a}
-		v := open(t, store, kek, nil)
-		require.NoError(t, v.Generate(t.Context(), security))
-		s := scope(t, v, security)
+		store, a := vault.Memory(), vaulttest.NewAEAD(t)
+		kek := &vaulttest.Spy{AEAD: a}
+		v := vaulttest.Open(t, store, kek, nil)
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+		s := vaulttest.Scope(t, v, vaulttest.Security)
 		for _, subject := range []string{"alice", "bob", "carol"} {
-			seal(t, s.For(subject))
+			vaulttest.Seal(t, s.For(subject))
 		}
-		require.NoError(t, v.Rotate(t.Context(), security))
-		kek.meddle = func(context.Context) error { return vault.ErrUnavailable }
+		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+		kek.Meddle = func(context.Context) error { return vault.ErrUnavailable }
 		changed := 0
-		err := v.RewrapSubjects(t.Context(), security, "", func(p vault.Progress) error {
+		err := v.RewrapSubjects(t.Context(), vaulttest.Security, "", func(p vault.Progress) error {
 			changed = p.Changed
 			time.Sleep(vault.DefaultKeyLifetime + time.Minute)
 			return nil

@@ -28,6 +28,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/secretdata"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // What of values and keys can be read in a process's memory, as a core dump or
@@ -70,7 +71,7 @@ type memoryCount struct {
 }
 
 func init() {
-	children["memory"] = func(args []string) error { return memoryChild(args[0], args[1]) }
+	vaulttest.Children["memory"] = func(args []string) error { return memoryChild(args[0], args[1]) }
 }
 
 // inSecret is runtime/secret's Do where it is to be had.
@@ -82,7 +83,7 @@ func TestWhatStaysInMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads all memory of four processes")
 	}
-	if underRace {
+	if vaulttest.UnderRace {
 		t.Skip("the race detector's own memory takes minutes to read, and holds none of it")
 	}
 	dir := t.TempDir()
@@ -93,7 +94,7 @@ func TestWhatStaysInMemory(t *testing.T) {
 	}
 	for _, role := range roles {
 		t.Run(role, func(t *testing.T) {
-			cmd := child(t, "memory", dir, role)
+			cmd := vaulttest.Child(t, "memory", dir, role)
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
 			require.NoError(t, err)
@@ -122,13 +123,13 @@ func memoryParent(t *testing.T, dir string) {
 	t.Helper()
 	kek := vault.LocalKEK(filepath.Join(dir, "kek"))
 	store := vault.Dir(filepath.Join(dir, "keys"))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	s := scope(t, v, security)
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	var plan memoryPlan
 	for range memoryValues {
 		text := rand.Text() + "@example.com"
-		value, err := vault.Seal(t.Context(), note, text, s)
+		value, err := vault.Seal(t.Context(), vaulttest.Note, text, s)
 		require.NoError(t, err)
 		sealed, err := value.MarshalText()
 		require.NoError(t, err)
@@ -144,7 +145,7 @@ func memoryParent(t *testing.T, dir string) {
 	require.NoError(t, err)
 	data := records[0].Data
 	n := 6 + int(binary.BigEndian.Uint16(data[4:]))
-	a, err := kek.For(t.Context(), security)
+	a, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	dek, err := a.Decrypt(data[6:n], []byte("onlyfor purpose-keys security"))
 	require.NoError(t, err)
@@ -215,7 +216,7 @@ func memoryChild(dir, role string) error {
 	if err != nil {
 		return err
 	}
-	s, err := v.Scope(ctx, security)
+	s, err := v.Scope(ctx, vaulttest.Security)
 	if err != nil {
 		return err
 	}
@@ -230,11 +231,11 @@ func memoryChild(dir, role string) error {
 			if err != nil {
 				return err
 			}
-			held[i], err = s.Reveal(ctx, note, value)
+			held[i], err = s.Reveal(ctx, vaulttest.Note, value)
 			return err
 		}
 		held[i] = string(mask(plan.Masked[i])) // as a form has it
-		_, err := vault.Seal(ctx, note, held[i], s)
+		_, err := vault.Seal(ctx, vaulttest.Note, held[i], s)
 		return err
 	}
 	for i := range memoryValues {

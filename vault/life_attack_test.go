@@ -15,6 +15,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Attacks on the life of keys and subjects: several processes, slow stores, and
@@ -58,11 +59,11 @@ func (h *holding) Get(ctx context.Context, names ...string) ([]vault.Record, err
 // Two vaults over one store stand for two processes; the first is slow.
 func twoProcesses(t *testing.T, opts *vault.Options) (a, b *vault.Vault, h *holding) {
 	t.Helper()
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	h = &holding{Store: store}
-	b = open(t, store, kek, nil)
-	require.NoError(t, b.Generate(t.Context(), security, advertising))
-	return open(t, h, kek, opts), b, h
+	b = vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, b.Generate(t.Context(), vaulttest.Security, vaulttest.Advertising))
+	return vaulttest.Open(t, h, kek, opts), b, h
 }
 
 // A subject's id is any bytes, so no id may read like another's and something
@@ -70,26 +71,26 @@ func twoProcesses(t *testing.T, opts *vault.Options) (a, b *vault.Vault, h *hold
 func TestSubjectsWithLikeNamesAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, nil)
-		s := scope(t, a, security)
-		like := seal(t, scope(t, b, security).For("alice+"))
+		s := vaulttest.Scope(t, a, vaulttest.Security)
+		like := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security).For("alice+"))
 
 		release := h.hold("security/subjects/")
 		looked := make(chan error, 1)
-		go func() { _, err := s.For("alice+").Reveal(t.Context(), note, like); looked <- err }()
+		go func() { _, err := s.For("alice+").Reveal(t.Context(), vaulttest.Note, like); looked <- err }()
 		synctest.Wait() // the key of alice+ is on its way
 		var sealed vault.Sealed
 		done := make(chan error, 1)
 		go func() {
 			var err error
-			sealed, err = vault.Seal(t.Context(), note, "text", s.For("alice"))
+			sealed, err = vault.Seal(t.Context(), vaulttest.Note, "text", s.For("alice"))
 			done <- err
 		}()
 		synctest.Wait()
 		release()
 		require.NoError(t, <-looked)
 		require.NoError(t, <-done)
-		opens(t, s.For("alice"), sealed)
-		opens(t, scope(t, b, security).For("alice"), sealed)
+		vaulttest.Opens(t, s.For("alice"), sealed)
+		vaulttest.Opens(t, vaulttest.Scope(t, b, vaulttest.Security).For("alice"), sealed)
 	})
 }
 
@@ -98,13 +99,13 @@ func TestSubjectsWithLikeNamesAreApart(t *testing.T) {
 func TestReadersOfLikeNamesAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, nil)
-		s := scope(t, a, security)
-		like := seal(t, scope(t, b, security).For("alice+"))
+		s := vaulttest.Scope(t, a, vaulttest.Security)
+		like := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security).For("alice+"))
 		release := h.hold("security/subjects/")
 		done, looked := make(chan error, 1), make(chan error, 1)
-		go func() { _, err := vault.Seal(t.Context(), note, "text", s.For("alice")); done <- err }()
+		go func() { _, err := vault.Seal(t.Context(), vaulttest.Note, "text", s.For("alice")); done <- err }()
 		synctest.Wait()
-		go func() { _, err := s.For("alice+").Reveal(t.Context(), note, like); looked <- err }()
+		go func() { _, err := s.For("alice+").Reveal(t.Context(), vaulttest.Note, like); looked <- err }()
 		synctest.Wait()
 		release()
 		require.NoError(t, <-done)
@@ -116,17 +117,17 @@ func TestReadersOfLikeNamesAreApart(t *testing.T) {
 func TestEraseBeatsAnAnswerOfLongAgo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, &vault.Options{SubjectLifetime: time.Second, Timeout: time.Minute})
-		s := scope(t, a, security).For("alice")
-		value := seal(t, scope(t, b, security).For("alice"))
+		s := vaulttest.Scope(t, a, vaulttest.Security).For("alice")
+		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security).For("alice"))
 		release := h.hold("security/subjects/")
 		revealed, sealed := make(chan error, 1), make(chan error, 1)
-		go func() { _, err := s.Reveal(t.Context(), note, value); revealed <- err }()
-		go func() { _, err := vault.Seal(t.Context(), note, "text", s); sealed <- err }()
+		go func() { _, err := s.Reveal(t.Context(), vaulttest.Note, value); revealed <- err }()
+		go func() { _, err := vault.Seal(t.Context(), vaulttest.Note, "text", s); sealed <- err }()
 		synctest.Wait()
 		h.mu.Lock()
 		h.prefix = "nothing" // else: those who ask from here on are answered
 		h.mu.Unlock()
-		_, err := a.Erase(t.Context(), "alice", security)
+		_, err := a.Erase(t.Context(), "alice", vaulttest.Security)
 		require.NoError(t, err)
 		time.Sleep(10 * time.Second)
 		release()
@@ -139,13 +140,13 @@ func TestEraseBeatsAnAnswerOfLongAgo(t *testing.T) {
 func TestErasureElsewhereBeatsAnAnswerOfLongAgo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, &vault.Options{SubjectLifetime: time.Second, Timeout: time.Minute})
-		s := scope(t, a, security).For("alice")
-		value := seal(t, scope(t, b, security).For("alice"))
+		s := vaulttest.Scope(t, a, vaulttest.Security).For("alice")
+		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security).For("alice"))
 		release := h.hold("security/subjects/")
 		revealed := make(chan error, 1)
-		go func() { _, err := s.Reveal(t.Context(), note, value); revealed <- err }()
+		go func() { _, err := s.Reveal(t.Context(), vaulttest.Note, value); revealed <- err }()
 		synctest.Wait()
-		_, err := b.Erase(t.Context(), "alice", security)
+		_, err := b.Erase(t.Context(), "alice", vaulttest.Security)
 		require.NoError(t, err)
 		time.Sleep(10 * time.Second)
 		release()
@@ -158,26 +159,26 @@ func TestErasureElsewhereBeatsAnAnswerOfLongAgo(t *testing.T) {
 func TestEraseStopsWhatIsUnderWay(t *testing.T) {
 	for name, operation := range map[string]func(ctx context.Context, ads, sec *vault.Scope, value vault.Sealed) error{
 		"sealing for two purposes": func(ctx context.Context, ads, sec *vault.Scope, _ vault.Sealed) error {
-			_, err := vault.Seal(ctx, note, "text", ads, sec)
+			_, err := vault.Seal(ctx, vaulttest.Note, "text", ads, sec)
 			return err
 		},
 		"extending": func(ctx context.Context, ads, sec *vault.Scope, value vault.Sealed) error {
-			_, err := vault.Extend(ctx, note, value, ads, sec.Under(purpose.Basis{Consent: "c-1"}))
+			_, err := vault.Extend(ctx, vaulttest.Note, value, ads, sec.Under(purpose.Basis{Consent: "c-1"}))
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a, _, h := twoProcesses(t, nil)
-				ads, sec := scope(t, a, advertising).For("alice"), scope(t, a, security).For("alice")
-				value := seal(t, ads) // the key for advertising is at hand
+				ads, sec := vaulttest.Scope(t, a, vaulttest.Advertising).For("alice"), vaulttest.Scope(t, a, vaulttest.Security).For("alice")
+				value := vaulttest.Seal(t, ads) // the key for advertising is at hand
 				release := h.hold("security/subjects/")
 				done := make(chan error, 1)
 				go func() { done <- operation(t.Context(), ads, sec, value) }()
 				synctest.Wait()
-				_, err := a.Erase(t.Context(), "alice", advertising)
+				_, err := a.Erase(t.Context(), "alice", vaulttest.Advertising)
 				require.NoError(t, err)
-				refuses(t, ads, value, vault.ErrErased)
+				vaulttest.Refuses(t, ads, value, vault.ErrErased)
 				release()
 				require.ErrorIs(t, <-done, vault.ErrErased)
 			})
@@ -190,20 +191,20 @@ func TestEraseStopsWhatIsUnderWay(t *testing.T) {
 func TestLookingTooEarlyDoesNotHideAKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, nil)
-		s := scope(t, a, security)
+		s := vaulttest.Scope(t, a, vaulttest.Security)
 		release := h.hold("security/keys")
 		early := make(chan error, 1)
-		go func() { early <- a.RewrapSubjects(t.Context(), security, "", nil) }() // which looks first
+		go func() { early <- a.RewrapSubjects(t.Context(), vaulttest.Security, "", nil) }() // which looks first
 		synctest.Wait()
-		require.NoError(t, b.Rotate(t.Context(), security))
-		value := seal(t, scope(t, b, security))
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security))
 		first := make(chan error, 1)
-		go func() { _, err := s.Reveal(t.Context(), note, value); first <- err }()
+		go func() { _, err := s.Reveal(t.Context(), vaulttest.Note, value); first <- err }()
 		synctest.Wait()
 		release()
 		require.NoError(t, <-early)
 		<-first // that it was refused could be put up with
-		opens(t, s, value)
+		vaulttest.Opens(t, s, value)
 	})
 }
 
@@ -211,14 +212,14 @@ func TestLookingTooEarlyDoesNotHideAKey(t *testing.T) {
 func TestManyMeetANewKeyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, nil)
-		s := scope(t, a, security)
-		require.NoError(t, b.Rotate(t.Context(), security))
-		value := seal(t, scope(t, b, security))
+		s := vaulttest.Scope(t, a, vaulttest.Security)
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security))
 		release := h.hold("security/keys")
 		results := make(chan error, 100)
 		const many = 100
 		for range many {
-			go func() { _, err := s.Reveal(t.Context(), note, value); results <- err }()
+			go func() { _, err := s.Reveal(t.Context(), vaulttest.Note, value); results <- err }()
 		}
 		synctest.Wait()
 		release()
@@ -235,19 +236,19 @@ func TestManyMeetANewKeyAtOnce(t *testing.T) {
 // Nor are a page of subjects whose keys were re-wrapped.
 func TestPrefetchOfRewrappedSubjects(t *testing.T) {
 	a, b, h := twoProcesses(t, nil)
-	reads := &counting{Store: h.Store}
+	reads := &vaulttest.Counting{Store: h.Store}
 	h.Store = reads
-	s := scope(t, a, security)
+	s := vaulttest.Scope(t, a, vaulttest.Security)
 	var subjects []string
 	for i := range 50 {
 		subjects = append(subjects, fmt.Sprint("user-", i))
-		_ = seal(t, scope(t, b, security).For(subjects[i]))
+		_ = vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security).For(subjects[i]))
 	}
-	require.NoError(t, b.Rotate(t.Context(), security))
-	require.NoError(t, b.RewrapSubjects(t.Context(), security, "", nil))
-	before := reads.gets.Load()
+	require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
+	before := reads.Gets.Load()
 	require.NoError(t, s.Prefetch(t.Context(), subjects...))
-	require.LessOrEqual(t, reads.gets.Load()-before, int32(2), "the subjects, and the new key")
+	require.LessOrEqual(t, reads.Gets.Load()-before, int32(2), "the subjects, and the new key")
 }
 
 // Two processes that re-wrap at once leave every key on the newest one, or the
@@ -257,30 +258,30 @@ func TestRewrappingNeverMovesBack(t *testing.T) {
 	values := map[string]vault.Sealed{}
 	for i := range 10 {
 		subject := fmt.Sprint("user-", i)
-		values[subject] = seal(t, scope(t, a, security).For(subject))
+		values[subject] = vaulttest.Seal(t, vaulttest.Scope(t, a, vaulttest.Security).For(subject))
 	}
-	require.NoError(t, a.Rotate(t.Context(), security))
+	require.NoError(t, a.Rotate(t.Context(), vaulttest.Security))
 	overtaken := false
-	require.NoError(t, a.RewrapSubjects(t.Context(), security, "", func(vault.Progress) error {
+	require.NoError(t, a.RewrapSubjects(t.Context(), vaulttest.Security, "", func(vault.Progress) error {
 		if overtaken {
 			return nil
 		}
 		overtaken = true
-		require.NoError(t, b.Rotate(t.Context(), security))
-		return b.RewrapSubjects(t.Context(), security, "", nil)
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+		return b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil)
 	}))
-	keys, err := b.Keys(t.Context(), security)
+	keys, err := b.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	for _, k := range keys {
 		if k.Role == vault.RoleSeal && k.Status == vault.Active {
-			require.NoError(t, b.Retire(t.Context(), security, k.ID))
-			require.NoError(t, b.Destroy(t.Context(), security, k.ID))
+			require.NoError(t, b.Retire(t.Context(), vaulttest.Security, k.ID))
+			require.NoError(t, b.Destroy(t.Context(), vaulttest.Security, k.ID))
 		}
 	}
 	lost := 0
 	for subject, value := range values {
 		// Only now is the subject cold to b.
-		if _, err := scope(t, b, security).For(subject).Reveal(t.Context(), note, value); err != nil {
+		if _, err := vaulttest.Scope(t, b, vaulttest.Security).For(subject).Reveal(t.Context(), vaulttest.Note, value); err != nil {
 			lost++
 		}
 	}
@@ -290,15 +291,18 @@ func TestRewrappingNeverMovesBack(t *testing.T) {
 // What a caller left behind is not written to under the eyes of the next: for
 // the race detector.
 func TestLeavingKeysBehind(t *testing.T) {
-	store, a := vault.Memory(), newAEAD(t)
-	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
-	kek := &spy{AEAD: a, meddle: func(context.Context) error { time.Sleep(30 * time.Millisecond); return nil }}
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
+	kek := &vaulttest.Spy{AEAD: a, Meddle: func(context.Context) error { time.Sleep(30 * time.Millisecond); return nil }}
 	for name, list := range map[string]func(context.Context, *vault.Vault) error{
-		"keys":       func(ctx context.Context, v *vault.Vault) error { _, err := v.Keys(ctx, security); return err },
-		"generation": func(ctx context.Context, v *vault.Vault) error { _, err := v.Generation(ctx, security); return err },
+		"keys": func(ctx context.Context, v *vault.Vault) error { _, err := v.Keys(ctx, vaulttest.Security); return err },
+		"generation": func(ctx context.Context, v *vault.Vault) error {
+			_, err := v.Generation(ctx, vaulttest.Security)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := open(t, store, kek, nil)
+			v := vaulttest.Open(t, store, kek, nil)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 			defer cancel()
 			require.ErrorIs(t, list(ctx, v), vault.ErrUnavailable)
@@ -325,9 +329,9 @@ func TestHungStoreHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := hung{vault.Memory(), make(chan struct{})}
 		defer close(store.release)
-		v := open(t, store, vault.SharedKEK(newAEAD(t)), &vault.Options{Timeout: time.Second})
-		require.NoError(t, v.Generate(t.Context(), security))
-		s := scope(t, v, security)
+		v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), &vault.Options{Timeout: time.Second})
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+		s := vaulttest.Scope(t, v, vaulttest.Security)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // against a test that never ends
 		defer cancel()
 		for i := range 100 {
@@ -335,7 +339,7 @@ func TestHungStoreHoldsNobodyUp(t *testing.T) {
 			require.ErrorIs(t, s.Prefetch(ctx, fmt.Sprint("user-", i)), vault.ErrUnavailable)
 			require.LessOrEqual(t, time.Since(start), time.Second, "prefetch %d", i)
 			start = time.Now()
-			_, err := vault.Seal(ctx, note, "text", s.For(fmt.Sprint("other-", i)))
+			_, err := vault.Seal(ctx, vaulttest.Note, "text", s.For(fmt.Sprint("other-", i)))
 			require.ErrorIs(t, err, vault.ErrUnavailable)
 			require.LessOrEqual(t, time.Since(start), time.Second, "seal %d", i)
 		}
@@ -345,28 +349,28 @@ func TestHungStoreHoldsNobodyUp(t *testing.T) {
 // A certificate's generation is one that no store from before the erasure has
 // reached, whatever the process that erased had seen of the store.
 func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	a, b := open(t, store, kek, nil), open(t, store, kek, nil)
-	require.NoError(t, a.Generate(t.Context(), security))
-	value := seal(t, scope(t, a, security).For("alice"))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	a, b := vaulttest.Open(t, store, kek, nil), vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, a.Generate(t.Context(), vaulttest.Security))
+	value := vaulttest.Seal(t, vaulttest.Scope(t, a, vaulttest.Security).For("alice"))
 	for range 5 {
-		require.NoError(t, b.Rotate(t.Context(), security))
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
 	}
 	backup := vault.Memory()
-	for name, data := range refContent(t, store) {
+	for name, data := range vaulttest.Content(t, store) {
 		_, err := backup.Put(t.Context(), vault.Record{Name: name, Data: data})
 		require.NoError(t, err)
 	}
-	certificate, err := a.Erase(t.Context(), "alice", security)
+	certificate, err := a.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	generation, err := b.Generation(t.Context(), security)
+	generation, err := b.Generation(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.Equal(t, generation, certificate.Erasures[0].Generation)
 
-	pins := map[purpose.Purpose]uint64{security: certificate.Erasures[0].Generation}
-	restored, err := open(t, backup, kek, &vault.Options{Pins: pins}).Scope(t.Context(), security)
+	pins := map[purpose.Purpose]uint64{vaulttest.Security: certificate.Erasures[0].Generation}
+	restored, err := vaulttest.Open(t, backup, kek, &vault.Options{Pins: pins}).Scope(t.Context(), vaulttest.Security)
 	if err == nil {
-		_, err = restored.For("alice").Reveal(t.Context(), note, value)
+		_, err = restored.For("alice").Reveal(t.Context(), vaulttest.Note, value)
 	}
 	require.Error(t, err, "alice is back")
 }
@@ -375,27 +379,27 @@ func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
 // built on it.
 func TestRotatingAnOlderStoreIsNoticed(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, v *vault.Vault) error{
-		"rotate":       func(t *testing.T, v *vault.Vault) error { return v.Rotate(t.Context(), security) },
-		"rotate index": func(t *testing.T, v *vault.Vault) error { return v.RotateIndex(t.Context(), security) },
+		"rotate":       func(t *testing.T, v *vault.Vault) error { return v.Rotate(t.Context(), vaulttest.Security) },
+		"rotate index": func(t *testing.T, v *vault.Vault) error { return v.RotateIndex(t.Context(), vaulttest.Security) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			store, kek := &swapped{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-			v := open(t, store, kek, nil)
-			require.NoError(t, v.Generate(t.Context(), security))
+			store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+			v := vaulttest.Open(t, store, kek, nil)
+			require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 			backup := vault.Memory()
-			for name, data := range refContent(t, store) {
+			for name, data := range vaulttest.Content(t, store) {
 				_, err := backup.Put(t.Context(), vault.Record{Name: name, Data: data})
 				require.NoError(t, err)
 			}
-			s := scope(t, v, security)
-			require.NoError(t, v.Rotate(t.Context(), security))
+			s := vaulttest.Scope(t, v, vaulttest.Security)
+			require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
 			store.Store = backup
 			if err := change(t, v); err != nil {
 				require.ErrorIs(t, err, vault.ErrCorrupt)
 				return
 			}
 			// If it is not noticed, what is sealed now must at least have a future.
-			opens(t, scope(t, open(t, store, kek, nil), security), seal(t, s))
+			vaulttest.Opens(t, vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security), vaulttest.Seal(t, s))
 		})
 	}
 }
@@ -403,40 +407,40 @@ func TestRotatingAnOlderStoreIsNoticed(t *testing.T) {
 // A store that went back and was then changed by others has as many
 // generations as before, and other keys.
 func TestForkOfTheStoreIsNoticed(t *testing.T) {
-	store, kek := &swapped{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
+	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 	backup := vault.Memory()
 	_, err := backup.Put(t.Context(), vault.Record{Name: "advertising/keys", Data: []byte{0}}) // revisions are not the same
 	require.NoError(t, err)
-	for name, data := range refContent(t, store) {
+	for name, data := range vaulttest.Content(t, store) {
 		_, err := backup.Put(t.Context(), vault.Record{Name: name, Data: data})
 		require.NoError(t, err)
 	}
-	s := scope(t, v, security)
-	require.NoError(t, v.Rotate(t.Context(), security))
-	require.NoError(t, open(t, backup, kek, nil).Rotate(t.Context(), security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, vaulttest.Open(t, backup, kek, nil).Rotate(t.Context(), vaulttest.Security))
 	store.Store = backup
-	if err := v.RewrapSubjects(t.Context(), security, "", nil); err != nil { // which looks at the store
+	if err := v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil); err != nil { // which looks at the store
 		require.ErrorIs(t, err, vault.ErrCorrupt)
 		return
 	}
-	opens(t, scope(t, open(t, store, kek, nil), security), seal(t, s))
+	vaulttest.Opens(t, vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security), vaulttest.Seal(t, s))
 }
 
 // Whoever can write to the store can put back the record of an erased subject,
 // which no count of erasures tells. It opens until the key that it was sealed
 // under is destroyed, as FORMAT.md says; then it never does again.
 func TestRecordThatIsPutBack(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	value := seal(t, scope(t, v, security).For("alice"))
-	other := seal(t, scope(t, v, security).For("bob"))
-	before := refContent(t, store)
-	_, err := v.Erase(t.Context(), "alice", security)
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	value := vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).For("alice"))
+	other := vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).For("bob"))
+	before := vaulttest.Content(t, store)
+	_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	pseudonym, err := scope(t, v, security).Pseudonym(t.Context(), "alice")
+	pseudonym, err := vaulttest.Scope(t, v, vaulttest.Security).Pseudonym(t.Context(), "alice")
 	require.NoError(t, err)
 	name := "security/subjects/" + pseudonym[:2] + "/" + pseudonym
 	putBack := func() *vault.Scope {
@@ -444,39 +448,39 @@ func TestRecordThatIsPutBack(t *testing.T) {
 		require.NoError(t, err)
 		_, err = store.Put(t.Context(), vault.Record{Name: name, Data: before[name], Revision: records[0].Revision})
 		require.NoError(t, err)
-		return scope(t, open(t, store, kek, nil), security)
+		return vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
 	}
-	opens(t, putBack().For("alice"), value)
+	vaulttest.Opens(t, putBack().For("alice"), value)
 
-	_, err = v.Erase(t.Context(), "alice", security)
+	_, err = v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(t.Context(), security))
-	require.NoError(t, v.RewrapSubjects(t.Context(), security, "", nil))
-	keys, err := v.Keys(t.Context(), security)
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Retire(t.Context(), security, keys[0].ID))
-	require.NoError(t, v.Destroy(t.Context(), security, keys[0].ID))
+	require.NoError(t, v.Retire(t.Context(), vaulttest.Security, keys[0].ID))
+	require.NoError(t, v.Destroy(t.Context(), vaulttest.Security, keys[0].ID))
 	s := putBack()
-	refuses(t, s.For("alice"), value, vault.ErrCorrupt)
-	_, err = vault.Seal(t.Context(), note, "text", s.For("alice"))
+	vaulttest.Refuses(t, s.For("alice"), value, vault.ErrCorrupt)
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", s.For("alice"))
 	require.ErrorIs(t, err, vault.ErrCorrupt)
-	opens(t, s.For("bob"), other)
+	vaulttest.Opens(t, s.For("bob"), other)
 }
 
 // Whatever else goes on, in this process and in another, nothing that begins
 // after an erasure succeeds, and nothing else is refused.
 func TestErasingUnderLoad(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	a := open(t, store, kek, &vault.Options{SubjectCache: 1, SubjectLifetime: 5 * time.Millisecond}) // evicts all the time
-	b := open(t, store, kek, nil)
-	require.NoError(t, a.Generate(t.Context(), security))
-	s := scope(t, a, security)
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	a := vaulttest.Open(t, store, kek, &vault.Options{SubjectCache: 1, SubjectLifetime: 5 * time.Millisecond}) // evicts all the time
+	b := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, a.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, a, vaulttest.Security)
 	const people = 40
 	var erased [people]atomic.Bool
 	var begun [people]atomic.Bool
 	values := make([]vault.Sealed, people)
 	for i := range people {
-		values[i] = seal(t, s.For(fmt.Sprint("user-", i)))
+		values[i] = vaulttest.Seal(t, s.For(fmt.Sprint("user-", i)))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -491,12 +495,12 @@ func TestErasingUnderLoad(t *testing.T) {
 				var err error
 				switch n / people % 3 {
 				case 0:
-					_, err = s.For(subject).Reveal(context.Background(), note, values[i])
+					_, err = s.For(subject).Reveal(context.Background(), vaulttest.Note, values[i])
 				case 1:
-					_, err = vault.Seal(context.Background(), note, "text", s.For(subject))
+					_, err = vault.Seal(context.Background(), vaulttest.Note, "text", s.For(subject))
 				default:
 					if err = s.Prefetch(context.Background(), subject, fmt.Sprint("user-", (i+1)%people)); err == nil {
-						_, err = s.For(subject).Reveal(context.Background(), note, values[i])
+						_, err = s.For(subject).Reveal(context.Background(), vaulttest.Note, values[i])
 					}
 				}
 				switch {
@@ -510,11 +514,11 @@ func TestErasingUnderLoad(t *testing.T) {
 	}
 	for i := range people {
 		if i%10 == 0 {
-			require.NoError(t, b.Rotate(t.Context(), security))
-			require.NoError(t, b.RewrapSubjects(t.Context(), security, "", nil))
+			require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+			require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 		}
 		begun[i].Store(true)
-		_, err := a.Erase(t.Context(), fmt.Sprint("user-", i), security)
+		_, err := a.Erase(t.Context(), fmt.Sprint("user-", i), vaulttest.Security)
 		require.NoError(t, err)
 		erased[i].Store(true)
 		time.Sleep(5 * time.Millisecond)

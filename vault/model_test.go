@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // A model says in plain terms what may be read, for random histories of several
@@ -42,7 +43,7 @@ type modelSlot struct {
 }
 
 var (
-	modelPurposes = []purpose.Purpose{security, billing, advertising}
+	modelPurposes = []purpose.Purpose{vaulttest.Security, vaulttest.Billing, vaulttest.Advertising}
 	modelSubjects = []string{"", "alice", "bob", "carol", "dave"}
 )
 
@@ -65,7 +66,7 @@ func TestRandomHistories(t *testing.T) {
 }
 
 func runHistory(t *testing.T, seed uint64, tally map[string]int) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	m := &model{
 		t: t, rng: rand.New(rand.NewPCG(seed, 0)), tally: tally,
 		epoch: map[purpose.Purpose]int{}, ids: map[purpose.Purpose]map[int]uint32{},
@@ -73,7 +74,7 @@ func runHistory(t *testing.T, seed uint64, tally map[string]int) {
 		erased: map[purpose.Purpose]map[string]bool{},
 	}
 	for range 3 {
-		m.vaults = append(m.vaults, open(t, store, kek, nil))
+		m.vaults = append(m.vaults, vaulttest.Open(t, store, kek, nil))
 	}
 	require.NoError(t, m.vaults[0].Generate(t.Context(), modelPurposes...))
 	for _, p := range modelPurposes {
@@ -105,7 +106,7 @@ func runHistory(t *testing.T, seed uint64, tally map[string]int) {
 		case n < 97:
 			i := m.rng.IntN(len(m.vaults))
 			m.vaults[i].Close()
-			m.vaults[i] = open(t, store, kek, nil)
+			m.vaults[i] = vaulttest.Open(t, store, kek, nil)
 			m.tally["restart"]++
 		default:
 			time.Sleep(time.Duration(m.rng.IntN(60)) * time.Minute)
@@ -124,7 +125,7 @@ func (m *model) vault() *vault.Vault      { return pick(m, m.vaults) }
 func (m *model) purpose() purpose.Purpose { return pick(m, modelPurposes) }
 
 func (m *model) scope(p purpose.Purpose, subject string) *vault.Scope {
-	s := scope(m.t, m.vault(), p)
+	s := vaulttest.Scope(m.t, m.vault(), p)
 	if subject != "" {
 		s = s.For(subject)
 	}
@@ -164,7 +165,7 @@ func (m *model) seal() {
 		v.slots[p], sealers = slot, append(sealers, s)
 	}
 	var err error
-	v.sealed, err = vault.Seal(m.t.Context(), note, v.text, sealers...)
+	v.sealed, err = vault.Seal(m.t.Context(), vaulttest.Note, v.text, sealers...)
 	if erased {
 		require.ErrorIs(m.t, err, vault.ErrErased)
 		return
@@ -202,7 +203,7 @@ func (m *model) want(v *modelValue, p purpose.Purpose, subject string) error {
 }
 
 func (m *model) check(v *modelValue, p purpose.Purpose, subject string) {
-	text, err := m.scope(p, subject).Reveal(m.t.Context(), note, v.sealed)
+	text, err := m.scope(p, subject).Reveal(m.t.Context(), vaulttest.Note, v.sealed)
 	if want := m.want(v, p, subject); want != nil {
 		require.ErrorIs(m.t, err, want)
 		require.Empty(m.t, text)
@@ -240,7 +241,7 @@ func (m *model) extend() {
 		slot.subject = v.slots[from].subject
 	}
 	target := m.scope(to, slot.subject).Under(purpose.Basis{Legal: purpose.Consent, Consent: "consent-1"})
-	extended, err := vault.Extend(m.t.Context(), note, v.sealed, m.scope(from, v.slots[from].subject), target)
+	extended, err := vault.Extend(m.t.Context(), vaulttest.Note, v.sealed, m.scope(from, v.slots[from].subject), target)
 	_, present := v.slots[to]
 	want := m.want(v, from, v.slots[from].subject)
 	switch {
@@ -297,7 +298,7 @@ func (m *model) reseal() {
 	v, p := pick(m, m.values), m.purpose()
 	slot := v.slots[p]
 	s := m.scope(p, slot.subject)
-	resealed, err := vault.Reseal(m.t.Context(), note, v.sealed, s)
+	resealed, err := vault.Reseal(m.t.Context(), vaulttest.Note, v.sealed, s)
 	if want := m.want(v, p, slot.subject); want != nil {
 		require.ErrorIs(m.t, err, want)
 		return

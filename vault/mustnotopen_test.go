@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // kekFailing is a KEK that fails before there is an AEAD.
@@ -22,16 +23,16 @@ func kekFailing(err error) vault.KEK {
 // What the KEK of a purpose says, and whether that proves that the purpose's keys
 // can't be opened here. Nothing is proof that could be otherwise tomorrow.
 func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
-	ours, theirs := newAEAD(t), newAEAD(t)
+	ours, theirs := vaulttest.NewAEAD(t), vaulttest.NewAEAD(t)
 	store := vault.Memory()
-	require.NoError(t, open(t, store, vault.KEKs{advertising: vault.SharedKEK(ours), security: vault.SharedKEK(theirs)}, nil).
-		Generate(t.Context(), advertising, security))
+	require.NoError(t, vaulttest.Open(t, store, vault.KEKs{vaulttest.Advertising: vault.SharedKEK(ours), vaulttest.Security: vault.SharedKEK(theirs)}, nil).
+		Generate(t.Context(), vaulttest.Advertising, vaulttest.Security))
 
-	denied, disabled := refusing{denial(true)}, refusing{denial(false)}
-	plain, silent, down := refusing{vault.ErrNoKeys}, refusing{errors.New("no route to host")}, refusing{vault.ErrUnavailable}
-	both := refusing{fmt.Errorf("%w: %w", vault.ErrNoKeys, vault.ErrUnavailable)}
-	broken := refusing{vault.ErrCorrupt}
-	timeout := refusing{fmt.Errorf("%w: %w", vault.ErrNoKeys, context.DeadlineExceeded)}
+	denied, disabled := vaulttest.Refusing{Err: vaulttest.Denial(true)}, vaulttest.Refusing{Err: vaulttest.Denial(false)}
+	plain, silent, down := vaulttest.Refusing{Err: vault.ErrNoKeys}, vaulttest.Refusing{Err: errors.New("no route to host")}, vaulttest.Refusing{Err: vault.ErrUnavailable}
+	both := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrNoKeys, vault.ErrUnavailable)}
+	broken := vaulttest.Refusing{Err: vault.ErrCorrupt}
+	timeout := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrNoKeys, context.DeadlineExceeded)}
 	shared := vault.SharedKEK
 	no := vault.KEKs{}
 
@@ -40,7 +41,7 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 		want error
 	}{
 		"a denial":                             {shared(denied), nil},
-		"a denial before there is an AEAD":     {kekFailing(denial(true)), nil},
+		"a denial before there is an AEAD":     {kekFailing(vaulttest.Denial(true)), nil},
 		"a plain refusal":                      {shared(plain), nil},
 		"a key that is disabled today":         {shared(disabled), vault.ErrUnavailable},
 		"a service that is down":               {shared(down), vault.ErrUnavailable},
@@ -50,7 +51,7 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 		"another key":                          {shared(ours), vault.ErrUnavailable},
 		"the key":                              {shared(theirs), vault.ErrGranted},
 		"no KEK in the map":                    {no, vault.ErrUnavailable},
-		"nil in the map":                       {vault.KEKs{security: nil}, vault.ErrUnavailable},
+		"nil in the map":                       {vault.KEKs{vaulttest.Security: nil}, vault.ErrUnavailable},
 		"a nil KEKFunc":                        {vault.KEKFunc(nil), vault.ErrUnavailable},
 		"a KEKFunc without AEAD":               {kekFailing(nil), vault.ErrUnavailable},
 		"a nil AEAD":                           {shared(nil), vault.ErrUnavailable},
@@ -72,15 +73,15 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 		"either: not configured, then denied":  {vault.EitherKEK(no, shared(denied)), vault.ErrUnavailable},
 		"either: not configured at all":        {vault.EitherKEK(no, no), vault.ErrUnavailable},
 		"either: nil":                          {vault.EitherKEK(nil, shared(denied)), vault.ErrUnavailable},
-		"either: refuses before there is AEAD": {vault.EitherKEK(kekFailing(denial(true)), kekFailing(denial(true))), nil},
-		"either: one before, disabled":         {vault.EitherKEK(kekFailing(denial(true)), kekFailing(denial(false))), vault.ErrUnavailable},
+		"either: refuses before there is AEAD": {vault.EitherKEK(kekFailing(vaulttest.Denial(true)), kekFailing(vaulttest.Denial(true))), nil},
+		"either: one before, disabled":         {vault.EitherKEK(kekFailing(vaulttest.Denial(true)), kekFailing(vaulttest.Denial(false))), vault.ErrUnavailable},
 		"a key that is broken today":           {shared(broken), vault.ErrCorrupt},
 		"either: denied, then broken":          {vault.EitherKEK(shared(denied), shared(broken)), vault.ErrUnavailable},
 		"either: broken, then denied":          {vault.EitherKEK(shared(broken), shared(denied)), vault.ErrCorrupt},
 		"either within either":                 {vault.EitherKEK(shared(denied), vault.EitherKEK(shared(plain), shared(disabled))), vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := open(t, store, test.kek, nil).MustNotOpen(t.Context(), security)
+			err := vaulttest.Open(t, store, test.kek, nil).MustNotOpen(t.Context(), vaulttest.Security)
 			if test.want == nil {
 				require.NoError(t, err)
 				return
@@ -95,9 +96,11 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 // read by this process all the same.
 func TestKeyFilesThatAreNotPrivateAreNoProof(t *testing.T) {
 	dir, store := filepath.Join(t.TempDir(), "kek"), vault.Memory()
-	require.NoError(t, open(t, store, vault.LocalKEK(dir), nil).Generate(t.Context(), security))
+	require.NoError(t, vaulttest.Open(t, store, vault.LocalKEK(dir), nil).Generate(t.Context(), vaulttest.Security))
 	file := filepath.Join(dir, "security.kek")
-	check := func() error { return open(t, store, vault.LocalKEK(dir), nil).MustNotOpen(t.Context(), security) }
+	check := func() error {
+		return vaulttest.Open(t, store, vault.LocalKEK(dir), nil).MustNotOpen(t.Context(), vaulttest.Security)
+	}
 	require.ErrorIs(t, check(), vault.ErrGranted)
 
 	require.NoError(t, os.Chmod(file, 0o644))
@@ -119,19 +122,19 @@ func TestKeyFilesThatAreNotPrivateAreNoProof(t *testing.T) {
 
 // Keys that this process holds are held, whatever the key service says by now.
 func TestKeysThatAreOpenAreGranted(t *testing.T) {
-	store, a := vault.Memory(), newAEAD(t)
-	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 	for name, take := range map[string]func(*vault.Vault) error{
-		"scope":  func(v *vault.Vault) error { _, err := v.Scope(t.Context(), security); return err },
-		"reader": func(v *vault.Vault) error { _, err := v.Reader(t.Context(), security); return err },
-		"lookup": func(v *vault.Vault) error { _, err := v.Lookup(t.Context(), security); return err },
+		"scope":  func(v *vault.Vault) error { _, err := v.Scope(t.Context(), vaulttest.Security); return err },
+		"reader": func(v *vault.Vault) error { _, err := v.Reader(t.Context(), vaulttest.Security); return err },
+		"lookup": func(v *vault.Vault) error { _, err := v.Lookup(t.Context(), vaulttest.Security); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
-			kek := &spy{AEAD: a}
-			v := open(t, store, kek, nil)
+			kek := &vaulttest.Spy{AEAD: a}
+			v := vaulttest.Open(t, store, kek, nil)
 			require.NoError(t, take(v))
-			kek.meddle = func(context.Context) error { return denial(true) }
-			require.ErrorIs(t, v.MustNotOpen(t.Context(), security), vault.ErrGranted)
+			kek.Meddle = func(context.Context) error { return vaulttest.Denial(true) }
+			require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
 		})
 	}
 }
@@ -139,12 +142,12 @@ func TestKeysThatAreOpenAreGranted(t *testing.T) {
 // That a process has a grant too many is what an auditor looks for.
 func TestAGrantTooManyIsRecorded(t *testing.T) {
 	var events []vault.Event
-	v := generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
 		events = append(events, e)
 		return nil
-	})}, security)
+	})}, vaulttest.Security)
 	events = nil
-	require.ErrorIs(t, v.MustNotOpen(t.Context(), security), vault.ErrGranted)
+	require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
 	require.Len(t, events, 1)
 	require.Equal(t, vault.Denied, events[0].Outcome)
 	require.ErrorIs(t, events[0].Err, vault.ErrGranted)
@@ -153,9 +156,9 @@ func TestAGrantTooManyIsRecorded(t *testing.T) {
 // A check that could not be recorded has not passed.
 func TestMustNotOpenFailsClosed(t *testing.T) {
 	store := vault.Memory()
-	require.NoError(t, open(t, store, vault.SharedKEK(newAEAD(t)), nil).Generate(t.Context(), security))
-	v := open(t, store, vault.SharedKEK(refusing{denial(true)}), &vault.Options{Audit: auditFunc(func(vault.Event) error {
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil).Generate(t.Context(), vaulttest.Security))
+	v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)}), &vault.Options{Audit: auditFunc(func(vault.Event) error {
 		return errors.New("disk full")
 	})})
-	require.ErrorIs(t, v.MustNotOpen(t.Context(), security), vault.ErrUnavailable)
+	require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrUnavailable)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Nothing that prints by reflection gets from a vault or a scope to a key.
@@ -20,15 +21,15 @@ func TestKeysAreOutOfReflectionsReach(t *testing.T) {
 	dir := t.TempDir()
 	for name, kek := range map[string]vault.KEK{
 		"local KEK": vault.LocalKEK(filepath.Join(dir, "kek")),
-		"tink":      vault.SharedKEK(newAEAD(t)),
+		"tink":      vault.SharedKEK(vaulttest.NewAEAD(t)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := open(t, vault.Memory(), kek, nil)
-			require.NoError(t, v.Generate(t.Context(), security))
-			s := scope(t, v, security)
-			value, err := vault.Seal(t.Context(), note, "text", s.For("alice"))
+			v := vaulttest.Open(t, vault.Memory(), kek, nil)
+			require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+			s := vaulttest.Scope(t, v, vaulttest.Security)
+			value, err := vault.Seal(t.Context(), vaulttest.Note, "text", s.For("alice"))
 			require.NoError(t, err)
-			opens(t, s.For("alice"), value)
+			vaulttest.Opens(t, s.For("alice"), value)
 
 			w := walker{seen: map[uintptr]bool{}}
 			w.walk(reflect.ValueOf(s), "scope")
@@ -40,8 +41,8 @@ func TestKeysAreOutOfReflectionsReach(t *testing.T) {
 }
 
 func TestScopesPrintAsLabels(t *testing.T) {
-	v := generated(t, nil, security, billing)
-	s := scope(t, v, security).For("alice-4711")
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing)
+	s := vaulttest.Scope(t, v, vaulttest.Security).For("alice-4711")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		require.Equal(t, "vault.Scope(security)", fmt.Sprintf(verb, s))
 		require.Equal(t, "vault.Vault", fmt.Sprintf(verb, v))
@@ -53,11 +54,11 @@ func TestScopesPrintAsLabels(t *testing.T) {
 	require.Contains(t, buf.String(), "vault.Scope(security)")
 
 	// Weaker capabilities print as what they are.
-	reader, err := v.Reader(t.Context(), security)
+	reader, err := v.Reader(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	lookup, err := v.Lookup(t.Context(), security)
+	lookup, err := v.Lookup(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	collector, err := v.Collector(t.Context(), security)
+	collector, err := v.Collector(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	for label, c := range map[string]any{
 		"vault.Reader(security)": reader.For("alice-4711"), "vault.Lookup(security)": lookup, "vault.Collector(security)": collector,
@@ -71,7 +72,7 @@ func TestScopesPrintAsLabels(t *testing.T) {
 	}
 
 	rec := &recording{}
-	assert.Equal(rec, s, scope(t, v, billing)) // a diff by reflection
+	assert.Equal(rec, s, vaulttest.Scope(t, v, vaulttest.Billing)) // a diff by reflection
 	require.NotEmpty(t, rec.String())
 	require.NotContains(t, rec.String(), "cipher.")
 	require.NotContains(t, rec.String(), "aes.")

@@ -17,10 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 func init() {
-	children["administer"] = administer
+	vaulttest.Children["administer"] = administer
 }
 
 // administer changes keys for as long as it lives, in a random order. It prints
@@ -41,25 +42,25 @@ func administer(args []string) error {
 }
 
 func step(ctx context.Context, v *vault.Vault, unique string) error {
-	if err := v.Generate(ctx, security); err != nil {
+	if err := v.Generate(ctx, vaulttest.Security); err != nil {
 		return err
 	}
-	s, err := v.Scope(ctx, security)
+	s, err := v.Scope(ctx, vaulttest.Security)
 	if err != nil {
 		return err
 	}
 	switch rand.IntN(18) {
 	case 0:
-		return v.Rotate(ctx, security)
+		return v.Rotate(ctx, vaulttest.Security)
 	case 1:
-		return v.RotateIndex(ctx, security)
+		return v.RotateIndex(ctx, vaulttest.Security)
 	case 2:
-		return v.RewrapSubjects(ctx, security, "", nil)
+		return v.RewrapSubjects(ctx, vaulttest.Security, "", nil)
 	case 3, 4, 5, 6, 7:
 		if err := sealAndTell(ctx, s.For(unique), unique); err != nil {
 			return err
 		}
-		if _, err := v.Erase(ctx, unique, security); err != nil {
+		if _, err := v.Erase(ctx, unique, vaulttest.Security); err != nil {
 			return err
 		}
 		fmt.Println("erased", unique)
@@ -72,7 +73,7 @@ func step(ctx context.Context, v *vault.Vault, unique string) error {
 }
 
 func sealAndTell(ctx context.Context, s *vault.Scope, subject string) error {
-	value, err := vault.Seal(ctx, note, "text", s)
+	value, err := vault.Seal(ctx, vaulttest.Note, "text", s)
 	if err != nil {
 		return err
 	}
@@ -111,15 +112,15 @@ func (p *told) read(r io.Reader) error {
 
 func (p *told) check(t *testing.T, keys, kek string) {
 	t.Helper()
-	s := scope(t, open(t, vault.Dir(keys), vault.LocalKEK(kek), nil), security)
+	s := vaulttest.Scope(t, vaulttest.Open(t, vault.Dir(keys), vault.LocalKEK(kek), nil), vaulttest.Security)
 	for i, value := range p.sealed {
 		switch subject := p.by[i]; {
 		case subject == "":
-			opens(t, s, value)
+			vaulttest.Opens(t, s, value)
 		case p.erased[subject]:
-			refuses(t, s.For(subject), value, vault.ErrErased)
+			vaulttest.Refuses(t, s.For(subject), value, vault.ErrErased)
 		default: // it may have been erased without having said so
-			if _, err := s.For(subject).Reveal(t.Context(), note, value); !errors.Is(err, vault.ErrErased) {
+			if _, err := s.For(subject).Reveal(t.Context(), vaulttest.Note, value); !errors.Is(err, vault.ErrErased) {
 				require.NoError(t, err)
 			}
 		}
@@ -194,7 +195,7 @@ func runAndKill(t *testing.T, promises *told, d time.Duration, args ...string) {
 // start does so too, and returns what waits for the child's end.
 func start(t *testing.T, promises *told, d time.Duration, args ...string) (end func()) {
 	t.Helper()
-	cmd := child(t, "administer", args...)
+	cmd := vaulttest.Child(t, "administer", args...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

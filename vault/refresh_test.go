@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // belated is a store whose answers can be long on their way.
@@ -28,30 +29,30 @@ func (b *belated) Get(ctx context.Context, names ...string) ([]vault.Record, err
 // are re-wrapped by: the old key would look as if it could be retired.
 func TestRewrappingDoesNotJoinAnOlderLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kek := vault.SharedKEK(newAEAD(t))
+		kek := vault.SharedKEK(vaulttest.NewAEAD(t))
 		store := &belated{Store: vault.Memory()}
-		here, there := open(t, store, kek, nil), open(t, store.Store, kek, nil)
-		require.NoError(t, here.Generate(t.Context(), security))
-		s := scope(t, here, security)
-		value := seal(t, s.For("alice"))
+		here, there := vaulttest.Open(t, store, kek, nil), vaulttest.Open(t, store.Store, kek, nil)
+		require.NoError(t, here.Generate(t.Context(), vaulttest.Security))
+		s := vaulttest.Scope(t, here, vaulttest.Security)
+		value := vaulttest.Seal(t, s.For("alice"))
 
 		time.Sleep(vault.DefaultRefresh)
 		synctest.Wait()
 		store.delay.Store(int64(time.Second))
-		_, err := s.Index(t.Context(), note, "text") // which has it look
+		_, err := s.Index(t.Context(), vaulttest.Note, "text") // which has it look
 		require.NoError(t, err)
 		synctest.Wait()
-		require.NoError(t, there.Rotate(t.Context(), security))
-		require.NoError(t, here.RewrapSubjects(t.Context(), security, "", nil))
+		require.NoError(t, there.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, here.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 
-		keys, err := there.Keys(t.Context(), security)
+		keys, err := there.Keys(t.Context(), vaulttest.Security)
 		require.NoError(t, err)
 		for _, k := range keys {
 			if k.Role == vault.RoleSeal && k.Status == vault.Active {
-				require.NoError(t, there.Retire(t.Context(), security, k.ID))
+				require.NoError(t, there.Retire(t.Context(), vaulttest.Security, k.ID))
 			}
 		}
-		opens(t, scope(t, there, security).For("alice"), value)
+		vaulttest.Opens(t, vaulttest.Scope(t, there, vaulttest.Security).For("alice"), value)
 		here.Close()
 		there.Close()
 	})

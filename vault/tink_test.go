@@ -19,6 +19,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // tinkKeysets are keysets as Tink makes them, each after a rotation: the key
@@ -64,8 +65,8 @@ func tinkScope(t *testing.T, name string, seal *keyset.Handle, ks tinkKeysets) *
 		Subject: reference.Keyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, ks.subject))},
 	})
 	require.NoError(t, err)
-	kek := refKEK{key: vecKEK}
-	s, err := openRecord(t, kek, name, reference.Wrap(kek, name, payload, reference.Random(32), reference.Random(12)))
+	kek := vaulttest.KEK{Key: vaulttest.KEKKey}
+	s, err := vaulttest.OpenRecord(t, kek, name, reference.Wrap(kek, name, payload, reference.Random(32), reference.Random(12)))
 	require.NoError(t, err)
 	return s
 }
@@ -87,17 +88,17 @@ func TestTinkSealsAndOpensTheSame(t *testing.T) {
 		for _, primitive := range []tink.AEAD{tinkAEAD(t, ks.old), tinkAEAD(t, ks.seal)} {
 			value := reference.Value{Kind: "email", ID: reference.Random(16)}
 			header := h.Bytes()
-			sealed, err := primitive.Encrypt(reference.Pad(vecAddress), reference.AAD("email", "security", value.ID, header, ""))
+			sealed, err := primitive.Encrypt(reference.Pad(vaulttest.Address), reference.AAD("email", "security", value.ID, header, ""))
 			require.NoError(t, err)
 			value.Slots = []reference.Slot{{Purpose: "security", Header: header, Sealed: sealed}}
 			parsed, err := vault.ParseSealed(value.Text())
 			require.NoError(t, err)
-			plaintext, err := scope.Reveal(ctx, vecEmail, parsed)
+			plaintext, err := scope.Reveal(ctx, vaulttest.Email, parsed)
 			require.NoError(t, err)
-			require.Equal(t, vecAddress, plaintext)
+			require.Equal(t, vaulttest.Address, plaintext)
 		}
 
-		ours, err := vault.Seal(ctx, vecEmail, vecAddress, scope.Under(purpose.Basis{
+		ours, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, scope.Under(purpose.Basis{
 			Legal: purpose.Legal(h.Legal), Notice: h.Notice, Consent: h.Consent,
 		}))
 		require.NoError(t, err)
@@ -109,7 +110,7 @@ func TestTinkSealsAndOpensTheSame(t *testing.T) {
 		aad := reference.AAD("email", "security", value.ID, slot.Header, "")
 		padded, err := tinkAEAD(t, ks.seal).Decrypt(slot.Sealed, aad)
 		require.NoError(t, err)
-		require.Equal(t, reference.Pad(vecAddress), padded)
+		require.Equal(t, reference.Pad(vaulttest.Address), padded)
 		_, err = tinkAEAD(t, ks.old).Decrypt(slot.Sealed, aad)
 		require.Error(t, err, "sealed under the primary key")
 		_, err = tinkAEAD(t, ks.seal).Decrypt(slot.Sealed, aad[1:])
@@ -128,11 +129,11 @@ func TestTinkDisabledKey(t *testing.T) {
 	require.NoError(t, err)
 
 	before := tinkScope(t, "security", ks.old, ks)
-	sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, before)
+	sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, before)
 	require.NoError(t, err)
-	_, err = tinkScope(t, "security", ks.seal, ks).Reveal(t.Context(), vecEmail, sealed)
+	_, err = tinkScope(t, "security", ks.seal, ks).Reveal(t.Context(), vaulttest.Email, sealed)
 	require.NoError(t, err)
-	_, err = tinkScope(t, "security", disabled, ks).Reveal(t.Context(), vecEmail, sealed)
+	_, err = tinkScope(t, "security", disabled, ks).Reveal(t.Context(), vaulttest.Email, sealed)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
 }
 
@@ -145,7 +146,7 @@ func TestTinkIndexesTheSame(t *testing.T) {
 		canonical := string(reference.Random(n))
 		want, err := set.ComputePrimaryPRF(append([]byte("idx1\x05email\x08security"), canonical...), vault.IndexSize)
 		require.NoError(t, err)
-		got, err := scope.Index(t.Context(), vecEmail, canonical)
+		got, err := scope.Index(t.Context(), vaulttest.Email, canonical)
 		require.NoError(t, err)
 		require.Equal(t, want, got[:])
 	}
@@ -182,10 +183,10 @@ func TestTinkWrapsTheSame(t *testing.T) {
 	}
 	p := reference.Payload("security", vecSecurity)
 	p.Collect = &reference.Keyset{Keyset: base64.StdEncoding.EncodeToString(tinkBinary(t, handles[1]))}
-	kek := refKEK{key: vecKEK}
+	kek := vaulttest.KEK{Key: vaulttest.KEKKey}
 	store := storeOf(t, "security/keys", reference.Wrap(kek, "security", encodePayload(p), reference.Random(32), reference.Random(12)))
-	v := vecOpen(t, store, vault.SharedKEK(kek))
-	scope := refScope(t, v, "security")
+	v := vaulttest.OpenKept(t, store, vault.SharedKEK(kek))
+	scope := vaulttest.ScopeNamed(t, v, "security")
 	info := reference.CollectInfo("security")
 
 	for _, h := range handles {
@@ -197,17 +198,17 @@ func TestTinkWrapsTheSame(t *testing.T) {
 		wrapped, err := enc.Encrypt(key, info)
 		require.NoError(t, err)
 		value := reference.Value{Kind: "email", ID: reference.Random(16)}
-		value.Slots = []reference.Slot{reference.Collector{Purpose: "security"}.SealUnder(wrapped, key, "email", value.ID, vecPlain, vecAddress)}
+		value.Slots = []reference.Slot{reference.Collector{Purpose: "security"}.SealUnder(wrapped, key, "email", value.ID, vaulttest.PlainHeader, vaulttest.Address)}
 		sealed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
-		plaintext, err := scope.Reveal(ctx, vecEmail, sealed)
+		plaintext, err := scope.Reveal(ctx, vaulttest.Email, sealed)
 		require.NoError(t, err)
-		require.Equal(t, vecAddress, plaintext)
+		require.Equal(t, vaulttest.Address, plaintext)
 	}
 
 	c, err := v.Collector(ctx, purpose.MustParse("security"))
 	require.NoError(t, err)
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, c)
+	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, c)
 	require.NoError(t, err)
 	text, err := sealed.MarshalText()
 	require.NoError(t, err)
@@ -232,12 +233,12 @@ func TestTinkAsKEK(t *testing.T) {
 	ctx := context.Background()
 	kek := tinkAEAD(t, newTinkKeysets(t).seal)
 	store := vault.Memory()
-	v := vecOpen(t, store, vault.SharedKEK(kek))
-	require.NoError(t, v.Generate(ctx, vecPurposes...))
-	for _, p := range vecPurposes {
-		scope, err := vecOpen(t, store, vault.SharedKEK(kek)).Scope(ctx, p)
+	v := vaulttest.OpenKept(t, store, vault.SharedKEK(kek))
+	require.NoError(t, v.Generate(ctx, vaulttest.Purposes...))
+	for _, p := range vaulttest.Purposes {
+		scope, err := vaulttest.OpenKept(t, store, vault.SharedKEK(kek)).Scope(ctx, p)
 		require.NoError(t, err)
-		sealed, err := vault.Seal(ctx, vecEmail, vecAddress, scope)
+		sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, scope)
 		require.NoError(t, err)
 		records, err := store.Get(ctx, p.String()+"/keys")
 		require.NoError(t, err)
@@ -249,11 +250,11 @@ func TestTinkAsKEK(t *testing.T) {
 		require.True(t, ok)
 		plaintext, class := value.Open(reference.Asked{Kind: "email", Purpose: p.String(), Keys: keys})
 		require.Equal(t, "success", class)
-		require.Equal(t, vecAddress, plaintext)
+		require.Equal(t, vaulttest.Address, plaintext)
 
 		// A Tink AEAD does not say why it refuses: the records exchanged look
 		// like keys that are not ours to use.
-		_, err = vecOpen(t, exchanged(t, store), vault.SharedKEK(kek)).Scope(ctx, p)
-		require.Equal(t, "no keys", vecClass(err))
+		_, err = vaulttest.OpenKept(t, vaulttest.Exchanged(t, store), vault.SharedKEK(kek)).Scope(ctx, p)
+		require.Equal(t, "no keys", vaulttest.Class(err))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The files in testdata/tinkv1 were written by github.com/google/tink/go v1.7.0.
@@ -110,11 +111,11 @@ func TestTinkV1HybridOpens(t *testing.T) {
 			require.NoError(t, err)
 			enc, err := hybrid.NewHybridEncrypt(public)
 			require.NoError(t, err)
-			ciphertext, err := enc.Encrypt([]byte(vecAddress), nil)
+			ciphertext, err := enc.Encrypt([]byte(vaulttest.Address), nil)
 			require.NoError(t, err)
 			plaintext, err := dec.Decrypt(ciphertext, nil)
 			require.NoError(t, err)
-			require.True(t, string(plaintext) == vecAddress, "another plaintext")
+			require.True(t, string(plaintext) == vaulttest.Address, "another plaintext")
 		})
 	}
 }
@@ -138,7 +139,7 @@ func TestTinkV1OutputsAreTheSame(t *testing.T) {
 			require.True(t, bytes.Equal(o.Output, got), form)
 			if canonical, ok := bytes.CutPrefix(o.Input, []byte(indexed)); ok {
 				found = true
-				index, err := scope.Index(t.Context(), vecEmail, string(canonical))
+				index, err := scope.Index(t.Context(), vaulttest.Email, string(canonical))
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(o.Output, index[:]), form)
 			}
@@ -153,25 +154,25 @@ func TestTinkV1IsImported(t *testing.T) {
 	whole := func(plaintext string) string { return plaintext }
 	for _, form := range []string{"aead.json", "aead.bin"} {
 		t.Run(form, func(t *testing.T) {
-			v := vecOpen(t, vault.Memory(), vault.SharedKEK(tinkAEAD(t, newTinkKeysets(t).seal)))
-			require.NoError(t, v.Generate(ctx, vecPurposes...))
-			require.NoError(t, v.Import(ctx, vecPurposes[0], tinkV1File(t, form)))
-			mine, err := v.Scope(ctx, vecPurposes[0])
+			v := vaulttest.OpenKept(t, vault.Memory(), vault.SharedKEK(tinkAEAD(t, newTinkKeysets(t).seal)))
+			require.NoError(t, v.Generate(ctx, vaulttest.Purposes...))
+			require.NoError(t, v.Import(ctx, vaulttest.Purposes[0], tinkV1File(t, form)))
+			mine, err := v.Scope(ctx, vaulttest.Purposes[0])
 			require.NoError(t, err)
-			other, err := v.Scope(ctx, vecPurposes[1])
+			other, err := v.Scope(ctx, vaulttest.Purposes[1])
 			require.NoError(t, err)
 			for i, value := range tinkV1Values(t, "aead.values.json") {
-				_, err := vault.Adopt(ctx, vecEmail, value.Ciphertext, value.AssociatedData, whole, other)
+				_, err := vault.Adopt(ctx, vaulttest.Email, value.Ciphertext, value.AssociatedData, whole, other)
 				require.ErrorIs(t, err, vault.ErrNoKeys, i)
-				_, err = vault.Adopt(ctx, vecEmail, value.Ciphertext, append(value.AssociatedData, 0), whole, mine)
+				_, err = vault.Adopt(ctx, vaulttest.Email, value.Ciphertext, append(value.AssociatedData, 0), whole, mine)
 				require.ErrorIs(t, err, vault.ErrCorrupt, i)
-				sealed, err := vault.Adopt(ctx, vecEmail, value.Ciphertext, value.AssociatedData, whole, mine)
+				sealed, err := vault.Adopt(ctx, vaulttest.Email, value.Ciphertext, value.AssociatedData, whole, mine)
 				if value.Disabled {
 					require.ErrorIs(t, err, vault.ErrCorrupt, i)
 					continue
 				}
 				require.NoError(t, err, i)
-				got, err := mine.Reveal(ctx, vecEmail, sealed)
+				got, err := mine.Reveal(ctx, vaulttest.Email, sealed)
 				require.NoError(t, err, i)
 				require.True(t, got == value.Plaintext, "value %d is another", i)
 			}
@@ -187,15 +188,15 @@ func TestTinkV1WrappedKeysOpen(t *testing.T) {
 	require.NoError(t, err)
 	for form, h := range tinkV1Keysets(t, "kek") {
 		t.Run(form, func(t *testing.T) {
-			scope, err := openRecord(t, tinkAEAD(t, h), "security", tinkV1File(t, "record.bin"))
+			scope, err := vaulttest.OpenRecord(t, tinkAEAD(t, h), "security", tinkV1File(t, "record.bin"))
 			require.NoError(t, err)
-			plaintext, err := scope.Reveal(t.Context(), vecEmail, sealed)
+			plaintext, err := scope.Reveal(t.Context(), vaulttest.Email, sealed)
 			require.NoError(t, err)
 			require.True(t, plaintext == "ada@example.com", "another plaintext")
 		})
 	}
 	other := tinkAEAD(t, newTinkKeysets(t).seal)
-	_, err = openRecord(t, other, "security", tinkV1File(t, "record.bin"))
+	_, err = vaulttest.OpenRecord(t, other, "security", tinkV1File(t, "record.bin"))
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The vectors of collectors: values that they sealed, the keys that open those,
@@ -23,7 +24,7 @@ import (
 type slotKey struct{ wrapped, key []byte }
 
 // slotKey makes one for the purpose's primary key of collectors.
-func (m maker) slotKey(name string) slotKey { return m.slotKeyFor(name, vecCollect[name][0]) }
+func (m maker) slotKey(name string) slotKey { return m.slotKeyFor(name, vaulttest.Collect[name][0]) }
 
 func (m maker) slotKeyFor(name string, to reference.Key) slotKey {
 	key := m.bytes("slot key "+name, 32)
@@ -40,13 +41,13 @@ func (m maker) slotUnder(k slotKey, v reference.Value, name string, h reference.
 
 // collected is the plain case, with a slot for each purpose.
 func (m maker) collected(names ...string) reference.Value {
-	return m.collectedAs("email", vecPlain, names...)
+	return m.collectedAs("email", vaulttest.PlainHeader, names...)
 }
 
 func (m maker) collectedAs(kind string, h reference.Header, names ...string) reference.Value {
 	v := reference.Value{Kind: kind, ID: m.bytes("value id", 16)}
 	for _, name := range names {
-		v.Slots = append(v.Slots, m.slotUnder(m.slotKey(name), v, name, h, vecAddress))
+		v.Slots = append(v.Slots, m.slotUnder(m.slotKey(name), v, name, h, vaulttest.Address))
 	}
 	return v
 }
@@ -61,14 +62,14 @@ func (v *vector) collects(keys ...reference.Key) *vector {
 }
 
 // collectsOwn adds those of the purpose asked.
-func (v *vector) collectsOwn() *vector { return v.collects(vecCollect[v.get("purpose")]...) }
+func (v *vector) collectsOwn() *vector { return v.collects(vaulttest.Collect[v.get("purpose")]...) }
 
 func (l *vecList) collected() {
 	m := maker("collected")
-	l.opens(string(m), "security", "sealed by a collector", vecAddress, m.collected("security")).collectsOwn()
+	l.opens(string(m), "security", "sealed by a collector", vaulttest.Address, m.collected("security")).collectsOwn()
 	m = "collected_binary"
 	v := m.collected("security")
-	vec := l.opens(string(m), "security", "the binary form", vecAddress, v).collectsOwn()
+	vec := l.opens(string(m), "security", "the binary form", vaulttest.Address, v).collectsOwn()
 	vec.binary(v.Binary())
 
 	m = "collected_batch"
@@ -77,41 +78,41 @@ func (l *vecList) collected() {
 		in := m + maker("_"+name)
 		v := reference.Value{Kind: "email", ID: in.bytes("value id", 16)}
 		plaintext := name + "@example.com"
-		v.Slots = []reference.Slot{in.slotUnder(batch, v, "security", vecPlain, plaintext)}
+		v.Slots = []reference.Slot{in.slotUnder(batch, v, "security", vaulttest.PlainHeader, plaintext)}
 		l.opens(string(in), "security", "of a batch of two, whose wrapped key is the same", plaintext, v).collectsOwn()
 	}
 
 	m = "collected_provenance"
-	h := reference.Header{Collected: reference.Time, Legal: 1, Notice: "signup-v7", Consent: "consent-2026-81f3", Expires: vecNever}
-	l.opens(string(m), "security", "every field that a collector writes", vecAddress, m.collectedAs("email", h, "security")).collectsOwn()
+	h := reference.Header{Collected: reference.Time, Legal: 1, Notice: "signup-v7", Consent: "consent-2026-81f3", Expires: vaulttest.Never}
+	l.opens(string(m), "security", "every field that a collector writes", vaulttest.Address, m.collectedAs("email", h, "security")).collectsOwn()
 	for _, n := range []int{1, 31, 32, 1024} {
 		m = maker(fmt.Sprintf("collected_plaintext_%d", n))
 		v := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
 		plaintext := strings.Repeat("0123456789abcdef", 64)[:n]
-		v.Slots = []reference.Slot{m.slotUnder(m.slotKey("security"), v, "security", vecPlain, plaintext)}
+		v.Slots = []reference.Slot{m.slotUnder(m.slotKey("security"), v, "security", vaulttest.PlainHeader, plaintext)}
 		l.opens(string(m), "security", fmt.Sprintf("%d bytes of plaintext", n), plaintext, v).collectsOwn()
 	}
 
 	m = "collected_key_rotated"
-	older := m.slotKeyFor("security", vecCollect["security"][1])
+	older := m.slotKeyFor("security", vaulttest.Collect["security"][1])
 	v = reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
-	v.Slots = []reference.Slot{m.slotUnder(older, v, "security", vecPlain, vecAddress)}
-	l.opens(string(m), "security", "wrapped for a key that is no longer primary", vecAddress, v).collectsOwn()
+	v.Slots = []reference.Slot{m.slotUnder(older, v, "security", vaulttest.PlainHeader, vaulttest.Address)}
+	l.opens(string(m), "security", "wrapped for a key that is no longer primary", vaulttest.Address, v).collectsOwn()
 
 	m = "collected_two_purposes"
 	v = m.collected("advertising", "security")
-	l.opens(string(m), "security", "a collector of each purpose sealed a slot, under a key of its own", vecAddress, v).collectsOwn()
-	l.opens(string(m)+"_other", "advertising", "the same value, asked for the other purpose", vecAddress, v).collectsOwn()
+	l.opens(string(m), "security", "a collector of each purpose sealed a slot, under a key of its own", vaulttest.Address, v).collectsOwn()
+	l.opens(string(m)+"_other", "advertising", "the same value, asked for the other purpose", vaulttest.Address, v).collectsOwn()
 
 	m = "collected_beside_all"
 	v = reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
 	v.Slots = []reference.Slot{
-		m.slot(v, "advertising", vecPlain, vecAddress), m.slotFor(v, "billing", vecSubject, vecPlain),
-		m.slotUnder(m.slotKey("security"), v, "security", vecPlain, vecAddress),
+		m.slot(v, "advertising", vaulttest.PlainHeader, vaulttest.Address), m.slotFor(v, "billing", vecSubject, vaulttest.PlainHeader),
+		m.slotUnder(m.slotKey("security"), v, "security", vaulttest.PlainHeader, vaulttest.Address),
 	}
-	l.opens(string(m), "security", "slots of types 1, 2 and 3, asked for that of type 3", vecAddress, v).collectsOwn()
-	l.opens(string(m)+"_purpose", "advertising", "the same value, asked for the slot of type 1", vecAddress, v).collectsOwn()
-	l.opens(string(m)+"_subject", "billing", "the same value, asked for the slot of type 2", vecAddress, v).own(vecSubject).collectsOwn()
+	l.opens(string(m), "security", "slots of types 1, 2 and 3, asked for that of type 3", vaulttest.Address, v).collectsOwn()
+	l.opens(string(m)+"_purpose", "advertising", "the same value, asked for the slot of type 1", vaulttest.Address, v).collectsOwn()
+	l.opens(string(m)+"_subject", "billing", "the same value, asked for the slot of type 2", vaulttest.Address, v).own(vecSubject).collectsOwn()
 
 	m = "collected_expired"
 	l.sealed(string(m), "expired", "yes", "email", "security", "retention ended in 2020",
@@ -142,11 +143,11 @@ func (l *vecList) collectedFaults() {
 		forged(name, comment, func(m maker) reference.Value {
 			v := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
 			key := m.slotKey("security").key
-			v.Slots = []reference.Slot{m.slotUnder(slotKey{wrap(m, key), key}, v, "security", vecPlain, vecAddress)}
+			v.Slots = []reference.Slot{m.slotUnder(slotKey{wrap(m, key), key}, v, "security", vaulttest.PlainHeader, vaulttest.Address)}
 			return v
 		})
 	}
-	own := vecCollect["security"][0]
+	own := vaulttest.Collect["security"][0]
 	public := reference.Public(own.Key)
 	info := func(name, comment string, info []byte) {
 		around(name, comment, func(m maker, key []byte) []byte {
@@ -165,18 +166,18 @@ func (l *vecList) collectedFaults() {
 			return reference.WrapKey(m.bytes("ephemeral security", 32), id, reference.Public(key.Key), reference.CollectInfo("security"), slotKey)
 		})
 	}
-	ads := vecCollect["advertising"][0]
+	ads := vaulttest.Collect["advertising"][0]
 	to("key_of_other_purpose", "wrapped for advertising's key and bound to security", ads.ID, ads)
 	to("key_of_other_purpose_relabelled", "the same, under the id of a key of security", own.ID, ads)
-	to("key_relabelled", "wrapped for the purpose's older key, under the id of the primary one", own.ID, vecCollect["security"][1])
+	to("key_relabelled", "wrapped for the purpose's older key, under the id of the primary one", own.ID, vaulttest.Collect["security"][1])
 	to("key_unknown", "a key id that the scope has no key for", own.ID^0x100, own)
 	to("key_of_seal", "the id of a key that seals values, which the purpose has", vecSecurity.Seal[0].ID, own)
 	l.sealed("collected_key_retired", "corrupt", "yes", "email", "security", "wrapped for a key that was retired since",
 		func() string {
 			m := maker("collected_key_retired")
 			v := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
-			k := m.slotKeyFor("security", vecCollect["security"][1])
-			v.Slots = []reference.Slot{m.slotUnder(k, v, "security", vecPlain, vecAddress)}
+			k := m.slotKeyFor("security", vaulttest.Collect["security"][1])
+			v.Slots = []reference.Slot{m.slotUnder(k, v, "security", vaulttest.PlainHeader, vaulttest.Address)}
 			return v.Text()
 		}()).collects(own)
 	forged("purpose_relabelled", "a collector of advertising sealed it, labelled security", func(m maker) reference.Value {
@@ -256,12 +257,12 @@ func (l *vecList) collectedFaults() {
 	forged("batch_slots_mixed", "the slot is another value's of the same batch, so that the wrapped key is right", func(m maker) reference.Value {
 		batch := m.slotKey("security")
 		v, w := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}, reference.Value{Kind: "email", ID: (m + " other").bytes("value id", 16)}
-		v.Slots = []reference.Slot{(m + " other").slotUnder(batch, w, "security", vecPlain, vecAddress)}
+		v.Slots = []reference.Slot{(m + " other").slotUnder(batch, w, "security", vaulttest.PlainHeader, vaulttest.Address)}
 		return v
 	})
 	forged("batch_slot_of_other_purpose", "one wrapped key for two purposes, as if a batch could have one", func(m maker) reference.Value {
 		v := m.collected("advertising")
-		v.Slots = append(v.Slots, m.slotUnder(m.slotKey("advertising"), v, "security", vecPlain, vecAddress))
+		v.Slots = append(v.Slots, m.slotUnder(m.slotKey("advertising"), v, "security", vaulttest.PlainHeader, vaulttest.Address))
 		return v
 	})
 	forged("header_edited", "the time of collection was moved", func(m maker) reference.Value {
@@ -271,19 +272,19 @@ func (l *vecList) collectedFaults() {
 	})
 	forged("consent_added", "a consent was invented", func(m maker) reference.Value {
 		v := m.collected("security")
-		h := vecPlain
+		h := vaulttest.PlainHeader
 		h.Typ, h.Consent = 3, "consent-1"
 		v.Slots[0].Header = h.Bytes()
 		return v
 	})
 	forged("kind_relabelled", "sealed as a phone, labelled email", func(m maker) reference.Value {
-		v := m.collectedAs("phone", vecPlain, "security")
+		v := m.collectedAs("phone", vaulttest.PlainHeader, "security")
 		v.Kind = "email"
 		return v
 	})
 
 	// What the slot key is used with.
-	h := vecPlain
+	h := vaulttest.PlainHeader
 	h.Typ = 3
 	content := func(name, comment string, seal func(m maker, k slotKey, id []byte) []byte) {
 		forged(name, comment, func(m maker) reference.Value {
@@ -294,7 +295,7 @@ func (l *vecList) collectedFaults() {
 	}
 	aad := func(name, comment string, aad func(id []byte) []byte) {
 		content(name, comment, func(m maker, k slotKey, id []byte) []byte {
-			return reference.Collect(k.wrapped, k.key, m.bytes("nonce", 12), reference.Pad(vecAddress), aad(id))
+			return reference.Collect(k.wrapped, k.key, m.bytes("nonce", 12), reference.Pad(vaulttest.Address), aad(id))
 		})
 	}
 	aad("aad_empty", "nothing is bound", func([]byte) []byte { return nil })
@@ -302,7 +303,7 @@ func (l *vecList) collectedFaults() {
 		return reference.AAD("email", "advertising", id, h.Bytes(), "")
 	})
 	aad("aad_of_type_1", "the header that is bound says type 1", func(id []byte) []byte {
-		return reference.AAD("email", "security", id, vecPlain.Bytes(), "")
+		return reference.AAD("email", "security", id, vaulttest.PlainHeader.Bytes(), "")
 	})
 	aad("aad_with_subject", "a subject is bound, in a slot that has none", func(id []byte) []byte {
 		return reference.AAD("email", "security", id, h.Bytes(), vecSubject)
@@ -310,12 +311,12 @@ func (l *vecList) collectedFaults() {
 	aad("aad_of_info", "what is bound is the info of the wrapped key", func([]byte) []byte { return reference.CollectInfo("security") })
 	content("under_purpose_key", "the content is sealed under the purpose's own key, not under the one that is wrapped",
 		func(m maker, k slotKey, id []byte) []byte {
-			return reference.Collect(k.wrapped, vecSecurity.Seal[0].Key, m.bytes("nonce", 12), reference.Pad(vecAddress),
+			return reference.Collect(k.wrapped, vecSecurity.Seal[0].Key, m.bytes("nonce", 12), reference.Pad(vaulttest.Address),
 				reference.AAD("email", "security", id, h.Bytes(), ""))
 		})
 	for _, c := range []struct{ name, comment, padded string }{
 		{"none", "plaintext up to the last byte", strings.Repeat("x", 32)},
-		{"step_too_long", "a whole step of zeros more than needed", vecAddress + "\x80" + strings.Repeat("\x00", 14+32)},
+		{"step_too_long", "a whole step of zeros more than needed", vaulttest.Address + "\x80" + strings.Repeat("\x00", 14+32)},
 		{"without_plaintext", "no plaintext before the marker", "\x80" + strings.Repeat("\x00", 31)},
 		{"plaintext_over_long", "1,025 bytes of plaintext", string(reference.Pad(strings.Repeat("x", 1025)))},
 	} {
@@ -359,19 +360,19 @@ func (l *vecList) collectedFaults() {
 
 // collectedRecords are key records with the keysets that not all of them have.
 func (l *vecList) collectedRecords() {
-	keys := vecRecords["security"]
+	keys := vaulttest.Records["security"]
 	record := func(name, comment string, payload reference.KeyPayload) *vector {
 		m := maker("key_record_" + name)
-		kek := refKEK{key: vecKEK, nonce: m.bytes("kek nonce", 12)}
+		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
 		data := reference.Wrap(kek, "security", encodePayload(payload), m.bytes("dek", 32), m.bytes("nonce", 12))
 		v := &vector{name: string(m), value: []byte(hex.EncodeToString(data) + "\n")}
 		v.add("expect", "success")
 		v.add("form", "key record")
 		v.add("purpose", "security")
-		v.addKeys("kek", vecKEK)
+		v.addKeys("kek", vaulttest.KEKKey)
 		v.add("comment", comment)
 		v.add("opens", vecSample().Text())
-		v.add("plaintext", hex.EncodeToString([]byte(vecAddress)))
+		v.add("plaintext", hex.EncodeToString([]byte(vaulttest.Address)))
 		v.add("subject", hex.EncodeToString([]byte(vecSubject)))
 		v.add("pseudonym", hex.EncodeToString(reference.Pseudonym("security", keys.Keys, vecSubject)))
 		*l = append(*l, v)
@@ -380,7 +381,7 @@ func (l *vecList) collectedRecords() {
 	under := func(v *vector, field string, k reference.Key) {
 		m := maker(v.name + " " + field)
 		value := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
-		value.Slots = []reference.Slot{m.slotUnder(m.slotKeyFor("security", k), value, "security", vecPlain, vecAddress)}
+		value.Slots = []reference.Slot{m.slotUnder(m.slotKeyFor("security", k), value, "security", vaulttest.PlainHeader, vaulttest.Address)}
 		v.add(field, value.Text())
 	}
 	primary, older := keys.Collect[0], keys.Collect[1]
@@ -404,19 +405,19 @@ func (l *vecList) collectedRecords() {
 	collector(v)
 
 	imported := keys
-	imported.Collect, imported.Imported = nil, []reference.Key{vecKey("elsewhere", 0xe15e0001)}
+	imported.Collect, imported.Imported = nil, []reference.Key{vaulttest.Key("elsewhere", 0xe15e0001)}
 	v = record("import", "with a keyset of elsewhere, whose ciphertexts can be adopted", imported.Payload("security"))
 	m := maker(v.name)
 	adopts := func(v *vector) {
 		ad := []byte("row 17")
-		v.add("adopts", hex.EncodeToString(reference.Seal(imported.Imported[0], m.bytes("adopted nonce", 12), []byte(vecAddress), ad)))
+		v.add("adopts", hex.EncodeToString(reference.Seal(imported.Imported[0], m.bytes("adopted nonce", 12), []byte(vaulttest.Address), ad)))
 		v.add("associated data", hex.EncodeToString(ad))
 	}
 	adopts(v)
 	// An imported key opens no value, even one that is made as ours are.
 	m = maker(v.name + " refuses")
 	value := m.email()
-	value.Slots[0] = reference.SlotOf("email", "security", value.ID, vecPlain, imported.Imported[0], m.bytes("nonce", 12), vecAddress)
+	value.Slots[0] = reference.SlotOf("email", "security", value.ID, vaulttest.PlainHeader, imported.Imported[0], m.bytes("nonce", 12), vaulttest.Address)
 	v.add("refuses", value.Text())
 
 	both := imported
@@ -474,8 +475,8 @@ func checkCollectRecord(t *testing.T, v *vector, s *vault.Scope, keys reference.
 		want := map[string]string{"opens collected": "success", "refuses": "corrupt"}[f[0]]
 		sealed, err := vault.ParseSealed(f[1])
 		require.NoError(t, err)
-		_, err = s.Reveal(t.Context(), vecEmail, sealed)
-		require.Equal(t, want, vecClass(err))
+		_, err = s.Reveal(t.Context(), vaulttest.Email, sealed)
+		require.Equal(t, want, vaulttest.Class(err))
 		value, ok := reference.Parse(f[1])
 		require.True(t, ok)
 		asked.Subject = ""
@@ -485,23 +486,23 @@ func checkCollectRecord(t *testing.T, v *vector, s *vault.Scope, keys reference.
 	if text := v.get("collector"); text != "" {
 		require.Equal(t, text, reference.CollectorOf("security", keys.Collect[0]).Text())
 	}
-	ours := vecOpen(t, storeOf(t, "security/keys", reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))), vault.SharedKEK(refKEK{key: vecKEK}))
+	ours := vaulttest.OpenKept(t, storeOf(t, "security/keys", reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	c, err := ours.Collector(t.Context(), purpose.MustParse("security"))
 	if want := v.get("collector"); want == "" {
-		require.Equal(t, "no keys", vecClass(err))
+		require.Equal(t, "no keys", vaulttest.Class(err))
 	} else {
 		require.NoError(t, err)
 		text, err := c.MarshalText()
 		require.NoError(t, err)
 		require.Equal(t, want, string(text))
 	}
-	adopted, err := vault.Adopt(t.Context(), vecEmail, reference.Hex(v.get("adopts")), reference.Hex(v.get("associated data")), strings.ToLower, s)
+	adopted, err := vault.Adopt(t.Context(), vaulttest.Email, reference.Hex(v.get("adopts")), reference.Hex(v.get("associated data")), strings.ToLower, s)
 	if v.get("adopts") == "" {
-		require.Equal(t, "no keys", vecClass(err))
+		require.Equal(t, "no keys", vaulttest.Class(err))
 		return
 	}
 	require.NoError(t, err)
-	plaintext, err := s.Reveal(t.Context(), vecEmail, adopted)
+	plaintext, err := s.Reveal(t.Context(), vaulttest.Email, adopted)
 	require.NoError(t, err)
 	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 	opened, ok := reference.Unseal(keys.Imported, reference.Hex(v.get("adopts")), reference.Hex(v.get("associated data")))
@@ -536,13 +537,13 @@ func (l *vecList) collectorTexts() {
 		v.add("key id", fmt.Sprintf("%08x", c.ID))
 		v.add("public key", hex.EncodeToString(c.Public))
 	}
-	own := vecCollect["security"][0]
+	own := vaulttest.Collect["security"][0]
 	c := reference.CollectorOf("security", own)
 	good("good", "security", "the text of a collector", own)
-	good("rotated", "security", "of a key that is no longer primary seals for that one", vecCollect["security"][1])
-	good("purpose_shortest", "s", "a purpose of one byte", vecKey("collect s", 0x5c000001))
+	good("rotated", "security", "of a key that is no longer primary seals for that one", vaulttest.Collect["security"][1])
+	good("purpose_shortest", "s", "a purpose of one byte", vaulttest.Key("collect s", 0x5c000001))
 	longest := "p" + strings.Repeat("-", 62)
-	good("purpose_longest", longest, "a purpose of 63 bytes", vecKey("collect p", 0x10000001))
+	good("purpose_longest", longest, "a purpose of 63 bytes", vaulttest.Key("collect p", 0x10000001))
 	good("key_id_highest", "security", "all bits of the key id are set", reference.Key{ID: 0xffffffff, Key: own.Key})
 
 	text := func(name, comment, text string) { add(name, "corrupt", comment, text) }
@@ -591,7 +592,7 @@ func (l *vecList) collectorTexts() {
 	}())
 	text("base64_standard_alphabet", "'+' and '/' for '-' and '_'", func() string {
 		for i := 0; ; i++ {
-			d := reference.CollectorOf("security", vecKey(fmt.Sprint("standard alphabet ", i), own.ID))
+			d := reference.CollectorOf("security", vaulttest.Key(fmt.Sprint("standard alphabet ", i), own.ID))
 			at := len("ofc1.security.")
 			if s := d.Text()[at:]; strings.Contains(s, "-") && strings.Contains(s, "_") {
 				return d.Text()[:at] + strings.NewReplacer("-", "+", "_", "/").Replace(s)
@@ -616,7 +617,7 @@ func (l *vecList) collectorTexts() {
 func checkCollectorText(t *testing.T, v *vector, scopes vecScopes) {
 	text := string(v.value)
 	c, err := vault.ParseCollector(text, nil)
-	require.Equal(t, v.get("expect"), vecClass(err))
+	require.Equal(t, v.get("expect"), vaulttest.Class(err))
 	ref, ok := reference.ParseCollector(text)
 	require.Equal(t, v.get("expect") == "success", ok, "independent implementation")
 	if !ok {
@@ -634,7 +635,7 @@ func checkCollectorText(t *testing.T, v *vector, scopes vecScopes) {
 
 	asked := v.asked()
 	asked.Kind = "email"
-	sealed, err := vault.Seal(t.Context(), vecEmail, vecAddress, c)
+	sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, c)
 	require.NoError(t, err)
 	written, err := sealed.MarshalText()
 	require.NoError(t, err)
@@ -642,13 +643,13 @@ func checkCollectorText(t *testing.T, v *vector, scopes vecScopes) {
 	require.True(t, ok)
 	plaintext, class := value.Open(asked)
 	require.Equal(t, "success", class)
-	require.Equal(t, vecAddress, plaintext)
+	require.Equal(t, vaulttest.Address, plaintext)
 
 	theirs := reference.Value{Kind: "email", ID: reference.Random(16)}
-	theirs.Slots = []reference.Slot{ref.Seal("email", theirs.ID, vecPlain, vecAddress)}
+	theirs.Slots = []reference.Slot{ref.Seal("email", theirs.ID, vaulttest.PlainHeader, vaulttest.Address)}
 	sealed, err = vault.ParseSealed(theirs.Text())
 	require.NoError(t, err)
-	plaintext, err = scopes.of(t, v).Reveal(t.Context(), vecEmail, sealed)
+	plaintext, err = scopes.of(t, v).Reveal(t.Context(), vaulttest.Email, sealed)
 	require.NoError(t, err)
-	require.Equal(t, vecAddress, plaintext)
+	require.Equal(t, vaulttest.Address, plaintext)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The vectors of subjects: values sealed for one person, the records that hold
@@ -24,7 +25,7 @@ const vecSubject = "user-1"
 // vecSubjectKey returns the key of a subject, and its record.
 func vecSubjectKey(name, subject string) (reference.Key, reference.SubjectRecord) {
 	label := fmt.Sprintf("%s subject %q", name, subject)
-	key := vecKey(label, uint32(reference.Uint(vecBytes("id "+label, 4))))
+	key := vaulttest.Key(label, uint32(reference.Uint(vaulttest.Bytes("id "+label, 4))))
 	return key, reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key}
 }
 
@@ -36,25 +37,25 @@ func vecTombstone(name, subject string) reference.SubjectRecord {
 
 // subjectRecord seals a record under the purpose's primary key.
 func (m maker) subjectRecord(name, subject string, payload []byte) []byte {
-	return m.subjectRecordUnder(vecKeys[name].Seal[0], name, subject, payload)
+	return m.subjectRecordUnder(vaulttest.Keys[name].Seal[0], name, subject, payload)
 }
 
 func (m maker) subjectRecordUnder(key reference.Key, name, subject string, payload []byte) []byte {
 	nonce := m.bytes("nonce of record "+name+subject, 12)
-	return reference.SealSubject(key, nonce, name, reference.Pseudonym(name, vecKeys[name], subject), payload)
+	return reference.SealSubject(key, nonce, name, reference.Pseudonym(name, vaulttest.Keys[name], subject), payload)
 }
 
 // slotFor seals a slot of type 2.
 func (m maker) slotFor(v reference.Value, name, subject string, h reference.Header) reference.Slot {
 	h.Typ = 2
 	key, _ := vecSubjectKey(name, subject)
-	return reference.SubjectSlot(v.Kind, name, v.ID, h, subject, key, m.bytes("nonce "+name, 12), vecAddress)
+	return reference.SubjectSlot(v.Kind, name, v.ID, h, subject, key, m.bytes("nonce "+name, 12), vaulttest.Address)
 }
 
 // emailFor is the plain case for a subject.
 func (m maker) emailFor(subject string) reference.Value {
 	v := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
-	v.Slots = []reference.Slot{m.slotFor(v, "security", subject, vecPlain)}
+	v.Slots = []reference.Slot{m.slotFor(v, "security", subject, vaulttest.PlainHeader)}
 	return v
 }
 
@@ -62,7 +63,7 @@ func (m maker) emailFor(subject string) reference.Value {
 func (v *vector) of(subject string, records ...[]byte) *vector {
 	name := v.get("purpose")
 	fields := [][2]string{{"subject", hex.EncodeToString([]byte(subject))}}
-	for _, k := range vecKeys[name].Subject {
+	for _, k := range vaulttest.Keys[name].Subject {
 		fields = append(fields, [2]string{"subject key", fmt.Sprintf("%08x %x", k.ID, k.Key)})
 	}
 	for _, record := range records {
@@ -72,7 +73,7 @@ func (v *vector) of(subject string, records ...[]byte) *vector {
 }
 
 func recordField(name, subject string, record []byte) [2]string {
-	place := reference.SubjectName(name, reference.Pseudonym(name, vecKeys[name], subject))
+	place := reference.SubjectName(name, reference.Pseudonym(name, vaulttest.Keys[name], subject))
 	return [2]string{"record", fmt.Sprintf("%s %x", place, record)}
 }
 
@@ -91,34 +92,34 @@ func (v *vector) own(subject string) *vector {
 
 func (l *vecList) subjects() {
 	m := maker("subject")
-	l.opens(string(m), "security", "sealed for one person", vecAddress, m.emailFor(vecSubject)).own(vecSubject)
+	l.opens(string(m), "security", "sealed for one person", vaulttest.Address, m.emailFor(vecSubject)).own(vecSubject)
 
 	m = "subject_binary"
 	v := m.emailFor(vecSubject)
-	vec := l.opens(string(m), "security", "the binary form", vecAddress, v).own(vecSubject)
+	vec := l.opens(string(m), "security", "the binary form", vaulttest.Address, v).own(vecSubject)
 	vec.binary(v.Binary())
 
 	for name, subject := range map[string]string{
 		"subject_shortest": "\x00", "subject_not_text": "\xff\xfe\x00", "subject_longest": strings.Repeat("s", 255),
 	} {
 		m = maker(name)
-		l.opens(name, "security", "a subject is 1 to 255 bytes of any kind", vecAddress, m.emailFor(subject)).own(subject)
+		l.opens(name, "security", "a subject is 1 to 255 bytes of any kind", vaulttest.Address, m.emailFor(subject)).own(subject)
 	}
 
 	m = "subject_two_purposes"
 	v = reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
-	v.Slots = []reference.Slot{m.slotFor(v, "advertising", vecSubject, vecFull), m.slotFor(v, "security", vecSubject, vecPlain)}
-	l.opens(string(m), "advertising", "one person has a key of their own for each purpose", vecAddress, v).own(vecSubject)
+	v.Slots = []reference.Slot{m.slotFor(v, "advertising", vecSubject, vaulttest.FullHeader), m.slotFor(v, "security", vecSubject, vaulttest.PlainHeader)}
+	l.opens(string(m), "advertising", "one person has a key of their own for each purpose", vaulttest.Address, v).own(vecSubject)
 
 	m = "subject_beside_purpose"
 	v.ID = m.bytes("value id", 16)
-	v.Slots = []reference.Slot{m.slot(v, "advertising", vecPlain, vecAddress), m.slotFor(v, "security", vecSubject, vecPlain)}
-	l.opens(string(m), "security", "beside a slot of type 1", vecAddress, v).own(vecSubject)
+	v.Slots = []reference.Slot{m.slot(v, "advertising", vaulttest.PlainHeader, vaulttest.Address), m.slotFor(v, "security", vecSubject, vaulttest.PlainHeader)}
+	l.opens(string(m), "security", "beside a slot of type 1", vaulttest.Address, v).own(vecSubject)
 
 	m = "subject_record_under_older_key"
 	_, record := vecSubjectKey("security", vecSubject)
-	l.opens(string(m), "security", "the subject's key is wrapped with a key that is no longer primary", vecAddress, m.emailFor(vecSubject)).
-		of(vecSubject, m.subjectRecordUnder(vecKeys["security"].Seal[1], "security", vecSubject, record.Bytes()))
+	l.opens(string(m), "security", "the subject's key is wrapped with a key that is no longer primary", vaulttest.Address, m.emailFor(vecSubject)).
+		of(vecSubject, m.subjectRecordUnder(vaulttest.Keys["security"].Seal[1], "security", vecSubject, record.Bytes()))
 
 	m = "subject_expired"
 	v = reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
@@ -144,7 +145,7 @@ func (l *vecList) subjects() {
 	l.sealed(string(m), "erased", "yes", "email", "security", "the subject had no key when it was erased", m.emailFor(vecSubject).Text()).
 		of(vecSubject, m.subjectRecord("security", vecSubject, reference.SubjectRecord{State: 2, ID: 0, Time: reference.Time, Key: nil}.Bytes()))
 	m = "subject_erased_elsewhere"
-	l.opens(string(m), "security", "erased for advertising, and for that alone", vecAddress, m.emailFor(vecSubject)).own(vecSubject).
+	l.opens(string(m), "security", "erased for advertising, and for that alone", vaulttest.Address, m.emailFor(vecSubject)).own(vecSubject).
 		insert(recordField("advertising", vecSubject,
 			m.subjectRecord("advertising", vecSubject, vecTombstone("advertising", vecSubject).Bytes())))
 }
@@ -179,13 +180,13 @@ func (l *vecList) subjectFaults() {
 	}).own(vecSubject)
 	add("subject_kind_relabelled", "sealed as a phone, labelled email", func(m maker) reference.Value {
 		v := reference.Value{Kind: "phone", ID: m.bytes("value id", 16)}
-		v.Slots = []reference.Slot{m.slotFor(v, "security", vecSubject, vecPlain)}
+		v.Slots = []reference.Slot{m.slotFor(v, "security", vecSubject, vaulttest.PlainHeader)}
 		v.Kind = "email"
 		return v
 	}).own(vecSubject)
 	add("subject_purpose_relabelled", "sealed for the same person and another purpose", func(m maker) reference.Value {
 		v := reference.Value{Kind: "email", ID: m.bytes("value id", 16)}
-		v.Slots = []reference.Slot{m.slotFor(v, "advertising", vecSubject, vecPlain)}
+		v.Slots = []reference.Slot{m.slotFor(v, "advertising", vecSubject, vaulttest.PlainHeader)}
 		v.Slots[0].Purpose = "security"
 		return v
 	}).own(vecSubject)
@@ -195,14 +196,14 @@ func (l *vecList) subjectFaults() {
 		return v
 	}).own(vecSubject)
 
-	h := vecPlain
+	h := vaulttest.PlainHeader
 	h.Typ = 2
 	header := h.Bytes()
 	own, _ := vecSubjectKey("security", vecSubject)
 	aad := func(name, comment string, change func(id []byte) []byte) {
 		add(name, comment, func(m maker) reference.Value {
 			v := m.emailFor(vecSubject)
-			v.Slots[0].Sealed = reference.Seal(own, m.bytes("nonce", 12), reference.Pad(vecAddress), change(v.ID))
+			v.Slots[0].Sealed = reference.Seal(own, m.bytes("nonce", 12), reference.Pad(vaulttest.Address), change(v.ID))
 			return v
 		}).own(vecSubject)
 	}
@@ -217,11 +218,11 @@ func (l *vecList) subjectFaults() {
 		return append(whole[:len(whole)-2], vecSubject...)
 	})
 	aad("subject_aad_of_pseudonym", "the pseudonym is bound in place of the subject", func(id []byte) []byte {
-		return reference.AAD("email", "security", id, header, string(reference.Pseudonym("security", vecKeys["security"], vecSubject)))
+		return reference.AAD("email", "security", id, header, string(reference.Pseudonym("security", vaulttest.Keys["security"], vecSubject)))
 	})
 	add("subject_under_purpose_key", "type 2 under the purpose's own key, with the subject bound", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.Slots[0] = reference.SubjectSlot("email", "security", v.ID, h, vecSubject, m.key("security"), m.bytes("nonce", 12), vecAddress)
+		v.Slots[0] = reference.SubjectSlot("email", "security", v.ID, h, vecSubject, m.key("security"), m.bytes("nonce", 12), vaulttest.Address)
 		return v
 	}).own(vecSubject)
 
@@ -271,14 +272,14 @@ func (l *vecList) subjectRecords() {
 		v.add("expect", expect)
 		v.add("form", "subject record")
 		v.add("purpose", "security")
-		v.addKeys("key", vecKeys["security"].Seal...)
+		v.addKeys("key", vaulttest.Keys["security"].Seal...)
 		v.add("comment", comment)
 		v.of(vecSubject)
 		*l = append(*l, v)
 		return v
 	}
 	_, good := vecSubjectKey("security", vecSubject)
-	pseudonym := reference.Pseudonym("security", vecKeys["security"], vecSubject)
+	pseudonym := reference.Pseudonym("security", vaulttest.Keys["security"], vecSubject)
 	holds := func(v *vector, r reference.SubjectRecord) {
 		v.add("pseudonym", hex.EncodeToString(pseudonym))
 		v.add("name", reference.SubjectName("security", pseudonym))
@@ -288,14 +289,14 @@ func (l *vecList) subjectRecords() {
 			v.add("holds", hex.EncodeToString(r.Key))
 		}
 		v.add("opens", maker(v.name).emailFor(vecSubject).Text())
-		v.add("plaintext", hex.EncodeToString([]byte(vecAddress)))
+		v.add("plaintext", hex.EncodeToString([]byte(vaulttest.Address)))
 	}
 	of := func(payload []byte) func(maker) []byte {
 		return func(m maker) []byte { return m.subjectRecord("security", vecSubject, payload) }
 	}
 	holds(record("good", "success", "the key of one person", of(good.Bytes())), good)
 	holds(record("older_key", "success", "sealed under a key that is no longer primary", func(m maker) []byte {
-		return m.subjectRecordUnder(vecKeys["security"].Seal[1], "security", vecSubject, good.Bytes())
+		return m.subjectRecordUnder(vaulttest.Keys["security"].Seal[1], "security", vecSubject, good.Bytes())
 	}), good)
 	latest := good
 	latest.Time = vecMax
@@ -386,7 +387,7 @@ func (l *vecList) subjectRecords() {
 }
 
 func (l *vecList) erasures() {
-	keys := vecKeys["security"]
+	keys := vaulttest.Keys["security"]
 	count := func(name, expect, comment string, data []byte) *vector {
 		v := &vector{name: "erasures_" + name, value: []byte(hex.EncodeToString(data) + "\n")}
 		v.add("expect", expect)
@@ -418,7 +419,7 @@ func (l *vecList) erasures() {
 		{"truncated_after_count", "no tag", good(func(b []byte) []byte { return b[:12] })},
 		{"truncated_by_one", "the last byte of the tag is missing", good(func(b []byte) []byte { return b[:27] })},
 		{"trailing_byte", "a byte after the tag", good(func(b []byte) []byte { return append(b, 0) })},
-		{"of_other_purpose", "another purpose's count", reference.Erasures(vecKeys["advertising"], "advertising", 7)},
+		{"of_other_purpose", "another purpose's count", reference.Erasures(vaulttest.Keys["advertising"], "advertising", 7)},
 		{"bound_to_other_purpose", "another purpose is bound, under this one's key", reference.Erasures(keys, "advertising", 7)},
 		{"bound_to_nothing", "the tag is over the count alone", tagged(reference.CMAC(key, n7))},
 		{"under_index_key", "the tag is made with the index key", tagged(reference.ErasuresTag(reference.Keys{Subject: keys.Index}, "security", 7))},
@@ -438,22 +439,22 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	p := purpose.MustParse(asked.Purpose)
 	name := reference.SubjectName(asked.Purpose, reference.Pseudonym(asked.Purpose, asked.Keys.Keys, asked.Subject))
 	opened := func() (*vault.Vault, *vault.Scope, vault.Store) {
-		store := refStoreOf(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{name: data})
-		v := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
-		return v, refScope(t, v, asked.Purpose), store
+		store := vaulttest.StoreOfRecords(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{name: data})
+		v := vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
+		return v, vaulttest.ScopeNamed(t, v, asked.Purpose), store
 	}
 	expect := v.get("expect")
 	value, err := vault.ParseSealed(v.get("opens"))
 	require.NoError(t, err)
 	ours, s, _ := opened()
-	plaintext, err := s.For(asked.Subject).Reveal(ctx, vecEmail, value)
-	require.Equal(t, expect, vecClass(err))
+	plaintext, err := s.For(asked.Subject).Reveal(ctx, vaulttest.Email, value)
+	require.Equal(t, expect, vaulttest.Class(err))
 	if expect == "success" {
 		require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 	}
 	_, s, _ = opened()
-	sealed, err := vault.Seal(ctx, vecEmail, vecAddress, s.For(asked.Subject))
-	require.Equal(t, expect, vecClass(err))
+	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s.For(asked.Subject))
+	require.Equal(t, expect, vaulttest.Class(err))
 	_, s, _ = opened()
 	err = s.Prefetch(ctx, asked.Subject)
 	require.Equal(t, expect == "corrupt", errors.Is(err, vault.ErrCorrupt))
@@ -468,7 +469,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 		ours, _, store := opened()
 		_, err = ours.Erase(ctx, asked.Subject, p)
 		require.NoError(t, err)
-		buried, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, refContent(t, store)[name])
+		buried, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, vaulttest.Content(t, store)[name])
 		require.True(t, ok)
 		require.EqualValues(t, 2, buried.State)
 		return
@@ -490,7 +491,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	require.NoError(t, err)
 	require.Equal(t, v.get("pseudonym"), pseudonym)
 	require.NoError(t, ours.RewrapSubjects(ctx, p, "", nil))
-	again, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, refContent(t, store)[name])
+	again, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, vaulttest.Content(t, store)[name])
 	require.True(t, ok)
 	require.Equal(t, record, again)
 	certificate, err := ours.Erase(ctx, asked.Subject, p)
@@ -500,7 +501,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	if expect == "erased" {
 		require.Equal(t, v.get("time"), fmt.Sprint(erasure.Erased.Unix()))
 	}
-	buried, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, refContent(t, store)[name])
+	buried, ok := reference.OpenSubject(asked.Keys.Keys, asked.Purpose, asked.Subject, vaulttest.Content(t, store)[name])
 	require.True(t, ok)
 	require.EqualValues(t, 2, buried.State)
 	require.Equal(t, record.ID, buried.ID)
@@ -511,21 +512,21 @@ func checkErasures(t *testing.T, v *vector) {
 	data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 	asked := v.asked()
 	p := purpose.MustParse(asked.Purpose)
-	store := refStoreOf(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{asked.Purpose + "/erasures": data})
-	ours := vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK}))
+	store := vaulttest.StoreOfRecords(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{asked.Purpose + "/erasures": data})
+	ours := vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	generation, err := ours.Generation(ctx, p)
-	require.Equal(t, v.get("expect"), vecClass(err))
+	require.Equal(t, v.get("expect"), vaulttest.Class(err))
 	n, ok := reference.ReadErasures(asked.Keys.Keys, asked.Purpose, data)
 	require.Equal(t, err == nil, ok, "independent implementation")
 	_, err = ours.Scope(ctx, p)
-	require.Equal(t, v.get("expect"), vecClass(err))
+	require.Equal(t, v.get("expect"), vaulttest.Class(err))
 	certificate, err := ours.Erase(ctx, "nobody", p)
-	require.Equal(t, v.get("expect"), vecClass(err))
+	require.Equal(t, v.get("expect"), vaulttest.Class(err))
 	if err != nil {
 		return
 	}
 	require.Equal(t, v.get("erasures"), fmt.Sprint(n))
 	require.EqualValues(t, 1+n, generation)
 	require.EqualValues(t, 1+n+1, certificate.Erasures[0].Generation)
-	require.Equal(t, reference.Erasures(asked.Keys.Keys, asked.Purpose, n+1), refContent(t, store)[asked.Purpose+"/erasures"])
+	require.Equal(t, reference.Erasures(asked.Keys.Keys, asked.Purpose, n+1), vaulttest.Content(t, store)[asked.Purpose+"/erasures"])
 }

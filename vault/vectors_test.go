@@ -2,12 +2,9 @@ package vault_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -21,6 +18,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // The vectors are files, for implementations in any language; the README beside
@@ -34,64 +32,9 @@ var updateVectors = flag.Bool("update-vectors", false, "write testdata/vectors")
 const vecDir = "testdata/vectors"
 
 const (
-	vecPast  = 1577934245 // 2020-01-02T03:04:05Z
-	vecNever = 4891374245 // 2125-01-01T03:04:05Z
-	vecMax   = 1<<40 - 1
+	vecPast = 1577934245 // 2020-01-02T03:04:05Z
+	vecMax  = 1<<40 - 1
 )
-
-var (
-	vecEmail = vault.MustKind("email", "vault_test.Email")
-
-	vecKEK  = vecKey("kek", 0x6b656b01)
-	vecKeys = map[string]reference.Keys{
-		"security": {
-			Seal:    []reference.Key{vecKey("security seal 2", 0x5ec00002), vecKey("security seal 1", 0x5ec00001)},
-			Index:   []reference.Key{vecKey("security index", 0x5ec0001d)},
-			Subject: []reference.Key{vecKey("security subject", 0x5ec0005b)},
-		},
-		"advertising": {
-			Seal:    []reference.Key{vecKey("advertising seal", 0xad000001)},
-			Index:   []reference.Key{vecKey("advertising index", 0xad00001d)},
-			Subject: []reference.Key{vecKey("advertising subject", 0xad00005b)},
-		},
-		"billing": {
-			Seal:    []reference.Key{vecKey("billing seal", 0xb1000001)},
-			Index:   []reference.Key{vecKey("billing index", 0xb100001d)},
-			Subject: []reference.Key{vecKey("billing subject", 0xb100005b)},
-		},
-	}
-)
-
-// vecCollect are the keys of collectors, X25519 private keys. They are not in
-// vecKeys, for most vectors do without them.
-var vecCollect = map[string][]reference.Key{
-	"security":    {vecKey("security collect 2", 0x5ec000c2), vecKey("security collect 1", 0x5ec000c1)},
-	"advertising": {vecKey("advertising collect", 0xad0000c1)},
-	"billing":     {vecKey("billing collect", 0xb10000c1)},
-}
-
-// vecRecords are vecKeys and vecCollect.
-var vecRecords = func() map[string]reference.Record {
-	all := map[string]reference.Record{}
-	for name, keys := range vecKeys {
-		all[name] = reference.Record{Keys: keys, Collect: vecCollect[name]}
-	}
-	return all
-}()
-
-func vecKey(label string, id uint32) reference.Key {
-	return reference.Key{ID: id, Key: vecBytes("key "+label, 32)}
-}
-
-// vecBytes returns n bytes that are the same in every run.
-func vecBytes(label string, n int) []byte {
-	var b []byte
-	for i := 0; len(b) < n; i++ {
-		sum := sha256.Sum256(fmt.Appendf(nil, "onlyfor test vector: %s %d", label, i))
-		b = append(b, sum[:]...)
-	}
-	return b[:n]
-}
 
 func vecProvenance(h reference.Header) vault.Provenance {
 	p := vault.Provenance{
@@ -225,8 +168,8 @@ func (c vecScopes) of(t *testing.T, v *vector) *vault.Scope {
 	asked := v.asked()
 	cached := fmt.Sprint(asked.Purpose, asked.Keys, asked.Store)
 	if c[cached] == nil {
-		store := refStoreOf(t, map[string]reference.Record{asked.Purpose: asked.Keys}, asked.Store)
-		c[cached] = refScope(t, vecOpen(t, store, vault.SharedKEK(refKEK{key: vecKEK})), asked.Purpose)
+		store := vaulttest.StoreOfRecords(t, map[string]reference.Record{asked.Purpose: asked.Keys}, asked.Store)
+		c[cached] = vaulttest.ScopeNamed(t, vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey})), asked.Purpose)
 	}
 	if asked.Subject != "" {
 		return c[cached].For(asked.Subject)
@@ -262,24 +205,7 @@ func (v *vector) asked() reference.Asked {
 	return asked
 }
 
-var vecSecurity = vecKeys["security"]
-
-func vecClass(err error) string {
-	class := ""
-	for name, sentinel := range map[string]error{
-		"corrupt": vault.ErrCorrupt, "mismatch": purpose.ErrMismatch, "expired": vault.ErrExpired,
-		"subject": vault.ErrSubject, "erased": vault.ErrErased, "conflict": vault.ErrConflict,
-		"no keys": vault.ErrNoKeys, "unavailable": vault.ErrUnavailable, "invalid": vault.ErrInvalid,
-	} {
-		if errors.Is(err, sentinel) {
-			class += name
-		}
-	}
-	if err == nil {
-		class = "success"
-	}
-	return class
-}
+var vecSecurity = vaulttest.Keys["security"]
 
 func checkSealed(t *testing.T, v *vector, scopes vecScopes) {
 	var sealed vault.Sealed
@@ -313,7 +239,7 @@ func checkSealed(t *testing.T, v *vector, scopes vecScopes) {
 	checkForms(t, sealed, ref)
 
 	plaintext, err := scopes.of(t, v).Reveal(t.Context(), vault.MustKind(v.get("kind"), "vault_test.Value"), sealed)
-	require.Equal(t, v.get("expect"), vecClass(err))
+	require.Equal(t, v.get("expect"), vaulttest.Class(err))
 	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 
 	got, class := ref.Open(v.asked())
@@ -361,16 +287,16 @@ func checkIndex(t *testing.T, v *vector, scopes vecScopes) {
 
 func checkKeyRecord(t *testing.T, v *vector) {
 	data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
-	kek := refKEK{key: v.keys("kek")[0]}
+	kek := vaulttest.KEK{Key: v.keys("kek")[0]}
 	name := v.get("purpose")
-	s, err := openRecord(t, kek, name, data)
-	require.Equal(t, v.get("expect"), vecClass(err))
+	s, err := vaulttest.OpenRecord(t, kek, name, data)
+	require.Equal(t, v.get("expect"), vaulttest.Class(err))
 	if err != nil {
 		return
 	}
 	sealed, err := vault.ParseSealed(v.get("opens"))
 	require.NoError(t, err)
-	plaintext, err := s.Reveal(t.Context(), vecEmail, sealed)
+	plaintext, err := s.Reveal(t.Context(), vaulttest.Email, sealed)
 	require.NoError(t, err)
 	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 
@@ -380,20 +306,8 @@ func checkKeyRecord(t *testing.T, v *vector) {
 
 	keys, err := reference.Unwrap(kek, name, data)
 	require.NoError(t, err)
-	require.Equal(t, vecKeys[name], keys.Keys)
+	require.Equal(t, vaulttest.Keys[name], keys.Keys)
 	checkCollectRecord(t, v, s, keys)
-}
-
-// openRecord returns the scope whose key record is data.
-func openRecord(t testing.TB, kek vault.AEAD, name string, data []byte) (*vault.Scope, error) {
-	t.Helper()
-	ctx := context.Background()
-	store := vault.Memory()
-	_, err := store.Put(ctx, vault.Record{Name: name + "/keys", Data: data})
-	require.NoError(t, err)
-	v, err := vault.Open(ctx, store, vault.SharedKEK(kek), nil)
-	require.NoError(t, err)
-	return v.Scope(ctx, purpose.MustParse(name))
 }
 
 // FORMAT.md opens with a real value, and takes it apart to the last byte.
@@ -410,26 +324,26 @@ func TestFormatSample(t *testing.T) {
 	require.Contains(t, string(doc), fmt.Sprintf("| text form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Text()))))
 	require.Contains(t, string(doc), fmt.Sprintf("| binary form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Binary()))))
 	require.Equal(t, 32768, vault.MaxText)
-	collector := reference.CollectorOf("security", vecCollect["security"][0]).Text()
+	collector := reference.CollectorOf("security", vaulttest.Collect["security"][0]).Text()
 	require.Contains(t, string(doc), "\n```\n"+collector+"\n```\n")
-	longest := reference.CollectorOf("p"+strings.Repeat("-", 62), vecCollect["security"][0]).Text()
+	longest := reference.CollectorOf("p"+strings.Repeat("-", 62), vaulttest.Collect["security"][0]).Text()
 	require.Contains(t, string(doc), fmt.Sprintf("| text of a collector | 61 | %d bytes |", len(longest)))
 }
 
 // Values that were sealed before subjects, extension and collectors had their
 // rules, as they were then: what writes the vectors may not change them.
 func TestFirstValuesStillOpen(t *testing.T) {
-	v := refVault(t, vecKeys)
+	v := vaulttest.VaultOfKeys(t, vaulttest.Keys)
 	for _, c := range []struct{ kind, purpose, plaintext, text string }{
-		{"email", "security", vecAddress, "pii1.email.security.ZtCKYQB4Nom9OvgthAEyIgEDAGlXNaUCCXNpZ251cC12NwBBAV7AAALLihjvksmgWwZb5_ncuifFZtDEIBn9RF2OOk5ru7aVVps-afpIKchsXamJBUqFfodZawIlVpe4niErtbU"},
-		{"email", "security", vecAddress, "pii1.email.security.Emz45_XzzE2IHAlvAnY2xwEAAGlXNaUAQQFewAACfZnEpyW5aFbIDEILS033_8Gxov4JQeomF0ws6EwlwjFnB5awzSIWBc_bL4Logfu1qgFbZDBulMUMf_Qt"},
-		{"email", "security", vecAddress, "pii1.email.security.VUA_F8qZ9RO2nHVBhkZx0gEBAGlXNaUCAEEBXsAAAQfqmMWVMozrhoCUAwbobC9AzMKrOoDBq4gigIzZn65ZMO2ijsLU1NfwLubdu0zvXhJQsOUKV10nRtBpmg"},
+		{"email", "security", vaulttest.Address, "pii1.email.security.ZtCKYQB4Nom9OvgthAEyIgEDAGlXNaUCCXNpZ251cC12NwBBAV7AAALLihjvksmgWwZb5_ncuifFZtDEIBn9RF2OOk5ru7aVVps-afpIKchsXamJBUqFfodZawIlVpe4niErtbU"},
+		{"email", "security", vaulttest.Address, "pii1.email.security.Emz45_XzzE2IHAlvAnY2xwEAAGlXNaUAQQFewAACfZnEpyW5aFbIDEILS033_8Gxov4JQeomF0ws6EwlwjFnB5awzSIWBc_bL4Logfu1qgFbZDBulMUMf_Qt"},
+		{"email", "security", vaulttest.Address, "pii1.email.security.VUA_F8qZ9RO2nHVBhkZx0gEBAGlXNaUCAEEBXsAAAQfqmMWVMozrhoCUAwbobC9AzMKrOoDBq4gigIzZn65ZMO2ijsLU1NfwLubdu0zvXhJQsOUKV10nRtBpmg"},
 		{"phone", "advertising", "+12025550123", "pii1.phone.advertising~security.iuG6bqxUnbmxItwLzHz6zwEBAGlXNaUCAEEBrQAAAZBOV5ca0NRNIDVqfc_YXmB9mgfRTDxMD8NPy_0OJdrJJ2ZP5zI6m390mIYo51InhBPfaEOm00ecMEp7wQEBAGlXNaUCAEEBXsAAAjeX8-FH2cylccN31LjKoKWXgP1lVc_0y5V-RiWBUzuw_T8_I6GRWFgfZk6-7IRaHJDyH4Smykml4R-luA"},
-		{"email", "advertising", vecAddress, "pii1.email.advertising.T1PI557-QtPzCG6i9v9JlAEfAGlXNaUBDGFkcy1vcHRpbi12MhFjb25zZW50LTIwMjYtODFmMwEjjHKlCHNlY3VyaXR5AEEBrQAAAfSrGEdHO2rukabFaTU3a_BqB8YGWY3gJ8Wu1xS3RlG5LlmnU3vn-ZMPEIfS44KtXTgPgD2oyqKMw8Yx7Q"},
+		{"email", "advertising", vaulttest.Address, "pii1.email.advertising.T1PI557-QtPzCG6i9v9JlAEfAGlXNaUBDGFkcy1vcHRpbi12MhFjb25zZW50LTIwMjYtODFmMwEjjHKlCHNlY3VyaXR5AEEBrQAAAfSrGEdHO2rukabFaTU3a_BqB8YGWY3gJ8Wu1xS3RlG5LlmnU3vn-ZMPEIfS44KtXTgPgD2oyqKMw8Yx7Q"},
 	} {
 		sealed, err := vault.ParseSealed(c.text)
 		require.NoError(t, err)
-		got, err := refScope(t, v, c.purpose).Reveal(t.Context(), vault.MustKind(c.kind, "vault_test.Value"), sealed)
+		got, err := vaulttest.ScopeNamed(t, v, c.purpose).Reveal(t.Context(), vault.MustKind(c.kind, "vault_test.Value"), sealed)
 		require.NoError(t, err)
 		require.Equal(t, c.plaintext, got)
 	}
@@ -459,7 +373,7 @@ func vecSample() reference.Value {
 // maker makes what is in one vector. Its name stands for all randomness.
 type maker string
 
-func (m maker) bytes(label string, n int) []byte { return vecBytes(string(m)+" "+label, n) }
+func (m maker) bytes(label string, n int) []byte { return vaulttest.Bytes(string(m)+" "+label, n) }
 
 // value seals plaintext for each purpose under its primary key.
 func (m maker) value(kind, plaintext string, h reference.Header, names ...string) reference.Value {
@@ -475,17 +389,19 @@ func (m maker) slot(v reference.Value, name string, h reference.Header, plaintex
 }
 
 func (m maker) key(name string) reference.Key {
-	if keys, ok := vecKeys[name]; ok {
+	if keys, ok := vaulttest.Keys[name]; ok {
 		return keys.Seal[0]
 	}
-	return vecKey("seal "+name, uint32(reference.Uint(m.bytes("key id "+name, 4))))
+	return vaulttest.Key("seal "+name, uint32(reference.Uint(m.bytes("key id "+name, 4))))
 }
 
 // email is the plain case that most faults are put into.
-func (m maker) email() reference.Value { return m.value("email", vecAddress, vecPlain, "security") }
+func (m maker) email() reference.Value {
+	return m.value("email", vaulttest.Address, vaulttest.PlainHeader, "security")
+}
 
 func (m maker) both() reference.Value {
-	return m.value("email", vecAddress, vecPlain, "advertising", "security")
+	return m.value("email", vaulttest.Address, vaulttest.PlainHeader, "advertising", "security")
 }
 
 // header is email with the given slot header, sealed properly.
@@ -493,7 +409,7 @@ func (m maker) header(header ...[]byte) string {
 	v := m.email()
 	joined := bytes.Join(header, nil)
 	v.Slots[0] = reference.Slot{Purpose: "security", Header: joined, Sealed: reference.Seal(m.key("security"), m.bytes("nonce", 12),
-		reference.Pad(vecAddress), reference.AAD(v.Kind, "security", v.ID, joined, ""))}
+		reference.Pad(vaulttest.Address), reference.AAD(v.Kind, "security", v.ID, joined, ""))}
 	return v.Text()
 }
 
@@ -511,14 +427,6 @@ func (m maker) sealedPart(change func(sealed []byte) []byte) string {
 	v.Slots[0].Sealed = change(v.Slots[0].Sealed)
 	return v.Text()
 }
-
-const vecAddress = "alice@example.com"
-
-var (
-	// vecPlain leaves four bits over in the last base64 character.
-	vecPlain = reference.Header{Typ: 1, Collected: reference.Time, Legal: 2}
-	vecFull  = reference.Header{Typ: 1, Collected: reference.Time, Legal: 1, Notice: "ads-optin-v2", Consent: "consent-2026-81f3", Expires: vecNever, From: "security"}
-)
 
 func provenanceFields(p vault.Provenance) [][2]string {
 	fields := [][2]string{{"collected", fmt.Sprint(p.Collected.Unix())}}
@@ -550,7 +458,7 @@ func (l *vecList) sealed(name, expect, wellFormed, kind, asked, comment string, 
 	v.add("well-formed", wellFormed)
 	v.add("kind", kind)
 	v.add("purpose", asked)
-	v.addKeys("key", vecKeys[asked].Seal...)
+	v.addKeys("key", vaulttest.Keys[asked].Seal...)
 	v.add("comment", comment)
 	*l = append(*l, v)
 	return v
@@ -619,15 +527,15 @@ func allVectors() []*vector {
 }
 
 func (l *vecList) positive() {
-	l.opens("sample", "security", "the value that FORMAT.md takes apart", vecAddress, vecSample())
+	l.opens("sample", "security", "the value that FORMAT.md takes apart", vaulttest.Address, vecSample())
 
 	m := maker("email")
 	bare := reference.Header{Typ: 1, Collected: reference.Time}
-	l.opens("email", "security", "one purpose, nothing but the time of collection", vecAddress,
-		m.value("email", vecAddress, bare, "security"))
+	l.opens("email", "security", "one purpose, nothing but the time of collection", vaulttest.Address,
+		m.value("email", vaulttest.Address, bare, "security"))
 
 	m = "phone_two_purposes"
-	phone := m.value("phone", "+12025550123", vecPlain, "advertising", "security")
+	phone := m.value("phone", "+12025550123", vaulttest.PlainHeader, "advertising", "security")
 	l.opens("phone_two_purposes", "security", "two slots, asked for the second", "+12025550123", phone)
 	l.opens("phone_two_purposes_other", "advertising", "the same value, asked for the first", "+12025550123", phone)
 
@@ -638,8 +546,8 @@ func (l *vecList) positive() {
 	l.opens("kind_longest", "security", "31 bytes of kind", "x", m.value("k"+strings.Repeat("9", 29)+"-", "x", bare, "security"))
 
 	m = "provenance_all"
-	l.opens("provenance_all", "advertising", "every optional field", vecAddress,
-		m.value("email", vecAddress, vecFull, "advertising"))
+	l.opens("provenance_all", "advertising", "every optional field", vaulttest.Address,
+		m.value("email", vaulttest.Address, vaulttest.FullHeader, "advertising"))
 	for _, c := range []struct {
 		name string
 		h    reference.Header
@@ -648,7 +556,7 @@ func (l *vecList) positive() {
 		{"notice", reference.Header{Notice: "a"}},
 		{"notice_longest", reference.Header{Notice: "9._-" + strings.Repeat("Z", 60)}},
 		{"consent", reference.Header{Consent: "c-1"}},
-		{"expires", reference.Header{Expires: vecNever}},
+		{"expires", reference.Header{Expires: vaulttest.Never}},
 		{"extended", reference.Header{Consent: "c-1", From: "billing"}},
 		{"extended_longest", reference.Header{Consent: "c-1", From: "f" + strings.Repeat("-", 62)}},
 		{"collected_latest", reference.Header{Collected: vecMax}},
@@ -660,15 +568,15 @@ func (l *vecList) positive() {
 			h.Collected = reference.Time
 		}
 		m = maker("provenance_" + c.name)
-		l.opens(string(m), "security", "one optional field", vecAddress, m.value("email", vecAddress, h, "security"))
+		l.opens(string(m), "security", "one optional field", vaulttest.Address, m.value("email", vaulttest.Address, h, "security"))
 	}
 	m = "provenance_time_latest"
 	l.sealed(string(m), "unavailable", "yes", "email", "security",
 		"collected after now, with a time of retention: the reader's clock was set back, and can't tell whether it is over",
-		m.value("email", vecAddress, reference.Header{Typ: 1, Collected: vecMax - 1, Expires: vecMax}, "security").Text())
+		m.value("email", vaulttest.Address, reference.Header{Typ: 1, Collected: vecMax - 1, Expires: vecMax}, "security").Text())
 	m = "provenance_time_earliest"
-	l.opens(string(m), "security", "collected at the epoch, as by a clock that was never set", vecAddress,
-		m.value("email", vecAddress, reference.Header{Typ: 1}, "security"))
+	l.opens(string(m), "security", "collected at the epoch, as by a clock that was never set", vaulttest.Address,
+		m.value("email", vaulttest.Address, reference.Header{Typ: 1}, "security"))
 
 	for _, n := range []int{1, 31, 32, 63, 64, 1024} {
 		m = maker(fmt.Sprintf("plaintext_%d", n))
@@ -685,30 +593,30 @@ func (l *vecList) positive() {
 
 	m = "key_rotated"
 	rotated := m.email()
-	rotated.Slots[0] = reference.SlotOf("email", "security", rotated.ID, vecPlain,
-		vecKeys["security"].Seal[1], m.bytes("nonce", 12), vecAddress)
-	l.opens(string(m), "security", "sealed under a key that is no longer primary", vecAddress, rotated)
+	rotated.Slots[0] = reference.SlotOf("email", "security", rotated.ID, vaulttest.PlainHeader,
+		vaulttest.Keys["security"].Seal[1], m.bytes("nonce", 12), vaulttest.Address)
+	l.opens(string(m), "security", "sealed under a key that is no longer primary", vaulttest.Address, rotated)
 
 	m = "slot_dropped"
 	dropped := m.both()
 	dropped.Slots = dropped.Slots[1:]
-	l.opens(string(m), "security", "the other slot was dropped with its name: no key is needed for that", vecAddress, dropped)
+	l.opens(string(m), "security", "the other slot was dropped with its name: no key is needed for that", vaulttest.Address, dropped)
 
 	m = "slot_forged_beside"
 	beside := m.both()
 	beside.Slots[0].Sealed[20] ^= 1
-	l.opens(string(m), "security", "another purpose's slot does not open: that is the other purpose's affair", vecAddress, beside)
+	l.opens(string(m), "security", "another purpose's slot does not open: that is the other purpose's affair", vaulttest.Address, beside)
 
 	m = "slot_of_subject_beside"
 	beside = m.both()
 	beside.Slots[0].Header[0] = 2
-	l.opens(string(m), "security", "beside a slot of type 2", vecAddress, beside)
+	l.opens(string(m), "security", "beside a slot of type 2", vaulttest.Address, beside)
 
 	m = "slot_of_collector_beside"
 	beside = m.both()
 	beside.Slots[0].Header[0] = 3
 	beside.Slots[0].Sealed = m.collector(32)
-	l.opens(string(m), "security", "beside a slot of type 3", vecAddress, beside)
+	l.opens(string(m), "security", "beside a slot of type 3", vaulttest.Address, beside)
 
 	l.opens("longest", "security", "sixteen slots with every field at its longest", strings.Repeat("x", 1024), vecLongest())
 }
@@ -721,7 +629,7 @@ func vecLongest() reference.Value {
 	plaintext := strings.Repeat("x", 1024)
 	for i := range 16 {
 		h := reference.Header{
-			Typ: 3, Collected: reference.Time, Legal: 1, Expires: vecNever,
+			Typ: 3, Collected: reference.Time, Legal: 1, Expires: vaulttest.Never,
 			Notice: strings.Repeat("n", 64), Consent: strings.Repeat("c", 64), From: strings.Repeat("f", 63),
 		}
 		if i == 15 {
@@ -743,7 +651,7 @@ func (l *vecList) textFaults() {
 	l.malformed("version_uppercase", "there is one spelling of the first field", replace("pii1", "PII1"))
 	l.malformed("version_empty", "nothing before the first dot", replace("pii1", ""))
 	l.malformed("version_missing", "begins with the kind", replace("pii1.", ""))
-	l.malformed("not_sealed", "a plaintext address where a sealed value belongs", func(maker) string { return vecAddress })
+	l.malformed("not_sealed", "a plaintext address where a sealed value belongs", func(maker) string { return vaulttest.Address })
 	l.malformed("space_before", "nothing is trimmed", replace("pii1", " pii1"))
 	l.malformed("byte_order_mark", "nothing is trimmed", replace("pii1", "\ufeffpii1"))
 	l.malformed("nul_before", "NUL is no character of the form", replace("pii1", "\x00pii1"))
@@ -780,7 +688,9 @@ func (l *vecList) textFaults() {
 
 func (l *vecList) nameFaults() {
 	kind := func(kind string) func(maker) string {
-		return func(m maker) string { return m.value(kind, vecAddress, vecPlain, "security").Text() }
+		return func(m maker) string {
+			return m.value(kind, vaulttest.Address, vaulttest.PlainHeader, "security").Text()
+		}
 	}
 	for _, c := range []struct{ name, kind, comment string }{
 		{"empty", "", "a kind has a letter at least"},
@@ -797,7 +707,7 @@ func (l *vecList) nameFaults() {
 	}
 
 	names := func(names string) func(maker) string {
-		return func(m maker) string { return m.value("email", vecAddress, vecPlain, names).Text() }
+		return func(m maker) string { return m.value("email", vaulttest.Address, vaulttest.PlainHeader, names).Text() }
 	}
 	for _, c := range []struct{ name, purpose, comment string }{
 		{"empty", "", "a purpose has a letter at least"},
@@ -813,7 +723,9 @@ func (l *vecList) nameFaults() {
 	}
 
 	list := func(names ...string) func(maker) string {
-		return func(m maker) string { return m.value("email", vecAddress, vecPlain, names...).Text() }
+		return func(m maker) string {
+			return m.value("email", vaulttest.Address, vaulttest.PlainHeader, names...).Text()
+		}
 	}
 	l.malformed("purposes_reordered", "both slots are in the order of the names, which is not ascending", list("security", "advertising"))
 	l.malformed("purposes_duplicate", "one purpose twice, each time with a slot that opens", list("security", "security"))
@@ -828,7 +740,7 @@ func (l *vecList) nameFaults() {
 		for i := range 16 {
 			names = append(names, fmt.Sprintf("p%02d", i))
 		}
-		return m.value("email", vecAddress, vecPlain, append(names, "security")...).Text()
+		return m.value("email", vaulttest.Address, vaulttest.PlainHeader, append(names, "security")...).Text()
 	})
 	l.malformed("purpose_added", "a name without a slot", func(m maker) string {
 		return reference.Text("email", "advertising~security", m.email().Body())
@@ -876,12 +788,12 @@ func (l *vecList) base64Faults() {
 		return s[:len(s)-1] + string(s[len(s)-1]+1)
 	}))
 	l.malformed("base64_two_bits_left", "the bits that the last character has over are not zero", func(m maker) string {
-		v := m.value("email", vecAddress, reference.Header{Typ: 1, Collected: reference.Time, Notice: "a"}, "security")
+		v := m.value("email", vaulttest.Address, reference.Header{Typ: 1, Collected: reference.Time, Notice: "a"}, "security")
 		text := v.Text()
 		return text[:len(text)-1] + string(text[len(text)-1]+1)
 	})
 	l.malformed("base64_one_over", "a last character that can't hold a byte", func(m maker) string {
-		return m.value("email", vecAddress, reference.Header{Typ: 1, Collected: reference.Time}, "security").Text() + "A"
+		return m.value("email", vaulttest.Address, reference.Header{Typ: 1, Collected: reference.Time}, "security").Text() + "A"
 	})
 }
 
@@ -928,7 +840,7 @@ func (l *vecList) headerFaults() {
 		{"notice_with_line_feed", "would forge lines of a log", [][]byte{head(1, 2), reference.String("notice\nv2")}},
 		{"notice_with_nul", "outside the grammar of references", [][]byte{head(1, 2), reference.String("notice\x00")}},
 		{"notice_hyphen_first", "begins with a letter or digit", [][]byte{head(1, 2), reference.String("-notice")}},
-		{"notice_an_address", "a reference has no room for an address", [][]byte{head(1, 2), reference.String(vecAddress)}},
+		{"notice_an_address", "a reference has no room for an address", [][]byte{head(1, 2), reference.String(vaulttest.Address)}},
 		{"notice_a_number", "a reference has no room for a phone number", [][]byte{head(1, 2), reference.String("12025550123")}},
 		{"notice_not_ascii", "outside the grammar of references", [][]byte{head(1, 2), reference.String("avis-donné")}},
 		{"consent_empty", "no consent is stated by leaving the field out", [][]byte{head(1, 4), {0}}},
@@ -949,11 +861,11 @@ func (l *vecList) headerFaults() {
 		l.malformed(c.name, c.comment, func(m maker) string { return m.header(c.header...) })
 	}
 	l.malformed("from_without_consent", "there is no extension without consent", func(maker) string {
-		return maker("provenance_from").value("email", vecAddress, reference.Header{Typ: 1, Collected: reference.Time, From: "billing"}, "security").Text()
+		return maker("provenance_from").value("email", vaulttest.Address, reference.Header{Typ: 1, Collected: reference.Time, From: "billing"}, "security").Text()
 	})
 	l.malformed("from_own_purpose_beside", "the other slot was extended from the purpose that it is for", func(m maker) string {
 		v := m.both()
-		v.Slots[0] = m.slot(v, "advertising", reference.Header{Typ: 1, Collected: reference.Time, Consent: "c-1", From: "advertising"}, vecAddress)
+		v.Slots[0] = m.slot(v, "advertising", reference.Header{Typ: 1, Collected: reference.Time, Consent: "c-1", From: "advertising"}, vaulttest.Address)
 		return v.Text()
 	})
 }
@@ -985,7 +897,7 @@ func (l *vecList) sealedPartFaults() {
 		return reference.Text("email", "security", body)
 	})
 	l.malformed("sealed_length_short", "the length ends before the sealed part does", func(m maker) string {
-		v := m.value("email", strings.Repeat("x", 40), vecPlain, "security")
+		v := m.value("email", strings.Repeat("x", 40), vaulttest.PlainHeader, "security")
 		body := v.Body()
 		body[16+8+1] -= 32
 		return reference.Text("email", "security", body)
@@ -1028,10 +940,10 @@ func (l *vecList) forgeries() {
 	asked(string(m), "mismatch", "email", "advertising", "the header alone tells a wrong purpose, whatever it labels", forged)
 	m = "mismatch_prefix"
 	asked(string(m), "mismatch", "email", "security", "a purpose whose name begins like the one asked",
-		m.value("email", vecAddress, vecPlain, "security-2"))
+		m.value("email", vaulttest.Address, vaulttest.PlainHeader, "security-2"))
 	m = "expired"
 	past := reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + 1}
-	asked(string(m), "expired", "email", "security", "retention ended in 2020", m.value("email", vecAddress, past, "security"))
+	asked(string(m), "expired", "email", "security", "retention ended in 2020", m.value("email", vaulttest.Address, past, "security"))
 
 	m = "purpose_relabelled"
 	relabelled := m.email()
@@ -1043,12 +955,12 @@ func (l *vecList) forgeries() {
 	both.Slots[0].Purpose = "advertising"
 	asked(string(m), "corrupt", "email", "advertising", "the slot of security was copied under a second name", both)
 	m = "kind_relabelled"
-	kind := m.value("phone", vecAddress, vecPlain, "security")
+	kind := m.value("phone", vaulttest.Address, vaulttest.PlainHeader, "security")
 	kind.Kind = "email"
 	asked(string(m), "corrupt", "email", "security", "sealed as a phone, labelled email", kind)
 	m = "kind_other"
 	asked(string(m), "corrupt", "email", "security", "an honest phone where an email is asked",
-		m.value("phone", "+12025550123", vecPlain, "security"))
+		m.value("phone", "+12025550123", vaulttest.PlainHeader, "security"))
 
 	other := func(m maker) reference.Value { return maker(m + " other").both() }
 	l.forged("slots_swapped", "the slots of one value changed places under their names", func(m maker) string {
@@ -1069,7 +981,7 @@ func (l *vecList) forgeries() {
 	})
 	l.forged("header_of_another", "the slot header is another value's", func(m maker) string {
 		v := m.both()
-		h := vecPlain
+		h := vaulttest.PlainHeader
 		h.Collected++
 		v.Slots[1].Header = h.Bytes()
 		return v.Text()
@@ -1077,12 +989,12 @@ func (l *vecList) forgeries() {
 
 	edited := func(name, comment string, from, to reference.Header) {
 		l.forged("provenance_"+name+"_edited", comment, func(m maker) string {
-			v := m.value("email", vecAddress, from, "security")
+			v := m.value("email", vaulttest.Address, from, "security")
 			v.Slots[0].Header = to.Bytes()
 			return v.Text()
 		})
 	}
-	full := vecFull
+	full := vaulttest.FullHeader
 	full.From = "billing" // not security, which the slot is for
 	change := func(f func(h *reference.Header)) reference.Header {
 		h := full
@@ -1099,13 +1011,13 @@ func (l *vecList) forgeries() {
 	edited("from_added", "what was collected for this purpose claims to have been extended",
 		change(func(h *reference.Header) { h.From = "" }), full)
 	edited("expires_dropped", "the retention was dropped", full, change(func(h *reference.Header) { h.Expires = 0 }))
-	edited("consent_added", "a consent was invented", vecPlain, reference.Header{Typ: 1, Collected: reference.Time, Legal: 2, Consent: "consent-1"})
+	edited("consent_added", "a consent was invented", vaulttest.PlainHeader, reference.Header{Typ: 1, Collected: reference.Time, Legal: 2, Consent: "consent-1"})
 	edited("notice_to_consent", "the flag of the notice became that of the consent",
 		reference.Header{Typ: 1, Collected: reference.Time, Notice: "n-1"}, reference.Header{Typ: 1, Collected: reference.Time, Consent: "n-1"})
 	edited("expiry_passed", "an edit does not make a value expire: it makes it corrupt",
-		vecPlain, reference.Header{Typ: 1, Collected: vecPast, Legal: 2, Expires: vecPast + 1})
+		vaulttest.PlainHeader, reference.Header{Typ: 1, Collected: vecPast, Legal: 2, Expires: vecPast + 1})
 	edited("expiry_undone", "an expired value does not come back by an edit",
-		reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + 1}, reference.Header{Typ: 1, Collected: vecPast, Expires: vecNever})
+		reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + 1}, reference.Header{Typ: 1, Collected: vecPast, Expires: vaulttest.Never})
 
 	flip := func(n int) func(maker) string {
 		return func(m maker) string {
@@ -1118,13 +1030,13 @@ func (l *vecList) forgeries() {
 	})
 	l.forged("key_of_other_purpose", "made with the keys of advertising and the associated data of security", func(m maker) string {
 		v := m.email()
-		v.Slots[0] = reference.SlotOf("email", "security", v.ID, vecPlain, vecKeys["advertising"].Seal[0], m.bytes("nonce", 12), vecAddress)
+		v.Slots[0] = reference.SlotOf("email", "security", v.ID, vaulttest.PlainHeader, vaulttest.Keys["advertising"].Seal[0], m.bytes("nonce", 12), vaulttest.Address)
 		return v.Text()
 	})
 	l.forged("key_of_other_purpose_relabelled", "the same, under the id of a key of security", func(m maker) string {
 		v := m.email()
-		key := reference.Key{ID: vecKeys["security"].Seal[0].ID, Key: vecKeys["advertising"].Seal[0].Key}
-		v.Slots[0] = reference.SlotOf("email", "security", v.ID, vecPlain, key, m.bytes("nonce", 12), vecAddress)
+		key := reference.Key{ID: vaulttest.Keys["security"].Seal[0].ID, Key: vaulttest.Keys["advertising"].Seal[0].Key}
+		v.Slots[0] = reference.SlotOf("email", "security", v.ID, vaulttest.PlainHeader, key, m.bytes("nonce", 12), vaulttest.Address)
 		return v.Text()
 	})
 	l.forged("nonce_altered", "a bit of the nonce", flip(5))
@@ -1134,7 +1046,7 @@ func (l *vecList) forgeries() {
 		return m.sealedPart(func(sealed []byte) []byte { clear(sealed[len(sealed)-16:]); return sealed })
 	})
 	l.forged("ciphertext_cut", "a step of ciphertext was cut out, and the lengths put right", func(m maker) string {
-		v := m.value("email", strings.Repeat("x", 40), vecPlain, "security")
+		v := m.value("email", strings.Repeat("x", 40), vaulttest.PlainHeader, "security")
 		s := v.Slots[0].Sealed
 		v.Slots[0].Sealed = append(s[:17+32:17+32], s[17+64:]...)
 		return v.Text()
@@ -1143,7 +1055,7 @@ func (l *vecList) forgeries() {
 	aad := func(name, comment string, change func(v reference.Value, header []byte) []byte) {
 		l.forged(name, comment, func(m maker) string {
 			v := m.email()
-			v.Slots[0].Sealed = reference.Seal(m.key("security"), m.bytes("nonce", 12), reference.Pad(vecAddress), change(v, v.Slots[0].Header))
+			v.Slots[0].Sealed = reference.Seal(m.key("security"), m.bytes("nonce", 12), reference.Pad(vaulttest.Address), change(v, v.Slots[0].Header))
 			return v.Text()
 		})
 	}
@@ -1166,10 +1078,10 @@ func (l *vecList) forgeries() {
 	retyped.Slots[0].Header[0] = 2
 	asked(string(m), "subject", "email", "security", "type 1 was changed into type 2: the header alone tells who may ask", retyped)
 	m = "type_2_under_purpose_key"
-	h := vecPlain
+	h := vaulttest.PlainHeader
 	h.Typ = 2
 	asked(string(m), "subject", "email", "security", "type 2, sealed properly but under the purpose's own key",
-		m.value("email", vecAddress, h, "security"))
+		m.value("email", vaulttest.Address, h, "security"))
 	l.forged("type_3_of_noise", "type 3 of the right shape and nothing in it", func(m maker) string {
 		v := m.email()
 		v.Slots[0].Header[0] = 3
@@ -1182,11 +1094,11 @@ func (l *vecList) paddingFaults() {
 	for _, c := range []struct{ name, comment, padded string }{
 		{"zeros", "zeros and no marker", strings.Repeat("\x00", 32)},
 		{"none", "plaintext up to the last byte", strings.Repeat("x", 32)},
-		{"marker_wrong", "0x81 for 0x80", vecAddress + "\x81" + strings.Repeat("\x00", 14)},
-		{"after_marker", "a byte other than zero after the marker", vecAddress + "\x80" + strings.Repeat("\x00", 13) + "\x01"},
-		{"step_too_long", "a whole step of zeros more than needed", vecAddress + "\x80" + strings.Repeat("\x00", 14+32)},
-		{"steps_too_long", "padded to the longest", vecAddress + "\x80" + strings.Repeat("\x00", 14+1024)},
-		{"pkcs7", "padded as PKCS #7 does", vecAddress + strings.Repeat("\x0f", 15)},
+		{"marker_wrong", "0x81 for 0x80", vaulttest.Address + "\x81" + strings.Repeat("\x00", 14)},
+		{"after_marker", "a byte other than zero after the marker", vaulttest.Address + "\x80" + strings.Repeat("\x00", 13) + "\x01"},
+		{"step_too_long", "a whole step of zeros more than needed", vaulttest.Address + "\x80" + strings.Repeat("\x00", 14+32)},
+		{"steps_too_long", "padded to the longest", vaulttest.Address + "\x80" + strings.Repeat("\x00", 14+1024)},
+		{"pkcs7", "padded as PKCS #7 does", vaulttest.Address + strings.Repeat("\x0f", 15)},
 		{"without_plaintext", "no plaintext before the marker", "\x80" + strings.Repeat("\x00", 31)},
 		{"plaintext_over_long", "1,025 bytes of plaintext", string(reference.Pad(strings.Repeat("x", 1025)))},
 	} {
@@ -1197,7 +1109,7 @@ func (l *vecList) paddingFaults() {
 func (l *vecList) binaryForms() {
 	for _, v := range []reference.Value{maker("binary").email(), maker("binary_two_purposes").both()} {
 		name := map[int]string{1: "binary", 2: "binary_two_purposes"}[len(v.Slots)]
-		l.opens(name, "security", "the binary form", vecAddress, v).binary(v.Binary())
+		l.opens(name, "security", "the binary form", vaulttest.Address, v).binary(v.Binary())
 	}
 	l.opens("binary_longest", "security", "the binary form of the longest value", strings.Repeat("x", 1024),
 		vecLongest()).binary(vecLongest().Binary())
@@ -1230,10 +1142,10 @@ func (l *vecList) binaryForms() {
 		for i := range 17 {
 			names = append(names, fmt.Sprintf("p%02d", i))
 		}
-		return m.value("email", vecAddress, vecPlain, names...).Binary()
+		return m.value("email", vaulttest.Address, vaulttest.PlainHeader, names...).Binary()
 	})
 	l.malformedBinary("binary_purposes_reordered", "names not in ascending order", func(m maker) []byte {
-		return m.value("email", vecAddress, vecPlain, "security", "advertising").Binary()
+		return m.value("email", vaulttest.Address, vaulttest.PlainHeader, "security", "advertising").Binary()
 	})
 	l.malformedBinary("binary_separator_in_name", "one name that would be two in the text form", func(m maker) []byte {
 		return append(head("email", 1, "advertising~security"), m.both().Body()...)
@@ -1252,23 +1164,23 @@ func (l *vecList) binaryForms() {
 }
 
 func (l *vecList) indexes() {
-	security, advertising := vecKeys["security"].Index[0], vecKeys["advertising"].Index[0]
+	security, advertising := vaulttest.Keys["security"].Index[0], vaulttest.Keys["advertising"].Index[0]
 	for _, c := range []struct {
 		name, purpose, kind string
 		key                 reference.Key
 		comment, canonical  string
 	}{
-		{"email", "security", "email", security, "an address in its canonical form", vecAddress},
+		{"email", "security", "email", security, "an address in its canonical form", vaulttest.Address},
 		{"phone", "security", "phone", security, "a number in its canonical form", "+12025550123"},
-		{"other_purpose", "advertising", "email", advertising, "the same address under another purpose", vecAddress},
-		{"other_purpose_same_key", "advertising", "email", security, "another purpose that was given a copy of security's key", vecAddress},
-		{"other_kind", "security", "phone", security, "the same text as another kind", vecAddress},
+		{"other_purpose", "advertising", "email", advertising, "the same address under another purpose", vaulttest.Address},
+		{"other_purpose_same_key", "advertising", "email", security, "another purpose that was given a copy of security's key", vaulttest.Address},
+		{"other_kind", "security", "phone", security, "the same text as another kind", vaulttest.Address},
 		{"one_byte", "security", "email", security, "the shortest text", "a"},
 		{"two_blocks", "security", "email", security, "what is computed of fills two AES blocks", strings.Repeat("b", 13)},
 		{"longest", "security", "email", security, "1,024 bytes", strings.Repeat("c", 1024)},
 		{"not_utf8", "security", "email", security, "text is bytes", "\xff\xfe\x00"},
-		{"names_run_together", "urity", "emailsec", security, "a kind and a purpose whose letters joined are those of index_email", vecAddress},
-		{"text_run_together", "secur", "email", security, "a purpose and a text whose letters joined are those of index_email", "ity" + vecAddress},
+		{"names_run_together", "urity", "emailsec", security, "a kind and a purpose whose letters joined are those of index_email", vaulttest.Address},
+		{"text_run_together", "secur", "email", security, "a purpose and a text whose letters joined are those of index_email", "ity" + vaulttest.Address},
 	} {
 		v := &vector{name: "index_" + c.name, value: []byte(c.canonical)}
 		v.add("expect", "success")
@@ -1298,18 +1210,18 @@ func (l *vecList) keyRecords() {
 		v.add("expect", expect)
 		v.add("form", "key record")
 		v.add("purpose", "security")
-		v.addKeys("kek", vecKEK)
+		v.addKeys("kek", vaulttest.KEKKey)
 		v.add("comment", comment)
 		*l = append(*l, v)
 		return v
 	}
 	// wrapped is a record made for one purpose of a payload that may name another.
 	wrapped := func(m maker, name string, payload []byte) []byte {
-		kek := refKEK{key: vecKEK, nonce: m.bytes("kek nonce", 12)}
+		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
 		return reference.Wrap(kek, name, payload, m.bytes("dek", 32), m.bytes("nonce", 12))
 	}
 	encoded := encodePayload
-	good := reference.Payload("security", vecKeys["security"])
+	good := reference.Payload("security", vaulttest.Keys["security"])
 	payload := func(change func(p *reference.KeyPayload)) func(maker) []byte {
 		return func(m maker) []byte {
 			p := good
@@ -1320,11 +1232,11 @@ func (l *vecList) keyRecords() {
 	keyset := func(keys []reference.Key, typ string, field, prefix uint64) string {
 		return base64.StdEncoding.EncodeToString(reference.ProtoKeyset(keys, typ, field, prefix))
 	}
-	keys := vecKeys["security"]
+	keys := vaulttest.Keys["security"]
 
 	v := record("good", "success", "opens the value in the field opens", payload(func(*reference.KeyPayload) {}))
 	v.add("opens", vecSample().Text())
-	v.add("plaintext", hex.EncodeToString([]byte(vecAddress)))
+	v.add("plaintext", hex.EncodeToString([]byte(vaulttest.Address)))
 	v.add("subject", hex.EncodeToString([]byte(vecSubject)))
 	v.add("pseudonym", hex.EncodeToString(reference.Pseudonym("security", keys, vecSubject)))
 
@@ -1344,16 +1256,16 @@ func (l *vecList) keyRecords() {
 	record("wrapped_key_altered", "corrupt", "a bit of the wrapped key", data(func(b []byte) []byte { b[40] ^= 1; return b }))
 	record("payload_altered", "corrupt", "a bit of the payload", data(func(b []byte) []byte { b[200] ^= 1; return b }))
 	record("of_other_purpose", "corrupt", "advertising's record in security's place", func(m maker) []byte {
-		return wrapped(m, "advertising", encoded(reference.Payload("advertising", vecKeys["advertising"])))
+		return wrapped(m, "advertising", encoded(reference.Payload("advertising", vaulttest.Keys["advertising"])))
 	})
 	record("of_other_purpose_rewrapped", "corrupt", "advertising's payload under a key that was wrapped for security", func(m maker) []byte {
-		kek := refKEK{key: vecKEK, nonce: m.bytes("kek nonce", 12)}
+		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
 		dek := m.bytes("dek", 32)
 		w, err := kek.Encrypt(dek, []byte("onlyfor purpose-keys security"))
 		if err != nil {
 			panic(err)
 		}
-		return reference.WrapUnder("advertising", w, encoded(reference.Payload("advertising", vecKeys["advertising"])), dek, m.bytes("nonce", 12))
+		return reference.WrapUnder("advertising", w, encoded(reference.Payload("advertising", vaulttest.Keys["advertising"])), dek, m.bytes("nonce", 12))
 	})
 	record("names_other_purpose", "corrupt", "wrapped for security, but the payload names advertising",
 		payload(func(p *reference.KeyPayload) { p.Purpose = "advertising" }))
@@ -1362,7 +1274,7 @@ func (l *vecList) keyRecords() {
 		return append(a[:6+65:6+65], b[6+65:]...)
 	})
 	record("data_key_short", "corrupt", "a data key of 16 bytes", func(m maker) []byte {
-		return reference.Wrap(refKEK{key: vecKEK, nonce: m.bytes("kek nonce", 12)}, "security", encoded(good), m.bytes("dek", 16), m.bytes("nonce", 12))
+		return reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}, "security", encoded(good), m.bytes("dek", 16), m.bytes("nonce", 12))
 	})
 	record("generation_zero", "corrupt", "the first generation is 1", payload(func(p *reference.KeyPayload) { p.Generation = 0 }))
 	record("field_unknown", "corrupt", "a field of another version: who rewrote the record would lose it", func(m maker) []byte {

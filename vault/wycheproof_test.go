@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // Known answers for the three primitives, put through them as they are wired
@@ -55,24 +56,24 @@ type knownX25519 struct{ private, public, shared []byte }
 func (k knownX25519) check(t testing.TB) {
 	t.Helper()
 	kept := reference.Key{ID: 0x0c0ffee0, Key: k.private}
-	record := vecRecords["security"]
+	record := vaulttest.Records["security"]
 	record.Collect = []reference.Key{kept}
-	v := vecOpen(t, refStoreOf(t, map[string]reference.Record{"security": record}, nil), vault.SharedKEK(refKEK{key: vecKEK}))
-	scope := refScope(t, v, "security")
+	v := vaulttest.OpenKept(t, vaulttest.StoreOfRecords(t, map[string]reference.Record{"security": record}, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
+	scope := vaulttest.ScopeNamed(t, v, "security")
 	reveal := func(shared []byte) string {
 		t.Helper()
 		value := reference.Value{Kind: "email", ID: reference.Random(16)}
 		h := reference.Header{Typ: 3, Collected: reference.Time}
 		key := reference.Random(32)
 		wrapped := reference.WrapKeyWith(reference.Suite, shared, k.public, kept.ID, reference.Public(kept.Key), reference.CollectInfo("security"), key)
-		value.Slots = []reference.Slot{reference.CollectorOf("security", kept).SealUnder(wrapped, key, "email", value.ID, h, vecAddress)}
+		value.Slots = []reference.Slot{reference.CollectorOf("security", kept).SealUnder(wrapped, key, "email", value.ID, h, vaulttest.Address)}
 		sealed, err := vault.ParseSealed(value.Text())
 		require.NoError(t, err)
-		text, err := scope.Reveal(t.Context(), vecEmail, sealed)
+		text, err := scope.Reveal(t.Context(), vaulttest.Email, sealed)
 		if err == nil {
-			require.Equal(t, vecAddress, text)
+			require.Equal(t, vaulttest.Address, text)
 		}
-		return vecClass(err)
+		return vaulttest.Class(err)
 	}
 	low := bytes.Equal(k.shared, make([]byte, 32))
 	require.Equal(t, map[bool]string{true: "corrupt", false: "success"}[low], reveal(k.shared))
@@ -143,7 +144,7 @@ func TestKnownAnswers(t *testing.T) {
 	}
 	for _, low := range reference.LowOrder {
 		t.Run("X25519 "+low.Name, func(t *testing.T) {
-			knownX25519{vecCollect["security"][0].Key, reference.Hex(low.Point), make([]byte, 32)}.check(t)
+			knownX25519{vaulttest.Collect["security"][0].Key, reference.Hex(low.Point), make([]byte, 32)}.check(t)
 		})
 	}
 }

@@ -1,4 +1,4 @@
-package vault_test
+package vaulttest
 
 import (
 	"context"
@@ -17,23 +17,25 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
-// A victim is a set of sealed values, and all that may ever be revealed of
+// A Victim is a set of sealed values, and all that may ever be revealed of
 // them: a slot opens where it stands under the name, kind and value id that it
 // was sealed with, for the subject that it was sealed for, and in no other
 // place.
 //
-// Its values are sealed by this package, and taken apart by the independent
+// Its values are sealed by package vault, and taken apart by the independent
 // implementation, which also says how each forged one has to be refused.
-type victim struct {
-	store  vault.Store
-	vault  *vault.Vault
-	scopes map[string]*vault.Scope
+type Victim struct {
+	Store  vault.Store
+	Vault  *vault.Vault
+	Scopes map[string]*vault.Scope
 	asks   []ask
-	slots  map[string]string // plaintext by the slot and what it is bound to
-	values []reference.Value
-	shapes []string // of the value of that index: how it came to be
-	kinds  map[string]vault.Kind
-	turn   int
+	Slots  map[string]string // plaintext by the slot and what it is bound to
+	Values []reference.Value
+	Shapes []string // of the value of that index: how it came to be
+	// Kinds, Names and subjects are what the values of a [Victim] are of and for. Bob has
+	// keys and, but for one, no values; gone is erased.
+	Kinds map[string]vault.Kind
+	turn  int
 }
 
 // An ask is one way of looking at a value: for a purpose and a subject or none.
@@ -43,7 +45,8 @@ type ask struct {
 	scope            *vault.Scope
 }
 
-func (a *victim) seal(t testing.TB, shape string, kind vault.Kind, plaintext, subject string, sealers ...vault.Sealer) vault.Sealed {
+// Seal makes a value and adds it.
+func (a *Victim) Seal(t testing.TB, shape string, kind vault.Kind, plaintext, subject string, sealers ...vault.Sealer) vault.Sealed {
 	t.Helper()
 	sealed, err := vault.Seal(context.Background(), kind, plaintext, sealers...)
 	require.NoError(t, err)
@@ -52,7 +55,7 @@ func (a *victim) seal(t testing.TB, shape string, kind vault.Kind, plaintext, su
 }
 
 // add takes a value up. Its slots of type 2 are the subject's.
-func (a *victim) add(t testing.TB, shape string, kind vault.Kind, plaintext, subject string, sealed vault.Sealed) {
+func (a *Victim) add(t testing.TB, shape string, kind vault.Kind, plaintext, subject string, sealed vault.Sealed) {
 	t.Helper()
 	text, err := sealed.MarshalText()
 	require.NoError(t, err)
@@ -64,18 +67,20 @@ func (a *victim) add(t testing.TB, shape string, kind vault.Kind, plaintext, sub
 		if s.Header[0] == 2 {
 			bound = subject
 		}
-		a.slots[slotPlace(value, s, bound)] = plaintext
+		a.Slots[SlotPlace(value, s, bound)] = plaintext
 	}
-	a.values, a.shapes = append(a.values, value), append(a.shapes, shape)
+	a.Values, a.Shapes = append(a.Values, value), append(a.Shapes, shape)
 }
 
-func slotPlace(v reference.Value, s reference.Slot, subject string) string {
+// SlotPlace returns the key in Victim.Slots of a slot of v, bound to a subject or to
+// none.
+func SlotPlace(v reference.Value, s reference.Slot, subject string) string {
 	return strings.Join([]string{v.Kind, s.Purpose, subject, string(v.ID), string(s.Header), string(s.Sealed)}, "\xff\x00")
 }
 
-// reveal checks that sealed opens where it may, and is refused everywhere
+// Reveal checks that sealed opens where it may, and is refused everywhere
 // else with the one sentinel that fits. It returns how many slots opened.
-func (a *victim) reveal(t testing.TB, sealed vault.Sealed) int {
+func (a *Victim) Reveal(t testing.TB, sealed vault.Sealed) int {
 	text, err := sealed.MarshalText()
 	if err != nil {
 		t.Fatal(err)
@@ -97,43 +102,43 @@ func (a *victim) reveal(t testing.TB, sealed vault.Sealed) int {
 			} else if asked.erased {
 				class = "erased"
 			}
-			if want, ok = a.slots[slotPlace(value, s, asked.subject)]; ok {
+			if want, ok = a.Slots[SlotPlace(value, s, asked.subject)]; ok {
 				class = "success"
 				opened++
 			}
 		}
-		if !named && (asked.subject != "" || !slices.Contains(attackNames, asked.purpose)) {
+		if !named && (asked.subject != "" || !slices.Contains(Names, asked.purpose)) {
 			continue // is told by the name alone
 		}
 		if a.turn++; collected && class == "success" && a.turn%16 > 0 {
 			continue // untouched, and a key exchange is slow: now and then is enough
 		}
-		if kind, ok := a.kinds[value.Kind]; ok {
+		if kind, ok := a.Kinds[value.Kind]; ok {
 			a.check(t, text, sealed, kind, asked, want, class)
 		}
 	}
 	// As another kind it opens for nobody, whoever asks.
-	asked, kind := a.asks[a.turn%len(a.asks)], attackKinds[a.turn%len(attackKinds)]
+	asked, kind := a.asks[a.turn%len(a.asks)], Kinds[a.turn%len(Kinds)]
 	if kind.String() != value.Kind {
 		a.check(t, text, sealed, kind, asked, "", "corrupt")
 	}
 	return opened
 }
 
-func (a *victim) check(t testing.TB, text []byte, sealed vault.Sealed, kind vault.Kind, asked ask, want, class string) {
+func (a *Victim) check(t testing.TB, text []byte, sealed vault.Sealed, kind vault.Kind, asked ask, want, class string) {
 	got, err := asked.scope.Reveal(context.Background(), kind, sealed)
-	if got != want || !isClass(err, class) {
+	if got != want || !IsClass(err, class) {
 		t.Fatalf("%s as %s for %s %s: want %s, got %v", text, kind, asked.purpose, asked.subject, class, err)
 	}
 }
 
-// isClass reports whether err is the sentinel of that class, as [vecClass] has
+// IsClass reports whether err is the sentinel of that class, as [Class] has
 // them, and no other one.
-func isClass(err error, class string) bool {
+func IsClass(err error, class string) bool {
 	if class == "success" || err == nil {
 		return (class == "success") == (err == nil)
 	}
-	for _, c := range attackClasses {
+	for _, c := range classes {
 		if errors.Is(err, c.sentinel) != (c.class == class) {
 			return false
 		}
@@ -141,7 +146,7 @@ func isClass(err error, class string) bool {
 	return true
 }
 
-var attackClasses = []struct {
+var classes = []struct {
 	class    string
 	sentinel error
 }{
@@ -150,37 +155,38 @@ var attackClasses = []struct {
 	{"no keys", vault.ErrNoKeys}, {"unavailable", vault.ErrUnavailable}, {"invalid", vault.ErrInvalid},
 }
 
-// text and binary do the same with bytes that may not parse at all.
-func (a *victim) text(t testing.TB, text string) int {
+// Text is Reveal of a text that may not parse.
+func (a *Victim) Text(t testing.TB, text string) int {
 	sealed, err := vault.ParseSealed(text)
 	return a.parsed(t, sealed, err, text == "")
 }
 
-func (a *victim) binary(t testing.TB, data []byte) int {
+// Binary is Reveal of a binary form that may not parse.
+func (a *Victim) Binary(t testing.TB, data []byte) int {
 	var sealed vault.Sealed
 	err := sealed.UnmarshalBinary(data)
 	return a.parsed(t, sealed, err, len(data) == 0)
 }
 
-func (a *victim) parsed(t testing.TB, sealed vault.Sealed, err error, empty bool) int {
+func (a *Victim) parsed(t testing.TB, sealed vault.Sealed, err error, empty bool) int {
 	if err != nil || empty {
 		if !sealed.IsZero() || !empty && err != vault.ErrCorrupt {
 			t.Fatal(err)
 		}
 		return 0
 	}
-	return a.reveal(t, sealed)
+	return a.Reveal(t, sealed)
 }
 
-// exhaustive reports whether tests try everything on every value, which takes
+// Exhaustive reports whether tests try everything on every value, which takes
 // hours of one core, rather than everything on a few and a sample on each:
 //
-//	ONLYFOR_EXHAUSTIVE=1 go test ./vault ./pii -run 'Every|Recombined|Moved|Relabelled|Retyped|Uniform|Altered|Respelled' -timeout 4h
-func exhaustive() bool { return os.Getenv("ONLYFOR_EXHAUSTIVE") == "1" }
+//	ONLYFOR_EXHAUSTIVE=1 go test ./vault/... ./pii -run 'Every|Recombined|Moved|Relabelled|Retyped|Uniform|Altered|Respelled' -timeout 4h
+func Exhaustive() bool { return os.Getenv("ONLYFOR_EXHAUSTIVE") == "1" }
 
-// samples is how many of k samples to take of v: fewer where each costs a key
+// Samples returns how many of k samples to take of v: fewer where each costs a key
 // exchange.
-func samples(v reference.Value, k int) int {
+func Samples(v reference.Value, k int) int {
 	for _, s := range v.Slots {
 		if s.Header[0] == 3 {
 			return k / 4
@@ -189,15 +195,15 @@ func samples(v reference.Value, k int) int {
 	return k
 }
 
-// sample yields numbers below n: all of them if all is set or there are not more
+// Sample yields numbers below n: all of them if all is set or there are not more
 // than k, and otherwise k of them, one by chance from each of k equal parts. In
 // short runs k is less, and under the race detector there are samples alone.
-func sample(n, k int, all bool) iter.Seq[int] {
-	if testing.Short() || underRace {
+func Sample(n, k int, all bool) iter.Seq[int] {
+	if testing.Short() || UnderRace {
 		k = max(1, k/4)
 	}
-	if underRace {
-		all = exhaustive()
+	if UnderRace {
+		all = Exhaustive()
 	}
 	if all || n <= k {
 		k = n
@@ -209,5 +215,13 @@ func sample(n, k int, all bool) iter.Seq[int] {
 				return
 			}
 		}
+	}
+}
+
+// AtMost fails the test if more slots opened than are untouched.
+func AtMost(t testing.TB, most, opened int) {
+	if opened > most {
+		t.Helper()
+		t.Fatalf("%d slots opened, and at most %d are as they were", opened, most)
 	}
 }
