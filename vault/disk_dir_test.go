@@ -66,7 +66,7 @@ func TestDirOnAFailingDisk(t *testing.T) {
 				for nth := 1 + i%step; ; nth += step {
 					path := filepath.Join(t.TempDir(), "keys")
 					disk := &faulty.Disk{}
-					store := vault.DirOn(disk.System(), path)
+					store := dirOn(disk.System(), path)
 					var revision int64
 					old := ""
 					if op.exists {

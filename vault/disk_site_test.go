@@ -47,19 +47,31 @@ const (
 // disk returns the calls of a disk that never waits.
 func disk() privatefile.System { return new(faulty.Disk).System() }
 
+// dirOn is [vault.Dir] on another system.
+func dirOn(sys privatefile.System, path string) vault.Store {
+	defer privatefile.Mount(sys, path)()
+	return vault.Dir(path)
+}
+
+// localKEKOn is [vault.LocalKEK] on another system.
+func localKEKOn(sys privatefile.System, path string) vault.KEK {
+	defer privatefile.Mount(sys, path)()
+	return vault.LocalKEK(path)
+}
+
 // begin returns the vault that an operation begins with. It has no other KEK
 // than the one that all began with.
 func (w *site) begin(ctx context.Context, sys privatefile.System) (*vault.Vault, error) {
-	return vault.Open(ctx, vault.DirOn(sys, w.path("keys")), w.kek(sys, "kek"), nil)
+	return vault.Open(ctx, dirOn(sys, w.path("keys")), w.kek(sys, "kek"), nil)
 }
 
 // vault opens the site's keys on a disk, whichever KEK they are wrapped with.
 func (w *site) vault(ctx context.Context, sys privatefile.System) (*vault.Vault, error) {
-	return vault.Open(ctx, vault.DirOn(sys, w.path("keys")), vault.EitherKEK(w.kek(sys, "kek"), w.kek(sys, "kek2")), nil)
+	return vault.Open(ctx, dirOn(sys, w.path("keys")), vault.EitherKEK(w.kek(sys, "kek"), w.kek(sys, "kek2")), nil)
 }
 
 func (w *site) kek(sys privatefile.System, name string) vault.KEK {
-	return vault.LocalKEKOn(sys, w.path(name))
+	return localKEKOn(sys, w.path(name))
 }
 
 func (w *site) path(name string) string { return filepath.Join(w.Dir, name) }
@@ -256,7 +268,7 @@ func (w *site) state(ctx context.Context, v *vault.Vault) (string, error) {
 			all = append(all, fmt.Sprintf("%s %s %s", p, k.Role, k.Status))
 		}
 	}
-	for name, err := range vault.DirOn(disk(), w.path("keys")).List(ctx, "security/subjects/", "") {
+	for name, err := range dirOn(disk(), w.path("keys")).List(ctx, "security/subjects/", "") {
 		if err != nil {
 			return "", err
 		}

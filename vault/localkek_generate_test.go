@@ -31,7 +31,7 @@ func TestGenerateOfALocalKEKThatIsThere(t *testing.T) {
 		}
 		return flock(f, how)
 	}
-	kek := LocalKEKOn(sys, path).(*localKEK)
+	kek := &localKEK{path, privatefile.NewOn(sys, path)}
 	require.NoError(t, kek.Generate(ctx, p))
 	require.Equal(t, 1, locks)
 	require.NoError(t, kek.Generate(ctx, p))
@@ -63,5 +63,5 @@ func TestGenerateOfALocalKEKThatIsThere(t *testing.T) {
 		}
 		return rename(in, from, to)
 	}
-	require.ErrorIs(t, LocalKEKOn(sys, path).(*localKEK).Generate(ctx, p), ErrUnavailable)
+	require.ErrorIs(t, (&localKEK{path, privatefile.NewOn(sys, path)}).Generate(ctx, p), ErrUnavailable)
 }
