@@ -1,0 +1,9 @@
+package formattest
+
+import (
+	"testing"
+
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
+)
+
+func TestMain(m *testing.M) { vaulttest.Main(m) }
