@@ -262,3 +262,43 @@ func TestLearningNewKeys(t *testing.T) {
 		require.ErrorIs(t, err, errClosed)
 	})
 }
+
+// A store that hangs while one purpose's subjects are moved holds up no other's.
+func TestMovingSubjectsDoesNotWaitForOthers(t *testing.T) {
+	for _, at := range []string{"list", "get"} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			store := &hookedStore{Store: Memory()}
+			v, security := testVault(t, store, &Options{Timeout: time.Hour})
+			defer v.Close()
+			ads := purpose.MustParse("advertising")
+			require.NoError(t, v.Generate(ctx, ads))
+			for _, p := range []purpose.Purpose{security, ads} {
+				s, err := v.Scope(ctx, p)
+				require.NoError(t, err)
+				_, err = Seal(ctx, MustKind("note", "vault.Note"), "text", s.For("alice"))
+				require.NoError(t, err)
+			}
+			over := make(chan struct{})
+			if at == "list" {
+				store.list = func(func(string, error) bool) { <-over }
+			} else {
+				store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+					if strings.HasPrefix(names[0], subjectPrefix(security)) {
+						<-over
+					}
+					return store.Store.Get(ctx, names...)
+				}
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- v.RewrapSubjects(ctx, security, "", nil) }()
+			synctest.Wait()
+			store.list = nil
+			soon, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			require.NoError(t, v.RewrapSubjects(soon, ads, "", nil), at)
+			close(over)
+			require.NoError(t, <-ended)
+		})
+	}
+}

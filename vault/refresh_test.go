@@ -3,8 +3,6 @@ package vault
 import (
 	"context"
 	"errors"
-	"maps"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,90 +107,4 @@ func TestLooksAtTheStoreAreCounted(t *testing.T) {
 		}
 		require.InDelta(t, 10, n, 1)
 	})
-}
-
-// A store that hangs while one purpose's subjects are moved holds up no other's.
-func TestMovingSubjectsDoesNotWaitForOthers(t *testing.T) {
-	for _, at := range []string{"list", "get"} {
-		synctest.Test(t, func(t *testing.T) {
-			ctx := t.Context()
-			store := &hookedStore{Store: Memory()}
-			v, security := testVault(t, store, &Options{Timeout: time.Hour})
-			defer v.Close()
-			ads := purpose.MustParse("advertising")
-			require.NoError(t, v.Generate(ctx, ads))
-			for _, p := range []purpose.Purpose{security, ads} {
-				s, err := v.Scope(ctx, p)
-				require.NoError(t, err)
-				_, err = Seal(ctx, MustKind("note", "vault.Note"), "text", s.For("alice"))
-				require.NoError(t, err)
-			}
-			over := make(chan struct{})
-			if at == "list" {
-				store.list = func(func(string, error) bool) { <-over }
-			} else {
-				store.get = func(ctx context.Context, names ...string) ([]Record, error) {
-					if strings.HasPrefix(names[0], subjectPrefix(security)) {
-						<-over
-					}
-					return store.Store.Get(ctx, names...)
-				}
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- v.RewrapSubjects(ctx, security, "", nil) }()
-			synctest.Wait()
-			store.list = nil
-			soon, cancel := context.WithTimeout(ctx, time.Minute)
-			defer cancel()
-			require.NoError(t, v.RewrapSubjects(soon, ads, "", nil), at)
-			close(over)
-			require.NoError(t, <-ended)
-		})
-	}
-}
-
-// The caller's map may change; what was pinned at Open does not.
-func TestOptionsAreTakenAsTheyWere(t *testing.T) {
-	p := purpose.MustParse("security")
-	pins := map[purpose.Purpose]uint64{p: 1}
-	given := Options{Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SubjectLifetime: 4, SubjectCache: 5, Pins: pins}
-	got, err := given.withDefaults()
-	require.NoError(t, err)
-	require.Equal(t, given, got)
-	before := maps.Clone(pins)
-	pins[p] = 99
-	require.Equal(t, before, got.Pins)
-	for _, d := range []time.Duration{-1, maxDuration + 1} {
-		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SubjectLifetime: d}, {SubjectCache: -1}} {
-			_, err := o.withDefaults()
-			require.ErrorIs(t, err, ErrInvalid)
-		}
-	}
-}
-
-// Memory checks what it is given as Dir does, before it looks for anything.
-func TestArgumentsOfStores(t *testing.T) {
-	ctx := t.Context()
-	store := Memory()
-	_, err := store.Put(ctx, Record{Name: "security/keys", Data: []byte{1}})
-	require.NoError(t, err)
-	for _, name := range []string{"", "a/", "../a", strings.Repeat("a", maxName+1)} {
-		_, err := store.Get(ctx, "security/keys", name)
-		require.Equal(t, errName, err, name)
-		_, err = store.Put(ctx, Record{Name: name, Data: []byte{1}})
-		require.Equal(t, errName, err, name)
-		require.Equal(t, errName, store.Delete(ctx, name, 1), name)
-	}
-	_, err = store.Put(ctx, Record{Name: "a", Data: []byte{1}, Revision: -1})
-	require.Equal(t, errRevision, err)
-	for _, revision := range []int64{0, -1} {
-		require.Equal(t, errRevision, store.Delete(ctx, "security/keys", revision))
-		require.Equal(t, errRevision, store.Delete(ctx, "none", revision))
-	}
-	done, cancel := context.WithCancel(ctx)
-	cancel()
-	for name, err := range store.List(done, "", "") {
-		require.Empty(t, name)
-		require.ErrorIs(t, err, ErrUnavailable)
-	}
 }

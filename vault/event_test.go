@@ -3,9 +3,13 @@ package vault
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
-	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -15,32 +19,68 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// Keys that are added to those imported before leave these as they were.
-func TestImportKeepsWhatWasThere(t *testing.T) {
-	e := newEraser(t, nil)
-	start := time.Now().Truncate(time.Second)
-	var first []Key
-	for n := range 2 {
-		h := keysetOf(t, 0, aead.AES256GCMKeyTemplate(), aead.AES128GCMKeyTemplate())
-		var data bytes.Buffer
-		require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&data)))
-		require.NoError(t, e.here.Import(t.Context(), e.security, data.Bytes()))
-		all, err := e.here.Keys(t.Context(), e.security)
-		require.NoError(t, err)
-		var imported []Key
-		for _, k := range all {
-			if k.Role == RoleImport {
-				require.False(t, k.Created.Before(start))
-				imported = append(imported, k)
-			}
-		}
-		require.Len(t, imported, 2*(n+1))
-		require.Subset(t, imported, first)
-		first = imported
+// What says who is calling may come from a request. It is a field of one record
+// whatever is in it, and never a line of the log of its own.
+func FuzzCaller(f *testing.F) {
+	for _, seed := range []string{
+		"", "api", "a\nlevel=ERROR msg=forged", "a\r\n", "\x00\xff", "\u2028", strings.Repeat("é", 200),
+		"\"}\n{\"level\":\"ERROR\"", "\x1b[2J", " action=seal",
+	} {
+		f.Add(seed)
 	}
-	err := e.here.Import(t.Context(), e.security, make([]byte, maxImport+1))
-	require.ErrorIs(t, err, errImport)
+	e := Event{Action: ActionReveal, Purpose: purpose.MustParse("security")}
+	f.Fuzz(func(t *testing.T, caller string) {
+		ctx := WithCaller(t.Context(), caller)
+		kept := callerOf(ctx)
+		require.LessOrEqual(t, len(kept), maxCaller)
+		require.True(t, utf8.ValidString(kept))
+		if utf8.ValidString(caller) {
+			require.True(t, strings.HasPrefix(caller, kept))
+			require.GreaterOrEqual(t, len(kept), min(len(caller), maxCaller-utf8.UTFMax+1))
+		}
+		var text, lines bytes.Buffer
+		require.NoError(t, audit(ctx, SlogAuditor(slog.New(slog.NewTextHandler(&text, nil))), e, nil))
+		require.NoError(t, audit(ctx, SlogAuditor(slog.New(slog.NewJSONHandler(&lines, nil))), e, nil))
+		for _, out := range []string{text.String(), lines.String()} {
+			require.Equal(t, len(out)-1, strings.IndexByte(out, '\n'))
+			require.NotContains(t, out, "\r")
+			require.NotContains(t, out, "\x1b")
+		}
+		var record struct{ Level, Action, Caller string }
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &record))
+		require.Equal(t, "INFO", record.Level)
+		require.Equal(t, "reveal", record.Action)
+		require.Equal(t, kept, record.Caller)
+	})
 }
+
+func TestOutcomes(t *testing.T) {
+	for _, err := range []error{
+		purpose.ErrMismatch, purpose.ErrNoConsent, ErrCorrupt, ErrNoKeys, ErrExpired, ErrErased, ErrSubject, ErrGranted,
+	} {
+		require.Equal(t, Denied, outcomeOf(err), err)
+		require.Equal(t, Denied, outcomeOf(fmt.Errorf("revealing: %w", err)), err)
+	}
+	require.Equal(t, Allowed, outcomeOf(nil))
+	for _, err := range []error{ErrUnavailable, ErrConflict, ErrInvalid, context.Canceled, errors.New("other")} {
+		require.Equal(t, Failed, outcomeOf(err), err)
+	}
+}
+
+func TestFailedAuditsInWords(t *testing.T) {
+	broken := auditorFunc(func(context.Context, Event) error { return errors.New("secret") })
+	require.EqualError(t, audit(t.Context(), broken, Event{}, nil), "audit failed: unavailable")
+	err := audit(t.Context(), broken, Event{}, ErrErased)
+	require.EqualError(t, err, "subject is erased; audit failed: unavailable")
+	require.ErrorIs(t, err, ErrErased)
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.EqualError(t, &opError{action: ActionSeal, err: ErrInvalid}, "vault: sealing: invalid argument")
+	require.Equal(t, "dancing", Action("dancing").Gerund())
+}
+
+type auditorFunc func(context.Context, Event) error
+
+func (f auditorFunc) Audit(ctx context.Context, e Event) error { return f(ctx, e) }
 
 // What goes into a record of use, and what of a text is refused, is the same for all
 // that index or adopt.
