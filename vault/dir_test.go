@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 	"github.com/onlyfor/onlyfor/vault/storetest"
@@ -279,7 +280,7 @@ func TestDirLockWaitObeysTheContext(t *testing.T) {
 }
 
 func init() {
-	vaulttest.Children["increment"] = func(args []string) error {
+	childtest.Children["increment"] = func(args []string) error {
 		n, err := strconv.Atoi(args[1])
 		if err != nil {
 			return err
@@ -292,7 +293,7 @@ func init() {
 		}
 		return nil
 	}
-	vaulttest.Children["write"] = func(args []string) error {
+	childtest.Children["write"] = func(args []string) error {
 		store := vault.Dir(args[0])
 		fmt.Println("writing")
 		for {
@@ -334,7 +335,7 @@ func increment(ctx context.Context, store vault.Store, name string) error {
 func TestDirInTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	const each = 200
-	a, b := vaulttest.Child(t, "increment", path, strconv.Itoa(each)), vaulttest.Child(t, "increment", path, strconv.Itoa(each))
+	a, b := childtest.Command(t, "increment", path, strconv.Itoa(each)), childtest.Command(t, "increment", path, strconv.Itoa(each))
 	require.NoError(t, a.Start())
 	require.NoError(t, b.Start())
 	require.NoError(t, a.Wait(), a.Stderr)
@@ -356,7 +357,7 @@ func TestDirSurvivesKilledWriters(t *testing.T) {
 	vaulttest.PutRecord(t, store, "security/keys", 0, string(wholeContent()))
 	unfinished := 0
 	for range 50 {
-		cmd := vaulttest.Child(t, "write", path)
+		cmd := childtest.Command(t, "write", path)
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())

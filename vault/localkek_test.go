@@ -22,6 +22,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
@@ -300,7 +301,7 @@ func TestLocalKEKDoesNotPrintKeys(t *testing.T) {
 }
 
 func init() {
-	vaulttest.Children["generate"] = func(args []string) error {
+	childtest.Children["generate"] = func(args []string) error {
 		kek := localKEK(args[0])
 		if err := kek.Generate(context.Background(), vaulttest.Security); err != nil {
 			return err
@@ -326,7 +327,7 @@ func TestLocalKEKInSeveralProcesses(t *testing.T) {
 		var sealed [4][]byte
 		var wg sync.WaitGroup
 		for i := range sealed {
-			cmd := vaulttest.Child(t, "generate", path)
+			cmd := childtest.Command(t, "generate", path)
 			wg.Go(func() {
 				out, err := cmd.Output()
 				if err != nil {

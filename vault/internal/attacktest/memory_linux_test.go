@@ -27,6 +27,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/secretdata"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
@@ -71,7 +72,7 @@ type memoryCount struct {
 }
 
 func init() {
-	vaulttest.Children["memory"] = func(args []string) error { return memoryChild(args[0], args[1]) }
+	childtest.Children["memory"] = func(args []string) error { return memoryChild(args[0], args[1]) }
 }
 
 // inSecret is runtime/secret's Do where it is to be had.
@@ -94,7 +95,7 @@ func TestWhatStaysInMemory(t *testing.T) {
 	}
 	for _, role := range roles {
 		t.Run(role, func(t *testing.T) {
-			cmd := vaulttest.Child(t, "memory", dir, role)
+			cmd := childtest.Command(t, "memory", dir, role)
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
 			require.NoError(t, err)

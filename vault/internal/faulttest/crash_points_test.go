@@ -17,13 +17,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile/faulty"
-	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
-func init() { vaulttest.Children["crash"] = crash }
+func init() { childtest.Children["crash"] = crash }
 
 // A killer is the real disk in a process that kills itself before it changes
 // something for the nth time. If that is writing, it may write half first.
@@ -132,7 +132,7 @@ func killedAt(t *testing.T, from *site, op operation, point int, how, old, new s
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(w.path("site"), b, 0o600))
 
-	cmd := vaulttest.Child(t, "crash", w.Dir, op.name, strconv.Itoa(point), how)
+	cmd := childtest.Command(t, "crash", w.Dir, op.name, strconv.Itoa(point), how)
 	err = cmd.Run()
 	require.Error(t, err, "%s: it lived", at)
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)

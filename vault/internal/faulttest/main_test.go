@@ -3,7 +3,7 @@ package faulttest
 import (
 	"testing"
 
-	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
+	"github.com/onlyfor/onlyfor/internal/childtest"
 )
 
-func TestMain(m *testing.M) { vaulttest.Main(m) }
+func TestMain(m *testing.M) { childtest.Main(m) }

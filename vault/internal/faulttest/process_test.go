@@ -16,12 +16,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 func init() {
-	vaulttest.Children["administer"] = administer
+	childtest.Children["administer"] = administer
 }
 
 // administer changes keys for as long as it lives, in a random order. It prints
@@ -195,7 +196,7 @@ func runAndKill(t *testing.T, promises *told, d time.Duration, args ...string) {
 // start does so too, and returns what waits for the child's end.
 func start(t *testing.T, promises *told, d time.Duration, args ...string) (end func()) {
 	t.Helper()
-	cmd := vaulttest.Child(t, "administer", args...)
+	cmd := childtest.Command(t, "administer", args...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

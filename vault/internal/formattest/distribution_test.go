@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
@@ -150,7 +151,7 @@ func TestNoncesAndIDsAreUniform(t *testing.T) {
 }
 
 func init() {
-	vaulttest.Children["seal values"] = func([]string) error {
+	childtest.Children["seal values"] = func([]string) error {
 		t := new(childT)
 		s := vaulttest.ScopeNamed(t, vaulttest.VaultOfKeys(t, vaulttest.Keys), "security")
 		ids, nonces, err := sealedIDs(s, perChild)
@@ -159,7 +160,7 @@ func init() {
 		}
 		return err
 	}
-	vaulttest.Children["compute indexes"] = func([]string) error {
+	childtest.Children["compute indexes"] = func([]string) error {
 		t := new(childT)
 		s := vaulttest.ScopeNamed(t, vaulttest.VaultOfKeys(t, vaulttest.Keys), "security")
 		for i := range perChild {
@@ -186,7 +187,7 @@ func childLines(t *testing.T, names ...string) (all [][]string) {
 	t.Helper()
 	cmds, outs := make([]*exec.Cmd, len(names)), make([]io.Reader, len(names))
 	for i, name := range names {
-		cmds[i] = vaulttest.Child(t, name)
+		cmds[i] = childtest.Command(t, name)
 		out, err := cmds[i].StdoutPipe()
 		require.NoError(t, err)
 		outs[i] = out

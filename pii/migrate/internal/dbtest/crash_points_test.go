@@ -10,10 +10,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/pii/migrate"
 )
 
-func init() { children["crash"] = crashChild }
+func init() { childtest.Children["crash"] = crashChild }
 
 const (
 	crashPeople = 20
@@ -58,7 +59,7 @@ var crashSteps = map[string]func(*migrate.Migration, context.Context, *migrate.O
 // crashAt runs a step that dies at the nth call of the database.
 func (w *world) crashAt(t *testing.T, step, keys string, nth int, how string) *exec.Cmd {
 	t.Helper()
-	return child(t, "crash", step, keys, w.driver, w.from, w.name, strconv.Itoa(int(w.dialect)), strconv.Itoa(nth), how)
+	return childtest.Command(t, "crash", step, keys, w.driver, w.from, w.name, strconv.Itoa(int(w.dialect)), strconv.Itoa(nth), how)
 }
 
 // A process is killed (kill -9) at each point of a backfill and of a cut-over:

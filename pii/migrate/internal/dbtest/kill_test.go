@@ -12,12 +12,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onlyfor/onlyfor/internal/childtest"
 	"github.com/onlyfor/onlyfor/pii/migrate"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-func init() { children["step"] = stepChild }
+func init() { childtest.Children["step"] = stepChild }
 
 // inFiles gives the world keys that other processes can use.
 func (w *world) inFiles(t testing.TB) (dir string) {
@@ -90,7 +91,7 @@ func TestKilled(t *testing.T) {
 		for _, step := range []string{"backfill", "cut-over"} {
 			var before []string
 			for {
-				cmd := child(t, "step", step, strconv.Itoa(int(d.dialect)), d.driver, w.from, w.name, dir)
+				cmd := childtest.Command(t, "step", step, strconv.Itoa(int(d.dialect)), d.driver, w.from, w.name, dir)
 				out, err := cmd.StdoutPipe()
 				require.NoError(t, err)
 				require.NoError(t, cmd.Start())

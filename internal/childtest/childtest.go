@@ -1,4 +1,8 @@
-package vaulttest
+// Package childtest lets a test run functions in processes of their own, to kill them or
+// to have several at once: the test's program starts itself again, and TestMain tells by
+// a variable of the environment that it is to be a child. Its users are the tests of
+// vault, of its databases and of backfills.
+package childtest
 
 import (
 	"fmt"
@@ -14,7 +18,7 @@ var Children = map[string]func(args []string) error{}
 
 const childVariable = "ONLYFOR_TEST_CHILD"
 
-// Main runs the tests or, in a process that [Child] made, one child. It is all of
+// Main runs the tests or, in a process that [Command] made, one child. It is all of
 // TestMain in a package that has children.
 func Main(m *testing.M) {
 	if name := os.Getenv(childVariable); name != "" {
@@ -27,9 +31,9 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Child returns a command that runs the named child in a process of its own, with
+// Command returns a command that runs the named child in a process of its own, with
 // what it writes to standard error in a strings.Builder. It ends with the test.
-func Child(t testing.TB, name string, args ...string) *exec.Cmd {
+func Command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	if Children[name] == nil {
 		t.Fatalf("no child %q", name)
