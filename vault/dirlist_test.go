@@ -4,15 +4,16 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
 
 func TestListStopsWhenCancelled(t *testing.T) {
@@ -38,15 +39,14 @@ func TestListStopsWhenCancelled(t *testing.T) {
 // and compares with a plain sort.
 func TestListPages(t *testing.T) {
 	store := Dir(filepath.Join(t.TempDir(), "keys")).(*dir)
-	random := seed.Rand(t)
 	var all []string
 	for range 120 {
 		segments := []string{"a", "a-", "a-b", "a0", "b", "b-", "z"}
-		name := segments[random.IntN(len(segments))]
-		for range random.IntN(3) {
-			name += "/" + segments[random.IntN(len(segments))]
+		name := segments[rand.IntN(len(segments))]
+		for range rand.IntN(3) {
+			name += "/" + segments[rand.IntN(len(segments))]
 		}
-		name += fmt.Sprint("/", random.IntN(40))
+		name += fmt.Sprint("/", rand.IntN(40))
 		if !slices.Contains(all, name) {
 			_, err := store.Put(t.Context(), Record{Name: name, Data: []byte("x")})
 			require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestListPages(t *testing.T) {
 	slices.Sort(all)
 	for limit := 1; limit < 50; limit += 1 + limit/4 {
 		for _, prefix := range []string{"", "a", "a/", "a-", "b/z", "none"} {
-			after := all[random.IntN(len(all))]
+			after := all[rand.IntN(len(all))]
 			for _, after := range []string{"", after, after + "/", after[:len(after)/2]} {
 				var want, got []string
 				for _, name := range all {
@@ -76,4 +76,34 @@ func TestListPages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A name that is too long for a record is the file of somebody else, wherever it lies.
+func TestDirListLeavesOutNamesThatAreTooLong(t *testing.T) {
+	at := strings.Repeat("a", maxName-3) + "/"
+	require.Equal(t, "ab", entryOf(at, "ab"+recordSuffix))
+	require.Empty(t, entryOf(at, "abc"+recordSuffix))
+}
+
+// A file that lies too deep to be a record is not listed: Get refuses its name.
+func TestDirListLeavesOutWhatLiesTooDeep(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	store := Dir(path)
+	_, err := store.Put(t.Context(), Record{Name: "a/b", Data: []byte("data")})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("no private files on this system")
+	}
+	require.NoError(t, err)
+	segment := strings.Repeat("a", maxName/2)
+	deep := filepath.Join(path, segment)
+	require.NoError(t, os.Mkdir(deep, 0o700))
+	for _, name := range []string{strings.Repeat("b", maxName-len(segment)-1), strings.Repeat("c", maxName-len(segment))} {
+		require.NoError(t, os.WriteFile(filepath.Join(deep, name+recordSuffix), encodeFile(1, []byte("data")), 0o600))
+	}
+	var names []string
+	for name, err := range store.List(t.Context(), "", "") {
+		require.NoError(t, err)
+		names = append(names, name)
+	}
+	require.Equal(t, []string{"a/b", segment + "/" + strings.Repeat("b", maxName-len(segment)-1)}, names)
 }

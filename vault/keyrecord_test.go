@@ -275,3 +275,38 @@ func TestOperationsOnKeysAreRecorded(t *testing.T) {
 	}
 	require.Equal(t, []string{"rotate security denied", "generate security allowed", "rotate-index security allowed"}, got)
 }
+
+// What authenticates need not be a keyset: a newer version's record, or one that
+// somebody with the KEK wrote by hand.
+func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	kek, store := testKEK(t), Memory()
+	v, err := Open(ctx, store, kek, nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security))
+	w, err := newKEKClient(ctx, kek, security)
+	require.NoError(t, err)
+	records, err := store.Get(ctx, keyRecordName(security))
+	require.NoError(t, err)
+	r, err := unwrap(w, security, records[0].Data)
+	require.NoError(t, err)
+	r.Index.Keyset = []byte("none")
+	data, err := wrap(w, security, r)
+	require.NoError(t, err)
+	records[0].Data = data
+	_, err = store.Put(ctx, records[0])
+	require.NoError(t, err)
+
+	for _, change := range []func(context.Context, purpose.Purpose) error{v.Rotate, v.RotateIndex, v.RotateCollector} {
+		err := change(ctx, security)
+		require.ErrorIs(t, err, ErrCorrupt)
+		require.ErrorContains(t, err, "malformed key record")
+	}
+	_, err = v.Scope(ctx, security)
+	require.ErrorIs(t, err, ErrCorrupt)
+	after, err := store.Get(ctx, keyRecordName(security))
+	require.NoError(t, err)
+	require.Equal(t, data, after[0].Data)
+}

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -8,6 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
@@ -258,4 +262,31 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	require.Equal(t, errKeyset, err)
 	require.ErrorIs(t, r.add(&r.Seal, RoleSeal), ErrCorrupt)
 	require.ErrorIs(t, r.edit(all[0].ID, Active, nil), ErrCorrupt)
+}
+
+// Keys that are added to those imported before leave these as they were.
+func TestImportKeepsWhatWasThere(t *testing.T) {
+	e := newEraser(t, nil)
+	start := time.Now().Truncate(time.Second)
+	var first []Key
+	for n := range 2 {
+		h := keysetOf(t, 0, aead.AES256GCMKeyTemplate(), aead.AES128GCMKeyTemplate())
+		var data bytes.Buffer
+		require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&data)))
+		require.NoError(t, e.here.Import(t.Context(), e.security, data.Bytes()))
+		all, err := e.here.Keys(t.Context(), e.security)
+		require.NoError(t, err)
+		var imported []Key
+		for _, k := range all {
+			if k.Role == RoleImport {
+				require.False(t, k.Created.Before(start))
+				imported = append(imported, k)
+			}
+		}
+		require.Len(t, imported, 2*(n+1))
+		require.Subset(t, imported, first)
+		first = imported
+	}
+	err := e.here.Import(t.Context(), e.security, make([]byte, maxImport+1))
+	require.ErrorIs(t, err, errImport)
 }

@@ -197,12 +197,12 @@ func TestLearningNewKeys(t *testing.T) {
 		other, err := Open(ctx, store, v.kek, nil)
 		require.NoError(t, err)
 		defer other.Close()
-		var rings []*purposeKeys
+		var opened []*purposeKeys
 		var ids [][]byte // that others made
 		for _, p := range []purpose.Purpose{security, ads} {
 			s, err := v.Scope(ctx, p)
 			require.NoError(t, err)
-			rings = append(rings, s.opened)
+			opened = append(opened, s.opened)
 			require.NoError(t, other.Rotate(ctx, p))
 			all, err := other.Keys(ctx, p)
 			require.NoError(t, err)
@@ -210,9 +210,9 @@ func TestLearningNewKeys(t *testing.T) {
 			ids = append(ids, binary.BigEndian.AppendUint32([]byte{1}, all[i].ID))
 		}
 		store.get = func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") }
-		_, err = rings[0].findKey(ctx, ids[0])
+		_, err = opened[0].findKey(ctx, ids[0])
 		require.ErrorIs(t, err, ErrUnavailable)
-		_, err = rings[0].findKey(ctx, ids[0][:format.KeyIDSize-1])
+		_, err = opened[0].findKey(ctx, ids[0][:format.KeyIDSize-1])
 		require.ErrorIs(t, err, ErrCorrupt)
 
 		over := make(chan struct{})
@@ -222,10 +222,10 @@ func TestLearningNewKeys(t *testing.T) {
 		}
 		var errs [3]error
 		for i, c := range []struct {
-			ring *purposeKeys
+			keys *purposeKeys
 			id   []byte
-		}{{rings[0], ids[1]}, {rings[0], ids[0]}, {rings[1], ids[1]}} {
-			go func() { _, errs[i] = c.ring.findKey(ctx, c.id) }()
+		}{{opened[0], ids[1]}, {opened[0], ids[0]}, {opened[1], ids[1]}} {
+			go func() { _, errs[i] = c.keys.findKey(ctx, c.id) }()
 			synctest.Wait()
 		}
 		close(over)
@@ -235,7 +235,7 @@ func TestLearningNewKeys(t *testing.T) {
 		require.NoError(t, errs[2])
 
 		// What is unknown is remembered, and of that not more than so much.
-		pk := rings[0]
+		pk := opened[0]
 		pk.asks = maxAsks
 		clear(pk.unknown)
 		for i := range maxUnknown - 1 {
@@ -262,4 +262,44 @@ func TestLearningNewKeys(t *testing.T) {
 		_, err = pk.findKey(ctx, ids[0])
 		require.ErrorIs(t, err, errClosed)
 	})
+}
+
+// A store that hangs while one purpose's subjects are moved holds up no other's.
+func TestMovingSubjectsDoesNotWaitForOthers(t *testing.T) {
+	for _, at := range []string{"list", "get"} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			store := &hookedStore{Store: Memory()}
+			v, security := testVault(t, store, &Options{Timeout: time.Hour})
+			defer v.Close()
+			ads := purpose.MustParse("advertising")
+			require.NoError(t, v.Generate(ctx, ads))
+			for _, p := range []purpose.Purpose{security, ads} {
+				s, err := v.Scope(ctx, p)
+				require.NoError(t, err)
+				_, err = Seal(ctx, MustKind("note", "vault.Note"), "text", s.For("alice"))
+				require.NoError(t, err)
+			}
+			over := make(chan struct{})
+			if at == "list" {
+				store.list = func(func(string, error) bool) { <-over }
+			} else {
+				store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+					if strings.HasPrefix(names[0], subjectPrefix(security)) {
+						<-over
+					}
+					return store.Store.Get(ctx, names...)
+				}
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- v.RewrapSubjects(ctx, security, "", nil) }()
+			synctest.Wait()
+			store.list = nil
+			soon, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			require.NoError(t, v.RewrapSubjects(soon, ads, "", nil), at)
+			close(over)
+			require.NoError(t, <-ended)
+		})
+	}
 }

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -219,4 +220,33 @@ func TestTimesOfSlots(t *testing.T) {
 			require.NoError(t, check(kind, now.Add(maxLead+time.Second), time.Time{}), "without an end")
 		}
 	})
+}
+
+func TestExtendingBeyondTheMostSlots(t *testing.T) {
+	ctx := t.Context()
+	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	kind := MustKind("note", "vault.Note")
+	var scopes []*Scope
+	var sealers []Sealer
+	for i := range MaxSlots + 1 {
+		p := purpose.MustParse(fmt.Sprintf("p%d", i))
+		require.NoError(t, v.Generate(ctx, p))
+		s, err := v.Scope(ctx, p)
+		require.NoError(t, err)
+		scopes = append(scopes, s)
+		if i < MaxSlots {
+			sealers = append(sealers, s)
+		}
+	}
+	last := scopes[MaxSlots].Under(purpose.Basis{Consent: "c-1"})
+	full, err := Seal(ctx, kind, "text", sealers...)
+	require.NoError(t, err)
+	got, err := Extend(ctx, kind, full, scopes[0], last)
+	require.ErrorIs(t, err, ErrInvalid)
+	require.True(t, got.IsZero())
+	got, err = Extend(ctx, kind, full.Without(scopes[1].Purpose()), scopes[0], last)
+	require.NoError(t, err)
+	require.Equal(t, MaxSlots, got.Purposes().Len())
 }

@@ -3,8 +3,10 @@ package vault
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -190,5 +192,24 @@ func TestErasuresAreKnownFromTheStart(t *testing.T) {
 		require.EqualValues(t, 1, pk.erasures.Load())
 		require.NoError(t, pk.refreshNow(t.Context()))
 		require.EqualValues(t, 1, pk.erasures.Load())
+	}
+}
+
+// The caller's map may change; what was pinned at Open does not.
+func TestOptionsAreTakenAsTheyWere(t *testing.T) {
+	p := purpose.MustParse("security")
+	pins := map[purpose.Purpose]uint64{p: 1}
+	given := Options{Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SubjectLifetime: 4, SubjectCache: 5, Pins: pins}
+	got, err := given.withDefaults()
+	require.NoError(t, err)
+	require.Equal(t, given, got)
+	before := maps.Clone(pins)
+	pins[p] = 99
+	require.Equal(t, before, got.Pins)
+	for _, d := range []time.Duration{-1, maxDuration + 1} {
+		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SubjectLifetime: d}, {SubjectCache: -1}} {
+			_, err := o.withDefaults()
+			require.ErrorIs(t, err, ErrInvalid)
+		}
 	}
 }

@@ -9,9 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,10 +17,10 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
-	"github.com/onlyfor/onlyfor/vault/internal/seed"
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
 )
 
-func init() { children["administer"] = administer }
+func init() { childtest.Children["administer"] = administer }
 
 var (
 	crashPurpose = purpose.MustParse("security")
@@ -34,12 +32,7 @@ var (
 // printed has to hold whatever happens to the process next.
 func administer(args []string) error {
 	ctx := context.Background()
-	n, err := strconv.ParseUint(args[1], 10, 64)
-	if err != nil {
-		return err
-	}
-	random := seed.New(n)
-	store, err := childStore(args[2:])
+	store, err := childStore(args[1:])
 	if err != nil {
 		return err
 	}
@@ -47,25 +40,25 @@ func administer(args []string) error {
 	if err != nil {
 		return err
 	}
-	for i := 0; ; i++ {
-		// An overtaken change is to be repeated, and so is what a database that
-		// is busy did not do in time.
-		err := administerOnce(ctx, v, random, fmt.Sprintf("%d-%d", os.Getpid(), i))
-		if err != nil && !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrUnavailable) {
-			return err
-		}
-	}
-}
-
-func administerOnce(ctx context.Context, v *vault.Vault, random *rand.Rand, unique string) error {
-	if err := v.Generate(ctx, crashPurpose); err != nil { // which does nothing but the first time
+	if err := v.Generate(ctx, crashPurpose); err != nil {
 		return err
 	}
 	s, err := v.Scope(ctx, crashPurpose)
 	if err != nil {
 		return err
 	}
-	switch random.IntN(18) {
+	for i := 0; ; i++ {
+		// An overtaken change is to be repeated, and so is what a database that
+		// is busy did not do in time.
+		err := administerOnce(ctx, v, s, fmt.Sprintf("%d-%d", os.Getpid(), i))
+		if err != nil && !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrUnavailable) {
+			return err
+		}
+	}
+}
+
+func administerOnce(ctx context.Context, v *vault.Vault, s *vault.Scope, unique string) error {
+	switch rand.IntN(18) {
 	case 0:
 		return v.Rotate(ctx, crashPurpose)
 	case 1:
@@ -116,17 +109,15 @@ func TestManyProcesses(t *testing.T) {
 		sealed, erased := map[string]string{}, map[string]bool{}
 		told := make(chan string)
 		var ends []func() error
-		random := seed.Rand(t)
 		for range 3 {
-			cmd := child(t, "administer", append([]string{kek, strconv.FormatUint(random.Uint64(), 10)}, tab.childArgs()...)...)
+			cmd := childtest.Command(t, "administer", append([]string{kek}, tab.childArgs()...)...)
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())
-			// Its time begins when it has promised something: a busy machine may
-			// need all of it to get that far.
-			begun := sync.OnceFunc(func() { time.AfterFunc(d, func() { cmd.Process.Kill() }) })
+			timer := time.AfterFunc(d, func() { cmd.Process.Kill() })
+			t.Cleanup(func() { timer.Stop() })
 			read := make(chan error, 1)
-			go func() { read <- readLines(out, told, begun) }()
+			go func() { read <- readLines(out, told) }()
 			ends = append(ends, func() error {
 				err := <-read
 				cmd.Wait() // it was killed
@@ -183,17 +174,14 @@ func TestManyProcesses(t *testing.T) {
 	})
 }
 
-// readLines hands on lines, but not a last one that was cut off. It calls begun at
-// the first of them and at the end.
-func readLines(r io.Reader, to chan<- string, begun func()) error {
-	defer begun()
+// readLines hands on lines, but not a last one that was cut off.
+func readLines(r io.Reader, to chan<- string) error {
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			return nil // killed
 		}
-		begun()
 		to <- strings.TrimSuffix(line, "\n")
 	}
 }

@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
 	"github.com/onlyfor/onlyfor/vault/internal/seed"
 	"github.com/onlyfor/onlyfor/vault/sqlstore"
 )
 
 func init() {
-	children["increment"] = incrementChild
-	children["write"] = writeChild
+	childtest.Children["increment"] = incrementChild
+	childtest.Children["write"] = writeChild
 }
 
 // childStore opens the store that [table.childArgs] describes.
@@ -83,7 +84,7 @@ func TestTwoProcessesLoseNothing(t *testing.T) {
 		tab := d.table(t)
 		var processes []*exec.Cmd
 		for range 2 {
-			cmd := child(t, "increment", tab.childArgs()...)
+			cmd := childtest.Command(t, "increment", tab.childArgs()...)
 			require.NoError(t, cmd.Start())
 			processes = append(processes, cmd)
 		}
@@ -130,7 +131,7 @@ func TestKilledWriter(t *testing.T) {
 		random := seed.Rand(t)
 		for range rounds {
 			tab := d.table(t)
-			cmd := child(t, "write", tab.childArgs()...)
+			cmd := childtest.Command(t, "write", tab.childArgs()...)
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())

@@ -24,7 +24,7 @@ type Dir struct {
 
 // New returns the Dir at path, which is looked up anew by each method. It
 // touches nothing.
-func New(path string) *Dir { return NewOn(OperatingSystem(), path) }
+func New(path string) *Dir { return NewOn(systemFor(path), path) }
 
 // NewOn is New on another system, for tests.
 func NewOn(sys System, path string) *Dir {
