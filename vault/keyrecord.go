@@ -36,8 +36,7 @@ type keyRecord struct {
 	Import  *keysetRecord `json:"import,omitempty"`
 }
 
-// A keysetRecord is one keyset, in cleartext, with the times at which its keys were
-// made.
+// A keysetRecord is one keyset, in cleartext, with the creation times of its keys.
 type keysetRecord struct {
 	Keyset  []byte           `json:"keyset"`  // Tink's binary form
 	Created map[uint32]int64 `json:"created"` // Unix seconds by key id; Tink keeps no times

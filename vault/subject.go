@@ -23,13 +23,13 @@ var (
 // of that subject, so its values open only for the same subject. The store keeps
 // the key wrapped, under a keyed pseudonym of the subject. [Vault.Erase] destroys
 // the key, and with it every value that it sealed, in every copy. Indexes are
-// computed with the keys of the purpose all the same, or looking people up would
-// not work.
+// computed with the keys of the purpose even so, or looking people up would not
+// work.
 //
-// The subject is the id under which the person is known for good, such as the
-// primary key of their row: 1 to 255 bytes of any kind. A subject of another length
-// is [ErrInvalid] when the returned scope is used, and so is narrowing a scope of
-// one subject to another subject. A nil scope stays nil.
+// The subject is the permanent id of the person, such as the primary key of their
+// row: 1 to 255 bytes of any kind. A subject of another length is [ErrInvalid] when
+// the returned scope is used, and so is narrowing a scope of one subject to another
+// subject. A nil scope stays nil.
 //
 // For itself calls neither the store nor the key service. The first use of a
 // subject reads the store once, and the answer holds for [Options.SubjectLifetime].

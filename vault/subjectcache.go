@@ -25,7 +25,7 @@ type subjectShard struct {
 	// remember the erasure. By then every answer that the store gave before the
 	// erasure has expired, so no such answer outlives the memory of the erasure.
 	erased  map[string]time.Time
-	sweepAt int // size of erased at which to remove entries that are over
+	sweepAt int // size of erased that makes erase remove entries that are over
 
 	_ [64]byte // shards do not share cache lines
 }
