@@ -9,8 +9,8 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// A backend asks the store and the KEK, which vault and rings share. It holds no
-// opened keys, and nothing leads from it to those of a ring.
+// A backend calls the store and the KEK for a vault and for the keys that the vault
+// opened. It holds no opened keys, and no reference leads from it to any.
 type backend struct {
 	store Store
 	opts  Options
@@ -19,8 +19,17 @@ type backend struct {
 	closed bool
 	calls  map[callID]*call
 	kek    KEK
-	keks   map[purpose.Purpose]KEK // since Rewrap, in place of kek
+	keks   map[purpose.Purpose]KEK // set by Rewrap, in place of kek
 }
+
+var (
+	errClosed    = fmt.Errorf("vault is closed: %w", ErrNoKeys)
+	errNoKEK     = fmt.Errorf("nil KEK: %w", ErrInvalid)
+	errNoPurpose = fmt.Errorf("no purpose: %w", ErrInvalid)
+	errNone      = fmt.Errorf("key store has none: %w", ErrNoKeys)
+	errPin       = fmt.Errorf("key store is older than its pin: %w", ErrCorrupt)
+	errRollback  = fmt.Errorf("key store went back to an older state: %w", ErrCorrupt)
+)
 
 // kekOf returns the KEK that wraps the keys of p now.
 func (b *backend) kekOf(p purpose.Purpose) KEK {
@@ -32,9 +41,11 @@ func (b *backend) kekOf(p purpose.Purpose) KEK {
 	return b.kek
 }
 
-// load reads and opens the keys of p, and tells how many erasures there were.
-// If those at hand are what the store has, it returns these, and the key service
-// is not asked. seen is how many erasures are known of already.
+// load reads and opens the keys of p, and returns the number of erasures under p.
+// If the record in the store has the revision of at, load returns at, and does not
+// ask the key service. The argument seen is the number of erasures known so far.
+//
+// A purpose without a record is errNone, and a store older than its pin is errPin.
 func (b *backend) load(ctx context.Context, key keysID, at *keys, seen uint64) (k *keys, erasures uint64, err error) {
 	p := key.purpose
 	records, err := b.get(ctx, keyRecordName(p), erasuresName(p))
@@ -54,7 +65,7 @@ func (b *backend) load(ctx context.Context, key keysID, at *keys, seen uint64) (
 		if k, err = b.unwrap(w, p, records[0]); err != nil {
 			return nil, 0, err
 		}
-	case at.pseudonym == nil: // which the count can't be checked without
+	case at.pseudonym == nil: // the key that authenticates the count
 		return at, seen, nil
 	}
 	if erasures, err = decodeErasures(k, p, records[1].Data); err != nil {
@@ -66,7 +77,7 @@ func (b *backend) load(ctx context.Context, key keysID, at *keys, seen uint64) (
 	return k.restrict(key.subset), erasures, nil
 }
 
-// unwrap opens a key record, with one call of the key service.
+// unwrap opens a key record, with one call to the key service.
 func (b *backend) unwrap(w kekClient, p purpose.Purpose, record Record) (*keys, error) {
 	r, err := unwrap(w, p, record.Data)
 	if err != nil {
@@ -80,8 +91,8 @@ func (b *backend) unwrap(w kekClient, p purpose.Purpose, record Record) (*keys, 
 	return k, nil
 }
 
-// get reads records in one call. It returns one for each name, with revision 0
-// where there is none.
+// get reads the named records in one call. It returns one record for each name,
+// with revision 0 where the store has none.
 func (b *backend) get(ctx context.Context, names ...string) ([]Record, error) {
 	found, err := b.store.Get(ctx, names...)
 	if err != nil {
@@ -101,36 +112,19 @@ func (b *backend) get(ctx context.Context, names ...string) ([]Record, error) {
 	return records, nil
 }
 
-// timesLeft returns when to ask the key service again, and when what it said is over.
-// Both count from the question: the answer may have been long on its way, and the
-// grant withdrawn meanwhile.
+// leaseLeft returns how long it is until the key service is to be asked again, and
+// until the lease that it gave is over. Both count from the time of the question:
+// the answer may have been on its way for long, and the grant withdrawn meanwhile.
 func (b *backend) leaseLeft(asked time.Time) (due, lapse time.Duration) {
 	lapse = b.opts.KeyLifetime - time.Since(asked)
 	return lapse - b.opts.KeyLifetime/2, lapse
 }
 
-// stillCounts is [ErrUnavailable] for what the key service said so long ago that it is
-// over already.
+// checkLease is [ErrUnavailable] if a lease that was asked for at the given time is
+// over before it begins.
 func (b *backend) checkLease(asked time.Time) error {
 	if _, lapse := b.leaseLeft(asked); lapse <= 0 {
 		return fmt.Errorf("answer of the key service came too late: %w", ErrUnavailable)
 	}
 	return nil
 }
-
-// A ringKey tells apart the rings of a vault: one for each purpose, and for each
-// share of its keys that a handle has.
-type keysID struct {
-	purpose purpose.Purpose
-	subset  subset
-}
-
-var (
-	errClosed    = fmt.Errorf("vault is closed: %w", ErrNoKeys)
-	errNoKEK     = fmt.Errorf("nil KEK: %w", ErrInvalid)
-	errNoPurpose = fmt.Errorf("no purpose: %w", ErrInvalid)
-)
-
-var errNone = fmt.Errorf("key store has none: %w", ErrNoKeys)
-var errPin = fmt.Errorf("key store is older than its pin: %w", ErrCorrupt)
-var errRollback = fmt.Errorf("key store went back to an older state: %w", ErrCorrupt)

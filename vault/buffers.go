@@ -6,16 +6,16 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A scratch is working memory for one operation. It goes back to a pool, since
-// buffers handed to a cipher.AEAD are moved to the heap. Pooled memory outlives the
-// call, so release clears the part that held plaintext.
+// A buffers is the working memory of one operation. It comes from a pool, since Go
+// moves a buffer that is passed to a cipher.AEAD to the heap. Pooled memory
+// outlives the operation, so release clears the part that held plaintext.
 //
-// The buffers are arrays, to be sliced and appended to. Plaintext and associated
-// data never outgrow them; a longer body or text is allocated. A slice kept here
-// instead would cost a write barrier at each use.
+// The buffers are arrays, to be sliced and appended to. They are large enough for
+// every plaintext and all associated data; a longer body or text is allocated. A
+// slice in place of an array would cost a write barrier at each use.
 type buffers struct {
 	plain [max(format.MaxSealed, format.MaxIndexInput, format.MaxPseudonymInput)]byte
-	used  int                     // how much of plain to clear
+	used  int                     // bytes of plain that release clears
 	aad   [format.MaxSlotAAD]byte // associated data
 	format.Buffer
 	ids idSource
@@ -23,14 +23,17 @@ type buffers struct {
 
 var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
 
+// getBuffers returns buffers for one operation, which ends with release.
 func getBuffers() *buffers { return bufferPool.Get().(*buffers) }
 
-// plaintext returns an empty slice for n bytes of plaintext.
+// plaintext returns an empty slice with room for n bytes of plaintext, and has
+// release clear these bytes.
 func (s *buffers) plaintext(n int) []byte {
 	s.used = max(s.used, min(n, len(s.plain)))
 	return s.plain[:0]
 }
 
+// release clears the plaintext and gives the buffers back.
 func (s *buffers) release() {
 	clear(s.plain[:s.used])
 	s.used = 0

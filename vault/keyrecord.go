@@ -21,28 +21,34 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A keyRecord is what the store keeps for one purpose: all of its keysets, so
-// that they change together, in one compare-and-swap. FORMAT.md describes how
-// it is wrapped.
+// A keyRecord holds all keysets of one purpose, in one record of the store, so that
+// one compare-and-swap changes them together. FORMAT.md describes how a key record
+// is wrapped.
 type keyRecord struct {
 	Purpose    string       `json:"purpose"`
-	Generation uint64       `json:"generation"` // counts the changes
+	Generation uint64       `json:"generation"` // the number of changes, from 1
 	Seal       keysetRecord `json:"seal"`
 	Index      keysetRecord `json:"index"`
 	Subject    keysetRecord `json:"subject"`
 
-	// Not every record has these.
+	// Nil in a record without such a keyset.
 	Collect *keysetRecord `json:"collect,omitempty"`
 	Import  *keysetRecord `json:"import,omitempty"`
 }
 
-// A roleKeyset is one keyset of a record.
+// A keysetRecord is one keyset, in cleartext, with the creation times of its keys.
+type keysetRecord struct {
+	Keyset  []byte           `json:"keyset"`  // Tink's binary form
+	Created map[uint32]int64 `json:"created"` // Unix seconds by key id; Tink keeps no times
+}
+
+// A roleKeyset is one keyset of a key record, with its role.
 type roleKeyset struct {
 	role Role
 	*keysetRecord
 }
 
-// keysets returns those that r has.
+// keysets returns the keysets that r has.
 func (r *keyRecord) keysets() []roleKeyset {
 	all := []roleKeyset{{RoleSeal, &r.Seal}, {RoleIndex, &r.Index}, {RoleSubject, &r.Subject}}
 	if r.Collect != nil {
@@ -54,16 +60,11 @@ func (r *keyRecord) keysets() []roleKeyset {
 	return all
 }
 
-type keysetRecord struct {
-	Keyset  []byte           `json:"keyset"`  // Tink's binary form
-	Created map[uint32]int64 `json:"created"` // Unix seconds by key id, which Tink does not keep
-}
-
-// keyRecordName is the name in the store: one folder a purpose, so that file
-// permissions can follow purposes.
+// keyRecordName returns the name of the key record of p. Each purpose has a folder
+// of its own, so that file permissions can follow purposes.
 func keyRecordName(p purpose.Purpose) string { return p.String() + "/keys" }
 
-// newKeyRecord makes keys for p, no two of which have one id.
+// newKeyRecord makes keys for p, no two of them with one id.
 func newKeyRecord(p purpose.Purpose) (*keyRecord, error) {
 	for {
 		r, err := newKeysets(p)
@@ -84,6 +85,8 @@ func newKeyRecord(p purpose.Purpose) (*keyRecord, error) {
 	}
 }
 
+// newKeysets makes keysets for p. A key of one keyset can have the id of a key of
+// another.
 func newKeysets(p purpose.Purpose) (*keyRecord, error) {
 	r := &keyRecord{Purpose: p.String(), Generation: 1}
 	for _, k := range r.keysets() {
@@ -123,7 +126,8 @@ func (r *keysetRecord) add(role Role) error {
 	return r.set(m)
 }
 
-// set takes what m made of the keyset, in clear: wrap encrypts it.
+// set takes over the keyset of m, in cleartext; wrap encrypts it. Keys that stay
+// keep their times.
 func (r *keysetRecord) set(m *keyset.Manager) error {
 	h, err := m.Handle()
 	if err != nil {
@@ -145,14 +149,16 @@ func (r *keysetRecord) set(m *keyset.Manager) error {
 	return nil
 }
 
+// handle returns the keyset as Tink's type.
 func (r *keysetRecord) handle() (*keyset.Handle, error) {
 	return insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(r.Keyset)))
 }
 
-const maxWrapped = 1<<16 - 1 // bytes of a wrapped key
+// maxWrapped is the size of the largest wrapped key, in bytes.
+const maxWrapped = 1<<16 - 1
 
-// wrap encrypts r under a fresh key that the KEK wraps: key services bound what
-// they encrypt to a few kilobytes, and a purpose's keysets grow.
+// wrap encrypts r under a fresh key and has the KEK wrap that key: key services
+// limit a plaintext to a few kilobytes, and the keysets of a purpose grow.
 func wrap(kek kekClient, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 	payload, err := json.Marshal(r)
 	if err != nil {
@@ -173,8 +179,8 @@ func wrap(kek kekClient, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 	return sealWith(dek, b, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 }
 
-// unwrap is the reverse of wrap. A record that was made for another purpose
-// does not open, even under a KEK that ignores associated data.
+// unwrap is the reverse of wrap. A record of another purpose does not open, even
+// under a KEK that ignores associated data.
 func unwrap(kek kekClient, p purpose.Purpose, data []byte) (*keyRecord, error) {
 	wrapped, payload, ok := cutKeyRecord(data)
 	if !ok {
@@ -193,6 +199,7 @@ func unwrap(kek kekClient, p purpose.Purpose, data []byte) (*keyRecord, error) {
 	return parseKeyRecord(p, plain)
 }
 
+// cutKeyRecord splits a key record into the wrapped key and the encrypted keysets.
 func cutKeyRecord(data []byte) (wrapped, payload []byte, ok bool) {
 	const fixed = len(format.KeyRecordMagic) + 2
 	if len(data) < fixed || len(data) > MaxRecord || string(data[:len(format.KeyRecordMagic)]) != format.KeyRecordMagic {
@@ -205,8 +212,9 @@ func cutKeyRecord(data []byte) (wrapped, payload []byte, ok bool) {
 	return data[fixed : fixed+n : fixed+n], data[fixed+n:], true
 }
 
-// parseKeyRecord refuses fields that it does not know: an older process that
-// dropped a newer one's keys on its next write would lose them for good.
+// parseKeyRecord parses the decrypted keysets of p. It refuses unknown fields: an
+// older process that dropped the keys of a newer one on its next write would lose
+// them for good.
 func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 	var r keyRecord
 	d := json.NewDecoder(bytes.NewReader(plain))
@@ -220,10 +228,11 @@ func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 	return &r, nil
 }
 
-// parameters are those of new keys. Seal keys are AES-256-GCM with the TINK
-// prefix, which puts the key's id before every ciphertext, so that opening never
-// tries keys. Those of indexes and pseudonyms are AES-CMAC PRF keys: an index needs no more than a
-// PRF, and of Tink's it is the one that costs a tenth of the others.
+// parameters returns the parameters of new keys of the role. Seal keys are
+// AES-256-GCM with the TINK prefix, which puts the key's id before every
+// ciphertext, so that opening never tries keys. Index keys and pseudonym keys are
+// AES-CMAC PRF keys: an index needs no more than a PRF, and Tink's other PRFs cost
+// ten times as much.
 func (r Role) parameters() (key.Parameters, error) {
 	switch r {
 	case RoleCollect:
@@ -235,6 +244,14 @@ func (r Role) parameters() (key.Parameters, error) {
 	}
 	p, err := aescmacprf.NewParameters(32)
 	return &p, err
+}
+
+// hpkeParameters returns the parameters of collectors' keys: HPKE (RFC 9180) with
+// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM, with the TINK prefix.
+func hpkeParameters() (*hpke.Parameters, error) {
+	return hpke.NewParameters(hpke.ParametersOpts{
+		KEMID: hpke.DHKEM_X25519_HKDF_SHA256, KDFID: hpke.HKDFSHA256, AEADID: hpke.AES256GCM, Variant: hpke.VariantTink,
+	})
 }
 
 // addKey puts a fresh primary key into a keyset.
@@ -256,12 +273,4 @@ func newSealKeyset() (*keyset.Handle, error) {
 		return nil, err
 	}
 	return m.Handle()
-}
-
-// hpkeParameters are those of collectors' keys: HPKE (RFC 9180) with
-// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM, with the TINK prefix.
-func hpkeParameters() (*hpke.Parameters, error) {
-	return hpke.NewParameters(hpke.ParametersOpts{
-		KEMID: hpke.DHKEM_X25519_HKDF_SHA256, KDFID: hpke.HKDFSHA256, AEADID: hpke.AES256GCM, Variant: hpke.VariantTink,
-	})
 }

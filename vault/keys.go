@@ -7,42 +7,21 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// A share is which of a purpose's keys a handle has.
-type subset byte
-
-const (
-	allKeys   subset = iota
-	indexKeys        // those that compute indexes
-	readKeys         // those that open values
-)
-
-// only returns k without the keys that are not of the share.
-func (k *keys) restrict(s subset) *keys {
-	narrowed := &keys{generation: k.generation, revision: k.revision, digest: k.digest}
-	switch s {
-	case indexKeys:
-		narrowed.index = k.index
-	case readKeys:
-		narrowed.seal, narrowed.pseudonym, narrowed.collect = k.seal, k.pseudonym, k.collect
-	default:
-		return k
-	}
-	return narrowed
-}
-
-// keys are the opened keys of one purpose, as of one revision of its record.
-// They do not change.
+// keys are the opened keys of one purpose, as of one revision of its record. They
+// are immutable.
 type keys struct {
 	seal       *cipherSet
 	index      *indexSet
 	pseudonym  *indexSet
-	collect    func() *collectSet // nil if there is none; made when it is needed
-	imported   func() tink.AEAD   // likewise
+	collect    func() *collectSet // opened at the first call; returns nil if there is none
+	imported   func() tink.AEAD   // opened at the first call; returns nil if there is none
 	generation uint64             // of the record
 	revision   int64              // of the record
 	digest     [32]byte           // SHA-256 of the record
 }
 
+// open opens the keysets of the record. It leaves the revision and the digest to
+// the caller.
 func (r *keyRecord) open() (*keys, error) {
 	k := &keys{generation: r.Generation}
 	seal, err := r.Seal.handle()
@@ -69,9 +48,9 @@ func (r *keyRecord) open() (*keys, error) {
 	return k, nil
 }
 
-// lazily returns what has the keyset opened at its first use: few processes
-// need all of a purpose's keysets, and some are slow to open. Whatever can't be
-// opened is not there.
+// lazily returns a function that opens the keyset at its first call: few processes
+// need all keysets of a purpose, and some are slow to open. The function returns
+// nil for a keyset that is nil or does not open.
 func lazily[T any](from *keysetRecord, open func(*keyset.Handle) (T, error)) func() T {
 	return sync.OnceValue(func() (set T) {
 		if from == nil {
@@ -86,7 +65,30 @@ func lazily[T any](from *keysetRecord, open func(*keyset.Handle) (T, error)) fun
 	})
 }
 
-// knows reports whether a key that sealed names is in use here.
+// has reports whether k has the key that sealed names.
 func (k *keys) has(sealed []byte) bool {
 	return k.seal.has(sealed) || k.collect().has(sealed)
+}
+
+// A subset says which of a purpose's keys a handle has.
+type subset byte
+
+const (
+	allKeys   subset = iota
+	indexKeys        // the keys that compute indexes
+	readKeys         // the keys that open values
+)
+
+// restrict returns k without the keys that are not in s.
+func (k *keys) restrict(s subset) *keys {
+	narrowed := &keys{generation: k.generation, revision: k.revision, digest: k.digest}
+	switch s {
+	case indexKeys:
+		narrowed.index = k.index
+	case readKeys:
+		narrowed.seal, narrowed.pseudonym, narrowed.collect = k.seal, k.pseudonym, k.collect
+	default:
+		return k
+	}
+	return narrowed
 }

@@ -25,37 +25,28 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// Every AEAD, PRF, HPKE and hash call of this package stands in this file, except
-// for the calls of a KEK's AEAD, which kekclient.go makes. Their inputs are made in
-// internal/format/bind.go.
+// All AEAD, PRF, HPKE and hash calls of this package are in this file, except for
+// the calls of a KEK's AEAD, which kekclient.go makes. The inputs of these calls
+// are built in internal/format/bind.go.
 
-// IndexSize is the size of a blind index, in bytes: 128 bits, so that among
+// IndexSize is the size of a blind index, in bytes. It is 128 bits, so that among
 // 280 million values a false match is not to be expected.
 const IndexSize = 16
 
 var errKeyset = errors.New("not a keyset of this purpose")
 
-// A cipherSet seals with one key of an AES-256-GCM keyset and opens with all
-// of them. It reads and writes exactly what Tink does with the same keyset,
-// but calls the standard library: that allocates less, and also works under
+// A cipherSet seals with the primary key of an AES-256-GCM keyset, and opens with
+// every enabled key. It reads and writes exactly the ciphertexts of Tink with that
+// keyset, but calls the standard library, which allocates less and also works under
 // GODEBUG=fips140=only.
 type cipherSet struct {
 	primary    [format.KeyIDSize]byte
 	primaryGCM cipher.AEAD
-	byID       map[[format.KeyIDSize]byte]cipher.AEAD // the primary one too
+	byID       map[[format.KeyIDSize]byte]cipher.AEAD // every enabled key, including the primary
 }
 
-// key returns the key that sealed names, nil if it is none of c's.
-func (c *cipherSet) key(sealed []byte) cipher.AEAD {
-	if c.onPrimary(sealed) { // as nearly all are
-		return c.primaryGCM
-	}
-	if len(sealed) < format.KeyIDSize {
-		return nil
-	}
-	return c.byID[[format.KeyIDSize]byte(sealed)]
-}
-
+// newCipherSet returns the enabled keys of h, ready for use. A keyset with a key of
+// another type is errKeyset.
 func newCipherSet(h *keyset.Handle) (*cipherSet, error) {
 	c := &cipherSet{byID: make(map[[format.KeyIDSize]byte]cipher.AEAD, h.Len())}
 	for i := range h.Len() {
@@ -90,16 +81,6 @@ func newCipherSet(h *keyset.Handle) (*cipherSet, error) {
 	return c, nil
 }
 
-// newGCM returns AES-GCM whose Seal chooses a random nonce and puts it first.
-// 2^32 seals under one key are within what NIST SP 800-38D allows for these.
-func newGCM(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
 // seal appends the key's id, a nonce, the ciphertext and its tag to dst, which
 // must not overlap plaintext.
 func (c *cipherSet) seal(dst, plaintext, aad []byte) []byte {
@@ -107,19 +88,9 @@ func (c *cipherSet) seal(dst, plaintext, aad []byte) []byte {
 	return c.primaryGCM.Seal(dst, nil, plaintext, aad)
 }
 
-// knows reports whether the key that sealed names is one of c's.
-func (c *cipherSet) has(sealed []byte) bool {
-	return c.key(sealed) != nil
-}
-
-// onPrimary reports whether sealed names the key that c seals with.
-func (c *cipherSet) onPrimary(sealed []byte) bool {
-	return len(sealed) >= format.KeyIDSize && [format.KeyIDSize]byte(sealed) == c.primary
-}
-
-// open appends the plaintext of sealed to dst, which must not overlap sealed.
-// The id in front chooses among this purpose's keys only: these are the scope's
-// keys, whatever the value says of itself.
+// open appends the plaintext of sealed to dst, which must not overlap sealed. The
+// id in front of sealed chooses among the keys of c alone. They are the keys of the
+// scope, so no claim of a value leads to the keys of another purpose.
 func (c *cipherSet) open(dst, sealed, aad []byte) ([]byte, error) {
 	gcm := c.key(sealed)
 	if gcm == nil {
@@ -132,13 +103,36 @@ func (c *cipherSet) open(dst, sealed, aad []byte) ([]byte, error) {
 	return out, nil
 }
 
-// An indexSet computes blind indexes, under its primary key or under all that
-// are not retired.
+// has reports whether c has the key that sealed names.
+func (c *cipherSet) has(sealed []byte) bool {
+	return c.key(sealed) != nil
+}
+
+// key returns the key that sealed names, nil if c does not have it.
+func (c *cipherSet) key(sealed []byte) cipher.AEAD {
+	if c.onPrimary(sealed) { // nearly always
+		return c.primaryGCM
+	}
+	if len(sealed) < format.KeyIDSize {
+		return nil
+	}
+	return c.byID[[format.KeyIDSize]byte(sealed)]
+}
+
+// onPrimary reports whether sealed names the key that c seals with.
+func (c *cipherSet) onPrimary(sealed []byte) bool {
+	return len(sealed) >= format.KeyIDSize && [format.KeyIDSize]byte(sealed) == c.primary
+}
+
+// An indexSet computes blind indexes, under its primary key or under every key that
+// is not retired.
 type indexSet struct {
 	primary prf.PRF
 	others  []prf.PRF
 }
 
+// newIndexSet returns the enabled keys of h, ready for use. A keyset with a key of
+// another type is errKeyset.
 func newIndexSet(h *keyset.Handle) (*indexSet, error) {
 	for i := range h.Len() {
 		e, err := h.Entry(i)
@@ -162,11 +156,12 @@ func newIndexSet(h *keyset.Handle) (*indexSet, error) {
 	return x, nil
 }
 
+// compute returns the index under the primary key.
 func (x *indexSet) compute(input []byte) ([IndexSize]byte, error) {
 	return computeIndex(x.primary, input)
 }
 
-// computeAll returns the index under every key, the primary one's first.
+// computeAll returns the index under every key, starting with the primary key.
 func (x *indexSet) computeAll(input []byte) ([][IndexSize]byte, error) {
 	all := make([][IndexSize]byte, 1+len(x.others))
 	var err error
@@ -181,6 +176,7 @@ func (x *indexSet) computeAll(input []byte) ([][IndexSize]byte, error) {
 	return all, nil
 }
 
+// computeIndex returns the output of f. A failure is ErrUnavailable.
 func computeIndex(f prf.PRF, input []byte) ([IndexSize]byte, error) {
 	out, err := f.ComputePRF(input, IndexSize)
 	if err != nil || len(out) != IndexSize {
@@ -196,7 +192,8 @@ type publicKey struct {
 	enc   tink.HybridEncrypt
 }
 
-// newPublicKey returns the X25519 public key of that id, ready for use.
+// newPublicKey returns the X25519 public key with the given id and bytes, ready for
+// use.
 func newPublicKey(id uint32, bytes []byte) (*publicKey, error) {
 	params, err := hpkeParameters()
 	if err != nil {
@@ -209,21 +206,7 @@ func newPublicKey(id uint32, bytes []byte) (*publicKey, error) {
 	return publicKeyOf(pub)
 }
 
-// reduced reports whether an X25519 public key is below 2^255-19 (RFC 7748,
-// section 5), as every one that was computed is. Others are second spellings of
-// keys; HPKE binds the spelling, so nothing that is sealed for one ever opens.
-func reduced(u []byte) bool {
-	if u[31] != 0x7f {
-		return u[31] < 0x7f
-	}
-	for _, b := range u[1:31] {
-		if b != 0xff {
-			return true
-		}
-	}
-	return u[0] < 0xed
-}
-
+// publicKeyOf returns pub, ready for use.
 func publicKeyOf(pub *hpke.PublicKey) (*publicKey, error) {
 	m := keyset.NewManager()
 	id, err := m.AddKey(pub)
@@ -241,14 +224,8 @@ func publicKeyOf(pub *hpke.PublicKey) (*publicKey, error) {
 	return k, nil
 }
 
-// A slotKey seals the slots of a collector with a random key, and puts the same
-// key, wrapped for the purpose, in front of each.
-type collectorKey struct {
-	seal func(dst, plaintext, aad []byte) []byte
-}
-
-// newSlotKey makes a key and wraps it. The only plaintexts that it protects are
-// those of one value, or of one batch.
+// newCollectorKey makes a random key and wraps it. The key protects the plaintexts
+// of one value or of one batch, and no others.
 func (k *publicKey) newCollectorKey(p purpose.Purpose) (*collectorKey, error) {
 	dek := newDEK()
 	defer clear(dek)
@@ -265,7 +242,28 @@ func (k *publicKey) newCollectorKey(p purpose.Purpose) (*collectorKey, error) {
 	}}, nil
 }
 
-// A collectSet opens what collectors sealed, with every key of a keyset that is
+// A collectorKey seals the slots of a collector with a random key, and puts that
+// key, wrapped for the purpose, in front of each ciphertext.
+type collectorKey struct {
+	seal func(dst, plaintext, aad []byte) []byte
+}
+
+// reduced reports whether the X25519 public key u is below 2^255-19 (RFC 7748,
+// section 5), as every computed key is. A larger number is a second spelling of a
+// key. HPKE binds the spelling, so nothing sealed for a second spelling ever opens.
+func reduced(u []byte) bool {
+	if u[31] != 0x7f {
+		return u[31] < 0x7f
+	}
+	for _, b := range u[1:31] {
+		if b != 0xff {
+			return true
+		}
+	}
+	return u[0] < 0xed
+}
+
+// A collectSet opens the values of collectors, with every key of a keyset that is
 // not retired.
 type collectSet struct {
 	primary *hpke.PublicKey
@@ -273,6 +271,8 @@ type collectSet struct {
 	dec     tink.HybridDecrypt
 }
 
+// newCollectSet returns the enabled keys of h, ready for use. A keyset with a key
+// of another type is errKeyset.
 func newCollectSet(h *keyset.Handle) (*collectSet, error) {
 	c := &collectSet{ids: make(map[[format.KeyIDSize]byte]struct{}, h.Len())}
 	params, err := hpkeParameters()
@@ -309,8 +309,7 @@ func newCollectSet(h *keyset.Handle) (*collectSet, error) {
 	return c, nil
 }
 
-// knows reports whether the key that sealed names is one of c's, which may be
-// nil.
+// has reports whether c has the key that sealed names. A nil c has none.
 func (c *collectSet) has(sealed []byte) bool {
 	if c == nil || len(sealed) < format.KeyIDSize {
 		return false
@@ -319,7 +318,8 @@ func (c *collectSet) has(sealed []byte) bool {
 	return known
 }
 
-// open appends the plaintext of a collector's slot of purpose p to dst.
+// open appends the plaintext of a collector's slot of purpose p to dst. The slot's
+// format was checked, so sealed is long enough to hold a wrapped key.
 func (c *collectSet) open(dst []byte, p purpose.Purpose, sealed, aad []byte) ([]byte, error) {
 	if !c.has(sealed) {
 		return dst, ErrCorrupt
@@ -340,38 +340,14 @@ func (c *collectSet) open(dst []byte, p purpose.Purpose, sealed, aad []byte) ([]
 	return out, nil
 }
 
-// idSource makes the ids of values: by a generator of its own that is seeded by
-// the operating system, which costs a tenth of asking for each. That would be
-// wrong for nonces: of a machine that was restored from a snapshot twice, both go
-// on with the same numbers. Two values with one id lose no more than what the id is
-// for, which is that their slots can't be mixed with each other.
-type idSource struct {
-	chacha8 *rand.ChaCha8
-	left    int // ids until it is seeded anew
-}
-
-// idsPerSeed bounds what follows from one seed.
-const idsPerSeed = 1 << 12
-
-// appendID appends the random id that the slots of one value share.
-func (s *idSource) appendID(b []byte) []byte {
-	if s.left == 0 {
-		var seed [32]byte
-		cryptorand.Read(seed[:]) // never fails, by its documentation
-		s.chacha8, s.left = rand.NewChaCha8(seed), idsPerSeed
-	}
-	s.left--
-	b = binary.LittleEndian.AppendUint64(b, s.chacha8.Uint64())
-	return binary.LittleEndian.AppendUint64(b, s.chacha8.Uint64())
-}
-
-// A subjectKey is the opened key of one subject under one purpose: AES-256-GCM
-// with an id in front of each ciphertext, as a keyset has.
+// A subjectKey is the opened key of one subject under one purpose: AES-256-GCM with
+// a key id in front of each ciphertext, as in a keyset.
 type subjectKey struct {
 	prefix [format.KeyIDSize]byte
 	gcm    cipher.AEAD
 }
 
+// newSubjectKey returns the key with the given id and bytes, ready for use.
 func newSubjectKey(id uint32, key []byte) (*subjectKey, error) {
 	gcm, err := newGCM(key)
 	if err != nil {
@@ -398,6 +374,44 @@ func (k *subjectKey) open(dst, sealed, aad []byte) ([]byte, error) {
 	return out, nil
 }
 
+// An idSource makes the random ids of values, with a generator that the operating
+// system seeds. An id costs a tenth of a read from the operating system, which
+// saves an eighth of a seal.
+//
+// Such a generator would be wrong for nonces: two machines that start from one
+// snapshot go on with equal numbers. For ids it does little harm: two values with
+// equal ids lose only the guarantee that their slots can't be mixed with each
+// other.
+type idSource struct {
+	chacha8 *rand.ChaCha8
+	left    int // ids until the generator is seeded anew
+}
+
+// idsPerSeed bounds how many ids follow from one seed.
+const idsPerSeed = 1 << 12
+
+// appendID appends the random id that the slots of one value share.
+func (s *idSource) appendID(b []byte) []byte {
+	if s.left == 0 {
+		var seed [32]byte
+		cryptorand.Read(seed[:]) // never fails, by its documentation
+		s.chacha8, s.left = rand.NewChaCha8(seed), idsPerSeed
+	}
+	s.left--
+	b = binary.LittleEndian.AppendUint64(b, s.chacha8.Uint64())
+	return binary.LittleEndian.AppendUint64(b, s.chacha8.Uint64())
+}
+
+// newGCM returns AES-GCM whose Seal chooses a random nonce and puts it first. With
+// random nonces, NIST SP 800-38D allows 2^32 seals under one key.
+func newGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
 // newDEK returns a fresh random key of 32 bytes.
 func newDEK() []byte {
 	dek := make([]byte, format.DEKSize)
@@ -414,7 +428,8 @@ func sealWith(dek, dst, plaintext, aad []byte) ([]byte, error) {
 	return gcm.Seal(dst, nil, plaintext, aad), nil
 }
 
-// openWith is the reverse of sealWith. It refuses a dek that is not of 32 bytes.
+// openWith is the reverse of sealWith. A dek that is not 32 bytes long is
+// ErrCorrupt, as is a ciphertext that does not open.
 func openWith(dek, sealed, aad []byte) ([]byte, error) {
 	if len(dek) != format.DEKSize {
 		return nil, ErrCorrupt

@@ -7,46 +7,47 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A ring is the keys of one purpose as one vault knows them now. All scopes of
-// the purpose share it.
+// A purposeKeys holds the opened keys of one purpose, as one vault knows them now,
+// and renews them. All scopes of the purpose share one purposeKeys, as do all its
+// lookups and all its readers.
 //
-// It holds keys behind atomic pointers alone, which reflection can't follow: no
+// The keys are behind atomic pointers alone, which reflection can't follow: no
 // printer and no test diff gets from a scope to a key.
 type purposeKeys struct {
 	backend      *backend
 	id           keysID
 	current      atomic.Pointer[keys] // nil once the vault is closed
 	subjects     atomic.Pointer[subjectCache]
-	erasures     atomic.Uint64 // that the store has seen
-	subjectReads chan struct{} // holds one for each read about subjects that is waiting
+	erasures     atomic.Uint64 // the number of erasures that the store has counted
+	subjectReads chan struct{} // holds one element for each read of subject records under way
 
-	stale        atomic.Bool // the store is to be looked at again
+	stale        atomic.Bool // the store is due to be read again
 	refreshTimer *time.Timer // sets stale
-	auditing     atomic.Bool // what a look of the ring's own has found
+	auditing     atomic.Bool // an event of a background refresh is being recorded
 
-	leaseOver   atomic.Bool    // the key service has to say yes first
-	renewalDue  atomic.Bool    // it is to be asked along with the next look
-	leaseTimers [2]*time.Timer // set due and lapsed
+	leaseOver   atomic.Bool    // the key service has to agree before the next use
+	renewalDue  atomic.Bool    // the next background refresh asks the key service too
+	leaseTimers [2]*time.Timer // set renewalDue and leaseOver
 
 	mu      sync.Mutex
-	asks    int                                 // how many more unknown keys may make us look
+	asks    int                                 // how many more unknown ids may cause a read of the store
 	since   time.Time                           // when asks was last topped up
-	unknown map[[format.KeyIDSize]byte]struct{} // ids of which the store had nothing
+	unknown map[[format.KeyIDSize]byte]struct{} // ids that the store had no key for
 }
 
-// What forged values can make a ring do is bounded: ask the store ten times at
-// once and ten times a second, and remember so many ids.
-const (
-	maxAsks    = 10
-	askEvery   = time.Second / maxAsks
-	maxUnknown = 1024
-)
+// A keysID identifies opened keys in a vault, which has one purposeKeys for each
+// purpose and each subset of its keys that a handle needs.
+type keysID struct {
+	purpose purpose.Purpose
+	subset  subset
+}
 
-// newRing returns the ring of keys that the key service was asked for at the given
-// time.
+// newPurposeKeys returns the keys k with their timers running. The key service was
+// asked for k at the given time.
 func newPurposeKeys(b *backend, key keysID, k *keys, erasures uint64, asked time.Time) *purposeKeys {
 	pk := &purposeKeys{
 		backend:      b,
@@ -66,26 +67,9 @@ func newPurposeKeys(b *backend, key keysID, k *keys, erasures uint64, asked time
 	return pk
 }
 
-// close makes every use of the ring fail.
-func (pk *purposeKeys) close() {
-	pk.current.Store(nil)
-	pk.stopIfClosed()
-	pk.subjects.Store(newSubjectCache(0, 0, 0))
-}
-
-// stopIfClosed stops the timers of a ring that is closed. Whoever sets one calls
-// it afterwards, for Close may have come between.
-func (pk *purposeKeys) stopIfClosed() {
-	if pk.current.Load() != nil {
-		return
-	}
-	for _, t := range []*time.Timer{pk.refreshTimer, pk.leaseTimers[0], pk.leaseTimers[1]} {
-		t.Stop()
-	}
-}
-
-// current returns the keys to work with, nil if the vault is closed. If it is
-// time to look at the store again, that is done meanwhile: nobody waits for it.
+// peek returns the current keys without waiting, nil if the vault is closed. If the
+// store is due to be read again, peek starts the read in the background, and no
+// caller waits for it.
 func (pk *purposeKeys) peek() *keys {
 	if pk.stale.Load() && pk.stale.CompareAndSwap(true, false) {
 		pk.refreshTimer.Reset(pk.backend.opts.Refresh)
@@ -95,8 +79,9 @@ func (pk *purposeKeys) peek() *keys {
 	return pk.current.Load()
 }
 
-// usable returns the keys to work with. Once they have lapsed, whoever comes
-// waits for the key service to say yes to them anew.
+// fresh returns the keys for an operation. Once their lease is over, every caller
+// waits until the key service has agreed to the keys anew. A closed vault is
+// errClosed.
 func (pk *purposeKeys) fresh(ctx context.Context) (*keys, error) {
 	if pk.leaseOver.Load() {
 		if _, err := pk.refresh(ctx, actionRenew); err != nil {
@@ -109,19 +94,9 @@ func (pk *purposeKeys) fresh(ctx context.Context) (*keys, error) {
 	return nil, errClosed
 }
 
-// granted notes that the key service, asked at the given time, has said yes to the
-// keys at hand. The flags come before the timers, which may set them again at once.
-func (pk *purposeKeys) renewLease(asked time.Time) {
-	pk.renewalDue.Store(false)
-	pk.leaseOver.Store(false)
-	due, lapse := pk.backend.leaseLeft(asked)
-	pk.leaseTimers[0].Reset(due)
-	pk.leaseTimers[1].Reset(lapse)
-	pk.stopIfClosed()
-}
-
-// refreshUnasked is refresh on the ring's own account. That the store went back,
-// or that the keys are refused by now, concerns somebody, so it is recorded.
+// refreshInBackground refreshes the keys while no caller waits. It records an event
+// if the store went back to an older state, or if the keys are refused by now: an
+// operator has to know.
 func (pk *purposeKeys) refreshInBackground() {
 	ctx := context.Background()
 	_, err := pk.refresh(ctx, actionRefresh)
@@ -131,8 +106,9 @@ func (pk *purposeKeys) refreshInBackground() {
 	if !errors.Is(err, ErrCorrupt) && (!errors.Is(err, ErrNoKeys) || err == errClosed) {
 		return
 	}
-	// Nobody waits for this, so an auditor that hangs is given up where it heeds its
-	// context, and asked no more until it answers where it does not.
+	// No caller notices an auditor that hangs. One that heeds its context is
+	// abandoned after the timeout. One that does not is called no more until it
+	// returns.
 	if pk.auditing.CompareAndSwap(false, true) {
 		defer pk.auditing.Store(false)
 		ctx, cancel := context.WithTimeout(ctx, pk.backend.opts.Timeout)
@@ -141,9 +117,10 @@ func (pk *purposeKeys) refreshInBackground() {
 	}
 }
 
-// refresh takes up what the store holds by now, and not before: who joins a look
-// that is under way gets what was read already, and looks again. If that can't be
-// had, or can't be opened, the keys at hand stay in use.
+// refreshNow refreshes the keys from a read of the store that begins after the
+// call. A refresh that is under way may have read the store before, so after
+// joining one refreshNow refreshes again. If the store does not answer, or its
+// record does not open, the current keys stay in use.
 func (pk *purposeKeys) refreshNow(ctx context.Context) error {
 	if ours, err := pk.refresh(ctx, actionRefresh); ours || err != nil {
 		return err
@@ -152,13 +129,15 @@ func (pk *purposeKeys) refreshNow(ctx context.Context) error {
 	return err
 }
 
-// look looks at the store, or joins a look that is under way. The key service is
-// asked for keys that are newer than those at hand. For those at hand it is asked
-// by actionAsk alone: whoever only wants to know what the store has must not fail
-// while the key service is down and the keys have not lapsed.
+// refresh reads the store, or joins a refresh that is under way. It reports in ours
+// whether this caller started the refresh.
+//
+// A refresh asks the key service to open newer keys. Only actionRenew asks it about
+// the current keys too: a caller that only needs the state of the store must not
+// fail while the key service is down and the lease still runs.
 func (pk *purposeKeys) refresh(ctx context.Context, a Action) (ours bool, err error) {
 	c, ours, err := pk.backend.start(ctx, callID{action: a, keys: pk.id}, withoutCall(func(ctx context.Context) error {
-		// What was known before the store was asked is what it may not go back on.
+		// The store may not fall behind the state that was known before it was asked.
 		at, seen := pk.current.Load(), pk.erasures.Load()
 		if at == nil {
 			return errClosed
@@ -176,7 +155,7 @@ func (pk *purposeKeys) refresh(ctx context.Context, a Action) (ours bool, err er
 			return errRollback
 		}
 		pk.noteErasures(erasures)
-		if k.revision != known.revision { // then it was asked
+		if k.revision != known.revision { // then the key service was asked
 			if err := pk.backend.checkLease(asked); err != nil {
 				return err
 			}
@@ -190,7 +169,7 @@ func (pk *purposeKeys) refresh(ctx context.Context, a Action) (ours bool, err er
 	return ours, c.wait(ctx)
 }
 
-// take puts newer keys in the place of older ones.
+// install replaces the current keys by k if k is newer.
 func (pk *purposeKeys) install(k *keys) error {
 	for {
 		at := pk.current.Load()
@@ -209,27 +188,41 @@ func (pk *purposeKeys) install(k *keys) error {
 	}
 }
 
-// saw takes note of how many erasures the store has seen.
+// noteErasures raises the known number of erasures to the given one.
 func (pk *purposeKeys) noteErasures(erasures uint64) {
 	for at := pk.erasures.Load(); at < erasures; at = pk.erasures.Load() {
 		pk.erasures.CompareAndSwap(at, erasures)
 	}
 }
 
-// learn returns newer keys, which know the key that sealed names: another
-// process may have rotated. It is ErrCorrupt if the store knows of none, which
-// it is not asked again for an id that it did not know, and not too often for
-// others. Under a flood of forgeries a value that was sealed with a brand-new
-// key can so be refused for a moment.
+// renewLease notes that the key service, asked at the given time, agreed to the
+// current keys. It clears the flags before it sets the timers, which may set the
+// flags again at once.
+func (pk *purposeKeys) renewLease(asked time.Time) {
+	pk.renewalDue.Store(false)
+	pk.leaseOver.Store(false)
+	due, lapse := pk.backend.leaseLeft(asked)
+	pk.leaseTimers[0].Reset(due)
+	pk.leaseTimers[1].Reset(lapse)
+	pk.stopIfClosed()
+}
+
+// findKey returns keys that include the key named by sealed. If the current keys
+// lack it, findKey reads the store: another process may have rotated. If the store
+// lacks it too, the error is ErrCorrupt.
+//
+// An id that the store did not know causes no second read until there are newer
+// keys, and reads for other ids are limited in rate. So a value sealed under a
+// brand-new key can be refused for a moment during a flood of forgeries.
 func (pk *purposeKeys) findKey(ctx context.Context, sealed []byte) (*keys, error) {
 	if len(sealed) < format.KeyIDSize {
 		return nil, ErrCorrupt
 	}
 	id := [format.KeyIDSize]byte(sealed)
 	if k := pk.current.Load(); k != nil && k.has(sealed) {
-		return k, nil // others have learned it meanwhile
+		return k, nil // another caller has found it
 	}
-	// All who meet this id at once ask once.
+	// Callers that meet one id at the same time share one read.
 	err := pk.backend.shared(ctx, callID{actionFindKey, pk.id, string(id[:])}, func(ctx context.Context) error {
 		if k := pk.current.Load(); k != nil && k.has(id[:]) {
 			return nil
@@ -264,6 +257,17 @@ func (pk *purposeKeys) findKey(ctx context.Context, sealed []byte) (*keys, error
 	return k, nil
 }
 
+// Forged values can name unknown keys, so the work that unknown keys cause is
+// bounded: ten reads of the store at once, ten more each second, and so many
+// remembered ids.
+const (
+	maxAsks    = 10
+	askEvery   = time.Second / maxAsks
+	maxUnknown = 1024
+)
+
+// mayAsk reports whether the unknown key id may cause a read of the store, and
+// counts that read.
 func (pk *purposeKeys) mayAsk(id [format.KeyIDSize]byte) bool {
 	pk.mu.Lock()
 	defer pk.mu.Unlock()
@@ -279,4 +283,22 @@ func (pk *purposeKeys) mayAsk(id [format.KeyIDSize]byte) bool {
 	}
 	pk.asks--
 	return true
+}
+
+// close makes every later use of the keys fail.
+func (pk *purposeKeys) close() {
+	pk.current.Store(nil)
+	pk.stopIfClosed()
+	pk.subjects.Store(newSubjectCache(0, 0, 0))
+}
+
+// stopIfClosed stops the timers if the keys are closed. Each function that sets a
+// timer calls it afterwards, since close may have run in between.
+func (pk *purposeKeys) stopIfClosed() {
+	if pk.current.Load() != nil {
+		return
+	}
+	for _, t := range []*time.Timer{pk.refreshTimer, pk.leaseTimers[0], pk.leaseTimers[1]} {
+		t.Stop()
+	}
 }

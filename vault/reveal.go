@@ -9,25 +9,25 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// Reveal returns the plaintext of v, which must be of kind k and collected for
-// the purpose of s. What becomes of the plaintext is the caller's
-// responsibility from then on.
+// Reveal returns the plaintext of v, which must be of kind k and collected for the
+// purpose of s. The caller is responsible for the plaintext from then on.
 //
-// Errors are a [*purpose.MismatchError] for a value collected for something
-// else, which is told from its header without any cryptography; [ErrCorrupt]
-// for a value of another kind, or one that was forged, relabelled or altered;
-// [ErrExpired] for one past its retention; [ErrSubject] if one of value and scope
-// is of a single subject and the other is not, and [ErrErased] if that subject
-// is erased; [ErrNoKeys] once the vault is closed; [ErrUnavailable] if ctx is
-// done, the store is needed and does not answer, or the auditor fails;
-// [ErrInvalid] for a nil scope, the zero Kind and the zero Sealed.
+// A value collected for other purposes is a [*purpose.MismatchError], found in the
+// value's header without any cryptography. A value of another kind, and one that
+// was forged, relabelled or altered, is [ErrCorrupt]; a value past its retention is
+// [ErrExpired]. If only one of value and scope is of a single subject, the error is
+// [ErrSubject]; if that subject is erased, [ErrErased]. A closed vault is
+// [ErrNoKeys]. A ctx that is done, a store that is needed and does not answer, and
+// an auditor that fails are [ErrUnavailable]. A nil scope, the zero Kind and the
+// zero Sealed are [ErrInvalid].
 func (s *Scope) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
 	return s.reveal(ctx, ActionReveal, k, v)
 }
 
-// Hint is [Scope.Reveal], except that it returns what mask makes of the
-// plaintext, and is audited as a hint. Like every function that is handed a
-// plaintext, mask is trusted with it. A nil mask is [ErrInvalid].
+// Hint reveals v, and returns the result of mask in place of the plaintext. The
+// audit records a hint. Like every function that is handed a plaintext, mask is
+// trusted with it. A nil mask is [ErrInvalid]; other errors are as for
+// [Scope.Reveal].
 func (s *Scope) Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext string) string) (string, error) {
 	if mask == nil {
 		return "", &opError{ActionHint, k, fmt.Errorf("nil mask: %w", ErrInvalid)}
@@ -39,7 +39,7 @@ func (s *Scope) Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext 
 	return mask(plaintext), nil
 }
 
-// open is the one way from a sealed value to its plaintext.
+// reveal opens v and has the action audited.
 func (s *Scope) reveal(ctx context.Context, a Action, k Kind, v Sealed) (string, error) {
 	plaintext, err := s.unseal(ctx, k, v)
 	if s.audited() {
@@ -51,6 +51,8 @@ func (s *Scope) reveal(ctx context.Context, a Action, k Kind, v Sealed) (string,
 	return plaintext, nil
 }
 
+// unseal returns the plaintext of v. There is no other way from a sealed value to
+// its plaintext.
 func (s *Scope) unseal(ctx context.Context, k Kind, v Sealed) (string, error) {
 	keys, err := s.keysFor(ctx, k)
 	if err != nil {
@@ -81,7 +83,8 @@ func (s *Scope) unseal(ctx context.Context, k Kind, v Sealed) (string, error) {
 	return string(plain), err
 }
 
-// openSlot opens a slot of the scope's purpose. The plaintext is in scr.
+// openSlot opens a slot of the scope's purpose. The plaintext is in the memory of
+// buf.
 func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slot format.Slot, buf *buffers) ([]byte, error) {
 	aad := format.AppendSlotAAD(buf.aad[:0], k.name, s.opened.id.purpose.String(), id, slot.Header, s.subject)
 	padded := buf.plaintext(len(slot.Sealed))
@@ -119,20 +122,23 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 	if !ok {
 		return nil, ErrCorrupt
 	}
-	// Only now is the expiry known to be the one that it was sealed with.
+	// The slot has opened, so its expiry is authentic.
 	return plain, checkTime(slot)
 }
 
-// maxSkew is by how much the clocks of two machines may differ.
+// maxSkew is how much the clocks of two machines may differ.
 const maxSkew = 5 * time.Minute
 
-// maxLead is by how much a collector's clock may be ahead before what it sealed
-// is taken for forged. Otherwise a value could answer "retry" for years, and
-// hold up every run over the table.
+// maxLead is how far a collector's clock may be ahead. A value from further ahead
+// is taken for forged. Otherwise the value could answer "retry" for years, and hold
+// up every run over the table.
 const maxLead = 24 * time.Hour
 
-// checkTime refuses a slot whose retention is over. The clock is [time.Now]; one
-// that stands before the collection was set back, and can't tell.
+var errClock = fmt.Errorf("clock stands before the collection: %w", ErrUnavailable)
+
+// checkTime refuses a slot whose retention is over. The clock is [time.Now]. A
+// clock that stands before the collection was set back, and can't tell whether
+// retention is over.
 func checkTime(s format.Slot) error {
 	if !s.Expires() {
 		return nil
@@ -142,11 +148,9 @@ func checkTime(s format.Slot) error {
 	case !now.Before(p.Expires):
 		return ErrExpired
 	case s.Type() == format.OfCollector && now.Add(maxLead).Before(p.Collected):
-		return ErrCorrupt // whoever has the public key says when, and can say anything
+		return ErrCorrupt // anybody with the public key can write any time
 	case now.Add(maxSkew).Before(p.Collected):
 		return errClock
 	}
 	return nil
 }
-
-var errClock = fmt.Errorf("clock stands before the collection: %w", ErrUnavailable)

@@ -12,58 +12,34 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A Sealer can seal values for one purpose: a [*Scope] or a [*Collector]. Types
-// of other packages are none, even if they embed one, and are [ErrInvalid].
+// A Sealer can seal values for one purpose: it is a [*Scope] or a [*Collector]. A
+// type of another package is [ErrInvalid] to [Seal], even if it embeds one of them.
 type Sealer interface {
-	// Purpose returns what values are sealed for.
+	// Purpose returns the purpose that values are sealed for.
 	Purpose() purpose.Purpose
 
-	// sealer is here so that no other type is a Sealer by accident. What keeps out
-	// those that embed one, and say something else of their purpose, is sortSealers.
+	// sealer keeps other types from being Sealers by accident. A type that embeds a
+	// Sealer, and names another purpose, has this method too: sortSealers refuses it.
 	sealer()
 }
 
 func (*Scope) sealer() {}
 
-// A slotSealer is what Sealers are in here.
-type slotSealer interface {
-	Sealer
-	valid() bool
-	subjectID() string // "" if not narrowed to one
-	appendSlot(ctx context.Context, body []byte, buf *buffers, req sealRequest) ([]byte, error)
-	checkErased() error
-	audited() bool
-	audit(ctx context.Context, e Event, err error) error
-}
+var (
+	errTooMany = fmt.Errorf("more than %d purposes: %w", MaxSlots, ErrInvalid)
+	errTwice   = fmt.Errorf("two scopes for one purpose: %w", ErrInvalid)
+)
 
-// slotSealerOf returns nil for a Sealer that is none of ours: a type that embeds
-// one could say something else of its purpose.
-func ownSealer(s Sealer) slotSealer {
-	switch s := s.(type) {
-	case *Scope:
-		return s
-	case *Collector:
-		return s
-	}
-	return nil
-}
-
-// A sealRequest is what the slots of one value have in common.
-type sealRequest struct {
-	kind      Kind
-	plaintext string
-	now       time.Time
-}
-
-// Seal seals one plaintext of kind k for the purposes of the given sealers,
-// for each under its own basis. The plaintext is 1 to [MaxPlaintext] bytes, in
-// the form in which it is to be revealed.
+// Seal seals one plaintext of kind k for the purposes of the given sealers, for
+// each under its own basis. The plaintext is 1 to [MaxPlaintext] bytes, in the form
+// that is to be revealed.
 //
-// No sealer, a nil one, two for one purpose, scopes of two persons or more than
-// [MaxSlots] are [ErrInvalid], and so are the zero Kind and a plaintext of another size;
-// [ErrErased] is a subject that was erased, [ErrNoKeys] a closed vault,
-// [ErrUnavailable] a ctx that is done, a store that is needed and does not answer
-// or an auditor that fails. After any error nothing is sealed for anybody.
+// No sealer, a nil sealer, two for one purpose, scopes of two persons and more than
+// [MaxSlots] sealers are [ErrInvalid], and so are the zero Kind and a plaintext of
+// another size. A subject that was erased is [ErrErased], and a closed vault is
+// [ErrNoKeys]. A ctx that is done, a store that is needed and does not answer, and
+// an auditor that fails are [ErrUnavailable]. After any error the value is sealed
+// for none of the purposes.
 func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sealed, error) {
 	var buf [MaxSlots]slotSealer
 	sorted, err := sortSealers(buf[:0], sealers)
@@ -82,19 +58,7 @@ func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sea
 	return v, nil
 }
 
-// purposesOf returns what a value of these sealers is collected for, or would
-// have been.
-func purposesOf(sealers []Sealer) purpose.Set {
-	var purposes []purpose.Purpose
-	for _, sealer := range sealers[:min(len(sealers), MaxSlots)] {
-		if s := ownSealer(sealer); s != nil {
-			purposes = append(purposes, s.Purpose())
-		}
-	}
-	return purpose.NewSet(purposes...)
-}
-
-// seal seals for sealers that are in the order of their purposes.
+// seal is Seal without its audit, for sealers in the order of their purposes.
 func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (Sealed, error) {
 	if plaintext == "" || len(plaintext) > MaxPlaintext {
 		return Sealed{}, errSize
@@ -103,126 +67,36 @@ func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (
 	defer buf.release()
 	text := append(append(append(buf.Text[:0], format.TextMagic...), k.name...), '.')
 	body := buf.ids.appendID(buf.Body[:0])
-	req := sealRequest{k, plaintext, time.Now()}
+	value := plainValue{k, plaintext, time.Now()}
 	for i, s := range sealers {
 		if i > 0 {
 			text = append(text, format.Separator...)
 		}
 		text = append(text, s.Purpose().String()...)
 		var err error
-		if body, err = s.appendSlot(ctx, body, buf, req); err != nil {
+		if body, err = s.appendSlot(ctx, body, buf, value); err != nil {
 			return Sealed{}, err
 		}
 	}
 	for _, s := range sealers {
 		if err := s.checkErased(); err != nil {
-			return Sealed{}, err // while others were waited for
+			return Sealed{}, err // erased while seal waited for other slots
 		}
 	}
 	text = base64.RawURLEncoding.AppendEncode(append(text, '.'), body)
 	return Sealed{string(text)}, nil
 }
 
-var (
-	errTooMany = fmt.Errorf("more than %d purposes: %w", MaxSlots, ErrInvalid)
-	errTwice   = fmt.Errorf("two scopes for one purpose: %w", ErrInvalid)
-)
-
-// sortSealers appends sealers to sorted, in the order of their purposes.
-func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
-	if len(sealers) == 0 {
-		return nil, errNoScope
-	}
-	if len(sealers) > MaxSlots {
-		return nil, errTooMany
-	}
-	subject := "" // one value is of one person
-	for _, sealer := range sealers {
-		s := ownSealer(sealer)
-		if s == nil || !s.valid() {
-			return nil, errNoScope
-		}
-		if id := s.subjectID(); id != "" {
-			if subject != "" && id != subject {
-				return nil, errOtherSubject
-			}
-			subject = id
-		}
-		i := len(sorted)
-		sorted = append(sorted, s)
-		for ; i > 0; i-- {
-			order := strings.Compare(s.Purpose().String(), sorted[i-1].Purpose().String())
-			if order == 0 {
-				return nil, errTwice
-			}
-			if order > 0 {
-				break
-			}
-			sorted[i], sorted[i-1] = sorted[i-1], s
-		}
-	}
-	return sorted, nil
-}
-
-func (s *Scope) appendSlot(ctx context.Context, body []byte, buf *buffers, req sealRequest) ([]byte, error) {
-	p := newProvenance(req.now, s.basis)
-	return s.appendSlotWith(ctx, body, buf, req.kind, req.plaintext, &p)
-}
-
-// appendSlotWith seals a slot with the given provenance. The body begins with
-// the value id.
-func (s *Scope) appendSlotWith(ctx context.Context, body []byte, buf *buffers, k Kind, plaintext string, p *purpose.Provenance) ([]byte, error) {
-	keys, err := s.keysFor(ctx, k)
-	if err != nil {
-		return body, err
-	}
-	kind, seal := byte(format.OfPurpose), keys.seal.seal
-	if s.subject != "" {
-		subject, err := s.opened.subjectKey(ctx, keys, s.subject, true)
-		if err != nil {
-			return body, err
-		}
-		kind, seal = format.OfSubject, subject.seal
-	}
-	return appendSealedSlot(body, buf, &slotSpec{
-		typ: kind, overhead: format.KeyIDSize + format.NonceSize + format.TagSize, seal: seal,
-		kind: k, purpose: s.opened.id.purpose, provenance: p, subject: s.subject, plaintext: plaintext,
-	}), nil
-}
-
-// A slotSpec is what one slot is made of.
-type slotSpec struct {
-	typ        byte
-	overhead   int                                     // of what seal writes
-	seal       func(dst, plaintext, aad []byte) []byte // under which key
-	kind       Kind
-	purpose    purpose.Purpose
-	provenance *purpose.Provenance
-	subject    string
-	plaintext  string
-}
-
-// appendSealedSlot appends the slot to a body that begins with the value id.
-func appendSealedSlot(body []byte, buf *buffers, spec *slotSpec) []byte {
-	start := len(body)
-	body = format.AppendHeader(body, spec.typ, spec.provenance)
-	header := body[start:len(body):len(body)]
-	aad := format.AppendSlotAAD(buf.aad[:0], spec.kind.name, spec.purpose.String(), body[:format.IDSize:format.IDSize], header, spec.subject)
-	plain := format.AppendPadded(buf.plaintext(len(spec.plaintext)+format.PadStep), spec.plaintext)
-	body = binary.BigEndian.AppendUint16(body, uint16(spec.overhead+len(plain)))
-	return spec.seal(body, plain, aad)
-}
-
-// Extend returns v extended to a further purpose, with the person's consent. It
-// is the only way by which a value gets to another purpose, so it asks for all
-// that it takes: the scope from, under which v is opened; the scope to, [Under] a
-// basis that refers to the consent; and a record of both in one event. The new
-// slot says which purpose it came from.
+// Extend returns v extended to a further purpose, with the person's consent. No
+// other function brings a value to another purpose, so Extend asks for all of the
+// following: the scope from, which opens v; the scope to, [Under] a basis that
+// refers to the consent; and a record of both in one event. The new slot says which
+// purpose it came from.
 //
 // A scope to without a consent reference is [purpose.ErrNoConsent]. A value that
-// was collected for to's purpose already, two scopes of one purpose, and a value
-// of one person with a scope that is not narrowed to the same one are
-// [ErrInvalid]. Other errors are those of [Scope.Reveal] and [Seal].
+// was collected for to's purpose already, two scopes of one purpose, and a person's
+// value with a scope to that is not narrowed to that person are [ErrInvalid]. Other
+// errors are as for [Scope.Reveal] and [Seal].
 //
 // [Under]: Scope.Under
 func Extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, error) {
@@ -268,22 +142,24 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, err
 	}
 	for _, s := range [...]*Scope{from, to} {
 		if err := s.checkErased(); err != nil {
-			return Sealed{}, err // while the other's key was waited for
+			return Sealed{}, err // erased while the other scope waited for its key
 		}
 	}
 	return Sealed{value.Text()}, nil
 }
 
-// Reseal returns v with the slots of the given scopes sealed anew, under the
-// keys that are primary now: for retiring keys after [Vault.Rotate]. Provenance
-// stays as it was at collection, whatever basis the scopes are under, and slots
-// of other purposes stay untouched.
+// Reseal returns v with the slots of the given scopes sealed anew, under the keys
+// that are primary now. It is for retiring keys after [Vault.Rotate]. Provenance
+// stays as it was at collection, under any basis of the scopes. Slots of other
+// purposes stay untouched.
 //
-// It is also how a back end takes in what a [Collector] sealed: under the
-// purpose's own key or, for a scope that [Scope.For] narrowed, that of the person.
-// Whose the value is is what the caller says: a collector does not know. Errors
-// are those of [Scope.Reveal]; no scope at all, two of one purpose, and scopes of
-// two persons are [ErrInvalid].
+// A back end also calls Reseal to take in the values of a [Collector]. It seals
+// them under the purpose's own key or, for a scope that [Scope.For] narrowed, under
+// the key of that person. The caller says whose value it is: a collector does not
+// know.
+//
+// Errors are as for [Scope.Reveal]. No scope at all, two scopes of one purpose, and
+// scopes of two persons are [ErrInvalid].
 func Reseal(ctx context.Context, k Kind, v Sealed, scopes ...*Scope) (Sealed, error) {
 	resealed, err := reseal(ctx, k, v, scopes)
 	for _, s := range scopes {
@@ -326,32 +202,24 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 		if err != nil {
 			return Sealed{}, err
 		}
-		p, _ := v.Provenance(s.Purpose()) // authentic, for the slot just opened
+		p, _ := v.Provenance(s.Purpose()) // authentic: the slot has just been opened
 		if err := putSlot(ctx, value, s, k, plaintext, &p); err != nil {
 			return Sealed{}, err
 		}
 	}
 	for _, s := range scopes {
 		if err := s.checkErased(); err != nil {
-			return Sealed{}, err
+			return Sealed{}, err // erased while another scope waited for its key
 		}
 	}
 	return Sealed{value.Text()}, nil
 }
 
-// ofNobody returns s without the subject that it is narrowed to: what collectors
-// seal is of no subject yet. s is not nil, for no slot is of the zero purpose.
-func (s *Scope) withoutSubject() *Scope {
-	wide := *s
-	wide.subject = ""
-	return &wide
-}
-
-// OnPrimaryKey reports whether the slot that v has for the purpose of s names
-// the key that s seals with now, so that [Reseal] has nothing to do. The slots
-// of subjects are always on theirs: [Vault.RewrapSubjects] moves their keys. It
-// opens nothing, and is false for the zero Sealed, for a nil scope and if there
-// is no such slot.
+// OnPrimaryKey reports whether v's slot for the purpose of s names the key that s
+// seals with now, so that [Reseal] has nothing to do. It opens nothing. It is true
+// for every slot of a subject: [Vault.RewrapSubjects] moves the keys of subjects.
+// It is false for the zero Sealed, for a nil scope, after the vault was closed, and
+// if there is no such slot.
 func (v Sealed) OnPrimaryKey(s *Scope) bool {
 	if s == nil || s.opened == nil {
 		return false
@@ -370,19 +238,138 @@ func (v Sealed) OnPrimaryKey(s *Scope) bool {
 	return false
 }
 
-func (v Sealed) decode() (*format.Value, error) {
-	if v.IsZero() {
-		return nil, errAbsent
-	}
-	value, ok := format.Split(v.text)
-	if !ok {
-		return nil, ErrCorrupt
-	}
-	return value, nil
+// A slotSealer is a Sealer of this package, with the methods that Seal needs.
+type slotSealer interface {
+	Sealer
+	valid() bool
+	subjectID() string // "" if not narrowed to a subject
+	appendSlot(ctx context.Context, body []byte, buf *buffers, value plainValue) ([]byte, error)
+	checkErased() error
+	audited() bool
+	audit(ctx context.Context, e Event, err error) error
 }
 
-// put seals a slot of the value for s, in place of the one for that purpose if
-// there is one.
+// ownSealer returns s as a slotSealer, or nil if its type is of another package: a
+// type that embeds a Sealer could name another purpose.
+func ownSealer(s Sealer) slotSealer {
+	switch s := s.(type) {
+	case *Scope:
+		return s
+	case *Collector:
+		return s
+	}
+	return nil
+}
+
+// sortSealers appends sealers to sorted, in the order of their purposes. It refuses
+// sealers that can't seal one value together.
+func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
+	if len(sealers) == 0 {
+		return nil, errNoScope
+	}
+	if len(sealers) > MaxSlots {
+		return nil, errTooMany
+	}
+	subject := "" // one value is of one person
+	for _, sealer := range sealers {
+		s := ownSealer(sealer)
+		if s == nil || !s.valid() {
+			return nil, errNoScope
+		}
+		if id := s.subjectID(); id != "" {
+			if subject != "" && id != subject {
+				return nil, errOtherSubject
+			}
+			subject = id
+		}
+		i := len(sorted)
+		sorted = append(sorted, s)
+		for ; i > 0; i-- {
+			order := strings.Compare(s.Purpose().String(), sorted[i-1].Purpose().String())
+			if order == 0 {
+				return nil, errTwice
+			}
+			if order > 0 {
+				break
+			}
+			sorted[i], sorted[i-1] = sorted[i-1], s
+		}
+	}
+	return sorted, nil
+}
+
+// purposesOf returns the purposes that a value of these sealers is collected for,
+// or would have been.
+func purposesOf(sealers []Sealer) purpose.Set {
+	var purposes []purpose.Purpose
+	for _, sealer := range sealers[:min(len(sealers), MaxSlots)] {
+		if s := ownSealer(sealer); s != nil {
+			purposes = append(purposes, s.Purpose())
+		}
+	}
+	return purpose.NewSet(purposes...)
+}
+
+// A plainValue is a value to be sealed. All slots of the value are made from it.
+type plainValue struct {
+	kind      Kind
+	plaintext string
+	now       time.Time
+}
+
+// A plainSlot is a slot to be sealed.
+type plainSlot struct {
+	typ        byte
+	overhead   int                                     // bytes that seal adds to the padded plaintext
+	seal       func(dst, plaintext, aad []byte) []byte // under the key of the slot
+	kind       Kind
+	purpose    purpose.Purpose
+	provenance *purpose.Provenance
+	subject    string
+	plaintext  string
+}
+
+// appendSlot seals a slot for s and appends it to body, which begins with the value
+// id.
+func (s *Scope) appendSlot(ctx context.Context, body []byte, buf *buffers, value plainValue) ([]byte, error) {
+	p := newProvenance(value.now, s.basis)
+	return s.appendSlotWith(ctx, body, buf, value.kind, value.plaintext, &p)
+}
+
+// appendSlotWith is appendSlot with the given provenance.
+func (s *Scope) appendSlotWith(ctx context.Context, body []byte, buf *buffers, k Kind, plaintext string, p *purpose.Provenance) ([]byte, error) {
+	keys, err := s.keysFor(ctx, k)
+	if err != nil {
+		return body, err
+	}
+	typ, seal := byte(format.OfPurpose), keys.seal.seal
+	if s.subject != "" {
+		subject, err := s.opened.subjectKey(ctx, keys, s.subject, true)
+		if err != nil {
+			return body, err
+		}
+		typ, seal = format.OfSubject, subject.seal
+	}
+	return appendSealedSlot(body, buf, &plainSlot{
+		typ: typ, overhead: format.KeyIDSize + format.NonceSize + format.TagSize, seal: seal,
+		kind: k, purpose: s.opened.id.purpose, provenance: p, subject: s.subject, plaintext: plaintext,
+	}), nil
+}
+
+// appendSealedSlot seals the slot and appends it to body, which begins with the
+// value id.
+func appendSealedSlot(body []byte, buf *buffers, slot *plainSlot) []byte {
+	start := len(body)
+	body = format.AppendHeader(body, slot.typ, slot.provenance)
+	header := body[start:len(body):len(body)]
+	aad := format.AppendSlotAAD(buf.aad[:0], slot.kind.name, slot.purpose.String(), body[:format.IDSize:format.IDSize], header, slot.subject)
+	plain := format.AppendPadded(buf.plaintext(len(slot.plaintext)+format.PadStep), slot.plaintext)
+	body = binary.BigEndian.AppendUint16(body, uint16(slot.overhead+len(plain)))
+	return slot.seal(body, plain, aad)
+}
+
+// putSlot seals a slot for s into value. It replaces the slot that the value has
+// for that purpose, if there is one.
 func putSlot(ctx context.Context, value *format.Value, s *Scope, k Kind, plaintext string, p *purpose.Provenance) error {
 	buf := getBuffers()
 	defer buf.release()
@@ -394,9 +381,10 @@ func putSlot(ctx context.Context, value *format.Value, s *Scope, k Kind, plainte
 	return nil
 }
 
-// provenanceNow returns the record of a collection at the time now.
+// newProvenance returns the provenance of a value that is collected now, under the
+// given basis.
 func newProvenance(now time.Time, basis purpose.Basis) purpose.Provenance {
-	if now.Unix() < 0 { // an unset clock, for which the format has no seconds
+	if now.Unix() < 0 { // an unset clock: the format has no times before 1970
 		now = time.Unix(0, 0)
 	}
 	p := purpose.Provenance{Collected: now, Legal: basis.Legal, Notice: basis.Notice, Consent: basis.Consent}
@@ -404,4 +392,13 @@ func newProvenance(now time.Time, basis purpose.Basis) purpose.Provenance {
 		p.Expires = now.Add(basis.Retain)
 	}
 	return p
+}
+
+// withoutSubject returns s without the subject that it is narrowed to: a
+// collector's values have no subject yet. The caller has found a slot for the
+// purpose of s, so s is not nil: no slot has the zero purpose.
+func (s *Scope) withoutSubject() *Scope {
+	wide := *s
+	wide.subject = ""
+	return &wide
 }

@@ -19,29 +19,28 @@ const (
 	MaxText = format.MaxText
 )
 
-// A Sealed is an immutable sealed value in its text form. It holds no
-// plaintext and no key: what it says of itself can be read by anybody, what is
-// inside only with a [Scope].
+// A Sealed is an immutable sealed value in its text form. It holds no plaintext and
+// no key. Anybody can read its kind, purposes and provenance; only a [Scope] opens
+// its plaintext.
 //
-// A Sealed that is not zero is well formed: kind, purposes and provenance can
-// be read, and there is exactly one way to write it. That does not make it
-// authentic; [Scope.Reveal] finds out. The zero Sealed is the absence of a
+// A Sealed that is not zero is well formed: its kind, purposes and provenance can
+// be read, and there is exactly one way to write it. A well-formed value need not
+// be authentic; [Scope.Reveal] finds out. The zero Sealed is the absence of a
 // value. FORMAT.md describes the format.
 type Sealed struct {
 	text string
 }
 
-// ParseSealed returns the value whose text form is text. The empty text is the
-// zero Sealed. Whatever [Sealed.MarshalText] would not write, other spellings
-// of the same bytes included, is [ErrCorrupt].
+// ParseSealed returns the value whose text form is text. The empty text is the zero
+// Sealed. A text that [Sealed.MarshalText] would not write is [ErrCorrupt], as is
+// another spelling of a value's bytes.
 func ParseSealed(text string) (Sealed, error) {
 	v, err := parseSealed(text)
-	// A copy, so that a value does not keep the whole file in memory that it was
-	// cut out of.
+	// The copy keeps a value from holding in memory the file that it was cut out of.
 	return Sealed{strings.Clone(v.text)}, err
 }
 
-// parseSealed does the same and keeps text.
+// parseSealed is ParseSealed without the copy: the value keeps text.
 func parseSealed(text string) (Sealed, error) {
 	if text == "" {
 		return Sealed{}, nil
@@ -64,7 +63,8 @@ func (v Sealed) Kind() string {
 	return kind
 }
 
-// Purposes returns what the value says it was collected for.
+// Purposes returns the purposes that the value says it was collected for, none for
+// the zero Sealed.
 func (v Sealed) Purposes() purpose.Set {
 	if v.IsZero() {
 		return purpose.Set{}
@@ -73,10 +73,9 @@ func (v Sealed) Purposes() purpose.Set {
 	return format.Purposes(names)
 }
 
-// Provenance returns what the value says of its collection for purpose p, and
-// false if it was not collected for p. It needs no key: nobody without the keys
-// of p can change it and have the value still open, but until it is opened
-// this is a claim.
+// Provenance returns the provenance that v states for purpose p, and false if v was
+// not collected for p. It needs no key. The provenance is a claim until v is
+// opened: nobody without the keys of p can change it in a value that still opens.
 func (v Sealed) Provenance(p purpose.Purpose) (purpose.Provenance, bool) {
 	if v.IsZero() {
 		return purpose.Provenance{}, false
@@ -86,9 +85,9 @@ func (v Sealed) Provenance(p purpose.Purpose) (purpose.Provenance, bool) {
 	if !found {
 		return purpose.Provenance{}, false
 	}
-	s := getBuffers()
-	defer s.release()
-	raw, err := format.DecodeBody(&s.Buffer, body)
+	buf := getBuffers()
+	defer buf.release()
+	raw, err := format.DecodeBody(&buf.Buffer, body)
 	if err != nil {
 		return purpose.Provenance{}, false
 	}
@@ -99,12 +98,30 @@ func (v Sealed) Provenance(p purpose.Purpose) (purpose.Provenance, bool) {
 	return slot.Provenance(), true
 }
 
-// ByCollector reports whether what v holds for purpose p is as a [Collector]
-// sealed it, and waits to be taken in: anyone who knows the purpose's public key
-// can have made it. It needs no key.
+// ByCollector reports whether v's slot for purpose p is as a [Collector] sealed it,
+// and waits for [Reseal] to take it in. Anyone who knows the purpose's public key
+// can have made such a slot. ByCollector needs no key.
 func (v Sealed) ByCollector(p purpose.Purpose) bool {
 	value, err := v.decode()
 	return err == nil && value.Type(p) == format.OfCollector
+}
+
+// Without returns v without its slot for purpose p. It needs no key: a process that
+// can write a row can withdraw a purpose. The other slots open as before. A value
+// without its last purpose is the zero Sealed. If v was not collected for p,
+// Without returns v.
+func (v Sealed) Without(p purpose.Purpose) Sealed {
+	return v.keep(func(name string, _ format.Slot) bool { return name != p.String() })
+}
+
+// WithoutExpired returns v without the slots whose retention is over by [time.Now].
+// It needs no key. The result is the zero Sealed if all slots are over.
+func (v Sealed) WithoutExpired() Sealed {
+	now := time.Now()
+	return v.keep(func(_ string, s format.Slot) bool {
+		expires := s.Provenance().Expires
+		return expires.IsZero() || now.Before(expires)
+	})
 }
 
 // String returns a label without the sealed content, such as
@@ -119,7 +136,7 @@ func (v Sealed) MarshalText() ([]byte, error) { return []byte(v.text), nil }
 // [encoding.TextAppender].
 func (v Sealed) AppendText(b []byte) ([]byte, error) { return append(b, v.text...), nil }
 
-// UnmarshalText is [ParseSealed]. On error v is left as it was. It implements
+// UnmarshalText is [ParseSealed]. On error it leaves v unchanged. It implements
 // [encoding.TextUnmarshaler].
 func (v *Sealed) UnmarshalText(text []byte) error {
 	if len(text) > MaxText { // before the copy: the text may be huge
@@ -133,8 +150,8 @@ func (v *Sealed) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalBinary returns the binary form, about a quarter shorter than the
-// text; empty for the zero Sealed. It implements [encoding.BinaryMarshaler].
+// MarshalBinary returns the binary form, about a quarter shorter than the text. It
+// is empty for the zero Sealed. It implements [encoding.BinaryMarshaler].
 func (v Sealed) MarshalBinary() ([]byte, error) { return v.AppendBinary(nil) }
 
 // AppendBinary appends the binary form to b. It implements
@@ -146,8 +163,8 @@ func (v Sealed) AppendBinary(b []byte) ([]byte, error) {
 	return format.AppendBinary(b, v.text)
 }
 
-// UnmarshalBinary reads what [Sealed.MarshalBinary] writes. Anything else is
-// [ErrCorrupt] and leaves v as it was. It implements
+// UnmarshalBinary parses the binary form. Data that [Sealed.MarshalBinary] would
+// not write is [ErrCorrupt], and leaves v unchanged. It implements
 // [encoding.BinaryUnmarshaler].
 func (v *Sealed) UnmarshalBinary(data []byte) error {
 	if len(data) == 0 {
@@ -162,24 +179,8 @@ func (v *Sealed) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// Without returns v without what it holds for purpose p, which needs no key:
-// whoever can write a row can withdraw. What is left opens as before. Without its
-// last purpose a value is the zero Sealed. It is v if it was not collected for
-// p.
-func (v Sealed) Without(p purpose.Purpose) Sealed {
-	return v.keep(func(name string, _ format.Slot) bool { return name != p.String() })
-}
-
-// WithoutExpired returns v without the slots whose retention is over by
-// [time.Now], which needs no key. It is the zero Sealed if all of them are.
-func (v Sealed) WithoutExpired() Sealed {
-	now := time.Now()
-	return v.keep(func(_ string, s format.Slot) bool {
-		expires := s.Provenance().Expires
-		return expires.IsZero() || now.Before(expires)
-	})
-}
-
+// keep returns v without the slots that the function refuses. It returns v as it is
+// if v is malformed.
 func (v Sealed) keep(keep func(name string, s format.Slot) bool) Sealed {
 	value, err := v.decode()
 	if err != nil {
@@ -199,4 +200,16 @@ func (v Sealed) keep(keep func(name string, s format.Slot) bool) Sealed {
 	}
 	value.Slots = kept
 	return Sealed{value.Text()}
+}
+
+// decode splits v into its slots. The zero Sealed is errAbsent.
+func (v Sealed) decode() (*format.Value, error) {
+	if v.IsZero() {
+		return nil, errAbsent
+	}
+	value, ok := format.Split(v.text)
+	if !ok {
+		return nil, ErrCorrupt
+	}
+	return value, nil
 }

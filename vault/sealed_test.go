@@ -156,7 +156,7 @@ func TestPlaintextIsInTheScratch(t *testing.T) {
 		require.NotEmpty(t, raw)
 	}
 	buf := new(buffers)
-	appendSealedSlot(make([]byte, format.IDSize), buf, &slotSpec{
+	appendSealedSlot(make([]byte, format.IDSize), buf, &plainSlot{
 		typ: format.OfPurpose, kind: kind, purpose: s.Purpose(), provenance: &purpose.Provenance{}, plaintext: "text",
 		seal: func(dst, plain, _ []byte) []byte {
 			require.Same(t, &buf.plain[0], &plain[0])

@@ -13,30 +13,39 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// For returns a scope for values of one person. What it seals opens only for the
-// same person: with a random key of that subject, which the store keeps wrapped,
-// under a keyed pseudonym. [Vault.Erase] destroys the key and with it all that
-// was sealed so, wherever it is by now. Indexes are those of the purpose, or
-// looking people up would not work.
+var (
+	errSubjectID     = fmt.Errorf("subject id is empty or too long: %w", ErrInvalid)
+	errOtherSubject  = fmt.Errorf("scope is of another subject: %w", ErrInvalid)
+	errSubjectRecord = fmt.Errorf("malformed subject record: %w", ErrCorrupt)
+)
+
+// For returns a scope for values of one person. The scope seals with a random key
+// of that subject, so its values open only for the same subject. The store keeps
+// the key wrapped, under a keyed pseudonym of the subject. [Vault.Erase] destroys
+// the key, and with it every value that it sealed, in every copy. Indexes are
+// computed with the keys of the purpose even so, or looking people up would not
+// work.
 //
-// The subject is the id under which the person is known for good, such as
-// the primary key of their row: 1 to 255 bytes of any kind. Another length is
-// [ErrInvalid] when the returned scope is used, and so is narrowing a scope of
-// one subject to another. For itself asks nothing of anybody; the first use of a
-// subject reads the store once, and what it says is believed for
-// [Options.SubjectLifetime].
+// The subject is the permanent id of the person, such as the primary key of their
+// row: 1 to 255 bytes of any kind. A subject of another length is [ErrInvalid] when
+// the returned scope is used, and so is narrowing a scope of one subject to another
+// subject. A nil scope stays nil.
+//
+// For itself calls neither the store nor the key service. The first use of a
+// subject reads the store once, and the answer holds for [Options.SubjectLifetime].
 func (s *Scope) For(subject string) *Scope {
 	if s == nil {
 		return nil
 	}
 	narrowed := *s
-	if narrowed.subjectErr == nil { // what was refused once stays so
+	if narrowed.subjectErr == nil { // a refusal stays
 		narrowed.subjectErr = s.checkSubject(subject)
 	}
 	narrowed.subject = subject
 	return &narrowed
 }
 
+// checkSubject is [ErrInvalid] if s can't be narrowed to subject.
 func (s *Scope) checkSubject(subject string) error {
 	switch {
 	case subject == "" || len(subject) > format.MaxSubject:
@@ -47,19 +56,14 @@ func (s *Scope) checkSubject(subject string) error {
 	return nil
 }
 
-var (
-	errSubjectID    = fmt.Errorf("subject id is empty or too long: %w", ErrInvalid)
-	errOtherSubject = fmt.Errorf("scope is of another subject: %w", ErrInvalid)
-)
-
-// Prefetch has the keys of the given subjects at hand before they are used, at
-// the cost of one read of the store, whatever their number: for pages and
-// batches. Subjects without a key, or erased, are left to their first use.
-// More than [Options.SubjectCache] do not fit.
+// Prefetch loads the keys of the given subjects before they are used, for pages and
+// batches. It costs one read of the store for any number of subjects. A subject
+// that has no key, or is erased, is an error at its first use and not here. At most
+// [Options.SubjectCache] subjects fit.
 //
-// A nil scope and subjects that [Scope.For] refuses are [ErrInvalid];
-// [ErrUnavailable] is a store that does not answer or a ctx that is done,
-// [ErrCorrupt] a record that was altered, [ErrNoKeys] a closed vault.
+// A nil scope and a subject that [Scope.For] refuses are [ErrInvalid]. A store that
+// does not answer and a ctx that is done are [ErrUnavailable], a record that was
+// altered is [ErrCorrupt], and a closed vault is [ErrNoKeys].
 func (s *Scope) Prefetch(ctx context.Context, subjects ...string) error {
 	if err := s.prefetch(ctx, subjects); err != nil {
 		return fmt.Errorf("vault: fetching keys of subjects: %w", err)
@@ -100,10 +104,11 @@ func (s *Scope) prefetch(ctx context.Context, subjects []string) error {
 	return c.wait(ctx)
 }
 
-// maxLoads bounds how many reads about subjects wait for the store at a time.
+// maxSubjectReads bounds how many reads of subject records wait for the store at a
+// time.
 const maxSubjectReads = 64
 
-// fetch reads the records of subjects in one go, and remembers what they say.
+// fetchSubjects reads the records of subjects in one call and caches their keys.
 func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects []string) error {
 	names := make([]string, len(subjects))
 	pseudonyms := make([][IndexSize]byte, len(subjects))
@@ -130,37 +135,10 @@ func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects [
 	return nil
 }
 
-// remember opens a record and keeps what it says. A tombstone is ErrErased.
-func (pk *purposeKeys) cacheSubject(ctx context.Context, keys *keys, subject string, pseudonym [IndexSize]byte, record Record, asked time.Time) (*subjectKey, error) {
-	found, err := pk.openSubjectRecord(ctx, keys, pseudonym, record.Data)
-	if err != nil {
-		return nil, err
-	}
-	key, err := found.open()
-	if err == nil || errors.Is(err, ErrErased) {
-		pk.subjects.Load().put(subject, key, asked)
-	}
-	return key, err
-}
-
-// decode opens a record about a subject, under newer keys if it takes such.
-func (pk *purposeKeys) openSubjectRecord(ctx context.Context, keys *keys, pseudonym [IndexSize]byte, data []byte) (subjectRecord, error) {
-	sealed, ok := cutSubjectRecord(data)
-	if !ok {
-		return subjectRecord{}, errSubjectRecord
-	}
-	if !keys.seal.has(sealed) {
-		var err error
-		if keys, err = pk.findKey(ctx, sealed); err != nil {
-			return subjectRecord{}, err
-		}
-	}
-	return decodeSubject(keys, pk.id.purpose, pseudonym, data)
-}
-
-// subjectKey returns the key of a subject. If the store has none, it makes one
-// where create says so, and is ErrCorrupt otherwise: nothing was ever sealed
-// for that subject, so the value is another's.
+// subjectKey returns the key of a subject, from the cache or from the store. If the
+// store has none and create is set, subjectKey makes a key. If create is not set,
+// the error is ErrCorrupt: nothing was ever sealed for the subject, so the value
+// belongs to another one.
 func (pk *purposeKeys) subjectKey(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
 	key, known := pk.subjects.Load().get(subject)
 	switch {
@@ -171,7 +149,7 @@ func (pk *purposeKeys) subjectKey(ctx context.Context, keys *keys, subject strin
 	}
 	detail := "?" + subject
 	if create {
-		detail = "+" + subject // another flight: only one that seals makes keys
+		detail = "+" + subject // another call: only a caller that seals makes keys
 	}
 	c, _, err := pk.backend.start(ctx, callID{actionSubject, pk.id, detail}, func(ctx context.Context, c *call) error {
 		select {
@@ -190,13 +168,15 @@ func (pk *purposeKeys) subjectKey(ctx context.Context, keys *keys, subject strin
 	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
-	// What was found may have been erased while it was on its way.
+	// The subject may have been erased while the answer was on its way.
 	if pk.subjects.Load().recentlyErased(subject) {
 		return nil, ErrErased
 	}
 	return c.key, nil
 }
 
+// loadSubject reads the key of a subject from the store, or makes it if create is
+// set.
 func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
 	pseudonym, err := keys.pseudonymOf(pk.id.purpose, subject)
 	if err != nil {
@@ -215,7 +195,7 @@ func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject stri
 		if records[0].Revision != 0 {
 			key, err := pk.cacheSubject(ctx, keys, subject, pseudonym, records[0], asked)
 			if err == nil && time.Since(asked) >= pk.backend.opts.SubjectLifetime {
-				continue // it may have been erased since, and nobody remember that
+				continue // so late that the cache may have forgotten an erasure since
 			}
 			return key, err
 		}
@@ -227,7 +207,7 @@ func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject stri
 		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data})
 		switch {
 		case errors.Is(err, ErrConflict):
-			continue // somebody else made one, which is the one to use
+			continue // another process made a key, which is the one to use
 		case err != nil:
 			return nil, storeError(err)
 		}
@@ -243,13 +223,44 @@ func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject stri
 	}
 }
 
-// A subjectRecord is what the store keeps about one subject: its key or, once
-// erased, that there is none any more. It is sealed under the purpose's keys,
-// bound to the subject's pseudonym, so that neither can be another's.
+// cacheSubject opens the record of a subject and caches its key. A tombstone is
+// cached as well, and returns ErrErased.
+func (pk *purposeKeys) cacheSubject(ctx context.Context, keys *keys, subject string, pseudonym [IndexSize]byte, record Record, asked time.Time) (*subjectKey, error) {
+	found, err := pk.openSubjectRecord(ctx, keys, pseudonym, record.Data)
+	if err != nil {
+		return nil, err
+	}
+	key, err := found.open()
+	if err == nil || errors.Is(err, ErrErased) {
+		pk.subjects.Load().put(subject, key, asked)
+	}
+	return key, err
+}
+
+// openSubjectRecord opens a subject record, under newer keys if keys lacks the key
+// that sealed it.
+func (pk *purposeKeys) openSubjectRecord(ctx context.Context, keys *keys, pseudonym [IndexSize]byte, data []byte) (subjectRecord, error) {
+	sealed, ok := cutSubjectRecord(data)
+	if !ok {
+		return subjectRecord{}, errSubjectRecord
+	}
+	if !keys.seal.has(sealed) {
+		var err error
+		if keys, err = pk.findKey(ctx, sealed); err != nil {
+			return subjectRecord{}, err
+		}
+	}
+	return decodeSubject(keys, pk.id.purpose, pseudonym, data)
+}
+
+// A subjectRecord is the record of one subject in the store. It holds the subject's
+// key or, once erased, is a tombstone. It is sealed under the keys of the purpose
+// and bound to the subject's pseudonym, so it can't pass for the record of another
+// purpose or another subject.
 type subjectRecord struct {
-	id  uint32    // of the key
+	id  uint32    // the id of the key
 	key []byte    // nil in a tombstone
-	at  time.Time // of the making of key or tombstone
+	at  time.Time // when the key or the tombstone was made
 }
 
 const (
@@ -260,25 +271,26 @@ const (
 	stateSize      = 1 + 4 + format.TimeSize // state, key id, time
 )
 
-// subjectRecordName keeps the files of a [Dir] in 256 folders a purpose.
-func subjectRecordName(p purpose.Purpose, pseudonym [IndexSize]byte) string {
-	name := hex.EncodeToString(pseudonym[:])
-	return subjectPrefix(p) + name[:2] + "/" + name
-}
-
-func subjectPrefix(p purpose.Purpose) string { return p.String() + "/subjects/" }
-
-func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, error) {
-	buf := getBuffers()
-	defer buf.release()
-	return k.pseudonym.compute(format.AppendPseudonymInput(buf.plaintext(len(buf.plain)), p.String(), subject))
-}
-
+// newSubjectRecord returns a record with a fresh key.
 func newSubjectRecord() subjectRecord {
 	var id [4]byte
 	rand.Read(id[:])
 	r := subjectRecord{id: binary.BigEndian.Uint32(id[:]), key: newDEK(), at: time.Now()}
 	return r
+}
+
+// open returns the key of r, ready for use, and clears its bytes in r. A tombstone
+// is ErrErased.
+func (r subjectRecord) open() (*subjectKey, error) {
+	if r.key == nil {
+		return nil, ErrErased
+	}
+	defer clear(r.key)
+	k, err := newSubjectKey(r.id, r.key)
+	if err != nil {
+		return nil, errSubjectRecord
+	}
+	return k, nil
 }
 
 // encode seals r under the primary key of k.
@@ -317,8 +329,7 @@ func decodeSubject(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte, data [
 	return r, nil
 }
 
-var errSubjectRecord = fmt.Errorf("malformed subject record: %w", ErrCorrupt)
-
+// cutSubjectRecord returns the sealed part of a subject record.
 func cutSubjectRecord(data []byte) (sealed []byte, ok bool) {
 	if len(data) < len(subjectMagic) || string(data[:len(subjectMagic)]) != subjectMagic {
 		return nil, false
@@ -326,16 +337,19 @@ func cutSubjectRecord(data []byte) (sealed []byte, ok bool) {
 	return data[len(subjectMagic):], true
 }
 
-// open returns the key of the record, ready for use, and ErrErased for a
-// tombstone.
-func (r subjectRecord) open() (*subjectKey, error) {
-	if r.key == nil {
-		return nil, ErrErased
-	}
-	defer clear(r.key)
-	k, err := newSubjectKey(r.id, r.key)
-	if err != nil {
-		return nil, errSubjectRecord
-	}
-	return k, nil
+// subjectRecordName returns the name of a subject's record. The names put the files
+// of a [Dir] in 256 folders for each purpose.
+func subjectRecordName(p purpose.Purpose, pseudonym [IndexSize]byte) string {
+	name := hex.EncodeToString(pseudonym[:])
+	return subjectPrefix(p) + name[:2] + "/" + name
+}
+
+// subjectPrefix returns the prefix of the names of all subject records of p.
+func subjectPrefix(p purpose.Purpose) string { return p.String() + "/subjects/" }
+
+// pseudonymOf returns the pseudonym of subject under purpose p.
+func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, error) {
+	buf := getBuffers()
+	defer buf.release()
+	return k.pseudonym.compute(format.AppendPseudonymInput(buf.plaintext(len(buf.plain)), p.String(), subject))
 }

@@ -6,11 +6,11 @@ import (
 	purposes "github.com/onlyfor/onlyfor/purpose"
 )
 
-// Every input that a primitive binds or computes is made in this file, and begins
-// with a tag of its own. Each field has a fixed length or is preceded by its
-// length, except for the last one, so no two different lists of fields are the
-// same bytes: ("a", "bc") is not ("ab", "c"), and what one primitive computes is
-// never an input of another.
+// Every input that a primitive binds or computes from is made in this file, and
+// begins with a tag of its own. So the input of one use is never the input of
+// another. Each field has a fixed length or is preceded by its length, except for
+// the last one. So two different lists of fields are never equal bytes: ("a", "bc")
+// is not ("ab", "c").
 //
 //	tag   function                used as                           fields after the tag
 //	pii1  AppendSlotAAD           associated data of a slot         kind, purpose, value id, header, subject
@@ -38,8 +38,8 @@ const (
 // MaxSlotAAD is the size of the longest associated data of a slot.
 const MaxSlotAAD = len("pii1") + 1 + MaxKind + 1 + purposes.MaxLen + IDSize + MaxHeader + 2 + MaxSubject
 
-// MaxIndexInput is the size of the longest input of an index key, and
-// MaxPseudonymInput that of a pseudonym key.
+// MaxIndexInput and MaxPseudonymInput are the sizes of the longest inputs of an
+// index key and of a pseudonym key.
 const (
 	MaxIndexInput     = len("idx1") + 1 + MaxKind + 1 + purposes.MaxLen + MaxPlaintext
 	MaxPseudonymInput = len("psn1") + 1 + purposes.MaxLen + MaxSubject
@@ -56,7 +56,8 @@ func AppendSlotAAD(b []byte, kind, purpose string, id, header []byte, subject st
 	return append(b, subject...)
 }
 
-// AppendIndexInput appends the input from which an index is computed.
+// AppendIndexInput appends the input of an index key for the index of a canonical
+// text.
 func AppendIndexInput(b []byte, kind, purpose, canonical string) []byte {
 	b = append(b, "idx1"...)
 	b = AppendString8(b, kind)
@@ -69,16 +70,16 @@ func IndexInputSize(kind, purpose, canonical string) int {
 	return len("idx1") + 1 + len(kind) + 1 + len(purpose) + len(canonical)
 }
 
-// AppendPseudonymInput appends the input from which a subject's pseudonym is
-// computed.
+// AppendPseudonymInput appends the input of the pseudonym key for the pseudonym of
+// a subject.
 func AppendPseudonymInput(b []byte, purpose, subject string) []byte {
 	b = append(b, "psn1"...)
 	b = AppendString8(b, purpose)
 	return append(b, subject...)
 }
 
-// AppendErasuresInput appends the input from which the tag of a number of
-// erasures is computed.
+// AppendErasuresInput appends the input of the pseudonym key for the tag of a
+// number of erasures.
 func AppendErasuresInput(b []byte, purpose string, n uint64) []byte {
 	b = append(b, "era1"...)
 	b = AppendString8(b, purpose)
@@ -92,7 +93,7 @@ func AppendSubjectAAD(b []byte, purpose string, pseudonym [PseudonymSize]byte) [
 	return append(b, pseudonym[:]...)
 }
 
-// AppendCollectorInfo appends the info with which HPKE wraps the key of a
+// AppendCollectorInfo appends the info of HPKE for wrapping the key of a
 // collector's slot. The rest of the slot is bound where that key is used.
 func AppendCollectorInfo(b []byte, purpose string) []byte {
 	return AppendString8(append(b, "col1"...), purpose)
@@ -114,13 +115,13 @@ func AppendCollectorCheck(b []byte, purpose string, key []byte) []byte {
 	return append(append(b, CollectorMagic+"."+purpose+"."...), key...)
 }
 
-// KEKAAD returns the associated data with which a KEK wraps the key of a
-// purpose's record. No name of a purpose has a blank.
+// KEKAAD returns the associated data for wrapping the key of a purpose's record
+// with a KEK. No name of a purpose has a blank.
 func KEKAAD(purpose string) []byte { return []byte("onlyfor " + role + " " + purpose) }
 
 // WrongKEKAAD returns associated data of no purpose, to test that a KEK binds
-// it. It differs from KEKAAD in the last byte alone: a KEK may bind no more than
-// a beginning.
+// associated data. It differs from KEKAAD in the last byte alone: a KEK may bind no
+// more than a beginning.
 func WrongKEKAAD(purpose string) []byte {
 	aad := KEKAAD(purpose)
 	aad[len(aad)-1] = '!'

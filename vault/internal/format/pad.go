@@ -1,7 +1,8 @@
 package format
 
-// Plaintexts are padded, so that a column does not tell the lengths of
-// addresses: those of 0 to 31 bytes look alike, those of 32 to 63, and so on.
+// Plaintexts are padded, so that a column does not tell the lengths of addresses.
+// Plaintexts of up to 31 bytes look alike, plaintexts of 32 to 63 bytes look alike,
+// and so on.
 const (
 	PadStep   = 32
 	MaxPadded = (MaxPlaintext/PadStep + 1) * PadStep
@@ -15,8 +16,8 @@ func AppendPadded(b []byte, plaintext string) []byte {
 	return append(append(b, plaintext...), padding[:PadStep-len(plaintext)%PadStep]...)
 }
 
-// Unpad returns the plaintext that AppendPadded padded. It runs on authenticated
-// bytes alone, so that its refusal tells nobody anything.
+// Unpad returns the plaintext that AppendPadded padded, and false for other bytes.
+// It runs on authenticated bytes alone, so a refusal tells an attacker nothing.
 func Unpad(padded []byte) ([]byte, bool) {
 	n := len(padded) - 1
 	for n >= 0 && padded[n] == 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// Sizes in the body of a value, which is the value id and one slot for each
+// Sizes in the body of a value. The body is the value id and one slot for each
 // purpose.
 const (
 	IDSize   = 16 // random, shared by the slots of a value
@@ -31,15 +31,15 @@ const (
 	MaxHeader = 2 + TimeSize + 1 + 2*(1+purpose.MaxReference) + TimeSize + 1 + purpose.MaxLen
 )
 
-// Slot types: under which key a slot is sealed.
+// Slot types, by the key that a slot is sealed under.
 const (
 	OfPurpose   = 1 // the purpose's own key
 	OfSubject   = 2 // the key of one subject under the purpose
 	OfCollector = 3 // the purpose's public key
 )
 
-// Slot flags: which optional fields follow. A field that would be empty is
-// left out, so that there is one encoding of everything.
+// Slot flags, by the optional field that follows. An empty field is left out, so
+// that each header has one encoding.
 const (
 	flagLegal = 1 << iota
 	flagNotice
@@ -49,7 +49,7 @@ const (
 	flagsKnown = 1<<iota - 1
 )
 
-// A Slot is one slot of a value. Its slices are parts of the body that it was
+// A Slot is one slot of a value. Its slices are parts of the body that the slot was
 // read from.
 type Slot struct {
 	Header []byte // from the type to the last optional field, authenticated as it stands
@@ -58,6 +58,45 @@ type Slot struct {
 
 // Type returns the type of the slot: [OfPurpose], [OfSubject] or [OfCollector].
 func (s Slot) Type() byte { return s.Header[0] }
+
+// Expires reports whether the slot has an end of retention.
+func (s Slot) Expires() bool { return s.Header[1]&flagExpires != 0 }
+
+// From returns the name of the purpose that the slot was extended from, or "".
+func (s Slot) From() string {
+	if s.Header[1]&flagFrom == 0 {
+		return ""
+	}
+	return s.Provenance().From.String()
+}
+
+// Provenance decodes the header. CutSlot has checked it.
+func (s Slot) Provenance() purpose.Provenance {
+	b := s.Header[2:]
+	flags := s.Header[1]
+	p := purpose.Provenance{Collected: Seconds(b)}
+	b = b[TimeSize:]
+	if flags&flagLegal != 0 {
+		p.Legal, b = purpose.Legal(b[0]), b[1:]
+	}
+	var text []byte
+	if flags&flagNotice != 0 {
+		text, b, _ = CutString8(b)
+		p.Notice = string(text)
+	}
+	if flags&flagConsent != 0 {
+		text, b, _ = CutString8(b)
+		p.Consent = string(text)
+	}
+	if flags&flagExpires != 0 {
+		p.Expires, b = Seconds(b), b[TimeSize:]
+	}
+	if flags&flagFrom != 0 {
+		text, _, _ = CutString8(b)
+		p.From, _ = purpose.Parse(string(text)) //piivet:allow discard the name was checked when the header was read
+	}
+	return p
+}
 
 // NthSlot returns the slot at position n of a body.
 func NthSlot(raw []byte, n int) (s Slot, ok bool) {
@@ -73,8 +112,8 @@ func NthSlot(raw []byte, n int) (s Slot, ok bool) {
 	return s, true
 }
 
-// CutSlot splits the first slot off b. It reports false for bytes that no writer
-// of this format puts there.
+// CutSlot splits the first slot off b. It reports false for bytes that no writer of
+// this format puts there.
 func CutSlot(b []byte) (s Slot, rest []byte, ok bool) {
 	n, ok := SlotHeaderLen(b)
 	if !ok || len(b) < n+2 {
@@ -104,7 +143,7 @@ func validSealed(s Slot) bool {
 }
 
 // SlotHeaderLen returns the length of the slot header at the beginning of b, and
-// false if it is malformed.
+// false for a malformed header.
 func SlotHeaderLen(b []byte) (int, bool) {
 	const fixed = 2 + TimeSize
 	if len(b) < fixed || b[1]&^flagsKnown != 0 {
@@ -175,45 +214,6 @@ func AppendHeader(b []byte, typ byte, p *purpose.Provenance) []byte {
 		b = AppendString8(b, p.From.String())
 	}
 	return b
-}
-
-// Expires reports whether the slot has an end of retention.
-func (s Slot) Expires() bool { return s.Header[1]&flagExpires != 0 }
-
-// From returns the name of the purpose from which the slot was extended, or "".
-func (s Slot) From() string {
-	if s.Header[1]&flagFrom == 0 {
-		return ""
-	}
-	return s.Provenance().From.String()
-}
-
-// Provenance decodes the header, which CutSlot has checked.
-func (s Slot) Provenance() purpose.Provenance {
-	b := s.Header[2:]
-	flags := s.Header[1]
-	p := purpose.Provenance{Collected: Seconds(b)}
-	b = b[TimeSize:]
-	if flags&flagLegal != 0 {
-		p.Legal, b = purpose.Legal(b[0]), b[1:]
-	}
-	var text []byte
-	if flags&flagNotice != 0 {
-		text, b, _ = CutString8(b)
-		p.Notice = string(text)
-	}
-	if flags&flagConsent != 0 {
-		text, b, _ = CutString8(b)
-		p.Consent = string(text)
-	}
-	if flags&flagExpires != 0 {
-		p.Expires, b = Seconds(b), b[TimeSize:]
-	}
-	if flags&flagFrom != 0 {
-		text, _, _ = CutString8(b)
-		p.From, _ = purpose.Parse(string(text)) //piivet:allow discard the name was checked when the header was read
-	}
-	return p
 }
 
 // AppendString8 appends one byte of length and s, which has at most 255 bytes.
