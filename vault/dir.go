@@ -150,8 +150,8 @@ func (d *dir) read(read readFunc, name string) (Record, error) {
 	return Record{name, data, revision}, nil
 }
 
-// check returns err, which is the result of a check of arguments, and otherwise
-// refuses an empty path.
+// check returns err, the result of a check of arguments. If err is nil, check refuses an
+// empty path.
 func (d *dir) check(err error) error {
 	if err == nil && d.path == "" {
 		return fmt.Errorf("key store: empty path: %w", ErrInvalid)

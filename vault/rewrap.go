@@ -140,7 +140,7 @@ func (v *Vault) subjectsAfter(ctx context.Context, prefix, after string) (names 
 		switch {
 		case err != nil:
 			return nil, storeError(err)
-		case name <= after: // the loop would never end
+		case name <= after: // otherwise the loop would never end
 			return nil, errOrder
 		}
 		names, after = append(names, name), name

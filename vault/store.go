@@ -47,9 +47,9 @@ type Store interface {
 
 	// Put writes r.Data under r.Name if the current revision of the record is still
 	// r.Revision, and returns the new revision. Revision 0 means that there is no
-	// record yet. Otherwise Put changes nothing and returns [ErrConflict]. The
-	// record is durable when Put returns. A reader sees either the whole old record
-	// or the whole new one, even if the process dies halfway.
+	// record yet. If the current revision differs, Put changes nothing and returns
+	// [ErrConflict]. The record is durable when Put returns. A reader sees either the
+	// whole old record or the whole new one, even if the process dies halfway.
 	Put(ctx context.Context, r Record) (revision int64, err error)
 
 	// Delete removes the record if its current revision is still the given

@@ -223,7 +223,7 @@ func (v *Vault) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpos
 	case r.Generation+erasures < v.opts.Pins[p]:
 		return nil, Record{}, errPin
 	case r.Generation < at || erasures < seen:
-		return nil, Record{}, errRollback // a change would make the old record pass for a new one
+		return nil, Record{}, errRollback // a change would make it look newer
 	}
 	return r, records[0], nil
 }
@@ -274,7 +274,7 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 			if err != nil {
 				return nil, storeError(err)
 			}
-			if name <= after { // the loop would never end
+			if name <= after { // otherwise the loop would never end
 				return nil, errOrder
 			}
 			folder, _, more = strings.Cut(name, "/")
