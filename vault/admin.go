@@ -12,7 +12,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// A Role is what a key is for.
+// A Role is the function of a key within its purpose.
 type Role string
 
 // The roles.
@@ -20,34 +20,34 @@ const (
 	RoleSeal    Role = "seal"    // seals values, and wraps the keys of subjects
 	RoleIndex   Role = "index"   // computes blind indexes
 	RoleSubject Role = "subject" // computes the pseudonyms of subjects; never rotated
-	RoleCollect Role = "collect" // opens what collectors sealed
-	RoleImport  Role = "import"  // opens what was encrypted elsewhere, for Adopt
+	RoleCollect Role = "collect" // opens values that collectors sealed
+	RoleImport  Role = "import"  // opens ciphertexts that were made elsewhere, for Adopt
 )
 
-// A Status is what a key may still be used for.
+// A Status tells how a key may still be used.
 type Status string
 
 // The statuses.
 const (
-	Primary Status = "primary" // seals or indexes what is new
-	Active  Status = "active"  // opens and matches what is old
-	Retired Status = "retired" // does nothing, and can be brought back or destroyed
+	Primary Status = "primary" // seals or indexes new values
+	Active  Status = "active"  // opens and matches old values
+	Retired Status = "retired" // is out of use, and can be reinstated or destroyed
 )
 
-// A Key describes one key of a purpose. The key itself is not in it.
+// A Key describes one key of a purpose. It does not hold the key itself.
 type Key struct {
-	// ID is unlike that of any other key of the purpose.
+	// ID is unique among the keys of the purpose.
 	ID uint32
-	// Role is what the key is for.
+	// Role is the function of the key.
 	Role Role
-	// Status is what it may still be used for.
+	// Status tells how the key may still be used.
 	Status Status
-	// Created is when it was made, in UTC and whole seconds.
+	// Created is the time at which the key was made, in UTC and whole seconds.
 	Created time.Time
 }
 
-// Keys returns the keys of p, by role and age. It reads the store and asks the
-// key service. Errors are those of [Vault.Scope].
+// Keys returns the keys of p, by role and age. It reads the store and asks the key
+// service. It returns the errors of [Vault.Scope].
 func (v *Vault) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 	var found []Key
 	err := v.operate(ctx, ActionKeys, p, func(ctx context.Context) error {
@@ -59,15 +59,15 @@ func (v *Vault) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err // found may still be written to, if we left early
+		return nil, err // the call may still write to found, if it was left early
 	}
 	return found, nil
 }
 
-// Generation returns a number that grows with every change of the keys of p and
-// with every erasure under p. Kept outside the key store and given to
-// [Options.Pins], it makes an older copy of the store refuse to open.
-// Errors are those of [Vault.Scope].
+// Generation returns a number that grows with every change of the keys of p and with
+// every erasure under p. Keep the number outside the key store and pass it in
+// [Options.Pins]: an older copy of the store then does not open. Generation returns the
+// errors of [Vault.Scope].
 func (v *Vault) Generation(ctx context.Context, p purpose.Purpose) (uint64, error) {
 	var generation uint64
 	err := v.operate(ctx, ActionKeys, p, func(ctx context.Context) error {
@@ -83,37 +83,37 @@ func (v *Vault) Generation(ctx context.Context, p purpose.Purpose) (uint64, erro
 		return nil
 	})
 	if err != nil {
-		return 0, err // as above
+		return 0, err // the call may still write to generation, if it was left early
 	}
 	return generation, nil
 }
 
-// Rotate makes a new key the one that values of p are sealed with. Older
-// values open as before; [Reseal] moves them, and [Vault.RewrapSubjects] the
-// keys of subjects. Other processes take up the new key when [Options.Refresh]
-// says, or at the first value that is sealed with it.
+// Rotate makes a new key for p, and values are sealed with it from then on. Older values
+// open as before. [Reseal] moves values to the new key, and [Vault.RewrapSubjects] moves
+// the keys of subjects. Other processes start to use the new key after [Options.Refresh],
+// or when they open the first value that is sealed with it.
 //
-// Rotating in time keeps each key below 2^32 seals. [ErrConflict] says that
-// somebody else changed the purpose's keys at the same time; nothing was changed
-// then. Other errors are those of [Vault.Scope].
+// Rotate in time to keep each key below 2^32 seals. [ErrConflict] says that another
+// process changed the keys of the purpose at the same time, and that this call changed
+// nothing. Other errors are the errors of [Vault.Scope].
 func (v *Vault) Rotate(ctx context.Context, p purpose.Purpose) error {
 	return v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error { return r.add(&r.Seal, RoleSeal) })
 }
 
-// RotateIndex makes a new key the one that indexes of p are computed with.
-// Until the index columns are computed anew, look for all of [Scope.Indexes].
-// A unique constraint on a column does not see that an old and a new index are
-// the same person's: until the column is done, look before inserting. Errors
-// are those of [Vault.Rotate].
+// RotateIndex makes a new key for p, and indexes are computed with it from then on.
+// Until the index columns are computed anew, search for all of [Scope.Indexes]. A unique
+// constraint on a column does not see that an old and a new index belong to one person:
+// until the column is done, search before inserting. RotateIndex returns the errors of
+// [Vault.Rotate].
 func (v *Vault) RotateIndex(ctx context.Context, p purpose.Purpose) error {
 	return v.changeKeys(ctx, ActionRotateIndex, p, func(r *keyRecord) error { return r.add(&r.Index, RoleIndex) })
 }
 
-// RotateCollector makes a new key pair the one that collectors of p seal for.
-// [Vault.Collector] hands out the new one; those handed out before go on sealing
-// for theirs, which opens until it is retired. A purpose whose keys were made
-// where there is no X25519 gets its first pair so. Errors are those of
-// [Vault.Rotate].
+// RotateCollector makes a new key pair for p, and [Vault.Collector] returns collectors
+// that seal for it from then on. Earlier collectors go on sealing for their own key
+// pair, whose values open until it is retired. A purpose whose keys were made on a
+// platform without X25519 gets its first key pair this way. RotateCollector returns the
+// errors of [Vault.Rotate].
 func (v *Vault) RotateCollector(ctx context.Context, p purpose.Purpose) error {
 	return v.changeKeys(ctx, ActionRotateCollector, p, func(r *keyRecord) error {
 		collect := r.Collect
@@ -128,38 +128,36 @@ func (v *Vault) RotateCollector(ctx context.Context, p purpose.Purpose) error {
 	})
 }
 
-// Retire puts a key out of use: what it sealed no longer opens, and what it
-// indexed no longer matches. After rotating wait for [Options.Refresh], during
-// which other processes still use the key, and then move values, subject keys
-// and indexes before retiring it. [Vault.Reinstate] takes it back.
+// Retire puts a key out of use: values that it sealed no longer open, and indexes that
+// it computed no longer match. After rotating, wait for [Options.Refresh], because other
+// processes still use the key during that time. Then move values, subject keys and
+// indexes, and retire the key last. [Vault.Reinstate] undoes Retire.
 //
-// A primary key can't be retired and nor can the key of pseudonyms, which is
-// [ErrInvalid], as is an id that is no key of p. Other errors are those of
-// [Vault.Rotate].
+// Only an active key can be retired: a primary key, the key of pseudonyms, and an id
+// that is no key of p are [ErrInvalid]. Other errors are the errors of [Vault.Rotate].
 func (v *Vault) Retire(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return v.changeKeys(ctx, ActionRetire, p, func(r *keyRecord) error {
 		return r.edit(id, Active, func(m *keyset.Manager) error { return m.Disable(id) })
 	})
 }
 
-// Reinstate makes a retired key active again. An id that is no retired key of p
-// is [ErrInvalid]; other errors are those of [Vault.Rotate].
+// Reinstate makes a retired key active again. An id that is no retired key of p is
+// [ErrInvalid]; other errors are the errors of [Vault.Rotate].
 func (v *Vault) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return v.changeKeys(ctx, ActionReinstate, p, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Enable(id) })
 	})
 }
 
-// Destroy removes a retired key for good: what it sealed is lost. An id that
-// is no retired key of p is [ErrInvalid]; other errors are those of
-// [Vault.Rotate].
+// Destroy removes a retired key for good: values that it sealed are lost. An id that is
+// no retired key of p is [ErrInvalid]; other errors are the errors of [Vault.Rotate].
 func (v *Vault) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return v.changeKeys(ctx, ActionDestroy, p, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Delete(id) })
 	})
 }
 
-// administer runs an operation on the keys of p, and records it.
+// operate runs an operation on the keys of p, and audits it.
 func (v *Vault) operate(ctx context.Context, a Action, p purpose.Purpose, f func(context.Context) error) error {
 	var err error
 	switch {
@@ -176,7 +174,7 @@ func (v *Vault) operate(ctx context.Context, a Action, p purpose.Purpose, f func
 	return nil
 }
 
-// change edits the key record of p in one compare-and-swap.
+// changeKeys edits the key record of p in one compare-and-swap.
 func (v *Vault) changeKeys(ctx context.Context, a Action, p purpose.Purpose, edit func(*keyRecord) error) error {
 	return v.operate(ctx, a, p, func(ctx context.Context) error {
 		r, old, err := v.readKeyRecord(ctx, p)
@@ -191,8 +189,8 @@ func (v *Vault) changeKeys(ctx context.Context, a Action, p purpose.Purpose, edi
 	})
 }
 
-// put wraps and stores r in place of the given revision, and has the purpose's
-// scopes use what it holds.
+// put wraps r, stores it in place of the given revision, and installs its keys in the
+// scopes of p.
 func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecord, revision int64) error {
 	w, err := newKEKClient(ctx, kek, p)
 	if err != nil {
@@ -202,8 +200,8 @@ func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 	if err != nil {
 		return err
 	}
-	// Keys that can't be read back, or can be under another purpose, are worth
-	// less than those that are there: find out before they are stored.
+	// Keys that can't be read back, or that open under another purpose, are worth
+	// less than the keys in the store: find out before they are stored.
 	wrapped, _, _ := cutKeyRecord(data)
 	if err := w.selfTest(p, wrapped); err != nil {
 		return err
@@ -224,8 +222,8 @@ func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 	return nil
 }
 
-// add puts a fresh key into one of the record's keysets. Its id is unlike that
-// of any other key of the purpose, whatever its role.
+// add puts a fresh key into one of the record's keysets. Its id is unique among the keys
+// of the purpose, in all roles.
 func (r *keyRecord) add(to *keysetRecord, role Role) error {
 	known, err := r.describe()
 	if err != nil {
@@ -251,7 +249,8 @@ func (r *keyRecord) add(to *keysetRecord, role Role) error {
 	}
 }
 
-// edit changes the keyset of the key with that id, if it has that status.
+// edit applies f to the keyset of the key with the given id. The key must have the given
+// status, and must not be the key of pseudonyms.
 func (r *keyRecord) edit(id uint32, status Status, f func(*keyset.Manager) error) error {
 	known, err := r.describe()
 	if err != nil {
@@ -285,13 +284,13 @@ func (r *keyRecord) edit(id uint32, status Status, f func(*keyset.Manager) error
 	return nil
 }
 
-// describe lists the keys of all keysets.
+// describe returns the keys of all keysets.
 func (r *keyRecord) describe() ([]Key, error) {
 	var all []Key
 	for _, set := range r.keysets() {
 		h, err := set.handle()
 		if err != nil && set.role == RoleCollect {
-			continue // which a platform without X25519 can't read, and leaves as it is
+			continue // a platform without X25519 can't read the keyset, and leaves it as it is
 		}
 		if err != nil {
 			return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)

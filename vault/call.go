@@ -9,9 +9,9 @@ import (
 
 // A call is one operation on the store and the key service. It runs in a
 // goroutine of its own, because a client that takes no context can hang for ever.
-// Callers leave the call when their time is up, and no second call of the same id
-// starts before it has ended: however many callers time out, one goroutine is left
-// behind.
+// Callers leave the call when their time is up. No second call of the same id starts
+// before the first has ended, so only one goroutine is left behind, however many
+// callers time out.
 type call struct {
 	ctx  context.Context // done when the time of the call is up
 	done chan struct{}   // closed when the call has ended
@@ -21,16 +21,15 @@ type call struct {
 	key *subjectKey // of a call that loads one
 }
 
-// A callID tells apart the calls of which one may be under way at a time.
+// A callID identifies a call. Only one call of each id runs at a time.
 type callID struct {
 	action Action
 	keys   keysID
 	detail string
 }
 
-// shared runs f and returns its error, or joins the call of the same id that is
-// under way. The call goes on when its last caller has left: the next caller can
-// use its result.
+// shared runs f and returns its error, or joins the call of that id that is under way.
+// The call goes on when its last caller has left: the next caller can use its result.
 func (b *backend) shared(ctx context.Context, id callID, f func(context.Context) error) error {
 	c, _, err := b.start(ctx, id, withoutCall(f))
 	if err != nil {
@@ -39,8 +38,8 @@ func (b *backend) shared(ctx context.Context, id callID, f func(context.Context)
 	return c.wait(ctx)
 }
 
-// exclusive runs f when no other call of the same action and purpose is under way.
-// It is for operations each of which has to take place.
+// exclusive runs f when no other call of that action and purpose is under way. It is
+// for operations that can't share a result, because each has to take place.
 func (b *backend) exclusive(ctx context.Context, a Action, p purpose.Purpose, f func(context.Context) error) error {
 	for {
 		c, ours, err := b.start(ctx, callID{action: a, keys: keysID{purpose: p}}, withoutCall(f))
@@ -83,7 +82,7 @@ func (b *backend) start(ctx context.Context, id callID, f func(context.Context, 
 	return c, true, nil
 }
 
-// ownTime returns the context of a call, which outlives the caller's.
+// ownTime returns the context of a call. It outlives the context of the caller.
 func (b *backend) ownTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), b.opts.Timeout)
 }
@@ -115,18 +114,19 @@ func (c *call) wait(ctx context.Context) error {
 	case <-c.ctx.Done():
 	}
 	select {
-	case <-c.done: // its end is what ended its context
+	case <-c.done: // the end of the call ended its context
 		return c.err
 	default:
 		return fmt.Errorf("no answer in time: %w: %w", ErrUnavailable, context.DeadlineExceeded)
 	}
 }
 
-// ctxError is [ErrUnavailable] with the error of a ctx that is done.
+// ctxError returns [ErrUnavailable] with the error of ctx, which is done.
 func ctxError(ctx context.Context) error { return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err()) }
 
-// guard turns a panic of a store or a KEK, from which nobody could recover in this
-// goroutine, into an error. The value of the panic is dropped.
+// guard runs f, and turns a panic of a store or a KEK into an error. No caller could
+// recover from the panic, because f runs in a goroutine of its own. The value of the
+// panic is dropped.
 func guard(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if recover() != nil {

@@ -10,35 +10,35 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
-// ErrGranted reports keys that this process can open and should not be able to.
-// See [Vault.MustNotOpen].
+// ErrGranted reports keys that this process can open and should not be able to open. See
+// [Vault.MustNotOpen].
 var ErrGranted = errors.New("this process can open keys that it must not have")
 
-// MustNotOpen returns nil if it is proven that this process can't open the keys
-// of any of the given purposes: to be called at start, for those that belong to
-// other processes, so that one which was given a grant too many refuses to run.
+// MustNotOpen returns nil if it proves that this process can't open the keys of any of
+// the given purposes. Call it at start with the purposes of other processes, so that a
+// process with one grant too many refuses to run.
 //
 //	if err := v.MustNotOpen(ctx, purposes.Security); err != nil {
 //		log.Fatal(err)
 //	}
 //
-// Keys that open are [ErrGranted]. What leaves it open is an error too:
-// [ErrNoKeys] where the store holds no keys of the purpose to try; [ErrUnavailable]
-// where the key service is down, or refuses for another reason than a missing
-// grant, such as a key that is disabled today, a KEK that is not configured here, or
-// a file that [LocalKEK] does not take because others could read it too.
-// So the KEK has to be one that can be asked for the purpose. Of an [EitherKEK]
-// both have to refuse. No purpose at all, and a zero one, are [ErrInvalid].
+// Keys that open are [ErrGranted]. A missing proof is an error too. It is [ErrNoKeys] if
+// the store holds no keys of the purpose to try. It is [ErrUnavailable] if the key
+// service is down, or refuses for another reason than a missing grant, such as a key
+// that is disabled today, a KEK that is not configured here, or a file that [LocalKEK]
+// refuses because others could read it too. The KEK must therefore be configured for the
+// purposes. Both KEKs of an [EitherKEK] have to refuse. No purpose at all, and a zero
+// purpose, is [ErrInvalid].
 //
-// A KEK proves it with [ErrAccessDenied]. Any other error of this package proves
-// nothing. An error of another package counts only if the KEK opens the keys of
-// another purpose right after it; the vault must have a scope of that purpose. That
-// is a proof about one key service alone, and none where the key store was
-// tampered with: a damaged record opens for nobody. A KEK that returns
-// ErrAccessDenied is better.
+// A KEK proves a missing grant with [ErrAccessDenied]. Any other error of this package
+// proves nothing. An error of another package counts only if the KEK opens the keys of
+// another purpose immediately afterwards; the vault must have a scope of that purpose.
+// Such a proof covers one key service alone. It fails if the key store was tampered
+// with, because a damaged record opens for nobody. A KEK that returns ErrAccessDenied is
+// better.
 //
-// The purposes are tried as a scope of them would be opened, with one call of the
-// key service each. Key services record them as attempts.
+// MustNotOpen tries each purpose as [Vault.Scope] would open it, with one call of the
+// key service. Key services log the call as an attempt.
 func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
@@ -73,8 +73,8 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 	case undecided:
 		return errOtherRefusal
 	}
-	// What refuses without a reason has to say yes to what it should: a client that
-	// can't reach its service refuses everything.
+	// A client that can't reach its service refuses everything. A refusal without a
+	// reason counts only if the KEK opens the keys of a purpose that is granted.
 	for _, own := range v.openedPurposes() {
 		record, err := v.wrappedKeys(ctx, own)
 		if err == nil && v.tryKEK(ctx, own, record) == nil {
@@ -84,18 +84,19 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 	return errUnproven
 }
 
-// A verdict is what the error of a KEK says of whether it could open keys.
+// A denial tells how far an error of a KEK proves that the KEK does not open keys. A
+// larger denial proves less.
 type denial int
 
 const (
 	accessDenied denial = iota
-	notStated           // refused, or not even asked
-	undecided           // it could be otherwise tomorrow
+	notStated           // the key service refused, or was not even asked
+	undecided           // the KEK may open the keys tomorrow
 )
 
 func denialOf(err error) denial {
 	var either *joinedError
-	if errors.As(err, &either) { // each of them has to refuse
+	if errors.As(err, &either) { // every KEK has to refuse
 		worst := accessDenied
 		for _, err := range either.errs {
 			worst = max(worst, denialOf(err))
@@ -105,7 +106,7 @@ func denialOf(err error) denial {
 	if !errors.Is(err, ErrNoKeys) {
 		return undecided
 	}
-	// A key file that is refused for not being private can be read all the same.
+	// A key file that is refused because it is not private can be read nevertheless.
 	for _, other := range []error{
 		ErrUnavailable, context.DeadlineExceeded, context.Canceled, privatefile.ErrRefused, errors.ErrUnsupported,
 	} {
@@ -126,10 +127,11 @@ var errOtherRefusal = fmt.Errorf("refused, but not for want of a grant: %w", Err
 
 var errUnproven = fmt.Errorf("refused, but so could everything be: open a scope first: %w", ErrUnavailable)
 
-// CheckKEK tests that the KEK of each purpose binds associated data, as is done
-// whenever keys are written: for a process that wants to know at start, at the
-// price of two calls of the key service. A KEK that does not is [ErrNoKeys].
-// Other errors are those of [Vault.Scope], and no purpose at all is [ErrInvalid].
+// CheckKEK tests that the KEK of each purpose binds associated data. Every write of keys
+// makes this test too; CheckKEK is for a process that makes it at start. It costs two
+// calls of the key service for each purpose. A KEK that does not bind associated data is
+// [ErrNoKeys]. Other errors are the errors of [Vault.Scope], and no purpose at all is
+// [ErrInvalid].
 func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
@@ -161,7 +163,7 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 	return nil
 }
 
-// wrappedKeys returns the key record of p, which is there.
+// wrappedKeys returns the key record of p, still wrapped. It is an error if p has none.
 func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, error) {
 	records, err := v.get(ctx, keyRecordName(p))
 	if err != nil {
@@ -173,7 +175,7 @@ func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, err
 	return records[0], nil
 }
 
-// tryKEK has the KEK unwrap the keys of p, and drops them.
+// tryKEK unwraps the keys of p with the KEK, and drops them.
 func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, record Record) error {
 	wrapped, _, ok := cutKeyRecord(record.Data)
 	if !ok {
@@ -188,7 +190,7 @@ func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, record Record) er
 	return err
 }
 
-// openedPurposes are those that this vault has opened scopes of.
+// openedPurposes returns the purposes that this vault has opened scopes of.
 func (v *Vault) openedPurposes() []purpose.Purpose {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A wrapper calls a purpose's AEAD: with the context where it takes one, and
-// with errors that are ours.
+// A kekClient calls the AEAD of a purpose. It passes a context to an AEAD that takes
+// one, and returns errors of this package only.
 type kekClient struct {
-	ctx  context.Context // of the one operation that the wrapper is made for
+	ctx  context.Context // of the one operation that the client is made for
 	aead AEAD
 }
 
@@ -28,8 +28,8 @@ func newKEKClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, e
 	return kekClient{ctx, a}, nil
 }
 
-// encrypt and decrypt pass fresh copies: a callee that appends to or keeps its
-// arguments must not reach ours.
+// encrypt and decrypt pass fresh copies: an AEAD that keeps its arguments, or appends
+// to them, must not reach the slices of this package.
 func (w kekClient) encrypt(plaintext, aad []byte) ([]byte, error) {
 	if err := w.ctx.Err(); err != nil {
 		return nil, kekError(err)
@@ -58,14 +58,14 @@ func (w kekClient) decrypt(ciphertext, aad []byte) ([]byte, error) {
 	return out, kekError(err)
 }
 
-// selfTest fails if the AEAD opens what it wrapped for p under other associated
-// data: some key-service clients ignore it without a word. What looks like a
-// refusal may be a client that is throttled or gone, so the right associated
-// data has to work right after the wrong, which is up to the caller to see.
+// selfTest fails if the AEAD decrypts a key that it wrapped for p with other associated
+// data: some key-service clients silently ignore associated data. A throttled or
+// unreachable client also refuses. The caller must therefore decrypt with the correct
+// associated data immediately afterwards.
 //
-// It is made whenever a record is written, and never when one is read: what
-// was bound when it was wrapped opens for nobody who leaves the data out, and a
-// record binds its purpose whether the KEK does or not.
+// selfTest runs whenever a record is written, and never when a record is read. A key
+// that was wrapped with associated data does not decrypt without it, and a record
+// binds its purpose even if the KEK does not.
 func (w kekClient) selfTest(p purpose.Purpose, wrapped []byte) error {
 	dek, err := w.decrypt(wrapped, format.WrongKEKAAD(p.String()))
 	clear(dek)
@@ -80,9 +80,9 @@ func (w kekClient) selfTest(p purpose.Purpose, wrapped []byte) error {
 
 var errUnbound = fmt.Errorf("the KEK ignores associated data, so it would unwrap one purpose's keys for another: %w", ErrNoKeys)
 
-// kekError and storeError turn a foreign error into one of ours. One that is a
-// sentinel of this package already is kept whole, for whoever wrote it knows
-// our rules; of any other nothing is repeated, since clients quote requests.
+// kekError and storeError turn a foreign error into an error of this package. An error
+// that already is a sentinel of this package is kept whole, because its author knows
+// the rules. The text of any other error is dropped, since clients quote requests.
 func kekError(err error) error { return foreignError("KEK", err, ErrNoKeys) }
 
 func storeError(err error) error { return foreignError("key store", err, ErrUnavailable) }
@@ -104,8 +104,8 @@ func foreignError(from string, err, otherwise error) error {
 	return &opaqueError{from, otherwise}
 }
 
-// An unexplained is the error of a client that does not say which of ours it
-// is: in place of a refusal it may mean anything.
+// An opaqueError replaces the error of a client that is no sentinel of this package.
+// It may be a refusal or anything else.
 type opaqueError struct {
 	from string
 	err  error

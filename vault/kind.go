@@ -7,9 +7,9 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A Kind is a kind of personal data, such as an e-mail address. It is bound
-// into what is sealed and indexed, so that a value of one kind is never taken
-// for one of another. Two kinds are the same if their names are.
+// A Kind is a kind of personal data, such as an e-mail address. It is bound into
+// sealed values and indexes, so that a value of one kind is never taken for a value of
+// another. Kinds with equal names are one kind.
 //
 // The zero Kind is refused wherever a kind is required.
 type Kind struct {
@@ -22,14 +22,14 @@ const (
 )
 
 // MustKind returns the kind of the given name: a lower-case ASCII letter, then
-// lower-case letters, digits and hyphens, 31 bytes at most. It becomes part of
+// lower-case letters, digits and hyphens, 31 bytes at most. The name becomes part of
 // every sealed value, and so can't be changed later.
 //
-// The label is the qualified name of the Go type of such values, such as
-// "pii.Email". Printed values bear it, and errors begin with its package. It is
-// made of ASCII letters, digits, "_" and ".", 64 bytes at most.
+// The label is the qualified name of the Go type of the values, such as "pii.Email".
+// It appears in printed values, and errors begin with its package. It consists of
+// ASCII letters, digits, "_" and ".", 64 bytes at most.
 //
-// MustKind is for constants in the program: it panics when either is malformed.
+// MustKind is for constants in the program: it panics if name or label is malformed.
 func MustKind(name, label string) Kind {
 	if !format.ValidKind(name) {
 		panic("vault: not the name of a kind")
@@ -43,14 +43,14 @@ func MustKind(name, label string) Kind {
 // String returns the name, "" for the zero Kind.
 func (k Kind) String() string { return k.name }
 
-// Label returns how a value of this kind that was collected for the given
-// purposes is printed, such as "pii.Email(security)".
+// Label returns the printed form of a value of this kind that was collected for the
+// given purposes, such as "pii.Email(security)".
 func (k Kind) Label(collected purpose.Set) string {
 	return k.label + "(" + collected.String() + ")"
 }
 
-// Package returns the package in the label, with which errors begin; "vault" if
-// there is none.
+// Package returns the package in the label, or "vault" if the label names none. Errors
+// begin with it.
 func (k Kind) Package() string {
 	if name, _, found := strings.Cut(k.label, "."); found {
 		return name

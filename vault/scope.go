@@ -10,27 +10,27 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// A Scope is the right to use one purpose: to seal values for it, and to
-// reveal and index those that were collected for it. [Vault.Scope] gives it to
-// a process that the key service lets use the purpose.
+// A Scope is the right to use one purpose: to seal values for it, and to reveal and
+// index values that were collected for it. [Vault.Scope] returns a Scope to a process
+// that the key service allows to use the purpose.
 //
-// A component gets the scopes that it needs when it is made, and keeps them as
-// fields. They do not belong in a context or in a global variable, where code
-// that was not given them could take them.
+// A component gets the scopes that it needs when it is made, and keeps them as fields.
+// Scopes do not belong in a context or in a global variable, where code that was not
+// given them could take them.
 //
 // Scopes are immutable and may be used from many goroutines at once. A nil or
 // zero Scope is [ErrInvalid] everywhere.
 type Scope struct {
 	opened  *purposeKeys
 	basis   purpose.Basis
-	subject string // "" if not narrowed to one
+	subject string // "" if the scope is not narrowed to a subject
 
-	// Why Under and For were refused: then so is everything else.
+	// The errors of Under and For. Every use of the scope returns them.
 	basisErr, subjectErr error
 }
 
-// Purpose returns the purpose that s may use, the zero Purpose for a nil or
-// zero Scope.
+// Purpose returns the purpose that s may use. It is the zero Purpose for a nil or zero
+// Scope.
 func (s *Scope) Purpose() purpose.Purpose {
 	if s == nil || s.opened == nil {
 		return purpose.Purpose{}
@@ -47,11 +47,11 @@ func (s *Scope) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 // LogValue implements [slog.LogValuer] with the label.
 func (s *Scope) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Pseudonym returns the name by which a subject goes under this purpose in
-// events, certificates and the key store: 32 hex digits, which nobody without
-// the keys can compute or link to another purpose's. A nil scope and a subject
-// that [Scope.For] refuses are [ErrInvalid], a closed vault [ErrNoKeys], a ctx
-// that is done [ErrUnavailable].
+// Pseudonym returns the name of a subject under this purpose in events, certificates
+// and the key store: 32 hex digits. Nobody without the keys can compute the pseudonym,
+// or link it to a pseudonym under another purpose. A nil scope, and a subject that
+// [Scope.For] refuses, is [ErrInvalid]; a closed vault is [ErrNoKeys]; a ctx that is
+// done is [ErrUnavailable].
 func (s *Scope) Pseudonym(ctx context.Context, subject string) (string, error) {
 	keys, err := s.For(subject).freshKeys(ctx)
 	if err == nil {
@@ -63,9 +63,9 @@ func (s *Scope) Pseudonym(ctx context.Context, subject string) (string, error) {
 	return "", fmt.Errorf("vault: computing pseudonym: %w", err)
 }
 
-// Under returns a scope that seals values under the given basis: ground,
-// notice, consent and retention become part of them. It reveals and indexes
-// exactly what s does. Of two calls in a row the last one's basis counts.
+// Under returns a scope that seals values under the given basis: ground, notice,
+// consent and retention become part of each value. It reveals and indexes exactly the
+// values that s does. The basis of a later call replaces the basis of an earlier one.
 //
 // A basis that is not valid is refused when the returned scope is used, with
 // an error that is [ErrInvalid] and [purpose.ErrBasis].
@@ -88,7 +88,8 @@ var (
 	errSize    = fmt.Errorf("value is empty or too long: %w", ErrInvalid)
 )
 
-// keys returns what s works with, or why there is nothing.
+// freshKeys returns the keys that s works with. It fails for a nil scope, for a scope
+// that Under or For refused, for a closed vault and once ctx is done.
 func (s *Scope) freshKeys(ctx context.Context) (*keys, error) {
 	switch {
 	case s == nil || s.opened == nil:
@@ -108,8 +109,8 @@ func (s *Scope) valid() bool { return s != nil && s.opened != nil }
 
 func (s *Scope) subjectID() string { return s.subject }
 
-// erasedMeanwhile is ErrErased if the subject of s was erased while its key was
-// in use: what an erasure overtakes must not succeed after it.
+// checkErased returns ErrErased if the subject of s was erased while its key was in
+// use: an operation must not succeed after an erasure that overtakes it.
 func (s *Scope) checkErased() error {
 	if s.subject != "" && s.opened.subjects.Load().recentlyErased(s.subject) {
 		return ErrErased
@@ -117,7 +118,7 @@ func (s *Scope) checkErased() error {
 	return nil
 }
 
-// check does the same for an action on a value of kind k.
+// keysFor is freshKeys for an action on a value of kind k. It refuses the zero Kind.
 func (s *Scope) keysFor(ctx context.Context, k Kind) (*keys, error) {
 	keys, err := s.freshKeys(ctx)
 	if err == nil && k == (Kind{}) {
@@ -126,10 +127,11 @@ func (s *Scope) keysFor(ctx context.Context, k Kind) (*keys, error) {
 	return keys, err
 }
 
-// listens reports whether events of s are recorded. Without, none are made.
+// audited reports whether the vault of s has an auditor. Without one, callers make no
+// events.
 func (s *Scope) audited() bool { return s.valid() && s.opened.backend.opts.Audit != nil }
 
-// audit records e, which is of the purpose and the subject of s.
+// audit records e as an event of the purpose and the subject of s.
 func (s *Scope) audit(ctx context.Context, e Event, err error) error {
 	return s.opened.backend.audit(ctx, s.complete(e), err)
 }

@@ -12,15 +12,15 @@ import (
 )
 
 // A Vault holds the keys of purposes. Its methods may be called from many
-// goroutines at once. The zero Vault is of no use: see [Open].
+// goroutines at once. The zero Vault can't be used: see [Open].
 type Vault struct {
 	*backend
 	opened map[keysID]*purposeKeys // guarded by the mutex of the backend
 }
 
-// Open returns the vault whose wrapped keys are in store and open with kek.
-// It asks neither of them anything yet: [Vault.Scope] does. A nil store or kek
-// is [ErrInvalid]; opts may be nil.
+// Open returns a vault whose keys are in store, wrapped by kek. It calls neither of
+// them yet; [Vault.Scope] does. opts may be nil. A nil store or kek, and an option out
+// of bounds, is [ErrInvalid]; a ctx that is done is [ErrUnavailable].
 func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, error) {
 	o, err := opts.withDefaults()
 	switch {
@@ -42,9 +42,9 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	}, nil
 }
 
-// Close forgets all keys. Scopes of the vault fail with [ErrNoKeys] from then
-// on, and so does the vault. It always returns nil, and may be called again.
-// Keys are left to the garbage collector: they are not overwritten.
+// Close forgets all keys. The vault and its scopes fail with [ErrNoKeys] from then on.
+// Close always returns nil, and may be called again. Keys are not overwritten: they are
+// left to the garbage collector.
 func (v *Vault) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -62,10 +62,10 @@ func (v *Vault) String() string { return "vault.Vault" }
 // Format implements [fmt.Formatter]: every verb prints "vault.Vault".
 func (v *Vault) Format(f fmt.State, _ rune) { io.WriteString(f, v.String()) }
 
-// Generate makes keys for each of the given purposes that has none yet, and
-// leaves those that it has untouched. Purposes done before one that fails stay
-// done; calling again completes the rest. When two processes generate at once,
-// one's keys are kept and used by both.
+// Generate makes keys for each of the given purposes that has none yet. It leaves
+// existing keys untouched. If a purpose fails, the purposes before it stay done, and
+// another call completes the rest. If two processes generate at once, the keys of one
+// are kept and both use them.
 //
 // A KEK that ignores associated data is refused with [ErrNoKeys] before
 // anything is stored. A zero purpose is [ErrInvalid].
@@ -96,7 +96,7 @@ func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
 	}
 	err = v.put(ctx, kek, p, r, 0)
 	if errors.Is(err, ErrConflict) {
-		// Another process was first, and its keys are the purpose's: if there are any.
+		// Another process was first. If its keys are there, the purpose has them.
 		if records, getErr := v.get(ctx, keyRecordName(p)); getErr == nil && records[0].Revision != 0 {
 			return nil
 		}
@@ -104,21 +104,21 @@ func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
 	return err
 }
 
-// Scope returns the right to use purpose p. This is where the key service is
-// asked; the vault keeps what it answers, so that further scopes of p cost
-// nothing.
+// Scope returns the right to use purpose p. The first call for p asks the key service.
+// The vault keeps the unwrapped keys, so that further scopes of p cost nothing.
 //
-// Errors are [ErrNoKeys] where the purpose has no keys, the key service refuses
-// to unwrap them, as it does for another purpose's, or the KEK ignores associated
-// data; [ErrCorrupt] for a key record that was altered or is older than its pin;
-// [ErrUnavailable] if store or key service do not answer in time; [ErrInvalid]
-// for the zero purpose.
+// Errors are [ErrNoKeys] if the purpose has no keys, if the key service refuses to
+// unwrap them, as it does for the keys of another process's purpose, or if the KEK
+// ignores associated data; [ErrCorrupt] for a key record that was altered or is older
+// than its pin; [ErrUnavailable] if the store or the key service does not answer in
+// time; [ErrInvalid] for the zero purpose.
 func (v *Vault) Scope(ctx context.Context, p purpose.Purpose) (*Scope, error) {
 	return v.scope(ctx, p, allKeys)
 }
 
-// scope returns a scope whose keys are a share of those of p. Nothing leads from
-// it to the others: its ring holds these alone, and knows no other ring.
+// scope returns a scope with a subset of the keys of p. Nothing leads from the scope to
+// the other keys: its purposeKeys holds the subset alone, and knows no other
+// purposeKeys.
 func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope, error) {
 	pk, err := v.openKeys(ctx, p, of)
 	if err = v.audit(ctx, Event{Action: ActionOpen, Purpose: p}, err); err != nil {
@@ -141,7 +141,7 @@ func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*pu
 	}
 	err := v.shared(ctx, callID{action: ActionOpen, keys: key}, func(ctx context.Context) error {
 		if v.find(key) != nil {
-			return nil // since we looked
+			return nil // opened since find was called above
 		}
 		asked := time.Now()
 		k, erasures, err := v.load(ctx, key, &keys{}, 0)
@@ -168,7 +168,7 @@ func (v *Vault) find(key keysID) *purposeKeys {
 	return v.opened[key]
 }
 
-// openedAll returns the rings that scopes, lookups and readers of p have here.
+// findAll returns the opened keys of p for scopes, for lookups and for readers.
 func (v *Vault) findAll(p purpose.Purpose) []*purposeKeys {
 	var all []*purposeKeys
 	for _, of := range []subset{allKeys, indexKeys, readKeys} {
@@ -182,7 +182,7 @@ func (v *Vault) findAll(p purpose.Purpose) []*purposeKeys {
 func (v *Vault) add(pk *purposeKeys) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed { // Close came first, and would not see this ring
+	if v.closed { // Close came first, and has not closed pk
 		pk.close()
 		return errClosed
 	}
@@ -190,7 +190,7 @@ func (v *Vault) add(pk *purposeKeys) error {
 	return nil
 }
 
-// record reads and unwraps the key record of p, for changing it.
+// readKeyRecord reads and unwraps the key record of p, so that it can be changed.
 func (v *Vault) readKeyRecord(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
 	return v.readKeyRecordWith(ctx, v.kekOf(p), p)
 }
@@ -223,12 +223,13 @@ func (v *Vault) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpos
 	case r.Generation+erasures < v.opts.Pins[p]:
 		return nil, Record{}, errPin
 	case r.Generation < at || erasures < seen:
-		return nil, Record{}, errRollback // or a change would make it pass for the newer one
+		return nil, Record{}, errRollback // a change would make it look newer
 	}
 	return r, records[0], nil
 }
 
-// known returns what the scopes of p know of how far its keys have come.
+// state returns the generation of the keys that scopes of p use, and the number of
+// erasures that they know of. Both are 0 if no scope of p is open.
 func (v *Vault) state(p purpose.Purpose) (generation, erasures uint64) {
 	if pk := v.find(keysID{p, allKeys}); pk != nil {
 		if k := pk.current.Load(); k != nil {
@@ -238,7 +239,7 @@ func (v *Vault) state(p purpose.Purpose) (generation, erasures uint64) {
 	return 0, 0
 }
 
-// keysError says what was done to the keys of which purpose.
+// keysError adds the action and the purpose of the keys to err.
 func keysError(a Action, p purpose.Purpose, err error) error {
 	if p.IsZero() {
 		return fmt.Errorf("vault: %s keys: %w", a.Gerund(), err)
@@ -246,9 +247,9 @@ func keysError(a Action, p purpose.Purpose, err error) error {
 	return fmt.Errorf("vault: %s keys of %s: %w", a.Gerund(), p, err)
 }
 
-// Purposes returns the purposes that the store has keys for. It asks no key
-// service. [ErrUnavailable] is a store that does not answer and a ctx that is
-// done, [ErrNoKeys] a closed vault.
+// Purposes returns the purposes that the store has keys for. It asks no key service.
+// A store that does not answer, and a ctx that is done, is [ErrUnavailable]; a closed
+// vault is [ErrNoKeys]; a store that lists names out of order is [ErrCorrupt].
 func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
 	var found []purpose.Purpose
 	err := v.exclusive(ctx, actionPurposes, purpose.Purpose{}, func(ctx context.Context) (err error) {
@@ -261,7 +262,8 @@ func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
 	return purpose.NewSet(found...), nil
 }
 
-// errOrder is a store that lists what it was not asked for.
+// errOrder reports a store that lists a name which does not sort after the name before
+// it.
 var errOrder = fmt.Errorf("key store lists names out of order: %w", ErrCorrupt)
 
 func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err error) {
@@ -272,7 +274,7 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 			if err != nil {
 				return nil, storeError(err)
 			}
-			if name <= after { // or there would be no end
+			if name <= after { // otherwise the loop would never end
 				return nil, errOrder
 			}
 			folder, _, more = strings.Cut(name, "/")
@@ -290,6 +292,6 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 				found = append(found, p)
 			}
 		}
-		after = folder + "0" // past all of "folder/", subjects may be many
+		after = folder + "0" // after all names in the folder, as it may hold many subjects
 	}
 }
