@@ -81,42 +81,27 @@ func (d *dir) Put(ctx context.Context, r Record) (int64, error) {
 	if err := d.check(checkPut(r)); err != nil {
 		return 0, err
 	}
-	revision := newRevision(r.Revision)
-	err := d.change(ctx, r.Name, r.Revision, func(lock *privatefile.Lock, file string) error {
-		return lock.Write(file, encodeRecord(revision, r.Data))
-	})
-	if err != nil {
-		return 0, err
-	}
-	return revision, nil
-}
-
-func (d *dir) Delete(ctx context.Context, name string, revision int64) error {
-	if err := d.check(checkDelete(name, revision)); err != nil {
-		return err
-	}
-	return d.change(ctx, name, revision, (*privatefile.Lock).Remove)
-}
-
-// change applies do to the record's file if its revision is the given one.
-func (d *dir) change(ctx context.Context, name string, revision int64, do func(*privatefile.Lock, string) error) error {
 	if err := ctx.Err(); err != nil {
-		return d.fail(err)
+		return 0, d.fail(err)
 	}
-	// Once without the lock: whoever is late anyway neither waits nor makes
+	// Once without the lock: a caller that is late anyway neither waits nor makes
 	// a directory.
-	if err := d.compare(d.files.Read, name, revision); err != nil {
-		return err
+	if err := d.compare(d.files.Read, r.Name, r.Revision); err != nil {
+		return 0, err
 	}
 	lock, err := d.files.Lock(ctx)
 	if err != nil {
-		return d.fail(err)
+		return 0, d.fail(err)
 	}
 	defer lock.Unlock()
-	if err := d.compare(lock.Read, name, revision); err != nil {
-		return err
+	if err := d.compare(lock.Read, r.Name, r.Revision); err != nil {
+		return 0, err
 	}
-	return d.fail(do(lock, name+recordSuffix))
+	revision := newRevision(r.Revision)
+	if err := lock.Write(r.Name+recordSuffix, encodeRecord(revision, r.Data)); err != nil {
+		return 0, d.fail(err)
+	}
+	return revision, nil
 }
 
 type readFunc = func(file string, limit int) ([]byte, error)
@@ -171,9 +156,9 @@ func fileErrorKind(err error) error {
 	return ErrUnavailable
 }
 
-// newRevision returns a random revision that is not old. Random ones need no
-// memory of deleted records: with a counter that begins again, whoever read the
-// record before it was deleted and made anew could overwrite the new one.
+// newRevision returns a random revision that is not old. A counter would begin
+// again after somebody deleted the record or put back an older one: a process that
+// had read the record before could then overwrite the new one.
 func newRevision(old int64) int64 {
 	for {
 		var b [8]byte

@@ -54,16 +54,6 @@ func checkPut(r Record) error {
 	return nil
 }
 
-func checkDelete(name string, revision int64) error {
-	switch {
-	case !validName(name):
-		return errName
-	case revision <= 0:
-		return errRevision
-	}
-	return nil
-}
-
 var (
 	errName     = fmt.Errorf("key store: malformed record name: %w", ErrInvalid)
 	errRevision = fmt.Errorf("key store: not a revision: %w", ErrInvalid)

@@ -92,8 +92,6 @@ func (s readOnly) Get(ctx context.Context, names ...string) ([]Record, error) {
 
 func (readOnly) Put(context.Context, Record) (int64, error) { return 0, ErrInvalid }
 
-func (readOnly) Delete(context.Context, string, int64) error { return ErrInvalid }
-
 func (readOnly) List(context.Context, string, string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) { yield("", ErrInvalid) }
 }

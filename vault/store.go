@@ -17,8 +17,9 @@ type Record struct {
 	// Data is the content: 1 to [MaxRecord] bytes.
 	Data []byte
 	// Revision stands for this content of this name: positive, chosen by the
-	// store, and never used again for the same name, not even after the record
-	// was deleted. 0 says that there is no such record.
+	// store, and never used again for the same name. A random one also differs from
+	// the earlier ones after somebody put back an older state of the store. 0 says
+	// that there is no such record.
 	Revision int64
 }
 
@@ -50,13 +51,8 @@ type Store interface {
 	// or all of the new one, even if the process dies halfway.
 	Put(ctx context.Context, r Record) (revision int64, err error)
 
-	// Delete removes the record if its current revision is still the given
-	// one, which is positive. Otherwise it changes nothing and returns
-	// [ErrConflict]; a record that is gone already is a conflict too.
-	Delete(ctx context.Context, name string, revision int64) error
-
 	// List yields, in ascending byte order, the names that begin with prefix
 	// and sort after the name after ("" for all). It need not see records that
-	// come or go meanwhile. It yields an error at most once, as the last thing.
+	// come meanwhile. It yields an error at most once, as the last thing.
 	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
 }

@@ -47,7 +47,8 @@
 //
 // Each change is one statement that compares and writes, and a transaction of
 // its own; it is right at every isolation level, and with any number of
-// processes. Revisions are random, so that none returns after a Delete. What the
+// processes. Revisions are random, so that none returns after a row was deleted or put
+// back. What the
 // database rolled back because others were in the way (serialization failure,
 // deadlock, SQLITE_BUSY) is tried again for a fraction of a second.
 //

@@ -173,18 +173,6 @@ func (s *Store) Put(ctx context.Context, r vault.Record) (int64, error) {
 		"UPDATE %s SET revision = %s, data = %s WHERE name = %s AND revision = %s", revision, r.Data, r.Name, r.Revision)
 }
 
-// Delete removes the record if its current revision is still the given one.
-// Otherwise it is [vault.ErrConflict].
-func (s *Store) Delete(ctx context.Context, name string, revision int64) error {
-	switch {
-	case !validName(name):
-		return errName
-	case revision <= 0:
-		return errRevision
-	}
-	return s.change(ctx, name, affected, "DELETE FROM %s WHERE name = %s AND revision = %s", name, revision)
-}
-
 // change runs one statement, which is a transaction of its own, with the table
 // and the parameters filled in. done reports whether it changed anything.
 func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (bool, error), format string, args ...any) error {
@@ -208,9 +196,9 @@ func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (
 	return err
 }
 
-// newRevision returns a random revision that is not old. A random one needs no
-// memory of deleted records: with a counter that begins again, whoever read the
-// record before it was deleted and made anew could overwrite the new one.
+// newRevision returns a random revision that is not old. A counter would begin
+// again after somebody deleted the row or put back an older one: a process that had
+// read the record before could then overwrite the new one.
 func newRevision(old int64) int64 {
 	for {
 		var b [8]byte

@@ -109,13 +109,4 @@ func listReentrant(s *suite) {
 			s.Fatalf("List yielded %d names in round %d, want 20", n, round)
 		}
 	}
-	for name, err := range seq {
-		if err != nil {
-			s.Fatalf("List: %v", err)
-		}
-		if err := s.store.Delete(s.Context(), name, s.revision(name)); err != nil {
-			s.Fatalf("Delete in the loop of a List: %v", err)
-		}
-	}
-	s.list("", "")
 }

@@ -42,7 +42,6 @@ func Run(t *testing.T, empty func(t *testing.T) (open func() vault.Store)) {
 		{"get returns the records that exist, in one call", getMany},
 		{"put replaces the current revision only", replace},
 		{"put creates only what is not there", create},
-		{"delete removes the current revision only", remove},
 		{"a revision is never used again", revisions},
 		{"other records stay as they are", neighbours},
 		{"a record holds 1 to MaxRecord bytes", sizes},

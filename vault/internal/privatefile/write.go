@@ -30,7 +30,7 @@ func (l *Lock) Read(name string, limit int) ([]byte, error) {
 // durable.
 func (l *Lock) Write(name string, data []byte) error {
 	dir, base := split(name)
-	in, err := l.enter(dir, true)
+	in, err := l.enter(dir)
 	if err != nil {
 		return err
 	}
@@ -50,30 +50,15 @@ func (l *Lock) Write(name string, data []byte) error {
 	return nil
 }
 
-// Remove removes whatever has that name, durably, so Read it first. A missing
-// file is [fs.ErrNotExist].
-func (l *Lock) Remove(name string) error {
-	dir, base := split(name)
-	in, err := l.enter(dir, false)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if err := l.dir.sys.Remove(in, base); err != nil {
-		return failed("removing", "file", name, err)
-	}
-	return l.dir.syncDir(in, dir)
-}
-
-// enter opens a directory to write in, and rids it of what a killed writer left
+// enter opens a directory to write in, makes it if need be, and rids it of what a killed writer left
 // there: an older content of a file that is about to be erased must not survive
 // under another name.
-func (l *Lock) enter(dir string, create bool) (*os.Root, error) {
+func (l *Lock) enter(dir string) (*os.Root, error) {
 	top, err := l.reopen()
 	if err != nil {
 		return nil, err
 	}
-	in, err := l.dir.descend(top, dir, create)
+	in, err := l.dir.descend(top, dir, true)
 	if err != nil {
 		return nil, err
 	}
