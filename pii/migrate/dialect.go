@@ -1,9 +1,6 @@
 package migrate
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // A Dialect is the SQL that a database speaks. The zero Dialect is none.
 type Dialect int
@@ -38,55 +35,39 @@ func (d Dialect) dialect() *dialect {
 	return nil
 }
 
-// A dialect says in what the databases differ.
+// A dialect has everything in which the databases differ.
 type dialect struct {
-	name  string
+	database
 	quote string // around identifiers
-	param func(i int) string
 
 	// How a column or a parameter is read as text, and compared as text by its
 	// bytes: the column's own collation may take two people's addresses for one,
 	// and an address for the one that it was before it was changed.
 	text, exact, exactParam string // with %s
 
-	// code returns what the driver's error says of its cause, "" if nothing.
-	code func(error) string
-	// Codes of what was certainly rolled back and is worth another try, and of
-	// a unique constraint that refused a row.
-	retry, unique []string
-	// Codes of what no retry will mend, or their first bytes.
-	refused []string
+	unique  []string // codes of a unique constraint that refuses a row
+	refused []string // codes of errors that no retry will mend, or their first bytes
 }
 
 var postgres = dialect{
-	name:       "PostgreSQL",
+	database:   postgreSQL,
 	quote:      `"`,
-	param:      func(i int) string { return "$" + strconv.Itoa(i) },
 	text:       "(%s)::text",
 	exact:      `(%s)::text COLLATE "C"`,
 	exactParam: "%s::text",
-	code:       sqlState,
-	// serialization_failure, deadlock_detected. Not 40003,
-	// statement_completion_unknown.
-	retry:  []string{"40001", "40P01"},
-	unique: []string{"23505"},
+	unique:     []string{"23505"},
 	// The classes of faults in data, of constraints, of privileges, and of
 	// statements. Not 28, invalid authorization: with that no step begins.
 	refused: []string{"22", "23", "42", "44", "0A", "25006"},
 }
 
 var mysql = dialect{
-	name:       "MySQL",
+	database:   mySQL,
 	quote:      "`",
-	param:      func(int) string { return "?" },
 	text:       "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exact:      "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exactParam: "CAST(%s AS BINARY)",
-	code:       mysqlNumber,
-	// ER_LOCK_DEADLOCK; ER_CHECKREAD, under innodb_snapshot_isolation;
-	// ER_TRANSACTION_ROLLBACK_DURING_COMMIT, of group replication.
-	retry:  []string{"1213", "1020", "3101"},
-	unique: []string{"1062", "1586"},
+	unique:     []string{"1062", "1586"},
 	// NULL, unknown table or column, syntax, range, length, type, CHECK, and
 	// denied access.
 	refused: []string{
@@ -96,15 +77,12 @@ var mysql = dialect{
 }
 
 var sqlite = dialect{
-	name: "SQLite",
-	// Not ", for SQLite takes a quoted name that is no column's for a string.
+	database: sqLite,
+	// Not ", because SQLite reads "name" as a string if there is no such column.
 	quote:      "`",
-	param:      func(i int) string { return "?" + strconv.Itoa(i) },
 	text:       "CAST(%s AS TEXT)",
 	exact:      "CAST(%s AS TEXT) COLLATE BINARY",
 	exactParam: "%s",
-	code:       sqliteCode,
-	retry:      []string{"5", "6"}, // SQLITE_BUSY, SQLITE_LOCKED
 	// SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY.
 	unique: []string{"2067", "1555"},
 	// SQLITE_ERROR, PERM, READONLY, CONSTRAINT, MISMATCH, AUTH.

@@ -107,7 +107,7 @@ func (m *Migration) probe(ctx context.Context) error {
 		quoted[i] = m.dialect.ident(name)
 	}
 	var types []*sql.ColumnType
-	err := m.try(ctx, func() error {
+	err := m.withRetries(ctx, func() error {
 		rows, err := m.db.QueryContext(ctx, "SELECT "+strings.Join(quoted, ", ")+" FROM "+m.from+" LIMIT 0")
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ const minSealed = 100
 // missing says which column there is not, given the error of a query for all.
 func (m *Migration) missing(ctx context.Context, quoted []string, err error) error {
 	ask := func(what string) error {
-		return m.try(ctx, func() error {
+		return m.withRetries(ctx, func() error {
 			rows, err := m.db.QueryContext(ctx, "SELECT "+what+" FROM "+m.from+" LIMIT 0")
 			if err != nil {
 				return err
@@ -186,7 +186,7 @@ func (m *Migration) missing(ctx context.Context, quoted []string, err error) err
 
 func (m *Migration) noNullKeys(ctx context.Context) error {
 	var one int
-	err := m.try(ctx, func() error {
+	err := m.withRetries(ctx, func() error {
 		err := m.db.QueryRowContext(ctx, "SELECT 1 FROM "+m.from+" WHERE "+m.keyCol+" IS NULL LIMIT 1").Scan(&one)
 		if err == sql.ErrNoRows {
 			return nil

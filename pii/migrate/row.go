@@ -128,7 +128,7 @@ func (r *reader) conditions(others ...string) string {
 // count counts the rows after a key, nil for all.
 func (r *reader) count(ctx context.Context, after any) (n int64, err error) {
 	query := "SELECT COUNT(*) FROM " + r.m.from + r.conditions(r.after(after)...)
-	err = r.m.try(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(&n) })
+	err = r.m.withRetries(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(&n) })
 	return n, err
 }
 
@@ -179,7 +179,7 @@ func (r *reader) one(ctx context.Context, key any) (*row, error) {
 }
 
 func (r *reader) query(ctx context.Context, n int, query string, args ...any) (all []*row, err error) {
-	err = r.m.try(ctx, func() error {
+	err = r.m.withRetries(ctx, func() error {
 		all = make([]*row, 0, n)
 		rows, err := r.m.db.QueryContext(ctx, query, args...)
 		if err != nil {

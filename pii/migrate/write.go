@@ -101,7 +101,7 @@ func (m *Migration) writeAll(ctx context.Context, rows []*row) (lost []*row, err
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	err = m.try(ctx, func() error {
+	err = m.withRetries(ctx, func() error {
 		lost = lost[:0]
 		return m.transaction(ctx, rows, &lost)
 	})
@@ -135,7 +135,7 @@ func (m *Migration) writeApart(ctx context.Context, r *row) (lost []*row, err er
 			continue
 		}
 		var some []*row
-		err := m.try(ctx, func() error {
+		err := m.withRetries(ctx, func() error {
 			some = some[:0]
 			return m.transaction(ctx, []*row{part}, &some)
 		})

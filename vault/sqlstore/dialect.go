@@ -1,9 +1,6 @@
 package sqlstore
 
-import (
-	"database/sql"
-	"strconv"
-)
+import "database/sql"
 
 // A Dialect is the SQL that a database speaks. The zero Dialect is none.
 type Dialect int
@@ -38,11 +35,10 @@ func (d Dialect) dialect() *dialect {
 	return nil
 }
 
-// A dialect says in what the databases differ.
+// A dialect has everything in which the databases differ.
 type dialect struct {
-	name  string
+	database
 	quote string // around identifiers
-	param func(i int) string
 
 	// Statements, with %s for the table and each parameter.
 	create string
@@ -51,17 +47,13 @@ type dialect struct {
 	// inserted reports whether insert made a row.
 	inserted func(sql.Result) (bool, error)
 
-	// code returns what the driver's error says of its cause, "" if nothing.
-	code func(error) string
-	// Codes of what was certainly rolled back and is worth another try, here
-	// and in CREATE TABLE, and of access denied.
-	retry, retryCreate, denied []string
+	// Codes of errors after which CREATE TABLE is tried again, and of denied access.
+	retryCreate, denied []string
 }
 
 var postgres = dialect{
-	name:  "PostgreSQL",
-	quote: `"`,
-	param: func(i int) string { return "$" + strconv.Itoa(i) },
+	database: postgreSQL,
+	quote:    `"`,
 	create: `CREATE TABLE IF NOT EXISTS %s (
 	name varchar(200) COLLATE "C" PRIMARY KEY,
 	revision bigint NOT NULL,
@@ -69,10 +61,6 @@ var postgres = dialect{
 )`,
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
 	inserted: affected,
-	code:     sqlState,
-	// serialization_failure, deadlock_detected. Not 40003,
-	// statement_completion_unknown.
-	retry: []string{"40001", "40P01"},
 	// unique_violation, duplicate_table, duplicate_object: IF NOT EXISTS does
 	// not see what another session is creating.
 	retryCreate: []string{"23505", "42P07", "42710"},
@@ -82,9 +70,8 @@ var postgres = dialect{
 }
 
 var mysql = dialect{
-	name:  "MySQL",
-	quote: "`",
-	param: func(int) string { return "?" },
+	database: mySQL,
+	quote:    "`",
 	create: `CREATE TABLE IF NOT EXISTS %s (
 	name VARBINARY(200) NOT NULL PRIMARY KEY,
 	revision BIGINT NOT NULL,
@@ -94,19 +81,14 @@ var mysql = dialect{
 	// The update changes nothing, and tells about itself: see insertedMySQL.
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE revision = LAST_INSERT_ID(revision)",
 	inserted: insertedMySQL,
-	code:     mysqlNumber,
-	// ER_LOCK_DEADLOCK; ER_CHECKREAD, under innodb_snapshot_isolation;
-	// ER_TRANSACTION_ROLLBACK_DURING_COMMIT, of group replication.
-	retry: []string{"1213", "1020", "3101"},
 	// Access denied to the database, the server, the table, the column, for
 	// want of a privilege, without a password, and beyond what a view shows.
 	denied: []string{"1044", "1045", "1142", "1143", "1227", "1698", "1369"},
 }
 
 var sqlite = dialect{
-	name:  "SQLite",
-	quote: `"`,
-	param: func(i int) string { return "?" + strconv.Itoa(i) },
+	database: sqLite,
+	quote:    `"`,
 	create: `CREATE TABLE IF NOT EXISTS %s (
 	name TEXT COLLATE BINARY NOT NULL PRIMARY KEY,
 	revision INTEGER NOT NULL,
@@ -114,8 +96,6 @@ var sqlite = dialect{
 ) WITHOUT ROWID`,
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
 	inserted: affected,
-	code:     sqliteCode,
-	retry:    []string{"5", "6"},       // SQLITE_BUSY, SQLITE_LOCKED
 	denied:   []string{"3", "8", "23"}, // SQLITE_PERM, SQLITE_READONLY, SQLITE_AUTH
 }
 

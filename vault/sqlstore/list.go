@@ -60,7 +60,7 @@ func (s *Store) page(ctx context.Context, from, last, to string) ([]string, erro
 
 func (s *Store) names(ctx context.Context, query string, args ...any) ([]string, error) {
 	var names []string
-	err := s.try(ctx, nil, func() error {
+	err := s.withRetries(ctx, nil, func() error {
 		names = nil
 		rows, err := s.db.QueryContext(ctx, query, args...)
 		if err != nil {

@@ -77,7 +77,7 @@ func New(db *sql.DB, dialect Dialect, opts *Options) (*Store, error) {
 // A table that is there already is left as it is. One whose names do not sort
 // by their bytes is [vault.ErrNoKeys].
 func (s *Store) CreateTable(ctx context.Context) error {
-	err := s.try(ctx, s.dialect.retryCreate, func() error {
+	err := s.withRetries(ctx, s.dialect.retryCreate, func() error {
 		_, err := s.db.ExecContext(ctx, fmt.Sprintf(s.dialect.create, s.table))
 		return err
 	})
@@ -104,7 +104,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]vault.Record, error
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	for some := range slices.Chunk(names, namesPerQuery) {
 		var page []vault.Record
-		err := s.try(ctx, nil, func() (err error) {
+		err := s.withRetries(ctx, nil, func() (err error) {
 			page, err = s.get(ctx, some)
 			return err
 		})
@@ -182,7 +182,7 @@ func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (
 	}
 	query := fmt.Sprintf(format, fill...)
 	var changed bool
-	err := s.try(ctx, nil, func() error {
+	err := s.withRetries(ctx, nil, func() error {
 		result, err := s.db.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
