@@ -40,9 +40,9 @@ type dialect struct {
 	database
 	quote string // around identifiers
 
-	// How a column or a parameter is read as text, and compared as text by its
-	// bytes: the column's own collation may take two people's addresses for one,
-	// and an address for the one that it was before it was changed.
+	// Expressions that read a column as text, and compare a column and a parameter
+	// by their bytes. By the column's own collation two people's addresses may be
+	// equal, and so may an address before and after it was changed.
 	text, exact, exactParam string // with %s
 
 	unique  []string // codes of a unique constraint that refuses a row
@@ -56,8 +56,8 @@ var postgres = dialect{
 	exact:      `(%s)::text COLLATE "C"`,
 	exactParam: "%s::text",
 	unique:     []string{"23505"},
-	// The classes of faults in data, of constraints, of privileges, and of
-	// statements. Not 28, invalid authorization: with that no step begins.
+	// The classes of errors in data, constraints, privileges and statements. Not
+	// 28, invalid authorization: then no step begins.
 	refused: []string{"22", "23", "42", "44", "0A", "25006"},
 }
 
@@ -89,7 +89,7 @@ var sqlite = dialect{
 	refused: []string{"1", "3", "8", "19", "20", "23"},
 }
 
-// ident quotes a name, and each part of one that is qualified.
+// ident quotes a name, and each part of a qualified name.
 func (d *dialect) ident(name string) string {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {
@@ -98,10 +98,10 @@ func (d *dialect) ident(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// expr puts the quoted column into one of the dialect's expressions.
+// expr puts a quoted column into an expression of the dialect.
 func expr(format, quoted string) string { return strings.Replace(format, "%s", quoted, 1) }
 
-// refuses reports whether the code says that no retry will help.
+// refuses reports whether no retry will help after an error with that code.
 func (d *dialect) refuses(code string) bool {
 	for _, c := range d.refused {
 		if code == c || d == &postgres && strings.HasPrefix(code, c) {
@@ -113,8 +113,8 @@ func (d *dialect) refuses(code string) bool {
 
 const maxIdentifier = 128
 
-// validName reports whether name is an identifier that needs nothing but
-// quoting: no quote of any dialect, and nothing that can't be seen.
+// validName reports whether name is a valid identifier once it is quoted: it has no
+// quote of any dialect, and no control character or blank.
 func validName(name string) bool {
 	if len(name) == 0 || len(name) > maxIdentifier {
 		return false

@@ -5,33 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// ErrTable reports a [Table] that is malformed or not what the database has:
-// no such column, one of another type, a constraint that refuses what a step
-// writes. No retry will mend it.
+// ErrTable reports a [Table] that is malformed or differs from the database's: a
+// column does not exist or is of another type, or a constraint refuses a row that a
+// step writes. No retry will mend it.
 var ErrTable = errors.New("table is not as described")
 
-// A stepError says at what step of which table something failed. The text of the
-// database's own errors, which may quote arguments, is not in it.
+// A stepError has the step and the table that an error belongs to. It has no text of
+// the database's own errors, which may quote arguments.
 type stepError struct {
 	step, table string
 	err         error
 }
 
 func (e *stepError) Error() string {
-	return "migrate: " + e.step + " " + e.table + ": " + e.err.Error()
+	return "migrate: " + e.step + " " + e.table + ": " + innerError{e.err}.Error()
 }
 func (e *stepError) Unwrap() error { return e.err }
 
-// A dbError is what is told of a database's error.
+// An innerError is an error of pii or vault without the prefix of that package: a
+// stepError has a prefix.
+type innerError struct{ err error }
+
+func (e innerError) Error() string {
+	text := e.err.Error()
+	for _, prefix := range []string{"pii: ", "vault: "} {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			return rest
+		}
+	}
+	return text
+}
+func (e innerError) Unwrap() error { return e.err }
+
+// ctxError returns the error for a context that is done.
+func ctxError(ctx context.Context) error {
+	return fmt.Errorf("%w: %w", ctx.Err(), vault.ErrUnavailable)
+}
+
+// A dbError has the code of a database's error, and not its text.
 type dbError struct {
 	code   string
 	unique bool
-	err    error // a sentinel
+	err    error // ErrTable or vault.ErrUnavailable
 }
 
 func (e *dbError) Error() string {
@@ -63,13 +84,13 @@ func (m *Migration) withRetries(ctx context.Context, f func() error) error {
 	}
 }
 
-// fail returns the error for one of the database's. An error of this package,
-// which holds no values, stays as it is.
+// fail returns this package's error for an error of the database. An error of this
+// package, which holds no values, is returned unchanged.
 func (m *Migration) fail(ctx context.Context, err error, code string) error {
 	primary := m.dialect.primary(code)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", vault.ErrUnavailable, ctx.Err())
+		return ctxError(ctx)
 	case errors.Is(err, ErrTable), errors.As(err, new(*dbError)):
 		return err
 	case slices.Contains(m.dialect.unique, code):
