@@ -42,9 +42,9 @@ type dialect struct {
 
 	// Statements, with %s for the table and each parameter.
 	create string
-	insert string // of name, revision, data; it does nothing if the name is there
+	insert string // of name, revision, data; it changes nothing if there is a row with that name
 
-	// inserted reports whether insert made a row.
+	// inserted reports whether the insert statement made a row.
 	inserted func(sql.Result) (bool, error)
 
 	// Codes of errors after which CREATE TABLE is tried again, and of denied access.
@@ -62,7 +62,7 @@ var postgres = dialect{
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
 	inserted: affected,
 	// unique_violation, duplicate_table, duplicate_object: IF NOT EXISTS does
-	// not see what another session is creating.
+	// not see the table that another session is creating.
 	retryCreate: []string{"23505", "42P07", "42710"},
 	// insufficient_privilege, invalid_authorization_specification,
 	// invalid_password.
@@ -77,12 +77,12 @@ var mysql = dialect{
 	revision BIGINT NOT NULL,
 	data MEDIUMBLOB NOT NULL
 ) ENGINE=InnoDB`,
-	// INSERT IGNORE would hide other faults as well, truncated data among them.
-	// The update changes nothing, and tells about itself: see insertedMySQL.
+	// INSERT IGNORE would hide other errors as well, such as truncated data. The
+	// update changes nothing, and insertedMySQL tells it from an insert.
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE revision = LAST_INSERT_ID(revision)",
 	inserted: insertedMySQL,
-	// Access denied to the database, the server, the table, the column, for
-	// want of a privilege, without a password, and beyond what a view shows.
+	// Access denied to the database, the server, the table, the column, without a
+	// privilege, without a password, and to a row that a view hides.
 	denied: []string{"1044", "1045", "1142", "1143", "1227", "1698", "1369"},
 }
 
@@ -99,17 +99,17 @@ var sqlite = dialect{
 	denied:   []string{"3", "8", "23"}, // SQLITE_PERM, SQLITE_READONLY, SQLITE_AUTH
 }
 
-// affected reports whether the statement changed a row. That of an UPDATE is
-// changed even where it counts as MySQL counts, for its revision is a new one.
+// affected reports whether the statement changed a row. MySQL does not count rows
+// that an UPDATE leaves as they were, but each update here writes a new revision.
 func affected(r sql.Result) (bool, error) {
 	n, err := r.RowsAffected()
 	return n > 0, err
 }
 
-// insertedMySQL tells an insert from the update in its place. The number of rows
-// can't: under the connection flag clientFoundRows it is 1 for both. But the
-// table has no AUTO_INCREMENT column, so the answer's insert id is that of
-// LAST_INSERT_ID(revision) in an update, which is never 0, and 0 otherwise.
+// insertedMySQL tells an insert from an update. The number of rows does not: with the
+// connection flag clientFoundRows it is 1 for both. The insert id does. After an
+// update it is the one of LAST_INSERT_ID(revision), which is never 0. After an insert
+// it is 0, because the table has no AUTO_INCREMENT column.
 func insertedMySQL(r sql.Result) (bool, error) {
 	id, err := r.LastInsertId()
 	return id == 0, err

@@ -32,14 +32,14 @@ func (s *Store) withRetries(ctx context.Context, alsoRetry []string, f func() er
 	}
 }
 
-// fail returns the error for one of the database's with that code. The
-// database's own text goes no further: it may quote arguments.
+// fail returns the error for a database error with that code. It has no text of the
+// database's error, which may quote arguments.
 func (s *Store) fail(ctx context.Context, code string) error {
 	switch err := ctx.Err(); {
 	case err != nil:
 		return fmt.Errorf("%s: %w: %w", s.name, err, vault.ErrUnavailable)
 	case slices.Contains(s.dialect.denied, code):
-		return fmt.Errorf("%s: database error %s: %w", s.name, code, vault.ErrNoKeys)
+		return fmt.Errorf("%s: access denied, database error %s: %w", s.name, code, vault.ErrNoKeys)
 	case code != "":
 		return fmt.Errorf("%s: database error %s: %w", s.name, code, vault.ErrUnavailable)
 	}

@@ -133,12 +133,12 @@ func cancelled(s *suite) {
 	for _, err := range s.store.List(ctx, "", "") {
 		listErr = err
 	}
-	for what, err := range map[string]error{
+	for call, err := range map[string]error{
 		"Get": getErr, "Put": putErr, "Put of a new record": createErr, "List": listErr,
 	} {
 		// Anything but a decision counts as unavailable.
 		if err == nil || errors.Is(err, vault.ErrConflict) || errors.Is(err, vault.ErrNoKeys) || errors.Is(err, vault.ErrInvalid) || errors.Is(err, vault.ErrCorrupt) {
-			s.Errorf("%s with a cancelled context: error %v, want one that says so", what, err)
+			s.Errorf("%s with a cancelled context: error %v, want one that says so", call, err)
 		}
 	}
 	s.holds("security/keys", "kept")

@@ -9,9 +9,9 @@
 //		})
 //	}
 //
-// What one machine's test can't show remains with the author: that a record
-// outlives a power cut once Put has returned, and that nobody but the vault's
-// processes may write to the store.
+// A test on one machine can't show that a record outlives a power cut once Put has
+// returned, or that only the vault's processes may write to the store. Both remain
+// with the author.
 package storetest
 
 import (
@@ -74,8 +74,8 @@ type suite struct {
 	open  func() vault.Store
 }
 
-// sortedNames returns the mixed names without those that are another's parent,
-// which no vault uses.
+// sortedNames returns the mixed names that no other name lies below, since no vault
+// uses the others.
 func sortedNames() []string {
 	names := slices.DeleteFunc(slices.Clone(mixedNames), func(name string) bool {
 		return slices.ContainsFunc(mixedNames, func(n string) bool { return strings.HasPrefix(n, name+"/") })
@@ -141,10 +141,10 @@ func (s *suite) absent(name string) {
 	}
 }
 
-func (s *suite) conflict(err error, what string) {
+func (s *suite) conflict(err error, call string) {
 	s.Helper()
 	if !errors.Is(err, vault.ErrConflict) {
-		s.Errorf("%s: error %v, want vault.ErrConflict", what, err)
+		s.Errorf("%s: error %v, want vault.ErrConflict", call, err)
 	}
 }
 
