@@ -205,7 +205,6 @@ func (s hostileStore) fail() error {
 
 func (s hostileStore) Get(context.Context, ...string) ([]vault.Record, error) { return nil, s.fail() }
 func (s hostileStore) Put(context.Context, vault.Record) (int64, error)       { return 0, s.fail() }
-func (s hostileStore) Delete(context.Context, string, int64) error            { return s.fail() }
 func (s hostileStore) List(context.Context, string, string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) { yield("", s.fail()) }
 }

@@ -138,7 +138,7 @@ var kitRows = []leakRow{
 	{"piitest.Outage.Script piitest.Outage.Calls piitest.Outage.KEK piitest.Outage.Store piitest.Fault.String piitest.outageKEK.For " +
 		"piitest.outageKEK.Generate piitest.outageAEAD.Encrypt piitest.outageAEAD.Decrypt piitest.outageAEAD.EncryptWithContext " +
 		"piitest.outageAEAD.DecryptWithContext piitest.garbageAEAD.Encrypt piitest.garbageAEAD.Decrypt piitest.outageStore.Get " +
-		"piitest.outageStore.Put piitest.outageStore.Delete piitest.outageStore.List", func(w *leakWorld) {
+		"piitest.outageStore.Put piitest.outageStore.List", func(w *leakWorld) {
 		for _, fault := range []piitest.Fault{piitest.Pass, piitest.Deny, piitest.Throttle, piitest.Fail, piitest.Garbage, piitest.Lose, piitest.Panic} {
 			outage := &piitest.Outage{}
 			outage.Script(piitest.Step{Fault: fault, Times: piitest.Forever})

@@ -132,9 +132,9 @@ func (w *leakWorld) migration(d *leakDB, subject string) *migrate.Migration {
 var migrateRows = []leakRow{
 	{"migrate.New migrate.Email migrate.Phone migrate.KindOf migrate.Dialect.String migrate.Migration.Plan migrate.Migration.Backfill " +
 		"migrate.Migration.Verify migrate.Migration.Repair migrate.Migration.Reindex migrate.Migration.Reseal migrate.Migration.CutOver " +
-		"migrate.Migration.Sweep migrate.Migration.ClearErased migrate.Report.OK migrate.Report.String migrate.Finding.String migrate.Bar " +
+		"migrate.Migration.Sweep migrate.Migration.ClearErased migrate.Report.OK migrate.Report.String migrate.Finding.String " +
 		"migrate.Progress.String migrate.Row.Bool migrate.Row.Key migrate.Row.Text migrate.dbError.Error migrate.dbError.Unwrap " +
-		"migrate.stepError.Error migrate.stepError.Unwrap", func(w *leakWorld) {
+		"migrate.stepError.Error migrate.stepError.Unwrap migrate.innerError.Error migrate.innerError.Unwrap", func(w *leakWorld) {
 		gone, _ := w.seal(w.security.For("gone@example.com"))
 		_, err := w.vault.Erase(ctx, "gone@example.com", forSecurity)
 		require.NoError(w, err)
@@ -156,7 +156,7 @@ var migrateRows = []leakRow{
 				&leakDB{plain: w.contact.Address, exec: err}, &leakDB{sealed: textOf(w, w.email), exec: err})
 		}
 		opts := &migrate.Options{
-			Progress: func(p migrate.Progress) { migrate.Bar(w)(p); fmt.Fprintln(w, p.String()) },
+			Progress: func(p migrate.Progress) { fmt.Fprintln(w, p.String()) },
 			Found:    func(f migrate.Finding) { fmt.Fprintln(w, f.String()); w.shown(f) },
 		}
 		for _, d := range databases {

@@ -86,42 +86,27 @@ func (d *dir) Put(ctx context.Context, r Record) (int64, error) {
 	if err := d.check(checkPut(r)); err != nil {
 		return 0, err
 	}
-	revision := newRevision(r.Revision)
-	err := d.change(ctx, r.Name, r.Revision, func(lock *privatefile.Lock, file string) error {
-		return lock.Write(file, encodeFile(revision, r.Data))
-	})
-	if err != nil {
-		return 0, err
-	}
-	return revision, nil
-}
-
-func (d *dir) Delete(ctx context.Context, name string, revision int64) error {
-	if err := d.check(checkDelete(name, revision)); err != nil {
-		return err
-	}
-	return d.change(ctx, name, revision, (*privatefile.Lock).Remove)
-}
-
-// change applies do to the file of the record if the record has the given revision.
-func (d *dir) change(ctx context.Context, name string, revision int64, do func(*privatefile.Lock, string) error) error {
 	if err := ctx.Err(); err != nil {
-		return d.fail(err)
+		return 0, d.fail(err)
 	}
 	// The first comparison takes no lock: a caller whose revision is already
 	// out of date neither waits nor makes a directory.
-	if err := d.compare(d.files.Read, name, revision); err != nil {
-		return err
+	if err := d.compare(d.files.Read, r.Name, r.Revision); err != nil {
+		return 0, err
 	}
 	lock, err := d.files.Lock(ctx)
 	if err != nil {
-		return d.fail(err)
+		return 0, d.fail(err)
 	}
 	defer lock.Unlock()
-	if err := d.compare(lock.Read, name, revision); err != nil {
-		return err
+	if err := d.compare(lock.Read, r.Name, r.Revision); err != nil {
+		return 0, err
 	}
-	return d.fail(do(lock, name+recordSuffix))
+	revision := newRevision(r.Revision)
+	if err := lock.Write(r.Name+recordSuffix, encodeFile(revision, r.Data)); err != nil {
+		return 0, d.fail(err)
+	}
+	return revision, nil
 }
 
 type readFunc = func(file string, limit int) ([]byte, error)
@@ -178,9 +163,9 @@ func fileErrorKind(err error) error {
 	return ErrUnavailable
 }
 
-// newRevision returns a random revision other than old. Random revisions need no
-// memory of deleted records. A counter would begin again after a deletion: a process
-// that read the old record could then overwrite the new one.
+// newRevision returns a random revision other than old. A counter would begin
+// again after somebody deleted the record or put back an older one: a process that
+// had read the record before could then overwrite the new one.
 func newRevision(old int64) int64 {
 	for {
 		var b [8]byte

@@ -53,19 +53,6 @@ func (m *memory) Put(ctx context.Context, r Record) (int64, error) {
 	return m.last, nil
 }
 
-func (m *memory) Delete(ctx context.Context, name string, revision int64) error {
-	if err := checkDelete(name, revision); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.compare(ctx, name, revision); err != nil {
-		return err
-	}
-	delete(m.records, name)
-	return nil
-}
-
 // compare returns ErrConflict unless the record has the given revision. It is called
 // with the mutex held, and checks ctx there: the caller may have run out of time
 // while it waited for the mutex.

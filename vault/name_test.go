@@ -31,14 +31,9 @@ func TestArgumentsOfStores(t *testing.T) {
 		require.Equal(t, errName, err, name)
 		_, err = store.Put(ctx, Record{Name: name, Data: []byte{1}})
 		require.Equal(t, errName, err, name)
-		require.Equal(t, errName, store.Delete(ctx, name, 1), name)
 	}
 	_, err = store.Put(ctx, Record{Name: "a", Data: []byte{1}, Revision: -1})
 	require.Equal(t, errRevision, err)
-	for _, revision := range []int64{0, -1} {
-		require.Equal(t, errRevision, store.Delete(ctx, "security/keys", revision))
-		require.Equal(t, errRevision, store.Delete(ctx, "none", revision))
-	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()
 	for name, err := range store.List(done, "", "") {

@@ -19,8 +19,9 @@ type Record struct {
 	// Data is the content: 1 to [MaxRecord] bytes.
 	Data []byte
 	// Revision identifies this content of this name. The store chooses it. It is
-	// positive, and never used again for the name, not even after the record was
-	// deleted. Revision 0 means that there is no such record.
+	// positive, and never used again for the name. Revision 0 means that there is no
+	// such record. A random revision also differs from the earlier ones after somebody
+	// put back an older state of the store.
 	Revision int64
 }
 
@@ -52,15 +53,10 @@ type Store interface {
 	// whole old record or the whole new one, even if the process dies halfway.
 	Put(ctx context.Context, r Record) (revision int64, err error)
 
-	// Delete removes the record if its current revision is still the given
-	// one, which is positive. Otherwise it changes nothing and returns
-	// [ErrConflict]; a record that is gone already is a conflict too.
-	Delete(ctx context.Context, name string, revision int64) error
-
 	// List yields the names that begin with prefix and sort after the name after,
 	// in ascending byte order. An empty prefix or after excludes no name. List need
-	// not see records that are added or removed meanwhile. It yields an error at
-	// most once, as its last element.
+	// not see records that are added meanwhile. It yields an error at most once, as
+	// its last element.
 	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
 }
 
@@ -109,16 +105,6 @@ func checkPut(r Record) error {
 	case len(r.Data) > MaxRecord:
 		return fmt.Errorf("key store: record too large: %w", ErrInvalid)
 	case r.Revision < 0:
-		return errRevision
-	}
-	return nil
-}
-
-func checkDelete(name string, revision int64) error {
-	switch {
-	case !validName(name):
-		return errName
-	case revision <= 0:
 		return errRevision
 	}
 	return nil

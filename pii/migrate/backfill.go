@@ -11,26 +11,27 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Backfill seals the values that are there in plaintext alone, and computes their
-// indexes. Each row is written only where the plaintext is still what was read
-// and there is still no sealed value, so that neither other writers nor another
-// Backfill lose anything; each batch is one transaction, so that a crash doesn't
+// Backfill seals values that exist in plaintext only, and computes their indexes.
+// It writes a row only if the plaintext is still the one that was read and there
+// is still no sealed value, so that neither another writer nor another Backfill
+// loses anything. Each batch is one transaction, so that a crash loses nothing
 // either.
 //
-// It reports, and leaves as they are, values that are [Invalid], [Quarantined],
-// of [NoSubject] or of a subject that is [Erased], and those that a unique
-// constraint refuses as a [Duplicate]. Other rows are done all the same. With
-// an error, the report is as far as it got; calling again completes the rest.
+// It reports and does not change values that are [Invalid], [Quarantined], of
+// [NoSubject] or of a subject that is [Erased], and values that a unique
+// constraint refuses as a [Duplicate]. It seals the other rows nevertheless. After
+// an error, the report covers the rows until then, and another call completes the
+// rest.
 //
 // Errors are [ErrTable], [vault.ErrUnavailable] if the database, the store or an
-// auditor does not answer or ctx is done, those of [vault.Seal], and what
-// [Options.Pause] returns. A table that has no plaintext column is [ErrTable].
+// auditor does not answer or ctx is done, the errors of [vault.Seal], and the
+// error of [Options.Pause]. A table without a plaintext column is [ErrTable].
 func (m *Migration) Backfill(ctx context.Context, opts *Options) (*Report, error) {
 	sel, err := m.withPlaintext(func(c *column) string { return m.present(c.plain) + " AND " + m.absent(c.sealed) })
 	if err != nil {
 		return m.newReport("backfill"), &stepError{"backfill", m.table.Name, err}
 	}
-	return m.run(ctx, "backfill", opts, sel, func(ctx context.Context, r *row) error {
+	return m.run(ctx, "backfill", opts, sel, func(ctx context.Context, r *rowEdit) error {
 		for i := range m.columns {
 			if c := &m.columns[i]; c.plain < 0 || !r.has(c.plain) || r.has(c.sealed) {
 				continue
@@ -43,8 +44,8 @@ func (m *Migration) Backfill(ctx context.Context, opts *Options) (*Report, error
 	})
 }
 
-// withPlaintext selects the rows in which one of the columns that have plaintext
-// is in some state. The plaintext and the sealed value are read.
+// withPlaintext selects the rows in which a column that has plaintext is in the given
+// state. The plaintext and the sealed value are read.
 func (m *Migration) withPlaintext(state func(*column) string) (selection, error) {
 	var sel selection
 	var states []string
@@ -63,8 +64,8 @@ func (m *Migration) withPlaintext(state func(*column) string) (selection, error)
 	return sel, nil
 }
 
-// sealPlain seals a column's plaintext in place of what is in the sealed column.
-func (m *Migration) sealPlain(ctx context.Context, r *row, i int) error {
+// sealPlain seals a column's plaintext, and replaces the content of the sealed column.
+func (m *Migration) sealPlain(ctx context.Context, r *rowEdit, i int) error {
 	c := &m.columns[i]
 	text := r.text(c.plain)
 	scopes, purposes, err := m.decideValid(ctx, r, i)
@@ -73,7 +74,7 @@ func (m *Migration) sealPlain(ctx context.Context, r *row, i int) error {
 	}
 	v, err := c.Kind.seal(ctx, text, scopes)
 	if err != nil {
-		return m.finds(r, i, err)
+		return m.findError(r, i, err)
 	}
 	column, err := v.Value()
 	if err != nil {
@@ -85,7 +86,7 @@ func (m *Migration) sealPlain(ctx context.Context, r *row, i int) error {
 		if p := m.fields[f].purpose; purposes.Contains(p) {
 			index, err := c.Kind.index(ctx, text, m.narrow(r, m.table.Scopes[m.fields[f].scope]))
 			if err != nil {
-				return m.finds(r, i, err)
+				return m.findError(r, i, err)
 			}
 			if bytes, err = index.Value(); err != nil {
 				return err
@@ -99,9 +100,9 @@ func (m *Migration) sealPlain(ctx context.Context, r *row, i int) error {
 	return nil
 }
 
-// decideValid decides what a column's plaintext was collected for. It returns no
-// scopes, and has found why, if it can't be sealed.
-func (m *Migration) decideValid(ctx context.Context, r *row, i int) ([]*vault.Scope, purpose.Set, error) {
+// decideValid returns the purposes that a column's plaintext was collected for. If
+// the plaintext can't be sealed, it adds a finding and returns no scopes.
+func (m *Migration) decideValid(ctx context.Context, r *rowEdit, i int) ([]*vault.Scope, purpose.Set, error) {
 	c := &m.columns[i]
 	if !valid(ctx, c.Kind, r.text(c.plain)) {
 		r.find(c.name, Invalid)
@@ -129,8 +130,8 @@ func valid(ctx context.Context, k Kind, text string) bool {
 	return !errors.Is(err, pii.ErrInvalid)
 }
 
-// finds takes an error about one value as a finding. Any other it returns.
-func (m *Migration) finds(r *row, i int, err error) error {
+// findError turns an error about one value into a finding, and returns other errors.
+func (m *Migration) findError(r *rowEdit, i int, err error) error {
 	p, err := m.problem(r, i, err)
 	if err == nil {
 		r.find(m.columns[i].name, p)
@@ -138,19 +139,19 @@ func (m *Migration) finds(r *row, i int, err error) error {
 	return err
 }
 
-// problem takes an error about one value as a problem of it.
-func (m *Migration) problem(r *row, i int, err error) (Problem, error) {
+// problem returns the problem of a value that an error is about, and other errors.
+func (m *Migration) problem(r *rowEdit, i int, err error) (Problem, error) {
 	if p, about := problemOf(err); about {
 		return p, nil
 	}
-	return "", fmt.Errorf("row %s: %s: %w", printable(r.keyText), m.columns[i].name, err)
+	return "", fmt.Errorf("row %s: %s: %w", printable(r.keyText), m.columns[i].name, innerError{err})
 }
 
-// problemOf returns what an error says of the value. It reports false if it
-// is about something else, which concerns the next value as well.
+// problemOf returns the problem of a value that an error is about. It reports false
+// for errors that are not about one value: the next value would fail as well.
 func problemOf(err error) (Problem, bool) {
 	switch {
-	case errors.Is(err, vault.ErrUnavailable): // also if a refusal could not be recorded
+	case errors.Is(err, vault.ErrUnavailable): // as when a refusal could not be recorded
 	case errors.Is(err, pii.ErrInvalid):
 		return Invalid, true
 	case errors.Is(err, vault.ErrErased):

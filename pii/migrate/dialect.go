@@ -1,9 +1,6 @@
 package migrate
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // A Dialect is the SQL that a database speaks. The zero Dialect is none.
 type Dialect int
@@ -38,55 +35,39 @@ func (d Dialect) dialect() *dialect {
 	return nil
 }
 
-// A dialect says in what the databases differ.
+// A dialect has everything in which the databases differ.
 type dialect struct {
-	name  string
+	database
 	quote string // around identifiers
-	param func(i int) string
 
-	// How a column or a parameter is read as text, and compared as text by its
-	// bytes: the column's own collation may take two people's addresses for one,
-	// and an address for the one that it was before it was changed.
+	// Expressions that read a column as text, and compare a column and a parameter
+	// by their bytes. By the column's own collation two people's addresses may be
+	// equal, and so may an address before and after it was changed.
 	text, exact, exactParam string // with %s
 
-	// code returns what the driver's error says of its cause, "" if nothing.
-	code func(error) string
-	// Codes of what was certainly rolled back and is worth another try, and of
-	// a unique constraint that refused a row.
-	retry, unique []string
-	// Codes of what no retry will mend, or their first bytes.
-	refused []string
+	unique  []string // codes of a unique constraint that refuses a row
+	refused []string // codes of errors that no retry will mend, or their first bytes
 }
 
 var postgres = dialect{
-	name:       "PostgreSQL",
+	database:   postgreSQL,
 	quote:      `"`,
-	param:      func(i int) string { return "$" + strconv.Itoa(i) },
 	text:       "(%s)::text",
 	exact:      `(%s)::text COLLATE "C"`,
 	exactParam: "%s::text",
-	code:       sqlState,
-	// serialization_failure, deadlock_detected. Not 40003,
-	// statement_completion_unknown.
-	retry:  []string{"40001", "40P01"},
-	unique: []string{"23505"},
-	// The classes of faults in data, of constraints, of privileges, and of
-	// statements. Not 28, invalid authorization: with that no step begins.
+	unique:     []string{"23505"},
+	// The classes of errors in data, constraints, privileges and statements. Not
+	// 28, invalid authorization: then no step begins.
 	refused: []string{"22", "23", "42", "44", "0A", "25006"},
 }
 
 var mysql = dialect{
-	name:       "MySQL",
+	database:   mySQL,
 	quote:      "`",
-	param:      func(int) string { return "?" },
 	text:       "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exact:      "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exactParam: "CAST(%s AS BINARY)",
-	code:       mysqlNumber,
-	// ER_LOCK_DEADLOCK; ER_CHECKREAD, under innodb_snapshot_isolation;
-	// ER_TRANSACTION_ROLLBACK_DURING_COMMIT, of group replication.
-	retry:  []string{"1213", "1020", "3101"},
-	unique: []string{"1062", "1586"},
+	unique:     []string{"1062", "1586"},
 	// NULL, unknown table or column, syntax, range, length, type, CHECK, and
 	// denied access.
 	refused: []string{
@@ -96,22 +77,19 @@ var mysql = dialect{
 }
 
 var sqlite = dialect{
-	name: "SQLite",
-	// Not ", for SQLite takes a quoted name that is no column's for a string.
+	database: sqLite,
+	// Not ", because SQLite reads "name" as a string if there is no such column.
 	quote:      "`",
-	param:      func(i int) string { return "?" + strconv.Itoa(i) },
 	text:       "CAST(%s AS TEXT)",
 	exact:      "CAST(%s AS TEXT) COLLATE BINARY",
 	exactParam: "%s",
-	code:       sqliteCode,
-	retry:      []string{"5", "6"}, // SQLITE_BUSY, SQLITE_LOCKED
 	// SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY.
 	unique: []string{"2067", "1555"},
 	// SQLITE_ERROR, PERM, READONLY, CONSTRAINT, MISMATCH, AUTH.
 	refused: []string{"1", "3", "8", "19", "20", "23"},
 }
 
-// ident quotes a name, and each part of one that is qualified.
+// ident quotes a name, and each part of a qualified name.
 func (d *dialect) ident(name string) string {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {
@@ -120,10 +98,10 @@ func (d *dialect) ident(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// expr puts the quoted column into one of the dialect's expressions.
+// expr puts a quoted column into an expression of the dialect.
 func expr(format, quoted string) string { return strings.Replace(format, "%s", quoted, 1) }
 
-// refuses reports whether the code says that no retry will help.
+// refuses reports whether no retry will help after an error with that code.
 func (d *dialect) refuses(code string) bool {
 	for _, c := range d.refused {
 		if code == c || d == &postgres && strings.HasPrefix(code, c) {
@@ -135,8 +113,8 @@ func (d *dialect) refuses(code string) bool {
 
 const maxIdentifier = 128
 
-// validName reports whether name is an identifier that needs nothing but
-// quoting: no quote of any dialect, and nothing that can't be seen.
+// validName reports whether name is a valid identifier once it is quoted: it has no
+// quote of any dialect, and no control character or blank.
 func validName(name string) bool {
 	if len(name) == 0 || len(name) > maxIdentifier {
 		return false

@@ -277,6 +277,30 @@ func TestRowsPerSecond(t *testing.T) {
 	}
 }
 
+// An error of pii has no second prefix, and the sentinel is the last word.
+func TestErrorsHaveOnePrefix(t *testing.T) {
+	f := &fake{}
+	security := piitest.New(t, forSecurity).Scope(forSecurity)
+	db := sql.OpenDB(f)
+	defer db.Close()
+	m, err := migrate.New(t.Context(), db, migrate.SQLite, migrate.Table{
+		Name: "users", Key: "id", Scopes: []*vault.Scope{security},
+		Columns: []migrate.Column{{
+			Kind: migrate.Email(), Plain: "email", Sealed: "email_sealed",
+			CollectedFor: func(migrate.Row) []*vault.Scope { return []*vault.Scope{security.Under(purpose.Basis{Retain: -1})} },
+		}},
+	})
+	require.NoError(t, err)
+	_, err = m.Backfill(t.Context(), nil)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	require.Regexp(t, "^migrate: backfill users: row 7: email: sealing email: ", err.Error())
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = m.Backfill(ctx, nil)
+	require.EqualError(t, err, "migrate: backfill users: context canceled: unavailable")
+}
+
 // Keys that somebody chose don't make lines of their own.
 func TestFindingIsOneLine(t *testing.T) {
 	f := migrate.Finding{Key: "7\nrow 8", Column: "email", Problem: migrate.Duplicate, Of: "\x1b[2J"}

@@ -40,7 +40,7 @@ func Example() {
 	}
 	report, err := m.Backfill(ctx, &migrate.Options{
 		RowsPerSecond: 5000,
-		Progress:      migrate.Bar(os.Stderr),
+		Progress:      func(p migrate.Progress) { fmt.Fprintln(os.Stderr, p) },
 	})
 	fmt.Print(report)
 	if err != nil {
@@ -51,10 +51,9 @@ func Example() {
 	}
 }
 
-func ExampleBar() {
-	show := migrate.Bar(os.Stdout) // which is no terminal here, so that it writes lines
-	show(migrate.Progress{Step: "backfill", Done: 12_000, Total: 50_000, Elapsed: 6 * time.Second, Last: "12000"})
-	show(migrate.Progress{Step: "backfill", Done: 50_000, Total: 50_000, Elapsed: 10 * time.Second, Last: "50000", Finished: true})
+func ExampleProgress() {
+	fmt.Println(migrate.Progress{Step: "backfill", Done: 12_000, Total: 50_000, Elapsed: 6 * time.Second, Last: "12000"})
+	fmt.Println(migrate.Progress{Step: "backfill", Done: 50_000, Total: 50_000, Elapsed: 10 * time.Second, Last: "50000", Finished: true})
 	// Output:
 	// backfill: 12000 of 50000 rows, 24%, 2000 rows/s, 19s left
 	// backfill: 50000 of 50000 rows, 100%, 5000 rows/s

@@ -9,17 +9,17 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Kind is what kind of values a column has: [Email], [Phone] or a [KindOf].
+// A Kind is the kind of a column's values: [Email], [Phone] or a [KindOf].
 type Kind interface {
-	// seal seals text as people wrote it.
+	// seal seals a text that people wrote.
 	seal(ctx context.Context, text string, scopes []*vault.Scope) (value, error)
-	// index computes the index of text as people wrote it.
+	// index computes the index of a text that people wrote.
 	index(ctx context.Context, text string, scope *vault.Scope) (pii.Index, error)
-	// scan takes the sealed form.
+	// scan parses the sealed form.
 	scan(text string) (value, error)
 }
 
-// A value is a sealed one of any kind.
+// A value is a sealed value of any kind.
 type value interface {
 	driver.Valuer
 	IsZero() bool
@@ -44,12 +44,12 @@ func Phone() Kind {
 }
 
 // KindOf is the kind of columns that become a [pii.Sealed] of a kind of your
-// own, or a type that embeds it.
+// own, or a type that embeds a pii.Sealed.
 func KindOf[K pii.Kind]() Kind {
 	return kind[pii.Sealed[K], *pii.Sealed[K]]{pii.Seal[K], pii.IndexOf[K]}
 }
 
-// sealed is what pii.Email, pii.Phone and every pii.Sealed are.
+// sealed is implemented by pii.Email, pii.Phone and every pii.Sealed.
 type sealed[T any] interface {
 	driver.Valuer
 	IsZero() bool

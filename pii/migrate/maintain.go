@@ -8,19 +8,18 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Reseal moves sealed values to the keys that are primary now, after
-// [vault.Vault.Rotate]: those of [Table.Scopes] only, and only where they are on
-// another. Provenance stays as it is. Values of subjects need it not:
-// [vault.Vault.RewrapSubjects] moves their keys. Once it has nothing to do and
-// nothing to report, the old key can be retired.
+// Reseal moves sealed values to the present primary keys of [Table.Scopes], after
+// [vault.Vault.Rotate]. Provenance does not change. Values of subjects do not need
+// it: [vault.Vault.RewrapSubjects] moves their keys. Once Reseal changes nothing
+// and reports nothing, the old key can be retired.
 //
-// What a [vault.Collector] sealed is passed over: taking it in is a decision, and
-// whoever can write to the table could have put it there.
+// It passes over values that a [vault.Collector] sealed: everybody who can write to
+// the table could have put them there, so a person decides to take them in.
 //
-// It reports values that are [Corrupt], [Expired] or [Erased]. Errors are those
-// of [Migration.Backfill].
+// It reports values that are [Corrupt], [Expired] or [Erased]. It returns the
+// errors of [Migration.Backfill].
 func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) {
-	return m.run(ctx, "reseal", opts, m.withSealed(false), func(ctx context.Context, r *row) error {
+	return m.run(ctx, "reseal", opts, m.withSealed(false), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, func(i int, v value) error {
 			var old []*vault.Scope
 			for _, s := range m.scopesOf(r, v.Purposes()) {
@@ -33,7 +32,7 @@ func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) 
 			}
 			v, err := v.reseal(ctx, old)
 			if err != nil {
-				return m.finds(r, i, err)
+				return m.findError(r, i, err)
 			}
 			column, err := v.Value()
 			if err != nil {
@@ -46,18 +45,18 @@ func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) 
 	})
 }
 
-// Reindex computes indexes anew, after [vault.Vault.RotateIndex] or for a column
-// that was added: each that is not the one that the sealed value has under the
-// primary index key. An index of a purpose that the value was not collected for
-// becomes NULL, and what a [vault.Collector] sealed gets none before it is taken
-// in. Once it has nothing to do and nothing to report, the old key can be retired
-// and one index is enough to look for.
+// Reindex replaces each index that is missing, or differs from the sealed value's
+// index under the primary index key: after [vault.Vault.RotateIndex], or when a
+// column was added. An index of a purpose that the value was not collected for
+// becomes NULL. A value that a [vault.Collector] sealed gets no index before it is
+// taken in. Once Reindex changes nothing and reports nothing, the old key can be
+// retired, and a search needs one index only.
 //
-// It reports values that are [Corrupt], [Expired] or [Erased], and those
-// that a unique constraint refuses as a [Duplicate]. Errors are those of
+// It reports values that are [Corrupt], [Expired] or [Erased], and indexes that a
+// unique constraint refuses as a [Duplicate]. It returns the errors of
 // [Migration.Backfill].
 func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error) {
-	return m.run(ctx, "reindex", opts, m.withSealed(true), func(ctx context.Context, r *row) error {
+	return m.run(ctx, "reindex", opts, m.withSealed(true), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, func(i int, v value) error {
 			c := &m.columns[i]
 			for _, f := range c.indexes {
@@ -72,7 +71,7 @@ func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error)
 				}
 				x, err := v.Index(ctx, m.scopeOfIndex(r, f))
 				if err != nil {
-					return m.finds(r, i, err)
+					return m.findError(r, i, err)
 				}
 				if r.indexIs(f, x) {
 					continue
@@ -88,15 +87,14 @@ func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error)
 	})
 }
 
-// Sweep removes what was kept for its time: from each sealed value the purposes
-// whose retention is over, and their indexes with them. A value of which nothing
-// is left becomes NULL, and so do indexes of purposes that the value was not
-// collected for. It opens nothing and so needs no grant, but the scopes are
-// what it knows the indexes by.
+// Sweep removes from each sealed value the purposes whose retention is over, and
+// their indexes. A value without any purpose left becomes NULL, and so do indexes
+// of purposes that the value was not collected for. Sweep opens nothing, so it
+// needs no grant; it takes the names of index columns from the scopes.
 //
-// A value whose plaintext is still there is left and reported as [Plaintext], for
-// Backfill would seal it again; one that is malformed as [Corrupt]. Errors are
-// those of [Migration.Backfill].
+// A value whose plaintext is still there is reported as [Plaintext] and not changed,
+// because Backfill would seal it again. A malformed value is reported as [Corrupt].
+// Sweep returns the errors of [Migration.Backfill].
 func (m *Migration) Sweep(ctx context.Context, opts *Options) (*Report, error) {
 	sel := m.withSealed(true)
 	for _, c := range m.columns {
@@ -104,7 +102,7 @@ func (m *Migration) Sweep(ctx context.Context, opts *Options) (*Report, error) {
 			sel.fields = sel.fields.with(c.plain)
 		}
 	}
-	return m.run(ctx, "sweep", opts, sel, func(_ context.Context, r *row) error {
+	return m.run(ctx, "sweep", opts, sel, func(_ context.Context, r *rowEdit) error {
 		return m.each(r, func(i int, v value) error {
 			c := &m.columns[i]
 			kept := v.withoutExpired()
@@ -134,20 +132,20 @@ func (m *Migration) Sweep(ctx context.Context, opts *Options) (*Report, error) {
 	})
 }
 
-// ClearErased sets to NULL the indexes of people who were erased
-// ([vault.Vault.Erase]), under each purpose for which they were: the indexes are
-// the purpose's, and so outlive the keys of the subject. An application that
-// clears the row when it erases has nothing left to do here. Without
+// ClearErased sets to NULL the indexes of people who were erased by
+// [vault.Vault.Erase], for each purpose that they were erased for. An index is
+// computed with the purpose's key, so it outlives the keys of the subject. An
+// application that clears the row when it erases does not need ClearErased. Without
 // [Table.Subject] it is [ErrTable].
 //
-// Other processes' erasures are known after [vault.Options.SubjectLifetime].
-// It reports values that are [Corrupt] or [Expired]. Errors are those of
-// [Migration.Backfill].
+// Erasures by other processes are known after [vault.Options.SubjectLifetime].
+// ClearErased reports values that are [Corrupt] or [Expired]. It returns the errors
+// of [Migration.Backfill].
 func (m *Migration) ClearErased(ctx context.Context, opts *Options) (*Report, error) {
 	if m.table.Subject == "" {
 		return m.newReport("clear erased"), &stepError{"clear erased", m.table.Name, refuse("no subject column")}
 	}
-	return m.run(ctx, "clear erased", opts, m.withSealed(true), func(ctx context.Context, r *row) error {
+	return m.run(ctx, "clear erased", opts, m.withSealed(true), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, func(i int, v value) error {
 			c := &m.columns[i]
 			for _, f := range c.indexes {
@@ -158,7 +156,7 @@ func (m *Migration) ClearErased(ctx context.Context, opts *Options) (*Report, er
 				case errors.Is(err, vault.ErrErased) && !errors.Is(err, vault.ErrUnavailable):
 					r.clear(c, f)
 				case err != nil:
-					return m.finds(r, i, err)
+					return m.findError(r, i, err)
 				}
 			}
 			return nil
@@ -166,17 +164,18 @@ func (m *Migration) ClearErased(ctx context.Context, opts *Options) (*Report, er
 	})
 }
 
-// clear makes an index NULL where it and the sealed value are what was read.
-func (r *row) clear(c *column, f int) { r.replace(c, f, nil) }
+// clear sets an index to NULL, if the index and the sealed value have not changed
+// since.
+func (r *rowEdit) clear(c *column, f int) { r.replace(c, f, nil) }
 
-func (r *row) replace(c *column, f int, bytes any) {
+func (r *rowEdit) replace(c *column, f int, bytes any) {
 	r.set(f, bytes)
 	r.unchanged(f)
 	r.unchanged(c.sealed)
 }
 
-// withSealed selects the rows in which a column has a sealed value, and reads
-// these, with the indexes or without.
+// withSealed selects the rows that have a sealed value in any column. The sealed
+// values are read, and the indexes if the caller wants them.
 func (m *Migration) withSealed(indexes bool) (sel selection) {
 	var states []string
 	for _, c := range m.columns {
@@ -192,8 +191,8 @@ func (m *Migration) withSealed(indexes bool) (sel selection) {
 	return sel
 }
 
-// each calls f for the sealed values of a row. What is none is Corrupt.
-func (m *Migration) each(r *row, f func(i int, v value) error) error {
+// each calls f for the sealed values of a row. A malformed one is Corrupt.
+func (m *Migration) each(r *rowEdit, f func(i int, v value) error) error {
 	for i := range m.columns {
 		c := &m.columns[i]
 		if !r.has(c.sealed) {

@@ -14,25 +14,23 @@ import (
 
 // A Migration runs the steps for one table. Its methods may be called again,
 // after a failure or at any later time, and from several processes at once: each
-// looks at what the rows hold now. The zero Migration is of no use: see [New].
+// reads the state of the rows. Make one with [New]; the zero Migration is not usable.
 type Migration struct {
+	layout
 	db      *sql.DB
 	dialect *dialect
-	table   Table // without Columns
-	columns []column
-	fields  []dbField
 	key     keyType
-	from    string // quoted
-	keyCol  string // quoted
+	from    string // the table's name, quoted
+	keyCol  string // the key's name, quoted
 }
 
-// New returns a migration of a table. It reads what columns there are, and
-// nothing else: a table or column that does not exist, columns of the wrong type,
-// keys that are NULL and descriptions that contradict themselves are [ErrTable];
-// a database that does not answer is [vault.ErrUnavailable].
+// New returns a migration of a table. It reads the names and types of the columns,
+// and no rows. A table or column that does not exist, a column of the wrong type,
+// a key that is NULL and a description that contradicts itself are [ErrTable].
+// A database that does not answer is [vault.ErrUnavailable].
 func New(ctx context.Context, db *sql.DB, d Dialect, t Table) (*Migration, error) {
-	m := &Migration{db: db, dialect: d.dialect()}
-	err := m.take(t)
+	layout, err := newLayout(t)
+	m := &Migration{layout: layout, db: db, dialect: d.dialect()}
 	switch {
 	case err != nil:
 	case m.dialect == nil:
@@ -41,11 +39,11 @@ func New(ctx context.Context, db *sql.DB, d Dialect, t Table) (*Migration, error
 		err = refuse("no database")
 	default:
 		m.from, m.keyCol = m.dialect.ident(t.Name), m.dialect.ident(t.Key)
-		err = m.probe(ctx)
+		err = m.checkColumns(ctx)
 	}
 	if err != nil {
 		name := t.Name
-		if m.from == "" { // not known to be a name
+		if m.from == "" { // the name may be malformed
 			name = "table"
 		}
 		return nil, &stepError{"describing", name, err}
@@ -53,7 +51,7 @@ func New(ctx context.Context, db *sql.DB, d Dialect, t Table) (*Migration, error
 	return m, nil
 }
 
-// keyType is what keys are.
+// A keyType is the type of a table's keys.
 type keyType int
 
 const (
@@ -62,7 +60,7 @@ const (
 	bytesKey
 )
 
-// text returns a key as reports and cursors have it.
+// text returns a key in the form that reports and cursors have.
 func (t keyType) text(key any) string {
 	switch key := key.(type) {
 	case int64:
@@ -74,7 +72,7 @@ func (t keyType) text(key any) string {
 	}
 }
 
-// parse takes back what text returned.
+// parse is the inverse of text.
 func (t keyType) parse(text string) (any, error) {
 	switch t {
 	case integerKey:
@@ -91,8 +89,8 @@ func (t keyType) parse(text string) (any, error) {
 	return nil, fmt.Errorf("cursor is no key of this table: %w", vault.ErrInvalid)
 }
 
-// probe holds the description against the columns that there are.
-func (m *Migration) probe(ctx context.Context) error {
+// checkColumns compares the layout with the columns of the database.
+func (m *Migration) checkColumns(ctx context.Context) error {
 	names := []string{m.table.Key}
 	if m.table.Subject != "" {
 		names = append(names, m.table.Subject)
@@ -102,12 +100,28 @@ func (m *Migration) probe(ctx context.Context) error {
 	for _, f := range m.fields {
 		names = append(names, f.name)
 	}
+	types, err := m.columnTypes(ctx, names)
+	if err != nil {
+		return err
+	}
+	if err := m.setKeyType(types[0]); err != nil {
+		return err
+	}
+	for i, f := range m.fields {
+		if err := f.check(types[first+i]); err != nil {
+			return err
+		}
+	}
+	return m.noNullKeys(ctx)
+}
+
+// columnTypes asks for the types of columns.
+func (m *Migration) columnTypes(ctx context.Context, names []string) (types []*sql.ColumnType, err error) {
 	quoted := make([]string, len(names))
 	for i, name := range names {
 		quoted[i] = m.dialect.ident(name)
 	}
-	var types []*sql.ColumnType
-	err := m.try(ctx, func() error {
+	err = m.withRetries(ctx, func() error {
 		rows, err := m.db.QueryContext(ctx, "SELECT "+strings.Join(quoted, ", ")+" FROM "+m.from+" LIMIT 0")
 		if err != nil {
 			return err
@@ -119,9 +133,13 @@ func (m *Migration) probe(ctx context.Context) error {
 		return rows.Err()
 	})
 	if err != nil {
-		return m.missing(ctx, quoted, err)
+		return nil, m.missing(ctx, quoted, err)
 	}
-	switch kindOfType(types[0].DatabaseTypeName()) {
+	return types, nil
+}
+
+func (m *Migration) setKeyType(t *sql.ColumnType) error {
+	switch kindOfType(t.DatabaseTypeName()) {
 	case typeInteger:
 		m.key = integerKey
 	case typeText:
@@ -131,37 +149,35 @@ func (m *Migration) probe(ctx context.Context) error {
 	default:
 		return refuse("key %s is of a type that keys can't be", m.table.Key)
 	}
-	for i, f := range m.fields {
-		t := types[first+i]
-		is := kindOfType(t.DatabaseTypeName())
-		switch f.role {
-		case plainText, sealedText:
-			if is != typeText && is != typeUnknown {
-				return refuse("column %s is no column of text", f.name)
-			}
-			if n, ok := t.Length(); ok && f.role == sealedText && n < minSealed {
-				return refuse("column %s is too short for sealed values: make it TEXT", f.name)
-			}
-		case indexBytes:
-			if is != typeBytes {
-				return refuse("column %s is no column of bytes", f.name)
-			}
-			if n, ok := t.Length(); ok && n < vault.IndexSize {
-				return refuse("column %s is shorter than an index", f.name)
-			}
-		}
+	return nil
+}
+
+// check holds a field against the type of its column.
+func (f dbField) check(t *sql.ColumnType) error {
+	kind := kindOfType(t.DatabaseTypeName())
+	length, bounded := t.Length()
+	switch {
+	case f.role == indexBytes && kind != typeBytes:
+		return refuse("column %s is no column of bytes", f.name)
+	case f.role == indexBytes && bounded && length < vault.IndexSize:
+		return refuse("column %s is shorter than an index", f.name)
+	case f.role != indexBytes && kind != typeText && kind != typeUnknown:
+		return refuse("column %s is no column of text", f.name)
+	case f.role == sealedText && bounded && length < minSealed:
+		return refuse("column %s is too short for sealed values: make it TEXT", f.name)
 	}
-	return m.noNullKeys(ctx)
+	return nil
 }
 
 // minSealed is well below the length of any sealed value.
 const minSealed = 100
 
-// missing says which column there is not, given the error of a query for all.
+// missing names the column that does not exist, given the error of a query for all
+// columns.
 func (m *Migration) missing(ctx context.Context, quoted []string, err error) error {
-	ask := func(what string) error {
-		return m.try(ctx, func() error {
-			rows, err := m.db.QueryContext(ctx, "SELECT "+what+" FROM "+m.from+" LIMIT 0")
+	ask := func(expression string) error {
+		return m.withRetries(ctx, func() error {
+			rows, err := m.db.QueryContext(ctx, "SELECT "+expression+" FROM "+m.from+" LIMIT 0")
 			if err != nil {
 				return err
 			}
@@ -186,7 +202,7 @@ func (m *Migration) missing(ctx context.Context, quoted []string, err error) err
 
 func (m *Migration) noNullKeys(ctx context.Context) error {
 	var one int
-	err := m.try(ctx, func() error {
+	err := m.withRetries(ctx, func() error {
 		err := m.db.QueryRowContext(ctx, "SELECT 1 FROM "+m.from+" WHERE "+m.keyCol+" IS NULL LIMIT 1").Scan(&one)
 		if err == sql.ErrNoRows {
 			return nil
@@ -209,7 +225,7 @@ const (
 	typeOther
 )
 
-// kindOfType sorts the names that drivers have for types of columns.
+// kindOfType returns the kind of a column, given a driver's name for its type.
 func kindOfType(name string) typeKind {
 	name = strings.ToUpper(name)
 	has := func(parts ...string) bool {

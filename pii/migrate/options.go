@@ -8,33 +8,35 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Options are the optional settings of a step; nil stands for the defaults.
+// Options are the optional settings of a step. Nil is the same as Options{}.
 type Options struct {
-	// After is where to go on: the [Report.Last] or [Progress.Last] of an earlier
-	// run. By default a step begins at the first row, which loses nothing but time:
-	// rows that are done are passed over.
+	// After is the key after which the step begins: the [Report.Last] or
+	// [Progress.Last] of an earlier run. By default a step begins at the first row,
+	// and loses only the time for passing over rows that are done.
 	After string
 
-	// Batch is how many rows are read at once, and written in one transaction. It
-	// is 1000 by default, and 20,000 at most.
+	// Batch is the number of rows that are read at once, and written in one
+	// transaction. It is 1000 by default, and 20,000 at most.
 	Batch int
 
-	// RowsPerSecond limits how fast rows are gone through. By default nothing does.
+	// RowsPerSecond limits the rate at which rows are read. By default there is no
+	// limit.
 	RowsPerSecond int
 
-	// Workers is how many goroutines seal and open. It is GOMAXPROCS by default.
+	// Workers is the number of goroutines that seal and open. It is GOMAXPROCS by
+	// default.
 	Workers int
 
 	// Pause is called between batches, and may wait: for replicas to catch up,
-	// or for the night. An error ends the step, and is returned as it is.
+	// or for the night. An error ends the step, and the step returns it.
 	Pause func(ctx context.Context) error
 
-	// Progress is called after each batch, from one goroutine: see [Bar].
+	// Progress is called after each batch, from one goroutine.
 	Progress func(Progress)
 
 	// Found is called for each finding, from one goroutine and in the order of the
-	// keys; Plan finds duplicates after all else. The report has but the first of
-	// them.
+	// keys. Plan reports duplicates after all other findings. The report has the
+	// first 1000 findings only.
 	Found func(Finding)
 }
 
@@ -54,7 +56,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.Batch == 0 {
 		out.Batch = defaultBatch
 	}
-	if out.RowsPerSecond > 0 { // or one batch could take longer than the limit allows
+	if out.RowsPerSecond > 0 { // a larger batch would exceed the limit for a moment
 		out.Batch = min(out.Batch, out.RowsPerSecond)
 	}
 	if out.Workers == 0 {

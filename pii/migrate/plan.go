@@ -8,15 +8,16 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Plan reads every row, and changes nothing. It counts plaintext and sealed
-// values and, of the plaintext that is not sealed yet, what
-// [Column.CollectedFor] says; it reports what Backfill will not seal, and
-// duplicates: values whose canonical form an earlier row has as well. That is all
-// to know, and to put right, before the first write.
+// Plan reads every row, and changes nothing. It counts plaintext and sealed values,
+// and the answers of [Column.CollectedFor] for plaintext that is not sealed yet. It
+// reports values that Backfill will not seal, and duplicates: values whose
+// canonical form an earlier row has as well. People put these right before the
+// first write.
 //
-// It uses no scope. To find duplicates it reads the table a second time if there
-// are any, and more often if it has many millions of rows: its memory grows with
-// how many values are there twice, and not with how many there are. Errors are those of [Migration.Backfill].
+// It uses no scope. It reads the table a second time if there are duplicates, and
+// more often if there are many millions of rows. Its memory grows with the number
+// of duplicates, and not with the number of values. It returns the errors of
+// [Migration.Backfill].
 func (m *Migration) Plan(ctx context.Context, opts *Options) (*Report, error) {
 	report := m.newReport("plan")
 	sel, err := m.withPlaintext(func(c *column) string { return m.present(c.plain) + " OR " + m.present(c.sealed) })
@@ -36,7 +37,7 @@ func (m *Migration) Plan(ctx context.Context, opts *Options) (*Report, error) {
 	for d.pass = range d.passes {
 		pass, work := report, d.hash
 		if d.pass == 0 {
-			work = func(ctx context.Context, r *row) error { return d.plan(ctx, r) }
+			work = func(ctx context.Context, r *rowEdit) error { return d.plan(ctx, r) }
 		} else {
 			pass = m.newReport("plan")
 		}
@@ -55,18 +56,18 @@ func (m *Migration) Plan(ctx context.Context, opts *Options) (*Report, error) {
 	return report, err
 }
 
-// hashesAtOnce bounds how many values' hashes are held: 64 MB.
+// hashesAtOnce bounds the number of hashes in memory: 64 MB.
 const hashesAtOnce = 8 << 20
 
-// duplicates finds out which values occur twice: first from short hashes, of
-// which a part is taken in each pass over the table, and then by name.
+// duplicates finds values that occur twice: first by short hashes, a part of them in
+// each pass over the table, and then by their canonical forms.
 type duplicates struct {
 	m            *Migration
 	ref          *reference
 	pass, passes uint64
 	hashes       []columnHash
-	// twice are the hashes that occur twice, and first the keys of the rows in
-	// which their canonical forms come first.
+	// twice has the hashes that occur twice. first has, for each canonical form with
+	// such a hash, the key of the first row.
 	twice map[columnHash]bool
 	first map[columnCanonical]string
 }
@@ -78,14 +79,14 @@ type columnCanonical struct {
 	canonical [vault.IndexSize]byte
 }
 
-// short is the hash of a value in its column. It is keyed, as the canonical
+// short returns the hash of a value in its column. It is keyed, because the canonical
 // form is.
 func (c columnCanonical) short() columnHash {
 	return columnHash(binary.LittleEndian.Uint64(c.canonical[:])) ^ columnHash(uint64(c.column)*0x9e3779b97f4a7c15)
 }
 
 // plan decides on the values of a row, and hashes them.
-func (d *duplicates) plan(ctx context.Context, r *row) error {
+func (d *duplicates) plan(ctx context.Context, r *rowEdit) error {
 	for i := range d.m.columns {
 		if c := &d.m.columns[i]; c.plain >= 0 && r.has(c.plain) && !r.has(c.sealed) {
 			if _, _, err := d.m.decideValid(ctx, r, i); err != nil {
@@ -96,8 +97,8 @@ func (d *duplicates) plan(ctx context.Context, r *row) error {
 	return d.hash(ctx, r)
 }
 
-// hash brings the plaintexts of a row into their canonical form.
-func (d *duplicates) hash(ctx context.Context, r *row) error {
+// hash computes the canonical forms of a row's plaintexts.
+func (d *duplicates) hash(ctx context.Context, r *rowEdit) error {
 	for i := range d.m.columns {
 		c := &d.m.columns[i]
 		if c.plain < 0 || !r.has(c.plain) || !valid(ctx, c.Kind, r.text(c.plain)) {
@@ -112,8 +113,8 @@ func (d *duplicates) hash(ctx context.Context, r *row) error {
 	return nil
 }
 
-// add takes a row's hashes that belong to this pass.
-func (d *duplicates) add(r *row) {
+// add keeps the hashes of a row that belong to this pass.
+func (d *duplicates) add(r *rowEdit) {
 	for _, c := range r.canonicals {
 		if h := c.short(); uint64(h)%d.passes == d.pass {
 			d.hashes = append(d.hashes, h)
@@ -121,7 +122,7 @@ func (d *duplicates) add(r *row) {
 	}
 }
 
-// settle ends a pass.
+// settle ends a pass: it finds the hashes that occur twice.
 func (d *duplicates) settle() {
 	slices.Sort(d.hashes)
 	for i := 1; i < len(d.hashes); i++ {
@@ -135,8 +136,8 @@ func (d *duplicates) settle() {
 	d.hashes = d.hashes[:0]
 }
 
-// name finds a row's duplicates.
-func (d *duplicates) name(r *row) {
+// name adds a finding for each duplicate in a row.
+func (d *duplicates) name(r *rowEdit) {
 	r.findings = nil
 	for _, c := range r.canonicals {
 		if !d.twice[c.short()] {

@@ -11,10 +11,10 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A reference brings plaintext into its two normal forms: the one that is
-// revealed, and the one that is indexed. It seals and indexes with keys of its
-// own that nobody else has and that are gone with it, so that comparing values
-// with each other matches nobody for any purpose, and is no event of one.
+// A reference computes the two normal forms of plaintext: the form that is
+// revealed, and the form that is indexed. It seals and indexes with its own keys,
+// which exist in its memory only. So a comparison of two values matches nobody for
+// any purpose, and is no event of any purpose.
 type reference struct {
 	vault *vault.Vault
 	scope *vault.Scope
@@ -49,10 +49,10 @@ func newReference(ctx context.Context) (*reference, error) {
 
 func (r *reference) close() { r.vault.Close() }
 
-// reveals reports whether text is sealed in the form that was revealed. Text
-// that is not of the kind is not.
+// reveals reports whether revealed is the form in which text is sealed. It reports
+// false for text that is not of the kind.
 func (r *reference) reveals(ctx context.Context, k Kind, text, revealed string) (bool, error) {
-	if text == revealed { // which is a normal form, or it could not have been sealed
+	if text == revealed { // a revealed text is always in normal form
 		return true, nil
 	}
 	v, err := k.seal(ctx, text, []*vault.Scope{r.scope})
@@ -66,7 +66,7 @@ func (r *reference) reveals(ctx context.Context, k Kind, text, revealed string) 
 	return normal == revealed, err
 }
 
-// canonical returns what is the same for two texts if they are the same value.
+// canonical returns equal bytes for two texts of one value.
 func (r *reference) canonical(ctx context.Context, k Kind, text string) (canonical [vault.IndexSize]byte, err error) {
 	var x pii.Index
 	if x, err = k.index(ctx, text, r.scope); err != nil {

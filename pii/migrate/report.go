@@ -10,59 +10,61 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// A Report says what a step did and found. It holds keys of rows and names of
-// columns, and no values.
+// A Report has the results of a step. It has keys of rows and names of columns, and
+// no values.
 type Report struct {
 	// Step is the step's name, such as "backfill".
 	Step string
-	// Rows is how many rows were looked at, and Changed how many were written.
+	// Rows is the number of rows that were read, and Changed the number of rows
+	// that were written.
 	Rows, Changed int64
-	// Columns says what was counted for each, in the order of [Table.Columns].
+	// Columns has the counts of each column, in the order of [Table.Columns].
 	Columns []ColumnReport
-	// Problems counts the findings by what they are.
+	// Problems counts the findings of each problem.
 	Problems map[Problem]int64
-	// Findings are the first 1000 findings. [Options.Found] is given all.
+	// Findings are the first 1000 findings. [Options.Found] gets all of them.
 	Findings []Finding
-	// Last is the key of the last row that was done with, for [Options.After].
+	// Last is the key of the last row that is done, for [Options.After].
 	Last string
 }
 
-// A ColumnReport counts the values of one column, as the step met them.
+// A ColumnReport counts the values of one column, as the step read them.
 type ColumnReport struct {
-	// Column is the name of the column of plaintext, or that of the sealed one
-	// where there is no other.
+	// Column is the name of the column of plaintext, or of the sealed column if
+	// there is no plaintext.
 	Column string
-	// Plain is how many rows had plaintext, and Sealed how many a sealed value.
+	// Plain is the number of rows with plaintext, and Sealed the number of rows with
+	// a sealed value.
 	Plain, Sealed int64
-	// Decisions counts what [Column.CollectedFor] said of valid values: none is
-	// the zero Set. Steps that don't ask leave it empty.
+	// Decisions counts the answers of [Column.CollectedFor] for valid values. No
+	// scope counts under the zero Set. It is empty after steps that don't ask.
 	Decisions map[purpose.Set]int64
 }
 
-// A Problem is what is wrong with a value.
+// A Problem is a reason for a [Finding].
 type Problem string
 
 // The problems.
 const (
-	// Invalid is text that is not of the column's kind. It is left as it is.
+	// Invalid is text that is not of the column's kind. No step changes it.
 	Invalid Problem = "invalid"
 	// Duplicate is a value whose canonical form an earlier row has as well. If the
 	// index column is unique, Backfill can't seal it and reports it again.
 	Duplicate Problem = "duplicate"
-	// Quarantined is a value of which it is not known what it was collected for.
+	// Quarantined is a value for which [Column.CollectedFor] returned no scope.
 	Quarantined Problem = "quarantined"
 	// NoSubject is a value in a row without the id of its subject.
 	NoSubject Problem = "no subject"
 	// Unsealed is plaintext that is not sealed yet.
 	Unsealed Problem = "unsealed"
-	// Stale is a sealed value that is another than the plaintext: something still
+	// Stale is a sealed value that differs from the plaintext: some program still
 	// writes the plaintext alone. Repair mends it.
 	Stale Problem = "stale"
-	// StaleIndex is an index that is missing, or not the one that the value has
+	// StaleIndex is an index that is missing, or differs from the value's index
 	// under the primary index key.
 	StaleIndex Problem = "stale index"
 	// OtherPurposes is a sealed value that lacks a purpose it was collected for,
-	// or has one that no scope is given for and no other.
+	// or that has only purposes without a scope in [Table.Scopes].
 	OtherPurposes Problem = "other purposes"
 	// Corrupt is a sealed value that does not open. Investigate.
 	Corrupt Problem = "corrupt"
@@ -70,9 +72,9 @@ const (
 	Expired Problem = "expired"
 	// Erased is a value of a subject that is erased.
 	Erased Problem = "erased"
-	// Plaintext is a value that can't be swept, for its plaintext is still there.
+	// Plaintext is a value that can't be swept because its plaintext is still there.
 	Plaintext Problem = "plaintext"
-	// Contended is a row that others kept changing. The next run takes it.
+	// Contended is a row that others changed again and again. The next run writes it.
 	Contended Problem = "contended"
 )
 
@@ -81,7 +83,7 @@ type Finding struct {
 	Key     string // of the row: bytes in hexadecimal
 	Column  string // as in [ColumnReport]
 	Problem Problem
-	// Of is the key of the row that has the same value, for a Duplicate that Plan
+	// Of is the key of the first row with that value, for a Duplicate that Plan
 	// found.
 	Of string
 }
@@ -96,8 +98,8 @@ func (f Finding) String() string {
 	return s
 }
 
-// printable returns a key, quoted if it could pass for more than one line of a
-// report: keys that are text may be what somebody chose.
+// printable returns a key, in quotes if it could look like two lines of a report: a
+// key that is text may be chosen by somebody.
 func printable(key string) string {
 	for _, r := range key {
 		if !strconv.IsPrint(r) || r == '"' {
@@ -121,11 +123,11 @@ func (r *Report) String() string {
 		for _, set := range slices.SortedFunc(maps.Keys(c.Decisions), func(a, b purpose.Set) int {
 			return strings.Compare(a.String(), b.String())
 		}) {
-			what := "collected for " + set.String()
+			purposes := set.String()
 			if set.IsZero() {
-				what = "collected for an unknown purpose"
+				purposes = "an unknown purpose"
 			}
-			fmt.Fprintf(&b, "    %d %s\n", c.Decisions[set], what)
+			fmt.Fprintf(&b, "    %d collected for %s\n", c.Decisions[set], purposes)
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(r.Problems)) {
@@ -152,8 +154,8 @@ func (r *Report) find(f Finding, found func(Finding)) {
 	}
 }
 
-// count adds what is known of a row that is done with.
-func (m *Migration) count(report *Report, r *row, o *Options) {
+// count adds a row that is done to the report.
+func (m *Migration) count(report *Report, r *rowEdit, o *Options) {
 	report.Rows++
 	for i, c := range m.columns {
 		if c.plain >= 0 && r.has(c.plain) {

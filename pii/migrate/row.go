@@ -12,15 +12,15 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A row is one row as it was read, and what is to become of it.
-type row struct {
+// A rowEdit is a row as it was read, and the changes that a step decided on.
+type rowEdit struct {
 	key     any
 	keyText string
 	subject sql.NullString
 	read    []sql.NullString
 	cells   []cell // by field; those that were not read are empty
 
-	// What is to be written, and under which conditions.
+	// The fields to write, and the content that other fields must still have.
 	sets, conditions []assignment
 
 	refused    bool // by a unique constraint
@@ -35,7 +35,7 @@ type cell struct {
 	bytes []byte
 }
 
-// An assignment of a value to a field, or the condition that it has the value.
+// An assignment is a value for a field, or the condition that the field has it.
 type assignment struct {
 	field int
 	value any // nil for NULL and, in a condition, for empty text
@@ -46,16 +46,16 @@ type decision struct {
 	purposes purpose.Set
 }
 
-// has reports whether there is something in a field.
-func (r *row) has(f int) bool { return r.cells[f].text.String != "" || r.cells[f].bytes != nil }
+// has reports whether a field is neither NULL nor empty text.
+func (r *rowEdit) has(f int) bool { return r.cells[f].text.String != "" || r.cells[f].bytes != nil }
 
-func (r *row) text(f int) string { return r.cells[f].text.String }
+func (r *rowEdit) text(f int) string { return r.cells[f].text.String }
 
 // set writes v into a field.
-func (r *row) set(f int, v any) { r.sets = append(r.sets, assignment{f, v}) }
+func (r *rowEdit) set(f int, v any) { r.sets = append(r.sets, assignment{f, v}) }
 
-// unchanged makes it a condition of writing that a field has what was read.
-func (r *row) unchanged(f int) {
+// unchanged adds the condition that a field still has the content that was read.
+func (r *rowEdit) unchanged(f int) {
 	if slices.ContainsFunc(r.conditions, func(c assignment) bool { return c.field == f }) {
 		return
 	}
@@ -69,20 +69,20 @@ func (r *row) unchanged(f int) {
 	r.conditions = append(r.conditions, c)
 }
 
-func (r *row) find(column string, p Problem) {
+func (r *rowEdit) find(column string, p Problem) {
 	r.findings = append(r.findings, Finding{Key: r.keyText, Column: column, Problem: p})
 }
 
-// reset forgets what was decided on the row.
-func (r *row) reset() { r.sets, r.conditions, r.findings, r.decisions = nil, nil, nil, nil }
+// reset drops the decisions on the row.
+func (r *rowEdit) reset() { r.sets, r.conditions, r.findings, r.decisions = nil, nil, nil, nil }
 
-// A selection is which rows a step goes through, and what it reads of them.
+// A selection is the rows that a step goes through, and the fields that it reads.
 type selection struct {
 	fields fieldSet
 	where  string // "" for all rows
 }
 
-// A reader has the statements of one selection.
+// A reader reads the rows of one selection.
 type reader struct {
 	m *Migration
 	selection
@@ -128,7 +128,7 @@ func (r *reader) conditions(others ...string) string {
 // count counts the rows after a key, nil for all.
 func (r *reader) count(ctx context.Context, after any) (n int64, err error) {
 	query := "SELECT COUNT(*) FROM " + r.m.from + r.conditions(r.after(after)...)
-	err = r.m.try(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(&n) })
+	err = r.m.withRetries(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(&n) })
 	return n, err
 }
 
@@ -147,9 +147,9 @@ func args(key any) []any {
 }
 
 // page reads up to n rows after a key, in the order of keys.
-func (r *reader) page(ctx context.Context, after any, n int) ([]*row, error) {
-	// One more than asked for, to see whether its key is the last one's again:
-	// such a row would be passed over.
+func (r *reader) page(ctx context.Context, after any, n int) ([]*rowEdit, error) {
+	// One row more than asked for: if its key is equal to the last one's, the next
+	// page would pass over it.
 	query := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %d",
 		r.columns, r.m.from, r.conditions(r.after(after)...), r.m.keyCol, n+1)
 	rows, err := r.query(ctx, n+1, query, args(after)...)
@@ -164,9 +164,9 @@ func (r *reader) page(ctx context.Context, after any, n int) ([]*row, error) {
 	return rows[:min(n, len(rows))], nil
 }
 
-// one reads the row with a key again, nil if it is not in the selection any
-// more.
-func (r *reader) one(ctx context.Context, key any) (*row, error) {
+// one reads the row with a key again. It returns nil if the row is not in the
+// selection any more.
+func (r *reader) one(ctx context.Context, key any) (*rowEdit, error) {
 	query := "SELECT " + r.columns + " FROM " + r.m.from + r.conditions(r.m.keyCol+" = "+r.m.dialect.param(1))
 	rows, err := r.query(ctx, 1, query, key)
 	switch {
@@ -178,9 +178,9 @@ func (r *reader) one(ctx context.Context, key any) (*row, error) {
 	return rows[0], nil
 }
 
-func (r *reader) query(ctx context.Context, n int, query string, args ...any) (all []*row, err error) {
-	err = r.m.try(ctx, func() error {
-		all = make([]*row, 0, n)
+func (r *reader) query(ctx context.Context, n int, query string, args ...any) (all []*rowEdit, err error) {
+	err = r.m.withRetries(ctx, func() error {
+		all = make([]*rowEdit, 0, n)
 		rows, err := r.m.db.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
@@ -188,7 +188,7 @@ func (r *reader) query(ctx context.Context, n int, query string, args ...any) (a
 		defer rows.Close()
 		var targets []any
 		for rows.Next() {
-			next := &row{cells: make([]cell, len(r.m.fields))}
+			next := &rowEdit{cells: make([]cell, len(r.m.fields))}
 			var number int64
 			var text string
 			var raw []byte
@@ -218,7 +218,7 @@ func (r *reader) query(ctx context.Context, n int, query string, args ...any) (a
 				}
 			}
 			if rows.Scan(targets...) != nil {
-				// Its error quotes what it could not scan.
+				// The driver's error quotes the content.
 				return refuse("a row holds data of another type than its columns")
 			}
 			switch r.m.key {
@@ -237,17 +237,16 @@ func (r *reader) query(ctx context.Context, n int, query string, args ...any) (a
 	return all, err
 }
 
-// narrow returns the scope as it is used for a row.
-func (m *Migration) narrow(r *row, s *vault.Scope) *vault.Scope {
+// narrow returns the scope narrowed to the subject of a row.
+func (m *Migration) narrow(r *rowEdit, s *vault.Scope) *vault.Scope {
 	if m.table.Subject == "" {
 		return s
 	}
 	return s.For(r.subject.String)
 }
 
-// scopesOf returns the scopes, narrowed to the row, that there are for a
-// value's purposes.
-func (m *Migration) scopesOf(r *row, purposes purpose.Set) []*vault.Scope {
+// scopesOf returns the scopes of a value's purposes, narrowed to the row.
+func (m *Migration) scopesOf(r *rowEdit, purposes purpose.Set) []*vault.Scope {
 	var scopes []*vault.Scope
 	for _, s := range m.table.Scopes {
 		if purposes.Contains(s.Purpose()) {
@@ -257,9 +256,9 @@ func (m *Migration) scopesOf(r *row, purposes purpose.Set) []*vault.Scope {
 	return scopes
 }
 
-// decide asks what a column's value was collected for. The scopes are
-// narrowed to the row.
-func (m *Migration) decide(r *row, i int) ([]*vault.Scope, purpose.Set, error) {
+// decide calls CollectedFor for a column's value. The scopes are narrowed to the
+// row.
+func (m *Migration) decide(r *rowEdit, i int) ([]*vault.Scope, purpose.Set, error) {
 	c := &m.columns[i]
 	if c.CollectedFor == nil {
 		return nil, purpose.Set{}, nil
@@ -268,7 +267,7 @@ func (m *Migration) decide(r *row, i int) ([]*vault.Scope, purpose.Set, error) {
 	scopes := make([]*vault.Scope, 0, len(decided))
 	purposes := make([]purpose.Purpose, 0, len(decided))
 	for _, s := range decided {
-		if m.scopeOf(m.table.Scopes, s.Purpose()) < 0 {
+		if scopeNumber(m.table.Scopes, s.Purpose()) < 0 {
 			return nil, purpose.Set{}, refuse("CollectedFor of column %s returned a scope that is not in Scopes", c.name)
 		}
 		scopes, purposes = append(scopes, m.narrow(r, s)), append(purposes, s.Purpose())
@@ -276,14 +275,15 @@ func (m *Migration) decide(r *row, i int) ([]*vault.Scope, purpose.Set, error) {
 	return scopes, purpose.NewSet(purposes...), nil
 }
 
-// scan takes a column's sealed value, and reports false if it is none.
-func (m *Migration) scan(r *row, i int) (value, bool) {
+// scan parses a column's sealed value. It reports false if there is none or it is
+// malformed.
+func (m *Migration) scan(r *rowEdit, i int) (value, bool) {
 	v, err := m.columns[i].Kind.scan(r.text(m.columns[i].sealed))
 	return v, err == nil && !v.IsZero()
 }
 
-// indexIs reports whether the row has that index.
-func (r *row) indexIs(f int, x pii.Index) bool {
+// indexIs reports whether a field has the index x.
+func (r *rowEdit) indexIs(f int, x pii.Index) bool {
 	var stored pii.Index
 	return stored.Scan(r.cells[f].bytes) == nil && stored.Equal(x)
 }

@@ -6,18 +6,20 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Verify reads every row, and changes nothing. It reports plaintext that is
-// [Unsealed], or why it can't be sealed; sealed values that do not open under
-// each of [Table.Scopes] that they were collected for, or are not the
-// plaintext, or lack a purpose that [Column.CollectedFor] says; and indexes
-// that are not those of the value. Where there is no plaintext any more it checks
-// the sealed value and its indexes alone, which is a check of a table's health. A report that is [Report.OK] is the
-// condition of [Migration.CutOver].
+// Verify reads every row, and changes nothing. It reports
 //
-// Errors are those of [Migration.Backfill], and of [vault.Scope.Reveal] where
-// they are not about one value.
+//   - plaintext that is [Unsealed], or that can't be sealed,
+//   - sealed values that do not open under each scope of their purposes, that differ
+//     from the plaintext, or that lack a purpose which [Column.CollectedFor] returns,
+//   - indexes that differ from the value's.
+//
+// After cut-over it checks sealed values and indexes alone, as a check of the
+// table's health. Call [Migration.CutOver] when the report is [Report.OK].
+//
+// It returns the errors of [Migration.Backfill], and the errors of
+// [vault.Scope.Reveal] that are not about one value.
 func (m *Migration) Verify(ctx context.Context, opts *Options) (*Report, error) {
-	return m.compare(ctx, "verify", opts, selection{fields: m.allFields()}, func(ctx context.Context, ref *reference, r *row) error {
+	return m.compare(ctx, "verify", opts, selection{fields: m.allFields()}, func(ctx context.Context, ref *reference, r *rowEdit) error {
 		for i := range m.columns {
 			p, err := m.verify(ctx, ref, r, i)
 			if err != nil {
@@ -31,16 +33,16 @@ func (m *Migration) Verify(ctx context.Context, opts *Options) (*Report, error) 
 	})
 }
 
-// Repair seals anew the values that Verify calls [Stale]: the plaintext was
-// changed after it was sealed, by something that does not write both. It seals
-// them for what [Column.CollectedFor] says. All else it leaves as it is, and to
-// Verify to report. Find out first what wrote them. Errors are those of [Migration.Verify].
+// Repair seals [Stale] values again, for the purposes that [Column.CollectedFor]
+// returns: some program that does not write both columns changed the plaintext after
+// it was sealed. Find that program first. Repair neither changes nor reports other
+// problems. It returns the errors of [Migration.Verify].
 func (m *Migration) Repair(ctx context.Context, opts *Options) (*Report, error) {
 	sel, err := m.withPlaintext(func(c *column) string { return m.present(c.plain) + " AND " + m.present(c.sealed) })
 	if err != nil {
 		return m.newReport("repair"), &stepError{"repair", m.table.Name, err}
 	}
-	return m.compare(ctx, "repair", opts, sel, func(ctx context.Context, ref *reference, r *row) error {
+	return m.compare(ctx, "repair", opts, sel, func(ctx context.Context, ref *reference, r *rowEdit) error {
 		for i := range m.columns {
 			c := &m.columns[i]
 			if c.plain < 0 || !r.has(c.plain) || !r.has(c.sealed) {
@@ -58,23 +60,23 @@ func (m *Migration) Repair(ctx context.Context, opts *Options) (*Report, error) 
 	})
 }
 
-// CutOver removes plaintext: it sets the column to NULL in each row where the
-// sealed value opens, is the plaintext and has the indexes that it should, and
-// where all of them are still what was looked at when it is written. What Verify
-// would report it reports, and leaves as it is. A column of plaintext that
-// refuses NULL is [ErrTable].
+// CutOver removes plaintext. It sets the column to NULL in each row where the sealed
+// value opens, equals the plaintext and has the right indexes, and where none of them
+// has changed since they were read. In other rows it reports the problems that
+// Verify would report, and changes nothing. A column of plaintext that refuses NULL
+// is [ErrTable].
 //
-// There is no way back but the sealed values. Call it when nothing reads the
-// plaintext any more and the key store has a backup; whoever drops the column
-// instead should do so when CutOver has nothing to do and nothing to report.
-// Errors are those of [Migration.Verify].
+// Afterwards the sealed values are the only copy. Call CutOver when no program reads
+// the plaintext any more and the key store has a backup. Drop the column when
+// CutOver changes nothing and reports nothing. It returns the errors of
+// [Migration.Verify].
 func (m *Migration) CutOver(ctx context.Context, opts *Options) (*Report, error) {
 	sel, err := m.withPlaintext(func(c *column) string { return m.present(c.plain) })
 	if err != nil {
 		return m.newReport("cut-over"), &stepError{"cut-over", m.table.Name, err}
 	}
 	sel.fields = m.allFields()
-	return m.compare(ctx, "cut-over", opts, sel, func(ctx context.Context, ref *reference, r *row) error {
+	return m.compare(ctx, "cut-over", opts, sel, func(ctx context.Context, ref *reference, r *rowEdit) error {
 		for i := range m.columns {
 			c := &m.columns[i]
 			if c.plain < 0 || !r.has(c.plain) {
@@ -88,7 +90,7 @@ func (m *Migration) CutOver(ctx context.Context, opts *Options) (*Report, error)
 				r.find(c.name, p)
 				continue
 			}
-			if !r.verified(c) { // verify found it itself
+			if !r.verified(c) { // verify added the finding
 				continue
 			}
 			r.set(c.plain, nil)
@@ -102,14 +104,14 @@ func (m *Migration) CutOver(ctx context.Context, opts *Options) (*Report, error)
 	})
 }
 
-// compare runs a step that compares plaintext.
-func (m *Migration) compare(ctx context.Context, step string, opts *Options, sel selection, work func(context.Context, *reference, *row) error) (*Report, error) {
+// compare runs a step that compares plaintext with sealed values.
+func (m *Migration) compare(ctx context.Context, step string, opts *Options, sel selection, work func(context.Context, *reference, *rowEdit) error) (*Report, error) {
 	ref, err := newReference(ctx)
 	if err != nil {
 		return m.newReport(step), &stepError{step, m.table.Name, err}
 	}
 	defer ref.close()
-	return m.run(ctx, step, opts, sel, func(ctx context.Context, r *row) error { return work(ctx, ref, r) })
+	return m.run(ctx, step, opts, sel, func(ctx context.Context, r *rowEdit) error { return work(ctx, ref, r) })
 }
 
 func (m *Migration) allFields() (all fieldSet) {
@@ -119,9 +121,8 @@ func (m *Migration) allFields() (all fieldSet) {
 	return all
 }
 
-// verified reports whether there is a sealed value and nothing was found about
-// the column.
-func (r *row) verified(c *column) bool {
+// verified reports whether the column has a sealed value and no finding.
+func (r *rowEdit) verified(c *column) bool {
 	for _, f := range r.findings {
 		if f.Column == c.name {
 			return false
@@ -130,9 +131,9 @@ func (r *row) verified(c *column) bool {
 	return r.has(c.sealed)
 }
 
-// verify returns what is wrong with a column of a row, "" if nothing is or it
-// has been found already.
-func (m *Migration) verify(ctx context.Context, ref *reference, r *row, i int) (Problem, error) {
+// verify returns the problem of a column in a row, and "" if there is none or it is
+// among the findings already.
+func (m *Migration) verify(ctx context.Context, ref *reference, r *rowEdit, i int) (Problem, error) {
 	c := &m.columns[i]
 	switch {
 	case !r.has(c.sealed) && (c.plain < 0 || !r.has(c.plain)):
@@ -156,8 +157,8 @@ func (m *Migration) verify(ctx context.Context, ref *reference, r *row, i int) (
 	return p, err
 }
 
-// verifyValue looks at the sealed value alone.
-func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *row, i int) (Problem, error) {
+// verifyValue checks a sealed value, without its indexes.
+func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *rowEdit, i int) (Problem, error) {
 	c := &m.columns[i]
 	v, ok := m.scan(r, i)
 	if !ok {
@@ -167,7 +168,7 @@ func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *row, i i
 	if len(scopes) == 0 {
 		return OtherPurposes, nil
 	}
-	if c.plain >= 0 && r.has(c.plain) { // or the value itself says it by now
+	if c.plain >= 0 && r.has(c.plain) { // after cut-over, the value alone has the purposes
 		_, decided, err := m.decide(r, i)
 		if err != nil {
 			return "", err
@@ -197,8 +198,8 @@ func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *row, i i
 	return "", nil
 }
 
-// verifyIndexes looks at the indexes of a sealed value that opens.
-func (m *Migration) verifyIndexes(ctx context.Context, r *row, i int) (Problem, error) {
+// verifyIndexes checks the indexes of a sealed value that opens.
+func (m *Migration) verifyIndexes(ctx context.Context, r *rowEdit, i int) (Problem, error) {
 	c := &m.columns[i]
 	v, _ := m.scan(r, i)
 	for _, f := range c.indexes {
@@ -220,6 +221,6 @@ func (m *Migration) verifyIndexes(ctx context.Context, r *row, i int) (Problem, 
 }
 
 // scopeOfIndex returns the scope of an index's purpose, narrowed to the row.
-func (m *Migration) scopeOfIndex(r *row, f int) *vault.Scope {
+func (m *Migration) scopeOfIndex(r *rowEdit, f int) *vault.Scope {
 	return m.narrow(r, m.table.Scopes[m.fields[f].scope])
 }

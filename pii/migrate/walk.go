@@ -3,50 +3,47 @@ package migrate
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A walk goes through the rows of a selection in the order of their keys:
-// while one batch is being written the next is sealed, and the one after it read.
-// No more than these are held at a time.
+// A walk goes through the rows of a selection in the order of their keys. While one
+// batch is written, the next is sealed and the third is read. No more than three
+// batches are in memory.
 type walk struct {
 	m      *Migration
 	opts   Options
 	reader *reader
-	// work decides what becomes of a row. It is called from several goroutines.
-	// An error ends the walk.
-	work   func(context.Context, *row) error
-	done   func(*row) // or nil
+	// work decides on the changes to a row. It is called from several goroutines. An
+	// error ends the walk.
+	work   func(context.Context, *rowEdit) error
+	done   func(*rowEdit) // or nil
 	report *Report
 	start  time.Time
 	total  int64
 }
 
-// A batch is rows on their way from one goroutine to the next.
+// A batch is a number of rows that one goroutine sends to the next, or an error.
 type batch struct {
-	rows []*row
+	rows []*rowEdit
 	err  error
 }
 
-// run goes through all rows. The report is as far as it got.
-func (m *Migration) run(ctx context.Context, step string, opts *Options, sel selection, work func(context.Context, *row) error) (*Report, error) {
+// run goes through all rows. After an error, the report covers the rows until then.
+func (m *Migration) run(ctx context.Context, step string, opts *Options, sel selection, work func(context.Context, *rowEdit) error) (*Report, error) {
 	report := m.newReport(step)
 	return report, m.runInto(ctx, report, opts, sel, work, nil)
 }
 
-// runInto also calls done for each row that is done with, from one goroutine
-// and in order, before it is counted.
-func (m *Migration) runInto(ctx context.Context, report *Report, opts *Options, sel selection, work func(context.Context, *row) error, done func(*row)) error {
+// runInto also calls done for each row that is done, from one goroutine and in
+// order, before the row is counted.
+func (m *Migration) runInto(ctx context.Context, report *Report, opts *Options, sel selection, work func(context.Context, *rowEdit) error, done func(*rowEdit)) error {
 	w := &walk{m: m, reader: m.reader(sel), work: work, done: done, report: report, start: time.Now()}
 	var err error
 	if w.opts, err = opts.withDefaults(); err == nil {
 		report.Last = w.opts.After
-		err = w.walk(ctx)
+		err = w.run(ctx)
 	}
 	if err != nil {
 		return &stepError{report.Step, m.table.Name, err}
@@ -54,9 +51,9 @@ func (m *Migration) runInto(ctx context.Context, report *Report, opts *Options, 
 	return nil
 }
 
-func (w *walk) walk(ctx context.Context) (err error) {
+func (w *walk) run(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", vault.ErrUnavailable, err)
+		return ctxError(ctx)
 	}
 	var after any
 	if w.opts.After != "" {
@@ -90,12 +87,12 @@ func (w *walk) walk(ctx context.Context) (err error) {
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", vault.ErrUnavailable, err)
+		return ctxError(ctx)
 	}
 	return nil
 }
 
-// send hands b on. It reports whether there may be more.
+// send sends b. It reports whether another batch may follow.
 func send(ctx context.Context, to chan<- batch, b batch) bool {
 	select {
 	case to <- b:
@@ -128,15 +125,15 @@ func (w *walk) seal(ctx context.Context, from <-chan batch, to chan<- batch) {
 	}
 }
 
-// chunk is how many rows a worker takes at a time.
+// chunk is the number of rows that a worker takes at a time.
 const chunk = 64
 
-// workAll has the workers share the rows.
-func (w *walk) workAll(ctx context.Context, rows []*row) error {
+// workAll calls work for all rows, on all workers.
+func (w *walk) workAll(ctx context.Context, rows []*rowEdit) error {
 	if err := w.prefetch(ctx, rows); err != nil {
 		return err
 	}
-	chunks := make(chan []*row, len(rows)/chunk+1)
+	chunks := make(chan []*rowEdit, len(rows)/chunk+1)
 	for c := range slices.Chunk(rows, chunk) {
 		chunks <- c
 	}
@@ -159,17 +156,17 @@ func (w *walk) workAll(ctx context.Context, rows []*row) error {
 	}
 	workers.Wait()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", vault.ErrUnavailable, err)
+		return ctxError(ctx)
 	}
 	return cmp.Or(errs...)
 }
 
-// prefetch has the keys of a batch's subjects at hand.
-func (w *walk) prefetch(ctx context.Context, rows []*row) error {
+// prefetch loads the keys of a batch's subjects with few calls of the key store.
+func (w *walk) prefetch(ctx context.Context, rows []*rowEdit) error {
 	if w.m.table.Subject == "" {
 		return nil
 	}
-	// Small enough for the smallest cache that anybody would set.
+	// A chunk fits into the smallest cache that anybody would set.
 	for some := range slices.Chunk(rows, defaultBatch) {
 		subjects := make([]string, 0, len(some))
 		for _, r := range some {
@@ -186,16 +183,16 @@ func (w *walk) prefetch(ctx context.Context, rows []*row) error {
 	return nil
 }
 
-// maxSubject is what [vault.Scope.For] takes.
+// maxSubject is the length of the longest id that [vault.Scope.For] accepts.
 const maxSubject = 255
 
-// again is how often a row is looked at once more because somebody changed it
-// between its being read and written.
-const again = 5
+// rereads is how often a row is read again after somebody changed it between the
+// step's reading and writing.
+const rereads = 5
 
-// write writes what is to be written of a batch, and counts it.
-func (w *walk) write(ctx context.Context, rows []*row) error {
-	var todo []*row
+// write writes the changes of a batch, and counts its rows.
+func (w *walk) write(ctx context.Context, rows []*rowEdit) error {
+	var todo []*rowEdit
 	for _, r := range rows {
 		if len(r.sets) > 0 {
 			todo = append(todo, r)
@@ -212,7 +209,7 @@ func (w *walk) write(ctx context.Context, rows []*row) error {
 		}
 	}
 	for _, r := range lost {
-		if err := w.retry(ctx, r); err != nil {
+		if err := w.writeAgain(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -225,10 +222,10 @@ func (w *walk) write(ctx context.Context, rows []*row) error {
 	return nil
 }
 
-// retry reads a row anew that was changed by somebody else, decides on it anew
-// and tries to write that.
-func (w *walk) retry(ctx context.Context, r *row) error {
-	for range again {
+// writeAgain reads a row that somebody else has changed, decides on it again and
+// writes it.
+func (w *walk) writeAgain(ctx context.Context, r *rowEdit) error {
+	for range rereads {
 		fresh, err := w.reader.one(ctx, r.key)
 		if err != nil {
 			return err
@@ -244,7 +241,7 @@ func (w *walk) retry(ctx context.Context, r *row) error {
 		if len(r.sets) == 0 {
 			return nil
 		}
-		lost, err := w.m.writeAll(ctx, []*row{r})
+		lost, err := w.m.writeAll(ctx, []*rowEdit{r})
 		if err != nil {
 			return err
 		}
@@ -278,7 +275,7 @@ func (w *walk) pause(ctx context.Context) error {
 	if w.opts.RowsPerSecond > 0 {
 		due := time.Duration(float64(w.report.Rows) / float64(w.opts.RowsPerSecond) * float64(time.Second))
 		if early := due - time.Since(w.start); early > 0 && !sleep(ctx, early) {
-			return fmt.Errorf("%w: %w", vault.ErrUnavailable, ctx.Err())
+			return ctxError(ctx)
 		}
 	}
 	if w.opts.Pause != nil {

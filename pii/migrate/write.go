@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// A shape is what statements that differ in their arguments alone have in
-// common.
+// A shape is the fields in a statement. Rows of one shape share a prepared
+// statement.
 type shape struct {
 	set, equal, absent fieldSet
 }
 
-func (r *row) shape() (s shape) {
+func (r *rowEdit) shape() (s shape) {
 	for _, a := range r.sets {
 		s.set = s.set.with(a.field)
 	}
@@ -28,9 +28,9 @@ func (r *row) shape() (s shape) {
 	return s
 }
 
-// update returns the one statement that writes rows: whatever a row was found
-// to be must still be so where it is written. Fields are in the order of their
-// numbers, and the key is between what is set and the conditions.
+// update returns the statement that writes rows of a shape. A row is written only if
+// it still meets the conditions. Arguments are the fields to set in the order of
+// their numbers, the key, and the conditions in the same order of fields.
 func (m *Migration) update(s shape) string {
 	n := 0
 	param := func() string {
@@ -58,8 +58,7 @@ func (m *Migration) update(s shape) string {
 	return "UPDATE " + m.from + " SET " + strings.Join(sets, ", ") + " WHERE " + strings.Join(conditions, " AND ")
 }
 
-// absent is the condition that there is nothing in a field: NULL or, in one of
-// text, nothing.
+// absent returns the condition that a field is NULL or empty text.
 func (m *Migration) absent(f int) string {
 	column := m.dialect.ident(m.fields[f].name)
 	if m.fields[f].role == indexBytes {
@@ -68,7 +67,7 @@ func (m *Migration) absent(f int) string {
 	return "(" + column + " IS NULL OR " + expr(m.dialect.exact, column) + " = '')"
 }
 
-// present is the opposite of absent.
+// present returns the opposite condition.
 func (m *Migration) present(f int) string {
 	column := m.dialect.ident(m.fields[f].name)
 	if m.fields[f].role == indexBytes {
@@ -77,7 +76,7 @@ func (m *Migration) present(f int) string {
 	return "(" + column + " IS NOT NULL AND " + expr(m.dialect.exact, column) + " <> '')"
 }
 
-func (m *Migration) args(r *row) []any {
+func (m *Migration) args(r *rowEdit) []any {
 	args := make([]any, 0, len(r.sets)+1+len(r.conditions))
 	add := func(from []assignment, nulls bool) {
 		for i := range m.fields {
@@ -94,14 +93,14 @@ func (m *Migration) args(r *row) []any {
 	return args
 }
 
-// writeAll writes rows in one transaction, and returns those of which the
-// conditions did not hold any more. Rows that a unique constraint refuses are
-// found to be duplicates, and the others written without them.
-func (m *Migration) writeAll(ctx context.Context, rows []*row) (lost []*row, err error) {
+// writeAll writes rows in one transaction, and returns the rows that did not meet
+// their conditions any more. It adds a finding for each row that a unique constraint
+// refuses, and writes the others without it.
+func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowEdit, err error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	err = m.try(ctx, func() error {
+	err = m.withRetries(ctx, func() error {
 		lost = lost[:0]
 		return m.transaction(ctx, rows, &lost)
 	})
@@ -112,7 +111,7 @@ func (m *Migration) writeAll(ctx context.Context, rows []*row) (lost []*row, err
 	if len(rows) == 1 {
 		return m.writeApart(ctx, rows[0])
 	}
-	// Which one it was is not told, but halving finds it soon.
+	// The error does not name the row. Halving finds it.
 	half := len(rows) / 2
 	lost, err = m.writeAll(ctx, rows[:half])
 	if err != nil {
@@ -122,22 +121,22 @@ func (m *Migration) writeAll(ctx context.Context, rows []*row) (lost []*row, err
 	return append(lost, more...), err
 }
 
-// writeApart writes the columns of a row that was refused one by one, and finds
-// those that are refused again.
-func (m *Migration) writeApart(ctx context.Context, r *row) (lost []*row, err error) {
-	r.refused = true // until something of it is written
+// writeApart writes the columns of a refused row one by one, and adds a finding for
+// each that is refused again.
+func (m *Migration) writeApart(ctx context.Context, r *rowEdit) (lost []*rowEdit, err error) {
+	r.refused = true // until one of its columns is written
 	for i, c := range m.columns {
-		part := &row{key: r.key}
+		part := &rowEdit{key: r.key}
 		of := func(a assignment) bool { return m.fields[a.field].column != i }
 		part.sets = slices.DeleteFunc(slices.Clone(r.sets), of)
 		part.conditions = slices.DeleteFunc(slices.Clone(r.conditions), of)
 		if len(part.sets) == 0 {
 			continue
 		}
-		var some []*row
-		err := m.try(ctx, func() error {
+		var some []*rowEdit
+		err := m.withRetries(ctx, func() error {
 			some = some[:0]
-			return m.transaction(ctx, []*row{part}, &some)
+			return m.transaction(ctx, []*rowEdit{part}, &some)
 		})
 		var refused *dbError
 		switch {
@@ -146,7 +145,7 @@ func (m *Migration) writeApart(ctx context.Context, r *row) (lost []*row, err er
 		case err != nil:
 			return nil, err
 		case len(some) > 0:
-			lost = []*row{r}
+			lost = []*rowEdit{r}
 		default:
 			r.refused = false
 		}
@@ -154,7 +153,7 @@ func (m *Migration) writeApart(ctx context.Context, r *row) (lost []*row, err er
 	return lost, nil
 }
 
-func (m *Migration) transaction(ctx context.Context, rows []*row, lost *[]*row) error {
+func (m *Migration) transaction(ctx context.Context, rows []*rowEdit, lost *[]*rowEdit) error {
 	tx, err := m.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -37,7 +37,6 @@ type Call string
 const (
 	StoreGet    Call = "store get"
 	StorePut    Call = "store put"
-	StoreDelete Call = "store delete"
 	StoreList   Call = "store list"
 	KEKFor      Call = "KEK for"
 	KEKGenerate Call = "KEK generate"
@@ -62,8 +61,8 @@ const (
 	// Fail is an error that package vault does not know, as a client's own are.
 	Fail
 	// Garbage answers, and wrongly: Get with records whose bytes are altered,
-	// List with a name that is none, the KEK with bytes that it made up. Put and
-	// Delete say that they did what they did not do.
+	// List with a name that is none, the KEK with bytes that it made up. Put
+	// reports a change that it did not make.
 	Garbage
 	// Lose makes the call and loses the answer, which is vault.ErrUnavailable.
 	Lose

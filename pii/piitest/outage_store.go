@@ -50,20 +50,6 @@ func (s *outageStore) Put(ctx context.Context, r vault.Record) (int64, error) {
 	return revision, err
 }
 
-func (s *outageStore) Delete(ctx context.Context, name string, revision int64) error {
-	fault, err := s.outage.meet(ctx, StoreDelete, purposesOf(name)...)
-	if err != nil {
-		return err
-	}
-	if fault == Garbage {
-		return nil
-	}
-	if err = s.store.Delete(ctx, name, revision); err == nil && fault == Lose {
-		return lost(StoreDelete)
-	}
-	return err
-}
-
 // List breaks off after the first name if its answer is lost.
 func (s *outageStore) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

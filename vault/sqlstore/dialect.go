@@ -1,9 +1,6 @@
 package sqlstore
 
-import (
-	"database/sql"
-	"strconv"
-)
+import "database/sql"
 
 // A Dialect is the SQL that a database speaks. The zero Dialect is none.
 type Dialect int
@@ -38,30 +35,25 @@ func (d Dialect) dialect() *dialect {
 	return nil
 }
 
-// A dialect says in what the databases differ.
+// A dialect has everything in which the databases differ.
 type dialect struct {
-	name  string
+	database
 	quote string // around identifiers
-	param func(i int) string
 
 	// Statements, with %s for the table and each parameter.
 	create string
-	insert string // of name, revision, data; it does nothing if the name is there
+	insert string // of name, revision, data; it changes nothing if there is a row with that name
 
-	// inserted reports whether insert made a row.
+	// inserted reports whether the insert statement made a row.
 	inserted func(sql.Result) (bool, error)
 
-	// code returns what the driver's error says of its cause, "" if nothing.
-	code func(error) string
-	// Codes of what was certainly rolled back and is worth another try, here
-	// and in CREATE TABLE, and of access denied.
-	retry, retryCreate, denied []string
+	// Codes of errors after which CREATE TABLE is tried again, and of denied access.
+	retryCreate, denied []string
 }
 
 var postgres = dialect{
-	name:  "PostgreSQL",
-	quote: `"`,
-	param: func(i int) string { return "$" + strconv.Itoa(i) },
+	database: postgreSQL,
+	quote:    `"`,
 	create: `CREATE TABLE IF NOT EXISTS %s (
 	name varchar(200) COLLATE "C" PRIMARY KEY,
 	revision bigint NOT NULL,
@@ -69,12 +61,8 @@ var postgres = dialect{
 )`,
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
 	inserted: affected,
-	code:     sqlState,
-	// serialization_failure, deadlock_detected. Not 40003,
-	// statement_completion_unknown.
-	retry: []string{"40001", "40P01"},
 	// unique_violation, duplicate_table, duplicate_object: IF NOT EXISTS does
-	// not see what another session is creating.
+	// not see the table that another session is creating.
 	retryCreate: []string{"23505", "42P07", "42710"},
 	// insufficient_privilege, invalid_authorization_specification,
 	// invalid_password.
@@ -82,31 +70,25 @@ var postgres = dialect{
 }
 
 var mysql = dialect{
-	name:  "MySQL",
-	quote: "`",
-	param: func(int) string { return "?" },
+	database: mySQL,
+	quote:    "`",
 	create: `CREATE TABLE IF NOT EXISTS %s (
 	name VARBINARY(200) NOT NULL PRIMARY KEY,
 	revision BIGINT NOT NULL,
 	data MEDIUMBLOB NOT NULL
 ) ENGINE=InnoDB`,
-	// INSERT IGNORE would hide other faults as well, truncated data among them.
-	// The update changes nothing, and tells about itself: see insertedMySQL.
+	// INSERT IGNORE would hide other errors as well, such as truncated data. The
+	// update changes nothing, and insertedMySQL tells it from an insert.
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE revision = LAST_INSERT_ID(revision)",
 	inserted: insertedMySQL,
-	code:     mysqlNumber,
-	// ER_LOCK_DEADLOCK; ER_CHECKREAD, under innodb_snapshot_isolation;
-	// ER_TRANSACTION_ROLLBACK_DURING_COMMIT, of group replication.
-	retry: []string{"1213", "1020", "3101"},
-	// Access denied to the database, the server, the table, the column, for
-	// want of a privilege, without a password, and beyond what a view shows.
+	// Access denied to the database, the server, the table, the column, without a
+	// privilege, without a password, and to a row that a view hides.
 	denied: []string{"1044", "1045", "1142", "1143", "1227", "1698", "1369"},
 }
 
 var sqlite = dialect{
-	name:  "SQLite",
-	quote: `"`,
-	param: func(i int) string { return "?" + strconv.Itoa(i) },
+	database: sqLite,
+	quote:    `"`,
 	create: `CREATE TABLE IF NOT EXISTS %s (
 	name TEXT COLLATE BINARY NOT NULL PRIMARY KEY,
 	revision INTEGER NOT NULL,
@@ -114,22 +96,20 @@ var sqlite = dialect{
 ) WITHOUT ROWID`,
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
 	inserted: affected,
-	code:     sqliteCode,
-	retry:    []string{"5", "6"},       // SQLITE_BUSY, SQLITE_LOCKED
 	denied:   []string{"3", "8", "23"}, // SQLITE_PERM, SQLITE_READONLY, SQLITE_AUTH
 }
 
-// affected reports whether the statement changed a row. That of an UPDATE is
-// changed even where it counts as MySQL counts, for its revision is a new one.
+// affected reports whether the statement changed a row. MySQL does not count rows
+// that an UPDATE leaves as they were, but each update here writes a new revision.
 func affected(r sql.Result) (bool, error) {
 	n, err := r.RowsAffected()
 	return n > 0, err
 }
 
-// insertedMySQL tells an insert from the update in its place. The number of rows
-// can't: under the connection flag clientFoundRows it is 1 for both. But the
-// table has no AUTO_INCREMENT column, so the answer's insert id is that of
-// LAST_INSERT_ID(revision) in an update, which is never 0, and 0 otherwise.
+// insertedMySQL tells an insert from an update. The number of rows does not: with the
+// connection flag clientFoundRows it is 1 for both. The insert id does. After an
+// update it is the one of LAST_INSERT_ID(revision), which is never 0. After an insert
+// it is 0, because the table has no AUTO_INCREMENT column.
 func insertedMySQL(r sql.Result) (bool, error) {
 	id, err := r.LastInsertId()
 	return id == 0, err

@@ -39,34 +39,34 @@
 //		data BLOB NOT NULL
 //	) WITHOUT ROWID
 //
-// Names sort by their bytes. A table made in another way, with a language's
-// collation, is refused by List with [vault.ErrNoKeys]: it would leave out
-// names, and whoever erases or re-wraps all of a person's keys would miss some.
+// Names sort by their bytes. List refuses a table with another collation, such as a
+// language's, with [vault.ErrNoKeys]: a List in that order would leave out names,
+// and a program that erases or re-wraps all keys of a person would miss some.
 //
-// # What is guaranteed
+// # Guarantees
 //
 // Each change is one statement that compares and writes, and a transaction of
-// its own; it is right at every isolation level, and with any number of
-// processes. Revisions are random, so that none returns after a Delete. What the
-// database rolled back because others were in the way (serialization failure,
-// deadlock, SQLITE_BUSY) is tried again for a fraction of a second.
+// its own. It is right at every isolation level, and with any number of
+// processes. Revisions are random, so that none occurs again after a row was deleted
+// or put back. The store repeats statements that the database rolled back because of
+// others (serialization failure, deadlock, SQLITE_BUSY) for a fraction of a second.
 //
-// An error never quotes the database's own, which may repeat arguments: it has
-// the SQLSTATE or error number alone. After [vault.ErrUnavailable] a change may
-// or may not have been made, as the answer itself can be what was lost.
+// An error has the SQLSTATE or error number of the database's error, and never its
+// text, which may repeat arguments. After [vault.ErrUnavailable] a change may or may
+// not have been made: the answer may have been lost.
 //
-// # What is not
+// # Limits
 //
-// Durability and fresh reads are the database's to keep:
+// The database is responsible for durability and fresh reads:
 //
-//   - Connect to the primary. A replica that lags hides keys just made and shows
-//     those just erased.
+//   - Connect to the primary. A replica that lags hides new keys and shows erased
+//     keys.
 //   - Leave synchronous_commit on (PostgreSQL), innodb_flush_log_at_trx_commit at
 //     1 (MySQL), synchronous at FULL (SQLite; it is the default). A lost key is a
 //     loss of everything sealed under it.
 //   - Leave autocommit on (MySQL).
 //
-// The database sees names of purposes and pseudonyms of subjects, when each was
-// written, and wrapped keys, which it can neither open nor exchange. It can
-// delete them: back the table up, apart from the [vault.KEK].
+// The database sees names of purposes, pseudonyms of subjects, times of writing,
+// and wrapped keys. It can neither open nor exchange wrapped keys. It can delete
+// them: back the table up, apart from the [vault.KEK].
 package sqlstore

@@ -93,10 +93,11 @@ func ExampleStore_Put() {
 	fmt.Println("made again:", err)
 	_, err = store.Put(ctx, vault.Record{Name: "security/keys", Data: []byte("rotated"), Revision: first})
 	fmt.Println("replaced:", err)
-	fmt.Println("removed, as it was:", store.Delete(ctx, "security/keys", first))
+	_, err = store.Put(ctx, vault.Record{Name: "security/keys", Data: []byte("late"), Revision: first})
+	fmt.Println("replaced, as it was at first:", err)
 	// Output:
 	// made: <nil>
 	// made again: key store in SQLite table keys: record security/keys: changed by another process
 	// replaced: <nil>
-	// removed, as it was: key store in SQLite table keys: record security/keys: changed by another process
+	// replaced, as it was at first: key store in SQLite table keys: record security/keys: changed by another process
 }

@@ -102,8 +102,6 @@ func put(ctx context.Context, s *sqlstore.Store) error {
 	return err
 }
 
-func remove(ctx context.Context, s *sqlstore.Store) error { return s.Delete(ctx, "security/keys", 1) }
-
 func list(ctx context.Context, s *sqlstore.Store) error {
 	for _, err := range s.List(ctx, "", "") {
 		if err != nil {
@@ -157,8 +155,6 @@ func TestFaultyAnswers(t *testing.T) {
 		"List: sorted in another way":     {liar{rows: func(context.Context, string) (driver.Rows, error) { return &answered{1, nil, whole}, nil }}, list, vault.ErrNoKeys},
 		"Put: changed nothing":            {liar{exec: exec(counted{})}, put, vault.ErrConflict},
 		"Put: does not know what changed": {liar{exec: exec(counted{err: errors.New("secret")})}, put, vault.ErrUnavailable},
-		"Delete: changed nothing":         {liar{exec: exec(counted{})}, remove, vault.ErrConflict},
-		"Delete: does not know":           {liar{exec: exec(counted{err: errors.New("secret")})}, remove, vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := test.liar
@@ -204,7 +200,7 @@ func TestHangingAnswers(t *testing.T) {
 		l.exec = func(ctx context.Context) (driver.Result, error) { return nil, hang(ctx) }
 	}
 	for name, fault := range map[string]func(*liar){"before": hangs, "in the middle": stalls} {
-		for op, call := range map[string]func(context.Context, *sqlstore.Store) error{"Get": get, "Put": put, "Delete": remove, "List": list} {
+		for op, call := range map[string]func(context.Context, *sqlstore.Store) error{"Get": get, "Put": put, "List": list} {
 			t.Run(op+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					l := new(liar)

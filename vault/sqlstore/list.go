@@ -10,15 +10,15 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// namesPerPage is how many names List reads at a time. Each page is a query of
-// its own that ends before the first of its names is yielded, so that the loop
-// may use the store even if the pool has one connection.
+// namesPerPage is the number of names that List reads at a time. Each page is a
+// query of its own, which ends before List yields the first name of the page, so
+// that the caller's loop may use the store even if the pool has one connection.
 const namesPerPage = 1000
 
 // List yields, in ascending byte order, the names that begin with prefix and
-// sort after the name after ("" for all). It reads 1000 at a time, each time
-// from where it stopped (keyset pagination), so that it costs the same at any
-// depth of a large table. Rows whose names are none of a vault's are left out.
+// sort after the name after ("" for all). It reads pages of 1000 names, each from
+// the end of the last one (keyset pagination), so that every page of a large table
+// costs the same. It leaves out rows with malformed names.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if err := s.checkOrder(ctx); err != nil {
@@ -60,7 +60,7 @@ func (s *Store) page(ctx context.Context, from, last, to string) ([]string, erro
 
 func (s *Store) names(ctx context.Context, query string, args ...any) ([]string, error) {
 	var names []string
-	err := s.try(ctx, nil, func() error {
+	err := s.withRetries(ctx, nil, func() error {
 		names = nil
 		rows, err := s.db.QueryContext(ctx, query, args...)
 		if err != nil {
@@ -79,19 +79,19 @@ func (s *Store) names(ctx context.Context, query string, args ...any) ([]string,
 	return names, err
 }
 
-// probes are sorted by their bytes, and otherwise by a collation that passes
-// over punctuation, sorts digits behind letters or compares digits as numbers.
-var probes = []string{"a-b", "a/a", "a/b-c", "a/b/a", "a0", "a10", "a9", "aa", "aab", "b"}
+// sortedSample is sorted by bytes. A collation that ignores punctuation, sorts digits
+// behind letters or compares digits as numbers has another order.
+var sortedSample = []string{"a-b", "a/a", "a/b-c", "a/b/a", "a0", "a10", "a9", "aa", "aab", "b"}
 
-// checkOrder finds out, once, how the table's names sort. The first part of the
-// union has no rows and gives the others its collation.
+// checkOrder checks, once, that the table's names sort by their bytes. The first part
+// of the union has no rows, and gives its collation to the other parts.
 func (s *Store) checkOrder(ctx context.Context) error {
 	if s.inOrder.Load() {
 		return nil
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "SELECT name FROM %s WHERE 1 = 0", s.table)
-	for _, name := range probes {
+	for _, name := range sortedSample {
 		b.WriteString(" UNION ALL SELECT '" + name + "'")
 	}
 	b.WriteString(" ORDER BY name")
@@ -99,7 +99,7 @@ func (s *Store) checkOrder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(names, probes) {
+	if !slices.Equal(names, sortedSample) {
 		return s.misordered()
 	}
 	s.inOrder.Store(true)
@@ -107,18 +107,17 @@ func (s *Store) checkOrder(ctx context.Context) error {
 }
 
 func (s *Store) misordered() error {
-	return fmt.Errorf("%s: names do not sort by their bytes: %w", s.name, vault.ErrNoKeys)
+	return fmt.Errorf("%s: refused, as names do not sort by their bytes: %w", s.name, vault.ErrNoKeys)
 }
 
 // bounds returns the range of the valid names with that prefix after that name:
-// at least from and less than to. Both are ASCII without control characters,
-// whatever the arguments are, for a database refuses other text in a column of
-// such names rather than compare it.
+// at least from and less than to. Both are ASCII without control characters for any
+// arguments, because a database may refuse to compare other text with the column.
 func bounds(prefix, after string) (from, to string) {
 	if len(prefix) > maxName || inNames(prefix) != len(prefix) {
 		return "", "" // no name begins so
 	}
-	from, to = prefix, "{" // which is behind z
+	from, to = prefix, "{" // the byte after z
 	if prefix != "" {
 		last := len(prefix) - 1
 		to = prefix[:last] + string(prefix[last]+1)
@@ -129,8 +128,8 @@ func bounds(prefix, after string) (from, to string) {
 	return from, to
 }
 
-// above returns a text that is at most the first possible name beyond name, and
-// more than all others.
+// above returns a text that is greater than all valid names up to name, and not
+// greater than the next valid name.
 func above(name string) string {
 	name = name[:min(len(name), maxName)]
 	i := inNames(name)

@@ -12,13 +12,13 @@ const (
 	maxIdentifier = 63 // in PostgreSQL; MySQL allows 64
 )
 
-// None of these repeats what it refuses.
+// The errors for malformed arguments, without the arguments.
 var (
 	errName     = fmt.Errorf("key store: malformed record name: %w", vault.ErrInvalid)
 	errRevision = fmt.Errorf("key store: not a revision: %w", vault.ErrInvalid)
 )
 
-// validName reports whether name is what [vault.Record] says of names.
+// validName reports whether name is a valid name of a [vault.Record].
 func validName(name string) bool {
 	if len(name) == 0 || len(name) > maxName {
 		return false
@@ -31,7 +31,7 @@ func validName(name string) bool {
 	return true
 }
 
-// inNames returns how many bytes at the start of s may occur in a name.
+// inNames returns the number of bytes at the start of s that may occur in a name.
 func inNames(s string) int {
 	for i := range len(s) {
 		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '/' {
@@ -41,9 +41,9 @@ func inNames(s string) int {
 	return len(s)
 }
 
-// validTable reports whether name is what [Options] says of tables. Such a name
-// needs no escaping between quotes, and means the same on databases that fold
-// case and on those that do not.
+// validTable reports whether name is a valid [Options.Table]. Such a name needs no
+// escaping between quotes. It has no capital letters, so that databases that fold
+// case and databases that do not read the same name.
 func validTable(name string) bool {
 	schema, table, qualified := strings.Cut(name, ".")
 	if !qualified {

@@ -14,14 +14,14 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// DefaultTable is the table that a [Store] uses unless told otherwise.
+// DefaultTable is the name of the table if [Options.Table] is empty.
 const DefaultTable = "onlyfor_keys"
 
-// Options are what [New] need not be told. Nil is the same as Options{}.
+// Options are the optional settings of [New]. Nil is the same as Options{}.
 type Options struct {
 	// Table is the name of the table or of an updatable view, [DefaultTable]
-	// if empty. It is one identifier, or two joined by "." of which the first
-	// is a schema. An identifier is a-z or "_", then any of a-z, 0-9 and "_",
+	// if empty. It is one identifier, or a schema and an identifier joined by
+	// ".". An identifier is a-z or "_", then any of a-z, 0-9 and "_",
 	// with at most 63 bytes.
 	Table string
 }
@@ -34,17 +34,16 @@ type Store struct {
 	name    string // for errors
 	table   string // quoted
 
-	inOrder atomic.Bool // names were seen to sort by their bytes
+	inOrder atomic.Bool // checkOrder has found that names sort by their bytes
 }
 
 var _ vault.Store = (*Store)(nil)
 
-// New returns the store in the given database. It does not connect: a table
-// that is missing shows in the first use, as [vault.ErrUnavailable].
+// New returns the store in the given database. It does not connect: with a table
+// that is missing, the first use of the store is [vault.ErrUnavailable].
 //
-// The database remains the caller's, who sets the limits of its pool and closes
-// it. A nil db, a dialect that is none of this package's and a malformed name of
-// a table are [vault.ErrInvalid].
+// The caller sets the limits of the database's pool and closes it. A nil db, an
+// unknown dialect and a malformed name of a table are [vault.ErrInvalid].
 func New(db *sql.DB, dialect Dialect, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -71,13 +70,13 @@ func New(db *sql.DB, dialect Dialect, opts *Options) (*Store, error) {
 }
 
 // CreateTable makes the table if there is none. Several processes may do so at
-// once. It needs the right to create tables; who does not want to grant that
-// makes it by hand, see the package documentation.
+// once. It needs the right to create tables. To withhold that right, make the
+// table by hand: see the package documentation.
 //
-// A table that is there already is left as it is. One whose names do not sort
-// by their bytes is [vault.ErrNoKeys].
+// It does not change a table that exists. A table whose names do not sort by their
+// bytes is [vault.ErrNoKeys].
 func (s *Store) CreateTable(ctx context.Context) error {
-	err := s.try(ctx, s.dialect.retryCreate, func() error {
+	err := s.withRetries(ctx, s.dialect.retryCreate, func() error {
 		_, err := s.db.ExecContext(ctx, fmt.Sprintf(s.dialect.create, s.table))
 		return err
 	})
@@ -91,9 +90,9 @@ func (s *Store) CreateTable(ctx context.Context) error {
 // version 3.32, and from 1000 on MariaDB plans a query in another way.
 const namesPerQuery = 512
 
-// Get returns those of the named records that exist, in the order of their
-// names. Up to 512 names are read in one query and seen at one moment; more are
-// read in several, and a change may fall between them.
+// Get returns the named records that exist, in the order of their names. It reads
+// 512 names in one query, as of one moment. Between the queries for more names a
+// change may happen.
 func (s *Store) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
 	for _, name := range names {
 		if !validName(name) {
@@ -104,7 +103,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]vault.Record, error
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	for some := range slices.Chunk(names, namesPerQuery) {
 		var page []vault.Record
-		err := s.try(ctx, nil, func() (err error) {
+		err := s.withRetries(ctx, nil, func() (err error) {
 			page, err = s.get(ctx, some)
 			return err
 		})
@@ -123,16 +122,15 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]vault.Record, error
 }
 
 func (s *Store) get(ctx context.Context, names []string) ([]vault.Record, error) {
-	// The number of parameters is rounded up to a power of two by asking for
-	// the last name again: 10 different statements, which a driver keeps
-	// prepared, instead of 512.
+	// Asking for the last name several times rounds the number of parameters up to
+	// a power of two: a driver keeps 10 prepared statements instead of 512.
 	args := make([]any, 1<<bits.Len(uint(len(names)-1)))
 	params := make([]string, len(args))
 	for i := range args {
 		args[i] = names[min(i, len(names)-1)]
 		params[i] = s.dialect.param(i + 1)
 	}
-	// Data beyond the limit, which no Put wrote, is not even fetched.
+	// Data beyond the limit, which no Put wrote, is not fetched.
 	query := fmt.Sprintf("SELECT name, revision, CASE WHEN length(data) <= %d THEN data END FROM %s WHERE name IN (%s)",
 		vault.MaxRecord, s.table, strings.Join(params, ", "))
 	rows, err := s.db.QueryContext(ctx, query, args...)
@@ -173,18 +171,6 @@ func (s *Store) Put(ctx context.Context, r vault.Record) (int64, error) {
 		"UPDATE %s SET revision = %s, data = %s WHERE name = %s AND revision = %s", revision, r.Data, r.Name, r.Revision)
 }
 
-// Delete removes the record if its current revision is still the given one.
-// Otherwise it is [vault.ErrConflict].
-func (s *Store) Delete(ctx context.Context, name string, revision int64) error {
-	switch {
-	case !validName(name):
-		return errName
-	case revision <= 0:
-		return errRevision
-	}
-	return s.change(ctx, name, affected, "DELETE FROM %s WHERE name = %s AND revision = %s", name, revision)
-}
-
 // change runs one statement, which is a transaction of its own, with the table
 // and the parameters filled in. done reports whether it changed anything.
 func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (bool, error), format string, args ...any) error {
@@ -194,7 +180,7 @@ func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (
 	}
 	query := fmt.Sprintf(format, fill...)
 	var changed bool
-	err := s.try(ctx, nil, func() error {
+	err := s.withRetries(ctx, nil, func() error {
 		result, err := s.db.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
@@ -208,9 +194,9 @@ func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (
 	return err
 }
 
-// newRevision returns a random revision that is not old. A random one needs no
-// memory of deleted records: with a counter that begins again, whoever read the
-// record before it was deleted and made anew could overwrite the new one.
+// newRevision returns a random revision that is not old. A counter would begin
+// again after somebody deleted the row or put back an older one: a process that had
+// read the record before could then overwrite the new one.
 func newRevision(old int64) int64 {
 	for {
 		var b [8]byte

@@ -9,9 +9,9 @@
 //		})
 //	}
 //
-// What one machine's test can't show remains with the author: that a record
-// outlives a power cut once Put has returned, and that nobody but the vault's
-// processes may write to the store.
+// A test on one machine can't show that a record outlives a power cut once Put has
+// returned, or that only the vault's processes may write to the store. Both remain
+// with the author.
 package storetest
 
 import (
@@ -42,7 +42,6 @@ func Run(t *testing.T, empty func(t *testing.T) (open func() vault.Store)) {
 		{"get returns the records that exist, in one call", getMany},
 		{"put replaces the current revision only", replace},
 		{"put creates only what is not there", create},
-		{"delete removes the current revision only", remove},
 		{"a revision is never used again", revisions},
 		{"other records stay as they are", neighbours},
 		{"a record holds 1 to MaxRecord bytes", sizes},
@@ -75,8 +74,8 @@ type suite struct {
 	open  func() vault.Store
 }
 
-// sortedNames returns the mixed names without those that are another's parent,
-// which no vault uses.
+// sortedNames returns the mixed names that no other name lies below, since no vault
+// uses the others.
 func sortedNames() []string {
 	names := slices.DeleteFunc(slices.Clone(mixedNames), func(name string) bool {
 		return slices.ContainsFunc(mixedNames, func(n string) bool { return strings.HasPrefix(n, name+"/") })
@@ -142,10 +141,10 @@ func (s *suite) absent(name string) {
 	}
 }
 
-func (s *suite) conflict(err error, what string) {
+func (s *suite) conflict(err error, call string) {
 	s.Helper()
 	if !errors.Is(err, vault.ErrConflict) {
-		s.Errorf("%s: error %v, want vault.ErrConflict", what, err)
+		s.Errorf("%s: error %v, want vault.ErrConflict", call, err)
 	}
 }
 

@@ -82,7 +82,7 @@ func run(ctx context.Context, out io.Writer, dir string, people int, steps []str
 		if !known {
 			return errors.New("steps are plan, backfill, repair, verify and cut-over")
 		}
-		report, err := step(ctx, &migrate.Options{Progress: migrate.Bar(out)})
+		report, err := step(ctx, &migrate.Options{Progress: bar(out)})
 		fmt.Fprint(out, report)
 		for _, f := range report.Findings[:min(len(report.Findings), 10)] {
 			fmt.Fprintln(out, "   ", f)

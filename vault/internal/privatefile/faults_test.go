@@ -107,9 +107,6 @@ func TestEachCallFails(t *testing.T) {
 		}, "a/file", "old", "old"},
 		{"replace", func(t *testing.T, d *privatefile.Dir) error { return change(t, d, put("a/file", "new")) }, "a/file", "old", "new"},
 		{"add", func(t *testing.T, d *privatefile.Dir) error { return change(t, d, put("b/c/file", "new")) }, "b/c/file", "none", "new"},
-		{"remove", func(t *testing.T, d *privatefile.Dir) error {
-			return change(t, d, func(l *privatefile.Lock) error { return l.Remove("a/file") })
-		}, "a/file", "old", "none"},
 	} {
 		for i, failure := range failures {
 			t.Run(op.name+"/"+failure.name, func(t *testing.T) {
@@ -223,11 +220,9 @@ func TestOrderOfAWrite(t *testing.T) {
 	require.NoError(t, change(t, d, put("file", "old")))
 	calls = nil
 	require.NoError(t, change(t, d, put("sub/file", "new")))
-	require.NoError(t, change(t, d, func(l *privatefile.Lock) error { return l.Remove("sub/file") }))
 	require.Equal(t, []string{
 		"lock", "make directory", "sync directory", "remove", // the new directory's name; an unfinished file
 		"create", "chmod", "write", "sync", "close", "rename", "sync directory", "chmod", "unlock",
-		"lock", "remove", "remove", "sync directory", "unlock",
 	}, calls)
 }
 

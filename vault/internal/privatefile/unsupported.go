@@ -34,8 +34,5 @@ func (l *Lock) Read(name string, limit int) ([]byte, error) { return nil, errUns
 // Write fails with [errors.ErrUnsupported].
 func (l *Lock) Write(name string, data []byte) error { return errUnsupported }
 
-// Remove fails with [errors.ErrUnsupported].
-func (l *Lock) Remove(name string) error { return errUnsupported }
-
 // Unlock does nothing.
 func (l *Lock) Unlock() {}

@@ -29,7 +29,7 @@ func (l *Lock) Read(name string, limit int) ([]byte, error) {
 // unless the last step failed, which is to make sure that the new content is durable.
 func (l *Lock) Write(name string, data []byte) error {
 	dir, base := split(name)
-	in, err := l.enter(dir, true)
+	in, err := l.enter(dir)
 	if err != nil {
 		return err
 	}
@@ -49,30 +49,15 @@ func (l *Lock) Write(name string, data []byte) error {
 	return nil
 }
 
-// Remove durably removes any file of that name without checking it, so Read the file
-// first. A missing file is [fs.ErrNotExist].
-func (l *Lock) Remove(name string) error {
-	dir, base := split(name)
-	in, err := l.enter(dir, false)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if err := l.dir.sys.Remove(in, base); err != nil {
-		return failed("removing", "file", name, err)
-	}
-	return l.dir.syncDir(in, dir)
-}
-
 // enter opens a directory to write in, and removes the temporary file that a killed
 // writer may have left there: an older content of a file that is about to be erased must
 // not survive under another name.
-func (l *Lock) enter(dir string, create bool) (*os.Root, error) {
+func (l *Lock) enter(dir string) (*os.Root, error) {
 	top, err := l.reopen()
 	if err != nil {
 		return nil, err
 	}
-	in, err := l.dir.descend(top, dir, create)
+	in, err := l.dir.descend(top, dir, true)
 	if err != nil {
 		return nil, err
 	}
