@@ -27,7 +27,7 @@ type sealedEmail = Sealed[email]
 // The address is one bare mailbox, as in RFC 5321, section 4.1.2: a dot-string
 // of up to 64 ASCII bytes, "@", and a domain name of two labels or more, 254
 // bytes in all. Blanks around it are dropped. Quoted local parts, address
-// literals, comments, display names and lists are [ErrInvalid], and so is an
+// literals, comments, display names and lists are [ErrMalformed], and so is an
 // internationalised domain that IDNA mapping would turn into another one: no two
 // different addresses ever share a canonical form.
 //
@@ -49,7 +49,7 @@ func ValidEmail(address string) bool {
 
 // IndexEmail returns the blind index of an e-mail address under the scope's
 // purpose, for WHERE email_index = $1. Text that [SealEmail] would refuse is
-// [ErrInvalid]; other errors are those of [vault.Scope.Index]. The index that
+// [ErrMalformed]; other errors are those of [vault.Scope.Index]. The index that
 // comes with an error is poisoned, as [Index] describes.
 func IndexEmail(ctx context.Context, address string, scope vault.Indexer) (Index, error) {
 	return IndexOf[email](ctx, address, scope)

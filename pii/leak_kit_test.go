@@ -110,7 +110,7 @@ var kitRows = []leakRow{
 		for _, s := range append(piitest.Emails(), piitest.Phones()...) {
 			_, err := pii.SealEmail(ctx, s.Text+w.contact.Address, w.security)
 			if !s.Valid() && err != nil {
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
 		}
 	}},

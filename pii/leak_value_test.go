@@ -106,18 +106,18 @@ type (
 
 var valueRows = []leakRow{
 	{"pii.SealEmail pii.SealPhone pii.Seal pii.ValidEmail pii.ValidPhone pii.email.Parse pii.email.Kind pii.phone.Parse pii.phone.Kind " +
-		"pii.invalidError.Error pii.invalidError.Is", func(w *leakWorld) {
+		"pii.malformedError.Error pii.malformedError.Is", func(w *leakWorld) {
 		for _, text := range w.mistyped() {
 			if !pii.ValidEmail(text) {
 				_, err := pii.SealEmail(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
 			if !pii.ValidPhone(text) {
 				_, err := pii.SealPhone(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
 			_, err := pii.Seal[taxID](ctx, text, w.security)
-			w.failed(err, pii.ErrInvalid)
+			w.failed(err, pii.ErrMalformed)
 		}
 		w.each(func(c context.Context, s *vault.Scope) {
 			email, err := pii.SealEmail(c, w.contact.Address, s)
@@ -285,21 +285,21 @@ var indexRows = []leakRow{
 		for _, text := range w.mistyped() {
 			if !pii.ValidEmail(text) {
 				x, err := pii.IndexEmail(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 				all, err := pii.IndexesEmail(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 				w.shown(x, all)
 			}
 			if !pii.ValidPhone(text) {
 				_, err := pii.IndexPhone(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 				_, err = pii.IndexesPhone(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
 			_, err := pii.IndexOf[taxID](ctx, text, w.security)
-			w.failed(err, pii.ErrInvalid)
+			w.failed(err, pii.ErrMalformed)
 			_, err = pii.IndexesOf[taxID](ctx, text, w.security)
-			w.failed(err, pii.ErrInvalid)
+			w.failed(err, pii.ErrMalformed)
 		}
 		w.each(func(c context.Context, s *vault.Scope) {
 			_, err := pii.IndexEmail(c, w.contact.Address, s)

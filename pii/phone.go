@@ -24,7 +24,7 @@ type sealedPhone = Sealed[phone]
 // first is not 0 (ITU-T E.164). Blanks, hyphens, full stops and pairs of
 // parentheses between the digits are dropped, and so are blanks around the
 // number; 64 bytes in all. Extensions, letters, "00" in place of "+" and parentheses that open on
-// a 0, as in +44 (0)20, are [ErrInvalid]: what they mean depends on the country.
+// a 0, as in +44 (0)20, are [ErrMalformed]: what they mean depends on the country.
 // Whether a number is assigned is not checked, for that changes.
 //
 // Other errors are those of [vault.Seal].
@@ -42,7 +42,7 @@ func ValidPhone(number string) bool {
 
 // IndexPhone returns the blind index of a phone number under the scope's
 // purpose, for WHERE phone_index = $1. Text that [SealPhone] would refuse is
-// [ErrInvalid]; other errors are those of [vault.Scope.Index]. The index that
+// [ErrMalformed]; other errors are those of [vault.Scope.Index]. The index that
 // comes with an error is poisoned, as [Index] describes.
 func IndexPhone(ctx context.Context, number string, scope vault.Indexer) (Index, error) {
 	return IndexOf[phone](ctx, number, scope)

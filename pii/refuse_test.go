@@ -19,7 +19,7 @@ import (
 
 // sentinels are all decisions that a caller can make.
 var sentinels = []error{
-	pii.ErrInvalid, pii.ErrPoisoned, purpose.ErrMismatch, purpose.ErrBasis, purpose.ErrSyntax,
+	pii.ErrMalformed, pii.ErrPoisoned, purpose.ErrMismatch, purpose.ErrBasis, purpose.ErrSyntax,
 	vault.ErrCorrupt, vault.ErrNoKeys, vault.ErrUnavailable, vault.ErrExpired, vault.ErrConflict, vault.ErrInvalid,
 }
 
@@ -104,7 +104,7 @@ func TestSealRefusesScopes(t *testing.T) {
 	require.NoError(t, err, "16 are within bounds")
 	// Whatever the scopes, text comes first: it is the user's to mend.
 	_, err = pii.SealEmail(cancelled, "Hxw93Jd")
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
 }
 
 // requireOpens fails unless every way to open v is refused with exactly the
@@ -267,12 +267,12 @@ func TestKindOfAUser(t *testing.T) {
 	require.Equal(t, long, revealed)
 
 	_, err = pii.Seal[taxID](ctx, "86 095 742 718", security)
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
 	x, err = pii.IndexOf[taxID](ctx, "86 095 742 718", security)
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
 	requirePoisoned(t, x)
 	xs, err := pii.IndexesOf[taxID](ctx, "86 095 742 718", security)
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
 	require.Len(t, xs, 1)
 	requirePoisoned(t, xs[0])
 }

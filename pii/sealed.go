@@ -37,7 +37,7 @@ type Sealed[K Kind] struct {
 }
 
 // Seal seals text of kind K for the purposes of the given scopes. Text that the
-// kind does not parse is [ErrInvalid]; other errors are those of [vault.Seal].
+// kind does not parse is [ErrMalformed]; other errors are those of [vault.Seal].
 func Seal[K Kind](ctx context.Context, text string, scopes ...vault.Sealer) (Sealed[K], error) {
 	plaintext, err := parse[K](vault.ActionSeal, text)
 	if err != nil {
@@ -51,7 +51,7 @@ func parse[K Kind](a vault.Action, text string) (string, error) {
 	var k K
 	plaintext, ok := k.Parse(text)
 	if !ok {
-		return "", &invalidError{a, k.Kind()}
+		return "", &malformedError{a, k.Kind()}
 	}
 	return plaintext, nil
 }
@@ -115,7 +115,7 @@ func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error)
 }
 
 // IndexOf returns the blind index of text of kind K, for looking values up. Text
-// that the kind does not parse is [ErrInvalid]; other errors are those of
+// that the kind does not parse is [ErrMalformed]; other errors are those of
 // [vault.Scope.Index]. The index that comes with one is poisoned, as [Index]
 // describes. The scope can be a [vault.Lookup].
 func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Index, error) {

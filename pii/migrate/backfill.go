@@ -126,7 +126,7 @@ func (m *Migration) decideValid(ctx context.Context, r *row, i int) ([]*vault.Sc
 // else: a nil scope gets no further.
 func valid(ctx context.Context, k Kind, text string) bool {
 	_, err := k.index(ctx, text, nil)
-	return !errors.Is(err, pii.ErrInvalid)
+	return !errors.Is(err, pii.ErrMalformed)
 }
 
 // finds takes an error about one value as a finding. Any other it returns.
@@ -151,7 +151,7 @@ func (m *Migration) problem(r *row, i int, err error) (Problem, error) {
 func problemOf(err error) (Problem, bool) {
 	switch {
 	case errors.Is(err, vault.ErrUnavailable): // also if a refusal could not be recorded
-	case errors.Is(err, pii.ErrInvalid):
+	case errors.Is(err, pii.ErrMalformed):
 		return Invalid, true
 	case errors.Is(err, vault.ErrErased):
 		return Erased, true
