@@ -42,10 +42,7 @@ func SealEmail(ctx context.Context, address string, scopes ...vault.Sealer) (Ema
 
 // ValidEmail reports whether [SealEmail] takes the text for an e-mail address. It needs no
 // scope: for forms, before anything is sealed.
-func ValidEmail(address string) bool {
-	_, ok := parseEmail(address)
-	return ok
-}
+func ValidEmail(address string) bool { return Valid[email](address) }
 
 // IndexEmail returns the blind index of an e-mail address under the scope's
 // purpose, for WHERE email_index = $1. Text that [SealEmail] would refuse is

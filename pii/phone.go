@@ -35,10 +35,7 @@ func SealPhone(ctx context.Context, number string, scopes ...vault.Sealer) (Phon
 
 // ValidPhone reports whether [SealPhone] takes the text for a phone number. It needs no
 // scope: for forms, before anything is sealed.
-func ValidPhone(number string) bool {
-	_, ok := parsePhone(number)
-	return ok
-}
+func ValidPhone(number string) bool { return Valid[phone](number) }
 
 // IndexPhone returns the blind index of a phone number under the scope's
 // purpose, for WHERE phone_index = $1. Text that [SealPhone] would refuse is

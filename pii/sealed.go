@@ -47,6 +47,14 @@ func Seal[K Kind](ctx context.Context, text string, scopes ...vault.Sealer) (Sea
 	return Sealed[K]{value}, err
 }
 
+// Valid reports whether [Seal] takes the text for one of kind K. It needs no
+// scope: for forms, before anything is sealed.
+func Valid[K Kind](text string) bool {
+	var k K
+	_, ok := k.Parse(text)
+	return ok
+}
+
 func parse[K Kind](a vault.Action, text string) (string, error) {
 	var k K
 	plaintext, ok := k.Parse(text)

@@ -67,7 +67,7 @@ func (m *Migration) withPlaintext(state func(*column) string) (selection, error)
 func (m *Migration) sealPlain(ctx context.Context, r *row, i int) error {
 	c := &m.columns[i]
 	text := r.text(c.plain)
-	scopes, purposes, err := m.decideValid(ctx, r, i)
+	scopes, purposes, err := m.decideValid(r, i)
 	if err != nil || len(scopes) == 0 {
 		return err
 	}
@@ -101,9 +101,9 @@ func (m *Migration) sealPlain(ctx context.Context, r *row, i int) error {
 
 // decideValid decides what a column's plaintext was collected for. It returns no
 // scopes, and has found why, if it can't be sealed.
-func (m *Migration) decideValid(ctx context.Context, r *row, i int) ([]*vault.Scope, purpose.Set, error) {
+func (m *Migration) decideValid(r *row, i int) ([]*vault.Scope, purpose.Set, error) {
 	c := &m.columns[i]
-	if !valid(ctx, c.Kind, r.text(c.plain)) {
+	if !c.Kind.valid(r.text(c.plain)) {
 		r.find(c.name, Invalid)
 		return nil, purpose.Set{}, nil
 	}
@@ -120,13 +120,6 @@ func (m *Migration) decideValid(ctx context.Context, r *row, i int) ([]*vault.Sc
 		scopes = nil
 	}
 	return scopes, purposes, nil
-}
-
-// valid reports whether text is of the kind, which is decided before anything
-// else: a nil scope gets no further.
-func valid(ctx context.Context, k Kind, text string) bool {
-	_, err := k.index(ctx, text, nil)
-	return !errors.Is(err, pii.ErrMalformed)
 }
 
 // finds takes an error about one value as a finding. Any other it returns.
