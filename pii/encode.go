@@ -4,7 +4,6 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/vault"
@@ -140,17 +139,12 @@ func (s Sealed[K]) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // GormDataType tells GORM to use a column of text.
 func (Sealed[K]) GormDataType() string { return "text" }
 
-// printLabel writes a label whatever the verb, with the width asked for.
+// printLabel writes a label as fmt writes a string, with the width, precision
+// and flags of the verb. Verbs other than %q count as %s: the hex digits of a
+// label would look like bytes of the value.
 func printLabel(f fmt.State, verb rune, label string) {
-	if verb == 'q' {
-		label = fmt.Sprintf("%q", label)
+	if verb != 'q' {
+		verb = 's'
 	}
-	if width, ok := f.Width(); ok {
-		if f.Flag('-') {
-			width = -width
-		}
-		fmt.Fprintf(f, "%*s", width, label)
-		return
-	}
-	io.WriteString(f, label)
+	fmt.Fprintf(f, fmt.FormatString(f, verb), label)
 }

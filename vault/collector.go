@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 
@@ -192,7 +191,7 @@ func (c *Collector) Purpose() purpose.Purpose {
 func (c *Collector) String() string { return "vault.Collector(" + c.Purpose().String() + ")" }
 
 // Format implements [fmt.Formatter]: every verb prints the label.
-func (c *Collector) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+func (c *Collector) Format(f fmt.State, verb rune) { printLabel(f, verb, c.String()) }
 
 // LogValue implements [slog.LogValuer] with the label.
 func (c *Collector) LogValue() slog.Value { return slog.StringValue(c.String()) }

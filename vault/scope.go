@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -42,7 +41,7 @@ func (s *Scope) Purpose() purpose.Purpose {
 func (s *Scope) String() string { return "vault.Scope(" + s.Purpose().String() + ")" }
 
 // Format implements [fmt.Formatter]: every verb prints the label.
-func (s *Scope) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+func (s *Scope) Format(f fmt.State, verb rune) { printLabel(f, verb, s.String()) }
 
 // LogValue implements [slog.LogValuer] with the label.
 func (s *Scope) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -86,7 +85,7 @@ func (v *Vault) Close() error {
 func (v *Vault) String() string { return "vault.Vault" }
 
 // Format implements [fmt.Formatter]: every verb prints "vault.Vault".
-func (v *Vault) Format(f fmt.State, _ rune) { io.WriteString(f, v.String()) }
+func (v *Vault) Format(f fmt.State, verb rune) { printLabel(f, verb, v.String()) }
 
 // Generate makes keys for each of the given purposes that has none yet, and
 // leaves those that it has untouched. Purposes done before one that fails stay
