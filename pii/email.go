@@ -116,7 +116,9 @@ const (
 
 // parseEmail returns the form of address that is sealed.
 func parseEmail(address string) (string, bool) {
-	if plainAddress(address) {
+	// Most addresses are typed in that form. To return them here takes a third of
+	// the time of the steps below, and saves a quarter of the time of IndexEmail.
+	if validAddress(address) && !strings.Contains(address, aLabelPrefix) {
 		return address, true
 	}
 	if len(address) > maxTyped {
@@ -124,29 +126,31 @@ func parseEmail(address string) (string, bool) {
 	}
 	address = strings.Trim(address, blanks)
 	at := strings.LastIndexByte(address, '@')
-	if at < 0 || !validLocal(address[:at]) {
+	if at < 0 {
 		return "", false
 	}
-	domain, ok := parseDomain(address[at+1:])
-	if !ok || at+1+len(domain) > maxAddress {
+	domain, ok := toASCII(address[at+1:])
+	if !ok {
 		return "", false
 	}
-	if len(domain) == len(address)-at-1 && domain == address[at+1:] {
-		return address, true
+	if address = address[:at+1] + domain; !validAddress(address) {
+		return "", false
 	}
-	return address[:at+1] + domain, true
+	return address, true
 }
 
-// plainAddress reports whether s is an address as it stands, in the form that is
-// sealed, as nearly all are. What it says no to may be one all the same. It looks
-// at each byte once: this is what sealing and looking up an address costs besides
-// cryptography.
-func plainAddress(s string) bool {
+// validAddress reports whether s is an address in the form that is sealed, but
+// for A-labels, which it does not decode: a dot-string of RFC 5321, "@", and two
+// or more LDH labels (RFC 5890, section 2.3.1) in lower case. The last label is
+// no number: many programs would take it for the end of an IPv4 address.
+//
+// It looks at each byte once.
+func validAddress(s string) bool {
 	if len(s) > maxAddress {
 		return false
 	}
 	at := 0
-	for dot := true; ; at++ { // validLocal's rules
+	for dot := true; ; at++ {
 		if at == len(s) || at > maxLocal {
 			return false
 		}
@@ -164,14 +168,14 @@ func plainAddress(s string) bool {
 		dot = false
 	}
 	labels, start, letter := 0, at+1, false
-	for i := start; ; i++ { // validDomain's
+	for i := start; ; i++ {
 		if i < len(s) && s[i] != '.' {
 			c := s[i]
 			switch {
 			case c >= 'a' && c <= 'z':
 				letter = true
 			case c >= '0' && c <= '9':
-			case c == '-' && i > start && s[i-1] != '-': // two may begin an A-label
+			case c == '-' && i > start:
 				letter = true
 			default:
 				return false
@@ -189,31 +193,11 @@ func plainAddress(s string) bool {
 	}
 }
 
+// aLabelPrefix begins the A-labels (RFC 5890, section 2.3.2.1).
+const aLabelPrefix = "xn--"
+
 // blanks are what forms and files put around a value by accident.
 const blanks = " \t\r\n"
-
-// validLocal reports whether s is a dot-string of RFC 5321.
-func validLocal(s string) bool {
-	if len(s) > maxLocal {
-		return false
-	}
-	dot := true // no dot at the start, at the end or after another; nor nothing at all
-	for i := range len(s) {
-		c := s[i]
-		if c == '.' {
-			if dot {
-				return false
-			}
-			dot = true
-			continue
-		}
-		if c >= utf8.RuneSelf || !atext[c] {
-			return false
-		}
-		dot = false
-	}
-	return !dot
-}
 
 // atext is RFC 5322, section 3.2.3.
 var atext = func() (set [utf8.RuneSelf]bool) {
@@ -224,35 +208,13 @@ var atext = func() (set [utf8.RuneSelf]bool) {
 	return set
 }()
 
-// parseDomain returns the domain in A-labels and lower case.
-func parseDomain(s string) (string, bool) {
+// toASCII returns the domain in A-labels and lower case.
+func toASCII(s string) (string, bool) {
 	s = lowerASCII(s)
-	if !isASCII(s) || strings.Contains(s, "xn--") {
-		var ok bool
-		if s, ok = toALabels(s); !ok {
-			return "", false
-		}
+	if !isASCII(s) || strings.Contains(s, aLabelPrefix) {
+		return toALabels(s)
 	}
-	return s, validDomain(s)
-}
-
-// validDomain reports whether s is two or more LDH labels (RFC 5890, section
-// 2.3.1) in lower case, the last of which is no number: that would be an IPv4
-// address to many programs.
-func validDomain(s string) bool {
-	labels, last := 0, ""
-	for more := true; more; labels++ {
-		last, s, more = strings.Cut(s, ".")
-		if len(last) == 0 || len(last) > maxLabel || last[0] == '-' || last[len(last)-1] == '-' {
-			return false
-		}
-		for i := range len(last) {
-			if c := last[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return false
-			}
-		}
-	}
-	return labels >= 2 && strings.Trim(last, "0123456789") != ""
+	return s, true
 }
 
 // strictIDNA converts between A-labels and U-labels and maps nothing: what is
