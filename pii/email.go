@@ -60,14 +60,6 @@ func IndexesEmail(ctx context.Context, address string, scope vault.Indexer) ([]I
 	return IndexesOf[email](ctx, address, scope)
 }
 
-// AdoptEmail returns the e-mail address that was encrypted under a keyset which
-// [vault.Vault.Import] took over, sealed for the purpose of scope. Errors are
-// those of [vault.Adopt]: what is not an e-mail address is [vault.ErrCorrupt].
-func AdoptEmail(ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Email, error) {
-	sealed, err := Adopt[email](ctx, ciphertext, associatedData, scope)
-	return Email{sealed}, err
-}
-
 // Extend returns e extended to the purpose of to, as [Sealed.Extend] does.
 func (e Email) Extend(ctx context.Context, from, to *vault.Scope) (Email, error) {
 	extended, err := e.sealedEmail.Extend(ctx, from, to)

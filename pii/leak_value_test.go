@@ -201,22 +201,6 @@ var valueRows = []leakRow{
 			email.Equal(w.email), phone.Equal(w.phone), email.Purposes(), provenance, email.ByCollector(forSecurity), email.IsZero(),
 			email.OnPrimaryKey(w.security))
 	}},
-	{"pii.AdoptEmail pii.AdoptPhone pii.Adopt", func(w *leakWorld) {
-		for _, text := range append(w.mistyped(), w.contact.Address, w.contact.Number)[5:] {
-			binary, ciphertext := importable(w, text)
-			require.NoError(w, w.vault.Import(ctx, forSecurity, binary))
-			s := w.scope(w.open(w.store, w.kek, nil), forSecurity)
-			email, err := pii.AdoptEmail(ctx, ciphertext, []byte("aad"), s)
-			require.Equal(w, pii.ValidEmail(text), err == nil)
-			w.tried(err)
-			phone, err := pii.AdoptPhone(ctx, ciphertext, []byte("aad"), s)
-			require.Equal(w, pii.ValidPhone(text), err == nil)
-			w.tried(err)
-			_, err = pii.Adopt[taxID](ctx, ciphertext, []byte(w.contact.Address), s)
-			w.failed(err, vault.ErrCorrupt)
-			w.shown(email, phone)
-		}
-	}},
 	{"pii.Sealed.Scan pii.Sealed.UnmarshalText pii.Sealed.UnmarshalBinary pii.Sealed.UnmarshalBSONValue", func(w *leakWorld) {
 		w.garbled(func() decodable { return new(pii.Email) }, vault.ErrCorrupt)
 		w.garbled(func() decodable { return new(pii.Phone) }, vault.ErrCorrupt)

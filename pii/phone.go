@@ -53,14 +53,6 @@ func IndexesPhone(ctx context.Context, number string, scope vault.Indexer) ([]In
 	return IndexesOf[phone](ctx, number, scope)
 }
 
-// AdoptPhone returns the phone number that was encrypted under a keyset which
-// [vault.Vault.Import] took over, sealed for the purpose of scope. Errors are
-// those of [vault.Adopt]: what is not a phone number is [vault.ErrCorrupt].
-func AdoptPhone(ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Phone, error) {
-	sealed, err := Adopt[phone](ctx, ciphertext, associatedData, scope)
-	return Phone{sealed}, err
-}
-
 // Extend returns p extended to the purpose of to, as [Sealed.Extend] does.
 func (p Phone) Extend(ctx context.Context, from, to *vault.Scope) (Phone, error) {
 	extended, err := p.sealedPhone.Extend(ctx, from, to)

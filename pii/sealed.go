@@ -164,18 +164,6 @@ func (s Sealed[K]) Extend(ctx context.Context, from, to *vault.Scope) (Sealed[K]
 	return Sealed[K]{value}, err
 }
 
-// Adopt returns the value of kind K that was encrypted under a keyset which
-// [vault.Vault.Import] took over for the purpose of scope, sealed for that
-// purpose. Errors are those of [vault.Adopt].
-func Adopt[K Kind](ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Sealed[K], error) {
-	var k K
-	value, err := vault.Adopt(ctx, k.Kind(), ciphertext, associatedData, func(plaintext string) string {
-		parsed, _ := k.Parse(plaintext)
-		return parsed
-	}, scope)
-	return Sealed[K]{value}, err
-}
-
 // Without returns the value without what it holds for p, which needs no key. It
 // is the zero value if that was all, and unchanged if it was not collected for
 // p. What the database holds under p besides, its index column, is to be set to
