@@ -16,7 +16,7 @@ const MaxRetain = 100 * 365 * 24 * time.Hour
 
 // ErrBasis reports a [Basis] that [Basis.Validate] refuses. The errors that
 // are ErrBasis name the field at fault and never repeat what is in it.
-var ErrBasis = errors.New("purpose: not a valid basis")
+var ErrBasis = errors.New("not a valid basis")
 
 // ErrNoConsent reports that a value was to be used for a further purpose without
 // a basis that refers to the person's consent. Ask the person.
@@ -55,7 +55,7 @@ func (l Legal) String() string {
 // that is no ground. It implements [encoding.TextMarshaler].
 func (l Legal) MarshalText() ([]byte, error) {
 	if !l.valid() {
-		return nil, fmt.Errorf("%w: unknown legal ground", ErrBasis)
+		return nil, fmt.Errorf("unknown legal ground: %w", ErrBasis)
 	}
 	return []byte(legalNames[l]), nil
 }
@@ -69,7 +69,7 @@ func (l *Legal) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: unknown legal ground", ErrBasis)
+	return fmt.Errorf("unknown legal ground: %w", ErrBasis)
 }
 
 func (l Legal) valid() bool { return int(l) < len(legalNames) }
@@ -105,17 +105,17 @@ type Basis struct {
 func (b Basis) Validate() error {
 	switch {
 	case !b.Legal.valid():
-		return fmt.Errorf("%w: unknown legal ground", ErrBasis)
+		return fmt.Errorf("unknown legal ground: %w", ErrBasis)
 	case b.Notice != "" && !ValidReference(b.Notice):
-		return fmt.Errorf("%w: malformed notice id", ErrBasis)
+		return fmt.Errorf("malformed notice id: %w", ErrBasis)
 	case b.Consent != "" && !ValidReference(b.Consent):
-		return fmt.Errorf("%w: malformed consent reference", ErrBasis)
+		return fmt.Errorf("malformed consent reference: %w", ErrBasis)
 	case b.Retain < 0:
-		return fmt.Errorf("%w: negative retention", ErrBasis)
+		return fmt.Errorf("negative retention: %w", ErrBasis)
 	case b.Retain > MaxRetain:
-		return fmt.Errorf("%w: retention beyond 100 years", ErrBasis)
+		return fmt.Errorf("retention beyond 100 years: %w", ErrBasis)
 	case b.Retain%time.Second != 0:
-		return fmt.Errorf("%w: retention is not in whole seconds", ErrBasis)
+		return fmt.Errorf("retention is not in whole seconds: %w", ErrBasis)
 	}
 	return nil
 }

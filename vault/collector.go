@@ -173,7 +173,7 @@ func (c *Collector) Under(basis purpose.Basis) *Collector {
 	narrowed := *c
 	narrowed.basis, narrowed.basisErr = basis, nil
 	if err := basis.Validate(); err != nil {
-		narrowed.basisErr = fmt.Errorf("%w: %w", ErrInvalid, err)
+		narrowed.basisErr = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
 	return &narrowed
 }

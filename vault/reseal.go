@@ -31,7 +31,7 @@ func Reseal(ctx context.Context, k Kind, v Sealed, scopes ...*Scope) (Sealed, er
 
 func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, error) {
 	if len(scopes) == 0 {
-		return Sealed{}, errNoScope
+		return Sealed{}, errNoScopes
 	}
 	value, err := v.parts()
 	if err != nil {

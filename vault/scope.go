@@ -75,16 +75,17 @@ func (s *Scope) Under(basis purpose.Basis) *Scope {
 	narrowed := *s
 	narrowed.basis, narrowed.basisErr = basis, nil
 	if err := basis.Validate(); err != nil {
-		narrowed.basisErr = fmt.Errorf("%w: %w", ErrInvalid, err)
+		narrowed.basisErr = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
 	return &narrowed
 }
 
 var (
-	errNoScope = fmt.Errorf("nil scope: %w", ErrInvalid)
-	errNoKind  = fmt.Errorf("no kind: %w", ErrInvalid)
-	errAbsent  = fmt.Errorf("there is no value: %w", ErrInvalid)
-	errSize    = fmt.Errorf("value is empty or too long: %w", ErrInvalid)
+	errNoScope  = fmt.Errorf("nil scope: %w", ErrInvalid)
+	errNoScopes = fmt.Errorf("no scopes: %w", ErrInvalid)
+	errNoKind   = fmt.Errorf("no kind: %w", ErrInvalid)
+	errAbsent   = fmt.Errorf("there is no value: %w", ErrInvalid)
+	errSize     = fmt.Errorf("value is empty or too long: %w", ErrInvalid)
 )
 
 // keys returns what s works with, or why there is nothing.

@@ -130,7 +130,7 @@ var (
 // sortSealers appends sealers to sorted, in the order of their purposes.
 func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
 	if len(sealers) == 0 {
-		return nil, errNoScope
+		return nil, errNoScopes
 	}
 	if len(sealers) > MaxSlots {
 		return nil, errTooMany

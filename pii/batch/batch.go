@@ -200,5 +200,5 @@ func (m *mapper[In, Out]) do(c *chunk[In, Out]) {
 }
 
 func unavailable(err error) error {
-	return fmt.Errorf("batch: %w: %w", vault.ErrUnavailable, err)
+	return fmt.Errorf("batch: %w: %w", err, vault.ErrUnavailable)
 }
