@@ -15,9 +15,9 @@ import (
 // one string wide and holds no plaintext; [Sealed] describes how it is stored,
 // encoded and printed.
 //
-// What it reveals is the canonical form of the address that was sealed: the
-// local part as it was typed, the domain in lower case and ASCII (A-labels,
-// RFC 5891). Indexes take no notice of the case of the local part either.
+// Reveal returns the canonical form of the address: the local part as it was
+// typed, and the domain in lower case and ASCII (A-labels, RFC 5891). Indexes
+// ignore the case of the local part as well.
 type Email struct{ sealedEmail }
 
 type sealedEmail = Sealed[email]
@@ -27,59 +27,60 @@ type sealedEmail = Sealed[email]
 // The address is one bare mailbox, as in RFC 5321, section 4.1.2: a dot-string
 // of up to 64 ASCII bytes, "@", and a domain name of two labels or more, 254
 // bytes in all. Blanks around it are dropped. Quoted local parts, address
-// literals, comments, display names and lists are [ErrMalformed], and so is an
-// internationalised domain that IDNA mapping would turn into another one: no two
-// different addresses ever share a canonical form.
+// literals, comments, display names and lists are [ErrMalformed]. An
+// internationalised domain that IDNA mapping would turn into another one is
+// ErrMalformed too, so that no two different addresses share a canonical form.
 //
-// Dots and tags, as in alice+shop, are part of the address, whatever its provider
-// makes of them.
+// Dots and tags, as in alice+shop, are part of the address, even if its provider
+// ignores them.
 //
-// Other errors are those of [vault.Seal].
+// Other errors are the errors of [vault.Seal].
 func SealEmail(ctx context.Context, address string, scopes ...vault.Sealer) (Email, error) {
 	sealed, err := Seal[email](ctx, address, scopes...)
 	return Email{sealed}, err
 }
 
-// ValidEmail reports whether [SealEmail] takes the text for an e-mail address. It needs no
-// scope: for forms, before anything is sealed.
+// ValidEmail reports whether [SealEmail] accepts the text as an e-mail address. It
+// needs no scope. A form can call it before anything is sealed.
 func ValidEmail(address string) bool { return Valid[email](address) }
 
 // IndexEmail returns the blind index of an e-mail address under the scope's
-// purpose, for WHERE email_index = $1. Text that [SealEmail] would refuse is
-// [ErrMalformed]; other errors are those of [vault.Scope.Index]. The index that
-// comes with an error is poisoned, as [Index] describes.
+// purpose, for WHERE email_index = $1. Text that [ValidEmail] refuses is
+// [ErrMalformed]; other errors are the errors of [vault.Scope.Index]. With an error,
+// the index is poisoned, as [Index] describes.
 func IndexEmail(ctx context.Context, address string, scope vault.Indexer) (Index, error) {
 	return IndexOf[email](ctx, address, scope)
 }
 
-// IndexesEmail is [IndexEmail] under every index key of the purpose that is not
-// retired, the primary one's first: what to look for, with WHERE email_index IN
-// (…), while the column is computed anew after [vault.Vault.RotateIndex]. With
-// an error there is one index, and it is poisoned.
+// IndexesEmail returns the index of an e-mail address under every index key of the
+// purpose that is not retired, the index of the primary key first. Use it with
+// WHERE email_index IN (…) while the column is computed anew after
+// [vault.Vault.RotateIndex]. It fails as [IndexEmail] does, and then returns one
+// poisoned index.
 func IndexesEmail(ctx context.Context, address string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[email](ctx, address, scope)
 }
 
-// Extend returns e extended to the purpose of to, as [Sealed.Extend] does.
+// Extend returns e extended to the purpose of to, as [Sealed.Extend] describes.
 func (e Email) Extend(ctx context.Context, from, to *vault.Scope) (Email, error) {
 	extended, err := e.sealedEmail.Extend(ctx, from, to)
 	return Email{extended}, err
 }
 
-// Without returns e without what it holds for p, as [Sealed.Without] does.
+// Without returns e without its slot for p, as [Sealed.Without] describes.
 func (e Email) Without(p purpose.Purpose) Email { return Email{e.sealedEmail.Without(p)} }
 
-// WithoutExpired returns e without the purposes whose time of retention is
-// over, as [Sealed.WithoutExpired] does.
+// WithoutExpired returns e without the purposes whose time of retention is over,
+// as [Sealed.WithoutExpired] describes.
 func (e Email) WithoutExpired() Email { return Email{e.sealedEmail.WithoutExpired()} }
 
-// Reseal returns e sealed anew, as [Sealed.Reseal] does.
+// Reseal returns e sealed anew, as [Sealed.Reseal] describes.
 func (e Email) Reseal(ctx context.Context, scopes ...*vault.Scope) (Email, error) {
 	resealed, err := e.sealedEmail.Reseal(ctx, scopes...)
 	return Email{resealed}, err
 }
 
-// Equal reports whether both are the same sealed value. It is false for two
+// Equal reports whether e and other are the same sealed value. It is false for two
 // seals of one address: to compare people, compare indexes.
 func (e Email) Equal(other Email) bool { return e == other }
 
@@ -188,10 +189,10 @@ func validAddress(s string) bool {
 // aLabelPrefix begins the A-labels (RFC 5890, section 2.3.2.1).
 const aLabelPrefix = "xn--"
 
-// blanks are what forms and files put around a value by accident.
+// blanks are characters that forms and files put around a value by accident.
 const blanks = " \t\r\n"
 
-// atext is RFC 5322, section 3.2.3.
+// atext is the set of characters that RFC 5322, section 3.2.3, gives this name.
 var atext = func() (set [utf8.RuneSelf]bool) {
 	for c := range set {
 		set[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
@@ -209,9 +210,9 @@ func toASCII(s string) (string, bool) {
 	return s, true
 }
 
-// strictIDNA converts between A-labels and U-labels and maps nothing: what is
-// not a U-label as it stands is an error. Mapping makes twins, such as U+212A
-// KELVIN SIGN and k.
+// strictIDNA converts between A-labels and U-labels. It maps no character: a label
+// that is not a U-label as it stands is an error. Mapping makes twins, such as
+// U+212A KELVIN SIGN and k.
 var strictIDNA = idna.New(
 	idna.ValidateLabels(true),
 	idna.ValidateForRegistration(),
@@ -221,8 +222,8 @@ var strictIDNA = idna.New(
 )
 
 // toALabels converts a domain whose ASCII letters are in lower case. Each label
-// must have been typed as its A-label or as its U-label: a second guard against
-// mapping, whatever the tables of a later Unicode version do.
+// must be its own A-label or U-label. That is a second guard against mapping,
+// which holds for the tables of later Unicode versions too.
 func toALabels(s string) (string, bool) {
 	ascii, err := strictIDNA.ToASCII(s)
 	if err != nil {
@@ -253,7 +254,8 @@ func isASCII(s string) bool {
 	return true
 }
 
-// lowerASCII folds A to Z alone. [strings.ToLower] would make twins.
+// lowerASCII converts A to Z alone to lower case. [strings.ToLower] would make
+// twins.
 func lowerASCII(s string) string {
 	for i := range len(s) {
 		if s[i] >= 'A' && s[i] <= 'Z' {

@@ -6,12 +6,13 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// ErrMalformed reports text that is not of the kind it was to be sealed or indexed
-// as, such as an e-mail address. Tell the user. The message never repeats the
-// text.
+// ErrMalformed reports text that is not of the kind that a function seals or
+// indexes, such as an e-mail address. Tell the user. The message never repeats
+// the text.
 var ErrMalformed = errors.New("pii: not valid text of this kind")
 
-// An malformedError says what a text is not, and what it was wanted for.
+// A malformedError names the kind that a text is not of, and the action that was
+// to seal or index it.
 type malformedError struct {
 	action vault.Action
 	kind   vault.Kind
