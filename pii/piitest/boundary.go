@@ -12,16 +12,16 @@ import (
 // never a value.
 type boundary struct {
 	t          testing.TB
-	from, to   party
+	from, to   handles
 	alice, bob string // subjects
-	what, way  string // what is tried now, and how it was sealed
+	noun, way  string // what is tried now, and how it was sealed
 }
 
 func (b *boundary) must(err error) {
 	b.t.Helper()
 	if err != nil {
 		b.t.Fatalf("piitest: trying %v against an %s sealed %s for %v: %v: a step that has to work before a refusal shows anything did not",
-			b.to.purpose(), b.what, b.way, b.from.purpose(), err)
+			b.to.purpose(), b.noun, b.way, b.from.purpose(), err)
 	}
 }
 
@@ -39,7 +39,7 @@ func (b *boundary) refused(verb, how string, err, want error, otherwise string) 
 		got = "failed with " + quoted(err)
 	}
 	b.t.Errorf("piitest: %s of an %s sealed %s for %v, under %v%s: %s, want %s: %s",
-		verb, b.what, b.way, b.from.purpose(), b.to.purpose(), how, got, quoted(want), otherwise)
+		verb, b.noun, b.way, b.from.purpose(), b.to.purpose(), how, got, quoted(want), otherwise)
 }
 
 func quoted(err error) string { return `"` + err.Error() + `"` }

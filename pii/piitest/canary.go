@@ -45,7 +45,7 @@ func Canary(t testing.TB, planted *vault.Scope, f func(c *Contact), elsewhere ..
 		elsewhere: elsewhere,
 	})
 	run(t, c, f)
-	if len(c.outlets) == 0 {
+	if len(c.sinks) == 0 {
 		t.Error("piitest: Canary was shown nothing of what came out: " +
 			"pass c.Writer, c.Requests or c.Responses to the code under test, or its result to c.Search")
 	}
@@ -66,13 +66,14 @@ func run(t testing.TB, c *Contact, f func(c *Contact)) {
 	c.check(t)
 }
 
-// maxForms bounds how many forms of one leak a message lists.
-const maxForms = 4
+// maxRenderings bounds how many forms of one leak a message lists.
+const maxRenderings = 4
 
 // A leak is all that came out at one outlet of the address or of the number.
 type leak struct {
-	name, place, what string
-	forms             []string
+	name, noun string
+	callSite   callSite
+	renderings []string
 }
 
 // check complains of every outlet that something came out of, once for the
@@ -80,38 +81,38 @@ type leak struct {
 func (c *Contact) check(t testing.TB) (clean bool) {
 	t.Helper()
 	c.mu.Lock()
-	outlets := slices.Clone(c.outlets)
+	sinks := slices.Clone(c.sinks)
 	c.mu.Unlock()
 	var leaks []*leak
-	for _, o := range outlets {
-		leaks = c.searchOutlet(leaks, o)
+	for _, s := range sinks {
+		leaks = c.searchSink(leaks, s)
 	}
 	for _, l := range leaks {
-		if more := len(l.forms) - maxForms; more > 0 {
-			l.forms = append(l.forms[:maxForms], fmt.Sprintf("and %d more", more))
+		if more := len(l.renderings) - maxRenderings; more > 0 {
+			l.renderings = append(l.renderings[:maxRenderings], fmt.Sprintf("and %d more", more))
 		}
 		t.Errorf("piitest: %s (%s) carries %s that was %s: %s: %s",
-			l.name, l.place, l.what, c.rules.subject, strings.Join(l.forms, "; "), c.rules.advice)
+			l.name, l.callSite, l.noun, c.rules.subject, strings.Join(l.renderings, "; "), c.rules.advice)
 	}
 	return len(leaks) == 0
 }
 
-func (c *Contact) searchOutlet(leaks []*leak, o *outlet) []*leak {
-	report := func(what, form string) {
+func (c *Contact) searchSink(leaks []*leak, s *sink) []*leak {
+	report := func(noun, rendering string) {
 		i := slices.IndexFunc(leaks, func(l *leak) bool {
-			return l.name == o.name && l.place == o.place && l.what == what
+			return l.name == s.name && l.callSite == s.callSite && l.noun == noun
 		})
 		if i < 0 {
 			i = len(leaks)
-			leaks = append(leaks, &leak{name: o.name, place: o.place, what: what})
+			leaks = append(leaks, &leak{name: s.name, callSite: s.callSite, noun: noun})
 		}
-		if !slices.Contains(leaks[i].forms, form) {
-			leaks[i].forms = append(leaks[i].forms, form)
+		if !slices.Contains(leaks[i].renderings, rendering) {
+			leaks[i].renderings = append(leaks[i].renderings, rendering)
 		}
 	}
-	for _, piece := range o.all() {
-		c.traces.search(piece,
-			func(t trace, in string) { report(t.what, t.form+in) },
+	for _, piece := range s.all() {
+		c.needles.search(piece,
+			func(n needle, in string) { report(n.noun, n.rendering+in) },
 			func(text, in string) {
 				if c.rules.planted == nil {
 					return
@@ -120,13 +121,13 @@ func (c *Contact) searchOutlet(leaks []*leak, o *outlet) []*leak {
 				if err != nil || v.IsZero() {
 					return
 				}
-				what, under, unclear := c.isOurs(c.t.Context(), v)
+				noun, under, unclear := c.isOurs(c.t.Context(), v)
 				switch {
 				case unclear:
 					report("a sealed value of a single person, perhaps the contact,", "sealed for "+under+in+
 						" (narrow the scope that Canary is given with For, so that it can tell)")
-				case what != "":
-					report(what, "sealed for "+under+in)
+				case noun != "":
+					report(noun, "sealed for "+under+in)
 				}
 			})
 	}

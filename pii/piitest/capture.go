@@ -16,7 +16,7 @@ var capturing sync.Mutex
 // A capture stands in for the streams and loggers of the process.
 type capture struct {
 	stdout, stderr *captureFile
-	logs           *outlet
+	logs           *sink
 	slogs          *captureHandler
 
 	log      io.Writer // what was there before
@@ -29,7 +29,7 @@ func newCapture(t testing.TB, c *Contact) *capture {
 	k := &capture{log: log.Writer(), logFlags: log.Flags(), slog: slog.Default()}
 	k.stdout = newCaptureFile(t, c, "standard output", &os.Stdout)
 	k.stderr = newCaptureFile(t, c, "standard error", &os.Stderr)
-	k.logs = c.outlet("log")
+	k.logs = c.sink("log")
 	k.slogs = newCaptureHandler(c)
 	slog.SetDefault(slog.New(k.slogs)) // which redirects package log as well
 	log.SetOutput(k.logs)
@@ -67,7 +67,7 @@ func (k *capture) forward() {
 type captureFile struct {
 	variable **os.File
 	was, is  *os.File
-	out      *outlet
+	out      *sink
 }
 
 func newCaptureFile(t testing.TB, c *Contact, name string, variable **os.File) *captureFile {
@@ -76,7 +76,7 @@ func newCaptureFile(t testing.TB, c *Contact, name string, variable **os.File) *
 	if err != nil {
 		t.Fatal("piitest: NoLeak can't make a temporary file to capture " + name + " in")
 	}
-	k := &captureFile{variable: variable, was: *variable, is: f, out: c.outlet(name)}
+	k := &captureFile{variable: variable, was: *variable, is: f, out: c.sink(name)}
 	*variable = f
 	return k
 }
@@ -104,7 +104,7 @@ type deferred struct {
 }
 
 func newCaptureHandler(c *Contact) *captureHandler {
-	out := c.outlet("slog")
+	out := c.sink("slog")
 	return &captureHandler{
 		[2]slog.Handler{slog.NewTextHandler(out, nil), slog.NewJSONHandler(out, nil)},
 		slog.Default().Handler(),

@@ -42,12 +42,12 @@ type Contact struct {
 	// E.164: for the forms of the service under test.
 	Address, Number string
 
-	t      testing.TB
-	rules  rules
-	traces traces
+	t       testing.TB
+	rules   rules
+	needles needles
 
-	mu      sync.Mutex
-	outlets []*outlet
+	mu    sync.Mutex
+	sinks []*sink
 }
 
 // rules are what makes a test a Canary or a NoLeak.
@@ -61,8 +61,8 @@ type rules struct {
 }
 
 const (
-	whatAddress = "the e-mail address"
-	whatNumber  = "the phone number"
+	nounAddress = "the e-mail address"
+	nounNumber  = "the phone number"
 )
 
 // areaCodes are in use, so that a service which validates numbers takes them.
@@ -94,8 +94,8 @@ func newContact(t testing.TB, r rules) *Contact {
 		t:       t,
 		rules:   r,
 	}
-	c.traces.addAddress(whatAddress, c.Address)
-	c.traces.addNumber(whatNumber, c.Number)
+	c.needles.addAddress(nounAddress, c.Address)
+	c.needles.addNumber(nounNumber, c.Number)
 	for _, s := range c.scopes() {
 		c.addIndexes(s)
 	}
@@ -121,10 +121,10 @@ func (c *Contact) addIndexes(s *vault.Scope) {
 	if err != nil {
 		c.t.Fatalf("piitest: %v", err)
 	}
-	for what, indexes := range map[string][]pii.Index{whatAddress: emails, whatNumber: phones} {
+	for noun, indexes := range map[string][]pii.Index{nounAddress: emails, nounNumber: phones} {
 		for _, index := range indexes {
 			if b, err := index.Value(); err == nil {
-				c.traces.addBytes(what, "its index under "+s.Purpose().String(), b.([]byte))
+				c.needles.addBytes(noun, "its index under "+s.Purpose().String(), b.([]byte))
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func (c *Contact) Email(scopes ...vault.Sealer) pii.Email {
 	if err != nil {
 		c.t.Fatalf("piitest: %v", err)
 	}
-	c.addSealed(whatAddress, e)
+	c.addSealed(nounAddress, e)
 	return e
 }
 
@@ -148,12 +148,12 @@ func (c *Contact) Phone(scopes ...vault.Sealer) pii.Phone {
 	if err != nil {
 		c.t.Fatalf("piitest: %v", err)
 	}
-	c.addSealed(whatNumber, p)
+	c.addSealed(nounNumber, p)
 	return p
 }
 
 // addSealed looks for a sealed value by the random id in it, in whatever form.
-func (c *Contact) addSealed(what string, v interface{ MarshalText() ([]byte, error) }) {
+func (c *Contact) addSealed(noun string, v interface{ MarshalText() ([]byte, error) }) {
 	text, err := v.MarshalText()
 	if c.rules.planted == nil || err != nil {
 		return
@@ -162,7 +162,7 @@ func (c *Contact) addSealed(what string, v interface{ MarshalText() ([]byte, err
 	if id := decode64(standard(body)); len(id) > idSize {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.traces.addBytes(what, "sealed", id)
+		c.needles.addBytes(noun, "sealed", id)
 	}
 }
 
@@ -172,25 +172,25 @@ var phoneKind = vault.MustKind("phone", "pii.Phone")
 
 // isOurs reports whether a sealed value is one of this contact, by opening it
 // under the scopes of the test. unclear is one of a person whose it can't tell.
-func (c *Contact) isOurs(ctx context.Context, v vault.Sealed) (what, under string, unclear bool) {
+func (c *Contact) isOurs(ctx context.Context, v vault.Sealed) (noun, under string, unclear bool) {
 	for _, s := range c.scopes() {
 		for _, k := range []struct {
 			kind       vault.Kind
-			what, text string
-		}{{emailKind, whatAddress, c.Address}, {phoneKind, whatNumber, c.Number}} {
+			noun, text string
+		}{{emailKind, nounAddress, c.Address}, {phoneKind, nounNumber, c.Number}} {
 			if v.Kind() != k.kind.String() {
 				continue
 			}
 			text, err := s.Reveal(byKit(ctx), k.kind, v)
 			if err == nil && strings.EqualFold(text, k.text) {
-				return k.what, s.Purpose().String(), false
+				return k.noun, s.Purpose().String(), false
 			}
 			if errors.Is(err, vault.ErrSubject) && s == c.rules.planted && !isNarrowed(ctx, s) {
-				what, under, unclear = k.what, s.Purpose().String(), true
+				noun, under, unclear = k.noun, s.Purpose().String(), true
 			}
 		}
 	}
-	return what, under, unclear
+	return noun, under, unclear
 }
 
 // isNarrowed reports whether s is of one person.

@@ -62,7 +62,7 @@ func noLeak(t testing.TB, f func(c *Contact), process bool) {
 		var panicked any
 		if !returned { // nil if it was t.FailNow
 			panicked = recover()
-			c.outlet("panic").addForms(panicked)
+			c.sink("panic").addRenderings(panicked)
 		}
 		if captured != nil {
 			captured.restore()

@@ -21,17 +21,17 @@ type Recorder struct {
 // recorded is an event, where in the code it came from, and on whose behalf.
 type recorded struct {
 	vault.Event
-	place string
-	ctx   context.Context
+	callSite callSite
+	ctx      context.Context
 }
 
 // Audit records e. It never fails.
 func (r *Recorder) Audit(ctx context.Context, e vault.Event) error {
 	mustTest()
-	place := placeOfUse()
+	at := vaultCaller()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, recorded{e, place, ctx})
+	r.events = append(r.events, recorded{e, at, ctx})
 	return nil
 }
 

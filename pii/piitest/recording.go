@@ -172,7 +172,7 @@ func describe(e recorded) string {
 	case vault.Failed:
 		text += ", failed"
 	}
-	return text + ", at " + e.place
+	return text + ", at " + string(e.callSite)
 }
 
 func summary(events []recorded) string {

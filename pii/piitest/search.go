@@ -20,14 +20,14 @@ const maxUnpacked = 64 << 20
 
 // search calls found for each trace in data, and sealed for each text in it that
 // may be a sealed value. in says how it was encoded, such as ", in hex".
-func (s *traces) search(data []byte, found func(t trace, in string), sealed func(text, in string)) {
+func (s *needles) search(data []byte, found func(n needle, in string), sealed func(text, in string)) {
 	(&finder{s, found, sealed}).search(data, "", 0)
 }
 
 type finder struct {
-	traces *traces
-	found  func(t trace, in string)
-	sealed func(text, in string)
+	needles *needles
+	found   func(n needle, in string)
+	sealed  func(text, in string)
 }
 
 func (f *finder) search(data []byte, in string, depth int) {
@@ -50,20 +50,20 @@ func (f *finder) search(data []byte, in string, depth int) {
 }
 
 func (f *finder) searchExact(data []byte, in string) {
-	f.traces.exact.scan(data, func(p pattern, _ int) { f.found(p.trace, in) })
+	f.needles.exact.scan(data, func(p pattern, _ int) { f.found(p.needle, in) })
 }
 
 // searchText looks through what text says, and what it stands for.
 func (f *finder) searchText(text []byte, in string, depth int) {
 	squeezed := compact(text)
 	c := &cursor{text: text}
-	f.traces.text.scan(squeezed, func(p pattern, at int) {
+	f.needles.text.scan(squeezed, func(p pattern, at int) {
 		if p.digits {
 			if from, to := c.span(at, len(p.bytes)); !alone(text, from, to, p.backwards) {
 				return
 			}
 		}
-		f.found(p.trace, in)
+		f.found(p.needle, in)
 	})
 	if depth == maxDepth {
 		return
@@ -73,7 +73,7 @@ func (f *finder) searchText(text []byte, in string, depth int) {
 	for run := range runs(withoutSpace(text), isBase64, 16) {
 		run = standard(run)
 		for offset := range 4 { // wherever within the run it begins
-			if b := decode64(run[offset:]); len(b) >= traceHead {
+			if b := decode64(run[offset:]); len(b) >= needleHead {
 				f.search(b, in+", in base64", depth)
 			}
 		}
@@ -88,7 +88,7 @@ func (f *finder) searchText(text []byte, in string, depth int) {
 }
 
 func (f *finder) searchHex(squeezed []byte, in string, depth int) {
-	for run := range runs(squeezed, isHex, 2*traceHead) {
+	for run := range runs(squeezed, isHex, 2*needleHead) {
 		for offset := range 2 {
 			b := make([]byte, (len(run)-offset)/2)
 			hex.Decode(b, run[offset:offset+2*len(b)])
@@ -353,7 +353,7 @@ func byteLists(data []byte) func(yield func([]byte) bool) {
 		flush := func(i int) bool {
 			list := lists[i]
 			lists[i] = nil
-			return len(list) < traceHead || yield(list)
+			return len(list) < needleHead || yield(list)
 		}
 		for i := 0; i < len(data); {
 			n := 0

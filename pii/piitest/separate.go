@@ -46,20 +46,20 @@ func Separate(t testing.TB, v *vault.Vault, purposes ...purpose.Purpose) {
 		t.Fatalf("piitest: Separate needs two different purposes or more, and has %s: "+
 			"a boundary is between two, so give each use of personal data a purpose of its own", named(distinct))
 	}
-	var parties []party
+	var all []handles
 	// Not over the iterator: a loop body of one is a function that t.Helper is not for.
 	for _, p := range slices.Collect(distinct.All()) {
-		party, err := newParty(t, v, p)
+		handles, err := newHandles(t, v, p)
 		if err != nil {
 			t.Fatalf("piitest: %v: a test of separation has to hold every purpose that it compares: "+
 				"call Generate for it, or let this test use its KEK", err)
 		}
-		parties = append(parties, party)
+		all = append(all, handles)
 	}
 	// People who are in no database, even if v is one that others use.
 	alice, bob := "piitest-alice-"+rand.Text(), "piitest-bob-"+rand.Text()
-	for _, from := range parties {
-		for _, to := range parties {
+	for _, from := range all {
+		for _, to := range all {
 			b := &boundary{t: t, from: from, to: to, alice: alice, bob: bob}
 			// Both are of a domain and a range that nobody has.
 			separate(b, addresses)
@@ -80,7 +80,7 @@ type value[V any] interface {
 
 // A kind is how to make values of one type.
 type kind[V value[V]] struct {
-	what    string
+	noun    string
 	text    [2]string // of two people
 	seal    func(context.Context, string, ...vault.Sealer) (V, error)
 	parse   func(text []byte) (V, error)
@@ -88,7 +88,7 @@ type kind[V value[V]] struct {
 }
 
 var addresses = kind[pii.Email]{
-	what:    "e-mail address",
+	noun:    "e-mail address",
 	text:    [2]string{"separate@example.com", "other@example.com"},
 	seal:    pii.SealEmail,
 	parse:   func(text []byte) (v pii.Email, err error) { err = v.UnmarshalText(text); return },
@@ -96,7 +96,7 @@ var addresses = kind[pii.Email]{
 }
 
 var numbers = kind[pii.Phone]{
-	what:    "phone number",
+	noun:    "phone number",
 	text:    [2]string{"+12025550123", "+12025550124"},
 	seal:    pii.SealPhone,
 	parse:   func(text []byte) (v pii.Phone, err error) { err = v.UnmarshalText(text); return },
@@ -107,7 +107,7 @@ var numbers = kind[pii.Phone]{
 // itself is that between two people under it.
 func separate[V value[V]](b *boundary, k kind[V]) {
 	b.t.Helper()
-	b.what = k.what
+	b.noun = k.noun
 	if b.from == b.to {
 		b.way = "for one person"
 		people(b, k)
@@ -127,7 +127,7 @@ func separate[V value[V]](b *boundary, k kind[V]) {
 var consent = purpose.Basis{Legal: purpose.Consent, Consent: "piitest-made-up"}
 
 // attack tries to use under to what was sealed with sealer, and opens under from.
-func attack[V value[V]](b *boundary, k kind[V], from, to party, sealer vault.Sealer) {
+func attack[V value[V]](b *boundary, k kind[V], from, to handles, sealer vault.Sealer) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	v, err := k.seal(ctx, k.text[0], sealer)
@@ -139,7 +139,7 @@ func attack[V value[V]](b *boundary, k kind[V], from, to party, sealer vault.Sea
 		b.must(err)
 		if revealed != k.text[0] {
 			b.t.Errorf("piitest: an %s sealed %s for %v opens under %v as something else: do not use this vault",
-				b.what, b.way, from.purpose(), from.purpose())
+				b.noun, b.way, from.purpose(), from.purpose())
 		}
 	}
 
@@ -161,7 +161,7 @@ func attack[V value[V]](b *boundary, k kind[V], from, to party, sealer vault.Sea
 
 // uses tries all that takes one right to use to, and the extension that lies
 // about from.
-func uses[V value[V]](b *boundary, v V, from, to party, how string, want error, otherwise string) {
+func uses[V value[V]](b *boundary, v V, from, to handles, how string, want error, otherwise string) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	_, err := v.Reveal(ctx, to.scope)
@@ -233,13 +233,13 @@ func match[V value[V]](b *boundary, k kind[V]) {
 	b.must(err)
 	if !stored.Equal(theirs[0]) {
 		b.t.Errorf("piitest: an %s sealed for %v is not found by its index under %v: "+
-			"that two purposes' indexes differ would show nothing", b.what, b.from.purpose(), b.from.purpose())
+			"that two purposes' indexes differ would show nothing", b.noun, b.from.purpose(), b.from.purpose())
 	}
 	for _, a := range append(theirs, stored) {
 		for _, o := range append(ours, looked...) {
 			if a.Equal(o) {
 				b.t.Errorf("piitest: an %s has the same index under %v and %v, so the two can be joined: do they share keys?",
-					b.what, b.from.purpose(), b.to.purpose())
+					b.noun, b.from.purpose(), b.to.purpose())
 				return
 			}
 		}

@@ -9,55 +9,56 @@ import (
 )
 
 // An outlet collects what comes out at one place of the code under test.
-type outlet struct {
-	name, place string
+type sink struct {
+	name     string
+	callSite callSite
 
 	mu     sync.Mutex
 	pieces [][]byte     // each searched by itself
 	stream bytes.Buffer // searched as a whole
 }
 
-func (c *Contact) outlet(name string) *outlet {
-	o := &outlet{name: name, place: placeOfCall()}
+func (c *Contact) sink(name string) *sink {
+	s := &sink{name: name, callSite: kitCaller()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.outlets = append(c.outlets, o)
-	return o
+	c.sinks = append(c.sinks, s)
+	return s
 }
 
 // add keeps a copy of b as a piece of its own.
-func (o *outlet) add(b []byte) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.pieces = append(o.pieces, bytes.Clone(b))
+func (s *sink) add(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pieces = append(s.pieces, bytes.Clone(b))
 }
 
 // Write appends b to the stream. It never fails.
-func (o *outlet) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.stream.Write(b)
+func (s *sink) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stream.Write(b)
 }
 
-func (o *outlet) all() [][]byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return append(o.pieces[:len(o.pieces):len(o.pieces)], bytes.Clone(o.stream.Bytes()))
+func (s *sink) all() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(s.pieces[:len(s.pieces):len(s.pieces)], bytes.Clone(s.stream.Bytes()))
 }
 
 // Writer returns a writer for a log, a file or a message, all of which is
 // searched. It never fails.
-func (c *Contact) Writer(name string) io.Writer { return c.outlet(name) }
+func (c *Contact) Writer(name string) io.Writer { return c.sink(name) }
 
 // Responses returns h with everything that it answers searched: status line,
 // headers and body.
 func (c *Contact) Responses(name string, h http.Handler) http.Handler {
-	o := c.outlet(name)
+	s := c.sink(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &answer{ResponseWriter: w}
 		defer func() {
-			o.add(fmt.Append(nil, w.Header()))
-			o.add(answer.body)
+			s.add(fmt.Append(nil, w.Header()))
+			s.add(answer.body)
 		}()
 		h.ServeHTTP(answer, r)
 	})
@@ -84,13 +85,13 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // headers and body. It stands for the far end, such as an ad platform to which
 // the code under test posts; a nil h answers 204 No Content.
 func (c *Contact) Requests(name string, h http.Handler) http.Handler {
-	o := c.outlet(name)
+	s := c.sink(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.add([]byte(r.Method + " " + r.Host + " " + r.RequestURI + " " + r.URL.String()))
-		o.add(fmt.Append(nil, r.Header))
+		s.add([]byte(r.Method + " " + r.Host + " " + r.RequestURI + " " + r.URL.String()))
+		s.add(fmt.Append(nil, r.Header))
 		if r.Body != nil {
 			body, err := io.ReadAll(r.Body)
-			o.add(body)
+			s.add(body)
 			r.Body = &replay{io.MultiReader(bytes.NewReader(body), rest{err}), r.Body}
 		}
 		if h == nil {
@@ -132,9 +133,9 @@ func (c *Contact) Rows(name string, rows Rows) {
 	c.t.Helper()
 	defer rows.Close()
 	columns, err := rows.Columns()
-	outlets := make([]*outlet, len(columns))
+	sinks := make([]*sink, len(columns))
 	for i, column := range columns {
-		outlets[i] = c.outlet(name + ", column " + column)
+		sinks[i] = c.sink(name + ", column " + column)
 	}
 	for err == nil && rows.Next() {
 		cells, dest := make([]any, len(columns)), make([]any, len(columns))
@@ -145,7 +146,7 @@ func (c *Contact) Rows(name string, rows Rows) {
 			break
 		}
 		for i, cell := range cells {
-			outlets[i].addForms(cell)
+			sinks[i].addRenderings(cell)
 		}
 	}
 	if err != nil || rows.Err() != nil {

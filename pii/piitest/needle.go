@@ -12,16 +12,16 @@ import (
 
 // A trace is one form in which a contact can turn up. It is described without
 // the contact.
-type trace struct {
-	what string // "the e-mail address"
-	form string // "SHA-256 of it in lower case"
+type needle struct {
+	noun      string // "the e-mail address"
+	rendering string // "SHA-256 of it in lower case"
 }
 
-// traceHead is how much of a digest or an index is looked for: 64 bits, so that
+// needleHead is how much of a digest or an index is looked for: 64 bits, so that
 // a truncated one is found too. A contact has some 200 digests. A megabyte, which in
 // all the encodings that it may be in is searched at up to 10,000,000 places, has one
 // of them by chance less than once in 10^9 times.
-const traceHead = 8
+const needleHead = 8
 
 // localHead is how much of a local part is looked for: "canary" and 50 random
 // bits, which are 80 in random text.
@@ -40,54 +40,54 @@ var hashes = []struct {
 }
 
 // traces are the forms of one or more contacts, for searching.
-type traces struct {
+type needles struct {
 	exact matcher // bytes
 	text  matcher // letters and digits, in lower case and without separators
 }
 
 // addText looks for text without regard to case and separators, and for the same
 // backwards.
-func (s *traces) addText(what string, text []byte) {
-	s.text.add(pattern{bytes: text, trace: trace{what, "as text"}})
-	s.text.add(pattern{bytes: reversed(text), trace: trace{what, "as text, backwards"}})
+func (s *needles) addText(noun string, text []byte) {
+	s.text.add(pattern{bytes: text, needle: needle{noun, "as text"}})
+	s.text.add(pattern{bytes: reversed(text), needle: needle{noun, "as text, backwards"}})
 }
 
 // addDigits looks for a number's digits in the same way, where they stand alone.
-func (s *traces) addDigits(what string, digits []byte) {
-	s.text.add(pattern{bytes: digits, trace: trace{what, "as text"}, digits: true})
-	s.text.add(pattern{bytes: reversed(digits), trace: trace{what, "as text, backwards"}, digits: true, backwards: true})
+func (s *needles) addDigits(noun string, digits []byte) {
+	s.text.add(pattern{bytes: digits, needle: needle{noun, "as text"}, digits: true})
+	s.text.add(pattern{bytes: reversed(digits), needle: needle{noun, "as text, backwards"}, digits: true, backwards: true})
 }
 
 // addHashes looks for the unkeyed hashes of a normal form.
-func (s *traces) addHashes(what, form, text string) {
+func (s *needles) addHashes(noun, form, text string) {
 	// With the newline that a shell's echo adds.
 	for _, input := range []string{text, text + "\n"} {
 		for _, h := range hashes {
-			s.exact.add(pattern{bytes: h.sum([]byte(input))[:traceHead], trace: trace{what, h.name + " of " + form}})
+			s.exact.add(pattern{bytes: h.sum([]byte(input))[:needleHead], needle: needle{noun, h.name + " of " + form}})
 		}
 	}
 }
 
 // addBytes looks for the beginning of random bytes.
-func (s *traces) addBytes(what, form string, b []byte) {
-	s.exact.add(pattern{bytes: b[:traceHead], trace: trace{what, form}})
+func (s *needles) addBytes(noun, rendering string, b []byte) {
+	s.exact.add(pattern{bytes: b[:needleHead], needle: needle{noun, rendering}})
 }
 
 // addAddress looks for an address whose local part nobody else has.
-func (s *traces) addAddress(what, address string) {
+func (s *needles) addAddress(noun, address string) {
 	local, _, _ := strings.Cut(address, "@")
 	// Its beginning, so that one cut off by a column's width is found.
-	s.addText(what, compact([]byte(local))[:localHead])
-	s.addHashes(what, "it in lower case", strings.ToLower(address))
-	s.addHashes(what, "it", address)
-	s.addHashes(what, "it in upper case", strings.ToUpper(address))
-	s.addHashes(what, "its local part", local)
+	s.addText(noun, compact([]byte(local))[:localHead])
+	s.addHashes(noun, "it in lower case", strings.ToLower(address))
+	s.addHashes(noun, "it", address)
+	s.addHashes(noun, "it in upper case", strings.ToUpper(address))
+	s.addHashes(noun, "its local part", local)
 }
 
 // addNumber looks for a number of the North American plan, "+1" and ten digits.
-func (s *traces) addNumber(what, number string) {
+func (s *needles) addNumber(noun, number string) {
 	national := number[2:]
-	s.addDigits(what, []byte(national))
+	s.addDigits(noun, []byte(national))
 	area, exchange, line := national[:3], national[3:6], national[6:]
 	for _, form := range []struct{ name, text string }{
 		{"it in E.164", number},
@@ -102,7 +102,7 @@ func (s *traces) addNumber(what, number string) {
 		{"it as people write it", "(" + area + ") " + exchange + "-" + line},
 		{"it as people write it", area + "-" + exchange + "-" + line},
 	} {
-		s.addHashes(what, form.name, form.text)
+		s.addHashes(noun, form.name, form.text)
 	}
 }
 
@@ -114,8 +114,8 @@ type matcher struct {
 }
 
 type pattern struct {
-	bytes []byte
-	trace trace
+	bytes  []byte
+	needle needle
 
 	digits    bool // to be found where they stand alone
 	backwards bool

@@ -10,10 +10,15 @@ import (
 // module is the path that the functions of this module's packages begin with.
 const module = "github.com/onlyfor/onlyfor/"
 
-// placeOfUse returns the place in the code under test, as "exporter.go:31", that
+// A callSite is a line of the code under test, such as "exporter.go:31".
+type callSite string
+
+const unknownCallSite callSite = "an unknown call site"
+
+// vaultCaller returns the place in the code under test, as "exporter.go:31", that
 // asked package vault for what is being audited. It is called by an Auditor,
 // which vault calls in the goroutine of the one who asked.
-func placeOfUse() string {
+func vaultCaller() callSite {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	inside := false // seen vault, so this is not an auditor that wraps ours any more
@@ -21,11 +26,11 @@ func placeOfUse() string {
 		frame, more := frames.Next()
 		ours := isLibrary(frame.Function)
 		if inside && !ours {
-			return placeOf(frame)
+			return siteOf(frame)
 		}
 		inside = inside || ours && strings.HasPrefix(frame.Function, module+"vault.")
 		if !more {
-			return "unknown place"
+			return unknownCallSite
 		}
 	}
 }
@@ -45,26 +50,26 @@ func isLibrary(function string) bool {
 	return false
 }
 
-// placeOfCall returns the place outside this package that called into it.
-func placeOfCall() string {
+// kitCaller returns the place outside this package that called into it.
+func kitCaller() callSite {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {
 		frame, more := frames.Next()
 		if !strings.HasPrefix(frame.Function, module+"pii/piitest.") {
-			return placeOf(frame)
+			return siteOf(frame)
 		}
 		if !more {
-			return "unknown place"
+			return unknownCallSite
 		}
 	}
 }
 
-// placeOf leaves out the folder, as package testing does: where it is on this
+// siteOf leaves out the folder, as package testing does: where it is on this
 // machine is nobody's business.
-func placeOf(f runtime.Frame) string {
+func siteOf(f runtime.Frame) callSite {
 	if f.File == "" {
-		return "unknown place"
+		return unknownCallSite
 	}
-	return filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
+	return callSite(filepath.Base(f.File) + ":" + strconv.Itoa(f.Line))
 }
