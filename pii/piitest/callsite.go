@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// module is the path that the functions of this module's packages begin with.
+// module begins the names of the functions in the packages of this module.
 const module = "github.com/onlyfor/onlyfor/"
 
 // A callSite is a line of the code under test, such as "exporter.go:31".
@@ -15,13 +15,13 @@ type callSite string
 
 const unknownCallSite callSite = "an unknown call site"
 
-// vaultCaller returns the place in the code under test, as "exporter.go:31", that
-// asked package vault for what is being audited. It is called by an Auditor,
-// which vault calls in the goroutine of the one who asked.
+// vaultCaller returns the line of the code under test that called package vault for
+// the action under audit. Only an Auditor may call it: package vault calls its
+// Auditor in the goroutine of its caller.
 func vaultCaller() callSite {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	inside := false // seen vault, so this is not an auditor that wraps ours any more
+	inside := false // true above package vault, and so above any Auditor that wraps ours
 	for {
 		frame, more := frames.Next()
 		ours := isLibrary(frame.Function)
@@ -35,8 +35,9 @@ func vaultCaller() callSite {
 	}
 }
 
-// isLibrary reports whether a function is of the packages that code under test
-// calls. Their tests, in packages such as pii_test, are code under test.
+// isLibrary reports whether a function belongs to a package that code under test
+// calls. Tests of these packages, in packages such as pii_test, are code under test
+// themselves.
 func isLibrary(function string) bool {
 	rest, ok := strings.CutPrefix(function, module)
 	if !ok {
@@ -50,7 +51,7 @@ func isLibrary(function string) bool {
 	return false
 }
 
-// kitCaller returns the place outside this package that called into it.
+// kitCaller returns the line outside this package that called into it.
 func kitCaller() callSite {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -65,8 +66,8 @@ func kitCaller() callSite {
 	}
 }
 
-// siteOf leaves out the folder, as package testing does: where it is on this
-// machine is nobody's business.
+// siteOf returns the call site of a frame. It leaves out the folder, as package
+// testing does: messages tell nothing about the machine.
 func siteOf(f runtime.Frame) callSite {
 	if f.File == "" {
 		return unknownCallSite

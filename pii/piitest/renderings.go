@@ -9,13 +9,13 @@ import (
 	"io/fs"
 )
 
-// Search looks through v, which came out of the code under test: bytes and
-// strings as they are, an [io.Reader] and an [fs.FS] to the end, an error with all
-// that it wraps, and anything else as fmt prints it with %v, %+v and %#v, as
-// JSON, and as it goes into a database. Fields that none of these show are not
-// seen. What can't be read to the end ends the test.
+// Search looks through v, a result of the code under test: bytes and strings as they
+// are, an [io.Reader] and an [fs.FS] to the end, and an error with all errors that
+// it wraps. It looks through other values as fmt prints them with %v, %+v and %#v,
+// as JSON, and as they go into a database. It does not see fields that none of
+// these show. A v that can't be read to the end ends the test.
 //
-// The name says in messages what v is, such as "audience export".
+// Messages call v by the name, such as "audience export".
 func (c *Contact) Search(name string, v any) {
 	c.t.Helper()
 	if err := c.sink(name).addRenderings(v); err != nil {
@@ -23,7 +23,7 @@ func (c *Contact) Search(name string, v any) {
 	}
 }
 
-// addRenderings adds what of v can be searched.
+// addRenderings adds every rendering of v that can be searched.
 func (s *sink) addRenderings(v any) error {
 	switch v := v.(type) {
 	case nil:
@@ -53,12 +53,14 @@ func (s *sink) addRenderings(v any) error {
 	return nil
 }
 
+// addPrinted adds v as fmt prints it.
 func (s *sink) addPrinted(v any) {
 	for _, format := range []string{"%v", "%+v", "%#v"} {
 		s.add(fmt.Appendf(nil, format, v))
 	}
 }
 
+// addError adds an error and the errors that it wraps, as fmt prints them.
 func (s *sink) addError(err error) {
 	s.addPrinted(err)
 	switch err := err.(type) {
@@ -77,7 +79,7 @@ func (s *sink) addError(err error) {
 
 var errIrregular = errors.New("not a regular file")
 
-// addFiles adds the names and contents of all files.
+// addFiles adds the names and contents of all files, and fails if one can't be read.
 func (s *sink) addFiles(fsys fs.FS) error {
 	return fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
 		s.add([]byte(path))

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// An outlet collects what comes out at one place of the code under test.
+// A sink collects the output of the code under test at one point, to be searched.
 type sink struct {
 	name     string
 	callSite callSite
@@ -18,6 +18,7 @@ type sink struct {
 	stream bytes.Buffer // searched as a whole
 }
 
+// sink returns a new sink of the call site.
 func (c *Contact) sink(name string) *sink {
 	s := &sink{name: name, callSite: kitCaller()}
 	c.mu.Lock()
@@ -40,18 +41,19 @@ func (s *sink) Write(b []byte) (int, error) {
 	return s.stream.Write(b)
 }
 
+// all returns the pieces and the stream.
 func (s *sink) all() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append(s.pieces[:len(s.pieces):len(s.pieces)], bytes.Clone(s.stream.Bytes()))
 }
 
-// Writer returns a writer for a log, a file or a message, all of which is
-// searched. It never fails.
+// Writer returns a writer for a log, a file or a message. It never fails. Everything
+// that is written to it is searched.
 func (c *Contact) Writer(name string) io.Writer { return c.sink(name) }
 
-// Responses returns h with everything that it answers searched: status line,
-// headers and body.
+// Responses returns a handler that calls h. The headers and bodies that h answers are
+// searched.
 func (c *Contact) Responses(name string, h http.Handler) http.Handler {
 	s := c.sink(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +66,7 @@ func (c *Contact) Responses(name string, h http.Handler) http.Handler {
 	})
 }
 
-// answer keeps a copy of what a handler writes.
+// An answer keeps a copy of the body that a handler writes.
 type answer struct {
 	http.ResponseWriter
 	body []byte
@@ -81,9 +83,9 @@ func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flus
 // Unwrap is for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// Requests returns h with every request to it searched, before h sees it: URL,
-// headers and body. It stands for the far end, such as an ad platform to which
-// the code under test posts; a nil h answers 204 No Content.
+// Requests returns a handler that calls h. The URL, headers and body of every request
+// are searched before h sees it. Use it as the far end, such as an ad platform to
+// which the code under test posts. A nil h answers 204 No Content.
 func (c *Contact) Requests(name string, h http.Handler) http.Handler {
 	s := c.sink(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,13 +104,13 @@ func (c *Contact) Requests(name string, h http.Handler) http.Handler {
 	})
 }
 
-// replay is a body that was read already.
+// A replay is a body that is read a second time.
 type replay struct {
 	io.Reader
 	io.Closer
 }
 
-// rest is the end of a body, which may be that it could not be read.
+// A rest is the end of a body: io.EOF, or the error of its first reading.
 type rest struct{ err error }
 
 func (r rest) Read([]byte) (int, error) {
@@ -118,7 +120,7 @@ func (r rest) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Rows is what *sql.Rows has.
+// Rows has the methods of *sql.Rows that [Contact.Rows] calls.
 type Rows interface {
 	Columns() ([]string, error)
 	Next() bool
@@ -127,8 +129,9 @@ type Rows interface {
 	Close() error
 }
 
-// Rows searches all rows and columns of a query's result, and closes it. The
-// name is best that of the table. Rows that can't be read end the test.
+// Rows searches all rows and columns of a query's result, and closes it. Messages call
+// the result by the name, which is best the name of the table. Rows that can't be
+// read end the test.
 func (c *Contact) Rows(name string, rows Rows) {
 	c.t.Helper()
 	defer rows.Close()
