@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// A trace is one form in which a contact can turn up. It is described without
-// the contact.
+// A needle describes one rendering in which a contact can turn up, without the contact
+// itself.
 type needle struct {
 	noun      string // "the e-mail address"
 	rendering string // "SHA-256 of it in lower case"
 }
 
-// needleHead is how much of a digest or an index is looked for: 64 bits, so that
-// a truncated one is found too. A contact has some 200 digests. A megabyte, which in
-// all the encodings that it may be in is searched at up to 10,000,000 places, has one
-// of them by chance less than once in 10^9 times.
+// needleHead is the number of bytes of a digest or an index that are searched for.
+// With 64 bits a truncated digest is found too. A contact has some 200 digests, and
+// the search decodes a megabyte in all encodings to at most 10,000,000 positions. One
+// of them has a digest by chance less than once in 10^9 times.
 const needleHead = 8
 
-// localHead is how much of a local part is looked for: "canary" and 50 random
-// bits, which are 80 in random text.
+// localHead is the number of characters of a local part that are searched for:
+// "canary" and 50 random bits. Random text has them with a probability of 2^-80.
 const localHead = 16
 
-// hashes are those that ad platforms, data brokers and home-made schemes use.
+// hashes are the hash functions of ad platforms, data brokers and home-made schemes.
 var hashes = []struct {
 	name string
 	sum  func([]byte) []byte
@@ -39,28 +39,28 @@ var hashes = []struct {
 	{"SHA3-256", func(b []byte) []byte { s := sha3.Sum256(b); return s[:] }},
 }
 
-// traces are the forms of one or more contacts, for searching.
+// needles are the renderings of one or more contacts, for searching.
 type needles struct {
 	exact matcher // bytes
 	text  matcher // letters and digits, in lower case and without separators
 }
 
-// addText looks for text without regard to case and separators, and for the same
-// backwards.
+// addText adds text, forwards and backwards. The search ignores case and separators.
 func (s *needles) addText(noun string, text []byte) {
 	s.text.add(pattern{bytes: text, needle: needle{noun, "as text"}})
 	s.text.add(pattern{bytes: reversed(text), needle: needle{noun, "as text, backwards"}})
 }
 
-// addDigits looks for a number's digits in the same way, where they stand alone.
+// addDigits adds the digits of a number, forwards and backwards. The search ignores
+// separators, and finds the digits only where they stand alone.
 func (s *needles) addDigits(noun string, digits []byte) {
 	s.text.add(pattern{bytes: digits, needle: needle{noun, "as text"}, digits: true})
 	s.text.add(pattern{bytes: reversed(digits), needle: needle{noun, "as text, backwards"}, digits: true, backwards: true})
 }
 
-// addHashes looks for the unkeyed hashes of a normal form.
+// addHashes adds the unkeyed hashes of a normal form.
 func (s *needles) addHashes(noun, form, text string) {
-	// With the newline that a shell's echo adds.
+	// Also with the newline that a shell's echo adds.
 	for _, input := range []string{text, text + "\n"} {
 		for _, h := range hashes {
 			s.exact.add(pattern{bytes: h.sum([]byte(input))[:needleHead], needle: needle{noun, h.name + " of " + form}})
@@ -68,15 +68,15 @@ func (s *needles) addHashes(noun, form, text string) {
 	}
 }
 
-// addBytes looks for the beginning of random bytes.
+// addBytes adds the beginning of random bytes.
 func (s *needles) addBytes(noun, rendering string, b []byte) {
 	s.exact.add(pattern{bytes: b[:needleHead], needle: needle{noun, rendering}})
 }
 
-// addAddress looks for an address whose local part nobody else has.
+// addAddress adds an address whose local part nobody else has.
 func (s *needles) addAddress(noun, address string) {
 	local, _, _ := strings.Cut(address, "@")
-	// Its beginning, so that one cut off by a column's width is found.
+	// Only its beginning, so that the search finds one that a column cut off.
 	s.addText(noun, compact([]byte(local))[:localHead])
 	s.addHashes(noun, "it in lower case", strings.ToLower(address))
 	s.addHashes(noun, "it", address)
@@ -84,7 +84,7 @@ func (s *needles) addAddress(noun, address string) {
 	s.addHashes(noun, "its local part", local)
 }
 
-// addNumber looks for a number of the North American plan, "+1" and ten digits.
+// addNumber adds a number of the North American plan, "+1" and ten digits.
 func (s *needles) addNumber(noun, number string) {
 	national := number[2:]
 	s.addDigits(noun, []byte(national))
@@ -106,18 +106,18 @@ func (s *needles) addNumber(noun, number string) {
 	}
 }
 
-// A matcher finds any of a set of patterns in one pass. All have eight bytes or
-// more.
+// A matcher finds any of a set of patterns in one pass. Every pattern has eight bytes
+// or more.
 type matcher struct {
 	heads  map[uint64][]pattern // by the first eight bytes
-	filter [1 << 10]uint64      // a bit for what a head hashes to
+	filter [1 << 10]uint64      // a bit for each hash of a head
 }
 
 type pattern struct {
 	bytes  []byte
 	needle needle
 
-	digits    bool // to be found where they stand alone
+	digits    bool // found only where they stand alone
 	backwards bool
 }
 
@@ -128,7 +128,7 @@ func (m *matcher) add(p pattern) {
 	head := binary.LittleEndian.Uint64(p.bytes)
 	for _, other := range m.heads[head] {
 		if string(other.bytes) == string(p.bytes) {
-			return // two normal forms can be one
+			return // two normal forms can be equal
 		}
 	}
 	m.heads[head] = append(m.heads[head], p)
@@ -138,7 +138,7 @@ func (m *matcher) add(p pattern) {
 
 func filterBit(head uint64) uint64 { return head * 0x9e3779b97f4a7c15 >> 48 }
 
-// scan calls found for each pattern in data, from its beginning to its end.
+// scan calls found for each pattern in data, from the beginning to the end.
 func (m *matcher) scan(data []byte, found func(p pattern, at int)) {
 	for i := 0; i+8 <= len(data); i++ {
 		head := binary.LittleEndian.Uint64(data[i:])
