@@ -28,6 +28,10 @@
 // keeps the keys of a kit in testdata, so that sealed values in golden files still
 // open tomorrow. [Labels] makes output with sealed values comparable.
 //
+// The package works in parallel tests, except for NoLeak; under the race detector;
+// in the bubbles of testing/synctest; in fuzz targets and benchmarks. Outside tests
+// its functions panic, since its keys protect nothing.
+//
 // # Failures
 //
 // A failure names the purposes, the use, the line of code and the remedy. It never
@@ -36,10 +40,6 @@
 //	boundaries_test.go:31: piitest: want only security used: found reveal of
 //	email under advertising, at exporter.go:52: give this code the scope of its
 //	own purpose and no other
-//
-// The package works in parallel tests, except for NoLeak; under the race detector;
-// in the bubbles of testing/synctest; in fuzz targets and benchmarks. Outside tests
-// its functions panic, since its keys protect nothing.
 //
 // # Limits
 //
