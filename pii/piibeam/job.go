@@ -153,7 +153,7 @@ func (w *worker) of(id string) []*vault.Scope {
 // as it did.
 func rowsFault(err error) bool {
 	for _, sentinel := range []error{
-		pii.ErrInvalid, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject,
+		pii.ErrMalformed, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject,
 	} {
 		if errors.Is(err, sentinel) {
 			return !errors.Is(err, vault.ErrUnavailable)

@@ -200,7 +200,6 @@ func TestSQLiteFile(t *testing.T) {
 			},
 			func() error { _, err := store.Get(t.Context(), "security/count"); return err },
 			func() error { return list(t.Context(), store) },
-			func() error { return store.Delete(t.Context(), "security/count", revision) },
 		} {
 			_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
 			require.NoError(t, err)
