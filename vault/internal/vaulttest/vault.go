@@ -1,8 +1,8 @@
 package vaulttest
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"sync/atomic"
 	"testing"
 
@@ -17,13 +17,13 @@ import (
 // NewAEAD returns Tink's AES-256-GCM under a fresh key.
 func NewAEAD(t testing.TB) vault.AEAD {
 	t.Helper()
-	key := bytes.Repeat([]byte{byte(keyCount.Add(1))}, 32)
+	key := binary.BigEndian.AppendUint64(make([]byte, 24), keyCount.Add(1))
 	a, err := subtle.NewAESGCM(key)
 	require.NoError(t, err)
 	return a
 }
 
-var keyCount atomic.Int32
+var keyCount atomic.Uint64
 
 // Open opens a vault, and closes it when the test ends.
 func Open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Vault {
