@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
@@ -104,6 +105,13 @@ func Refuses(t testing.TB, s *vault.Scope, v vault.Sealed, want error) {
 	t.Helper()
 	_, err := s.Reveal(t.Context(), Note, v)
 	require.ErrorIs(t, err, want)
+}
+
+// RequireSince fails unless at, in whole seconds, is between before and now.
+func RequireSince(t testing.TB, before, at time.Time) {
+	t.Helper()
+	require.False(t, at.Before(before.Truncate(time.Second)), "%v is before %v", at, before)
+	require.False(t, at.After(time.Now()), "%v is to come", at)
 }
 
 // MustText returns the text form of v.
