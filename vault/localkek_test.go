@@ -20,6 +20,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/secretdata"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -282,13 +283,24 @@ func TestLocalKEKArguments(t *testing.T) {
 func TestLocalKEKDoesNotPrintKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kek")
 	kek := localKEK(path)
-	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security)) // the directory
+	// A key that is not in what is printed by chance, such as addresses and paths.
+	key := bytes.Repeat([]byte{0xf1, 0xe2, 0xd3, 0xc4}, 8)
+	params, err := aesgcm.NewParameters(aesgcm.ParametersOpts{
+		KeySizeInBytes: 32, IVSizeInBytes: 12, TagSizeInBytes: 16, Variant: aesgcm.VariantTink,
+	})
+	require.NoError(t, err)
+	known, err := aesgcm.NewKey(secretdata.NewBytesFromData(key, insecuresecretdataaccess.Token{}), 1, params)
+	require.NoError(t, err)
+	m := keyset.NewManager()
+	id, err := m.AddKey(known)
+	require.NoError(t, err)
+	require.NoError(t, m.SetPrimary(id))
+	h, err := m.Handle()
+	require.NoError(t, err)
+	writeKeyset(t, filepath.Join(path, "security.kek"), h)
 	a, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	h := readKeyset(t, filepath.Join(path, "security.kek"))
-	e, err := h.Primary()
-	require.NoError(t, err)
-	key := e.Key().(*aesgcm.Key).KeyBytes().Data(insecuresecretdataaccess.Token{})
 	type holder struct{ hidden any }
 	for _, v := range []any{a, kek, &a, holder{a}, &holder{kek}, []any{a}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%s", "%d", "%q"} {
