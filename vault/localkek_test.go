@@ -205,7 +205,7 @@ func TestLocalKEKErrors(t *testing.T) {
 		want    string
 	}{
 		{"missing", func(t *testing.T) { require.NoError(t, os.Remove(file)) },
-			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: no keys for this purpose"},
+			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: not granted: no keys for this purpose"},
 		{"open to others", func(t *testing.T) { require.NoError(t, os.Chmod(file, 0o640)) },
 			vault.ErrNoKeys, "local KEK kek: file security.kek is open to others: no keys for this purpose"},
 		{"directory open to others", func(t *testing.T) { require.NoError(t, os.Chmod("kek", 0o750)) },
