@@ -38,6 +38,7 @@ type attackOnKind[T sealedValue, P sealedPointer[T]] struct {
 	// without is T's method of that name, by its text.
 	without func(v T, p purpose.Purpose) string
 	turn    int
+	random  *mrand.Rand
 }
 
 // newAttackScopes returns the scopes, and collectors of the same purposes.
@@ -121,9 +122,9 @@ func attackEach(t *testing.T,
 			x.others = append(x.others, textOf(t, f.email))
 		}
 	}
-	t.Run("Email", func(t *testing.T) { email(t, e) })
-	t.Run("Phone", func(t *testing.T) { phone(t, p) })
-	t.Run("TaxID", func(t *testing.T) { taxID(t, x) })
+	t.Run("Email", func(t *testing.T) { e.random = draw(t); email(t, e) })
+	t.Run("Phone", func(t *testing.T) { p.random = draw(t); phone(t, p) })
+	t.Run("TaxID", func(t *testing.T) { x.random = draw(t); taxID(t, x) })
 }
 
 // only is the text of what v has for p, "" if it has nothing.
@@ -258,9 +259,9 @@ func (a *attackOnKind[T, P]) binary(t *testing.T, data []byte, from ...attacked[
 	a.try(t, a.binaryDecoders(data), len(data) == 0, from...)
 }
 
-// attackSamples is how many of n attacks of one sort to run on each value: all of
+// samples is which of n attacks of one sort to run on each value: all of
 // them with ONLYFOR_EXHAUSTIVE=1, which takes far longer.
-func attackSamples(n, k int) (all []int) {
+func (a *attackOnKind[T, P]) samples(n, k int) (all []int) {
 	if testing.Short() {
 		k = max(1, k/4)
 	}
@@ -269,7 +270,7 @@ func attackSamples(n, k int) (all []int) {
 	}
 	for i := range min(n, k) {
 		low, high := i*n/min(n, k), (i+1)*n/min(n, k)
-		all = append(all, low+mrand.IntN(high-low))
+		all = append(all, low+a.random.IntN(high-low))
 	}
 	return all
 }

@@ -3,7 +3,6 @@ package pii_test
 import (
 	"encoding/base64"
 	"fmt"
-	mrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -47,33 +46,33 @@ func (a *attackOnKind[T, P]) altered(t *testing.T) {
 		text := []byte(textOf(t, v.value))
 		data, err := v.value.MarshalBinary()
 		require.NoError(t, err)
-		for _, bit := range attackSamples(8*len(text), 6) {
+		for _, bit := range a.samples(8*len(text), 6) {
 			text[bit/8] ^= 1 << (bit % 8)
 			a.text(t, string(text), v)
 			text[bit/8] ^= 1 << (bit % 8)
 		}
-		for _, bit := range attackSamples(8*len(data), 6) {
+		for _, bit := range a.samples(8*len(data), 6) {
 			data[bit/8] ^= 1 << (bit % 8)
 			a.binary(t, data, v)
 			data[bit/8] ^= 1 << (bit % 8)
 		}
-		for _, n := range attackSamples(len(text), 6) {
+		for _, n := range a.samples(len(text), 6) {
 			a.text(t, string(text[:n]), v)
 			a.text(t, string(text[len(text)-n:]), v)
 		}
-		for _, n := range attackSamples(len(data), 6) {
+		for _, n := range a.samples(len(data), 6) {
 			a.binary(t, data[:n], v)
 			a.binary(t, data[len(data)-n:], v)
 		}
-		w := a.values[mrand.IntN(len(a.values))]
+		w := a.values[a.random.IntN(len(a.values))]
 		other := []byte(textOf(t, w.value))
-		for _, n := range attackSamples(min(len(text), len(other)), 6) {
+		for _, n := range a.samples(min(len(text), len(other)), 6) {
 			a.text(t, string(slices.Concat(text[:n], other[n:])), v, w)
 			a.text(t, string(slices.Concat(text[:len(text)-n], other[len(other)-n:])), v, w)
 		}
 		otherData, err := w.value.MarshalBinary()
 		require.NoError(t, err)
-		for _, n := range attackSamples(min(len(data), len(otherData)), 6) {
+		for _, n := range a.samples(min(len(data), len(otherData)), 6) {
 			a.binary(t, slices.Concat(data[:n], otherData[n:]), v, w)
 			a.binary(t, slices.Concat(data[:len(data)-n], otherData[len(otherData)-n:]), v, w)
 		}
@@ -109,7 +108,7 @@ func (a *attackOnKind[T, P]) respelled(t *testing.T) {
 		for _, c := range []string{" ", "\t", "\n", "\r\n", "\v", "\x00", "\u0085", "\u00a0", "\u00ad", "\u200b", "\u2028", "\u3000", "\ufeff", "\xff"} {
 			spellings = append(spellings, c+text, text+c, strings.Replace(text, ".", c+".", 1), head+c+body)
 		}
-		for _, i := range attackSamples(len(spellings), 30) {
+		for _, i := range a.samples(len(spellings), 30) {
 			if spellings[i] == text {
 				continue // the base64 alphabets have all of its characters in common
 			}
@@ -122,7 +121,7 @@ func (a *attackOnKind[T, P]) respelled(t *testing.T) {
 			}
 		}
 		framed := bsonString(text)
-		for _, bit := range attackSamples(5*8, 5) { // the length in front of a BSON string, and the NUL behind it
+		for _, bit := range a.samples(5*8, 5) { // the length in front of a BSON string, and the NUL behind it
 			at := bit / 8
 			if at == 4 {
 				at = len(framed) - 1

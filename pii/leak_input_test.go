@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +46,15 @@ func (w *leakWorld) texts() []string {
 	return append(w.mistyped(), w.contact.Address, w.contact.Number, strings.ToUpper(w.contact.Address))
 }
 
+// inOrder returns the values of a map in the order of their names: which errors
+// go through all printers depends on it.
+func inOrder[T any](named map[string]T) (all []T) {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		all = append(all, named[name])
+	}
+	return all
+}
+
 // refusedContexts returns contexts that are done, for a reason that is nobody's
 // business.
 func (w *leakWorld) refusedContexts() []context.Context {
@@ -60,12 +71,12 @@ func (w *leakWorld) hostile() error {
 }
 
 // refusedScopes returns scopes that every operation refuses.
-func (w *leakWorld) refusedScopes() map[string]*vault.Scope {
+func (w *leakWorld) refusedScopes() []*vault.Scope {
 	a := w.contact.Address
 	closed := w.open(w.store, w.kek, nil)
 	closedScope := w.scope(closed, forSecurity)
 	require.NoError(w, closed.Close())
-	return map[string]*vault.Scope{
+	return inOrder(map[string]*vault.Scope{
 		"nil":              nil,
 		"zero":             {},
 		"no basis":         w.security.Under(purpose.Basis{Notice: a, Consent: w.contact.Number}),
@@ -75,23 +86,23 @@ func (w *leakWorld) refusedScopes() map[string]*vault.Scope {
 		"closed":           closedScope,
 		"auditor fails":    w.scopeUnder(w.store, w.kek, hostileAuditor{w, false}),
 		"auditor panics":   w.scopeUnder(w.store, w.kek, hostileAuditor{w, true}),
-	}
+	})
 }
 
 // refusedSubjects returns scopes of one subject whose key is not to be had.
-func (w *leakWorld) refusedSubjects() map[string]*vault.Scope {
+func (w *leakWorld) refusedSubjects() []*vault.Scope {
 	gone := "gone-" + w.contact.Address
 	w.seal(w.security.For(gone))
 	_, err := w.vault.Erase(ctx, gone, forSecurity)
 	require.NoError(w, err)
 	outage := &piitest.Outage{}
 	outage.Script(piitest.Step{Fault: piitest.Garbage, Times: piitest.Forever})
-	return map[string]*vault.Scope{
+	return inOrder(map[string]*vault.Scope{
 		"erased":               w.security.For(gone),
 		"store fails":          w.subjectUnder(hostileStore{w, w.store, false}),
 		"store panics":         w.subjectUnder(hostileStore{w, w.store, true}),
 		"store talks nonsense": w.subjectUnder(outage.Store(w.store)),
-	}
+	})
 }
 
 // scopeUnder returns a scope of a vault that is opened again. The auditor takes
@@ -214,7 +225,7 @@ func (s onlyKeys) Get(ctx context.Context, names ...string) ([]vault.Record, err
 }
 
 // refusedValues returns e-mail addresses that w.security does not open.
-func (w *leakWorld) refusedValues() map[string]vault.Sealed {
+func (w *leakWorld) refusedValues() []vault.Sealed {
 	w.Helper()
 	parse := func(v interface{ MarshalText() ([]byte, error) }) vault.Sealed {
 		s, err := vault.ParseSealed(textOf(w, v))
@@ -230,10 +241,10 @@ func (w *leakWorld) refusedValues() map[string]vault.Sealed {
 	require.NoError(w, err)
 	other, _ := w.seal(w.ads)
 	alices, _ := w.seal(w.security.For("alice"))
-	return map[string]vault.Sealed{
+	return inOrder(map[string]vault.Sealed{
 		"none": {}, "altered": altered, "relabelled": relabelled, "of another kind": parse(w.phone),
 		"for another purpose": parse(other), "of a subject": parse(alices),
-	}
+	})
 }
 
 // plain returns the contact's sealed address as package vault has it.

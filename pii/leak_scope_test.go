@@ -279,12 +279,4 @@ var storeRows = []leakRow{
 		_, err = vault.Dir(dir).Get(ctx, "security/keys")
 		w.failed(err, vault.ErrNoKeys)
 	}},
-	{"vault.readOnly.Get vault.readOnly.Put vault.readOnly.List", func(w *leakWorld) {
-		// What readers and lookups are given in place of the store.
-		v := w.open(hostileStore{w, w.store, false}, w.kek, nil)
-		_, err := v.Reader(ctx, forSecurity)
-		w.failed(err, vault.ErrUnavailable)
-		_, err = v.Lookup(ctx, forSecurity)
-		w.failed(err, vault.ErrUnavailable)
-	}},
 }

@@ -73,13 +73,21 @@ func TestLeakTestsCanFail(t *testing.T) {
 	}
 }
 
+// leakTest runs run with a contact whose number is of no other kind: one in ten has
+// the check digit of a tax id.
 func leakTest(t testing.TB, run func(w *leakWorld)) {
 	t.Helper()
-	piitest.NoLeakParallel(t, func(c *piitest.Contact) {
-		w := newLeakWorld(t, c)
-		run(w)
-		w.check()
-	})
+	for drawn := false; !drawn; {
+		piitest.NoLeakParallel(t, func(c *piitest.Contact) {
+			if _, isTaxID := (taxID{}).Parse(c.Number[1:]); isTaxID {
+				return
+			}
+			drawn = true
+			w := newLeakWorld(t, c)
+			run(w)
+			w.check()
+		})
+	}
 }
 
 // shown takes values, and all ways to print them. Those that get at unexported

@@ -156,17 +156,23 @@ func (w *leakWorld) check() {
 	}
 }
 
-// findSecret returns how eight bytes of a secret are spelled in out, "" if they
-// are not in it.
+// findSecret returns how eight bytes of a secret are spelled in out, or twelve of
+// them in base64, "" if they are not in it. In the random base64 of out, eight would
+// be found by chance in one of some ten thousand runs.
 func findSecret(out []byte, secrets [][]byte) string {
 	heads := make(map[string][]string) // spellings by how they begin
+	add := func(spellings []string) {
+		for _, s := range spellings {
+			s = string(asciiLower([]byte(s)))
+			heads[s[:8]] = append(heads[s[:8]], s)
+		}
+	}
 	for _, secret := range secrets {
 		for i := 0; i+8 <= len(secret); i += 8 {
-			part := secret[i : i+8]
-			for _, s := range append(spellings(part), string(part)) {
-				s = string(asciiLower([]byte(s)))
-				heads[s[:8]] = append(heads[s[:8]], s)
-			}
+			add(append(spellings(secret[i:i+8]), string(secret[i:i+8])))
+		}
+		for i := 0; i+12 <= len(secret); i += 4 {
+			add(spellings64(secret[i : i+12]))
 		}
 	}
 	lower := asciiLower(out)

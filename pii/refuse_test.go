@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -206,9 +207,12 @@ func TestRevealRefusesEditedHeaders(t *testing.T) {
 	requireOpens(t, ctx, email, security, vault.ErrCorrupt)
 }
 
-func TestProvenance(t *testing.T) {
+// The clock is a bubble's, which nobody sets back meanwhile.
+func TestProvenance(t *testing.T) { synctest.Test(t, testProvenance) }
+
+func testProvenance(t *testing.T) {
 	security, advertising := newScopes(t)
-	before := time.Now().Truncate(time.Second)
+	before := time.Now()
 	f := seal(t,
 		security.Under(purpose.Basis{Legal: purpose.Contract, Notice: "2fa-prompt-v3", Retain: time.Hour}),
 		advertising.Under(purpose.Basis{Legal: purpose.Consent, Consent: "c-2026-81f3"}))
@@ -219,13 +223,13 @@ func TestProvenance(t *testing.T) {
 	require.Equal(t, purpose.Contract, p.Legal)
 	require.Equal(t, "2fa-prompt-v3", p.Notice)
 	require.Empty(t, p.Consent)
-	require.False(t, p.Collected.Before(before) || p.Collected.After(time.Now()))
+	require.True(t, p.Collected.Equal(before))
 	require.Equal(t, time.UTC, p.Collected.Location())
 	require.Equal(t, p.Collected.Add(time.Hour), p.Expires)
 
 	p, ok = f.taxID.Provenance(forAdvertising)
 	require.True(t, ok)
-	require.Equal(t, vault.Provenance{Collected: p.Collected, Legal: purpose.Consent, Consent: "c-2026-81f3"}, p)
+	require.Equal(t, purpose.Provenance{Collected: p.Collected, Legal: purpose.Consent, Consent: "c-2026-81f3"}, p)
 
 	for _, absent := range []purpose.Purpose{forBilling, {}} {
 		p, ok = f.phone.Provenance(absent)

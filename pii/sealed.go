@@ -201,7 +201,7 @@ func (s Sealed[K]) Purposes() purpose.Set { return s.value.Purposes() }
 // which notice and on what ground. It reports false if the value was not
 // collected for p. It needs no key, and until the value is revealed it is a
 // claim.
-func (s Sealed[K]) Provenance(p purpose.Purpose) (vault.Provenance, bool) {
+func (s Sealed[K]) Provenance(p purpose.Purpose) (purpose.Provenance, bool) {
 	return s.value.Provenance(p)
 }
 

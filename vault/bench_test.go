@@ -7,6 +7,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 const benchText = "alice.wonder@example.com" // 24 bytes
@@ -14,8 +15,8 @@ const benchText = "alice.wonder@example.com" // 24 bytes
 // BenchmarkSeal and BenchmarkReveal put one person's scope, with a thousand
 // people in use, and further slots beside the plain scope and raw Tink.
 func BenchmarkSeal(b *testing.B) {
-	v := generated(b, nil, security, billing)
-	s := scope(b, v, security)
+	v := vaulttest.Generated(b, nil, vaulttest.Security, vaulttest.Billing)
+	s := vaulttest.Scope(b, v, vaulttest.Security)
 	b.Run("tink", func(b *testing.B) {
 		a, err := subtle.NewAESGCM(make([]byte, 32))
 		if err != nil {
@@ -30,13 +31,13 @@ func BenchmarkSeal(b *testing.B) {
 		}
 	})
 	b.Run("plain", func(b *testing.B) { benchSeal(b, s) })
-	b.Run("two slots", func(b *testing.B) { benchSeal(b, s, scope(b, v, billing)) })
+	b.Run("two slots", func(b *testing.B) { benchSeal(b, s, vaulttest.Scope(b, v, vaulttest.Billing)) })
 	b.Run("subjects", func(b *testing.B) {
 		ids := benchSubjects(b, s)
 		b.ReportAllocs()
 		b.ResetTimer()
 		for i := 0; b.Loop(); i++ {
-			if _, err := vault.Seal(b.Context(), note, benchText, s.For(ids[i%len(ids)])); err != nil {
+			if _, err := vault.Seal(b.Context(), vaulttest.Note, benchText, s.For(ids[i%len(ids)])); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -46,7 +47,7 @@ func BenchmarkSeal(b *testing.B) {
 func benchSeal(b *testing.B, sealers ...vault.Sealer) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := vault.Seal(b.Context(), note, benchText, sealers...); err != nil {
+		if _, err := vault.Seal(b.Context(), vaulttest.Note, benchText, sealers...); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -56,7 +57,7 @@ func benchSubjects(b *testing.B, s *vault.Scope) []string {
 	ids := make([]string, 1000)
 	for i := range ids {
 		ids[i] = fmt.Sprint("user-", i)
-		if _, err := vault.Seal(b.Context(), note, benchText, s.For(ids[i])); err != nil {
+		if _, err := vault.Seal(b.Context(), vaulttest.Note, benchText, s.For(ids[i])); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -64,8 +65,8 @@ func benchSubjects(b *testing.B, s *vault.Scope) []string {
 }
 
 func BenchmarkReveal(b *testing.B) {
-	v := generated(b, nil, security, billing)
-	s := scope(b, v, security)
+	v := vaulttest.Generated(b, nil, vaulttest.Security, vaulttest.Billing)
+	s := vaulttest.Scope(b, v, vaulttest.Security)
 	b.Run("tink", func(b *testing.B) {
 		a, err := subtle.NewAESGCM(make([]byte, 32))
 		if err != nil {
@@ -84,19 +85,19 @@ func BenchmarkReveal(b *testing.B) {
 		}
 	})
 	b.Run("plain", func(b *testing.B) {
-		value := seal(b, s)
+		value := vaulttest.Seal(b, s)
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := s.Reveal(b.Context(), note, value); err != nil {
+			if _, err := s.Reveal(b.Context(), vaulttest.Note, value); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("refused", func(b *testing.B) {
-		value, other := seal(b, s), scope(b, v, billing)
+		value, other := vaulttest.Seal(b, s), vaulttest.Scope(b, v, vaulttest.Billing)
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := other.Reveal(b.Context(), note, value); err == nil {
+			if _, err := other.Reveal(b.Context(), vaulttest.Note, value); err == nil {
 				b.Fatal("not refused")
 			}
 		}
@@ -105,12 +106,12 @@ func BenchmarkReveal(b *testing.B) {
 		ids := benchSubjects(b, s)
 		values := make([]vault.Sealed, len(ids))
 		for i, id := range ids {
-			values[i] = seal(b, s.For(id))
+			values[i] = vaulttest.Seal(b, s.For(id))
 		}
 		b.ReportAllocs()
 		b.ResetTimer()
 		for i := 0; b.Loop(); i++ {
-			if _, err := s.For(ids[i%len(ids)]).Reveal(b.Context(), note, values[i%len(ids)]); err != nil {
+			if _, err := s.For(ids[i%len(ids)]).Reveal(b.Context(), vaulttest.Note, values[i%len(ids)]); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -118,10 +119,10 @@ func BenchmarkReveal(b *testing.B) {
 }
 
 func BenchmarkIndex(b *testing.B) {
-	s := scope(b, generated(b, nil, security), security)
+	s := vaulttest.Scope(b, vaulttest.Generated(b, nil, vaulttest.Security), vaulttest.Security)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Index(b.Context(), note, benchText); err != nil {
+		if _, err := s.Index(b.Context(), vaulttest.Note, benchText); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -132,19 +133,19 @@ func BenchmarkIndex(b *testing.B) {
 func BenchmarkErase(b *testing.B) {
 	for _, values := range []int{0, 1, 1000} {
 		b.Run(fmt.Sprint(values, " values each"), func(b *testing.B) {
-			v := generated(b, nil, security)
-			s := scope(b, v, security)
+			v := vaulttest.Generated(b, nil, vaulttest.Security)
+			s := vaulttest.Scope(b, v, vaulttest.Security)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				id := fmt.Sprint("user-", i)
 				b.StopTimer()
 				for range values {
-					if _, err := vault.Seal(b.Context(), note, benchText, s.For(id)); err != nil {
+					if _, err := vault.Seal(b.Context(), vaulttest.Note, benchText, s.For(id)); err != nil {
 						b.Fatal(err)
 					}
 				}
 				b.StartTimer()
-				if _, err := v.Erase(b.Context(), id, security); err != nil {
+				if _, err := v.Erase(b.Context(), id, vaulttest.Security); err != nil {
 					b.Fatal(err)
 				}
 			}

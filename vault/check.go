@@ -6,44 +6,45 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
-// ErrGranted reports keys that this process can open and should not be able to.
-// See [Vault.MustNotOpen].
+// ErrGranted reports keys that this process can open and should not be able to open. See
+// [Vault.MustNotOpen].
 var ErrGranted = errors.New("this process can open keys that it must not have")
 
-// MustNotOpen returns nil if it is proven that this process can't open the keys
-// of any of the given purposes: to be called at start, for those that belong to
-// other processes, so that one which was given a grant too many refuses to run.
+// MustNotOpen returns nil if it proves that this process can't open the keys of any of
+// the given purposes. Call it at start with the purposes of other processes, so that a
+// process with one grant too many refuses to run.
 //
 //	if err := v.MustNotOpen(ctx, purposes.Security); err != nil {
 //		log.Fatal(err)
 //	}
 //
-// Keys that open are [ErrGranted]. What leaves it open is an error too:
-// [ErrNoKeys] where the store holds no keys of the purpose to try; [ErrUnavailable]
-// where the key service is down, or refuses for another reason than a missing
-// grant, such as a key that is disabled today, a KEK that is not configured here, or
-// a file that [LocalKEK] does not take because others could read it too.
-// So the KEK has to be one that can be asked for the purpose. Of an [EitherKEK]
-// both have to refuse. No purpose at all, and a zero one, are [ErrInvalid].
+// Keys that open are [ErrGranted]. A missing proof is an error too. It is [ErrNoKeys] if
+// the store holds no keys of the purpose to try. It is [ErrUnavailable] if the key
+// service is down, or refuses for another reason than a missing grant, such as a key
+// that is disabled today, a KEK that is not configured here, or a file that [LocalKEK]
+// refuses because others could read it too. The KEK must therefore be configured for the
+// purposes. Both KEKs of an [EitherKEK] have to refuse. No purpose at all, and a zero
+// purpose, is [ErrInvalid].
 //
-// A KEK proves it with [ErrAccessDenied]. Any other error of this package proves
-// nothing. An error of another package counts only if the KEK opens the keys of
-// another purpose right after it; the vault must have a scope of that purpose. That
-// is a proof about one key service alone, and none where the key store was
-// tampered with: a damaged record opens for nobody. A KEK that returns
-// ErrAccessDenied is better.
+// A KEK proves a missing grant with [ErrAccessDenied]. Any other error of this package
+// proves nothing. An error of another package counts only if the KEK opens the keys of
+// another purpose immediately afterwards; the vault must have a scope of that purpose.
+// Such a proof covers one key service alone. It fails if the key store was tampered
+// with, because a damaged record opens for nobody. A KEK that returns ErrAccessDenied is
+// better.
 //
-// The purposes are tried as a scope of them would be opened, with one call of the
-// key service each. Key services record them as attempts.
+// MustNotOpen tries each purpose as [Vault.Scope] would open it, with one call of the
+// key service. Key services log the call as an attempt.
 func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionCheck, p, func(ctx context.Context) error { return v.mustNotOpen(ctx, p) })
+		err := v.operate(ctx, ActionCheck, p, func(ctx context.Context) error { return v.mustNotOpen(ctx, p) })
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) er
 }
 
 func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
-	if len(v.openedAll(p)) > 0 {
+	if len(v.findAll(p)) > 0 {
 		return ErrGranted
 	}
 	record, err := v.wrappedKeys(ctx, p)
@@ -66,14 +67,14 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 	case !errors.Is(err, ErrNoKeys):
 		return err
 	}
-	switch verdictOf(err) {
-	case refused:
+	switch denialOf(err) {
+	case accessDenied:
 		return nil
 	case undecided:
 		return errOtherRefusal
 	}
-	// What refuses without a reason has to say yes to what it should: a client that
-	// can't reach its service refuses everything.
+	// A client that can't reach its service refuses everything. A refusal without a
+	// reason counts only if the KEK opens the keys of a purpose that is granted.
 	for _, own := range v.openedPurposes() {
 		record, err := v.wrappedKeys(ctx, own)
 		if err == nil && v.tryKEK(ctx, own, record) == nil {
@@ -83,28 +84,29 @@ func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
 	return errUnproven
 }
 
-// A verdict is what the error of a KEK says of whether it could open keys.
-type verdict int
+// A denial tells how far an error of a KEK proves that the KEK does not open keys. A
+// larger denial proves less.
+type denial int
 
 const (
-	refused    verdict = iota
-	inexplicit         // refused, or not even asked
-	undecided          // it could be otherwise tomorrow
+	accessDenied denial = iota
+	notStated           // the key service refused, or was not even asked
+	undecided           // the KEK may open the keys tomorrow
 )
 
-func verdictOf(err error) verdict {
-	var either *eitherError
-	if errors.As(err, &either) { // each of them has to refuse
-		worst := refused
+func denialOf(err error) denial {
+	var either *joinedError
+	if errors.As(err, &either) { // every KEK has to refuse
+		worst := accessDenied
 		for _, err := range either.errs {
-			worst = max(worst, verdictOf(err))
+			worst = max(worst, denialOf(err))
 		}
 		return worst
 	}
 	if !errors.Is(err, ErrNoKeys) {
 		return undecided
 	}
-	// A key file that is refused for not being private can be read all the same.
+	// A key file that is refused because it is not private can be read nevertheless.
 	for _, other := range []error{
 		ErrUnavailable, context.DeadlineExceeded, context.Canceled, privatefile.ErrRefused, errors.ErrUnsupported,
 	} {
@@ -114,9 +116,9 @@ func verdictOf(err error) verdict {
 	}
 	switch {
 	case errors.Is(err, ErrAccessDenied):
-		return refused
-	case errors.As(err, new(*unexplained)):
-		return inexplicit
+		return accessDenied
+	case errors.As(err, new(*opaqueError)):
+		return notStated
 	}
 	return undecided
 }
@@ -125,25 +127,26 @@ var errOtherRefusal = fmt.Errorf("refused, but not for want of a grant: %w", Err
 
 var errUnproven = fmt.Errorf("refused, but so could everything be: open a scope first: %w", ErrUnavailable)
 
-// CheckKEK tests that the KEK of each purpose binds associated data, as is done
-// whenever keys are written: for a process that wants to know at start, at the
-// price of two calls of the key service. A KEK that does not is [ErrNoKeys].
-// Other errors are those of [Vault.Scope], and no purpose at all is [ErrInvalid].
+// CheckKEK tests that the KEK of each purpose binds associated data. Every write of keys
+// makes this test too; CheckKEK is for a process that makes it at start. It costs two
+// calls of the key service for each purpose. A KEK that does not bind associated data is
+// [ErrNoKeys]. Other errors are the errors of [Vault.Scope], and no purpose at all is
+// [ErrInvalid].
 func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionCheck, p, func(ctx context.Context) error {
+		err := v.operate(ctx, ActionCheck, p, func(ctx context.Context) error {
 			record, err := v.wrappedKeys(ctx, p)
 			if err != nil {
 				return err
 			}
-			w, err := newWrapper(ctx, v.kekOf(p), p)
+			w, err := newKEKClient(ctx, v.kekOf(p), p)
 			if err != nil {
 				return err
 			}
-			wrapped, _, ok := cutRecord(record.Data)
+			wrapped, _, ok := cutKeyRecord(record.Data)
 			if !ok {
 				return fmt.Errorf("malformed key record: %w", ErrCorrupt)
 			}
@@ -160,7 +163,7 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 	return nil
 }
 
-// wrappedKeys returns the key record of p, which is there.
+// wrappedKeys returns the key record of p, still wrapped. It is an error if p has none.
 func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, error) {
 	records, err := v.get(ctx, keyRecordName(p))
 	if err != nil {
@@ -172,28 +175,30 @@ func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, err
 	return records[0], nil
 }
 
-// tryKEK has the KEK unwrap the keys of p, and drops them.
+// tryKEK unwraps the keys of p with the KEK, and drops them.
 func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, record Record) error {
-	wrapped, _, ok := cutRecord(record.Data)
+	wrapped, _, ok := cutKeyRecord(record.Data)
 	if !ok {
 		return fmt.Errorf("malformed key record: %w", ErrCorrupt)
 	}
-	w, err := newWrapper(ctx, v.kekOf(p), p)
+	w, err := newKEKClient(ctx, v.kekOf(p), p)
 	if err != nil {
 		return err
 	}
-	dek, err := w.decrypt(wrapped, kekAAD(p))
+	dek, err := w.decrypt(wrapped, format.KEKAAD(p.String()))
 	clear(dek)
 	return err
 }
 
-// openedPurposes are those that this vault has opened scopes of.
+// openedPurposes returns the purposes that this vault has opened scopes of.
 func (v *Vault) openedPurposes() []purpose.Purpose {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var all []purpose.Purpose
-	for p := range v.rings {
-		all = append(all, p)
+	for key := range v.opened {
+		if key.subset == allKeys {
+			all = append(all, key.purpose)
+		}
 	}
 	return all
 }

@@ -3,6 +3,8 @@ package vault_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,93 +12,74 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
-
-// refusing is an AEAD whose calls fail with a given error.
-type refusing struct{ err error }
-
-func (r refusing) Encrypt([]byte, []byte) ([]byte, error) { return nil, r.err }
-func (r refusing) Decrypt([]byte, []byte) ([]byte, error) { return nil, r.err }
-
-// denial is an error that says whether it is one.
-type denial bool
-
-func (denial) Error() string { return "key service: 403" }
-func (d denial) Unwrap() error {
-	if d {
-		return vault.ErrAccessDenied
-	}
-	return vault.ErrNoKeys
-}
 
 func TestMustNotOpen(t *testing.T) {
 	store := vault.Memory()
-	ours, theirs := newAEAD(t), newAEAD(t)
-	admin := vault.KEKs{advertising: vault.SharedKEK(ours), security: vault.SharedKEK(theirs)}
-	require.NoError(t, open(t, store, admin, nil).Generate(t.Context(), advertising, security))
+	ours, theirs := vaulttest.NewAEAD(t), vaulttest.NewAEAD(t)
+	admin := vault.KEKs{vaulttest.Advertising: vault.SharedKEK(ours), vaulttest.Security: vault.SharedKEK(theirs)}
+	require.NoError(t, vaulttest.Open(t, store, admin, nil).Generate(t.Context(), vaulttest.Advertising, vaulttest.Security))
 	ctx := t.Context()
 	// The ads process: its own key, and what the key service says of security's.
 	process := func(security_ vault.KEK) *vault.Vault {
-		return open(t, store, vault.KEKs{advertising: vault.SharedKEK(ours), security: security_}, nil)
+		return vaulttest.Open(t, store, vault.KEKs{vaulttest.Advertising: vault.SharedKEK(ours), vaulttest.Security: security_}, nil)
 	}
 
 	t.Run("a KEK that was not asked is no proof", func(t *testing.T) {
-		err := process(nil).MustNotOpen(ctx, security)
+		err := process(nil).MustNotOpen(ctx, vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 		require.ErrorContains(t, err, "refused, but not for want of a grant")
 	})
 	t.Run("a KEK that says why is believed", func(t *testing.T) {
-		require.NoError(t, process(vault.SharedKEK(refusing{denial(true)})).MustNotOpen(ctx, security))
-		require.ErrorIs(t, process(vault.SharedKEK(refusing{denial(false)})).MustNotOpen(ctx, security), vault.ErrUnavailable)
+		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)})).MustNotOpen(ctx, vaulttest.Security))
+		require.ErrorIs(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(false)})).MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("a grant too many", func(t *testing.T) {
 		v := process(vault.SharedKEK(theirs))
-		err := v.MustNotOpen(ctx, security)
+		err := v.MustNotOpen(ctx, vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrGranted)
 		require.EqualError(t, err, "vault: checking keys of security: this process can open keys that it must not have")
-		scope(t, v, security)
-		require.ErrorIs(t, v.MustNotOpen(ctx, security), vault.ErrGranted, "opened before")
+		vaulttest.Scope(t, v, vaulttest.Security)
+		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrGranted, "opened before")
 	})
-	t.Run("a refusal is proof if it is for want of a grant", func(t *testing.T) {
-		require.NoError(t, process(vault.SharedKEK(refusing{vault.ErrAccessDenied})).MustNotOpen(ctx, security))
-		v := process(vault.SharedKEK(refusing{vault.ErrNoKeys}))
-		scope(t, v, advertising)
-		require.ErrorIs(t, v.MustNotOpen(ctx, security), vault.ErrUnavailable)
+	t.Run("an explicit refusal is proof", func(t *testing.T) {
+		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys})).MustNotOpen(ctx, vaulttest.Security))
 	})
 	t.Run("a refusal without a reason proves nothing by itself", func(t *testing.T) {
-		v := process(vault.SharedKEK(refusing{errors.New("dial tcp: no route to host")}))
-		require.ErrorIs(t, v.MustNotOpen(ctx, security), vault.ErrUnavailable)
-		scope(t, v, advertising)
-		require.NoError(t, v.MustNotOpen(ctx, security), "beside a purpose that does open")
+		v := process(vault.SharedKEK(vaulttest.Refusing{Err: errors.New("dial tcp: no route to host")}))
+		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
+		vaulttest.Scope(t, v, vaulttest.Advertising)
+		require.NoError(t, v.MustNotOpen(ctx, vaulttest.Security), "beside a purpose that does open")
 	})
 	t.Run("nor beside a purpose that no longer opens", func(t *testing.T) {
-		kek := &spy{AEAD: ours}
-		v := open(t, store, vault.KEKs{advertising: kek, security: vault.SharedKEK(refusing{errors.New("no route")})}, nil)
-		scope(t, v, advertising)
-		kek.meddle = func(context.Context) error { return errors.New("no route") }
-		require.ErrorIs(t, v.MustNotOpen(ctx, security), vault.ErrUnavailable)
+		kek := &vaulttest.Spy{AEAD: ours}
+		v := vaulttest.Open(t, store, vault.KEKs{vaulttest.Advertising: kek, vaulttest.Security: vault.SharedKEK(vaulttest.Refusing{Err: errors.New("no route")})}, nil)
+		vaulttest.Scope(t, v, vaulttest.Advertising)
+		kek.Meddle = func(context.Context) error { return errors.New("no route") }
+		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("a service that is down is no proof", func(t *testing.T) {
-		v := process(vault.SharedKEK(refusing{vault.ErrUnavailable}))
-		scope(t, v, advertising)
-		require.ErrorIs(t, v.MustNotOpen(ctx, security), vault.ErrUnavailable)
+		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrUnavailable}))
+		vaulttest.Scope(t, v, vaulttest.Advertising)
+		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("no keys to try are no proof", func(t *testing.T) {
-		require.ErrorIs(t, process(nil).MustNotOpen(ctx, billing), vault.ErrNoKeys)
+		require.ErrorIs(t, process(nil).MustNotOpen(ctx, vaulttest.Billing), vault.ErrNoKeys)
 	})
 	t.Run("all of them", func(t *testing.T) {
-		v := process(vault.SharedKEK(refusing{vault.ErrAccessDenied}))
-		require.ErrorIs(t, v.MustNotOpen(ctx, security, advertising), vault.ErrGranted)
+		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys}))
+		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security, vaulttest.Advertising), vault.ErrGranted)
 		require.ErrorIs(t, v.MustNotOpen(ctx), vault.ErrInvalid)
 		require.ErrorIs(t, v.MustNotOpen(ctx, purpose.Purpose{}), vault.ErrInvalid)
 	})
 	t.Run("is recorded as a check", func(t *testing.T) {
 		var events []vault.Event
-		v := open(t, store, vault.SharedKEK(refusing{vault.ErrAccessDenied}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
 			events = append(events, e)
 			return nil
 		})})
-		require.NoError(t, v.MustNotOpen(ctx, security))
+		require.NoError(t, v.MustNotOpen(ctx, vaulttest.Security))
 		require.Len(t, events, 1)
 		require.Equal(t, vault.ActionCheck, events[0].Action)
 		require.Equal(t, vault.Allowed, events[0].Outcome)
@@ -107,28 +90,28 @@ func TestMustNotOpen(t *testing.T) {
 func TestMustNotOpenWithFiles(t *testing.T) {
 	dir, store := t.TempDir(), vault.Memory()
 	all := vault.LocalKEK(filepath.Join(dir, "all"))
-	require.NoError(t, open(t, store, all, nil).Generate(t.Context(), security))
-	require.ErrorIs(t, open(t, store, all, nil).MustNotOpen(t.Context(), security), vault.ErrGranted)
-	other := open(t, store, vault.LocalKEK(filepath.Join(dir, "ads")), nil)
-	require.NoError(t, other.MustNotOpen(t.Context(), security))
+	require.NoError(t, vaulttest.Open(t, store, all, nil).Generate(t.Context(), vaulttest.Security))
+	require.ErrorIs(t, vaulttest.Open(t, store, all, nil).MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
+	other := vaulttest.Open(t, store, vault.LocalKEK(filepath.Join(dir, "ads")), nil)
+	require.NoError(t, other.MustNotOpen(t.Context(), vaulttest.Security))
 }
 
 func TestPurposes(t *testing.T) {
-	v := generated(t, nil)
+	v := vaulttest.Generated(t, nil)
 	found, err := v.Purposes(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, found.Len())
 
 	dashed := purpose.MustParse("security-2fa")
-	require.NoError(t, v.Generate(t.Context(), security, advertising, dashed))
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, vaulttest.Advertising, dashed))
 	for range 3 {
-		seal(t, scope(t, v, security).For("alice"), scope(t, v, dashed).For("alice"))
+		vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).For("alice"), vaulttest.Scope(t, v, dashed).For("alice"))
 	}
-	_, err = v.Erase(t.Context(), "bob", security)
+	_, err = v.Erase(t.Context(), "bob", vaulttest.Security)
 	require.NoError(t, err)
 	found, err = v.Purposes(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, purpose.NewSet(advertising, security, dashed), found)
+	require.Equal(t, purpose.NewSet(vaulttest.Advertising, vaulttest.Security, dashed), found)
 
 	require.NoError(t, v.Close())
 	_, err = v.Purposes(t.Context())
@@ -137,10 +120,158 @@ func TestPurposes(t *testing.T) {
 
 func TestPurposesOfDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	v := open(t, vault.Dir(dir), vault.SharedKEK(newAEAD(t)), nil)
-	require.NoError(t, v.Generate(t.Context(), security, purpose.MustParse("security-2fa"), advertising))
-	seal(t, scope(t, v, security).For("alice"))
+	v := vaulttest.Open(t, vault.Dir(dir), vault.SharedKEK(vaulttest.NewAEAD(t)), nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, purpose.MustParse("security-2fa"), vaulttest.Advertising))
+	vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).For("alice"))
 	found, err := v.Purposes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "advertising+security+security-2fa", found.String())
+}
+
+// kekFailing is a KEK that fails before there is an AEAD.
+func kekFailing(err error) vault.KEK {
+	return vault.KEKFunc(func(context.Context, purpose.Purpose) (vault.AEAD, error) { return nil, err })
+}
+
+// What the KEK of a purpose says, and whether that proves that the purpose's keys
+// can't be opened here. Nothing is proof that could be otherwise tomorrow.
+func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
+	ours, theirs := vaulttest.NewAEAD(t), vaulttest.NewAEAD(t)
+	store := vault.Memory()
+	require.NoError(t, vaulttest.Open(t, store, vault.KEKs{vaulttest.Advertising: vault.SharedKEK(ours), vaulttest.Security: vault.SharedKEK(theirs)}, nil).
+		Generate(t.Context(), vaulttest.Advertising, vaulttest.Security))
+
+	denied, disabled := vaulttest.Refusing{Err: vaulttest.Denial(true)}, vaulttest.Refusing{Err: vaulttest.Denial(false)}
+	plain, silent, down := vaulttest.Refusing{Err: vault.ErrNoKeys}, vaulttest.Refusing{Err: errors.New("no route to host")}, vaulttest.Refusing{Err: vault.ErrUnavailable}
+	both := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrNoKeys, vault.ErrUnavailable)}
+	broken := vaulttest.Refusing{Err: vault.ErrCorrupt}
+	timeout := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrNoKeys, context.DeadlineExceeded)}
+	shared := vault.SharedKEK
+	no := vault.KEKs{}
+
+	for name, test := range map[string]struct {
+		kek  vault.KEK
+		want error
+	}{
+		"a denial":                             {shared(denied), nil},
+		"a denial before there is an AEAD":     {kekFailing(vaulttest.Denial(true)), nil},
+		"a plain refusal":                      {shared(plain), nil},
+		"a key that is disabled today":         {shared(disabled), vault.ErrUnavailable},
+		"a service that is down":               {shared(down), vault.ErrUnavailable},
+		"a refusal that is an outage too":      {shared(both), vault.ErrUnavailable},
+		"a refusal for want of time":           {shared(timeout), vault.ErrUnavailable},
+		"an error of somebody else's":          {shared(silent), vault.ErrUnavailable},
+		"another key":                          {shared(ours), vault.ErrUnavailable},
+		"the key":                              {shared(theirs), vault.ErrGranted},
+		"no KEK in the map":                    {no, vault.ErrUnavailable},
+		"nil in the map":                       {vault.KEKs{vaulttest.Security: nil}, vault.ErrUnavailable},
+		"a nil KEKFunc":                        {vault.KEKFunc(nil), vault.ErrUnavailable},
+		"a KEKFunc without AEAD":               {kekFailing(nil), vault.ErrUnavailable},
+		"a nil AEAD":                           {shared(nil), vault.ErrUnavailable},
+		"a KEK that panics":                    {vault.KEKFunc(func(context.Context, purpose.Purpose) (vault.AEAD, error) { panic("x") }), vault.ErrUnavailable},
+		"either: denied twice":                 {vault.EitherKEK(shared(denied), shared(denied)), nil},
+		"either: denied, then the key":         {vault.EitherKEK(shared(denied), shared(theirs)), vault.ErrGranted},
+		"either: the key, then denied":         {vault.EitherKEK(shared(theirs), shared(denied)), vault.ErrGranted},
+		"either: down, then the key":           {vault.EitherKEK(shared(down), shared(theirs)), vault.ErrGranted},
+		"either: denied, then disabled":        {vault.EitherKEK(shared(denied), shared(disabled)), vault.ErrUnavailable},
+		"either: disabled, then denied":        {vault.EitherKEK(shared(disabled), shared(denied)), vault.ErrUnavailable},
+		"either: denied, then down":            {vault.EitherKEK(shared(denied), shared(down)), vault.ErrUnavailable},
+		"either: down, then denied":            {vault.EitherKEK(shared(down), shared(denied)), vault.ErrUnavailable},
+		"either: denied, then silent":          {vault.EitherKEK(shared(denied), shared(silent)), vault.ErrUnavailable},
+		"either: silent, then denied":          {vault.EitherKEK(shared(silent), shared(denied)), vault.ErrUnavailable},
+		"either: plain, then disabled":         {vault.EitherKEK(shared(plain), shared(disabled)), vault.ErrUnavailable},
+		"either: plain, then silent":           {vault.EitherKEK(shared(plain), shared(silent)), vault.ErrUnavailable},
+		"either: plain, then both":             {vault.EitherKEK(shared(plain), shared(both)), vault.ErrUnavailable},
+		"either: denied, then not configured":  {vault.EitherKEK(shared(denied), no), vault.ErrUnavailable},
+		"either: not configured, then denied":  {vault.EitherKEK(no, shared(denied)), vault.ErrUnavailable},
+		"either: not configured at all":        {vault.EitherKEK(no, no), vault.ErrUnavailable},
+		"either: nil":                          {vault.EitherKEK(nil, shared(denied)), vault.ErrUnavailable},
+		"either: refuses before there is AEAD": {vault.EitherKEK(kekFailing(vaulttest.Denial(true)), kekFailing(vaulttest.Denial(true))), nil},
+		"either: one before, disabled":         {vault.EitherKEK(kekFailing(vaulttest.Denial(true)), kekFailing(vaulttest.Denial(false))), vault.ErrUnavailable},
+		"a key that is broken today":           {shared(broken), vault.ErrCorrupt},
+		"either: denied, then broken":          {vault.EitherKEK(shared(denied), shared(broken)), vault.ErrUnavailable},
+		"either: broken, then denied":          {vault.EitherKEK(shared(broken), shared(denied)), vault.ErrCorrupt},
+		"either within either":                 {vault.EitherKEK(shared(denied), vault.EitherKEK(shared(plain), shared(disabled))), vault.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := vaulttest.Open(t, store, test.kek, nil).MustNotOpen(t.Context(), vaulttest.Security)
+			if test.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, test.want)
+			require.Equal(t, errors.Is(test.want, vault.ErrGranted), errors.Is(err, vault.ErrGranted))
+		})
+	}
+}
+
+// A key file that LocalKEK does not take, because others could read it too, can be
+// read by this process all the same.
+func TestKeyFilesThatAreNotPrivateAreNoProof(t *testing.T) {
+	dir, store := filepath.Join(t.TempDir(), "kek"), vault.Memory()
+	require.NoError(t, vaulttest.Open(t, store, vault.LocalKEK(dir), nil).Generate(t.Context(), vaulttest.Security))
+	file := filepath.Join(dir, "security.kek")
+	check := func() error {
+		return vaulttest.Open(t, store, vault.LocalKEK(dir), nil).MustNotOpen(t.Context(), vaulttest.Security)
+	}
+	require.ErrorIs(t, check(), vault.ErrGranted)
+
+	require.NoError(t, os.Chmod(file, 0o644))
+	require.ErrorIs(t, check(), vault.ErrUnavailable)
+	require.NoError(t, os.Chmod(file, 0o600))
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.ErrorIs(t, check(), vault.ErrUnavailable)
+	require.NoError(t, os.Chmod(dir, 0o700))
+
+	require.NoError(t, os.Rename(file, file+".1"))
+	require.NoError(t, os.Symlink("security.kek.1", file))
+	require.ErrorIs(t, check(), vault.ErrUnavailable)
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, check(), "without a file there is no grant")
+
+	require.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
+	require.ErrorIs(t, check(), vault.ErrCorrupt, "a file that is broken today")
+}
+
+// Keys that this process holds are held, whatever the key service says by now.
+func TestKeysThatAreOpenAreGranted(t *testing.T) {
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
+	for name, take := range map[string]func(*vault.Vault) error{
+		"scope":  func(v *vault.Vault) error { _, err := v.Scope(t.Context(), vaulttest.Security); return err },
+		"reader": func(v *vault.Vault) error { _, err := v.Reader(t.Context(), vaulttest.Security); return err },
+		"lookup": func(v *vault.Vault) error { _, err := v.Lookup(t.Context(), vaulttest.Security); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			kek := &vaulttest.Spy{AEAD: a}
+			v := vaulttest.Open(t, store, kek, nil)
+			require.NoError(t, take(v))
+			kek.Meddle = func(context.Context) error { return vaulttest.Denial(true) }
+			require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
+		})
+	}
+}
+
+// That a process has a grant too many is what an auditor looks for.
+func TestAGrantTooManyIsRecorded(t *testing.T) {
+	var events []vault.Event
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		events = append(events, e)
+		return nil
+	})}, vaulttest.Security)
+	events = nil
+	require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
+	require.Len(t, events, 1)
+	require.Equal(t, vault.Denied, events[0].Outcome)
+	require.ErrorIs(t, events[0].Err, vault.ErrGranted)
+}
+
+// A check that could not be recorded has not passed.
+func TestMustNotOpenFailsClosed(t *testing.T) {
+	store := vault.Memory()
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil).Generate(t.Context(), vaulttest.Security))
+	v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)}), &vault.Options{Audit: auditFunc(func(vault.Event) error {
+		return errors.New("disk full")
+	})})
+	require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrUnavailable)
 }

@@ -2,19 +2,25 @@ package vault
 
 import (
 	"context"
-	"errors"
+	"encoding/base64"
+	"encoding/binary"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
+	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/hybrid/hpke"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/secretdata"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // failingStore fails reads and changes as fail says, and before them runs it.
@@ -64,37 +70,6 @@ func (k *forgetful) Decrypt(ciphertext, aad []byte) ([]byte, error) {
 	return k.AEAD.Decrypt(ciphertext, aad[:len(aad)-1])
 }
 
-// A check tells a KEK that is wrong from one that refuses and a store that is down.
-func TestChecksTellWhatIsWrong(t *testing.T) {
-	ctx := t.Context()
-	security := purpose.MustParse("security")
-	inner, err := testKEK(t).For(ctx, security)
-	require.NoError(t, err)
-	key := &forgetful{AEAD: inner}
-	var refusal error
-	kek := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return key, refusal })
-	store := &failingStore{Store: Memory()}
-	v, err := Open(ctx, store, kek, nil)
-	require.NoError(t, err)
-	defer v.Close()
-	require.NoError(t, v.Generate(ctx, security))
-	require.NoError(t, v.CheckKEK(ctx, security))
-
-	key.forgets = true
-	require.ErrorIs(t, v.CheckKEK(ctx, security), errUnbound, "of the purpose's own data it binds but the beginning")
-	refusal = ErrNoKeys
-	err = v.CheckKEK(ctx, security)
-	require.EqualError(t, err, "vault: checking keys of security: no keys for this purpose")
-
-	store.fail = func(string, string) error { return errors.New("down") }
-	require.ErrorIs(t, v.CheckKEK(ctx, security), ErrUnavailable)
-	err = v.MustNotOpen(ctx, security)
-	require.EqualError(t, err, "vault: checking keys of security: key store: unavailable")
-
-	_, err = v.Collector(ctx, security)
-	require.EqualError(t, err, "vault: opening keys of security: key store: unavailable")
-}
-
 // Keys that Tink can use, and that are of our kind but for one size.
 func TestSealKeysOfOtherSizesAreRefused(t *testing.T) {
 	for _, opts := range []aesgcm.ParametersOpts{
@@ -129,10 +104,10 @@ func TestSealKeysOfOtherSizesAreRefused(t *testing.T) {
 // slots can then be mixed.
 func TestIDsAreRandomThroughout(t *testing.T) {
 	var ids idSource
-	var seen [idSize]map[byte]bool
+	var seen [format.IDSize]map[byte]bool
 	for range 64 {
 		b := ids.appendID([]byte("body"))
-		require.Len(t, b, len("body")+idSize)
+		require.Len(t, b, len("body")+format.IDSize)
 		require.Equal(t, "body", string(b[:len("body")]))
 		for i, c := range b[len("body"):] {
 			if seen[i] == nil {
@@ -153,11 +128,11 @@ func collectSetOf(t *testing.T) *collectSet {
 	return c
 }
 
-func slotKeyFor(t *testing.T, pub *hpke.PublicKey, p purpose.Purpose) *slotKey {
+func slotKeyFor(t *testing.T, pub *hpke.PublicKey, p purpose.Purpose) *collectorKey {
 	t.Helper()
 	public, err := publicKeyOf(pub)
 	require.NoError(t, err)
-	key, err := public.newSlotKey(p)
+	key, err := public.newCollectorKey(p)
 	require.NoError(t, err)
 	return key
 }
@@ -182,8 +157,8 @@ func TestCollectedSlotsThatDoNotOpen(t *testing.T) {
 	refused(c, security, sealed, "dda", "another slot")
 	refused(collectSetOf(t), security, sealed, "aad", "another key")
 	refused(nil, security, sealed, "aad", "no keys")
-	refused(c, security, sealed[:keyIDSize-1], "aad", "no id")
-	for _, i := range []int{0, 1, keyIDSize, keyIDSize + encSize, wrappedKeySize - 1, wrappedKeySize, len(sealed) - 1} {
+	refused(c, security, sealed[:format.KeyIDSize-1], "aad", "no id")
+	for _, i := range []int{0, 1, format.KeyIDSize, format.KeyIDSize + format.EncSize, format.WrappedKeySize - 1, format.WrappedKeySize, len(sealed) - 1} {
 		sealed[i] ^= 1
 		refused(c, security, sealed, "aad", "altered")
 		sealed[i] ^= 1
@@ -209,14 +184,14 @@ func TestCollectedSlotOfAKeyThatSeals(t *testing.T) {
 	raw, err := value.MarshalBinary()
 	require.NoError(t, err)
 
-	keys := *s.ring.keys.Load()
+	keys := *s.opened.current.Load()
 	forged := strings.Replace(string(raw), string(c.public.id[:]), string(keys.seal.primary[:]), 1)
 	require.NotEqual(t, string(raw), forged)
 	var of Sealed
 	require.NoError(t, of.UnmarshalBinary([]byte(forged)))
 	for _, collect := range []func() *collectSet{keys.collect, func() *collectSet { return nil }} {
 		keys.collect = collect
-		s.ring.keys.Store(&keys)
+		s.opened.current.Store(&keys)
 		_, err = s.Reveal(ctx, kind, of)
 		require.ErrorIs(t, err, ErrCorrupt)
 	}
@@ -232,25 +207,25 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 		require.NoError(t, err)
 		defer v.Close()
 		land := make(chan struct{})
-		ends := func(context.Context, *flight) error { <-land; return ErrConflict }
+		ends := func(context.Context, *call) error { <-land; return ErrConflict }
 		for _, detail := range []string{"", "id"} {
-			_, started, err := v.depart(ctx, flightKey{actionLearn, security, detail}, ends)
+			_, started, err := v.start(ctx, callID{actionFindKey, keysID{purpose: security}, detail}, ends)
 			require.NoError(t, err)
 			require.True(t, started)
 		}
 		ran := 0
 		f := func(context.Context) error { ran++; return nil }
-		require.NoError(t, v.do(ctx, actionLearn, ads, "id", f))
-		require.NoError(t, v.do(ctx, ActionOpen, security, "id", f))
-		require.NoError(t, v.do(ctx, actionLearn, security, "di", f))
-		require.NoError(t, v.alone(ctx, actionLearn, ads, f))
-		require.NoError(t, v.alone(ctx, ActionOpen, security, f))
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: ads}, "id"}, f))
+		require.NoError(t, v.shared(ctx, callID{ActionOpen, keysID{purpose: security}, "id"}, f))
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "di"}, f))
+		require.NoError(t, v.exclusive(ctx, actionFindKey, ads, f))
+		require.NoError(t, v.exclusive(ctx, ActionOpen, security, f))
 		require.Equal(t, 5, ran)
 
 		joined, after := make(chan error, 1), make(chan error, 1)
-		go func() { joined <- v.do(ctx, actionLearn, security, "id", f) }()
+		go func() { joined <- v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "id"}, f) }()
 		go func() {
-			after <- v.alone(ctx, actionLearn, security, func(context.Context) error { return ErrErased })
+			after <- v.exclusive(ctx, actionFindKey, security, func(context.Context) error { return ErrErased })
 		}()
 		synctest.Wait()
 		close(land)
@@ -264,15 +239,15 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 func TestFlightThatNeverReturns(t *testing.T) {
 	v, err := Open(t.Context(), Memory(), testKEK(t), nil)
 	require.NoError(t, err)
-	err = v.do(t.Context(), ActionOpen, purpose.MustParse("security"), "", func(context.Context) error {
+	err = v.shared(t.Context(), callID{ActionOpen, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
 		runtime.Goexit()
 		return nil
 	})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NoError(t, v.Close())
 	nothing := func(context.Context) error { return nil }
-	require.Equal(t, errClosed, v.do(t.Context(), ActionOpen, purpose.MustParse("security"), "", nothing))
-	require.Equal(t, errClosed, v.alone(t.Context(), ActionOpen, purpose.MustParse("security"), nothing))
+	require.Equal(t, errClosed, v.shared(t.Context(), callID{ActionOpen, keysID{purpose: purpose.MustParse("security")}, ""}, nothing))
+	require.Equal(t, errClosed, v.exclusive(t.Context(), ActionOpen, purpose.MustParse("security"), nothing))
 }
 
 // The end of a flight ends its context as well. Which of the two is seen first does
@@ -283,7 +258,136 @@ func TestFlightThatHasEndedSaysWhatItFound(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 64 {
-		require.Equal(t, ErrConflict, (&flight{ctx: ctx, done: done, err: ErrConflict}).wait(t.Context()))
-		require.NoError(t, (&flight{ctx: ctx, done: done}).wait(t.Context()))
+		require.Equal(t, ErrConflict, (&call{ctx: ctx, done: done, err: ErrConflict}).wait(t.Context()))
+		require.NoError(t, (&call{ctx: ctx, done: done}).wait(t.Context()))
 	}
+}
+
+func keysetOf(t *testing.T, primary int, templates ...*tinkpb.KeyTemplate) *keyset.Handle {
+	t.Helper()
+	m := keyset.NewManager()
+	for i, template := range templates {
+		id, err := m.Add(template)
+		require.NoError(t, err)
+		if i == primary {
+			require.NoError(t, m.SetPrimary(id))
+		}
+	}
+	h, err := m.Handle()
+	require.NoError(t, err)
+	return h
+}
+
+// A keyset may name any of its keys as the primary one, as it does once a key
+// was brought in ahead of its use.
+func TestPrimaryKeyNeedNotBeTheLast(t *testing.T) {
+	for primary := range 3 {
+		gcm := aead.AES256GCMKeyTemplate()
+		h := keysetOf(t, primary, gcm, gcm, gcm)
+		c, err := newCipherSet(h)
+		require.NoError(t, err)
+		tink, err := aead.New(h)
+		require.NoError(t, err)
+		sealed, err := tink.Encrypt([]byte("text"), nil)
+		require.NoError(t, err)
+		require.Equal(t, sealed[:format.KeyIDSize], c.seal(nil, []byte("text"), nil)[:format.KeyIDSize])
+		require.True(t, c.onPrimary(sealed))
+	}
+}
+
+func TestKeysetsOfOtherKeysAreRefused(t *testing.T) {
+	gcm, cmac := aead.AES256GCMKeyTemplate(), prf.AESCMACPRFKeyTemplate()
+	for name, h := range map[string]*keyset.Handle{
+		"AES-128":           keysetOf(t, 0, aead.AES128GCMKeyTemplate()),
+		"without a prefix":  keysetOf(t, 0, aead.AES256GCMNoPrefixKeyTemplate()),
+		"ChaCha20-Poly1305": keysetOf(t, 0, aead.ChaCha20Poly1305KeyTemplate()),
+		"of one other":      keysetOf(t, 0, gcm, aead.AES128GCMKeyTemplate()),
+		"for indexes":       keysetOf(t, 0, cmac),
+	} {
+		_, err := newCipherSet(h)
+		require.ErrorIs(t, err, errKeyset, name)
+	}
+	for name, h := range map[string]*keyset.Handle{
+		"HMAC":         keysetOf(t, 0, prf.HMACSHA256PRFKeyTemplate()),
+		"HKDF":         keysetOf(t, 0, prf.HKDFSHA256PRFKeyTemplate()),
+		"of one other": keysetOf(t, 0, cmac, prf.HMACSHA256PRFKeyTemplate()),
+		"for seals":    keysetOf(t, 0, gcm),
+	} {
+		_, err := newIndexSet(h)
+		require.ErrorIs(t, err, errKeyset, name)
+	}
+}
+
+// Every X25519 key from 2^255-19 on is a smaller one's second spelling. HPKE binds
+// the spelling, so what is sealed for it would open for nobody.
+func TestCollectorOfAKeyThatIsNotReduced(t *testing.T) {
+	security := purpose.MustParse("security")
+	text := func(low, high byte) string {
+		body := make([]byte, format.KeyIDSize-1+format.EncSize)
+		body[3] = 1
+		u := body[format.KeyIDSize-1:]
+		for i := range u {
+			u[i] = 0xff
+		}
+		u[0], u[31] = low, high
+		body = append(body, collectorCheck(security, body)...)
+		return format.CollectorMagic + ".security." + base64.RawURLEncoding.EncodeToString(body)
+	}
+	_, err := ParseCollector(text(0xe8, 0x7f), nil)
+	require.NoError(t, err, "2^255-24, which is reduced")
+	for _, end := range [][2]byte{{0xf0, 0x7f}, {0xff, 0x7f}, {0xe8, 0xff}, {0x09, 0xff}} {
+		_, err := ParseCollector(text(end[0], end[1]), nil)
+		require.ErrorIs(t, err, ErrCorrupt, "%x", end)
+	}
+}
+
+func TestReduced(t *testing.T) {
+	for _, c := range []struct {
+		low, middle, high byte
+		want              bool
+	}{
+		{0xec, 0xff, 0x7f, true}, // 2^255-20, the greatest
+		{0xed, 0xff, 0x7f, false},
+		{0xff, 0xff, 0x7f, false},
+		{0xff, 0xfe, 0x7f, true},
+		{0xff, 0xff, 0x7e, true},
+		{0x00, 0x00, 0x80, false},
+		{0x00, 0x00, 0xff, false},
+	} {
+		u := make([]byte, 32)
+		for i := range u {
+			u[i] = 0xff
+		}
+		u[0], u[15], u[31] = c.low, c.middle, c.high
+		require.Equal(t, c.want, reduced(u), "%x", u)
+	}
+}
+
+// Keys of collectors are of one kind, whatever else Tink could open with.
+func TestCollectKeysetsOfOtherKeysAreRefused(t *testing.T) {
+	ours := hpkeTemplate(t)
+	for name, h := range map[string]*keyset.Handle{
+		"of another cipher":  keysetOf(t, 0, hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_CHACHA20_POLY1305_Key_Template()),
+		"of another curve":   keysetOf(t, 0, hybrid.DHKEM_P256_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()),
+		"without a prefix":   keysetOf(t, 0, hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Raw_Key_Template()),
+		"of one other":       keysetOf(t, 0, ours, hybrid.DHKEM_P256_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()),
+		"for seals":          keysetOf(t, 0, aead.AES256GCMKeyTemplate()),
+		"older kind of Tink": keysetOf(t, 0, hybrid.ECIESHKDFAES128GCMKeyTemplate()),
+	} {
+		_, err := newCollectSet(h)
+		require.ErrorIs(t, err, errKeyset, name)
+	}
+	for primary := range 2 {
+		h := keysetOf(t, primary, ours, ours)
+		c, err := newCollectSet(h)
+		require.NoError(t, err)
+		id, err := h.Entry(primary)
+		require.NoError(t, err)
+		require.Equal(t, id.KeyID(), binary.BigEndian.Uint32(c.primary.OutputPrefix()[1:]))
+	}
+}
+
+func hpkeTemplate(t *testing.T) *tinkpb.KeyTemplate {
+	t.Helper()
+	return hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()
 }

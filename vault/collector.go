@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -11,41 +10,48 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A Collector is the right to collect values for one purpose, and nothing more:
-// it seals with a public key (HPKE, RFC 9180) and can neither reveal what it
-// sealed nor index anything. Whoever breaks into a process that holds only
-// collectors gets the values typed in meanwhile, and none that are stored.
+// A Collector is the right to collect values for one purpose, and nothing more. It
+// seals with a public key (HPKE, RFC 9180), and can neither reveal a value nor
+// index anything. An attacker in a process that holds only collectors gets the
+// values that are typed in meanwhile, and no stored value.
 //
-// [Vault.Collector] hands one out where the purpose's keys are, and
-// [ParseCollector] reads one from the text that [Collector.MarshalText] writes,
-// which is no secret: a web front end needs that text in its configuration, and
-// neither a key store nor a KEK. It has to come by a way that nobody can tamper
-// with, for whoever puts in another key reads what is collected with it.
+// [Vault.Collector] returns a collector in a process that opens the purpose's keys.
+// [ParseCollector] reads one from the text that [Collector.MarshalText] writes. The
+// text is no secret: a web front end needs it in its configuration, and needs
+// neither a key store nor a KEK. It has to reach the front end in a way that nobody
+// can tamper with: an attacker who puts in another key reads every value that is
+// collected with it.
 //
-// The values open under a scope of the purpose. A back end that takes them in
-// calls [Reseal], which brings them under the purpose's own key or that of the
-// person, and then indexes them. Until then they are nobody's in particular, and
-// anyone who knows the public key can have made them: [Sealed.ByCollector] tells
-// which those are.
+// The values open under a scope of the purpose. A back end takes them in with
+// [Reseal], which brings them under the purpose's own key or the key of the person,
+// and then indexes them. Until then a value belongs to no person in particular, and
+// anyone who knows the public key can have made it: [Sealed.ByCollector] reports
+// such values.
 //
 // Collectors are immutable and may be used from many goroutines at once. A nil or
 // zero Collector is [ErrInvalid] everywhere.
 type Collector struct {
 	purpose  purpose.Purpose
 	public   *publicKey
-	batch    *slotKey // nil if each value has its own
-	auditor  Auditor  // may be nil
+	batch    *collectorKey // nil if each value has a key of its own
+	auditor  Auditor       // may be nil
 	basis    purpose.Basis
-	basisErr error // why Under was refused
+	basisErr error // the refusal of Under
 }
 
+var (
+	errNoCollector   = fmt.Errorf("nil collector: %w", ErrInvalid)
+	errCollectorText = fmt.Errorf("not the text of a collector: %w", ErrCorrupt)
+)
+
 // Collector returns the right to collect values for p, without the right to
-// anything else. It opens the keys of p to find the public one, so it takes the
-// same grants as [Vault.Scope], whose errors it has; [ErrNoKeys] is also a purpose
-// without keys for collectors (see [Vault.RotateCollector]). The collector works
-// on after the vault is closed.
+// anything else. It opens the keys of p to find the public key, so it needs the
+// grants of [Vault.Scope] and has its errors. A purpose without keys for collectors
+// is [ErrNoKeys] (see [Vault.RotateCollector]). The collector works on after the
+// vault is closed.
 func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
 	c, err := v.collector(ctx, p)
 	if err = v.audit(ctx, Event{Action: ActionOpen, Purpose: p}, err); err != nil {
@@ -55,11 +61,11 @@ func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, e
 }
 
 func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
-	r, err := v.ring(ctx, p)
+	pk, err := v.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return nil, err
 	}
-	keys := r.current()
+	keys := pk.peek()
 	if keys == nil {
 		return nil, errClosed
 	}
@@ -74,33 +80,9 @@ func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, e
 	return &Collector{purpose: p, public: public, auditor: v.opts.Audit}, nil
 }
 
-// collectorMagic is the first field of a collector's text.
-const collectorMagic = "ofc1"
-
-const checkSize = 4
-
-// MarshalText returns the collector as one line of ASCII such as
-// "ofc1.security.…", for [ParseCollector]. It holds the purpose and the public
-// key, and not the basis that the collector is under. It implements
-// [encoding.TextMarshaler]. A nil or zero Collector is [ErrInvalid].
-func (c *Collector) MarshalText() ([]byte, error) {
-	if !c.valid() {
-		return nil, fmt.Errorf("vault: writing collector: %w", errNoCollector)
-	}
-	body := append(append([]byte(nil), c.public.id[1:]...), c.public.bytes[:]...)
-	body = append(body, collectorCheck(c.purpose, body)...)
-	return []byte(collectorMagic + "." + c.purpose.String() + "." + base64.RawURLEncoding.EncodeToString(body)), nil
-}
-
-// collectorCheck finds typing errors. It is no protection against anybody.
-func collectorCheck(p purpose.Purpose, body []byte) []byte {
-	sum := sha256.Sum256(append([]byte(collectorMagic+"."+p.String()+"."), body...))
-	return sum[:checkSize]
-}
-
-// ParseCollector returns the collector whose text is given. Its uses are
-// recorded by auditor, which may be nil. Text that [Collector.MarshalText] would
-// not write is [ErrCorrupt]; the error does not quote it.
+// ParseCollector returns the collector with the given text. The auditor records its
+// uses, and may be nil. Text that [Collector.MarshalText] would not write is
+// [ErrCorrupt]; the error does not quote it.
 func ParseCollector(text string, auditor Auditor) (*Collector, error) {
 	p, public, err := parseCollector(text)
 	if err != nil {
@@ -109,22 +91,21 @@ func ParseCollector(text string, auditor Auditor) (*Collector, error) {
 	return &Collector{purpose: p, public: public, auditor: auditor}, nil
 }
 
-var errCollectorText = fmt.Errorf("not the text of a collector: %w", ErrCorrupt)
-
+// parseCollector parses the text of a collector. Every fault is errCollectorText.
 func parseCollector(text string) (p purpose.Purpose, public *publicKey, err error) {
-	const size = keyIDSize - 1 + encSize + checkSize
-	if len(text) > len(collectorMagic)+2+purpose.MaxLen+base64.RawURLEncoding.EncodedLen(size) {
+	const size = format.KeyIDSize - 1 + format.EncSize + checkSize
+	if len(text) > len(format.CollectorMagic)+2+purpose.MaxLen+base64.RawURLEncoding.EncodedLen(size) {
 		return p, nil, errCollectorText
 	}
 	fields := strings.Split(text, ".")
-	if len(fields) != 3 || fields[0] != collectorMagic {
+	if len(fields) != 3 || fields[0] != format.CollectorMagic {
 		return p, nil, errCollectorText
 	}
 	if p, err = purpose.Parse(fields[1]); err != nil {
 		return p, nil, errCollectorText
 	}
 	body, err := base64.RawURLEncoding.Strict().DecodeString(fields[2])
-	// Decoders skip line breaks, even strict ones.
+	// Even a strict decoder skips line breaks.
 	if err != nil || len(body) != size || base64.RawURLEncoding.EncodeToString(body) != fields[2] {
 		return p, nil, errCollectorText
 	}
@@ -133,36 +114,18 @@ func parseCollector(text string) (p purpose.Purpose, public *publicKey, err erro
 	if string(check) != string(collectorCheck(p, body)) {
 		return p, nil, errCollectorText
 	}
-	if !reduced(body[keyIDSize-1:]) {
+	if !reduced(body[format.KeyIDSize-1:]) {
 		return p, nil, errCollectorText
 	}
-	if public, err = newPublicKey(binary.BigEndian.Uint32(body), body[keyIDSize-1:]); err != nil {
+	if public, err = newPublicKey(binary.BigEndian.Uint32(body), body[format.KeyIDSize-1:]); err != nil {
 		return p, nil, errCollectorText
 	}
-	// A key that nothing can be sealed for, such as a point of low order, is found
-	// out now and not by the first person who signs up.
-	if _, err := public.newSlotKey(p); err != nil {
+	// Nothing can be sealed for some keys, such as a point of low order. Find out
+	// now, and not when the first person signs up.
+	if _, err := public.newCollectorKey(p); err != nil {
 		return p, nil, errCollectorText
 	}
 	return p, public, nil
-}
-
-// Batch returns a collector whose values share one encapsulation, which is what
-// costs: the first takes some hundred times as long as each further one. Anybody
-// can see of values of one batch that they are, and the returned collector
-// holds the key that opens them: drop it once the batch is done. Each value can
-// be opened, re-sealed and deleted by itself.
-func (c *Collector) Batch() (*Collector, error) {
-	if !c.valid() {
-		return nil, fmt.Errorf("vault: starting batch: %w", errNoCollector)
-	}
-	key, err := c.public.newSlotKey(c.purpose)
-	if err != nil {
-		return nil, fmt.Errorf("vault: starting batch: %w", err)
-	}
-	batch := *c
-	batch.batch = key
-	return &batch, nil
 }
 
 // Under returns a collector that seals values under the given basis, as
@@ -177,6 +140,24 @@ func (c *Collector) Under(basis purpose.Basis) *Collector {
 		narrowed.basisErr = fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return &narrowed
+}
+
+// Batch returns a collector whose values share one encapsulation, the costly step:
+// the first value takes some hundred times as long as each further one. Anybody can
+// see that the values of one batch belong together. The returned collector holds
+// the key that opens them: drop it once the batch is done. Each value can be
+// opened, re-sealed and deleted by itself. A nil or zero Collector is [ErrInvalid].
+func (c *Collector) Batch() (*Collector, error) {
+	if !c.valid() {
+		return nil, fmt.Errorf("vault: starting batch: %w", errNoCollector)
+	}
+	key, err := c.public.newCollectorKey(c.purpose)
+	if err != nil {
+		return nil, fmt.Errorf("vault: starting batch: %w", err)
+	}
+	batch := *c
+	batch.batch = key
+	return &batch, nil
 }
 
 // Purpose returns the purpose that c collects for, the zero Purpose for a nil or
@@ -197,9 +178,30 @@ func (c *Collector) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) 
 // LogValue implements [slog.LogValuer] with the label.
 func (c *Collector) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-var errNoCollector = fmt.Errorf("nil collector: %w", ErrInvalid)
+// MarshalText returns the collector as one line of ASCII such as "ofc1.security.…",
+// for [ParseCollector]. The text holds the purpose and the public key, but not the
+// basis of the collector. A nil or zero Collector is [ErrInvalid]. It implements
+// [encoding.TextMarshaler].
+func (c *Collector) MarshalText() ([]byte, error) {
+	if !c.valid() {
+		return nil, fmt.Errorf("vault: writing collector: %w", errNoCollector)
+	}
+	body := append(append([]byte(nil), c.public.id[1:]...), c.public.bytes[:]...)
+	body = append(body, collectorCheck(c.purpose, body)...)
+	return []byte(format.CollectorMagic + "." + c.purpose.String() + "." + base64.RawURLEncoding.EncodeToString(body)), nil
+}
 
-// The slots of collectors.
+// checkSize is the size of the checksum in a collector's text, in bytes.
+const checkSize = 4
+
+// collectorCheck returns the checksum of a collector's text. It finds typing errors
+// and protects against nobody.
+func collectorCheck(p purpose.Purpose, body []byte) []byte {
+	sum := digest(format.AppendCollectorCheck(nil, p.String(), body))
+	return sum[:checkSize]
+}
+
+// The methods of a slotSealer. A collector has no subject.
 
 func (*Collector) sealer() {}
 
@@ -207,32 +209,32 @@ func (c *Collector) valid() bool { return c != nil && c.public != nil }
 
 func (c *Collector) subjectID() string { return "" }
 
-func (c *Collector) erasedMeanwhile() error { return nil }
-
-func (c *Collector) appendSlot(ctx context.Context, body []byte, scr *scratch, req sealRequest) ([]byte, error) {
+func (c *Collector) appendSlot(ctx context.Context, body []byte, buf *buffers, value plainValue) ([]byte, error) {
 	switch {
 	case c.basisErr != nil:
 		return body, c.basisErr
-	case req.kind == (Kind{}):
+	case value.kind == (Kind{}):
 		return body, errNoKind
 	case ctx.Err() != nil:
-		return body, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return body, ctxError(ctx)
 	}
 	key := c.batch
 	if key == nil {
 		var err error
-		if key, err = c.public.newSlotKey(c.purpose); err != nil {
+		if key, err = c.public.newCollectorKey(c.purpose); err != nil {
 			return body, err
 		}
 	}
-	p := provenanceNow(req.now, c.basis)
-	return appendSealedSlot(body, scr, &slotSpec{
-		typ: slotCollector, overhead: wrappedKeySize + nonceSize + tagSize, seal: key.seal,
-		kind: req.kind, purpose: c.purpose, provenance: &p, plaintext: req.plaintext,
+	p := newProvenance(value.now, c.basis)
+	return appendSealedSlot(body, buf, &plainSlot{
+		typ: format.OfCollector, overhead: format.WrappedKeySize + format.NonceSize + format.TagSize, seal: key.seal,
+		kind: value.kind, purpose: c.purpose, provenance: &p, plaintext: value.plaintext,
 	}), nil
 }
 
-func (c *Collector) listens() bool { return c != nil && c.auditor != nil }
+func (c *Collector) checkErased() error { return nil }
+
+func (c *Collector) audited() bool { return c != nil && c.auditor != nil }
 
 func (c *Collector) audit(ctx context.Context, e Event, err error) error {
 	e.Purpose = c.Purpose()

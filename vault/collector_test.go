@@ -17,14 +17,8 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
-
-func collector(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Collector {
-	t.Helper()
-	c, err := v.Collector(t.Context(), p)
-	require.NoError(t, err)
-	return c
-}
 
 // abroad returns the collector as a process without keys has it: from its text.
 func abroad(t testing.TB, c *vault.Collector) *vault.Collector {
@@ -37,94 +31,94 @@ func abroad(t testing.TB, c *vault.Collector) *vault.Collector {
 }
 
 func TestCollectedValuesOpenForTheirPurpose(t *testing.T) {
-	v := generated(t, nil, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
-	c := abroad(t, collector(t, v, security))
-	require.Equal(t, security, c.Purpose())
-	value := seal(t, c.Under(purpose.Basis{Legal: purpose.Contract, Notice: "2fa-v3", Retain: time.Hour}))
-	require.Equal(t, purpose.NewSet(security), value.Purposes())
-	opens(t, sec, value)
-	refuses(t, ads, value, purpose.ErrMismatch)
-	p, ok := value.Provenance(security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	c := abroad(t, vaulttest.Collector(t, v, vaulttest.Security))
+	require.Equal(t, vaulttest.Security, c.Purpose())
+	value := vaulttest.Seal(t, c.Under(purpose.Basis{Legal: purpose.Contract, Notice: "2fa-v3", Retain: time.Hour}))
+	require.Equal(t, purpose.NewSet(vaulttest.Security), value.Purposes())
+	vaulttest.Opens(t, sec, value)
+	vaulttest.Refuses(t, ads, value, purpose.ErrMismatch)
+	p, ok := value.Provenance(vaulttest.Security)
 	require.True(t, ok)
 	require.Equal(t, "2fa-v3", p.Notice)
 	require.Equal(t, p.Collected.Add(time.Hour), p.Expires)
 
 	// For several purposes, by public and by other keys at once.
-	both := seal(t, ads, c)
-	opens(t, sec, both)
-	opens(t, ads, both)
-	both = seal(t, abroad(t, collector(t, v, advertising)), c)
-	opens(t, sec, both)
-	opens(t, ads, both)
-	opens(t, ads, both.Without(security))
+	both := vaulttest.Seal(t, ads, c)
+	vaulttest.Opens(t, sec, both)
+	vaulttest.Opens(t, ads, both)
+	both = vaulttest.Seal(t, abroad(t, vaulttest.Collector(t, v, vaulttest.Advertising)), c)
+	vaulttest.Opens(t, sec, both)
+	vaulttest.Opens(t, ads, both)
+	vaulttest.Opens(t, ads, both.Without(vaulttest.Security))
 
-	index, err := sec.Index(t.Context(), note, "text")
+	index, err := sec.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
-	same, err := sec.IndexSealed(t.Context(), note, value, strings.TrimSpace)
+	same, err := sec.IndexSealed(t.Context(), vaulttest.Note, value, strings.TrimSpace)
 	require.NoError(t, err)
 	require.Equal(t, index, same)
 }
 
 // A back end takes values in: under the purpose's own key or a person's.
 func TestTakingInWhatWasCollected(t *testing.T) {
-	v := generated(t, nil, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
-	value := seal(t, collector(t, v, security).Under(purpose.Basis{Notice: "2fa-v3"}), ads)
-	before, _ := value.Provenance(security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security).Under(purpose.Basis{Notice: "2fa-v3"}), ads)
+	before, _ := value.Provenance(vaulttest.Security)
 	require.False(t, value.OnPrimaryKey(sec), "there is something to do")
-	require.True(t, value.ByCollector(security))
-	require.False(t, value.ByCollector(advertising), "which a scope sealed")
-	require.False(t, value.ByCollector(billing))
-	require.False(t, vault.Sealed{}.ByCollector(security))
-	refuses(t, sec.For("alice"), value, vault.ErrSubject)
+	require.True(t, value.ByCollector(vaulttest.Security))
+	require.False(t, value.ByCollector(vaulttest.Advertising), "which a scope sealed")
+	require.False(t, value.ByCollector(vaulttest.Billing))
+	require.False(t, vault.Sealed{}.ByCollector(vaulttest.Security))
+	vaulttest.Refuses(t, sec.For("alice"), value, vault.ErrSubject)
 
-	own, err := vault.Reseal(t.Context(), note, value, sec)
+	own, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec)
 	require.NoError(t, err)
 	require.True(t, own.OnPrimaryKey(sec))
-	require.False(t, own.ByCollector(security))
-	opens(t, sec, own)
-	opens(t, ads, own)
+	require.False(t, own.ByCollector(vaulttest.Security))
+	vaulttest.Opens(t, sec, own)
+	vaulttest.Opens(t, ads, own)
 
-	alices, err := vault.Reseal(t.Context(), note, value, sec.For("alice"))
+	alices, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("alice"))
 	require.NoError(t, err)
-	opens(t, sec.For("alice"), alices)
-	opens(t, ads, alices)
-	refuses(t, sec, alices, vault.ErrSubject)
-	refuses(t, sec.For("bob"), alices, vault.ErrCorrupt)
-	after, _ := alices.Provenance(security)
+	vaulttest.Opens(t, sec.For("alice"), alices)
+	vaulttest.Opens(t, ads, alices)
+	vaulttest.Refuses(t, sec, alices, vault.ErrSubject)
+	vaulttest.Refuses(t, sec.For("bob"), alices, vault.ErrCorrupt)
+	after, _ := alices.Provenance(vaulttest.Security)
 	require.Equal(t, before, after, "and it stays collected as it was")
 
 	// What belongs to a person, or to nobody, is not taken in for another.
-	_, err = vault.Reseal(t.Context(), note, alices, sec.For("bob"))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, alices, sec.For("bob"))
 	require.ErrorIs(t, err, vault.ErrCorrupt)
-	_, err = vault.Reseal(t.Context(), note, own, sec.For("alice"))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, own, sec.For("alice"))
 	require.ErrorIs(t, err, vault.ErrSubject)
-	_, err = vault.Reseal(t.Context(), note, value, sec.For(""))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, sec.For(""))
 	require.ErrorIs(t, err, vault.ErrInvalid)
 
-	_, err = v.Erase(t.Context(), "carol", security)
+	_, err = v.Erase(t.Context(), "carol", vaulttest.Security)
 	require.NoError(t, err)
-	_, err = vault.Reseal(t.Context(), note, value, sec.For("carol"))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("carol"))
 	require.ErrorIs(t, err, vault.ErrErased)
 	require.NoError(t, v.Close())
-	_, err = vault.Reseal(t.Context(), note, value, sec.For("alice"))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("alice"))
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 }
 
 // Extending takes the key of the purpose it comes from, whoever sealed it.
 func TestExtendingWhatWasCollected(t *testing.T) {
-	v := generated(t, nil, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
-	value, err := vault.Extend(t.Context(), note, seal(t, collector(t, v, security)), sec, ads.Under(purpose.Basis{Consent: "c-1"}))
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value, err := vault.Extend(t.Context(), vaulttest.Note, vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security)), sec, ads.Under(purpose.Basis{Consent: "c-1"}))
 	require.NoError(t, err)
-	opens(t, ads, value)
+	vaulttest.Opens(t, ads, value)
 }
 
 func TestBatchesShareAnEncapsulation(t *testing.T) {
-	v := generated(t, nil, security)
-	sec := scope(t, v, security)
-	c := abroad(t, collector(t, v, security))
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	sec := vaulttest.Scope(t, v, vaulttest.Security)
+	c := abroad(t, vaulttest.Collector(t, v, vaulttest.Security))
 	batch, err := c.Batch()
 	require.NoError(t, err)
 	wrapped := func(v vault.Sealed) string {
@@ -133,74 +127,74 @@ func TestBatchesShareAnEncapsulation(t *testing.T) {
 		body := raw[len(raw)-(16+2+5+2+85+12+32+16):]
 		return string(body[16+2+5+2:][:85])
 	}
-	one, other := seal(t, batch), seal(t, batch.Under(purpose.Basis{}))
+	one, other := vaulttest.Seal(t, batch), vaulttest.Seal(t, batch.Under(purpose.Basis{}))
 	require.Equal(t, wrapped(one), wrapped(other))
-	require.NotEqual(t, wrapped(seal(t, c)), wrapped(seal(t, c)), "without one, each value has its own")
+	require.NotEqual(t, wrapped(vaulttest.Seal(t, c)), wrapped(vaulttest.Seal(t, c)), "without one, each value has its own")
 	next, err := c.Batch()
 	require.NoError(t, err)
-	require.NotEqual(t, wrapped(one), wrapped(seal(t, next)))
+	require.NotEqual(t, wrapped(one), wrapped(vaulttest.Seal(t, next)))
 	for _, value := range []vault.Sealed{one, other} {
-		opens(t, sec, value)
-		resealed, err := vault.Reseal(t.Context(), note, value, sec)
+		vaulttest.Opens(t, sec, value)
+		resealed, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec)
 		require.NoError(t, err)
-		opens(t, sec, resealed)
+		vaulttest.Opens(t, sec, resealed)
 	}
 }
 
 func TestCollectorKeysRotate(t *testing.T) {
-	v := generated(t, nil, security)
-	sec, old := scope(t, v, security), collector(t, v, security)
-	early := seal(t, old)
-	require.NoError(t, v.RotateCollector(t.Context(), security))
-	fresh := collector(t, v, security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	sec, old := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Collector(t, v, vaulttest.Security)
+	early := vaulttest.Seal(t, old)
+	require.NoError(t, v.RotateCollector(t.Context(), vaulttest.Security))
+	fresh := vaulttest.Collector(t, v, vaulttest.Security)
 	require.NotEqual(t, mustMarshal(t, old), mustMarshal(t, fresh))
-	late := seal(t, old)
-	opens(t, sec, early)
-	opens(t, sec, late)
-	opens(t, sec, seal(t, fresh))
+	late := vaulttest.Seal(t, old)
+	vaulttest.Opens(t, sec, early)
+	vaulttest.Opens(t, sec, late)
+	vaulttest.Opens(t, sec, vaulttest.Seal(t, fresh))
 
-	keys, err := v.Keys(t.Context(), security)
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	for _, k := range keys {
 		if k.Role == vault.RoleCollect && k.Status == vault.Active {
-			require.NoError(t, v.Retire(t.Context(), security, k.ID))
-			refuses(t, sec, early, vault.ErrCorrupt)
-			require.NoError(t, v.Reinstate(t.Context(), security, k.ID))
-			opens(t, sec, early)
-			require.NoError(t, v.Retire(t.Context(), security, k.ID))
-			require.NoError(t, v.Destroy(t.Context(), security, k.ID))
+			require.NoError(t, v.Retire(t.Context(), vaulttest.Security, k.ID))
+			vaulttest.Refuses(t, sec, early, vault.ErrCorrupt)
+			require.NoError(t, v.Reinstate(t.Context(), vaulttest.Security, k.ID))
+			vaulttest.Opens(t, sec, early)
+			require.NoError(t, v.Retire(t.Context(), vaulttest.Security, k.ID))
+			require.NoError(t, v.Destroy(t.Context(), vaulttest.Security, k.ID))
 		}
 	}
-	refuses(t, sec, late, vault.ErrCorrupt)
-	opens(t, sec, seal(t, fresh))
+	vaulttest.Refuses(t, sec, late, vault.ErrCorrupt)
+	vaulttest.Opens(t, sec, vaulttest.Seal(t, fresh))
 }
 
 // A key pair that another process made is learned at the first value sealed
 // for it.
 func TestCollectorKeyOfAnotherProcess(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	here, there := open(t, store, kek, nil), open(t, store, kek, nil)
-	require.NoError(t, here.Generate(t.Context(), security))
-	s := scope(t, here, security)
-	r := reader(t, here, security)
-	require.NoError(t, there.RotateCollector(t.Context(), security))
-	value := seal(t, collector(t, there, security))
-	opens(t, s, value)
-	_, err := r.Reveal(t.Context(), note, value)
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	here, there := vaulttest.Open(t, store, kek, nil), vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, here.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, here, vaulttest.Security)
+	r := vaulttest.Reader(t, here, vaulttest.Security)
+	require.NoError(t, there.RotateCollector(t.Context(), vaulttest.Security))
+	value := vaulttest.Seal(t, vaulttest.Collector(t, there, vaulttest.Security))
+	vaulttest.Opens(t, s, value)
+	_, err := r.Reveal(t.Context(), vaulttest.Note, value)
 	require.NoError(t, err)
 }
 
 // Whoever has the public key can neither open nor relabel, and whoever has
 // another purpose's private key can't either.
 func TestCollectedValuesAreBound(t *testing.T) {
-	v := generated(t, nil, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
-	value := seal(t, collector(t, v, security))
-	text := string(mustText(t, value))
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security))
+	text := string(vaulttest.MustText(t, value))
 
 	relabelled, err := vault.ParseSealed(strings.Replace(text, ".security.", ".advertising.", 1))
 	require.NoError(t, err)
-	refuses(t, ads, relabelled, vault.ErrCorrupt)
+	vaulttest.Refuses(t, ads, relabelled, vault.ErrCorrupt)
 	other := vault.MustKind("other", "vault_test.Other")
 	rekinded, err := vault.ParseSealed(strings.Replace(text, "pii1.note.", "pii1.other.", 1))
 	require.NoError(t, err)
@@ -217,14 +211,14 @@ func TestCollectedValuesAreBound(t *testing.T) {
 			require.ErrorIs(t, err, vault.ErrCorrupt)
 			continue
 		}
-		_, err := sec.Reveal(t.Context(), note, damaged)
+		_, err := sec.Reveal(t.Context(), vaulttest.Note, damaged)
 		require.Error(t, err)
 	}
 }
 
 func TestCollectorText(t *testing.T) {
-	v := generated(t, nil, security)
-	good := mustMarshal(t, collector(t, v, security))
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	good := mustMarshal(t, vaulttest.Collector(t, v, vaulttest.Security))
 	require.Regexp(t, `^ofc1\.security\.[A-Za-z0-9_-]{54}$`, good)
 	again, err := vault.ParseCollector(good, nil)
 	require.NoError(t, err)
@@ -259,14 +253,14 @@ func TestCollectorText(t *testing.T) {
 }
 
 func TestCollectorsAreRefused(t *testing.T) {
-	v := generated(t, nil, security)
-	_, err := v.Collector(t.Context(), billing)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	_, err := v.Collector(t.Context(), vaulttest.Billing)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	_, err = v.Collector(t.Context(), purpose.Purpose{})
 	require.ErrorIs(t, err, vault.ErrInvalid)
 
 	for _, c := range []*vault.Collector{nil, {}, (*vault.Collector)(nil).Under(purpose.Basis{})} {
-		_, err := vault.Seal(t.Context(), note, "text", c)
+		_, err := vault.Seal(t.Context(), vaulttest.Note, "text", c)
 		require.ErrorIs(t, err, vault.ErrInvalid)
 		_, err = c.Batch()
 		require.ErrorIs(t, err, vault.ErrInvalid)
@@ -276,38 +270,38 @@ func TestCollectorsAreRefused(t *testing.T) {
 		require.Equal(t, "vault.Collector()", fmt.Sprintf("%#v", c))
 	}
 
-	c := collector(t, v, security)
+	c := vaulttest.Collector(t, v, vaulttest.Security)
 	require.Equal(t, "vault.Collector(security)", fmt.Sprintf("%+v", c))
 	require.Equal(t, "vault.Collector(security)", c.LogValue().String())
-	_, err = vault.Seal(t.Context(), note, "text", c, scope(t, v, security))
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", c, vaulttest.Scope(t, v, vaulttest.Security))
 	require.ErrorIs(t, err, vault.ErrInvalid, "one purpose twice")
 	_, err = vault.Seal(t.Context(), vault.Kind{}, "text", c)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Seal(t.Context(), note, "", c)
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "", c)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Seal(t.Context(), note, "text", c.Under(purpose.Basis{Notice: "a b"}))
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", c.Under(purpose.Basis{Notice: "a b"}))
 	require.ErrorIs(t, err, purpose.ErrBasis)
-	_, err = vault.Seal(t.Context(), note, "text", c.Under(purpose.Basis{Notice: "a b"}).Under(purpose.Basis{}))
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", c.Under(purpose.Basis{Notice: "a b"}).Under(purpose.Basis{}))
 	require.NoError(t, err, "the last basis counts")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = vault.Seal(ctx, note, "text", c)
+	_, err = vault.Seal(ctx, vaulttest.Note, "text", c)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
 
 	require.NoError(t, v.Close())
-	_, err = v.Collector(t.Context(), security)
+	_, err = v.Collector(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	seal(t, c) // it needs no vault
+	vaulttest.Seal(t, c) // it needs no vault
 }
 
 // A type that embeds a collector could say something else of its purpose.
 type impostor struct{ *vault.Collector }
 
-func (impostor) Purpose() purpose.Purpose { return advertising }
+func (impostor) Purpose() purpose.Purpose { return vaulttest.Advertising }
 
 func TestWhatEmbedsACollectorIsNone(t *testing.T) {
-	c := collector(t, generated(t, nil, security), security)
-	_, err := vault.Seal(t.Context(), note, "text", impostor{c})
+	c := vaulttest.Collector(t, vaulttest.Generated(t, nil, vaulttest.Security), vaulttest.Security)
+	_, err := vault.Seal(t.Context(), vaulttest.Note, "text", impostor{c})
 	require.ErrorIs(t, err, vault.ErrInvalid)
 }
 
@@ -321,22 +315,22 @@ func TestCollectorsAreRecorded(t *testing.T) {
 		}
 		return nil
 	})
-	text := mustMarshal(t, collector(t, generated(t, nil, security), security))
+	text := mustMarshal(t, vaulttest.Collector(t, vaulttest.Generated(t, nil, vaulttest.Security), vaulttest.Security))
 	c, err := vault.ParseCollector(text, auditor)
 	require.NoError(t, err)
-	seal(t, c)
-	_, err = vault.Seal(vault.WithCaller(t.Context(), "sign-up"), note, "", c)
+	vaulttest.Seal(t, c)
+	_, err = vault.Seal(vault.WithCaller(t.Context(), "sign-up"), vaulttest.Note, "", c)
 	require.Error(t, err)
 	require.Len(t, events, 2)
 	for i, outcome := range []vault.Outcome{vault.Allowed, vault.Failed} {
 		require.Equal(t, vault.ActionSeal, events[i].Action)
 		require.Equal(t, outcome, events[i].Outcome)
-		require.Equal(t, security, events[i].Purpose)
-		require.Equal(t, purpose.NewSet(security), events[i].Collected)
+		require.Equal(t, vaulttest.Security, events[i].Purpose)
+		require.Equal(t, purpose.NewSet(vaulttest.Security), events[i].Collected)
 	}
 	require.Equal(t, "sign-up", events[1].Caller)
 	failing = true
-	_, err = vault.Seal(t.Context(), note, "text", c)
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", c)
 	require.ErrorIs(t, err, vault.ErrUnavailable, "fails closed")
 }
 
@@ -358,22 +352,22 @@ func lowOrder(raw []byte) string {
 // A front end's clock may be ahead by a day. What says that it was collected
 // later still was never meant to be opened soon.
 func TestCollectorsClockAhead(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	ahead := func(by time.Duration) (value vault.Sealed) {
 		synctest.Test(t, func(t *testing.T) { // whose clock begins in the year 2000
-			v := open(t, store, kek, nil)
-			require.NoError(t, v.Generate(t.Context(), security))
-			c := collector(t, v, security).Under(purpose.Basis{Retain: time.Hour})
+			v := vaulttest.Open(t, store, kek, nil)
+			require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+			c := vaulttest.Collector(t, v, vaulttest.Security).Under(purpose.Basis{Retain: time.Hour})
 			time.Sleep(by)
-			value = seal(t, c)
+			value = vaulttest.Seal(t, c)
 			v.Close()
 		})
 		return value
 	}
 	hours, days := ahead(23*time.Hour), ahead(25*time.Hour)
 	synctest.Test(t, func(t *testing.T) {
-		s := scope(t, open(t, store, kek, nil), security)
-		refuses(t, s, hours, vault.ErrUnavailable)
-		refuses(t, s, days, vault.ErrCorrupt)
+		s := vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
+		vaulttest.Refuses(t, s, hours, vault.ErrUnavailable)
+		vaulttest.Refuses(t, s, days, vault.ErrCorrupt)
 	})
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 	"github.com/onlyfor/onlyfor/vault/storetest"
 )
 
@@ -29,21 +31,6 @@ func TestDir(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "keys")
 		return func() vault.Store { return vault.Dir(path) }
 	})
-}
-
-func putRecord(t testing.TB, store vault.Store, name string, revision int64, data string) int64 {
-	t.Helper()
-	revision, err := store.Put(t.Context(), vault.Record{Name: name, Data: []byte(data), Revision: revision})
-	require.NoError(t, err)
-	return revision
-}
-
-func getRecord(t testing.TB, store vault.Store, name string) vault.Record {
-	t.Helper()
-	records, err := store.Get(t.Context(), name)
-	require.NoError(t, err)
-	require.Len(t, records, 1)
-	return records[0]
 }
 
 func listNames(t testing.TB, store vault.Store) (names []string) {
@@ -67,7 +54,7 @@ func TestDirIsMadeByTheFirstPut(t *testing.T) {
 	_, err = os.Lstat(path)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
-	putRecord(t, store, "security/keys", 0, "x")
+	vaulttest.PutRecord(t, store, "security/keys", 0, "x")
 	info, err := os.Lstat(filepath.Join(path, "security", "keys.key"))
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o600), info.Mode())
@@ -161,7 +148,7 @@ func TestDirErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			store := vault.Dir("keys")
-			revision := putRecord(t, store, "security/keys", 0, "data")
+			revision := vaulttest.PutRecord(t, store, "security/keys", 0, "data")
 			test.destroy(t)
 
 			_, getErr := store.Get(t.Context(), "security/keys")
@@ -187,21 +174,21 @@ const malformed = "key store keys: file security/keys.key is malformed: not seal
 func TestDirRefusesASymlinkedLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	store := vault.Dir(path)
-	revision := putRecord(t, store, "security/keys", 0, "data")
+	revision := vaulttest.PutRecord(t, store, "security/keys", 0, "data")
 	victim := filepath.Join(t.TempDir(), "victim")
 	require.NoError(t, os.WriteFile(victim, nil, 0o600))
 	require.NoError(t, os.Remove(filepath.Join(path, ".lock")))
 	require.NoError(t, os.Symlink(victim, filepath.Join(path, ".lock")))
 	_, err := store.Put(t.Context(), vault.Record{Name: "security/keys", Data: []byte("x"), Revision: revision})
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	require.Equal(t, "data", string(getRecord(t, store, "security/keys").Data))
+	require.Equal(t, "data", string(vaulttest.GetRecord(t, store, "security/keys").Data))
 }
 
 func TestDirIgnoresOtherFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	store := vault.Dir(path)
-	putRecord(t, store, "a", 0, "x")
-	putRecord(t, store, "a/b", 0, "x") // no vault does, but nothing is in the way
+	vaulttest.PutRecord(t, store, "a", 0, "x")
+	vaulttest.PutRecord(t, store, "a/b", 0, "x") // no vault does, but nothing is in the way
 	for _, name := range []string{"README", "notes.txt", "a/c.key~", "a/C.key", "a/.key", "a/.tmp", ".c.key", "a/-.key", "lost+found/x.key"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(path, filepath.Dir(name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(path, name), []byte("x"), 0o600))
@@ -216,8 +203,8 @@ func TestDirIgnoresOtherFiles(t *testing.T) {
 func TestDirListHidesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	store := vault.Dir(path)
-	putRecord(t, store, "a/x", 0, "x")
-	putRecord(t, store, "b/x", 0, "x")
+	vaulttest.PutRecord(t, store, "a/x", 0, "x")
+	vaulttest.PutRecord(t, store, "b/x", 0, "x")
 	require.NoError(t, os.Rename(filepath.Join(path, "a/x.key"), filepath.Join(path, "x.moved")))
 	require.NoError(t, os.Symlink("../x.moved", filepath.Join(path, "a/x.key")))
 	require.Equal(t, []string{"a/x", "b/x"}, listNames(t, store))
@@ -250,7 +237,7 @@ func subjectName(i int) string { return fmt.Sprintf("security/subjects/%06d", i)
 // fillDir makes records without waiting for the disk, by copying one that Put made.
 func fillDir(t testing.TB, path string, n int) {
 	t.Helper()
-	putRecord(t, vault.Dir(path), subjectName(0), 0, strings.Repeat("x", 60))
+	vaulttest.PutRecord(t, vault.Dir(path), subjectName(0), 0, strings.Repeat("x", 60))
 	file := func(i int) string { return filepath.Join(path, subjectName(i)+".key") }
 	b, err := os.ReadFile(file(0))
 	require.NoError(t, err)
@@ -264,7 +251,7 @@ func fillDir(t testing.TB, path string, n int) {
 func TestDirLockWaitObeysTheContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	store := vault.Dir(path)
-	revision := putRecord(t, store, "security/keys", 0, "data")
+	revision := vaulttest.PutRecord(t, store, "security/keys", 0, "data")
 
 	lock, err := os.OpenFile(filepath.Join(path, ".lock"), os.O_RDWR, 0)
 	require.NoError(t, err)
@@ -278,17 +265,17 @@ func TestDirLockWaitObeysTheContext(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 
 	// Readers wait for nobody, and who is late for nothing.
-	require.Equal(t, "data", string(getRecord(t, store, "security/keys").Data))
+	require.Equal(t, "data", string(vaulttest.GetRecord(t, store, "security/keys").Data))
 	require.Equal(t, []string{"security/keys"}, listNames(t, store))
 	_, err = store.Put(t.Context(), vault.Record{Name: "security/keys", Data: []byte("new"), Revision: revision ^ 1})
 	require.ErrorIs(t, err, vault.ErrConflict)
 
 	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_UN))
-	putRecord(t, store, "security/keys", revision, "new")
+	vaulttest.PutRecord(t, store, "security/keys", revision, "new")
 }
 
 func init() {
-	children["increment"] = func(args []string) error {
+	childtest.Children["increment"] = func(args []string) error {
 		n, err := strconv.Atoi(args[1])
 		if err != nil {
 			return err
@@ -301,7 +288,7 @@ func init() {
 		}
 		return nil
 	}
-	children["write"] = func(args []string) error {
+	childtest.Children["write"] = func(args []string) error {
 		store := vault.Dir(args[0])
 		fmt.Println("writing")
 		for {
@@ -343,12 +330,12 @@ func increment(ctx context.Context, store vault.Store, name string) error {
 func TestDirInTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	const each = 200
-	a, b := child(t, "increment", path, strconv.Itoa(each)), child(t, "increment", path, strconv.Itoa(each))
+	a, b := childtest.Command(t, "increment", path, strconv.Itoa(each)), childtest.Command(t, "increment", path, strconv.Itoa(each))
 	require.NoError(t, a.Start())
 	require.NoError(t, b.Start())
 	require.NoError(t, a.Wait(), a.Stderr)
 	require.NoError(t, b.Wait(), b.Stderr)
-	require.Equal(t, strconv.Itoa(2*each), string(getRecord(t, vault.Dir(path), "counter").Data))
+	require.Equal(t, strconv.Itoa(2*each), string(vaulttest.GetRecord(t, vault.Dir(path), "counter").Data))
 }
 
 // wholeContent is one letter many times, so that a mixture or a part shows.
@@ -362,10 +349,10 @@ func wholeContent() []byte {
 func TestDirSurvivesKilledWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	store := vault.Dir(path)
-	putRecord(t, store, "security/keys", 0, string(wholeContent()))
+	vaulttest.PutRecord(t, store, "security/keys", 0, string(wholeContent()))
 	unfinished := 0
 	for range 50 {
-		cmd := child(t, "write", path)
+		cmd := childtest.Command(t, "write", path)
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
@@ -379,20 +366,20 @@ func TestDirSurvivesKilledWriters(t *testing.T) {
 		if _, err := os.Lstat(filepath.Join(path, "security", ".tmp")); err == nil {
 			unfinished++
 		}
-		data := getRecord(t, store, "security/keys").Data
+		data := vaulttest.GetRecord(t, store, "security/keys").Data
 		require.Equal(t, len(wholeContent()), len(data))
 		require.Equal(t, len(data)-1, bytes.Count(data, data[:1]))
 		require.Equal(t, []string{"security/keys"}, listNames(t, store))
 	}
 	t.Logf("%d of 50 killed writers left an unfinished file", unfinished)
-	putRecord(t, store, "security/keys", getRecord(t, store, "security/keys").Revision, "new")
+	vaulttest.PutRecord(t, store, "security/keys", vaulttest.GetRecord(t, store, "security/keys").Revision, "new")
 	_, err := os.Lstat(filepath.Join(path, "security", ".tmp"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
 func BenchmarkDirGet(b *testing.B) {
 	store := vault.Dir(filepath.Join(b.TempDir(), "keys"))
-	putRecord(b, store, "security/keys", 0, strings.Repeat("x", 1000))
+	vaulttest.PutRecord(b, store, "security/keys", 0, strings.Repeat("x", 1000))
 	b.ReportAllocs()
 	for b.Loop() {
 		if records, err := store.Get(b.Context(), "security/keys"); err != nil || len(records) != 1 {
@@ -405,7 +392,7 @@ func BenchmarkDirGet(b *testing.B) {
 func BenchmarkDirPut(b *testing.B) {
 	b.Run("Put", func(b *testing.B) {
 		store := vault.Dir(filepath.Join(b.TempDir(), "keys"))
-		revision := putRecord(b, store, "security/keys", 0, "x")
+		revision := vaulttest.PutRecord(b, store, "security/keys", 0, "x")
 		data := bytes.Repeat([]byte("x"), 1000)
 		var err error
 		for b.Loop() {

@@ -2,29 +2,37 @@ package vault
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"math"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
 func TestRecordFile(t *testing.T) {
-	good := encodeRecord(0x0123456789abcdef, []byte("data"))
+	good := encodeFile(0x0123456789abcdef, []byte("data"))
 	require.Equal(t, "onlyfor-record-1 0123456789abcdef 00000004\ndata", string(good))
-	require.Len(t, encodeRecord(math.MaxInt64, make([]byte, MaxRecord)), headerSize+MaxRecord)
-	require.Len(t, encodeRecord(1, []byte("x")), headerSize+1)
+	require.Len(t, encodeFile(math.MaxInt64, make([]byte, MaxRecord)), fileHeaderSize+MaxRecord)
+	require.Len(t, encodeFile(1, []byte("x")), fileHeaderSize+1)
 
 	for cut := range good {
-		_, _, ok := decodeRecord(good[:cut])
+		_, _, ok := decodeFile(good[:cut])
 		require.False(t, ok, "cut to %d bytes", cut)
 	}
-	for i := range headerSize {
+	for i := range fileHeaderSize {
 		for bit := range 8 {
 			bad := bytes.Clone(good)
 			bad[i] ^= 1 << bit
-			revision, _, ok := decodeRecord(bad)
+			revision, _, ok := decodeFile(bad)
 			// Another digit of the revision is another revision; all the rest is fixed.
-			isDigit := i > len(recordMagic) && i <= len(recordMagic)+16
+			isDigit := i > len(fileMagic) && i <= len(fileMagic)+16
 			require.True(t, !ok || isDigit && revision != 0x0123456789abcdef, "byte %d, bit %d", i, bit)
 		}
 	}
@@ -39,22 +47,103 @@ func TestRecordFile(t *testing.T) {
 		"onlyfor-record-2 0123456789abcdef 00000004\ndata",
 		" onlyfor-record-1 0123456789abcdef 00000004\ndata",
 	} {
-		_, _, ok := decodeRecord([]byte(bad))
+		_, _, ok := decodeFile([]byte(bad))
 		require.False(t, ok, bad)
 	}
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(encodeRecord(1, []byte("data")))
-	f.Add(encodeRecord(math.MaxInt64, []byte{0}))
+	f.Add(encodeFile(1, []byte("data")))
+	f.Add(encodeFile(math.MaxInt64, []byte{0}))
 	f.Add([]byte("onlyfor-record-1 0123456789abcdef 00000000\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		revision, data, ok := decodeRecord(b)
+		revision, data, ok := decodeFile(b)
 		if !ok {
 			return
 		}
 		require.Positive(t, revision)
 		require.NotEmpty(t, data)
-		require.Equal(t, b, encodeRecord(revision, data))
+		require.Equal(t, b, encodeFile(revision, data))
 	})
+}
+
+func TestFileErrors(t *testing.T) {
+	for err, want := range map[error]error{
+		privatefile.ErrTooLarge:  ErrCorrupt,
+		privatefile.ErrRefused:   ErrNoKeys,
+		fs.ErrPermission:         ErrNoKeys,
+		syscall.EACCES:           ErrNoKeys,
+		errors.ErrUnsupported:    ErrNoKeys,
+		fs.ErrNotExist:           ErrUnavailable,
+		syscall.EIO:              ErrUnavailable,
+		context.DeadlineExceeded: ErrUnavailable,
+	} {
+		require.Equal(t, want, fileErrorKind(fmt.Errorf("reading: %w", err)), "%v", err)
+	}
+}
+
+// countdown is a context that is done once it was asked for as often.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A context that is done is seen at every step, and what is no name is none for a
+// file either.
+func TestDirHeedsContextsAndNames(t *testing.T) {
+	store := Dir(filepath.Join(t.TempDir(), "keys"))
+	_, err := store.Get(t.Context(), "a/b")
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("no private files on this system")
+	}
+	require.NoError(t, err)
+	_, err = store.Put(t.Context(), Record{Name: "a/b", Data: []byte("data")})
+	require.NoError(t, err)
+	for left := range 3 { // before the first record, before the second one, after both
+		_, err := store.Get(&countdown{t.Context(), left}, "a/b", "a/c")
+		require.ErrorIs(t, err, ErrUnavailable)
+	}
+	records, err := store.Get(&countdown{t.Context(), 0}, "a/b")
+	require.ErrorIs(t, err, context.Canceled)
+	require.Nil(t, records)
+
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = store.Put(cancelled, Record{Name: "a/b", Data: []byte("data"), Revision: 1})
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.NotErrorIs(t, err, ErrConflict, "it was not looked")
+
+	for left := range 100 {
+		var names []string
+		err = nil
+		for name, failure := range store.List(&countdown{t.Context(), left}, "", "") {
+			require.NoError(t, err, "an error is the last")
+			if err = failure; err == nil {
+				names = append(names, name)
+			}
+		}
+		if err == nil {
+			require.Equal(t, []string{"a/b"}, names, "a list that says nothing is all there is")
+			require.Positive(t, left)
+			break
+		}
+		require.ErrorIs(t, err, ErrUnavailable)
+	}
+	require.NoError(t, err)
+
+	for _, name := range []string{"", "..", "../b", "a/../b", "/a", "a/", "a//b", "a.b", "A", "a\x00b"} {
+		_, err := store.Get(t.Context(), "a/b", name)
+		require.ErrorIs(t, err, ErrInvalid, name)
+		_, err = store.Put(t.Context(), Record{Name: name, Data: []byte("data")})
+		require.ErrorIs(t, err, ErrInvalid, name)
+	}
+	_, err = Dir("").Get(t.Context(), "a/b")
+	require.EqualError(t, err, "key store: empty path: invalid argument")
 }

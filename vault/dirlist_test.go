@@ -4,8 +4,10 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,4 +76,34 @@ func TestListPages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A name that is too long for a record is the file of somebody else, wherever it lies.
+func TestDirListLeavesOutNamesThatAreTooLong(t *testing.T) {
+	at := strings.Repeat("a", maxName-3) + "/"
+	require.Equal(t, "ab", entryOf(at, "ab"+recordSuffix))
+	require.Empty(t, entryOf(at, "abc"+recordSuffix))
+}
+
+// A file that lies too deep to be a record is not listed: Get refuses its name.
+func TestDirListLeavesOutWhatLiesTooDeep(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	store := Dir(path)
+	_, err := store.Put(t.Context(), Record{Name: "a/b", Data: []byte("data")})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("no private files on this system")
+	}
+	require.NoError(t, err)
+	segment := strings.Repeat("a", maxName/2)
+	deep := filepath.Join(path, segment)
+	require.NoError(t, os.Mkdir(deep, 0o700))
+	for _, name := range []string{strings.Repeat("b", maxName-len(segment)-1), strings.Repeat("c", maxName-len(segment))} {
+		require.NoError(t, os.WriteFile(filepath.Join(deep, name+recordSuffix), encodeFile(1, []byte("data")), 0o600))
+	}
+	var names []string
+	for name, err := range store.List(t.Context(), "", "") {
+		require.NoError(t, err)
+		names = append(names, name)
+	}
+	require.Equal(t, []string{"a/b", segment + "/" + strings.Repeat("b", maxName-len(segment)-1)}, names)
 }

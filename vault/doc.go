@@ -1,5 +1,5 @@
-// Package vault holds the keys of purposes, and opens a value only under those
-// of a purpose that it was collected for.
+// Package vault holds the keys of purposes, and opens a value only with the keys of a
+// purpose that it was collected for.
 //
 // Open a [Vault] once, over a [Store] that keeps wrapped keys and a [KEK] that
 // unwraps them, and take a [Scope] for each purpose that the process serves:
@@ -8,44 +8,43 @@
 //	err = v.Generate(ctx, purposes.Security, purposes.Advertising) // once
 //	security, err := v.Scope(ctx, purposes.Security)
 //
-// Values are sealed and revealed through package pii; [Seal], [Scope.Reveal] and
-// [Scope.Index] are what kinds of values are built on.
+// Programs seal and reveal values through package pii. Its kinds of values are built on
+// [Seal], [Scope.Reveal] and [Scope.Index].
 //
 // # Keys
 //
-// Every purpose has keysets of its own, without a common root: one that seals
-// values (Tink AES-256-GCM) and one that computes blind indexes (Tink AES-CMAC
-// PRF). They are stored wrapped by the KEK of that purpose, bound to its name.
-// The KEK is asked when a scope is opened, never for a value, and so decides
-// which process may use which purpose.
+// Every purpose has keysets of its own, without a common root: one seals values (Tink
+// AES-256-GCM) and one computes blind indexes (Tink AES-CMAC PRF). They are stored
+// wrapped by the KEK of the purpose, and bound to its name. A vault asks the KEK when it
+// opens a scope, and never for a value. The KEK therefore decides which process may use
+// which purpose.
 //
-// A sealed value has one slot for each purpose that it was collected for. A
-// slot binds kind, purpose, provenance and the value it is part of; which key
-// opens it is decided by the scope, never by what the value says of itself.
-// FORMAT.md is the specification.
+// A sealed value has one slot for each purpose that it was collected for. A slot binds
+// the kind, the purpose, the provenance and the value that it is part of. The scope
+// decides which key opens a slot; the content of the value does not. FORMAT.md is the
+// specification.
 //
 // # Less than a scope
 //
-// A process gets no more than it needs: a [Collector] seals with a public key and
-// opens nothing, for web front ends; a [Lookup] indexes; a [Reader] reveals.
-// [Vault.MustNotOpen] proves at start that other purposes stay shut.
+// A process gets no more than it needs. A [Collector] seals with a public key and opens
+// nothing, for web front ends. A [Lookup] computes indexes. A [Reader] reveals.
+// [Vault.MustNotOpen] proves at start that this process can't open other purposes.
 //
-// # What is protected
+// # Protected
 //
-// Without the keys of a purpose nobody can read, match, relabel or move what was
-// collected for it: not with the database, not with the key store, not with the
+// Without the keys of a purpose nobody can read, match, relabel or move a value that
+// was collected for it: not with the database, not with the key store, not with the
 // keys of all other purposes.
 //
-// # What is not
+// # Not protected
 //
-// A process that holds the scopes of two purposes can read under one and seal
-// under the other; only separate processes with separate KEKs are a boundary.
-// Keys and plaintexts stay in memory until the garbage collector reuses it.
-// Whoever can write to a database can delete values, or put back older ones of
-// the same kind and purpose.
+// A process that holds the scopes of two purposes can read under one and seal under the
+// other: only separate processes with separate KEKs are a boundary. Keys and plaintexts
+// stay in memory until the garbage collector reuses it. An attacker who can write to a
+// database can delete values, or restore older values of the same kind and purpose.
 //
 // # Limits
 //
-// One key may seal 2^32 values, for nonces are random (NIST SP 800-38D, section
+// One key may seal 2^32 values, because nonces are random (NIST SP 800-38D, section
 // 8.3).
 package vault

@@ -2,61 +2,63 @@ package vault
 
 import (
 	"context"
+	"crypto/subtle"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A Certificate is the proof of an erasure, for keeping: what was destroyed, for
-// which purposes, and when. It is made for JSON and holds neither the subject's
-// id nor a key.
+// A Certificate is the proof of an erasure, for keeping: it lists the purposes, the
+// keys that were destroyed, and the times. It is made for JSON and holds neither
+// the subject's id nor a key.
 type Certificate struct {
-	// Erasures are in the order in which their purposes were given.
+	// Erasures are in the order of the purposes that Erase was given.
 	Erasures []Erasure `json:"erasures"`
 }
 
-// An Erasure says that what was sealed for one subject under one purpose can no
+// An Erasure says that values sealed for one subject under one purpose can no
 // longer be read.
 type Erasure struct {
-	// Purpose is what can no longer be done with the person's data.
+	// Purpose is the purpose that the person's data can no longer be used for.
 	Purpose purpose.Purpose `json:"purpose"`
 	// Subject is the pseudonym of the person under this purpose, 32 hex digits.
-	// [Scope.Pseudonym] tells whose it is.
+	// [Scope.Pseudonym] computes it from the subject's id.
 	Subject string `json:"subject"`
-	// KeyID is the id of the key that was destroyed, 8 hex digits, "" if the
-	// subject had none.
+	// KeyID is the id of the destroyed key, 8 hex digits, "" if the subject had
+	// none.
 	KeyID string `json:"key_id,omitempty"`
-	// Erased is when, in UTC and whole seconds.
+	// Erased is the time of the erasure, in UTC and whole seconds.
 	Erased time.Time `json:"erased"`
-	// Generation is what [Vault.Generation] had reached with this erasure, for
+	// Generation is the [Vault.Generation] that this erasure led to, for
 	// [Options.Pins].
 	Generation uint64 `json:"generation"`
 }
 
-// Erase destroys the keys of one subject under the given purposes. All values
-// that were sealed with scopes narrowed to the subject by [Scope.For] are
-// unreadable for these purposes from then on, wherever they are, backups of the
-// data included; other purposes live on. The cost does not depend on how many
-// values there are.
+// Erase destroys the keys of one subject under the given purposes. Every value
+// sealed with a scope that [Scope.For] narrowed to the subject becomes unreadable
+// for these purposes, in every copy, backups of the data included. Other purposes
+// live on. The cost does not depend on the number of values.
 //
-// When Erase returns, no operation for the subject succeeds any more through
-// this vault: it is [ErrErased]. Through others, of this process or another, that
-// is so when [Options.SubjectLifetime] has passed. A tombstone stays in the store,
-// so that the subject does not come back by itself. Erasing again is no error, and
-// certifies the first time.
+// When Erase returns, every operation for the subject through this vault fails with
+// [ErrErased]. Other vaults, of this process or another, follow within
+// [Options.SubjectLifetime]. A tombstone stays in the store, so that the subject
+// does not come back by itself. Erasing again is no error, and the certificate
+// states the first erasure.
 //
-// Indexes are computed with keys of the purpose, and so outlive an erasure. Set
-// the index columns of the person's row to NULL in the same transaction that
-// records the erasure. What remains recoverable, by whoever has both, is an old
-// backup of the key store and its KEK: see [Options.Pins].
+// Indexes are computed with keys of the purpose, and so outlive an erasure. Set the
+// index columns of the person's row to NULL in the transaction that records the
+// erasure. Together with its KEK, an old backup of the key store still opens the
+// values: see [Options.Pins].
 //
-// Purposes are erased in the order given. If one fails, the certificate tells
-// which were done, and calling again completes the rest. No purpose at all and
-// a subject that [Scope.For] refuses are [ErrInvalid]; other errors are those of
-// [Vault.Scope].
+// Purposes are erased in the order given. If one fails, the certificate lists the
+// purposes that were done, and calling Erase again completes the rest. No purpose
+// at all and a subject that [Scope.For] refuses are [ErrInvalid]; other errors are
+// as for [Vault.Scope].
 func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) (Certificate, error) {
 	var c Certificate
 	if len(purposes) == 0 {
@@ -73,17 +75,17 @@ func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.P
 }
 
 func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {
-	if subject == "" || len(subject) > maxSubject {
+	if subject == "" || len(subject) > format.MaxSubject {
 		return Erasure{}, errSubjectID
 	}
-	r, err := v.ring(ctx, p)
+	pk, err := v.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return Erasure{}, err
 	}
 	var e Erasure
-	err = v.alone(ctx, ActionErase, p, func(ctx context.Context) error {
+	err = v.exclusive(ctx, ActionErase, p, func(ctx context.Context) error {
 		var err error
-		e, err = r.erase(ctx, subject)
+		e, err = pk.erase(ctx, subject, func() { v.markErased(p, subject) })
 		return err
 	})
 	if err != nil {
@@ -92,53 +94,63 @@ func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose)
 	return e, nil
 }
 
-// erase counts the erasure first: if the process dies before the tombstone is
-// written, one too many was counted, which harms nobody.
-func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
-	keys := r.keys.Load()
+// markErased makes every scope and reader of p in this vault treat the subject as
+// erased.
+func (v *Vault) markErased(p purpose.Purpose, subject string) {
+	for _, pk := range v.findAll(p) {
+		pk.subjects.Load().erase(subject)
+	}
+}
+
+// erase puts a tombstone in the place of the subject's record. It calls markErased
+// as soon as the tombstone is in the store, when the key may no longer be used. It
+// counts the erasure before: if the process dies between the two, the count is one
+// too high, which harms nobody.
+func (pk *purposeKeys) erase(ctx context.Context, subject string, markErased func()) (Erasure, error) {
+	keys := pk.current.Load()
 	if keys == nil {
 		return Erasure{}, errClosed
 	}
-	pseudonym, err := keys.pseudonymOf(r.purpose, subject)
+	pseudonym, err := keys.pseudonymOf(pk.id.purpose, subject)
 	if err != nil {
 		return Erasure{}, err
 	}
-	e := Erasure{Purpose: r.purpose, Subject: hex.EncodeToString(pseudonym[:])}
-	name := subjectRecordName(r.purpose, pseudonym)
+	e := Erasure{Purpose: pk.id.purpose, Subject: hex.EncodeToString(pseudonym[:])}
+	name := subjectRecordName(pk.id.purpose, pseudonym)
 	counted := false
 	for {
-		if err := ctx.Err(); err != nil {
-			return e, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if ctx.Err() != nil {
+			return e, ctxError(ctx)
 		}
-		records, err := r.vault.get(ctx, name)
+		records, err := pk.backend.get(ctx, name)
 		if err != nil {
 			return e, err
 		}
 		tombstone := subjectRecord{at: time.Now()}
 		if records[0].Revision != 0 {
-			old, err := r.decode(ctx, keys, pseudonym, records[0].Data)
+			old, err := pk.openSubjectRecord(ctx, keys, pseudonym, records[0].Data)
 			if err != nil && !errors.Is(err, ErrCorrupt) {
 				return e, err
 			}
-			// A record that was garbled must not stand in the way of an erasure.
+			// A garbled record must not prevent an erasure.
 			clear(old.key)
-			if err == nil && old.key == nil { // before now
-				r.vault.forget(r.purpose, subject)
-				return r.describe(ctx, e, old)
+			if err == nil && old.key == nil { // erased earlier
+				markErased()
+				return pk.describe(ctx, e, old)
 			}
 			tombstone.id = old.id
 		}
 		if !counted {
-			if err := r.countErasure(ctx, keys); err != nil {
+			if err := pk.countErasure(ctx, keys); err != nil {
 				return e, err
 			}
 			counted = true
 		}
-		if keys = r.keys.Load(); keys == nil { // decode may have learned newer ones
+		if keys = pk.current.Load(); keys == nil { // openSubjectRecord may have found newer keys
 			return e, errClosed
 		}
-		_, err = r.vault.store.Put(ctx, Record{
-			Name: name, Data: tombstone.encode(keys, r.purpose, pseudonym), Revision: records[0].Revision,
+		_, err = pk.backend.store.Put(ctx, Record{
+			Name: name, Data: tombstone.encode(keys, pk.id.purpose, pseudonym), Revision: records[0].Revision,
 		})
 		switch {
 		case errors.Is(err, ErrConflict):
@@ -146,32 +158,103 @@ func (r *ring) erase(ctx context.Context, subject string) (Erasure, error) {
 		case err != nil:
 			return e, storeError(err)
 		}
-		r.vault.forget(r.purpose, subject)
-		return r.describe(ctx, e, tombstone)
+		markErased()
+		return pk.describe(ctx, e, tombstone)
 	}
 }
 
-// forget makes every scope and reader of this vault take the subject for erased.
-func (v *Vault) forget(p purpose.Purpose, subject string) {
-	for _, r := range v.openedAll(p) {
-		r.subjects.Load().erase(subject)
-	}
-}
-
-// describe fills in what e says of the tombstone. It reads the generation after
-// that was written: so every store without the tombstone has a lower one.
-func (r *ring) describe(ctx context.Context, e Erasure, tombstone subjectRecord) (Erasure, error) {
+// describe completes e with the facts of the tombstone. It reads the generation
+// after the tombstone was written, so every store without the tombstone has a lower
+// generation.
+func (pk *purposeKeys) describe(ctx context.Context, e Erasure, tombstone subjectRecord) (Erasure, error) {
 	if tombstone.id != 0 {
 		e.KeyID = fmt.Sprintf("%08x", tombstone.id)
 	}
 	e.Erased = tombstone.at.UTC().Truncate(time.Second)
-	if err := r.refresh(ctx); err != nil {
+	if err := pk.refreshNow(ctx); err != nil {
 		return e, err
 	}
-	keys := r.keys.Load()
+	keys := pk.current.Load()
 	if keys == nil {
 		return e, errClosed
 	}
-	e.Generation = keys.generation + r.erasures.Load()
+	e.Generation = keys.generation + pk.erasures.Load()
 	return e, nil
+}
+
+// The count of erasures under a purpose is a record of its own, so that an erasure
+// does not ask the key service. The sum of the count and the generation of the keys
+// says how far a store has come. The count is authenticated with the pseudonym key,
+// which outlives all other keys.
+
+const erasuresMagic = "ofe1"
+
+var errErasures = fmt.Errorf("malformed count of erasures: %w", ErrCorrupt)
+
+// countErasure adds one to the count of erasures in the store. A count below the
+// known number is errRollback.
+func (pk *purposeKeys) countErasure(ctx context.Context, keys *keys) error {
+	for {
+		if ctx.Err() != nil {
+			return ctxError(ctx)
+		}
+		seen := pk.erasures.Load()
+		records, err := pk.backend.get(ctx, erasuresName(pk.id.purpose))
+		if err != nil {
+			return err
+		}
+		n, err := decodeErasures(keys, pk.id.purpose, records[0].Data)
+		if err != nil {
+			return err
+		}
+		if n < seen {
+			return errRollback
+		}
+		data, err := encodeErasures(keys, pk.id.purpose, n+1)
+		if err != nil {
+			return err
+		}
+		_, err = pk.backend.store.Put(ctx, Record{Name: erasuresName(pk.id.purpose), Data: data, Revision: records[0].Revision})
+		switch {
+		case errors.Is(err, ErrConflict):
+			continue
+		case err != nil:
+			return storeError(err)
+		}
+		pk.noteErasures(n + 1)
+		return nil
+	}
+}
+
+// erasuresName returns the name of the record that counts the erasures under p.
+func erasuresName(p purpose.Purpose) string { return p.String() + "/erasures" }
+
+// encodeErasures returns the record for n erasures under p.
+func encodeErasures(k *keys, p purpose.Purpose, n uint64) ([]byte, error) {
+	tag, err := k.pseudonym.compute(format.AppendErasuresInput(nil, p.String(), n))
+	if err != nil {
+		return nil, err
+	}
+	return append(binary.BigEndian.AppendUint64([]byte(erasuresMagic), n), tag[:]...), nil
+}
+
+// decodeErasures returns the number of erasures in a record. It is 0 for no data:
+// no subject was erased yet. A record that is malformed or was altered is
+// errErasures.
+func decodeErasures(k *keys, p purpose.Purpose, data []byte) (uint64, error) {
+	if data == nil {
+		return 0, nil
+	}
+	if len(data) != len(erasuresMagic)+8+IndexSize {
+		return 0, errErasures
+	}
+	n := binary.BigEndian.Uint64(data[len(erasuresMagic):])
+	want, err := encodeErasures(k, p, n)
+	if err != nil {
+		return 0, err
+	}
+	if subtle.ConstantTimeCompare(data, want) != 1 {
+		return 0, errErasures
+	}
+	return n, nil
 }

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/cipher"
 	"errors"
 	"strings"
 	"testing"
@@ -9,8 +10,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // eraser is two vaults on one store.
@@ -45,7 +48,7 @@ func (e *eraser) scope(t *testing.T, v *Vault, subject string) *Scope {
 // record returns the name of the record of a subject.
 func (e *eraser) record(t *testing.T, subject string) string {
 	t.Helper()
-	pseudonym, err := e.scope(t, e.there, subject).ring.keys.Load().pseudonymOf(e.security, subject)
+	pseudonym, err := e.scope(t, e.there, subject).opened.current.Load().pseudonymOf(e.security, subject)
 	require.NoError(t, err)
 	return subjectRecordName(e.security, pseudonym)
 }
@@ -192,7 +195,179 @@ func TestEraseOfAClosedVault(t *testing.T) {
 	}
 	_, err := e.here.Erase(t.Context(), "alice", e.security)
 	require.ErrorIs(t, err, errClosed)
-	r := &ring{vault: e.here, purpose: e.security}
-	_, err = r.erase(t.Context(), "alice")
+	pk := &purposeKeys{backend: e.here.backend, id: keysID{purpose: e.security}}
+	_, err = pk.erase(t.Context(), "alice", func() {})
 	require.Equal(t, errClosed, err)
+}
+
+// overtaken is a subject's cipher during whose work the subject is erased.
+type overtaken struct {
+	cipher.AEAD
+	sealing bool // only while it seals
+	erase   func()
+}
+
+func (o overtaken) Seal(dst, nonce, plaintext, aad []byte) []byte {
+	o.erase()
+	return o.AEAD.Seal(dst, nonce, plaintext, aad)
+}
+
+func (o overtaken) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
+	if !o.sealing {
+		o.erase()
+	}
+	return o.AEAD.Open(dst, nonce, ciphertext, aad)
+}
+
+// An operation that has a subject's key in hand while the subject is erased does
+// not succeed after it.
+func TestErasureOvertakesKeysInUse(t *testing.T) {
+	kind := MustKind("note", "vault.Note")
+	p, other := purpose.MustParse("security"), purpose.MustParse("billing")
+	for name, use := range map[string]func(context.Context, *Vault, *Scope, Sealed) error{
+		"reveal": func(ctx context.Context, _ *Vault, s *Scope, v Sealed) error {
+			_, err := s.Reveal(ctx, kind, v)
+			return err
+		},
+		"seal": func(ctx context.Context, _ *Vault, s *Scope, _ Sealed) error {
+			_, err := Seal(ctx, kind, "text", s)
+			return err
+		},
+		"reseal": func(ctx context.Context, _ *Vault, s *Scope, v Sealed) error {
+			_, err := Reseal(ctx, kind, v, s)
+			return err
+		},
+		"extend to": func(ctx context.Context, v *Vault, s *Scope, _ Sealed) error {
+			other, err := v.Scope(ctx, other)
+			if err != nil {
+				return err
+			}
+			plain, err := Seal(ctx, kind, "text", other)
+			if err != nil {
+				return err
+			}
+			_, err = Extend(ctx, kind, plain, other, s.Under(purpose.Basis{Consent: "c-1"}))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kek, err := subtle.NewAESGCM(make([]byte, 32))
+			require.NoError(t, err)
+			v, err := Open(t.Context(), Memory(), SharedKEK(kek), nil)
+			require.NoError(t, err)
+			defer v.Close()
+			require.NoError(t, v.Generate(t.Context(), p, other))
+			s, err := v.Scope(t.Context(), p)
+			require.NoError(t, err)
+			s = s.For("alice")
+			value, err := Seal(t.Context(), kind, "text", s)
+			require.NoError(t, err)
+			require.NoError(t, use(t.Context(), v, s, value))
+
+			key, known := s.opened.subjects.Load().get("alice")
+			require.True(t, known)
+			key.gcm = overtaken{key.gcm, name == "reseal", func() {
+				_, err := v.Erase(t.Context(), "alice", p)
+				require.NoError(t, err)
+			}}
+			require.ErrorIs(t, use(t.Context(), v, s, value), ErrErased)
+		})
+	}
+}
+
+// Of an erasure it is recorded whose it was, by a name that only who has the keys
+// can tell, and under which purpose.
+func TestErasuresAreRecorded(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	var events []Event
+	record := auditorFunc(func(_ context.Context, e Event) error {
+		events = append(events, e)
+		return nil
+	})
+	v, err := Open(ctx, Memory(), testKEK(t), &Options{Audit: record})
+	require.NoError(t, err)
+	defer v.Close()
+	_, err = v.Erase(ctx, "alice", security)
+	require.EqualError(t, err, "vault: erasing keys of security: key store has none: no keys for this purpose")
+	_, err = v.Erase(ctx, "alice")
+	require.EqualError(t, err, "vault: erasing keys: no purpose: invalid argument")
+	require.NoError(t, v.Generate(ctx, security))
+
+	for _, subject := range []string{"", strings.Repeat("s", format.MaxSubject+1)} {
+		_, err = v.Erase(ctx, subject, security)
+		require.ErrorIs(t, err, ErrInvalid)
+	}
+	events = nil
+	for _, subject := range []string{"alice", strings.Repeat("s", format.MaxSubject)} {
+		c, err := v.Erase(ctx, subject, security)
+		require.NoError(t, err)
+		e := events[len(events)-1]
+		require.Equal(t, ActionErase, e.Action)
+		require.Equal(t, Allowed, e.Outcome)
+		require.Equal(t, security, e.Purpose)
+		require.Len(t, e.Subject, 2*IndexSize)
+		require.Equal(t, c.Erasures[0].Subject, e.Subject)
+		require.Equal(t, security, c.Erasures[0].Purpose)
+
+		again, err := v.Erase(ctx, subject, security)
+		require.NoError(t, err)
+		require.Equal(t, c, again, "an erasure is one for good")
+	}
+	require.NotEqual(t, events[len(events)-1].Subject, events[0].Subject)
+}
+
+// A store that another process is ahead in is asked again, and one that fails is not
+// taken for one that did what it was told.
+func TestEraseCountsOnceThoughOthersAreFaster(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	store := &conflictingStore{Store: Memory()}
+	v, err := Open(ctx, store, testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security))
+	before, err := v.Generation(ctx, security)
+	require.NoError(t, err)
+
+	for _, c := range []struct {
+		suffix string
+		counts uint64
+	}{{"/erasures", 1}, {"", 1}} { // of the count, and of the tombstone
+		store.suffix, store.left, store.err = c.suffix, 2, ErrConflict
+		if c.suffix == "" {
+			store.inside = "/subjects/"
+		}
+		_, err = v.Erase(ctx, "person"+c.suffix, security)
+		require.NoError(t, err)
+		require.Zero(t, store.left)
+		after, err := v.Generation(ctx, security)
+		require.NoError(t, err)
+		require.Equal(t, before+c.counts, after)
+		before = after
+	}
+
+	for _, inside := range []string{"/erasures", "/subjects/"} {
+		store.suffix, store.inside, store.left, store.err = "", inside, 1, errors.New("disk full")
+		_, err = v.Erase(ctx, "another"+inside, security)
+		require.ErrorIs(t, err, ErrUnavailable)
+		_, err = v.Erase(ctx, "another"+inside, security)
+		require.NoError(t, err)
+	}
+}
+
+// conflictingStore fails the next changes of some records.
+type conflictingStore struct {
+	Store
+	suffix, inside string
+	left           int
+	err            error
+}
+
+func (s *conflictingStore) Put(ctx context.Context, r Record) (int64, error) {
+	if s.left > 0 && strings.HasSuffix(r.Name, s.suffix) && strings.Contains(r.Name, s.inside) {
+		s.left--
+		return 0, s.err
+	}
+	return s.Store.Put(ctx, r)
 }

@@ -5,49 +5,49 @@ import (
 	"fmt"
 )
 
-// One sentinel for each decision that a caller makes; use [errors.Is]. None of
-// the errors of this package holds a value, a part of one, its length, a key
-// or an index. The refusal of an honest wrong purpose is
+// The errors of this package are one sentinel for each decision that a caller makes;
+// use [errors.Is]. No error of this package holds a value, a part of a value, its
+// length, a key or an index. An unaltered value that is used for the wrong purpose is
 // [purpose.ErrMismatch].
 var (
-	// ErrCorrupt reports what is malformed, forged, relabelled or swapped. Of a
-	// value it never says at which step that was found. Refuse, and investigate.
+	// ErrCorrupt reports data that is malformed, forged, relabelled or swapped. For a
+	// value it never says which step found the fault. Refuse the data, and investigate.
 	ErrCorrupt = errors.New("not sealed here, or altered since")
 
-	// ErrNoKeys reports a purpose that the store has no keys for, or whose keys
-	// the key service, the file permissions or the configuration refuse.
+	// ErrNoKeys reports a purpose without keys in the store, or with keys that the key
+	// service, the file permissions or the configuration refuse.
 	ErrNoKeys = errors.New("no keys for this purpose")
 
-	// ErrAccessDenied reports keys that this process was not granted: the key
-	// service knows who asks, and refuses. It is also [ErrNoKeys]. A [KEK] returns
-	// it, and [Vault.MustNotOpen] accepts nothing else as a proof.
+	// ErrAccessDenied reports keys that were not granted to this process: the key
+	// service knows the caller, and refuses. It is also [ErrNoKeys]. A [KEK] returns
+	// it, and [Vault.MustNotOpen] accepts no other sentinel as a proof.
 	ErrAccessDenied = fmt.Errorf("not granted: %w", ErrNoKeys)
 
-	// ErrUnavailable reports a store, key service or auditor that is down, too
-	// slow, or was not waited for. Retry.
+	// ErrUnavailable reports a store, a key service or an auditor that is down or too
+	// slow, or a caller that stopped waiting for it. Retry.
 	ErrUnavailable = errors.New("unavailable")
 
-	// ErrExpired reports a value whose time of retention is over. Treat it as
+	// ErrExpired reports a value whose retention period is over. Treat the value as
 	// absent.
 	ErrExpired = errors.New("retention is over")
 
-	// ErrErased reports a subject whose keys were destroyed. Treat what was sealed
-	// for it as absent.
+	// ErrErased reports a subject whose keys were destroyed. Treat values that were
+	// sealed for the subject as absent.
 	ErrErased = errors.New("subject is erased")
 
-	// ErrSubject reports a value of one subject used through a scope that is not
-	// narrowed to a subject, or the reverse. Use the right [Scope.For].
+	// ErrSubject reports a value of one subject that was used through a scope without
+	// a subject, or the reverse. Use the right [Scope.For].
 	ErrSubject = errors.New("not sealed for this subject")
 
-	// ErrConflict reports that somebody else changed the store first. Retry.
+	// ErrConflict reports that another process changed the store first. Retry.
 	ErrConflict = errors.New("changed by another process")
 
-	// ErrInvalid reports an argument that no retry will mend: a nil scope, no
-	// scope at all, two scopes for one purpose, a value too long to seal.
+	// ErrInvalid reports an argument that no retry will mend: a nil scope, no scope at
+	// all, two scopes of one purpose, a value that is too long to seal.
 	ErrInvalid = errors.New("invalid argument")
 )
 
-// An opError says what was being done to which kind of value, as in
+// An opError names the action and the kind of value that failed, as in
 // "pii: revealing phone: collected for security, not advertising".
 type opError struct {
 	action Action

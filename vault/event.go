@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// An Action is what a scope was used for, or what was done to keys.
+// An Action is a use of a scope or an operation on keys.
 type Action string
 
 // The actions that are audited.
@@ -22,7 +23,7 @@ const (
 	ActionExtend Action = "extend" // a value to another purpose
 	ActionReseal Action = "reseal"
 	ActionErase  Action = "erase" // a subject
-	ActionAdopt  Action = "adopt" // what was encrypted elsewhere
+	ActionAdopt  Action = "adopt" // a value that was encrypted elsewhere
 
 	ActionOpen            Action = "open"  // the keys of a purpose, and so its scope
 	ActionCheck           Action = "check" // who can open the keys, and how they are bound
@@ -38,11 +39,11 @@ const (
 	ActionRewrap          Action = "rewrap"
 )
 
-// What is done along the way is not audited.
+// These actions are steps of others, and are not audited.
 const (
 	actionRefresh Action = "refresh"
-	actionAsk     Action = "ask" // the key service, for keys at hand
-	actionLearn   Action = "learn"
+	actionRenew   Action = "ask" // the key service, about opened keys
+	actionFindKey Action = "learn"
 	actionSubject Action = "subject"
 
 	actionPurposes Action = "purposes"
@@ -57,7 +58,7 @@ var gerunds = map[Action]string{
 	ActionDestroy: "destroying", ActionRewrap: "re-wrapping",
 }
 
-// Gerund returns the action as errors name it, such as "revealing".
+// Gerund returns the name of the action in errors, such as "revealing".
 func (a Action) Gerund() string {
 	if g, ok := gerunds[a]; ok {
 		return g
@@ -65,13 +66,13 @@ func (a Action) Gerund() string {
 	return string(a)
 }
 
-// An Outcome is how an action ended.
+// An Outcome is the result of an action.
 type Outcome string
 
 // The outcomes.
 const (
 	Allowed Outcome = "allowed"
-	Denied  Outcome = "denied" // for the purpose, the keys or the value's own sake
+	Denied  Outcome = "denied" // because of the purpose, the keys or the value itself
 	Failed  Outcome = "failed" // for a reason that says nothing about rights
 )
 
@@ -92,49 +93,49 @@ func outcomeOf(err error) Outcome {
 type Event struct {
 	// Time is when the action was decided.
 	Time time.Time
-	// Action is what was to be done.
+	// Action is the requested action.
 	Action Action
-	// Outcome is how it ended.
+	// Outcome is the result of the action.
 	Outcome Outcome
-	// Purpose is the purpose asked, which is the scope's.
+	// Purpose is the purpose of the scope, or of the keys.
 	Purpose purpose.Purpose
 	// To is the purpose that a value is extended to, zero for other actions.
 	To purpose.Purpose
-	// Subject is the pseudonym of the person under Purpose, 32 hex digits, "" if
-	// the action is not about one.
+	// Subject is the pseudonym of the person under Purpose, 32 hex digits, or "" if
+	// the action is not about one person.
 	Subject string
-	// Collected is what the value says it was collected for; for a seal, what
-	// it is being collected for. Empty where no value takes part.
+	// Collected is the set of purposes that the value claims to be collected for or,
+	// for a seal, that it is being collected for. It is empty if no value takes part.
 	Collected purpose.Set
-	// Kind is the kind of value, "" where none takes part.
+	// Kind is the name of the value's kind, or "" if no value takes part.
 	Kind string
-	// Caller is what [WithCaller] put into the context, or "".
+	// Caller is the caller that [WithCaller] put into the context, or "".
 	Caller string
-	// Err is why the action was not allowed, nil if it was.
+	// Err is the error of an action that was not allowed, nil otherwise.
 	Err error
 }
 
-// An Auditor records events. Its methods are called from many goroutines at
-// once, after an action was decided and before its result is handed out: what
-// was recorded as allowed can still get lost on the way, but nothing is handed
-// out unrecorded. Sealing for several purposes is an event for each.
+// An Auditor records events. Its methods are called from many goroutines at once,
+// after an action was decided and before its result is returned. A result that was
+// recorded as allowed can still be lost, but no result is returned unrecorded. Sealing
+// for several purposes makes one event for each.
 //
 // Audit fails closed: if it returns an error or panics, the action fails with
-// [ErrUnavailable] and its result is lost. One that blocks holds up the
-// action, so it should heed ctx.
+// [ErrUnavailable] and its result is lost. An Audit that blocks holds up the action,
+// so it should heed ctx.
 type Auditor interface {
-	// Audit records e, or returns why it could not, which is not repeated.
+	// Audit records e, or returns an error. The text of the error is never repeated.
 	Audit(ctx context.Context, e Event) error
 }
 
 type callerKey struct{}
 
-// maxCaller bounds what every event carries.
+// maxCaller is the size of the longest caller, in bytes. Every event carries one.
 const maxCaller = 256
 
-// WithCaller returns a context that says who is calling, such as a service,
-// an employee or a request id, for [Event.Caller]. It grants nothing. Text
-// beyond 256 bytes is cut off, and invalid UTF-8 removed.
+// WithCaller returns a context that names the caller, such as a service, an employee
+// or a request id, for [Event.Caller]. It grants nothing. Text beyond 256 bytes is cut
+// off, and invalid UTF-8 is removed.
 func WithCaller(ctx context.Context, caller string) context.Context {
 	if len(caller) > maxCaller {
 		caller = caller[:maxCaller]
@@ -147,11 +148,11 @@ func callerOf(ctx context.Context) string {
 	return caller
 }
 
-// audit hands e to the auditor, completed with what ctx and err tell. It
-// returns err, or why the event could not be recorded; then err is kept beside
-// it, so that a refusal stays a refusal.
-func (v *Vault) audit(ctx context.Context, e Event, err error) error {
-	return audit(ctx, v.opts.Audit, e, err)
+// audit completes e from ctx and err, and passes it to the auditor. It returns err. If
+// the event could not be recorded, it returns errUnaudited and keeps err beside it, so
+// that a refusal stays a refusal.
+func (b *backend) audit(ctx context.Context, e Event, err error) error {
+	return audit(ctx, b.opts.Audit, e, err)
 }
 
 func audit(ctx context.Context, to Auditor, e Event, err error) error {
@@ -169,7 +170,8 @@ func audit(ctx context.Context, to Auditor, e Event, err error) error {
 	return fmt.Errorf("%w; %w", err, errUnaudited)
 }
 
-// errUnaudited does not repeat the auditor's words, which could hold anything.
+// errUnaudited reports that an event was not recorded. It does not repeat the text of
+// the auditor's error, which could hold anything.
 var errUnaudited = fmt.Errorf("audit failed: %w", ErrUnavailable)
 
 func callAuditor(ctx context.Context, a Auditor, e Event) (err error) {
@@ -179,4 +181,55 @@ func callAuditor(ctx context.Context, a Auditor, e Event) (err error) {
 		}
 	}()
 	return a.Audit(ctx, e)
+}
+
+// SlogAuditor returns an [Auditor] that writes each event as one record of l, at level
+// Info if the action was allowed and at level Warn otherwise. A nil l means
+// [slog.Default]. An error of the logger's handler is an error of the auditor, so an
+// action that can't be logged does not happen. A handler that is not enabled for the
+// level drops the event, as it was configured to.
+func SlogAuditor(l *slog.Logger) Auditor { return slogAuditor{l} }
+
+type slogAuditor struct {
+	logger *slog.Logger
+}
+
+func (a slogAuditor) Audit(ctx context.Context, e Event) error {
+	l := a.logger
+	if l == nil {
+		l = slog.Default()
+	}
+	level := slog.LevelInfo
+	if e.Outcome != Allowed {
+		level = slog.LevelWarn
+	}
+	if !l.Enabled(ctx, level) {
+		return nil
+	}
+	// The handler is called without the Logger, which would drop its error.
+	r := slog.NewRecord(e.Time, level, "onlyfor", 0)
+	r.AddAttrs(
+		slog.String("action", string(e.Action)),
+		slog.String("outcome", string(e.Outcome)),
+		slog.String("purpose", e.Purpose.String()),
+	)
+	if !e.To.IsZero() {
+		r.AddAttrs(slog.String("to", e.To.String()))
+	}
+	if e.Subject != "" {
+		r.AddAttrs(slog.String("subject", e.Subject))
+	}
+	if e.Collected.Len() > 0 {
+		r.AddAttrs(slog.String("collected", e.Collected.String()))
+	}
+	if e.Kind != "" {
+		r.AddAttrs(slog.String("kind", e.Kind))
+	}
+	if e.Caller != "" {
+		r.AddAttrs(slog.String("caller", e.Caller))
+	}
+	if e.Err != nil {
+		r.AddAttrs(slog.String("error", e.Err.Error()))
+	}
+	return l.Handler().Handle(ctx, r)
 }

@@ -50,15 +50,15 @@ func TestSubjectKeysAskedForAtOnce(t *testing.T) {
 		}
 		keys := map[*subjectKey]bool{}
 		for _, s := range scopes {
-			key, known := s.ring.subjects.Load().get(s.subject)
+			key, known := s.opened.subjects.Load().get(s.subject)
 			require.True(t, known)
 			keys[key] = true
 		}
 		require.Len(t, keys, len(scopes))
 		for _, s := range scopes { // what another process sees
-			again, err := s.ring.loadSubject(t.Context(), s.ring.keys.Load(), s.subject, false)
+			again, err := s.opened.loadSubject(t.Context(), s.opened.current.Load(), s.subject, false)
 			require.NoError(t, err)
-			key, _ := s.ring.subjects.Load().get(s.subject)
+			key, _ := s.opened.subjects.Load().get(s.subject)
 			require.Equal(t, again.prefix, key.prefix)
 		}
 		v.Close()
@@ -70,21 +70,21 @@ func TestErasedWhileLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &gated{Store: Memory()}
 		v, s := subjectsOf(t, store, testKEK(t), nil)
-		keys, err := s.keys(t.Context())
+		keys, err := s.freshKeys(t.Context())
 		require.NoError(t, err)
 		for _, create := range []bool{false, true} {
 			gate := make(chan struct{})
 			store.gate = gate
 			done := make(chan error)
 			subject := map[bool]string{false: "alice", true: "bob"}[create]
-			go func() { _, err := s.ring.loadSubject(t.Context(), keys, subject, true); done <- err }()
+			go func() { _, err := s.opened.loadSubject(t.Context(), keys, subject, true); done <- err }()
 			close(gate)
 			require.NoError(t, <-done)
-			s.ring.subjects.Store(newSubjectCache(0, time.Minute, time.Second)) // as in another process
+			s.opened.subjects.Store(newSubjectCache(0, time.Minute, time.Second)) // as in another process
 			store.gate = make(chan struct{})
-			go func() { _, err := s.ring.subjectKey(t.Context(), keys, subject, create); done <- err }()
+			go func() { _, err := s.opened.subjectKey(t.Context(), keys, subject, create); done <- err }()
 			synctest.Wait()
-			s.ring.subjects.Load().erase(subject)
+			s.opened.subjects.Load().erase(subject)
 			close(store.gate)
 			require.ErrorIs(t, <-done, ErrErased)
 		}
@@ -121,7 +121,7 @@ func TestConflictsEnd(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnavailable)
 		time.Sleep(time.Minute)
 		v.mu.Lock()
-		require.Empty(t, v.flights)
+		require.Empty(t, v.calls)
 		v.mu.Unlock()
 		require.LessOrEqual(t, store.puts, 11)
 		v.Close()
@@ -142,11 +142,11 @@ func TestSubjectOfAFailingStore(t *testing.T) {
 	_, err = Seal(t.Context(), kind, "text", s.For("alice"))
 	require.NoError(t, err)
 	require.EqualValues(t, 1, store.gets.Load(), "a new one costs one read")
-	keys, err := s.keys(t.Context())
+	keys, err := s.freshKeys(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, v.Close())
 	for _, create := range []bool{false, true} { // closed since the keys were taken
-		_, err = s.ring.subjectKey(t.Context(), keys, "bob", create)
+		_, err = s.opened.subjectKey(t.Context(), keys, "bob", create)
 		require.ErrorIs(t, err, errClosed)
 	}
 }
@@ -226,13 +226,13 @@ func TestSealingDoesNotJoinALook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &gated{Store: Memory()}
 		v, s := subjectsOf(t, store, testKEK(t), nil)
-		keys, err := s.keys(t.Context())
+		keys, err := s.freshKeys(t.Context())
 		require.NoError(t, err)
 		store.gate = make(chan struct{})
 		looked, made := make(chan error, 1), make(chan error, 1)
-		go func() { _, err := s.ring.subjectKey(t.Context(), keys, "alice", false); looked <- err }()
+		go func() { _, err := s.opened.subjectKey(t.Context(), keys, "alice", false); looked <- err }()
 		synctest.Wait()
-		go func() { _, err := s.ring.subjectKey(t.Context(), keys, "alice", true); made <- err }()
+		go func() { _, err := s.opened.subjectKey(t.Context(), keys, "alice", true); made <- err }()
 		synctest.Wait()
 		close(store.gate)
 		require.NoError(t, <-made)

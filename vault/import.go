@@ -30,7 +30,7 @@ const maxImport = 1 << 16
 // errors are those of [Vault.Rotate].
 func (v *Vault) Import(ctx context.Context, p purpose.Purpose, tinkKeyset []byte) error {
 	tinkKeyset = bytes.Clone(tinkKeyset) // the caller may clear theirs while a slow store is waited for
-	return v.change(ctx, ActionImport, p, func(r *keyRecord) error {
+	return v.changeKeys(ctx, ActionImport, p, func(r *keyRecord) error {
 		defer clear(tinkKeyset)
 		from, err := parseImport(tinkKeyset)
 		if err != nil {
@@ -44,7 +44,7 @@ func (v *Vault) Import(ctx context.Context, p purpose.Purpose, tinkKeyset []byte
 // been adopted. Without any it does nothing but count up [Vault.Generation].
 // Errors are those of [Vault.Rotate].
 func (v *Vault) DropImport(ctx context.Context, p purpose.Purpose) error {
-	return v.change(ctx, ActionDestroy, p, func(r *keyRecord) error {
+	return v.changeKeys(ctx, ActionDestroy, p, func(r *keyRecord) error {
 		r.Import = nil
 		return nil
 	})
@@ -147,7 +147,7 @@ func newImported(h *keyset.Handle) (tink.AEAD, error) { return aead.New(h) }
 // be. A nil parse is [ErrInvalid]. Other errors are those of [Seal].
 func Adopt(ctx context.Context, k Kind, ciphertext, associatedData []byte, parse func(plaintext string) string, s *Scope) (Sealed, error) {
 	v, err := adopt(ctx, k, ciphertext, associatedData, parse, s)
-	if s.listens() {
+	if s.audited() {
 		err = s.audit(ctx, Event{Action: ActionAdopt, Kind: k.name, Collected: purpose.NewSet(s.Purpose())}, err)
 	}
 	if err != nil {
@@ -160,7 +160,7 @@ func Adopt(ctx context.Context, k Kind, ciphertext, associatedData []byte, parse
 const maxImportOverhead = 1024
 
 func adopt(ctx context.Context, k Kind, ciphertext, associatedData []byte, parse func(string) string, s *Scope) (Sealed, error) {
-	keys, err := s.check(ctx, k)
+	keys, err := s.keysFor(ctx, k)
 	switch {
 	case err != nil:
 		return Sealed{}, err

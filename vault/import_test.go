@@ -7,69 +7,31 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
 	"github.com/tink-crypto/tink-go/v2/hybrid"
-	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
-	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
-	"github.com/tink-crypto/tink-go/v2/tink"
+	"github.com/tink-crypto/tink-go/v2/secretdata"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
-// plain is a Tink AEAD keyset as an application without onlyfor has it.
-type plain struct {
-	tink.AEAD
-	binary, json []byte
-	handle       *keyset.Handle
-}
-
-func newPlain(t testing.TB, templates ...*tinkpb.KeyTemplate) plain {
-	t.Helper()
-	m := keyset.NewManager()
-	for _, template := range templates {
-		id, err := m.Add(template)
-		require.NoError(t, err)
-		require.NoError(t, m.SetPrimary(id))
-	}
-	h, err := m.Handle()
-	require.NoError(t, err)
-	return plainOf(t, h)
-}
-
-func plainOf(t testing.TB, h *keyset.Handle) plain {
-	t.Helper()
-	p := plain{handle: h}
-	var binary, json bytes.Buffer
-	require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&binary)))
-	require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewJSONWriter(&json)))
-	p.binary, p.json = binary.Bytes(), json.Bytes()
-	p.AEAD, _ = aead.New(h)
-	return p
-}
-
-func (p plain) encrypt(t testing.TB, text, aad string) []byte {
-	t.Helper()
-	ciphertext, err := p.Encrypt([]byte(text), []byte(aad))
-	require.NoError(t, err)
-	return ciphertext
-}
-
 func TestAdopt(t *testing.T) {
-	v := generated(t, nil, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	ctx := t.Context()
-	legacy := newPlain(t, aead.AES128GCMKeyTemplate(), aead.AES256GCMKeyTemplate(), aead.XChaCha20Poly1305KeyTemplate(), aead.AES256CTRHMACSHA256KeyTemplate())
-	ciphertext := legacy.encrypt(t, "text", "users.email:1")
+	legacy := vaulttest.NewPlain(t, aead.AES128GCMKeyTemplate(), aead.AES256GCMKeyTemplate(), aead.XChaCha20Poly1305KeyTemplate(), aead.AES256CTRHMACSHA256KeyTemplate())
+	ciphertext := legacy.Ciphertext(t, "text", "users.email:1")
 
-	_, err := vault.Adopt(ctx, note, ciphertext, []byte("users.email:1"), strings.TrimSpace, sec)
+	_, err := vault.Adopt(ctx, vaulttest.Note, ciphertext, []byte("users.email:1"), strings.TrimSpace, sec)
 	require.ErrorIs(t, err, vault.ErrNoKeys, "nothing was imported yet")
-	require.NoError(t, v.Import(ctx, security, legacy.binary))
-	value, err := vault.Adopt(ctx, note, ciphertext, []byte("users.email:1"), strings.TrimSpace, sec.Under(purpose.Basis{Notice: "n-1"}).For("alice"))
+	require.NoError(t, v.Import(ctx, vaulttest.Security, legacy.Binary))
+	value, err := vault.Adopt(ctx, vaulttest.Note, ciphertext, []byte("users.email:1"), strings.TrimSpace, sec.Under(purpose.Basis{Notice: "n-1"}).For("alice"))
 	require.NoError(t, err)
-	opens(t, sec.For("alice"), value)
-	refuses(t, sec, value, vault.ErrSubject)
-	p, _ := value.Provenance(security)
+	vaulttest.Opens(t, sec.For("alice"), value)
+	vaulttest.Refuses(t, sec, value, vault.ErrSubject)
+	p, _ := value.Provenance(vaulttest.Security)
 	require.Equal(t, "n-1", p.Notice)
 
 	for name, test := range map[string]struct {
@@ -87,25 +49,25 @@ func TestAdopt(t *testing.T) {
 		"not of the kind":       {ciphertext, "users.email:1", func(string) string { return "" }, sec, vault.ErrCorrupt},
 		"no parse":              {ciphertext, "users.email:1", nil, sec, vault.ErrInvalid},
 		"no scope":              {ciphertext, "users.email:1", strings.TrimSpace, nil, vault.ErrInvalid},
-		"longer than a value":   {legacy.encrypt(t, strings.Repeat("x", 1025), ""), "", strings.TrimSpace, sec, vault.ErrInvalid},
+		"longer than a value":   {legacy.Ciphertext(t, strings.Repeat("x", 1025), ""), "", strings.TrimSpace, sec, vault.ErrInvalid},
 	} {
-		_, err := vault.Adopt(ctx, note, test.ciphertext, []byte(test.aad), test.parse, test.s)
+		_, err := vault.Adopt(ctx, vaulttest.Note, test.ciphertext, []byte(test.aad), test.parse, test.s)
 		require.ErrorIs(t, err, test.want, name)
 		require.ErrorContains(t, err, "vault_test: adopting note: ", name)
 	}
-	require.NoError(t, v.DropImport(ctx, security))
-	_, err = vault.Adopt(ctx, note, ciphertext, []byte("users.email:1"), strings.TrimSpace, sec)
+	require.NoError(t, v.DropImport(ctx, vaulttest.Security))
+	_, err = vault.Adopt(ctx, vaulttest.Note, ciphertext, []byte("users.email:1"), strings.TrimSpace, sec)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	opens(t, sec.For("alice"), value)
+	vaulttest.Opens(t, sec.For("alice"), value)
 }
 
 // What was imported never seals, and never opens a sealed value.
 func TestImportedKeysOnlyAdopt(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
-	legacy := newPlain(t, aead.AES256GCMKeyTemplate())
-	require.NoError(t, v.Import(t.Context(), security, legacy.json))
-	keys, err := v.Keys(t.Context(), security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	legacy := vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate())
+	require.NoError(t, v.Import(t.Context(), vaulttest.Security, legacy.JSON))
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	var primary, imported uint32
 	for _, k := range keys {
@@ -116,70 +78,172 @@ func TestImportedKeysOnlyAdopt(t *testing.T) {
 			primary = k.ID
 		}
 	}
-	require.Equal(t, legacy.handle.KeysetInfo().GetPrimaryKeyId(), imported)
+	require.Equal(t, legacy.Handle.KeysetInfo().GetPrimaryKeyId(), imported)
 	require.NotEqual(t, primary, imported)
-	require.True(t, seal(t, s).OnPrimaryKey(s))
+	require.True(t, vaulttest.Seal(t, s).OnPrimaryKey(s))
 
 	// A value whose slot was encrypted with the imported key, as anybody who
 	// still has the keyset could make it.
-	raw, err := seal(t, s).MarshalBinary()
+	raw, err := vaulttest.Seal(t, s).MarshalBinary()
 	require.NoError(t, err)
-	copy(raw[len(raw)-(5+12+32+16):], legacy.encrypt(t, strings.Repeat("x", 32), "")[:5])
+	copy(raw[len(raw)-(5+12+32+16):], legacy.Ciphertext(t, strings.Repeat("x", 32), "")[:5])
 	var forged vault.Sealed
 	require.NoError(t, forged.UnmarshalBinary(raw))
-	refuses(t, s, forged, vault.ErrCorrupt)
+	vaulttest.Refuses(t, s, forged, vault.ErrCorrupt)
 }
 
 func TestImportAddsUp(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
-	one := newPlain(t, aead.AES256GCMKeyTemplate())
-	two := newPlain(t, aead.AES256GCMNoPrefixKeyTemplate(), aead.AES128CTRHMACSHA256KeyTemplate())
-	require.NoError(t, v.Import(t.Context(), security, one.json))
-	require.NoError(t, v.Import(t.Context(), security, two.json))
-	for _, p := range []plain{one, two} {
-		value, err := vault.Adopt(t.Context(), note, p.encrypt(t, "text", ""), nil, strings.TrimSpace, s)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	one := vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate())
+	two := vaulttest.NewPlain(t, aead.AES256GCMNoPrefixKeyTemplate(), aead.AES128CTRHMACSHA256KeyTemplate())
+	require.NoError(t, v.Import(t.Context(), vaulttest.Security, one.JSON))
+	require.NoError(t, v.Import(t.Context(), vaulttest.Security, two.JSON))
+	for _, p := range []vaulttest.Plain{one, two} {
+		value, err := vault.Adopt(t.Context(), vaulttest.Note, p.Ciphertext(t, "text", ""), nil, strings.TrimSpace, s)
 		require.NoError(t, err)
-		opens(t, s, value)
+		vaulttest.Opens(t, s, value)
 	}
-	err := v.Import(t.Context(), security, one.json)
+	err := v.Import(t.Context(), vaulttest.Security, one.JSON)
 	require.ErrorIs(t, err, vault.ErrInvalid, "twice")
 }
 
 func TestImportRefusals(t *testing.T) {
-	v := generated(t, nil, security)
-	before, err := v.Keys(t.Context(), security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	before, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	h, err := keyset.NewHandle(hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template())
 	require.NoError(t, err)
-	good := newPlain(t, aead.AES256GCMKeyTemplate())
+	good := vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate())
 	for name, data := range map[string][]byte{
 		"nothing":   nil,
 		"text":      []byte("AKIA-SECRET"),
 		"no keyset": []byte("{}"),
-		"hybrid":    plainOf(t, h).json,
-		"truncated": good.binary[:len(good.binary)-3],
+		"hybrid":    vaulttest.PlainOf(t, h).JSON,
+		"truncated": good.Binary[:len(good.Binary)-3],
 		"over-long": bytes.Repeat([]byte("{"), 1<<20),
 	} {
-		err := v.Import(t.Context(), security, data)
+		err := v.Import(t.Context(), vaulttest.Security, data)
 		require.ErrorIs(t, err, vault.ErrInvalid, name)
 		require.EqualError(t, err, "vault: importing keys of security: not a cleartext Tink AEAD keyset: invalid argument", name)
 	}
-	require.ErrorIs(t, v.Import(t.Context(), billing, good.json), vault.ErrNoKeys)
-	require.ErrorIs(t, v.Import(t.Context(), purpose.Purpose{}, good.json), vault.ErrInvalid)
-	after, err := v.Keys(t.Context(), security)
+	require.ErrorIs(t, v.Import(t.Context(), vaulttest.Billing, good.JSON), vault.ErrNoKeys)
+	require.ErrorIs(t, v.Import(t.Context(), purpose.Purpose{}, good.JSON), vault.ErrInvalid)
+	after, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 
 	// Disabled keys stay behind.
-	m := keyset.NewManagerFromHandle(newPlain(t, aead.AES256GCMKeyTemplate(), aead.AES256GCMKeyTemplate()).handle)
+	m := keyset.NewManagerFromHandle(vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate(), aead.AES256GCMKeyTemplate()).Handle)
 	info := func() *keyset.Handle { h, err := m.Handle(); require.NoError(t, err); return h }()
 	first := info.KeysetInfo().GetKeyInfo()[0].GetKeyId()
 	require.NoError(t, m.Disable(first))
 	h, err = m.Handle()
 	require.NoError(t, err)
-	require.NoError(t, v.Import(t.Context(), security, plainOf(t, h).json))
-	after, err = v.Keys(t.Context(), security)
+	require.NoError(t, v.Import(t.Context(), vaulttest.Security, vaulttest.PlainOf(t, h).JSON))
+	after, err = v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.Len(t, after, len(before)+1)
+}
+
+// What collectors sealed belongs to nobody yet. Taking it in must not make one
+// value of two persons, as sealing does not.
+func TestTakingInIsForOnePerson(t *testing.T) {
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security), vaulttest.Collector(t, v, vaulttest.Advertising))
+	_, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("alice"), ads.For("bob"))
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	taken, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("alice"), ads.For("alice"))
+	require.NoError(t, err)
+	vaulttest.Opens(t, sec.For("alice"), taken)
+	vaulttest.Opens(t, ads.For("alice"), taken)
+	taken, err = vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("alice"), ads)
+	require.NoError(t, err, "a purpose may be without persons")
+	vaulttest.Opens(t, ads, taken)
+}
+
+// Keys without an id of their own, as those with a raw prefix are, are known by
+// what they are.
+func TestImportingTwiceIsRefusedForEveryPrefix(t *testing.T) {
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	for name, legacy := range map[string]vaulttest.Plain{
+		"tink": vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate()),
+		"raw":  vaulttest.NewPlain(t, aead.AES256GCMNoPrefixKeyTemplate()),
+		"both": vaulttest.NewPlain(t, aead.AES256GCMNoPrefixKeyTemplate(), aead.AES128GCMKeyTemplate()),
+	} {
+		require.NoError(t, v.Import(t.Context(), vaulttest.Security, legacy.Binary), name)
+		before, err := v.Keys(t.Context(), vaulttest.Security)
+		require.NoError(t, err)
+		require.ErrorIs(t, v.Import(t.Context(), vaulttest.Security, legacy.JSON), vault.ErrInvalid, name)
+		after, err := v.Keys(t.Context(), vaulttest.Security)
+		require.NoError(t, err)
+		require.Equal(t, before, after, name)
+		value, err := vault.Adopt(t.Context(), vaulttest.Note, legacy.Ciphertext(t, "text", "aad"), []byte("aad"), strings.TrimSpace, s)
+		require.NoError(t, err, name)
+		vaulttest.Opens(t, s, value)
+	}
+	ids := map[uint32]bool{}
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
+	require.NoError(t, err)
+	for _, k := range keys {
+		require.False(t, ids[k.ID])
+		ids[k.ID] = true
+	}
+}
+
+// An id names one key of a purpose, whatever it is for.
+func TestImportingAnIDThatIsTaken(t *testing.T) {
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
+	require.NoError(t, err)
+	require.NotEmpty(t, keys)
+	params, err := aesgcm.NewParameters(aesgcm.ParametersOpts{
+		KeySizeInBytes: 32, IVSizeInBytes: 12, TagSizeInBytes: 16, Variant: aesgcm.VariantTink,
+	})
+	require.NoError(t, err)
+	for _, k := range keys {
+		secret, err := secretdata.NewBytesFromRand(32)
+		require.NoError(t, err)
+		same, err := aesgcm.NewKey(secret, k.ID, params)
+		require.NoError(t, err)
+		m := keyset.NewManager()
+		id, err := m.AddKey(same)
+		require.NoError(t, err)
+		require.NoError(t, m.SetPrimary(id))
+		h, err := m.Handle()
+		require.NoError(t, err)
+		require.ErrorIs(t, v.Import(t.Context(), vaulttest.Security, vaulttest.PlainOf(t, h).JSON), vault.ErrInvalid, k.Role)
+	}
+}
+
+// Adopting for somebody who was erased shows nobody what it was.
+func TestAdoptingForTheErased(t *testing.T) {
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	legacy := vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate())
+	require.NoError(t, v.Import(t.Context(), vaulttest.Security, legacy.Binary))
+	_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
+	require.NoError(t, err)
+	_, err = vault.Adopt(t.Context(), vaulttest.Note, legacy.Ciphertext(t, "text", ""), nil, strings.TrimSpace, s.For("alice"))
+	require.ErrorIs(t, err, vault.ErrErased)
+}
+
+// Under a key of its own role, what was sealed here does not adopt, and what was
+// encrypted elsewhere does not reveal.
+func TestSealedValuesAreNotAdopted(t *testing.T) {
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	require.NoError(t, v.Import(t.Context(), vaulttest.Security, vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate()).Binary))
+	for _, value := range []vault.Sealed{vaulttest.Seal(t, s), vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security)), vaulttest.Seal(t, s.For("alice"))} {
+		raw, err := value.MarshalBinary()
+		require.NoError(t, err)
+		for i := range raw {
+			for _, aad := range []string{"", "pii1"} {
+				_, err := vault.Adopt(t.Context(), vaulttest.Note, raw[i:], []byte(aad), strings.TrimSpace, s)
+				require.ErrorIs(t, err, vault.ErrCorrupt)
+			}
+		}
+	}
 }

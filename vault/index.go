@@ -3,18 +3,21 @@ package vault
 import (
 	"context"
 	"fmt"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// Index returns the blind index of a canonical text of kind k: the same for
-// the same text, kind and purpose, and for nothing else. Nobody without the keys
-// can compute it. Bringing text into its canonical form is up to the caller.
+// Index returns the blind index of a canonical text of kind k. The index is equal
+// for equal text, kind and purpose, and for nothing else. Nobody without the keys
+// can compute it. The caller brings text into its canonical form.
 //
-// Text that is empty or longer than [MaxPlaintext] is [ErrInvalid], as are a nil
-// scope and the zero Kind; [ErrNoKeys] is a closed vault, [ErrUnavailable] a ctx
-// that is done or an auditor that fails.
+// A text that is empty or longer than [MaxPlaintext] is [ErrInvalid], as are a nil
+// scope and the zero Kind. A closed vault is [ErrNoKeys]. A ctx that is done and an
+// auditor that fails are [ErrUnavailable].
 func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error) {
 	index, err := s.index(ctx, k, canonical)
-	if s.listens() {
+	if s.audited() {
 		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name}, err)
 	}
 	if err != nil {
@@ -23,55 +26,26 @@ func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize
 	return index, nil
 }
 
-// IndexSealed returns the blind index of what canonical makes of the plaintext
-// of v, as [Scope.Index] would. Its errors are those of [Scope.Reveal]; it is
-// [ErrCorrupt] if canonical returns nothing, and [ErrInvalid] if it is nil.
-func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical func(plaintext string) string) ([IndexSize]byte, error) {
-	if canonical == nil {
-		return [IndexSize]byte{}, &opError{ActionIndex, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
-	}
-	index, err := s.indexSealed(ctx, k, v, canonical)
-	if s.listens() {
-		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name, Collected: v.Purposes()}, err)
-	}
-	if err != nil {
-		return [IndexSize]byte{}, &opError{ActionIndex, k, err}
-	}
-	return index, nil
-}
-
-func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical func(string) string) ([IndexSize]byte, error) {
-	plaintext, err := s.decide(ctx, k, v)
-	if err != nil {
-		return [IndexSize]byte{}, err
-	}
-	text := canonical(plaintext)
-	if text == "" { // what was sealed is nothing that this kind seals
-		return [IndexSize]byte{}, ErrCorrupt
-	}
-	return s.index(ctx, k, text)
-}
-
 func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [IndexSize]byte, err error) {
-	keys, err := s.check(ctx, k)
+	keys, err := s.keysFor(ctx, k)
 	if err != nil {
 		return index, err
 	}
 	if canonical == "" || len(canonical) > MaxPlaintext {
 		return index, errSize
 	}
-	scr := getScratch()
-	defer scr.release()
-	return keys.index.compute(appendIndexInput(scr, k.name, s.ring.purpose.String(), canonical))
+	buf := getBuffers()
+	defer buf.release()
+	return keys.index.compute(indexInput(buf, k, s.opened.id.purpose, canonical))
 }
 
 // Indexes returns the blind index of a canonical text under every key of the
-// purpose that is not retired, the one of [Scope.Index] first: what to look for
-// while the index columns are computed anew after [Vault.RotateIndex]. Errors are
-// those of [Scope.Index].
+// purpose that is not retired, starting with the result of [Scope.Index]. Search
+// for all of them while the index columns are computed anew after
+// [Vault.RotateIndex]. Errors are as for [Scope.Index].
 func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
 	all, err := s.indexes(ctx, k, canonical)
-	if s.listens() {
+	if s.audited() {
 		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name}, err)
 	}
 	if err != nil {
@@ -81,14 +55,50 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 }
 
 func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
-	keys, err := s.check(ctx, k)
+	keys, err := s.keysFor(ctx, k)
 	if err != nil {
 		return nil, err
 	}
 	if canonical == "" || len(canonical) > MaxPlaintext {
 		return nil, errSize
 	}
-	scr := getScratch()
-	defer scr.release()
-	return keys.index.computeAll(appendIndexInput(scr, k.name, s.ring.purpose.String(), canonical))
+	buf := getBuffers()
+	defer buf.release()
+	return keys.index.computeAll(indexInput(buf, k, s.opened.id.purpose, canonical))
+}
+
+// IndexSealed returns the blind index of v. It opens v, calls canonical with the
+// plaintext, and returns [Scope.Index] of the result. An empty result is
+// [ErrCorrupt], and a nil canonical is [ErrInvalid]. Other errors are as for
+// [Scope.Reveal].
+func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical func(plaintext string) string) ([IndexSize]byte, error) {
+	if canonical == nil {
+		return [IndexSize]byte{}, &opError{ActionIndex, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
+	}
+	index, err := s.indexSealed(ctx, k, v, canonical)
+	if s.audited() {
+		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name, Collected: v.Purposes()}, err)
+	}
+	if err != nil {
+		return [IndexSize]byte{}, &opError{ActionIndex, k, err}
+	}
+	return index, nil
+}
+
+func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical func(string) string) ([IndexSize]byte, error) {
+	plaintext, err := s.unseal(ctx, k, v)
+	if err != nil {
+		return [IndexSize]byte{}, err
+	}
+	text := canonical(plaintext)
+	if text == "" { // the plaintext is no value of this kind
+		return [IndexSize]byte{}, ErrCorrupt
+	}
+	return s.index(ctx, k, text)
+}
+
+// indexInput returns the input of an index key, in the memory of buf.
+func indexInput(buf *buffers, k Kind, p purpose.Purpose, canonical string) []byte {
+	size := format.IndexInputSize(k.name, p.String(), canonical)
+	return format.AppendIndexInput(buf.plaintext(size), k.name, p.String(), canonical)
 }

@@ -8,24 +8,24 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// An AEAD is authenticated encryption with associated data. Every tink.AEAD is
-// one, from either of Tink's import paths.
+// An AEAD is authenticated encryption with associated data. Every tink.AEAD is an
+// AEAD, from either of Tink's import paths.
 //
-// An AEAD that asks a key service should be a [ContextAEAD].
+// An AEAD that calls a key service should be a [ContextAEAD].
 //
-// An error that is one of this package's, such as [ErrUnavailable] or [ErrNoKeys],
-// is handed on as it is, so it must not quote what the AEAD was given. Of all
-// others, those of a context are taken for [ErrUnavailable] and the rest for
-// [ErrNoKeys], and their text is never repeated.
+// An error that is a sentinel of this package, such as [ErrUnavailable] or
+// [ErrNoKeys], is passed on unchanged, so it must not quote the input of the AEAD.
+// Any other error of a context counts as [ErrUnavailable], every other error as
+// [ErrNoKeys], and the text of neither is repeated.
 type AEAD interface {
-	// Encrypt encrypts plaintext and binds associatedData.
+	// Encrypt encrypts plaintext and binds associatedData to it.
 	Encrypt(plaintext, associatedData []byte) ([]byte, error)
-	// Decrypt is the reverse, and fails for any other associatedData.
+	// Decrypt is the reverse of Encrypt. It fails for any other associatedData.
 	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
 }
 
-// A ContextAEAD is an [AEAD] whose calls end with a context. It has the methods
-// of Tink's AEADWithContext, and a vault calls them instead of the other two.
+// A ContextAEAD is an [AEAD] whose calls end with a context. It has the methods of
+// Tink's AEADWithContext. A vault calls them instead of Encrypt and Decrypt.
 type ContextAEAD interface {
 	AEAD
 	// EncryptWithContext is Encrypt, and returns an error once ctx is done.
@@ -34,29 +34,31 @@ type ContextAEAD interface {
 	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
 }
 
-// A KEK (key-encryption key) wraps the keys of purposes. It is asked when
-// the keys of a purpose are opened or changed, and never for a value: who may use
-// a purpose is decided by who may use its KEK.
+// A KEK (key-encryption key) wraps the keys of purposes. A vault asks it when the keys
+// of a purpose are opened or changed, and never for a value. The right to use a KEK is
+// the right to use its purpose.
 //
-// A KEK that panics, or whose AEAD does, is [ErrUnavailable] to all who wait for the
-// call. So is one that ends the goroutine it is called in. What it said is dropped.
+// If a KEK or its AEAD panics, or ends the goroutine that it is called in, every
+// caller that waits for the call gets [ErrUnavailable]. The value of the panic is
+// dropped.
 //
-// A KEK is used from many goroutines at once. An AEAD that it returns is used for one
-// operation, so an AEAD that is returned twice is used from several as well.
+// A KEK is used from many goroutines at once. A vault uses the AEAD that For returns
+// for one operation, so an AEAD that For returns twice is used from several goroutines
+// as well.
 //
 // A KEK that can make keys is a [KeyGenerator]. Package kektest checks that a KEK
 // keeps its promises.
 type KEK interface {
-	// For returns the AEAD that wraps the keys of purpose p. The purpose is
-	// bound as associated data as well, so one AEAD may serve several.
+	// For returns the AEAD that wraps the keys of purpose p. The purpose is also
+	// bound as associated data, so one AEAD may serve several purposes.
 	For(ctx context.Context, p purpose.Purpose) (AEAD, error)
 }
 
 // A KeyGenerator is a [KEK] that makes keys itself. [Vault.Generate] calls it.
 type KeyGenerator interface {
 	KEK
-	// Generate makes the key of purpose p, and leaves the key as it is if there is
-	// one already. For works when it has returned nil.
+	// Generate makes the key of purpose p, unless there is one already. It never
+	// changes an existing key. Once Generate has returned nil, For works.
 	Generate(ctx context.Context, p purpose.Purpose) error
 }
 
@@ -66,77 +68,78 @@ type KEKFunc func(ctx context.Context, p purpose.Purpose) (AEAD, error)
 // For calls f. A nil f is [ErrNoKeys].
 func (f KEKFunc) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	if f == nil {
-		return nil, unasked("nil KEKFunc")
+		return nil, notConfigured("nil KEKFunc")
 	}
 	return f(ctx, p)
 }
 
-// KEKs is a [KEK] that has one for each purpose: for keeping the keys of
-// purposes in different places. Purposes that are not in it are [ErrNoKeys].
+// KEKs is a [KEK] that holds a KEK for each purpose, which keeps the keys of purposes
+// in different places. A purpose without a KEK, or with a nil one, is [ErrNoKeys].
 type KEKs map[purpose.Purpose]KEK
 
-// For asks the KEK of p.
+// For calls the KEK of p.
 func (m KEKs) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	kek := m[p]
 	if kek == nil {
-		return nil, errUnasked
+		return nil, errNotConfigured
 	}
 	return kek.For(ctx, p)
 }
 
-// An unasked is a refusal that asked nobody, so it proves nothing.
-type unasked string
+// A notConfigured is a refusal for want of a KEK. No key service was asked, so it
+// proves nothing about grants.
+type notConfigured string
 
-var errUnasked error = unasked("no KEK for this purpose")
+var errNotConfigured error = notConfigured("no KEK for this purpose")
 
-func (u unasked) Error() string { return string(u) + ": " + ErrNoKeys.Error() }
-func (unasked) Unwrap() error   { return ErrNoKeys }
+func (n notConfigured) Error() string { return string(n) + ": " + ErrNoKeys.Error() }
+func (notConfigured) Unwrap() error   { return ErrNoKeys }
 
-// Generate has the KEK of p make its key.
+// Generate makes the key of p in the KEK of p, if that KEK is a [KeyGenerator].
 func (m KEKs) Generate(ctx context.Context, p purpose.Purpose) error {
 	return generateKEK(ctx, m[p], p)
 }
 
-// SharedKEK returns a [KEK] that wraps the keys of all purposes with one AEAD,
-// such as a tink.AEAD made by a Tink key-service client. Whoever may use that
-// AEAD may use every purpose: where purposes belong to separate processes,
-// give each purpose an AEAD of its own with [KEKs] or a [KEKFunc], or use
-// [LocalKEK].
+// SharedKEK returns a [KEK] that wraps the keys of all purposes with one AEAD, such as
+// a tink.AEAD made by a Tink key-service client. A process that may use the AEAD may
+// use every purpose. Where purposes belong to separate processes, give each purpose an
+// AEAD of its own with [KEKs] or a [KEKFunc], or use [LocalKEK].
 func SharedKEK(a AEAD) KEK {
 	return KEKFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return a, nil })
 }
 
-// EitherKEK returns a [KEK] that wraps with current, and unwraps with current or
-// previous, whichever can: for processes that open keys while [Vault.Rewrap]
-// moves them from the one to the other. Either may lack a purpose's key.
+// EitherKEK returns a [KEK] that wraps with current, and unwraps with current or, if
+// that fails, with previous. It is for processes that open keys while [Vault.Rewrap]
+// moves them from previous to current. Either of the two may lack the key of a
+// purpose. If one of them is nil, every purpose is [ErrNoKeys].
 func EitherKEK(current, previous KEK) KEK { return eitherKEK{current, previous} }
 
 type eitherKEK struct{ current, previous KEK }
 
 func (e eitherKEK) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	if e.current == nil || e.previous == nil {
-		return nil, unasked("nil KEK")
+		return nil, notConfigured("nil KEK")
 	}
-	a := &eitherAEAD{keks: []wrapper{{}, {}}, errs: make([]error, 2)}
+	a := &eitherAEAD{keks: []kekClient{{}, {}}, errs: make([]error, 2)}
 	for i, kek := range []KEK{e.current, e.previous} {
-		a.keks[i], a.errs[i] = newWrapper(ctx, kek, p)
+		a.keks[i], a.errs[i] = newKEKClient(ctx, kek, p)
 	}
 	if a.errs[0] != nil && a.errs[1] != nil {
-		return nil, hopeful(a.errs)
+		return nil, mostUseful(a.errs)
 	}
 	return a, nil
 }
 
-// Generate has current make its key.
+// Generate makes the key of p in current, if current is a [KeyGenerator].
 func (e eitherKEK) Generate(ctx context.Context, p purpose.Purpose) error {
 	return generateKEK(ctx, e.current, p)
 }
 
-// An eitherAEAD is used for one operation on one purpose. Once one of its KEKs
-// has worked, the other is not asked any more: it may be down.
+// An eitherAEAD is used for one operation on one purpose. Once one of its KEKs has
+// worked, the other is not asked again: it may be down.
 type eitherAEAD struct {
-	keks []wrapper // current and previous
-	errs []error   // of each
+	keks []kekClient // current and previous
+	errs []error     // for each KEK, why it can't be used
 }
 
 func (e *eitherAEAD) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
@@ -159,32 +162,32 @@ func (e *eitherAEAD) Decrypt(ciphertext, associatedData []byte) ([]byte, error) 
 			return plaintext, nil
 		}
 	}
-	return nil, hopeful(errs)
+	return nil, mostUseful(errs)
 }
 
-// hopeful returns the first error, unless another leaves hope: a key service
-// that is down could have said yes.
-func hopeful(errs []error) error {
+// mostUseful returns the first error that is ErrUnavailable, because a key service
+// that is down might have agreed. If there is none, it returns the first error.
+func mostUseful(errs []error) error {
 	for _, err := range errs {
 		if errors.Is(err, ErrUnavailable) {
-			return &eitherError{err, errs}
+			return &joinedError{err, errs}
 		}
 	}
-	return &eitherError{errs[0], errs}
+	return &joinedError{errs[0], errs}
 }
 
-// An eitherError is one of the errors of several KEKs. The others count when it
-// has to be proven that none of them opens.
-type eitherError struct {
+// A joinedError holds the errors of several KEKs and shows one of them. The others
+// count when it has to be proven that no KEK opens the keys.
+type joinedError struct {
 	shown error
 	errs  []error
 }
 
-func (e *eitherError) Error() string { return e.shown.Error() }
+func (e *joinedError) Error() string { return e.shown.Error() }
 
-func (e *eitherError) Unwrap() error { return e.shown }
+func (e *joinedError) Unwrap() error { return e.shown }
 
-// generateKEK has kek make its key for p, if it is one that does.
+// generateKEK makes the key of p in kek, if kek is a KeyGenerator.
 func generateKEK(ctx context.Context, kek KEK, p purpose.Purpose) error {
 	g, ok := kek.(KeyGenerator)
 	if !ok {

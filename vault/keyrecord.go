@@ -2,47 +2,53 @@ package vault
 
 import (
 	"bytes"
-	"crypto/cipher"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"sync"
 	"time"
 
+	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
+	"github.com/tink-crypto/tink-go/v2/hybrid/hpke"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/key"
 	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/tink"
+	"github.com/tink-crypto/tink-go/v2/prf/aescmacprf"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A keyRecord is what the store keeps for one purpose: all of its keysets, so
-// that they change together, in one compare-and-swap. FORMAT.md describes how
-// it is wrapped.
+// A keyRecord holds all keysets of one purpose, in one record of the store, so that
+// one compare-and-swap changes them together. FORMAT.md describes how a key record
+// is wrapped.
 type keyRecord struct {
 	Purpose    string       `json:"purpose"`
-	Generation uint64       `json:"generation"` // counts the changes
+	Generation uint64       `json:"generation"` // the number of changes, from 1
 	Seal       keysetRecord `json:"seal"`
 	Index      keysetRecord `json:"index"`
 	Subject    keysetRecord `json:"subject"`
 
-	// Not every record has these.
+	// Nil in a record without such a keyset.
 	Collect *keysetRecord `json:"collect,omitempty"`
 	Import  *keysetRecord `json:"import,omitempty"`
 }
 
-// A roleKeyset is one keyset of a record.
+// A keysetRecord is one keyset, in cleartext, with the creation times of its keys.
+type keysetRecord struct {
+	Keyset  []byte           `json:"keyset"`  // Tink's binary form
+	Created map[uint32]int64 `json:"created"` // Unix seconds by key id; Tink keeps no times
+}
+
+// A roleKeyset is one keyset of a key record, with its role.
 type roleKeyset struct {
 	role Role
 	*keysetRecord
 }
 
-// keysets returns those that r has.
+// keysets returns the keysets that r has.
 func (r *keyRecord) keysets() []roleKeyset {
 	all := []roleKeyset{{RoleSeal, &r.Seal}, {RoleIndex, &r.Index}, {RoleSubject, &r.Subject}}
 	if r.Collect != nil {
@@ -54,16 +60,11 @@ func (r *keyRecord) keysets() []roleKeyset {
 	return all
 }
 
-type keysetRecord struct {
-	Keyset  []byte           `json:"keyset"`  // Tink's binary form
-	Created map[uint32]int64 `json:"created"` // Unix seconds by key id, which Tink does not keep
-}
-
-// keyRecordName is the name in the store: one folder a purpose, so that file
-// permissions can follow purposes.
+// keyRecordName returns the name of the key record of p. Each purpose has a folder
+// of its own, so that file permissions can follow purposes.
 func keyRecordName(p purpose.Purpose) string { return p.String() + "/keys" }
 
-// newKeyRecord makes keys for p, no two of which have one id.
+// newKeyRecord makes keys for p, no two of them with one id.
 func newKeyRecord(p purpose.Purpose) (*keyRecord, error) {
 	for {
 		r, err := newKeysets(p)
@@ -84,6 +85,8 @@ func newKeyRecord(p purpose.Purpose) (*keyRecord, error) {
 	}
 }
 
+// newKeysets makes keysets for p. A key of one keyset can have the id of a key of
+// another.
 func newKeysets(p purpose.Purpose) (*keyRecord, error) {
 	r := &keyRecord{Purpose: p.String(), Generation: 1}
 	for _, k := range r.keysets() {
@@ -123,7 +126,8 @@ func (r *keysetRecord) add(role Role) error {
 	return r.set(m)
 }
 
-// set takes what m made of the keyset, in clear: wrap encrypts it.
+// set takes over the keyset of m, in cleartext; wrap encrypts it. Keys that stay
+// keep their times.
 func (r *keysetRecord) set(m *keyset.Manager) error {
 	h, err := m.Handle()
 	if err != nil {
@@ -145,143 +149,49 @@ func (r *keysetRecord) set(m *keyset.Manager) error {
 	return nil
 }
 
+// handle returns the keyset as Tink's type.
 func (r *keysetRecord) handle() (*keyset.Handle, error) {
 	return insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(r.Keyset)))
 }
 
-// keys are the opened keys of one purpose, as of one revision of its record.
-// They do not change.
-type keys struct {
-	seal       *cipherSet
-	index      *indexSet
-	pseudonym  *indexSet
-	collect    func() *collectSet // nil if there is none; made when it is needed
-	imported   func() tink.AEAD   // likewise
-	generation uint64             // of the record
-	revision   int64              // of the record
-	digest     [sha256.Size]byte
-}
+// maxWrapped is the size of the largest wrapped key, in bytes.
+const maxWrapped = 1<<16 - 1
 
-func (r *keyRecord) open() (*keys, error) {
-	k := &keys{generation: r.Generation}
-	seal, err := r.Seal.handle()
-	if err != nil {
-		return nil, errKeyset
-	}
-	if k.seal, err = newCipherSet(seal); err != nil {
-		return nil, err
-	}
-	for _, x := range []struct {
-		from *keysetRecord
-		to   **indexSet
-	}{{&r.Index, &k.index}, {&r.Subject, &k.pseudonym}} {
-		h, err := x.from.handle()
-		if err != nil {
-			return nil, errKeyset
-		}
-		if *x.to, err = newIndexSet(h); err != nil {
-			return nil, err
-		}
-	}
-	k.collect = lazily(r.Collect, newCollectSet)
-	k.imported = lazily(r.Import, newImported)
-	return k, nil
-}
-
-// lazily returns what has the keyset opened at its first use: few processes
-// need all of a purpose's keysets, and some are slow to open. Whatever can't be
-// opened is not there.
-func lazily[T any](from *keysetRecord, open func(*keyset.Handle) (T, error)) func() T {
-	return sync.OnceValue(func() (set T) {
-		if from == nil {
-			return set
-		}
-		if h, err := from.handle(); err == nil {
-			if opened, err := open(h); err == nil {
-				set = opened
-			}
-		}
-		return set
-	})
-}
-
-// knows reports whether a key that sealed names is in use here.
-func (k *keys) knows(sealed []byte) bool {
-	return k.seal.knows(sealed) || k.collect().knows(sealed)
-}
-
-const (
-	keyRecordMagic = "ofk1"
-	maxWrapped     = 1<<16 - 1
-	dekSize        = 32
-)
-
-// kekAAD is what the KEK binds when it wraps the key of a record: role and
-// purpose. A purpose has no blank in it.
-func kekAAD(p purpose.Purpose) []byte { return []byte("onlyfor purpose-keys " + p.String()) }
-
-// wrongAAD is that of no purpose, for the self-test. It differs in the last byte
-// alone: a KEK may also bind no more than a beginning.
-func wrongAAD(p purpose.Purpose) []byte {
-	aad := kekAAD(p)
-	aad[len(aad)-1] = '!'
-	return aad
-}
-
-// recordAAD is what the record itself binds: the same, and the wrapped key.
-func recordAAD(p purpose.Purpose, wrapped []byte) []byte {
-	b := appendString8([]byte(keyRecordMagic), "purpose-keys")
-	b = appendString8(b, p.String())
-	return append(b, wrapped...)
-}
-
-// wrap encrypts r under a fresh key that the KEK wraps: key services bound what
-// they encrypt to a few kilobytes, and a purpose's keysets grow.
-func wrap(kek wrapper, p purpose.Purpose, r *keyRecord) ([]byte, error) {
+// wrap encrypts r under a fresh key and has the KEK wrap that key: key services
+// limit a plaintext to a few kilobytes, and the keysets of a purpose grow.
+func wrap(kek kekClient, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 	payload, err := json.Marshal(r)
 	if err != nil {
 		return nil, errKeyset
 	}
 	defer clear(payload)
-	dek := make([]byte, dekSize)
+	dek := newDEK()
 	defer clear(dek)
-	rand.Read(dek)
-	wrapped, err := kek.encrypt(dek, kekAAD(p))
+	wrapped, err := kek.encrypt(dek, format.KEKAAD(p.String()))
 	if err != nil {
 		return nil, err
 	}
 	if len(wrapped) == 0 || len(wrapped) > maxWrapped {
 		return nil, fmt.Errorf("key service returned a wrapped key of no usable size: %w", ErrUnavailable)
 	}
-	gcm, err := newGCM(dek)
-	if err != nil {
-		return nil, err
-	}
-	b := binary.BigEndian.AppendUint16([]byte(keyRecordMagic), uint16(len(wrapped)))
+	b := binary.BigEndian.AppendUint16([]byte(format.KeyRecordMagic), uint16(len(wrapped)))
 	b = append(b, wrapped...)
-	return gcm.Seal(b, nil, payload, recordAAD(p, wrapped)), nil
+	return sealWith(dek, b, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 }
 
-// unwrap is the reverse of wrap. A record that was made for another purpose
-// does not open, even under a KEK that ignores associated data.
-func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
-	wrapped, payload, ok := cutRecord(data)
+// unwrap is the reverse of wrap. A record of another purpose does not open, even
+// under a KEK that ignores associated data.
+func unwrap(kek kekClient, p purpose.Purpose, data []byte) (*keyRecord, error) {
+	wrapped, payload, ok := cutKeyRecord(data)
 	if !ok {
 		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
 	}
-	dek, err := kek.decrypt(wrapped, kekAAD(p))
+	dek, err := kek.decrypt(wrapped, format.KEKAAD(p.String()))
 	if err != nil {
 		return nil, err
 	}
 	defer clear(dek)
-	var gcm cipher.AEAD
-	if len(dek) == dekSize {
-		gcm, err = newGCM(dek)
-	}
-	if gcm == nil || err != nil {
-		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
-	}
-	plain, err := gcm.Open(nil, nil, payload, recordAAD(p, wrapped))
+	plain, err := openWith(dek, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 	if err != nil {
 		return nil, fmt.Errorf("key record does not open: %w", ErrCorrupt)
 	}
@@ -289,20 +199,22 @@ func unwrap(kek wrapper, p purpose.Purpose, data []byte) (*keyRecord, error) {
 	return parseKeyRecord(p, plain)
 }
 
-func cutRecord(data []byte) (wrapped, payload []byte, ok bool) {
-	const fixed = len(keyRecordMagic) + 2
-	if len(data) < fixed || len(data) > MaxRecord || string(data[:len(keyRecordMagic)]) != keyRecordMagic {
+// cutKeyRecord splits a key record into the wrapped key and the encrypted keysets.
+func cutKeyRecord(data []byte) (wrapped, payload []byte, ok bool) {
+	const fixed = len(format.KeyRecordMagic) + 2
+	if len(data) < fixed || len(data) > MaxRecord || string(data[:len(format.KeyRecordMagic)]) != format.KeyRecordMagic {
 		return nil, nil, false
 	}
-	n := int(binary.BigEndian.Uint16(data[len(keyRecordMagic):]))
+	n := int(binary.BigEndian.Uint16(data[len(format.KeyRecordMagic):]))
 	if n == 0 || len(data) < fixed+n {
 		return nil, nil, false
 	}
 	return data[fixed : fixed+n : fixed+n], data[fixed+n:], true
 }
 
-// parseKeyRecord refuses fields that it does not know: an older process that
-// dropped a newer one's keys on its next write would lose them for good.
+// parseKeyRecord parses the decrypted keysets of p. It refuses unknown fields: an
+// older process that dropped the keys of a newer one on its next write would lose
+// them for good.
 func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 	var r keyRecord
 	d := json.NewDecoder(bytes.NewReader(plain))
@@ -314,4 +226,51 @@ func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
 	}
 	return &r, nil
+}
+
+// parameters returns the parameters of new keys of the role. Seal keys are
+// AES-256-GCM with the TINK prefix, which puts the key's id before every
+// ciphertext, so that opening never tries keys. Index keys and pseudonym keys are
+// AES-CMAC PRF keys: an index needs no more than a PRF, and Tink's other PRFs cost
+// ten times as much.
+func (r Role) parameters() (key.Parameters, error) {
+	switch r {
+	case RoleCollect:
+		return hpkeParameters()
+	case RoleSeal:
+		return aesgcm.NewParameters(aesgcm.ParametersOpts{
+			KeySizeInBytes: 32, IVSizeInBytes: format.NonceSize, TagSizeInBytes: format.TagSize, Variant: aesgcm.VariantTink,
+		})
+	}
+	p, err := aescmacprf.NewParameters(32)
+	return &p, err
+}
+
+// hpkeParameters returns the parameters of collectors' keys: HPKE (RFC 9180) with
+// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM, with the TINK prefix.
+func hpkeParameters() (*hpke.Parameters, error) {
+	return hpke.NewParameters(hpke.ParametersOpts{
+		KEMID: hpke.DHKEM_X25519_HKDF_SHA256, KDFID: hpke.HKDFSHA256, AEADID: hpke.AES256GCM, Variant: hpke.VariantTink,
+	})
+}
+
+// addKey puts a fresh primary key into a keyset.
+func addKey(m *keyset.Manager, role Role) (id uint32, err error) {
+	params, err := role.parameters()
+	if err != nil {
+		return 0, err
+	}
+	if id, err = m.AddNewKeyFromParameters(params); err != nil {
+		return 0, err
+	}
+	return id, m.SetPrimary(id)
+}
+
+// newSealKeyset makes a keyset with one seal key.
+func newSealKeyset() (*keyset.Handle, error) {
+	m := keyset.NewManager()
+	if _, err := addKey(m, RoleSeal); err != nil {
+		return nil, err
+	}
+	return m.Handle()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of key records, key services and operations on keys.
@@ -51,9 +52,9 @@ func testAEAD(t *testing.T, p purpose.Purpose) AEAD {
 func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
 	ctx := t.Context()
 	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
-	a, seen := testAEAD(t, security), map[string]bool{string(make([]byte, dekSize)): true}
+	a, seen := testAEAD(t, security), map[string]bool{string(make([]byte, format.DEKSize)): true}
 	v, err := Open(ctx, Memory(), SharedKEK(meddledAEAD{AEAD: a, encrypt: func(dek, aad []byte) ([]byte, error) {
-		require.Len(t, dek, dekSize)
+		require.Len(t, dek, format.DEKSize)
 		require.False(t, seen[string(dek)], "a data key that was there before, or zeros")
 		seen[string(dek)] = true
 		return a.Encrypt(dek, aad)
@@ -68,22 +69,22 @@ func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
 // A data key of another size would make the record one of AES-128.
 func TestDataKeysOfOtherSizesAreRefused(t *testing.T) {
 	p := purpose.MustParse("security")
-	kek := wrapper{t.Context(), testAEAD(t, p)}
+	kek := kekClient{t.Context(), testAEAD(t, p)}
 	r, err := newKeyRecord(p)
 	require.NoError(t, err)
 	payload, err := json.Marshal(r)
 	require.NoError(t, err)
-	for _, size := range []int{16, 24, dekSize} {
+	for _, size := range []int{16, 24, format.DEKSize} {
 		dek := make([]byte, size)
 		rand.Read(dek)
-		wrapped, err := kek.encrypt(dek, kekAAD(p))
+		wrapped, err := kek.encrypt(dek, format.KEKAAD(p.String()))
 		require.NoError(t, err)
 		gcm, err := newGCM(dek)
 		require.NoError(t, err)
-		data := binary.BigEndian.AppendUint16([]byte(keyRecordMagic), uint16(len(wrapped)))
-		data = gcm.Seal(append(data, wrapped...), nil, payload, recordAAD(p, wrapped))
+		data := binary.BigEndian.AppendUint16([]byte(format.KeyRecordMagic), uint16(len(wrapped)))
+		data = gcm.Seal(append(data, wrapped...), nil, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
 		_, err = unwrap(kek, p, data)
-		if size == dekSize {
+		if size == format.DEKSize {
 			require.NoError(t, err)
 			continue
 		}
@@ -99,7 +100,7 @@ func TestWrappedKeysOfNoUsableSize(t *testing.T) {
 	require.NoError(t, err)
 	for size, usable := range map[int]bool{0: false, 1: true, maxWrapped: true, maxWrapped + 1: false} {
 		wrapped := bytes.Repeat([]byte{7}, size)
-		kek := wrapper{t.Context(), meddledAEAD{encrypt: func([]byte, []byte) ([]byte, error) { return wrapped, nil }}}
+		kek := kekClient{t.Context(), meddledAEAD{encrypt: func([]byte, []byte) ([]byte, error) { return wrapped, nil }}}
 		data, err := wrap(kek, p, r)
 		if !usable {
 			require.ErrorIs(t, err, ErrUnavailable, "%d bytes", size)
@@ -107,7 +108,7 @@ func TestWrappedKeysOfNoUsableSize(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		got, _, ok := cutRecord(data)
+		got, _, ok := cutKeyRecord(data)
 		require.True(t, ok)
 		require.Equal(t, wrapped, got)
 	}
@@ -123,10 +124,10 @@ func TestKeyRecordsThatAreCutShort(t *testing.T) {
 		"wrapped key is cut short": "ofk1\x00\x05wrap",
 		"another beginning":        "ofk2\x00\x04wrappayload",
 	} {
-		_, _, ok := cutRecord([]byte(data))
+		_, _, ok := cutKeyRecord([]byte(data))
 		require.False(t, ok, name)
 		asked := false
-		kek := wrapper{t.Context(), meddledAEAD{decrypt: func([]byte, []byte) ([]byte, error) {
+		kek := kekClient{t.Context(), meddledAEAD{decrypt: func([]byte, []byte) ([]byte, error) {
 			asked = true
 			return nil, errors.New("no")
 		}}}
@@ -134,7 +135,7 @@ func TestKeyRecordsThatAreCutShort(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt, name)
 		require.False(t, asked, name)
 	}
-	wrapped, payload, ok := cutRecord([]byte("ofk1\x00\x04wrappayload"))
+	wrapped, payload, ok := cutKeyRecord([]byte("ofk1\x00\x04wrappayload"))
 	require.True(t, ok)
 	require.Equal(t, "wrap payload", string(wrapped)+" "+string(payload))
 }
@@ -182,8 +183,8 @@ func TestKeysThatCanNotBeReadBackAreNotStored(t *testing.T) {
 		"refuses to encrypt": {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, errors.New("no") }}, ErrNoKeys},
 		"returns nothing":    {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, nil }}, ErrUnavailable},
 		"does not read back": {meddledAEAD{AEAD: a, encrypt: encrypt, decrypt: func(ciphertext, aad []byte) ([]byte, error) {
-			if bytes.Equal(ciphertext, wrapped) && bytes.Equal(aad, kekAAD(p)) {
-				return make([]byte, dekSize), nil
+			if bytes.Equal(ciphertext, wrapped) && bytes.Equal(aad, format.KEKAAD(p.String())) {
+				return make([]byte, format.DEKSize), nil
 			}
 			return a.Decrypt(ciphertext, aad)
 		}}, ErrCorrupt},
@@ -273,4 +274,39 @@ func TestOperationsOnKeysAreRecorded(t *testing.T) {
 		got = append(got, strings.Join([]string{string(e.Action), e.Purpose.String(), string(e.Outcome)}, " "))
 	}
 	require.Equal(t, []string{"rotate security denied", "generate security allowed", "rotate-index security allowed"}, got)
+}
+
+// What authenticates need not be a keyset: a newer version's record, or one that
+// somebody with the KEK wrote by hand.
+func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
+	ctx := t.Context()
+	security := purpose.MustParse("security")
+	kek, store := testKEK(t), Memory()
+	v, err := Open(ctx, store, kek, nil)
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, security))
+	w, err := newKEKClient(ctx, kek, security)
+	require.NoError(t, err)
+	records, err := store.Get(ctx, keyRecordName(security))
+	require.NoError(t, err)
+	r, err := unwrap(w, security, records[0].Data)
+	require.NoError(t, err)
+	r.Index.Keyset = []byte("none")
+	data, err := wrap(w, security, r)
+	require.NoError(t, err)
+	records[0].Data = data
+	_, err = store.Put(ctx, records[0])
+	require.NoError(t, err)
+
+	for _, change := range []func(context.Context, purpose.Purpose) error{v.Rotate, v.RotateIndex, v.RotateCollector} {
+		err := change(ctx, security)
+		require.ErrorIs(t, err, ErrCorrupt)
+		require.ErrorContains(t, err, "malformed key record")
+	}
+	_, err = v.Scope(ctx, security)
+	require.ErrorIs(t, err, ErrCorrupt)
+	after, err := store.Get(ctx, keyRecordName(security))
+	require.NoError(t, err)
+	require.Equal(t, data, after[0].Data)
 }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -8,8 +9,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of single keys, of KEKs and kinds, and of what goes through a whole store.
@@ -41,7 +46,7 @@ func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	var old uint32
-	require.NoError(t, v.change(ctx, ActionRotate, p, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error {
 		all, err := r.describe()
 		require.NoError(t, err)
 		require.Equal(t, RoleSubject, all[2].Role)
@@ -96,7 +101,7 @@ func TestKEKsThatCanNotGenerate(t *testing.T) {
 func TestEitherKEK(t *testing.T) {
 	ctx := t.Context()
 	p := purpose.MustParse("security")
-	lacking := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return nil, errUnasked })
+	lacking := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return nil, errNotConfigured })
 	var asked []string
 	counted := func(name string) KEK {
 		a := testAEAD(t, p)
@@ -143,11 +148,11 @@ func TestEitherKEK(t *testing.T) {
 
 func TestNamesAndLabelsOfKinds(t *testing.T) {
 	for name, valid := range map[string]bool{
-		"a": true, "z": true, "a0": true, "a9": true, "az": true, "a-": true, strings.Repeat("k", maxKind): true,
+		"a": true, "z": true, "a0": true, "a9": true, "az": true, "a-": true, strings.Repeat("k", format.MaxKind): true,
 		"": false, "0": false, "-": false, "`": false, "{": false, "A": false, "a`": false, "a{": false,
-		"a/": false, "a:": false, "aA": false, "a_": false, "a.": false, strings.Repeat("k", maxKind+1): false,
+		"a/": false, "a:": false, "aA": false, "a_": false, "a.": false, strings.Repeat("k", format.MaxKind+1): false,
 	} {
-		require.Equal(t, valid, validKind(name), "%q", name)
+		require.Equal(t, valid, format.ValidKind(name), "%q", name)
 		if !valid {
 			require.Panics(t, func() { MustKind(name, "vault.Note") }, "%q", name)
 		}
@@ -168,7 +173,7 @@ func TestNamesAndLabelsOfKinds(t *testing.T) {
 
 // A clock that was never set is before what the format has seconds for.
 func TestProvenanceOfAnUnsetClock(t *testing.T) {
-	p := provenanceNow(time.Unix(-1, 0), purpose.Basis{Retain: time.Hour})
+	p := newProvenance(time.Unix(-1, 0), purpose.Basis{Retain: time.Hour})
 	require.Zero(t, p.Collected.Unix())
 	require.EqualValues(t, 3600, p.Expires.Unix())
 }
@@ -232,7 +237,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	unread := []byte("of another platform")
-	require.NoError(t, v.change(ctx, ActionRotate, p, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error {
 		r.Collect.Keyset = unread
 		return nil
 	}))
@@ -243,7 +248,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	for _, k := range all {
 		require.NotEqual(t, RoleCollect, k.Role)
 	}
-	r, _, err := v.record(ctx, p)
+	r, _, err := v.readKeyRecord(ctx, p)
 	require.NoError(t, err)
 	require.Equal(t, unread, r.Collect.Keyset)
 	k, err := r.open()
@@ -257,4 +262,31 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	require.Equal(t, errKeyset, err)
 	require.ErrorIs(t, r.add(&r.Seal, RoleSeal), ErrCorrupt)
 	require.ErrorIs(t, r.edit(all[0].ID, Active, nil), ErrCorrupt)
+}
+
+// Keys that are added to those imported before leave these as they were.
+func TestImportKeepsWhatWasThere(t *testing.T) {
+	e := newEraser(t, nil)
+	start := time.Now().Truncate(time.Second)
+	var first []Key
+	for n := range 2 {
+		h := keysetOf(t, 0, aead.AES256GCMKeyTemplate(), aead.AES128GCMKeyTemplate())
+		var data bytes.Buffer
+		require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&data)))
+		require.NoError(t, e.here.Import(t.Context(), e.security, data.Bytes()))
+		all, err := e.here.Keys(t.Context(), e.security)
+		require.NoError(t, err)
+		var imported []Key
+		for _, k := range all {
+			if k.Role == RoleImport {
+				require.False(t, k.Created.Before(start))
+				imported = append(imported, k)
+			}
+		}
+		require.Len(t, imported, 2*(n+1))
+		require.Subset(t, imported, first)
+		first = imported
+	}
+	err := e.here.Import(t.Context(), e.security, make([]byte, maxImport+1))
+	require.ErrorIs(t, err, errImport)
 }

@@ -4,11 +4,12 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A Kind is a kind of personal data, such as an e-mail address. It is bound
-// into what is sealed and indexed, so that a value of one kind is never taken
-// for one of another. Two kinds are the same if their names are.
+// A Kind is a kind of personal data, such as an e-mail address. It is bound into
+// sealed values and indexes, so that a value of one kind is never taken for a value of
+// another. Kinds with equal names are one kind.
 //
 // The zero Kind is refused wherever a kind is required.
 type Kind struct {
@@ -17,21 +18,20 @@ type Kind struct {
 }
 
 const (
-	maxKind  = 31
 	maxLabel = 64
 )
 
 // MustKind returns the kind of the given name: a lower-case ASCII letter, then
-// lower-case letters, digits and hyphens, 31 bytes at most. It becomes part of
+// lower-case letters, digits and hyphens, 31 bytes at most. The name becomes part of
 // every sealed value, and so can't be changed later.
 //
-// The label is the qualified name of the Go type of such values, such as
-// "pii.Email". Printed values bear it, and errors begin with its package. It is
-// made of ASCII letters, digits, "_" and ".", 64 bytes at most.
+// The label is the qualified name of the Go type of the values, such as "pii.Email".
+// It appears in printed values, and errors begin with its package. It consists of
+// ASCII letters, digits, "_" and ".", 64 bytes at most.
 //
-// MustKind is for constants in the program: it panics when either is malformed.
+// MustKind is for constants in the program: it panics if name or label is malformed.
 func MustKind(name, label string) Kind {
-	if !validKind(name) {
+	if !format.ValidKind(name) {
 		panic("vault: not the name of a kind")
 	}
 	if !validLabel(label) {
@@ -43,31 +43,19 @@ func MustKind(name, label string) Kind {
 // String returns the name, "" for the zero Kind.
 func (k Kind) String() string { return k.name }
 
-// Label returns how a value of this kind that was collected for the given
-// purposes is printed, such as "pii.Email(security)".
+// Label returns the printed form of a value of this kind that was collected for the
+// given purposes, such as "pii.Email(security)".
 func (k Kind) Label(collected purpose.Set) string {
 	return k.label + "(" + collected.String() + ")"
 }
 
-// Package returns the package in the label, with which errors begin; "vault" if
-// there is none.
+// Package returns the package in the label, or "vault" if the label names none. Errors
+// begin with it.
 func (k Kind) Package() string {
 	if name, _, found := strings.Cut(k.label, "."); found {
 		return name
 	}
 	return "vault"
-}
-
-func validKind(name string) bool {
-	if len(name) == 0 || len(name) > maxKind || name[0] < 'a' || name[0] > 'z' {
-		return false
-	}
-	for i := range len(name) {
-		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 func validLabel(label string) bool {

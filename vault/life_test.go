@@ -17,76 +17,34 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
-func seal(t testing.TB, sealers ...vault.Sealer) vault.Sealed {
-	t.Helper()
-	v, err := vault.Seal(t.Context(), note, "text", sealers...)
-	require.NoError(t, err)
-	return v
-}
-
-// opens and refuses state what a scope sees of a value.
-func opens(t testing.TB, s *vault.Scope, v vault.Sealed) {
-	t.Helper()
-	text, err := s.Reveal(t.Context(), note, v)
-	require.NoError(t, err)
-	require.Equal(t, "text", text)
-}
-
-func refuses(t testing.TB, s *vault.Scope, v vault.Sealed, want error) {
-	t.Helper()
-	_, err := s.Reveal(t.Context(), note, v)
-	require.ErrorIs(t, err, want)
-}
-
-// counting is a store that counts reads and can be told to fail writes.
-type counting struct {
-	vault.Store
-	gets, puts atomic.Int32
-	put        func(vault.Record) error
-}
-
-func (c *counting) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
-	c.gets.Add(1)
-	return c.Store.Get(ctx, names...)
-}
-
-func (c *counting) Put(ctx context.Context, r vault.Record) (int64, error) {
-	c.puts.Add(1)
-	if c.put != nil {
-		if err := c.put(r); err != nil {
-			return 0, err
-		}
-	}
-	return c.Store.Put(ctx, r)
-}
-
 func TestSubjectsAreApart(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	alice, bob := s.For("alice"), s.For("bob")
-	value := seal(t, alice)
-	opens(t, alice, value)
-	refuses(t, bob, value, vault.ErrCorrupt) // bob has no key
-	bobs := seal(t, bob)
-	refuses(t, bob, value, vault.ErrCorrupt) // bob has another key
-	refuses(t, alice, bobs, vault.ErrCorrupt)
-	refuses(t, s, value, vault.ErrSubject)
-	refuses(t, alice, seal(t, s), vault.ErrSubject)
+	value := vaulttest.Seal(t, alice)
+	vaulttest.Opens(t, alice, value)
+	vaulttest.Refuses(t, bob, value, vault.ErrCorrupt) // bob has no key
+	bobs := vaulttest.Seal(t, bob)
+	vaulttest.Refuses(t, bob, value, vault.ErrCorrupt) // bob has another key
+	vaulttest.Refuses(t, alice, bobs, vault.ErrCorrupt)
+	vaulttest.Refuses(t, s, value, vault.ErrSubject)
+	vaulttest.Refuses(t, alice, vaulttest.Seal(t, s), vault.ErrSubject)
 
-	one, err := alice.Index(t.Context(), note, "text")
+	one, err := alice.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
-	other, err := s.Index(t.Context(), note, "text")
+	other, err := s.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.Equal(t, other, one, "indexes are the purpose's")
 }
 
 func TestForIsNoWayOut(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
-	value := seal(t, s.For("alice"))
-	opens(t, s.For("alice").For("alice"), value)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	value := vaulttest.Seal(t, s.For("alice"))
+	vaulttest.Opens(t, s.For("alice").For("alice"), value)
 	for name, narrowed := range map[string]*vault.Scope{
 		"another subject":         s.For("bob").For("alice"),
 		"back by way of an error": s.For("bob").For("carol").For("alice"),
@@ -95,8 +53,8 @@ func TestForIsNoWayOut(t *testing.T) {
 		"mended by a basis":       s.For("").Under(purpose.Basis{}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			refuses(t, narrowed, value, vault.ErrInvalid)
-			_, err := vault.Seal(t.Context(), note, "text", narrowed)
+			vaulttest.Refuses(t, narrowed, value, vault.ErrInvalid)
+			_, err := vault.Seal(t.Context(), vaulttest.Note, "text", narrowed)
 			require.ErrorIs(t, err, vault.ErrInvalid)
 		})
 	}
@@ -104,98 +62,98 @@ func TestForIsNoWayOut(t *testing.T) {
 	require.ErrorIs(t, s.For("bob").Prefetch(t.Context(), "alice"), vault.ErrInvalid)
 	require.ErrorIs(t, s.Prefetch(t.Context(), ""), vault.ErrInvalid)
 	for _, hostile := range []string{"../../etc/passwd", "a/b\x00\n", "\xff", strings.Repeat("é", 127)} {
-		opens(t, s.For(hostile), seal(t, s.For(hostile)))
+		vaulttest.Opens(t, s.For(hostile), vaulttest.Seal(t, s.For(hostile)))
 	}
 }
 
 func TestColdSubjectCostsOneRead(t *testing.T) {
-	store, kek := &counting{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	s := scope(t, v, security)
+	store, kek := &vaulttest.Counting{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	values := make(map[string]vault.Sealed)
 	for i := range 1000 {
 		id := fmt.Sprint("user-", i)
-		values[id] = seal(t, s.For(id))
+		values[id] = vaulttest.Seal(t, s.For(id))
 	}
 
-	fresh := open(t, store, kek, nil)
-	s = scope(t, fresh, security)
-	store.gets.Store(0)
-	opens(t, s.For("user-1"), values["user-1"])
-	require.EqualValues(t, 1, store.gets.Load())
-	opens(t, s.For("user-1"), values["user-1"])
-	require.EqualValues(t, 1, store.gets.Load(), "a warm one costs none")
+	fresh := vaulttest.Open(t, store, kek, nil)
+	s = vaulttest.Scope(t, fresh, vaulttest.Security)
+	store.Gets.Store(0)
+	vaulttest.Opens(t, s.For("user-1"), values["user-1"])
+	require.EqualValues(t, 1, store.Gets.Load())
+	vaulttest.Opens(t, s.For("user-1"), values["user-1"])
+	require.EqualValues(t, 1, store.Gets.Load(), "a warm one costs none")
 
 	ids := make([]string, 0, len(values))
 	for id := range values {
 		ids = append(ids, id)
 	}
 	require.NoError(t, s.Prefetch(t.Context(), ids...))
-	require.EqualValues(t, 2, store.gets.Load(), "a batch costs one")
+	require.EqualValues(t, 2, store.Gets.Load(), "a batch costs one")
 	for id, value := range values {
-		opens(t, s.For(id), value)
+		vaulttest.Opens(t, s.For(id), value)
 	}
-	require.EqualValues(t, 2, store.gets.Load())
+	require.EqualValues(t, 2, store.Gets.Load())
 	require.NoError(t, s.Prefetch(t.Context(), ids...))
-	require.EqualValues(t, 2, store.gets.Load())
+	require.EqualValues(t, 2, store.Gets.Load())
 }
 
 func TestColdSubjectIsReadOnceForAll(t *testing.T) {
-	store, kek := &counting{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	value := seal(t, scope(t, v, security).For("alice"))
-	s := scope(t, open(t, store, kek, nil), security)
-	store.gets.Store(0)
+	store, kek := &vaulttest.Counting{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	value := vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).For("alice"))
+	s := vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
+	store.Gets.Store(0)
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
-			if _, err := s.For("alice").Reveal(context.Background(), note, value); err != nil {
+			if _, err := s.For("alice").Reveal(context.Background(), vaulttest.Note, value); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	require.LessOrEqual(t, store.gets.Load(), int32(2), "one, or one more if a caller came just after")
+	require.LessOrEqual(t, store.Gets.Load(), int32(2), "one, or one more if a caller came just after")
 }
 
 func TestSubjectCacheIsBounded(t *testing.T) {
-	store, kek := &counting{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, &vault.Options{SubjectCache: 64})
-	require.NoError(t, v.Generate(t.Context(), security))
-	s := scope(t, v, security)
+	store, kek := &vaulttest.Counting{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, &vault.Options{SubjectCache: 64})
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	values := make(map[string]vault.Sealed)
 	for i := range 1000 {
 		id := fmt.Sprint("user-", i)
-		values[id] = seal(t, s.For(id))
+		values[id] = vaulttest.Seal(t, s.For(id))
 	}
-	store.gets.Store(0)
+	store.Gets.Store(0)
 	for id, value := range values {
-		opens(t, s.For(id), value)
+		vaulttest.Opens(t, s.For(id), value)
 	}
-	require.Greater(t, store.gets.Load(), int32(900), "64 of 1,000 are kept")
+	require.Greater(t, store.Gets.Load(), int32(900), "64 of 1,000 are kept")
 }
 
 func TestErase(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security, billing))
-	sec, bill := scope(t, v, security), scope(t, v, billing)
-	value := seal(t, sec.For("alice"), bill.For("alice"))
-	bobs := seal(t, sec.For("bob"))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, vaulttest.Billing))
+	sec, bill := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Billing)
+	value := vaulttest.Seal(t, sec.For("alice"), bill.For("alice"))
+	bobs := vaulttest.Seal(t, sec.For("bob"))
 	pseudonym, err := sec.Pseudonym(t.Context(), "alice")
 	require.NoError(t, err)
 
-	c, err := v.Erase(t.Context(), "alice", security)
+	c, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
 	require.Len(t, c.Erasures, 1)
 	e := c.Erasures[0]
-	require.Equal(t, security, e.Purpose)
+	require.Equal(t, vaulttest.Security, e.Purpose)
 	require.Equal(t, pseudonym, e.Subject)
 	require.Len(t, e.KeyID, 8)
 	require.WithinDuration(t, time.Now(), e.Erased, time.Minute)
-	generation, err := v.Generation(t.Context(), security)
+	generation, err := v.Generation(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.Equal(t, generation, e.Generation)
 	text, err := json.Marshal(c)
@@ -205,76 +163,76 @@ func TestErase(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &read))
 	require.Equal(t, c, read)
 
-	fresh := open(t, store, kek, nil)
+	fresh := vaulttest.Open(t, store, kek, nil)
 	for _, vv := range []*vault.Vault{v, fresh} {
-		sec, bill := scope(t, vv, security), scope(t, vv, billing)
-		refuses(t, sec.For("alice"), value, vault.ErrErased)
-		_, err = vault.Seal(t.Context(), note, "text", sec.For("alice"))
+		sec, bill := vaulttest.Scope(t, vv, vaulttest.Security), vaulttest.Scope(t, vv, vaulttest.Billing)
+		vaulttest.Refuses(t, sec.For("alice"), value, vault.ErrErased)
+		_, err = vault.Seal(t.Context(), vaulttest.Note, "text", sec.For("alice"))
 		require.ErrorIs(t, err, vault.ErrErased, "does not come back")
 		require.NoError(t, sec.Prefetch(t.Context(), "alice"))
-		refuses(t, sec.For("alice"), value, vault.ErrErased)
-		opens(t, bill.For("alice"), value)
-		opens(t, sec.For("bob"), bobs)
+		vaulttest.Refuses(t, sec.For("alice"), value, vault.ErrErased)
+		vaulttest.Opens(t, bill.For("alice"), value)
+		vaulttest.Opens(t, sec.For("bob"), bobs)
 	}
 
-	again, err := fresh.Erase(t.Context(), "alice", security)
+	again, err := fresh.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
 	require.Equal(t, e.Erased, again.Erasures[0].Erased, "the first time counts")
 	require.Equal(t, e.KeyID, again.Erasures[0].KeyID)
 
-	c, err = v.Erase(t.Context(), "nobody", security, billing)
+	c, err = v.Erase(t.Context(), "nobody", vaulttest.Security, vaulttest.Billing)
 	require.NoError(t, err)
 	require.Len(t, c.Erasures, 2)
 	require.Empty(t, c.Erasures[0].KeyID)
 	require.NotEqual(t, c.Erasures[0].Subject, c.Erasures[1].Subject, "pseudonyms do not link purposes")
-	_, err = vault.Seal(t.Context(), note, "text", sec.For("nobody"))
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", sec.For("nobody"))
 	require.ErrorIs(t, err, vault.ErrErased)
 
 	_, err = v.Erase(t.Context(), "alice")
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = v.Erase(t.Context(), "", security)
+	_, err = v.Erase(t.Context(), "", vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	done, err := v.Erase(t.Context(), "carol", security, advertising, billing)
+	done, err := v.Erase(t.Context(), "carol", vaulttest.Security, vaulttest.Advertising, vaulttest.Billing)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.Len(t, done.Erasures, 1, "tells what was done")
 }
 
 // In another process an erasure holds once what it believes is out of date.
 func TestEraseReachesOtherProcesses(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	synctest.Test(t, func(t *testing.T) {
-		here, there := open(t, store, kek, nil), open(t, store, kek, &vault.Options{SubjectLifetime: time.Hour})
-		require.NoError(t, here.Generate(t.Context(), security))
-		value := seal(t, scope(t, here, security).For("alice"))
-		theirs := scope(t, there, security).For("alice")
-		opens(t, theirs, value)
-		_, err := here.Erase(t.Context(), "alice", security)
+		here, there := vaulttest.Open(t, store, kek, nil), vaulttest.Open(t, store, kek, &vault.Options{SubjectLifetime: time.Hour})
+		require.NoError(t, here.Generate(t.Context(), vaulttest.Security))
+		value := vaulttest.Seal(t, vaulttest.Scope(t, here, vaulttest.Security).For("alice"))
+		theirs := vaulttest.Scope(t, there, vaulttest.Security).For("alice")
+		vaulttest.Opens(t, theirs, value)
+		_, err := here.Erase(t.Context(), "alice", vaulttest.Security)
 		require.NoError(t, err)
 		time.Sleep(time.Hour)
-		refuses(t, theirs, value, vault.ErrErased)
+		vaulttest.Refuses(t, theirs, value, vault.ErrErased)
 	})
 }
 
 // An answer that was on its way while the subject was erased is not believed.
 func TestEraseBeatsAnAnswerOnItsWay(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowStore{Store: store}
-		v := open(t, slow, kek, nil)
-		require.NoError(t, v.Generate(t.Context(), security))
-		value := seal(t, scope(t, open(t, store, kek, nil), security).For("alice"))
-		s := scope(t, v, security).For("alice")
+		v := vaulttest.Open(t, slow, kek, nil)
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+		value := vaulttest.Seal(t, vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security).For("alice"))
+		s := vaulttest.Scope(t, v, vaulttest.Security).For("alice")
 		slow.delay.Store(int64(10 * time.Second))
 		result := make(chan error)
-		go func() { _, err := s.Reveal(t.Context(), note, value); result <- err }()
+		go func() { _, err := s.Reveal(t.Context(), vaulttest.Note, value); result <- err }()
 		synctest.Wait() // the answer is on its way
 		slow.delay.Store(0)
-		_, err := v.Erase(t.Context(), "alice", security)
+		_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 		require.NoError(t, err)
 		require.ErrorIs(t, <-result, vault.ErrErased)
-		refuses(t, s, value, vault.ErrErased)
+		vaulttest.Refuses(t, s, value, vault.ErrErased)
 		time.Sleep(vault.DefaultSubjectLifetime)
-		refuses(t, s, value, vault.ErrErased)
+		vaulttest.Refuses(t, s, value, vault.ErrErased)
 	})
 }
 
@@ -292,58 +250,58 @@ func (s *slowStore) Get(ctx context.Context, names ...string) ([]vault.Record, e
 
 func TestExtend(t *testing.T) {
 	var events []vault.Event
-	v := generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error { events = append(events, e); return nil })},
-		security, billing, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error { events = append(events, e); return nil })},
+		vaulttest.Security, vaulttest.Billing, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	consent := ads.Under(purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"})
-	value := seal(t, sec)
+	value := vaulttest.Seal(t, sec)
 
-	_, err := vault.Extend(t.Context(), note, value, sec, ads)
+	_, err := vault.Extend(t.Context(), vaulttest.Note, value, sec, ads)
 	require.ErrorIs(t, err, purpose.ErrNoConsent)
-	_, err = vault.Extend(t.Context(), note, value, sec, ads.Under(purpose.Basis{Legal: purpose.Consent, Notice: "ads-v1"}))
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec, ads.Under(purpose.Basis{Legal: purpose.Consent, Notice: "ads-v1"}))
 	require.ErrorIs(t, err, purpose.ErrNoConsent)
 	for _, bad := range []string{"consent\n81f3", strings.Repeat("c", 10_000), "alice@example.com"} {
-		_, err = vault.Extend(t.Context(), note, value, sec, ads.Under(purpose.Basis{Consent: bad}))
+		_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec, ads.Under(purpose.Basis{Consent: bad}))
 		require.ErrorIs(t, err, purpose.ErrBasis)
 		require.NotContains(t, err.Error(), bad)
 	}
-	_, err = vault.Extend(t.Context(), note, value, scope(t, v, billing), consent)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, vaulttest.Scope(t, v, vaulttest.Billing), consent)
 	require.ErrorIs(t, err, purpose.ErrMismatch, "from a purpose that has it not")
-	_, err = vault.Extend(t.Context(), note, value, nil, consent)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, consent)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Extend(t.Context(), note, value, sec, nil)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec, nil)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	refuses(t, ads, value, purpose.ErrMismatch)
+	vaulttest.Refuses(t, ads, value, purpose.ErrMismatch)
 
 	events = nil
-	extended, err := vault.Extend(t.Context(), note, value, sec, consent)
+	extended, err := vault.Extend(t.Context(), vaulttest.Note, value, sec, consent)
 	require.NoError(t, err)
 	require.Len(t, events, 1, "one event with both")
-	require.Equal(t, security, events[0].Purpose)
-	require.Equal(t, advertising, events[0].To)
-	opens(t, ads, extended)
-	opens(t, sec, extended)
-	p, ok := extended.Provenance(advertising)
+	require.Equal(t, vaulttest.Security, events[0].Purpose)
+	require.Equal(t, vaulttest.Advertising, events[0].To)
+	vaulttest.Opens(t, ads, extended)
+	vaulttest.Opens(t, sec, extended)
+	p, ok := extended.Provenance(vaulttest.Advertising)
 	require.True(t, ok)
-	require.Equal(t, security, p.From)
+	require.Equal(t, vaulttest.Security, p.From)
 	require.Equal(t, "consent-81f3", p.Consent)
-	before, _ := value.Provenance(security)
-	after, _ := extended.Provenance(security)
+	before, _ := value.Provenance(vaulttest.Security)
+	after, _ := extended.Provenance(vaulttest.Security)
 	require.Equal(t, before, after)
 
-	_, err = vault.Extend(t.Context(), note, extended, sec, consent)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, extended, sec, consent)
 	require.ErrorIs(t, err, vault.ErrInvalid, "there already")
-	_, err = vault.Extend(t.Context(), note, extended, sec, sec.Under(purpose.Basis{Consent: "c-1"}))
+	_, err = vault.Extend(t.Context(), vaulttest.Note, extended, sec, sec.Under(purpose.Basis{Consent: "c-1"}))
 	require.ErrorIs(t, err, vault.ErrInvalid, "to itself")
-	refuses(t, ads, extended.Without(advertising), purpose.ErrMismatch)
-	require.Equal(t, value, extended.Without(advertising), "withdrawal undoes it")
+	vaulttest.Refuses(t, ads, extended.Without(vaulttest.Advertising), purpose.ErrMismatch)
+	require.Equal(t, value, extended.Without(vaulttest.Advertising), "withdrawal undoes it")
 }
 
 // The origin and the consent of a slot are as authentic as its content.
 func TestExtendedSlotCannotBeEdited(t *testing.T) {
-	v := generated(t, nil, security, billing, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
-	extended, err := vault.Extend(t.Context(), note, seal(t, sec), sec, ads.Under(purpose.Basis{Consent: "consent-1"}))
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	extended, err := vault.Extend(t.Context(), vaulttest.Note, vaulttest.Seal(t, sec), sec, ads.Under(purpose.Basis{Consent: "consent-1"}))
 	require.NoError(t, err)
 	raw, err := extended.MarshalBinary()
 	require.NoError(t, err)
@@ -356,93 +314,86 @@ func TestExtendedSlotCannotBeEdited(t *testing.T) {
 		require.NotEqual(t, raw, edited)
 		var forged vault.Sealed
 		require.NoError(t, forged.UnmarshalBinary(edited))
-		refuses(t, ads, forged, vault.ErrCorrupt)
-		opens(t, sec, forged)
+		vaulttest.Refuses(t, ads, forged, vault.ErrCorrupt)
+		vaulttest.Opens(t, sec, forged)
 	}
 }
 
 func TestWithout(t *testing.T) {
-	v := generated(t, nil, security, billing, advertising)
-	sec, bill, ads := scope(t, v, security), scope(t, v, billing), scope(t, v, advertising)
-	value := seal(t, sec, bill)
-	require.Equal(t, value, value.Without(advertising))
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing, vaulttest.Advertising)
+	sec, bill, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Billing), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value := vaulttest.Seal(t, sec, bill)
+	require.Equal(t, value, value.Without(vaulttest.Advertising))
 	require.Equal(t, value, value.Without(purpose.Purpose{}))
-	only := value.Without(billing)
-	require.Equal(t, purpose.NewSet(security), only.Purposes())
-	opens(t, sec, only)
-	refuses(t, bill, only, purpose.ErrMismatch)
-	refuses(t, ads, only, purpose.ErrMismatch)
-	require.True(t, only.Without(security).IsZero())
-	require.True(t, vault.Sealed{}.Without(security).IsZero())
-	again, err := vault.ParseSealed(string(mustText(t, only)))
+	only := value.Without(vaulttest.Billing)
+	require.Equal(t, purpose.NewSet(vaulttest.Security), only.Purposes())
+	vaulttest.Opens(t, sec, only)
+	vaulttest.Refuses(t, bill, only, purpose.ErrMismatch)
+	vaulttest.Refuses(t, ads, only, purpose.ErrMismatch)
+	require.True(t, only.Without(vaulttest.Security).IsZero())
+	require.True(t, vault.Sealed{}.Without(vaulttest.Security).IsZero())
+	again, err := vault.ParseSealed(string(vaulttest.MustText(t, only)))
 	require.NoError(t, err)
 	require.Equal(t, only, again)
 }
 
-func mustText(t testing.TB, v vault.Sealed) []byte {
-	t.Helper()
-	text, err := v.MarshalText()
-	require.NoError(t, err)
-	return text
-}
-
 func TestWithoutExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := generated(t, nil, security, billing)
-		sec, bill := scope(t, v, security), scope(t, v, billing)
-		value := seal(t, sec.Under(purpose.Basis{Retain: time.Hour}), bill)
+		v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing)
+		sec, bill := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Billing)
+		value := vaulttest.Seal(t, sec.Under(purpose.Basis{Retain: time.Hour}), bill)
 		require.Equal(t, value, value.WithoutExpired())
 		time.Sleep(time.Hour)
-		refuses(t, sec, value, vault.ErrExpired)
+		vaulttest.Refuses(t, sec, value, vault.ErrExpired)
 		kept := value.WithoutExpired()
-		require.Equal(t, purpose.NewSet(billing), kept.Purposes())
-		opens(t, bill, kept)
-		_, err := vault.Reseal(t.Context(), note, value, sec)
+		require.Equal(t, purpose.NewSet(vaulttest.Billing), kept.Purposes())
+		vaulttest.Opens(t, bill, kept)
+		_, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec)
 		require.ErrorIs(t, err, vault.ErrExpired)
-		require.True(t, seal(t, sec.Under(purpose.Basis{Retain: time.Second})).Without(security).IsZero())
+		require.True(t, vaulttest.Seal(t, sec.Under(purpose.Basis{Retain: time.Second})).Without(vaulttest.Security).IsZero())
 	})
 }
 
 // A clock that was set back does not bring a value back that is limited in time.
 func TestClockSetBack(t *testing.T) {
 	var value vault.Sealed
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	value = seal(t, scope(t, v, security).Under(purpose.Basis{Retain: time.Hour}))
-	unlimited := seal(t, scope(t, v, security))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	value = vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).Under(purpose.Basis{Retain: time.Hour}))
+	unlimited := vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security))
 	synctest.Test(t, func(t *testing.T) { // its clock begins in the year 2000
-		s := scope(t, open(t, store, kek, nil), security)
-		refuses(t, s, value, vault.ErrUnavailable)
-		opens(t, s, unlimited)
+		s := vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
+		vaulttest.Refuses(t, s, value, vault.ErrUnavailable)
+		vaulttest.Opens(t, s, unlimited)
 	})
 }
 
 func TestRotate(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	s := scope(t, v, security)
-	other := scope(t, open(t, store, kek, nil), security) // of another process
-	old := seal(t, s)
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	other := vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security) // of another process
+	old := vaulttest.Seal(t, s)
 	require.True(t, old.OnPrimaryKey(s))
 
-	require.NoError(t, v.Rotate(t.Context(), security))
-	fresh := seal(t, s)
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	fresh := vaulttest.Seal(t, s)
 	require.False(t, old.OnPrimaryKey(s))
 	require.True(t, fresh.OnPrimaryKey(s))
-	opens(t, s, old)
-	opens(t, other, fresh) // which makes it look for the new key
+	vaulttest.Opens(t, s, old)
+	vaulttest.Opens(t, other, fresh) // which makes it look for the new key
 	require.True(t, fresh.OnPrimaryKey(other))
 
-	resealed, err := vault.Reseal(t.Context(), note, old, s)
+	resealed, err := vault.Reseal(t.Context(), vaulttest.Note, old, s)
 	require.NoError(t, err)
 	require.True(t, resealed.OnPrimaryKey(s))
-	before, _ := old.Provenance(security)
-	after, _ := resealed.Provenance(security)
+	before, _ := old.Provenance(vaulttest.Security)
+	after, _ := resealed.Provenance(vaulttest.Security)
 	require.Equal(t, before, after)
 
-	keys, err := v.Keys(t.Context(), security)
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.Len(t, keys, 5)
 	require.Equal(t, vault.Key{ID: keys[0].ID, Role: vault.RoleSeal, Status: vault.Active, Created: keys[0].Created}, keys[0])
@@ -454,88 +405,88 @@ func TestRotate(t *testing.T) {
 
 	for _, k := range keys {
 		if k.Status == vault.Primary {
-			require.ErrorIs(t, v.Retire(t.Context(), security, k.ID), vault.ErrInvalid)
-			require.ErrorIs(t, v.Destroy(t.Context(), security, k.ID), vault.ErrInvalid)
+			require.ErrorIs(t, v.Retire(t.Context(), vaulttest.Security, k.ID), vault.ErrInvalid)
+			require.ErrorIs(t, v.Destroy(t.Context(), vaulttest.Security, k.ID), vault.ErrInvalid)
 		}
 	}
-	require.ErrorIs(t, v.Destroy(t.Context(), security, keys[0].ID), vault.ErrInvalid, "not retired")
-	require.ErrorIs(t, v.Retire(t.Context(), security, keys[0].ID+1), vault.ErrInvalid, "unknown")
-	require.NoError(t, v.Retire(t.Context(), security, keys[0].ID))
-	refuses(t, s, old, vault.ErrCorrupt)
-	opens(t, s, resealed)
-	require.NoError(t, v.Reinstate(t.Context(), security, keys[0].ID))
-	opens(t, s, old)
-	require.NoError(t, v.Retire(t.Context(), security, keys[0].ID))
-	require.NoError(t, v.Destroy(t.Context(), security, keys[0].ID))
-	require.ErrorIs(t, v.Reinstate(t.Context(), security, keys[0].ID), vault.ErrInvalid)
-	keys, err = v.Keys(t.Context(), security)
+	require.ErrorIs(t, v.Destroy(t.Context(), vaulttest.Security, keys[0].ID), vault.ErrInvalid, "not retired")
+	require.ErrorIs(t, v.Retire(t.Context(), vaulttest.Security, keys[0].ID+1), vault.ErrInvalid, "unknown")
+	require.NoError(t, v.Retire(t.Context(), vaulttest.Security, keys[0].ID))
+	vaulttest.Refuses(t, s, old, vault.ErrCorrupt)
+	vaulttest.Opens(t, s, resealed)
+	require.NoError(t, v.Reinstate(t.Context(), vaulttest.Security, keys[0].ID))
+	vaulttest.Opens(t, s, old)
+	require.NoError(t, v.Retire(t.Context(), vaulttest.Security, keys[0].ID))
+	require.NoError(t, v.Destroy(t.Context(), vaulttest.Security, keys[0].ID))
+	require.ErrorIs(t, v.Reinstate(t.Context(), vaulttest.Security, keys[0].ID), vault.ErrInvalid)
+	keys, err = v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.Len(t, keys, 4)
-	refuses(t, s, old, vault.ErrCorrupt)
-	opens(t, s, resealed)
+	vaulttest.Refuses(t, s, old, vault.ErrCorrupt)
+	vaulttest.Opens(t, s, resealed)
 
-	_, err = vault.Reseal(t.Context(), note, resealed)
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, resealed)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Reseal(t.Context(), note, resealed, s, s)
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, resealed, s, s)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Reseal(t.Context(), note, vault.Sealed{}, s)
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, vault.Sealed{}, s)
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	require.False(t, resealed.OnPrimaryKey(nil))
 	require.False(t, vault.Sealed{}.OnPrimaryKey(s))
 }
 
 func TestRotateIndex(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
-	old, err := s.Index(t.Context(), note, "text")
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	old, err := s.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
-	all, err := s.Indexes(t.Context(), note, "text")
+	all, err := s.Indexes(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.Equal(t, [][vault.IndexSize]byte{old}, all)
 
-	require.NoError(t, v.RotateIndex(t.Context(), security))
-	fresh, err := s.Index(t.Context(), note, "text")
+	require.NoError(t, v.RotateIndex(t.Context(), vaulttest.Security))
+	fresh, err := s.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.NotEqual(t, old, fresh)
-	all, err = s.Indexes(t.Context(), note, "text")
+	all, err = s.Indexes(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.Equal(t, [][vault.IndexSize]byte{fresh, old}, all)
 
-	keys, err := v.Keys(t.Context(), security)
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	for _, k := range keys {
 		if k.Role == vault.RoleIndex && k.Status == vault.Active {
-			require.NoError(t, v.Retire(t.Context(), security, k.ID))
+			require.NoError(t, v.Retire(t.Context(), vaulttest.Security, k.ID))
 		}
 	}
-	all, err = s.Indexes(t.Context(), note, "text")
+	all, err = s.Indexes(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.Equal(t, [][vault.IndexSize]byte{fresh}, all)
-	_, err = s.Indexes(t.Context(), note, "")
+	_, err = s.Indexes(t.Context(), vaulttest.Note, "")
 	require.ErrorIs(t, err, vault.ErrInvalid)
 }
 
 // The pseudonyms of subjects outlive the rotation of every other key.
 func TestSubjectsOutliveRotation(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	s := scope(t, v, security)
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	values := map[string]vault.Sealed{}
 	for i := range 50 {
 		id := fmt.Sprint("user-", i)
-		values[id] = seal(t, s.For(id))
+		values[id] = vaulttest.Seal(t, s.For(id))
 	}
-	_, err := v.Erase(t.Context(), "user-0", security)
+	_, err := v.Erase(t.Context(), "user-0", vaulttest.Security)
 	require.NoError(t, err)
-	keys, err := v.Keys(t.Context(), security)
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(t.Context(), security))
-	require.NoError(t, v.RotateIndex(t.Context(), security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, v.RotateIndex(t.Context(), vaulttest.Security))
 
 	interrupted := errors.New("enough")
 	var at vault.Progress
-	err = v.RewrapSubjects(t.Context(), security, "", func(p vault.Progress) error {
+	err = v.RewrapSubjects(t.Context(), vaulttest.Security, "", func(p vault.Progress) error {
 		if at = p; p.Seen == 20 {
 			return interrupted
 		}
@@ -543,40 +494,40 @@ func TestSubjectsOutliveRotation(t *testing.T) {
 	})
 	require.ErrorIs(t, err, interrupted)
 	require.Equal(t, 20, at.Changed)
-	require.NoError(t, v.RewrapSubjects(t.Context(), security, at.After, func(p vault.Progress) error { at = p; return nil }))
+	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, at.After, func(p vault.Progress) error { at = p; return nil }))
 	require.Equal(t, 30, at.Changed)
-	require.NoError(t, v.RewrapSubjects(t.Context(), security, "", func(p vault.Progress) error { at = p; return nil }))
+	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", func(p vault.Progress) error { at = p; return nil }))
 	require.Equal(t, vault.Progress{Seen: 50, After: at.After}, at, "nothing left to do")
-	require.NoError(t, v.RewrapSubjects(t.Context(), security, "", nil))
-	require.ErrorIs(t, v.RewrapSubjects(t.Context(), security, "billing/keys", nil), vault.ErrInvalid)
+	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
+	require.ErrorIs(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "billing/keys", nil), vault.ErrInvalid)
 
 	// The old key wraps nothing any more.
-	require.NoError(t, v.Retire(t.Context(), security, keys[0].ID))
-	require.NoError(t, v.Destroy(t.Context(), security, keys[0].ID))
-	s = scope(t, open(t, store, kek, nil), security)
+	require.NoError(t, v.Retire(t.Context(), vaulttest.Security, keys[0].ID))
+	require.NoError(t, v.Destroy(t.Context(), vaulttest.Security, keys[0].ID))
+	s = vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
 	for id, value := range values {
 		if id == "user-0" {
-			refuses(t, s.For(id), value, vault.ErrErased)
+			vaulttest.Refuses(t, s.For(id), value, vault.ErrErased)
 			continue
 		}
-		opens(t, s.For(id), value)
+		vaulttest.Opens(t, s.For(id), value)
 		require.True(t, value.OnPrimaryKey(s.For(id)))
 	}
 }
 
 func TestRefreshByInterval(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	synctest.Test(t, func(t *testing.T) {
-		v := open(t, store, kek, nil)
-		require.NoError(t, v.Generate(t.Context(), security))
-		there := open(t, store, kek, &vault.Options{Refresh: time.Hour})
-		s, other := scope(t, v, security), scope(t, there, security)
-		require.NoError(t, v.Rotate(t.Context(), security))
-		require.False(t, seal(t, other).OnPrimaryKey(s), "does not know yet")
+		v := vaulttest.Open(t, store, kek, nil)
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+		there := vaulttest.Open(t, store, kek, &vault.Options{Refresh: time.Hour})
+		s, other := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, there, vaulttest.Security)
+		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+		require.False(t, vaulttest.Seal(t, other).OnPrimaryKey(s), "does not know yet")
 		time.Sleep(time.Hour + time.Second)
-		_ = seal(t, other) // has it look
+		_ = vaulttest.Seal(t, other) // has it look
 		synctest.Wait()
-		require.True(t, seal(t, other).OnPrimaryKey(s))
+		require.True(t, vaulttest.Seal(t, other).OnPrimaryKey(s))
 		there.Close()
 		v.Close()
 	})
@@ -584,79 +535,79 @@ func TestRefreshByInterval(t *testing.T) {
 
 // Forged key ids make a process look at the store, but not at will.
 func TestUnknownKeysAreNotAskedForAtWill(t *testing.T) {
-	store, kek := &counting{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	s := scope(t, v, security)
-	stranger := generated(t, nil, security)
-	store.gets.Store(0)
-	forged := seal(t, scope(t, stranger, security))
+	store, kek := &vaulttest.Counting{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	stranger := vaulttest.Generated(t, nil, vaulttest.Security)
+	store.Gets.Store(0)
+	forged := vaulttest.Seal(t, vaulttest.Scope(t, stranger, vaulttest.Security))
 	for range 100 {
-		refuses(t, s, forged, vault.ErrCorrupt)
+		vaulttest.Refuses(t, s, forged, vault.ErrCorrupt)
 	}
-	require.EqualValues(t, 1, store.gets.Load(), "one id is asked for once")
+	require.EqualValues(t, 1, store.Gets.Load(), "one id is asked for once")
 	synctest.Test(t, func(t *testing.T) { // so that no time passes
-		s := scope(t, open(t, store, kek, nil), security)
-		store.gets.Store(0)
+		s := vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
+		store.Gets.Store(0)
 		for range 100 {
-			require.NoError(t, stranger.Rotate(context.Background(), security))
-			refuses(t, s, seal(t, scope(t, stranger, security)), vault.ErrCorrupt)
+			require.NoError(t, stranger.Rotate(context.Background(), vaulttest.Security))
+			vaulttest.Refuses(t, s, vaulttest.Seal(t, vaulttest.Scope(t, stranger, vaulttest.Security)), vault.ErrCorrupt)
 		}
-		require.LessOrEqual(t, store.gets.Load(), int32(10), "many ids are asked for rarely")
+		require.LessOrEqual(t, store.Gets.Load(), int32(10), "many ids are asked for rarely")
 	})
 }
 
 func TestRotatingAtOnce(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	require.NoError(t, open(t, store, kek, nil).Generate(t.Context(), security))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	require.NoError(t, vaulttest.Open(t, store, kek, nil).Generate(t.Context(), vaulttest.Security))
 	const n = 8
 	var values [n]vault.Sealed
 	var rotations atomic.Int32
 	var wg sync.WaitGroup
 	for i := range n {
-		v := open(t, store, kek, nil)
+		v := vaulttest.Open(t, store, kek, nil)
 		wg.Go(func() {
-			s, err := v.Scope(t.Context(), security)
+			s, err := v.Scope(t.Context(), vaulttest.Security)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			switch err := v.Rotate(t.Context(), security); {
+			switch err := v.Rotate(t.Context(), vaulttest.Security); {
 			case err == nil:
 				rotations.Add(1)
 			case !errors.Is(err, vault.ErrConflict):
 				t.Error(err)
 			}
-			if values[i], err = vault.Seal(t.Context(), note, "text", s); err != nil {
+			if values[i], err = vault.Seal(t.Context(), vaulttest.Note, "text", s); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	v := open(t, store, kek, nil)
-	keys, err := v.Keys(t.Context(), security)
+	v := vaulttest.Open(t, store, kek, nil)
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.EqualValues(t, rotations.Load()+1, len(keys)-3, "no rotation is lost")
 	for _, value := range values {
-		opens(t, scope(t, v, security), value)
+		vaulttest.Opens(t, vaulttest.Scope(t, v, vaulttest.Security), value)
 	}
 }
 
 func TestRewrap(t *testing.T) {
 	store := vault.Memory()
-	oldKEK, newKEK := vault.SharedKEK(newAEAD(t)), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, oldKEK, nil)
-	require.NoError(t, v.Generate(t.Context(), security, billing))
-	s := scope(t, v, security)
-	value, subject := seal(t, s), seal(t, s.For("alice"))
-	index, err := s.Index(t.Context(), note, "text")
+	oldKEK, newKEK := vault.SharedKEK(vaulttest.NewAEAD(t)), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, oldKEK, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, vaulttest.Billing))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	value, subject := vaulttest.Seal(t, s), vaulttest.Seal(t, s.For("alice"))
+	index, err := s.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 
-	require.ErrorIs(t, v.Rewrap(t.Context(), nil, security), vault.ErrInvalid)
+	require.ErrorIs(t, v.Rewrap(t.Context(), nil, vaulttest.Security), vault.ErrInvalid)
 	require.ErrorIs(t, v.Rewrap(t.Context(), newKEK), vault.ErrInvalid)
-	require.ErrorIs(t, v.Rewrap(t.Context(), vault.SharedKEK(forgetful{newAEAD(t)}), security), vault.ErrNoKeys)
-	require.ErrorIs(t, v.Rewrap(t.Context(), newKEK, security, advertising), vault.ErrNoKeys)
-	require.NoError(t, v.Rewrap(t.Context(), newKEK, security), "again")
+	require.ErrorIs(t, v.Rewrap(t.Context(), vault.SharedKEK(forgetful{vaulttest.NewAEAD(t)}), vaulttest.Security), vault.ErrNoKeys)
+	require.ErrorIs(t, v.Rewrap(t.Context(), newKEK, vaulttest.Security, vaulttest.Advertising), vault.ErrNoKeys)
+	require.NoError(t, v.Rewrap(t.Context(), newKEK, vaulttest.Security), "again")
 
 	both := vault.EitherKEK(newKEK, oldKEK)
 	for name, test := range map[string]struct {
@@ -664,29 +615,29 @@ func TestRewrap(t *testing.T) {
 		purpose purpose.Purpose
 		err     error
 	}{
-		"new KEK, moved":         {newKEK, security, nil},
-		"old KEK, moved":         {oldKEK, security, vault.ErrNoKeys},
-		"new KEK, not moved":     {newKEK, billing, vault.ErrNoKeys},
-		"old KEK, not moved":     {oldKEK, billing, nil},
-		"either KEK, moved":      {both, security, nil},
-		"either KEK, not moved":  {both, billing, nil},
-		"either, new is down":    {vault.EitherKEK(down, oldKEK), billing, nil},
-		"either, old is down":    {vault.EitherKEK(newKEK, down), security, nil},
-		"the one needed is down": {vault.EitherKEK(newKEK, down), billing, vault.ErrUnavailable},
-		"either of nothing":      {vault.EitherKEK(nil, nil), billing, vault.ErrNoKeys},
+		"new KEK, moved":         {newKEK, vaulttest.Security, nil},
+		"old KEK, moved":         {oldKEK, vaulttest.Security, vault.ErrNoKeys},
+		"new KEK, not moved":     {newKEK, vaulttest.Billing, vault.ErrNoKeys},
+		"old KEK, not moved":     {oldKEK, vaulttest.Billing, nil},
+		"either KEK, moved":      {both, vaulttest.Security, nil},
+		"either KEK, not moved":  {both, vaulttest.Billing, nil},
+		"either, new is down":    {vault.EitherKEK(down, oldKEK), vaulttest.Billing, nil},
+		"either, old is down":    {vault.EitherKEK(newKEK, down), vaulttest.Security, nil},
+		"the one needed is down": {vault.EitherKEK(newKEK, down), vaulttest.Billing, vault.ErrUnavailable},
+		"either of nothing":      {vault.EitherKEK(nil, nil), vaulttest.Billing, vault.ErrNoKeys},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := open(t, store, test.kek, nil).Scope(t.Context(), test.purpose)
+			_, err := vaulttest.Open(t, store, test.kek, nil).Scope(t.Context(), test.purpose)
 			require.ErrorIs(t, err, test.err)
 		})
 	}
 
 	// Nothing but the wrapping changed, and this vault goes on with the new KEK.
-	require.NoError(t, v.Rotate(t.Context(), security))
-	s = scope(t, open(t, store, newKEK, nil), security)
-	opens(t, s, value)
-	opens(t, s.For("alice"), subject)
-	again, err := s.Index(t.Context(), note, "text")
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	s = vaulttest.Scope(t, vaulttest.Open(t, store, newKEK, nil), vaulttest.Security)
+	vaulttest.Opens(t, s, value)
+	vaulttest.Opens(t, s.For("alice"), subject)
+	again, err := s.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.Equal(t, index, again)
 }
@@ -694,111 +645,109 @@ func TestRewrap(t *testing.T) {
 var down = vault.KEKFunc(func(context.Context, purpose.Purpose) (vault.AEAD, error) { return nil, vault.ErrUnavailable })
 
 func TestPins(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	_ = seal(t, scope(t, v, security).For("alice"))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	_ = vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).For("alice"))
 	backup, err := store.Get(t.Context(), "security/keys", "security/erasures")
 	require.NoError(t, err)
 	require.Len(t, backup, 1)
 
-	certificate, err := v.Erase(t.Context(), "alice", security)
+	certificate, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	pins := map[purpose.Purpose]uint64{security: certificate.Erasures[0].Generation}
-	_, err = open(t, store, kek, &vault.Options{Pins: pins}).Scope(t.Context(), security)
+	pins := map[purpose.Purpose]uint64{vaulttest.Security: certificate.Erasures[0].Generation}
+	_, err = vaulttest.Open(t, store, kek, &vault.Options{Pins: pins}).Scope(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 
 	restored := vault.Memory()
 	_, err = restored.Put(t.Context(), vault.Record{Name: backup[0].Name, Data: backup[0].Data})
 	require.NoError(t, err)
-	_, err = open(t, restored, kek, nil).Scope(t.Context(), security)
+	_, err = vaulttest.Open(t, restored, kek, nil).Scope(t.Context(), vaulttest.Security)
 	require.NoError(t, err, "without a pin nobody notices")
-	pinned := open(t, restored, kek, &vault.Options{Pins: pins})
-	_, err = pinned.Scope(t.Context(), security)
+	pinned := vaulttest.Open(t, restored, kek, &vault.Options{Pins: pins})
+	_, err = pinned.Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
 	require.ErrorContains(t, err, "older than its pin")
-	_, err = pinned.Erase(t.Context(), "alice", security)
+	_, err = pinned.Erase(t.Context(), "alice", vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
-	pins[security] = math.MaxUint64
-	_, err = open(t, restored, kek, &vault.Options{Pins: pins}).Scope(t.Context(), security)
+	pins[vaulttest.Security] = math.MaxUint64
+	_, err = vaulttest.Open(t, restored, kek, &vault.Options{Pins: pins}).Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
 }
 
 // A store that goes back while a vault is open is noticed without a pin.
 func TestRollbackIsNoticed(t *testing.T) {
-	store, kek := &swapped{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
+	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 	backup := vault.Memory()
 	records, err := store.Get(t.Context(), "security/keys")
 	require.NoError(t, err)
 	_, err = backup.Put(t.Context(), vault.Record{Name: records[0].Name, Data: records[0].Data})
 	require.NoError(t, err)
 
-	s := scope(t, v, security)
-	require.NoError(t, v.Rotate(t.Context(), security))
-	_, err = v.Erase(t.Context(), "alice", security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	_, err = v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	value := seal(t, s)
+	value := vaulttest.Seal(t, s)
 	store.Store = backup
-	require.ErrorIs(t, v.RewrapSubjects(t.Context(), security, "", nil), vault.ErrCorrupt)
-	_, err = v.Erase(t.Context(), "bob", security)
+	require.ErrorIs(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil), vault.ErrCorrupt)
+	_, err = v.Erase(t.Context(), "bob", vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
-	opens(t, s, value) // the keys at hand stay in use
+	vaulttest.Opens(t, s, value) // the keys at hand stay in use
 }
-
-type swapped struct{ vault.Store }
 
 // What is one person's does not become another's, nor nobody's in particular.
 func TestOneValueIsOfOnePerson(t *testing.T) {
-	v := generated(t, nil, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
-	_, err := vault.Seal(t.Context(), note, "text", sec.For("alice"), ads.For("bob"))
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	_, err := vault.Seal(t.Context(), vaulttest.Note, "text", sec.For("alice"), ads.For("bob"))
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	value := seal(t, sec.For("alice"))
+	value := vaulttest.Seal(t, sec.For("alice"))
 	consent := ads.Under(purpose.Basis{Consent: "c-1"})
 	for _, to := range []*vault.Scope{consent.For("bob"), consent} {
-		_, err = vault.Extend(t.Context(), note, value, sec.For("alice"), to)
+		_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec.For("alice"), to)
 		require.ErrorIs(t, err, vault.ErrInvalid)
 	}
-	extended, err := vault.Extend(t.Context(), note, value, sec.For("alice"), consent.For("alice"))
+	extended, err := vault.Extend(t.Context(), vaulttest.Note, value, sec.For("alice"), consent.For("alice"))
 	require.NoError(t, err)
-	opens(t, ads.For("alice"), extended)
+	vaulttest.Opens(t, ads.For("alice"), extended)
 }
 
 // A pin and an open scope guard every way to the keys, not only Scope.
 func TestRollbackGuardsEveryOperation(t *testing.T) {
-	store, kek := &swapped{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
-	old := copyOf(t, store, "security/keys")
-	require.NoError(t, v.Rotate(t.Context(), security))
-	_, err := v.Erase(t.Context(), "alice", security)
+	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+	old := vaulttest.CopyOf(t, store, "security/keys")
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	pin, err := v.Generation(t.Context(), security)
+	pin, err := v.Generation(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	onlyErasuresBack := copyOf(t, store, "security/keys")
-	scope(t, v, security)
-	keys, err := v.Keys(t.Context(), security)
+	onlyErasuresBack := vaulttest.CopyOf(t, store, "security/keys")
+	vaulttest.Scope(t, v, vaulttest.Security)
+	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 
 	for state, back := range map[string]vault.Store{"all": old, "erasures": onlyErasuresBack} {
 		store.Store = back
 		for guard, v := range map[string]*vault.Vault{
 			"open scope": v,
-			"pin":        open(t, store, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{security: pin}}),
+			"pin":        vaulttest.Open(t, store, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{vaulttest.Security: pin}}),
 		} {
 			for name, operation := range map[string]func() error{
-				"keys":         func() error { _, err := v.Keys(t.Context(), security); return err },
-				"generation":   func() error { _, err := v.Generation(t.Context(), security); return err },
-				"rotate":       func() error { return v.Rotate(t.Context(), security) },
-				"rotate index": func() error { return v.RotateIndex(t.Context(), security) },
-				"retire":       func() error { return v.Retire(t.Context(), security, keys[0].ID) },
-				"reinstate":    func() error { return v.Reinstate(t.Context(), security, keys[0].ID) },
-				"destroy":      func() error { return v.Destroy(t.Context(), security, keys[0].ID) },
-				"rewrap":       func() error { return v.Rewrap(t.Context(), kek, security) },
-				"subjects":     func() error { return v.RewrapSubjects(t.Context(), security, "", nil) },
-				"erase":        func() error { _, err := v.Erase(t.Context(), "bob", security); return err },
+				"keys":         func() error { _, err := v.Keys(t.Context(), vaulttest.Security); return err },
+				"generation":   func() error { _, err := v.Generation(t.Context(), vaulttest.Security); return err },
+				"rotate":       func() error { return v.Rotate(t.Context(), vaulttest.Security) },
+				"rotate index": func() error { return v.RotateIndex(t.Context(), vaulttest.Security) },
+				"retire":       func() error { return v.Retire(t.Context(), vaulttest.Security, keys[0].ID) },
+				"reinstate":    func() error { return v.Reinstate(t.Context(), vaulttest.Security, keys[0].ID) },
+				"destroy":      func() error { return v.Destroy(t.Context(), vaulttest.Security, keys[0].ID) },
+				"rewrap":       func() error { return v.Rewrap(t.Context(), kek, vaulttest.Security) },
+				"subjects":     func() error { return v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil) },
+				"erase":        func() error { _, err := v.Erase(t.Context(), "bob", vaulttest.Security); return err },
 			} {
 				t.Run(state+"/"+guard+"/"+name, func(t *testing.T) {
 					require.ErrorIs(t, operation(), vault.ErrCorrupt)
@@ -808,27 +757,13 @@ func TestRollbackGuardsEveryOperation(t *testing.T) {
 	}
 }
 
-// copyOf returns a store with copies of the named records.
-func copyOf(t testing.TB, store vault.Store, names ...string) vault.Store {
-	t.Helper()
-	records, err := store.Get(t.Context(), names...)
-	require.NoError(t, err)
-	out := vault.Memory()
-	for _, r := range records {
-		r.Revision = 0
-		_, err := out.Put(t.Context(), r)
-		require.NoError(t, err)
-	}
-	return out
-}
-
 // Nobody asked for it, so what a look at the store finds has to be recorded.
 func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
-	store, kek := &swapped{Store: vault.Memory()}, vault.SharedKEK(newAEAD(t))
+	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var denied []vault.Event
-		v := open(t, store, kek, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		v := vaulttest.Open(t, store, kek, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if e.Outcome == vault.Denied {
@@ -836,19 +771,19 @@ func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
 			}
 			return nil
 		})})
-		require.NoError(t, v.Generate(t.Context(), security))
-		old := copyOf(t, store, "security/keys")
-		s := scope(t, v, security)
-		require.NoError(t, v.Rotate(t.Context(), security))
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+		old := vaulttest.CopyOf(t, store, "security/keys")
+		s := vaulttest.Scope(t, v, vaulttest.Security)
+		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
 		store.Store = old
 		time.Sleep(vault.DefaultRefresh + time.Second)
-		_ = seal(t, s)
+		_ = vaulttest.Seal(t, s)
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
 		require.Len(t, denied, 1)
 		require.Equal(t, vault.ActionOpen, denied[0].Action)
-		require.Equal(t, security, denied[0].Purpose)
+		require.Equal(t, vaulttest.Security, denied[0].Purpose)
 		v.Close()
 	})
 }
@@ -859,43 +794,43 @@ func TestExtendIsRecordedOnBothSides(t *testing.T) {
 	record := func(to *[]vault.Event) *vault.Options {
 		return &vault.Options{Audit: auditFunc(func(e vault.Event) error { *to = append(*to, e); return nil })}
 	}
-	sec := scope(t, generated(t, record(&here), security), security)
-	ads := scope(t, generated(t, record(&there), advertising), advertising)
-	value := seal(t, sec)
+	sec := vaulttest.Scope(t, vaulttest.Generated(t, record(&here), vaulttest.Security), vaulttest.Security)
+	ads := vaulttest.Scope(t, vaulttest.Generated(t, record(&there), vaulttest.Advertising), vaulttest.Advertising)
+	value := vaulttest.Seal(t, sec)
 	here, there = nil, nil
-	_, err := vault.Extend(t.Context(), note, value, sec, ads.Under(purpose.Basis{Consent: "c-1"}))
+	_, err := vault.Extend(t.Context(), vaulttest.Note, value, sec, ads.Under(purpose.Basis{Consent: "c-1"}))
 	require.NoError(t, err)
 	for _, events := range [][]vault.Event{here, there} {
 		require.Len(t, events, 1)
 		require.Equal(t, vault.ActionExtend, events[0].Action)
-		require.Equal(t, security, events[0].Purpose)
-		require.Equal(t, advertising, events[0].To)
+		require.Equal(t, vaulttest.Security, events[0].Purpose)
+		require.Equal(t, vaulttest.Advertising, events[0].To)
 	}
 }
 
 // Who comes second with new keys uses those of the first.
 func TestGenerateComesSecond(t *testing.T) {
-	kek := vault.SharedKEK(newAEAD(t))
-	store := &counting{Store: vault.Memory()}
-	first := open(t, store.Store, kek, nil)
-	store.put = func(vault.Record) error { return first.Generate(context.Background(), security) }
-	second := open(t, store, kek, nil)
-	require.NoError(t, second.Generate(t.Context(), security))
-	value := seal(t, scope(t, first, security))
-	opens(t, scope(t, second, security), value)
+	kek := vault.SharedKEK(vaulttest.NewAEAD(t))
+	store := &vaulttest.Counting{Store: vault.Memory()}
+	first := vaulttest.Open(t, store.Store, kek, nil)
+	store.Fail = func(vault.Record) error { return first.Generate(context.Background(), vaulttest.Security) }
+	second := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, second.Generate(t.Context(), vaulttest.Security))
+	value := vaulttest.Seal(t, vaulttest.Scope(t, first, vaulttest.Security))
+	vaulttest.Opens(t, vaulttest.Scope(t, second, vaulttest.Security), value)
 }
 
 // A vault that is closed while keys are on their way does not take them.
 func TestCloseWhileOpening(t *testing.T) {
-	kek := vault.SharedKEK(newAEAD(t))
+	kek := vault.SharedKEK(vaulttest.NewAEAD(t))
 	memory := vault.Memory()
-	require.NoError(t, open(t, memory, kek, nil).Generate(t.Context(), security))
+	require.NoError(t, vaulttest.Open(t, memory, kek, nil).Generate(t.Context(), vaulttest.Security))
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowStore{Store: memory}
 		slow.delay.Store(int64(time.Second))
-		v := open(t, slow, kek, nil)
+		v := vaulttest.Open(t, slow, kek, nil)
 		result := make(chan error)
-		go func() { _, err := v.Scope(t.Context(), security); result <- err }()
+		go func() { _, err := v.Scope(t.Context(), vaulttest.Security); result <- err }()
 		synctest.Wait()
 		require.NoError(t, v.Close())
 		require.ErrorIs(t, <-result, vault.ErrNoKeys)
@@ -906,50 +841,50 @@ func TestCloseWhileOpening(t *testing.T) {
 // Options.KeyLifetime says, and not for ever.
 func TestKeysLapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, a := vault.Memory(), newAEAD(t)
-		admin := open(t, store, vault.SharedKEK(a), nil)
-		require.NoError(t, admin.Generate(t.Context(), security))
-		kek := &spy{AEAD: a}
-		v := open(t, store, kek, &vault.Options{KeyLifetime: 10*time.Hour + time.Minute})
-		s, r := scope(t, v, security), reader(t, v, security)
-		value := seal(t, s)
-		require.EqualValues(t, 2, kek.calls.Load())
+		store, a := vault.Memory(), vaulttest.NewAEAD(t)
+		admin := vaulttest.Open(t, store, vault.SharedKEK(a), nil)
+		require.NoError(t, admin.Generate(t.Context(), vaulttest.Security))
+		kek := &vaulttest.Spy{AEAD: a}
+		v := vaulttest.Open(t, store, kek, &vault.Options{KeyLifetime: 10*time.Hour + time.Minute})
+		s, r := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Reader(t, v, vaulttest.Security)
+		value := vaulttest.Seal(t, s)
+		require.EqualValues(t, 2, kek.Calls.Load())
 
 		// In use, it asks again when half of the time is over, and holds nobody up.
 		for range 3 {
 			for range 60 {
 				time.Sleep(5 * time.Minute)
-				opens(t, s, value)
+				vaulttest.Opens(t, s, value)
 				synctest.Wait()
 			}
 		}
-		require.EqualValues(t, 2+2, kek.calls.Load(), "once in some five hours")
+		require.EqualValues(t, 2+2, kek.Calls.Load(), "once in some five hours")
 
-		kek.meddle = func(context.Context) error { return vault.ErrUnavailable }
+		kek.Meddle = func(context.Context) error { return vault.ErrUnavailable }
 		for range 50 {
 			time.Sleep(5 * time.Minute)
-			opens(t, s, value)
+			vaulttest.Opens(t, s, value)
 			synctest.Wait()
 		}
 		time.Sleep(10 * time.Hour)
 		synctest.Wait()
-		refuses(t, s, value, vault.ErrUnavailable)
-		_, err := r.Reveal(t.Context(), note, value)
+		vaulttest.Refuses(t, s, value, vault.ErrUnavailable)
+		_, err := r.Reveal(t.Context(), vaulttest.Note, value)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
-		_, err = s.Index(t.Context(), note, "text")
+		_, err = s.Index(t.Context(), vaulttest.Note, "text")
 		require.ErrorIs(t, err, vault.ErrUnavailable)
-		_, err = v.Scope(t.Context(), security)
+		_, err = v.Scope(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
-		kek.meddle = func(context.Context) error { return vault.ErrNoKeys } // the grant is withdrawn
-		refuses(t, s, value, vault.ErrNoKeys)
+		kek.Meddle = func(context.Context) error { return vault.ErrNoKeys } // the grant is withdrawn
+		vaulttest.Refuses(t, s, value, vault.ErrNoKeys)
 
-		kek.meddle = nil
-		opens(t, s, value) // a yes brings them back at once
-		_, err = r.Reveal(t.Context(), note, value)
+		kek.Meddle = nil
+		vaulttest.Opens(t, s, value) // a yes brings them back at once
+		_, err = r.Reveal(t.Context(), vaulttest.Note, value)
 		require.NoError(t, err)
-		before := kek.calls.Load()
-		opens(t, s, value)
-		require.Equal(t, before, kek.calls.Load())
+		before := kek.Calls.Load()
+		vaulttest.Opens(t, s, value)
+		require.Equal(t, before, kek.Calls.Load())
 		v.Close()
 		admin.Close()
 	})
@@ -958,11 +893,11 @@ func TestKeysLapse(t *testing.T) {
 // A process that slept through the night does not fail its first request.
 func TestKeysLapseWhileIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := generated(t, nil, security)
-		s := scope(t, v, security)
-		value := seal(t, s)
+		v := vaulttest.Generated(t, nil, vaulttest.Security)
+		s := vaulttest.Scope(t, v, vaulttest.Security)
+		value := vaulttest.Seal(t, s)
 		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
-		opens(t, s, value)
+		vaulttest.Opens(t, s, value)
 		v.Close()
 	})
 }

@@ -14,34 +14,35 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
-// LocalKEK returns a [KEK] that keeps its keys as files in the directory dir:
-// one for each purpose, such as security.kek. It is for trying things out and
-// for machines that have no key service.
+// LocalKEK returns a [KEK] that keeps its keys as files in the directory dir, one for
+// each purpose, such as security.kek. It is for experiments and for machines without
+// a key service.
 //
-// Who may read a file may use its purpose. So what keeps the advertising
-// process out of the security data is that it can't read security.kek: give
-// each process a directory of its own, with the files of its purposes only, and
-// run processes of different purposes as different users, or in containers that
-// see only their own directory. Processes of one user that see each other's
-// files have each other's purposes, whatever scopes they open. A [Dir] is not
-// shared between users either; it too can be one for each.
+// A user who may read a file may use its purpose. The advertising process is kept
+// out of the security data only because it can't read security.kek. Give each
+// process a directory of its own with the files of its purposes only, and run
+// processes of different purposes as different users, or in containers that see only
+// their own directory. Processes of one user that see each other's files have each
+// other's purposes, regardless of the scopes that they open. A [Dir] is not shared
+// between users either, and each user can have one.
 //
-// The files are secret, and not encrypted. Whoever copies the directory
-// together with the key store has everything: leave it out of the backup that
-// holds the key store, and keep it where that backup's reader can't get at it.
-// Without a copy of it, though, a lost disk is the loss of all sealed values.
+// The files are secret, and not encrypted. A copy of the directory together with the
+// key store gives access to everything. Leave the directory out of the backup that
+// holds the key store, and keep it where a reader of that backup can't reach it.
+// Without a copy of the directory, though, a lost disk is the loss of all sealed
+// values.
 //
-// The directory and its files are held to the same rules as those of [Dir],
-// and refused with [ErrNoKeys] otherwise. So is a purpose without a file:
-// For makes none. [Vault.Generate] makes the file of a purpose that has none,
-// and the directory; the one above it must exist. A directory that others may
-// read, as testing's TempDir makes them, is refused: name one below it. A file is never overwritten.
-// An empty dir is [ErrInvalid].
+// The privacy rules of [Dir] hold for the directory and its files, and one that
+// breaks them is refused with [ErrNoKeys]. A purpose without a file is ErrNoKeys too:
+// For makes no file. [Vault.Generate] makes the file of a purpose that has none, and
+// makes the directory, whose parent must exist. A file is never overwritten. A
+// directory that others may read is refused; the TempDir of package testing is such
+// a directory, so name one below it. An empty dir is [ErrInvalid].
 //
-// A file is a Tink keyset in cleartext JSON whose keys are AES-256-GCM with
-// the TINK prefix, which Tink's own tool, tinkey, reads and rotates (mind the
-// modes of the files that it writes). Any other is [ErrCorrupt]. A file is
-// read when a vault opens or changes a purpose's keys.
+// A file is a Tink keyset in cleartext JSON, with AES-256-GCM keys that have the TINK
+// prefix. Tink's own tool, tinkey, reads and rotates it (mind the modes of the files
+// that tinkey writes). Any other content is [ErrCorrupt]. A file is read when a vault
+// opens or changes the keys of a purpose.
 func LocalKEK(dir string) KEK {
 	return &localKEK{dir, privatefile.New(dir)}
 }
@@ -51,7 +52,8 @@ type localKEK struct {
 	files *privatefile.Dir
 }
 
-// maxLocalKEK is room for some two hundred keys.
+// maxLocalKEK is the size of the largest key file, in bytes. It has room for some two
+// hundred keys.
 const maxLocalKEK = 1 << 16
 
 // For returns the AEAD of purpose p.
@@ -62,14 +64,14 @@ func (k *localKEK) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	return k.load(k.files.Read, p)
 }
 
-// Generate makes a key for p unless it has one. Of several processes that
-// generate at once, one makes the key and all use it.
+// Generate makes a key for p unless there is one. If several processes generate at
+// once, one of them makes the key and all use it.
 func (k *localKEK) Generate(ctx context.Context, p purpose.Purpose) error {
 	if err := k.check(ctx, p); err != nil {
 		return err
 	}
-	// Once without the lock, which needs the right to write: where somebody else
-	// provides the file, there is nothing to be done.
+	// The first check takes no lock, because the lock needs the right to write:
+	// where somebody else provides the file, there is nothing to do.
 	if done, err := k.has(k.files.Read, p); done || err != nil {
 		return err
 	}
@@ -88,9 +90,9 @@ func (k *localKEK) Generate(ctx context.Context, p purpose.Purpose) error {
 	return k.fail(lock.Write(kekFile(p), file))
 }
 
-// has reports whether there is a file for p. One that does not load is an
-// error: it must neither pass for a key nor be overwritten, as it may be all
-// that is left of one.
+// has reports whether there is a file for p. A file that does not load is an error:
+// it must neither pass for a key nor be overwritten, as it may be all that is left of
+// a key.
 func (k *localKEK) has(read readFunc, p purpose.Purpose) (bool, error) {
 	_, err := k.load(read, p)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +113,7 @@ func (k *localKEK) load(read readFunc, p purpose.Purpose) (AEAD, error) {
 	return a, nil
 }
 
-// kekFile returns a file's name: names of purposes are safe in paths.
+// kekFile returns the name of the file of p. Names of purposes are safe in paths.
 func kekFile(p purpose.Purpose) string { return p.String() + ".kek" }
 
 func (k *localKEK) check(ctx context.Context, p purpose.Purpose) error {
@@ -130,7 +132,7 @@ func (k *localKEK) fail(err error) error {
 	}
 	kind := fileErrorKind(err)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		kind = ErrAccessDenied // who may read the file may use its purpose
+		kind = ErrAccessDenied // the right to read the file is the right to use its purpose
 	}
 	return fmt.Errorf("local KEK %s: %w: %w", k.path, err, kind)
 }
@@ -147,8 +149,8 @@ func newLocalKEK() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// parseLocalKEK drops the errors of Tink and of its JSON parser, which quote
-// what they read: here, keys.
+// parseLocalKEK returns the AEAD of a key file, or ErrCorrupt. It drops the errors of
+// Tink and of its JSON parser, because they quote their input, which is keys.
 func parseLocalKEK(file []byte) (AEAD, error) {
 	h, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(file)))
 	if err != nil {
@@ -161,8 +163,8 @@ func parseLocalKEK(file []byte) (AEAD, error) {
 	return localAEAD(func() *cipherSet { return c }), nil
 }
 
-// A localAEAD is a function so that fmt and test diffs, which look into
-// unexported fields, print an address and no key.
+// A localAEAD is the AEAD of a key file. It is a function, so that fmt and test diffs,
+// which look into unexported fields, print an address and no key.
 type localAEAD func() *cipherSet
 
 // Encrypt encrypts with the primary key.
@@ -170,7 +172,7 @@ func (a localAEAD) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
 	return a().seal(nil, plaintext, associatedData), nil
 }
 
-// Decrypt returns what Encrypt was given, or [ErrCorrupt].
+// Decrypt returns the plaintext that was given to Encrypt, or [ErrCorrupt].
 func (a localAEAD) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	return a().open(nil, ciphertext, associatedData)
 }

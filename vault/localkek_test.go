@@ -24,6 +24,8 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // A generator is what LocalKEK returns.
@@ -37,18 +39,18 @@ func localKEK(path string) generator { return vault.LocalKEK(path).(generator) }
 func TestLocalKEK(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kek")
 	kek := localKEK(path)
-	_, err := kek.For(t.Context(), security)
+	_, err := kek.For(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	_, err = os.Lstat(path)
 	require.ErrorIs(t, err, fs.ErrNotExist, "For made the directory")
 
-	require.NoError(t, kek.Generate(t.Context(), security))
-	a, err := kek.For(t.Context(), security)
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
+	a, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	sealed, err := a.Encrypt([]byte("keyset"), []byte("aad"))
 	require.NoError(t, err)
 
-	again, err := localKEK(path).For(t.Context(), security)
+	again, err := localKEK(path).For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	opened, err := again.Decrypt(sealed, []byte("aad"))
 	require.NoError(t, err)
@@ -66,11 +68,11 @@ func TestLocalKEK(t *testing.T) {
 func TestLocalKEKKeepsPurposesApart(t *testing.T) {
 	all := filepath.Join(t.TempDir(), "all")
 	kek := localKEK(all)
-	require.NoError(t, kek.Generate(t.Context(), security))
-	require.NoError(t, kek.Generate(t.Context(), advertising))
-	s, err := kek.For(t.Context(), security)
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Advertising))
+	s, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	ads, err := kek.For(t.Context(), advertising)
+	ads, err := kek.For(t.Context(), vaulttest.Advertising)
 	require.NoError(t, err)
 	sealed, err := s.Encrypt([]byte("keyset"), nil)
 	require.NoError(t, err)
@@ -83,21 +85,21 @@ func TestLocalKEKKeepsPurposesApart(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(all, "advertising.kek"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(own, "advertising.kek"), b, 0o600))
-	_, err = localKEK(own).For(t.Context(), advertising)
+	_, err = localKEK(own).For(t.Context(), vaulttest.Advertising)
 	require.NoError(t, err)
-	_, err = localKEK(own).For(t.Context(), security)
+	_, err = localKEK(own).For(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 }
 
 func TestLocalKEKIsATinkKeyset(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kek")
 	kek := localKEK(path)
-	require.NoError(t, kek.Generate(t.Context(), security))
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
 	file := filepath.Join(path, "security.kek")
 	info, err := os.Lstat(file)
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o600), info.Mode())
-	a, err := kek.For(t.Context(), security)
+	a, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 
 	h := readKeyset(t, file)
@@ -117,7 +119,7 @@ func TestLocalKEKIsATinkKeyset(t *testing.T) {
 	rotated, err := m.Handle()
 	require.NoError(t, err)
 	writeKeyset(t, file, rotated)
-	a, err = kek.For(t.Context(), security)
+	a, err = kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	opened, err := a.Decrypt(old, nil)
 	require.NoError(t, err)
@@ -157,21 +159,21 @@ func writeKeyset(t *testing.T, file string, h *keyset.Handle) {
 func TestLocalKEKNeverOverwrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kek")
 	kek := localKEK(path)
-	require.NoError(t, kek.Generate(t.Context(), security))
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
 	file := filepath.Join(path, "security.kek")
 	first, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.NoError(t, kek.Generate(t.Context(), security))
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
 	requireContent(t, file, string(first))
 
 	for _, damaged := range []string{"", "{", string(first[:len(first)/2])} {
 		require.NoError(t, os.WriteFile(file, []byte(damaged), 0o600))
-		require.ErrorIs(t, kek.Generate(t.Context(), security), vault.ErrCorrupt)
+		require.ErrorIs(t, kek.Generate(t.Context(), vaulttest.Security), vault.ErrCorrupt)
 		requireContent(t, file, damaged)
 	}
 	require.NoError(t, os.WriteFile(file, first, 0o600))
 	require.NoError(t, os.Chmod(file, 0o644))
-	require.ErrorIs(t, kek.Generate(t.Context(), security), vault.ErrNoKeys)
+	require.ErrorIs(t, kek.Generate(t.Context(), vaulttest.Security), vault.ErrNoKeys)
 	requireContent(t, file, string(first))
 }
 
@@ -202,7 +204,7 @@ func TestLocalKEKErrors(t *testing.T) {
 		want    string
 	}{
 		{"missing", func(t *testing.T) { require.NoError(t, os.Remove(file)) },
-			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: not granted: no keys for this purpose"},
+			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: no keys for this purpose"},
 		{"open to others", func(t *testing.T) { require.NoError(t, os.Chmod(file, 0o640)) },
 			vault.ErrNoKeys, "local KEK kek: file security.kek is open to others: no keys for this purpose"},
 		{"directory open to others", func(t *testing.T) { require.NoError(t, os.Chmod("kek", 0o750)) },
@@ -243,13 +245,13 @@ func TestLocalKEKErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			kek := localKEK("kek")
-			require.NoError(t, kek.Generate(t.Context(), security))
+			require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
 			test.destroy(t)
-			_, err := kek.For(t.Context(), security)
+			_, err := kek.For(t.Context(), vaulttest.Security)
 			require.ErrorIs(t, err, test.is)
 			require.EqualError(t, err, test.want)
 			if test.name != "missing" {
-				require.EqualError(t, kek.Generate(t.Context(), security), test.want)
+				require.EqualError(t, kek.Generate(t.Context(), vaulttest.Security), test.want)
 			}
 		})
 	}
@@ -257,19 +259,19 @@ func TestLocalKEKErrors(t *testing.T) {
 
 func TestLocalKEKArguments(t *testing.T) {
 	t.Chdir(t.TempDir())
-	_, err := localKEK("").For(t.Context(), security)
+	_, err := localKEK("").For(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	require.ErrorIs(t, localKEK("").Generate(t.Context(), security), vault.ErrInvalid)
+	require.ErrorIs(t, localKEK("").Generate(t.Context(), vaulttest.Security), vault.ErrInvalid)
 	_, err = localKEK("kek").For(t.Context(), purpose.Purpose{})
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	require.ErrorIs(t, localKEK("kek").Generate(t.Context(), purpose.Purpose{}), vault.ErrInvalid)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = localKEK("kek").For(ctx, security)
+	_, err = localKEK("kek").For(ctx, vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, localKEK("kek").Generate(ctx, security), vault.ErrUnavailable)
+	require.ErrorIs(t, localKEK("kek").Generate(ctx, vaulttest.Security), vault.ErrUnavailable)
 	entries, err := os.ReadDir(".")
 	require.NoError(t, err)
 	require.Empty(t, entries)
@@ -280,8 +282,8 @@ func TestLocalKEKArguments(t *testing.T) {
 func TestLocalKEKDoesNotPrintKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kek")
 	kek := localKEK(path)
-	require.NoError(t, kek.Generate(t.Context(), security))
-	a, err := kek.For(t.Context(), security)
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
+	a, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	h := readKeyset(t, filepath.Join(path, "security.kek"))
 	e, err := h.Primary()
@@ -299,12 +301,12 @@ func TestLocalKEKDoesNotPrintKeys(t *testing.T) {
 }
 
 func init() {
-	children["generate"] = func(args []string) error {
+	childtest.Children["generate"] = func(args []string) error {
 		kek := localKEK(args[0])
-		if err := kek.Generate(context.Background(), security); err != nil {
+		if err := kek.Generate(context.Background(), vaulttest.Security); err != nil {
 			return err
 		}
-		a, err := kek.For(context.Background(), security)
+		a, err := kek.For(context.Background(), vaulttest.Security)
 		if err != nil {
 			return err
 		}
@@ -325,7 +327,7 @@ func TestLocalKEKInSeveralProcesses(t *testing.T) {
 		var sealed [4][]byte
 		var wg sync.WaitGroup
 		for i := range sealed {
-			cmd := child(t, "generate", path)
+			cmd := childtest.Command(t, "generate", path)
 			wg.Go(func() {
 				out, err := cmd.Output()
 				if err != nil {
@@ -335,7 +337,7 @@ func TestLocalKEKInSeveralProcesses(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		a, err := localKEK(path).For(t.Context(), security)
+		a, err := localKEK(path).For(t.Context(), vaulttest.Security)
 		require.NoError(t, err)
 		for _, s := range sealed {
 			opened, err := a.Decrypt(s, nil)

@@ -9,33 +9,33 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// An Indexer can compute the blind indexes of one purpose: a [*Scope] or a
+// An Indexer can compute the blind indexes of one purpose. It is a [*Scope] or a
 // [*Lookup].
 type Indexer interface {
 	Purpose() purpose.Purpose
-	// Index and Indexes are those of [Scope].
+	// Index and Indexes are [Scope.Index] and [Scope.Indexes].
 	Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error)
 	Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error)
 
 	indexer()
 }
 
-// A Lookup is the right to look values up for one purpose: it computes blind
-// indexes, and can neither reveal nor seal. It is what sign-in needs. It holds
-// the purpose's index keys and no others.
+// A Lookup is the right to look values up for one purpose. It computes blind indexes,
+// and can neither reveal nor seal. Sign-in needs no more. A Lookup holds the index keys
+// of the purpose and no other keys.
 //
-// It narrows what a component can do, by accident or when taken over by way of
-// its own code. It is no boundary between processes: whoever may open it may
-// open the whole [Scope].
+// It limits the harm that a component can do by accident, or when an attacker takes it
+// over through its own code. It is no boundary between processes: a process that may
+// open the Lookup may open the whole [Scope].
 //
 // Lookups are immutable and may be used from many goroutines at once. A nil or
 // zero Lookup is [ErrInvalid] everywhere.
 type Lookup struct{ scope *Scope }
 
-// Lookup returns the right to look values up for p, and nothing else. Errors are
-// those of [Vault.Scope].
+// Lookup returns the right to look values up for p, and no other right. It returns the
+// errors of [Vault.Scope].
 func (v *Vault) Lookup(ctx context.Context, p purpose.Purpose) (*Lookup, error) {
-	s, err := v.narrow(ctx, p, shareLookup)
+	s, err := v.scope(ctx, p, indexKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func (l *Lookup) Indexes(ctx context.Context, k Kind, canonical string) ([][Inde
 	return l.of().Indexes(ctx, k, canonical)
 }
 
-// Purpose returns the purpose that l looks up for, the zero Purpose for a nil or
-// zero Lookup.
+// Purpose returns the purpose that l looks values up for. It is the zero Purpose for a
+// nil or zero Lookup.
 func (l *Lookup) Purpose() purpose.Purpose { return l.of().Purpose() }
 
 // String returns a label such as "vault.Lookup(security)".

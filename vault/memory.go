@@ -9,15 +9,15 @@ import (
 	"sync"
 )
 
-// Memory returns a store that is empty and ends with the process, for tests
-// and for trying things out. It behaves as [Dir] does, except that a call of
-// Get with several names sees all of them at one moment.
+// Memory returns an empty store that ends with the process, for tests and
+// experiments. It behaves like [Dir], except that a call of Get with several names
+// sees all records at one moment.
 func Memory() Store { return &memory{records: make(map[string]Record)} }
 
 type memory struct {
 	mu      sync.Mutex
 	records map[string]Record
-	last    int64 // revision, counted across all names and never set back
+	last    int64 // the last revision, counted across all names and never set back
 }
 
 func (m *memory) Get(ctx context.Context, names ...string) ([]Record, error) {
@@ -53,8 +53,9 @@ func (m *memory) Put(ctx context.Context, r Record) (int64, error) {
 	return m.last, nil
 }
 
-// compare is called with the mutex held, as a caller that waited for it may
-// have been given up meanwhile.
+// compare returns ErrConflict unless the record has the given revision. It is called
+// with the mutex held, and checks ctx there: the caller may have run out of time
+// while it waited for the mutex.
 func (m *memory) compare(ctx context.Context, name string, revision int64) error {
 	if err := ctx.Err(); err != nil {
 		return memoryDone(err)
@@ -81,7 +82,8 @@ func (m *memory) List(ctx context.Context, prefix, after string) iter.Seq2[strin
 	}
 }
 
-// names returns a copy, so that the store can be used while a List goes on.
+// names returns a copy of the matching names, so that the store can be used while a
+// List goes on.
 func (m *memory) names(prefix, after string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// What holds where [Options] says nothing else.
+// These are the defaults of [Options].
 const (
 	DefaultTimeout         = 30 * time.Second
 	DefaultRefresh         = 5 * time.Minute
@@ -17,52 +17,53 @@ const (
 	DefaultSubjectCache    = 16384
 )
 
-// maxDuration keeps sums of durations from overflowing.
+// maxDuration is the longest duration of an option. It keeps sums of durations from
+// overflowing.
 const maxDuration = 365 * 24 * time.Hour
 
-// Options are the optional settings of a [Vault]. In each field zero stands for
-// the default; less than zero, and more than a year, is [ErrInvalid].
+// Options are the optional settings of a [Vault]. In each field zero means the
+// default. A negative value, and a duration of more than a year, is [ErrInvalid].
 type Options struct {
-	// Audit is given every use of a scope on a value and every operation on keys,
+	// Audit records every use of a scope on a value and every operation on keys,
 	// allowed or not. By default nothing is recorded.
 	Audit Auditor
 
 	// Timeout bounds how long one call waits for the store and the key service,
-	// whatever its context says. It is [DefaultTimeout] by default.
+	// even if its context allows more. The default is [DefaultTimeout].
 	Timeout time.Duration
 
-	// Refresh is how long a vault uses the keys of a purpose before it looks
-	// whether the store has newer ones, which it does while they are in use and
-	// without holding anybody up. A key that another process destroys is so used
-	// for this long at most, if the store answers. It is [DefaultRefresh] by
-	// default.
+	// Refresh is how long a vault uses the keys of a purpose before it asks the store
+	// for newer ones. It asks in the background, only while the keys are in use, and
+	// no caller waits. A key that another process destroys is therefore used for at
+	// most this long, if the store answers. The default is [DefaultRefresh].
 	Refresh time.Duration
 
-	// KeyLifetime is how long a vault uses the keys of a purpose without the key
-	// service having said yes to them anew: so long can a process work while the key
-	// service is down, and so long do keys outlive a grant that was withdrawn. When
-	// half of it is over, the key service is asked along with the next refresh. It
-	// counts from the question, however long the answer takes, and is
-	// [DefaultKeyLifetime] by default.
+	// KeyLifetime is how long a vault uses the keys of a purpose before the key
+	// service has to unwrap them again. A process can work for this long while the
+	// key service is down, and keys outlive a withdrawn grant by this long. After
+	// half of this time the vault asks the key service along with the next refresh.
+	// The time counts from the question, no matter how long the answer takes. The
+	// default is [DefaultKeyLifetime].
 	KeyLifetime time.Duration
 
-	// SubjectLifetime is how long a vault believes what the store said of one
-	// subject. A subject that another process erases is erased in this one when it
-	// is over. It is [DefaultSubjectLifetime] by default.
+	// SubjectLifetime is how long a vault relies on one answer of the store about a
+	// subject. A subject that another process erases is erased in this process after
+	// this time. The default is [DefaultSubjectLifetime].
 	SubjectLifetime time.Duration
 
-	// SubjectCache is about how many subjects' keys of one purpose a vault keeps, at
-	// some 1.5 kB each, in steps of 64. It is [DefaultSubjectCache] by default.
+	// SubjectCache is the approximate number of subjects whose keys a vault keeps for
+	// each purpose, in steps of 64. Each takes some 1.5 kB. The default is
+	// [DefaultSubjectCache].
 	SubjectCache int
 
-	// Pins are the generations, by purpose, that the key store has to have reached
-	// (see [Vault.Generation]). Purposes whose keys are older are [ErrCorrupt]:
-	// somebody put back an old copy of the store, and with it keys that were
-	// destroyed and people who were erased.
+	// Pins are the generations that the key store must have reached, by purpose (see
+	// [Vault.Generation]). A purpose whose keys are older is [ErrCorrupt]: somebody
+	// restored an old copy of the store, and with it keys that were destroyed and
+	// people who were erased.
 	Pins map[purpose.Purpose]uint64
 }
 
-// withDefaults returns a copy of o, which may be nil, without zeros.
+// withDefaults returns a copy of o with defaults in place of zeros. o may be nil.
 func (o *Options) withDefaults() (Options, error) {
 	var out Options
 	if o != nil {

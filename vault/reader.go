@@ -9,35 +9,34 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// A Revealer can reveal values that were collected for one purpose: a [*Scope]
-// or a [*Reader].
+// A Revealer can reveal values that were collected for one purpose. It is a [*Scope] or
+// a [*Reader].
 type Revealer interface {
 	Purpose() purpose.Purpose
-	// Reveal and Hint are those of [Scope].
+	// Reveal and Hint are [Scope.Reveal] and [Scope.Hint].
 	Reveal(ctx context.Context, k Kind, v Sealed) (string, error)
 	Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext string) string) (string, error)
 
 	revealer()
 }
 
-// A Reader is the right to reveal values that were collected for one purpose,
-// without the right to look anybody up: it is what a sender of messages needs,
-// which is handed rows and has no business in finding them. It holds the keys that
-// open values and no index keys, and has no method that seals (though a key that
-// opens could be used to seal by whoever got hold of it).
+// A Reader is the right to reveal values that were collected for one purpose, without
+// the right to look anybody up. A sender of messages needs no more: it is handed rows
+// and does not search for them. A Reader holds the keys that open values and no index
+// keys. It has no method that seals, though a thief of such a key could seal with it.
 //
-// It narrows what a component can do, by accident or when taken over by way of
-// its own code. It is no boundary between processes: whoever may open it may
-// open the whole [Scope].
+// It limits the harm that a component can do by accident, or when an attacker takes it
+// over through its own code. It is no boundary between processes: a process that may
+// open the Reader may open the whole [Scope].
 //
 // Readers are immutable and may be used from many goroutines at once. A nil or
 // zero Reader is [ErrInvalid] everywhere.
 type Reader struct{ scope *Scope }
 
-// Reader returns the right to reveal what was collected for p, and nothing else.
-// Errors are those of [Vault.Scope].
+// Reader returns the right to reveal values that were collected for p, and no other
+// right. It returns the errors of [Vault.Scope].
 func (v *Vault) Reader(ctx context.Context, p purpose.Purpose) (*Reader, error) {
-	s, err := v.narrow(ctx, p, shareReader)
+	s, err := v.scope(ctx, p, readKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +54,7 @@ func (r *Reader) of() *Scope {
 	return r.scope
 }
 
-// For returns a reader for values of one person, as [Scope.For] does.
+// For returns a reader for values of one person, under the rules of [Scope.For].
 func (r *Reader) For(subject string) *Reader {
 	if r == nil {
 		return nil
@@ -78,8 +77,8 @@ func (r *Reader) Prefetch(ctx context.Context, subjects ...string) error {
 	return r.of().Prefetch(ctx, subjects...)
 }
 
-// Purpose returns the purpose that r reveals for, the zero Purpose for a nil or
-// zero Reader.
+// Purpose returns the purpose that r reveals values for. It is the zero Purpose for a
+// nil or zero Reader.
 func (r *Reader) Purpose() purpose.Purpose { return r.of().Purpose() }
 
 // String returns a label such as "vault.Reader(security)".

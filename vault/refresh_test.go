@@ -1,58 +1,110 @@
-package vault_test
+package vault
 
 import (
 	"context"
-	"sync/atomic"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// belated is a store whose answers can be long on their way.
-type belated struct {
-	vault.Store
-	delay atomic.Int64
-}
+// Checks of what goes on at the same time, and of options.
 
-func (b *belated) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
-	records, err := b.Store.Get(ctx, names...)
-	time.Sleep(time.Duration(b.delay.Load()))
-	return records, err
-}
-
-// What was read before another process rotated is not what the keys of subjects
-// are re-wrapped by: the old key would look as if it could be retired.
-func TestRewrappingDoesNotJoinAnOlderLook(t *testing.T) {
+// Keys that have lapsed wait for the key service's own answer, not for a look at the
+// store that is under way and asks nobody.
+func TestLapsedKeysDoNotJoinALook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kek := vault.SharedKEK(newAEAD(t))
-		store := &belated{Store: vault.Memory()}
-		here, there := open(t, store, kek, nil), open(t, store.Store, kek, nil)
-		require.NoError(t, here.Generate(t.Context(), security))
-		s := scope(t, here, security)
-		value := seal(t, s.For("alice"))
-
-		time.Sleep(vault.DefaultRefresh)
-		synctest.Wait()
-		store.delay.Store(int64(time.Second))
-		_, err := s.Index(t.Context(), note, "text") // which has it look
-		require.NoError(t, err)
-		synctest.Wait()
-		require.NoError(t, there.Rotate(t.Context(), security))
-		require.NoError(t, here.RewrapSubjects(t.Context(), security, "", nil))
-
-		keys, err := there.Keys(t.Context(), security)
-		require.NoError(t, err)
-		for _, k := range keys {
-			if k.Role == vault.RoleSeal && k.Status == vault.Active {
-				require.NoError(t, there.Retire(t.Context(), security, k.ID))
+		ctx := t.Context()
+		store, kek := &hookedStore{Store: Memory()}, testKEK(t)
+		var refused error
+		v, err := Open(ctx, store, kekFunc(func(ctx context.Context, p purpose.Purpose) (AEAD, error) {
+			if refused != nil {
+				return nil, refused
 			}
+			return kek.For(ctx, p)
+		}), nil)
+		require.NoError(t, err)
+		defer v.Close()
+		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
+		require.NoError(t, v.Generate(ctx, security, ads))
+		s, err := v.Scope(ctx, security)
+		require.NoError(t, err)
+		other, err := v.Scope(ctx, ads)
+		require.NoError(t, err)
+
+		over := make(chan struct{})
+		store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+			store.get = nil
+			<-over
+			return store.Store.Get(ctx, names...)
 		}
-		opens(t, scope(t, there, security).For("alice"), value)
-		here.Close()
-		there.Close()
+		ended := make(chan error, 1)
+		go func() { ended <- s.opened.refreshNow(ctx) }()
+		synctest.Wait()
+		soon, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		require.NoError(t, other.opened.refreshNow(soon), "of another purpose")
+		refused = errors.New("withdrawn")
+		s.opened.leaseOver.Store(true)
+		_, err = s.opened.fresh(soon)
+		require.ErrorIs(t, err, ErrNoKeys)
+		close(over)
+		require.NoError(t, <-ended)
+		_, err = s.opened.fresh(ctx)
+		require.ErrorIs(t, err, ErrNoKeys)
+	})
+}
+
+// What was read before one asked is not what the store has now: who joins a look that
+// is under way looks again, and does not take that for granted.
+func TestWhoJoinsALookLooksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hookedStore{Store: Memory()}
+		v, p := testVault(t, store, nil)
+		defer v.Close()
+		s, err := v.Scope(t.Context(), p)
+		require.NoError(t, err)
+		over := make(chan struct{})
+		store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+			<-over
+			store.get = func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") }
+			return store.Store.Get(ctx, names...)
+		}
+		var errs [2]error
+		for i := range errs {
+			go func() { errs[i] = s.opened.refreshNow(t.Context()) }()
+			synctest.Wait()
+		}
+		close(over)
+		synctest.Wait()
+		require.NoError(t, errs[0])
+		require.ErrorIs(t, errs[1], ErrUnavailable)
+	})
+}
+
+// However often the keys are used, the store is looked at once in each interval.
+func TestLooksAtTheStoreAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hookedStore{Store: Memory()}
+		v, p := testVault(t, store, &Options{Refresh: time.Minute})
+		defer v.Close()
+		s, err := v.Scope(t.Context(), p)
+		require.NoError(t, err)
+		n := 0
+		store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+			n++
+			return store.Store.Get(ctx, names...)
+		}
+		for range 600 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.NotNil(t, s.opened.peek())
+			synctest.Wait()
+		}
+		require.InDelta(t, 10, n, 1)
 	})
 }

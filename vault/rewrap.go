@@ -10,14 +10,13 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// Rewrap wraps the keys of the given purposes with another KEK, which this vault
-// uses for them from then on. The keys, and so all values and indexes, stay
-// what they are. Purposes are done in the order given; calling again completes
-// the rest after a failure.
+// Rewrap wraps the keys of the given purposes with another KEK. This vault uses that KEK
+// for them from then on. The keys do not change, and nor do values and indexes. Purposes
+// are done in the order given; after a failure, another call completes the rest.
 //
-// Other processes keep the keys that they have opened. Those that open keys
-// while purposes are being moved need [EitherKEK]. A nil KEK or no purpose is
-// [ErrInvalid]; other errors are those of [Vault.Rotate].
+// Other processes keep the keys that they have opened. A process that opens keys while
+// purposes are being moved needs [EitherKEK]. A nil KEK or no purpose is [ErrInvalid];
+// other errors are the errors of [Vault.Rotate].
 func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose) error {
 	if kek == nil {
 		return keysError(ActionRewrap, purpose.Purpose{}, errNoKEK)
@@ -26,11 +25,12 @@ func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 		return keysError(ActionRewrap, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionRewrap, p, func(ctx context.Context) error {
-			r, old, err := v.record(ctx, p)
+		err := v.operate(ctx, ActionRewrap, p, func(ctx context.Context) error {
+			r, old, err := v.readKeyRecord(ctx, p)
 			if err != nil {
-				// Unless it was done before, and the answer got lost.
-				if _, _, done := v.recordWith(ctx, kek, p); done != nil {
+				// An earlier call may have re-wrapped the record and lost the answer.
+				// If so, the new KEK opens it.
+				if _, _, done := v.readKeyRecordWith(ctx, kek, p); done != nil {
 					return err
 				}
 			} else {
@@ -54,23 +54,24 @@ func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 	return nil
 }
 
-// Progress is how far [Vault.RewrapSubjects] has come.
+// Progress reports how many subjects [Vault.RewrapSubjects] has done.
 type Progress struct {
-	// Seen is the number of subjects looked at, Changed that of those re-wrapped.
+	// Seen is the number of subjects that were read. Changed is the number of subjects
+	// that were re-wrapped.
 	Seen, Changed int
-	// After is where to go on if it is interrupted.
+	// After is the position to continue from after an interruption.
 	After string
 }
 
-// RewrapSubjects wraps the keys of all subjects under p with the primary key of
-// p, after [Vault.Rotate] and before [Vault.Retire]. Values stay what they are.
+// RewrapSubjects wraps the keys of all subjects under p with the primary key of p. Call
+// it after [Vault.Rotate] and before [Vault.Retire]. Values do not change.
 //
-// It calls progress, which may be nil, after every subject, and ends when
-// that returns an error, which is the one it returns. after is "" or the
-// [Progress.After] of a run that was interrupted; beginning anew costs only
-// time, for subjects that were done are passed over. Other processes may use the
-// keys meanwhile. Errors are those of [Vault.Rotate], and [ErrCorrupt] for a
-// record that does not open; an after that no run returned is [ErrInvalid].
+// It calls progress, which may be nil, after every subject. If progress returns an
+// error, RewrapSubjects ends and returns that error. after is "" or the
+// [Progress.After] of an interrupted run. Starting over costs only time, because
+// subjects that are done are skipped. Other processes may use the keys meanwhile.
+// Errors are the errors of [Vault.Rotate], and [ErrCorrupt] for a record that does not
+// open. An after that no run returned is [ErrInvalid].
 func (v *Vault) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
 	err := v.rewrapSubjects(ctx, p, after, progress)
 	if err = v.audit(ctx, Event{Action: ActionRewrap, Purpose: p}, err); err != nil {
@@ -80,11 +81,11 @@ func (v *Vault) RewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 }
 
 func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
-	r, err := v.ring(ctx, p)
+	pk, err := v.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return err
 	}
-	if err := r.refresh(ctx); err != nil { // the primary key may be another one by now
+	if err := pk.refreshNow(ctx); err != nil { // another process may have rotated
 		return err
 	}
 	prefix := subjectPrefix(p)
@@ -93,10 +94,10 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 	}
 	at := Progress{After: after}
 	for {
-		// A flight for each page and each subject: a store that hangs or panics is
-		// left behind like everywhere else, and progress may take its time.
+		// One call for each page and each subject: a store that hangs or panics is
+		// left behind, as everywhere else, and progress may take its time.
 		var names []string
-		err := v.alone(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+		err := v.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
 			names, err = v.subjectsAfter(ctx, prefix, at.After)
 			return err
 		})
@@ -105,8 +106,8 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		}
 		for _, name := range names {
 			changed := false
-			err := v.alone(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
-				changed, err = r.rewrapSubject(ctx, name)
+			err := v.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+				changed, err = pk.rewrapSubject(ctx, name)
 				return err
 			})
 			if err != nil {
@@ -129,16 +130,17 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 	}
 }
 
-// subjectsPerPage is how many names of subjects are read at a time.
+// subjectsPerPage is the number of names of subjects that are read at a time.
 const subjectsPerPage = 1000
 
-// subjectsAfter returns the first names of subjects that sort after the name after.
+// subjectsAfter returns the first subjectsPerPage names of subjects that sort after the
+// name after.
 func (v *Vault) subjectsAfter(ctx context.Context, prefix, after string) (names []string, err error) {
 	for name, err := range v.store.List(ctx, prefix, after) {
 		switch {
 		case err != nil:
 			return nil, storeError(err)
-		case name <= after: // or there would be no end
+		case name <= after: // otherwise the loop would never end
 			return nil, errOrder
 		}
 		names, after = append(names, name), name
@@ -149,42 +151,42 @@ func (v *Vault) subjectsAfter(ctx context.Context, prefix, after string) (names 
 	return names, nil
 }
 
-func (r *ring) rewrapSubject(ctx context.Context, name string) (changed bool, err error) {
+func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed bool, err error) {
 	raw, err := hex.DecodeString(name[strings.LastIndexByte(name, '/')+1:])
 	if err != nil || len(raw) != IndexSize {
 		return false, errSubjectRecord
 	}
 	pseudonym := [IndexSize]byte(raw)
 	for {
-		if err := ctx.Err(); err != nil {
-			return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if ctx.Err() != nil {
+			return false, ctxError(ctx)
 		}
-		keys, err := r.usable(ctx)
+		keys, err := pk.fresh(ctx)
 		if err != nil {
 			return false, err
 		}
-		records, err := r.vault.get(ctx, name)
+		records, err := pk.backend.get(ctx, name)
 		if err != nil || records[0].Revision == 0 {
 			return false, err
 		}
-		sealed, ok := cutSubject(records[0].Data)
+		sealed, ok := cutSubjectRecord(records[0].Data)
 		if !ok {
 			return false, errSubjectRecord
 		}
 		if keys.seal.onPrimary(sealed) {
 			return false, nil
 		}
-		record, err := r.decode(ctx, keys, pseudonym, records[0].Data)
+		record, err := pk.openSubjectRecord(ctx, keys, pseudonym, records[0].Data)
 		if err != nil {
 			return false, err
 		}
-		if r.keys.Load() != keys {
+		if pk.current.Load() != keys {
 			clear(record.key)
-			continue // opening it took newer keys, and it must not go back to older ones
+			continue // opening the record installed newer keys: do not wrap it with older ones
 		}
-		data := record.encode(keys, r.purpose, pseudonym)
+		data := record.encode(keys, pk.id.purpose, pseudonym)
 		clear(record.key)
-		_, err = r.vault.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
+		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
 		if errors.Is(err, ErrConflict) {
 			continue // erased, or re-wrapped by another process
 		}

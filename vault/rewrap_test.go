@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of moving the keys of subjects, of resealing, and of learning new keys.
@@ -101,14 +102,14 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 		}))
 
 		for _, end := range []string{"00", strings.Repeat("g", 2*IndexSize), strings.Repeat("0", 2*IndexSize+1), strings.Repeat("0", 2*IndexSize+2)} {
-			changed, err := s.ring.rewrapSubject(ctx, subjectPrefix(p)+end)
+			changed, err := s.opened.rewrapSubject(ctx, subjectPrefix(p)+end)
 			require.Equal(t, errSubjectRecord, err, end)
 			require.False(t, changed)
 		}
 		done, cancel := context.WithCancel(ctx)
 		cancel()
 		store.get = func(_ context.Context, names ...string) ([]Record, error) { return store.Store.Get(ctx, names...) }
-		_, err = s.ring.rewrapSubject(done, names[0])
+		_, err = s.opened.rewrapSubject(done, names[0])
 		require.ErrorIs(t, err, ErrUnavailable)
 	}
 }
@@ -155,7 +156,7 @@ func TestResealing(t *testing.T) {
 	for name, scopes := range map[string][]*Scope{
 		"nil":      {nil},
 		"zero":     {{}},
-		"too long": {s.For(strings.Repeat("s", maxSubject+1))},
+		"too long": {s.For(strings.Repeat("s", format.MaxSubject+1))},
 		"no name":  {s.For("")},
 		"two":      {s.For("alice").For("bob")},
 	} {
@@ -196,12 +197,12 @@ func TestLearningNewKeys(t *testing.T) {
 		other, err := Open(ctx, store, v.kek, nil)
 		require.NoError(t, err)
 		defer other.Close()
-		var rings []*ring
+		var opened []*purposeKeys
 		var ids [][]byte // that others made
 		for _, p := range []purpose.Purpose{security, ads} {
 			s, err := v.Scope(ctx, p)
 			require.NoError(t, err)
-			rings = append(rings, s.ring)
+			opened = append(opened, s.opened)
 			require.NoError(t, other.Rotate(ctx, p))
 			all, err := other.Keys(ctx, p)
 			require.NoError(t, err)
@@ -209,9 +210,9 @@ func TestLearningNewKeys(t *testing.T) {
 			ids = append(ids, binary.BigEndian.AppendUint32([]byte{1}, all[i].ID))
 		}
 		store.get = func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") }
-		_, err = rings[0].learn(ctx, ids[0])
+		_, err = opened[0].findKey(ctx, ids[0])
 		require.ErrorIs(t, err, ErrUnavailable)
-		_, err = rings[0].learn(ctx, ids[0][:keyIDSize-1])
+		_, err = opened[0].findKey(ctx, ids[0][:format.KeyIDSize-1])
 		require.ErrorIs(t, err, ErrCorrupt)
 
 		over := make(chan struct{})
@@ -221,10 +222,10 @@ func TestLearningNewKeys(t *testing.T) {
 		}
 		var errs [3]error
 		for i, c := range []struct {
-			ring *ring
+			keys *purposeKeys
 			id   []byte
-		}{{rings[0], ids[1]}, {rings[0], ids[0]}, {rings[1], ids[1]}} {
-			go func() { _, errs[i] = c.ring.learn(ctx, c.id) }()
+		}{{opened[0], ids[1]}, {opened[0], ids[0]}, {opened[1], ids[1]}} {
+			go func() { _, errs[i] = c.keys.findKey(ctx, c.id) }()
 			synctest.Wait()
 		}
 		close(over)
@@ -234,31 +235,71 @@ func TestLearningNewKeys(t *testing.T) {
 		require.NoError(t, errs[2])
 
 		// What is unknown is remembered, and of that not more than so much.
-		r := rings[0]
-		r.asks = maxAsks
-		clear(r.unknown)
+		pk := opened[0]
+		pk.asks = maxAsks
+		clear(pk.unknown)
 		for i := range maxUnknown - 1 {
-			r.unknown[[keyIDSize]byte(binary.BigEndian.AppendUint32([]byte{2}, uint32(i)))] = struct{}{}
+			pk.unknown[[format.KeyIDSize]byte(binary.BigEndian.AppendUint32([]byte{2}, uint32(i)))] = struct{}{}
 		}
 		for i, want := range []int{maxUnknown, 1} {
-			_, err = r.learn(ctx, []byte{3, 0, 0, 0, byte(i)})
+			_, err = pk.findKey(ctx, []byte{3, 0, 0, 0, byte(i)})
 			require.ErrorIs(t, err, ErrCorrupt)
-			require.Len(t, r.unknown, want)
+			require.Len(t, pk.unknown, want)
 		}
 
 		// Those who come more often than the store may be asked do not put it off.
-		r.asks, r.since = 0, time.Now()
-		clear(r.unknown)
+		pk.asks, pk.since = 0, time.Now()
+		clear(pk.unknown)
 		n := 0
 		for range 100 {
 			time.Sleep(askEvery / 4)
-			if r.mayAsk([keyIDSize]byte{9}) {
+			if pk.mayAsk([format.KeyIDSize]byte{9}) {
 				n++
 			}
 		}
 		require.Equal(t, 25, n)
 		require.NoError(t, v.Close())
-		_, err = r.learn(ctx, ids[0])
+		_, err = pk.findKey(ctx, ids[0])
 		require.ErrorIs(t, err, errClosed)
 	})
+}
+
+// A store that hangs while one purpose's subjects are moved holds up no other's.
+func TestMovingSubjectsDoesNotWaitForOthers(t *testing.T) {
+	for _, at := range []string{"list", "get"} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			store := &hookedStore{Store: Memory()}
+			v, security := testVault(t, store, &Options{Timeout: time.Hour})
+			defer v.Close()
+			ads := purpose.MustParse("advertising")
+			require.NoError(t, v.Generate(ctx, ads))
+			for _, p := range []purpose.Purpose{security, ads} {
+				s, err := v.Scope(ctx, p)
+				require.NoError(t, err)
+				_, err = Seal(ctx, MustKind("note", "vault.Note"), "text", s.For("alice"))
+				require.NoError(t, err)
+			}
+			over := make(chan struct{})
+			if at == "list" {
+				store.list = func(func(string, error) bool) { <-over }
+			} else {
+				store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+					if strings.HasPrefix(names[0], subjectPrefix(security)) {
+						<-over
+					}
+					return store.Store.Get(ctx, names...)
+				}
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- v.RewrapSubjects(ctx, security, "", nil) }()
+			synctest.Wait()
+			store.list = nil
+			soon, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			require.NoError(t, v.RewrapSubjects(soon, ads, "", nil), at)
+			close(over)
+			require.NoError(t, <-ended)
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Checks of rings, of handles with a share of the keys, and of moving subjects.
@@ -59,7 +60,7 @@ func TestNarrowHandlesStayNarrow(t *testing.T) {
 	_, err = v.Reader(ctx, purpose.MustParse("billing"))
 	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no keys for this purpose")
 	for range 2 {
-		looks, reads := l.scope.ring.keys.Load(), r.scope.ring.keys.Load()
+		looks, reads := l.scope.opened.current.Load(), r.scope.opened.current.Load()
 		require.NotNil(t, looks.index)
 		require.Nil(t, looks.seal)
 		require.Nil(t, looks.pseudonym)
@@ -68,28 +69,9 @@ func TestNarrowHandlesStayNarrow(t *testing.T) {
 		require.Nil(t, reads.index)
 		require.Nil(t, reads.imported)
 		require.NoError(t, v.Rotate(ctx, p))
-		require.Equal(t, looks.generation+1, l.scope.ring.keys.Load().generation)
-		require.Equal(t, reads.generation+1, r.scope.ring.keys.Load().generation)
+		require.Equal(t, looks.generation+1, l.scope.opened.current.Load().generation)
+		require.Equal(t, reads.generation+1, r.scope.opened.current.Load().generation)
 	}
-
-	// And a handle that could not be opened is in nobody's way.
-	other, err := Open(ctx, v.store, v.kek, nil)
-	require.NoError(t, err)
-	defer other.Close()
-	other.narrowed(p, shareLookup)
-	require.NoError(t, other.Rotate(ctx, p))
-}
-
-func TestNarrowHandlesDoNotWrite(t *testing.T) {
-	store := readOnly{Memory().Get}
-	_, err := store.Put(t.Context(), Record{Name: "security/keys", Data: []byte{1}})
-	require.ErrorIs(t, err, ErrInvalid)
-	n := 0
-	for _, err := range store.List(t.Context(), "", "") {
-		require.ErrorIs(t, err, ErrInvalid)
-		n++
-	}
-	require.Equal(t, 1, n)
 }
 
 // A record that is of the same generation as the one at hand, and not the same, is
@@ -103,16 +85,16 @@ func TestAnotherRecordOfTheSameGeneration(t *testing.T) {
 	require.NoError(t, err)
 	r, err := v.Reader(ctx, p)
 	require.NoError(t, err)
-	record, old, err := v.record(ctx, p)
+	record, old, err := v.readKeyRecord(ctx, p)
 	require.NoError(t, err)
-	w, err := newWrapper(ctx, v.kek, p)
+	w, err := newKEKClient(ctx, v.kek, p)
 	require.NoError(t, err)
 	data, err := wrap(w, p, record)
 	require.NoError(t, err)
 	_, err = v.store.Put(ctx, Record{Name: old.Name, Data: data, Revision: old.Revision})
 	require.NoError(t, err)
 	for _, s := range []*Scope{s, l.scope, r.scope} {
-		require.Equal(t, errRollback, s.ring.refresh(ctx))
+		require.Equal(t, errRollback, s.opened.refreshNow(ctx))
 	}
 }
 
@@ -131,7 +113,7 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 	require.NoError(t, err)
 	_, err = v.Erase(ctx, "alice", p)
 	require.NoError(t, err)
-	require.NoError(t, opened.ring.refresh(ctx))
+	require.NoError(t, opened.opened.refreshNow(ctx))
 	late, err := Open(ctx, store, v.kek, nil)
 	require.NoError(t, err)
 	defer late.Close()
@@ -159,7 +141,7 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 			n, err := v.Generation(ctx, p)
 			require.ErrorIs(t, err, errRollback, name)
 			require.Zero(t, n)
-			require.ErrorIs(t, v.opened(p).refresh(ctx), errRollback, name)
+			require.ErrorIs(t, v.find(keysID{purpose: p}).refreshNow(ctx), errRollback, name)
 		}
 	}
 }
@@ -207,8 +189,8 @@ func TestWhatARingFindsByItself(t *testing.T) {
 		if c.closed {
 			v.Close()
 		}
-		s.ring.due.Store(true)
-		s.ring.refreshUnasked()
+		s.opened.renewalDue.Store(true)
+		s.opened.refreshInBackground()
 		if c.want == "" {
 			require.Empty(t, events, name)
 			continue
@@ -226,30 +208,30 @@ func TestClosedRingsForget(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Seal(ctx, MustKind("note", "vault.Note"), "text", s.For("alice"))
 	require.NoError(t, err)
-	key, _ := s.ring.subjects.Load().get("alice")
+	key, _ := s.opened.subjects.Load().get("alice")
 	require.NotNil(t, key)
-	require.Equal(t, DefaultSubjectLifetime+MaxSlots*DefaultTimeout, s.ring.subjects.Load().grave)
-	at := s.ring.keys.Load()
+	require.Equal(t, DefaultSubjectLifetime+MaxSlots*DefaultTimeout, s.opened.subjects.Load().erasedLifetime)
+	at := s.opened.current.Load()
 	require.NoError(t, v.Close())
-	for _, timer := range []*time.Timer{s.ring.timer, s.ring.lapse[0], s.ring.lapse[1]} {
+	for _, timer := range []*time.Timer{s.opened.refreshTimer, s.opened.leaseTimers[0], s.opened.leaseTimers[1]} {
 		require.False(t, timer.Stop(), "it would keep the ring in memory for a day")
 	}
-	s.ring.stale.Store(true)
-	require.Nil(t, s.ring.current())
-	require.False(t, s.ring.timer.Stop(), "set again after closing")
-	s.ring.granted(time.Now())
-	for _, timer := range []*time.Timer{s.ring.timer, s.ring.lapse[0], s.ring.lapse[1]} {
+	s.opened.stale.Store(true)
+	require.Nil(t, s.opened.peek())
+	require.False(t, s.opened.refreshTimer.Stop(), "set again after closing")
+	s.opened.renewLease(time.Now())
+	for _, timer := range []*time.Timer{s.opened.refreshTimer, s.opened.leaseTimers[0], s.opened.leaseTimers[1]} {
 		require.False(t, timer.Stop(), "set again after closing")
 	}
-	key, known := s.ring.subjects.Load().get("alice")
+	key, known := s.opened.subjects.Load().get("alice")
 	require.Nil(t, key)
 	require.False(t, known)
 	newer := *at
 	newer.generation++
-	require.ErrorIs(t, s.ring.take(&newer), errClosed)
-	require.Equal(t, errClosed, s.ring.refresh(ctx))
-	require.Nil(t, s.ring.keys.Load())
-	_, err = s.ring.rewrapSubject(ctx, subjectPrefix(p)+strings.Repeat("0", 2*IndexSize))
+	require.ErrorIs(t, s.opened.install(&newer), errClosed)
+	require.Equal(t, errClosed, s.opened.refreshNow(ctx))
+	require.Nil(t, s.opened.current.Load())
+	_, err = s.opened.rewrapSubject(ctx, subjectPrefix(p)+strings.Repeat("0", 2*IndexSize))
 	require.ErrorIs(t, err, errClosed)
 	require.False(t, Sealed{}.OnPrimaryKey(&Scope{}))
 
@@ -261,7 +243,7 @@ func TestClosedRingsForget(t *testing.T) {
 		v.Close()
 		return store.Store.Get(ctx, names...)
 	}
-	require.Equal(t, errClosed, s.ring.refresh(ctx))
+	require.Equal(t, errClosed, s.opened.refreshNow(ctx))
 }
 
 // Older keys never take the place of newer ones, nor others of their generation.
@@ -269,14 +251,14 @@ func TestRingsTakeNewerKeysOnly(t *testing.T) {
 	v, p := testVault(t, Memory(), nil)
 	s, err := v.Scope(t.Context(), p)
 	require.NoError(t, err)
-	at := s.ring.keys.Load()
+	at := s.opened.current.Load()
 	for change, taken := range map[int]bool{-1: false, 0: false, 1: true} {
 		k := *at
 		k.generation += uint64(change)
-		s.ring.keys.Store(at)
-		s.ring.unknown[[keyIDSize]byte{1}] = struct{}{}
-		require.NoError(t, s.ring.take(&k))
-		require.Equal(t, taken, s.ring.keys.Load() == &k, change)
-		require.Equal(t, !taken, len(s.ring.unknown) == 1, "what was unknown to older keys may be known to newer ones")
+		s.opened.current.Store(at)
+		s.opened.unknown[[format.KeyIDSize]byte{1}] = struct{}{}
+		require.NoError(t, s.opened.install(&k))
+		require.Equal(t, taken, s.opened.current.Load() == &k, change)
+		require.Equal(t, !taken, len(s.opened.unknown) == 1, "what was unknown to older keys may be known to newer ones")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A scope that was refused a subject stays refused: a detour over a subject that there
@@ -18,7 +19,7 @@ func TestRefusedSubjectsStayRefused(t *testing.T) {
 	kind := MustKind("note", "vault.Note")
 	value, err := Seal(t.Context(), kind, "text", s.For("alice"))
 	require.NoError(t, err)
-	long := strings.Repeat("x", maxSubject+1)
+	long := strings.Repeat("x", format.MaxSubject+1)
 	for name, detour := range map[string]*Scope{
 		"of nobody":                  s.For("").For("alice"),
 		"too long":                   s.For(long).For("alice"),
@@ -106,7 +107,7 @@ func TestPseudonymErrors(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, name, other)
 
-	for _, subject := range []string{"", strings.Repeat("x", maxSubject+1)} {
+	for _, subject := range []string{"", strings.Repeat("x", format.MaxSubject+1)} {
 		name, err = s.Pseudonym(t.Context(), subject)
 		require.ErrorIs(t, err, ErrInvalid)
 		require.Empty(t, name)

@@ -13,22 +13,23 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // recordScratches has every scratch that is used until the test ends noted.
-func recordScratches(t *testing.T) func() []*scratch {
+func recordScratches(t *testing.T) func() []*buffers {
 	t.Helper()
 	var mu sync.Mutex
-	var all []*scratch
-	scratches = sync.Pool{New: func() any {
+	var all []*buffers
+	bufferPool = sync.Pool{New: func() any {
 		mu.Lock()
 		defer mu.Unlock()
-		s := new(scratch)
+		s := new(buffers)
 		all = append(all, s)
 		return s
 	}}
-	t.Cleanup(func() { scratches = sync.Pool{New: func() any { return new(scratch) }} })
-	return func() []*scratch {
+	t.Cleanup(func() { bufferPool = sync.Pool{New: func() any { return new(buffers) }} })
+	return func() []*buffers {
 		mu.Lock()
 		defer mu.Unlock()
 		return all
@@ -77,10 +78,10 @@ func TestScratchesAreCleared(t *testing.T) {
 		require.NoError(t, err)
 		collected, err := Seal(ctx, kind, text, c)
 		require.NoError(t, err)
-		past, err := own.parts()
+		past, err := own.decode()
 		require.NoError(t, err)
-		require.NoError(t, past.put(ctx, s, kind, text, &Provenance{Collected: time.Unix(1, 0), Expires: time.Unix(2, 0)}))
-		expired := past.seal()
+		require.NoError(t, putSlot(ctx, past, s, kind, text, &purpose.Provenance{Collected: time.Unix(1, 0), Expires: time.Unix(2, 0)}))
+		expired := Sealed{past.Text()}
 		_, err = s.Reveal(ctx, kind, expired)
 		require.ErrorIs(t, err, ErrExpired)
 		raw, err := own.MarshalBinary()
@@ -90,7 +91,7 @@ func TestScratchesAreCleared(t *testing.T) {
 		require.NoError(t, altered.UnmarshalBinary(raw))
 		broken, err := Seal(ctx, kind, text, bob)
 		require.NoError(t, err)
-		bobs, known := s.ring.subjects.Load().get("bob")
+		bobs, known := s.opened.subjects.Load().get("bob")
 		require.True(t, known)
 
 		for name, use := range map[string]func() error{
@@ -113,14 +114,14 @@ func TestScratchesAreCleared(t *testing.T) {
 			"extend":         func() error { _, err := Extend(ctx, kind, own, s, to.Under(purpose.Basis{Consent: "c"})); return err },
 			"pseudonym":      func() error { _, err := s.Pseudonym(ctx, marker+"carol"); return err },
 			"a cipher panics": func() error {
-				s.ring.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
-				defer s.ring.subjects.Load().put("bob", bobs, time.Now())
+				s.opened.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
+				defer s.opened.subjects.Load().put("bob", bobs, time.Now())
 				_, err := bob.Reveal(ctx, kind, broken)
 				return err
 			},
 			"a cipher panics while it seals": func() error {
-				s.ring.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
-				defer s.ring.subjects.Load().put("bob", bobs, time.Now())
+				s.opened.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
+				defer s.opened.subjects.Load().put("bob", bobs, time.Now())
 				_, err := Seal(ctx, kind, text, bob)
 				return err
 			},
@@ -129,10 +130,10 @@ func TestScratchesAreCleared(t *testing.T) {
 				defer func() { _ = recover() }()
 				_ = use()
 			}()
-			for _, scr := range used() {
-				require.False(t, bytes.ContainsFunc(scr.plain[:], func(r rune) bool { return r != 0 }), "%s of %d bytes leaves something", name, size)
-				require.Zero(t, scr.used, name)
-				require.False(t, strings.Contains(string(scr.text[:])+string(scr.body[:]), marker), name)
+			for _, buf := range used() {
+				require.False(t, bytes.ContainsFunc(buf.plain[:], func(r rune) bool { return r != 0 }), "%s of %d bytes leaves something", name, size)
+				require.Zero(t, buf.used, name)
+				require.False(t, strings.Contains(string(buf.Text[:])+string(buf.Body[:]), marker), name)
 			}
 		}
 	}
@@ -141,11 +142,11 @@ func TestScratchesAreCleared(t *testing.T) {
 
 // What was used first counts as well as what was used last.
 func TestScratchesAreClearedAsFarAsTheyWereUsed(t *testing.T) {
-	scr := new(scratch)
-	_ = append(scr.plaintext(9), "plaintext"...)
-	_ = append(scr.plaintext(1), 'x')
-	scr.release()
-	require.Equal(t, [len(scr.plain)]byte{}, scr.plain)
+	buf := new(buffers)
+	_ = append(buf.plaintext(9), "plaintext"...)
+	_ = append(buf.plaintext(1), 'x')
+	buf.release()
+	require.Equal(t, [len(buf.plain)]byte{}, buf.plain)
 }
 
 // The longest that there can be fits, so that none of it is in memory that nobody
@@ -153,7 +154,7 @@ func TestScratchesAreClearedAsFarAsTheyWereUsed(t *testing.T) {
 func TestScratchesHoldTheLongest(t *testing.T) {
 	used := recordScratches(t)
 	long := func(n int) string { return "a" + strings.Repeat("b", n-1) }
-	kind := MustKind(long(maxKind), "vault.Note")
+	kind := MustKind(long(format.MaxKind), "vault.Note")
 	p, from := purpose.MustParse(long(purpose.MaxLen)), purpose.MustParse("c"+long(purpose.MaxLen)[1:])
 	a, err := subtle.NewAESGCM(make([]byte, 32))
 	require.NoError(t, err)
@@ -170,7 +171,7 @@ func TestScratchesHoldTheLongest(t *testing.T) {
 	text := strings.Repeat("x", MaxPlaintext)
 	reference := long(purpose.MaxReference)
 	basis := purpose.Basis{Legal: purpose.Consent, Notice: reference, Consent: reference, Retain: time.Hour}
-	subject := strings.Repeat("s", maxSubject)
+	subject := strings.Repeat("s", format.MaxSubject)
 	value, err := Seal(ctx, kind, text, f.For(subject))
 	require.NoError(t, err)
 	value, err = Extend(ctx, kind, value, f.For(subject), s.Under(basis).For(subject))
@@ -181,21 +182,23 @@ func TestScratchesHoldTheLongest(t *testing.T) {
 	_, err = s.Index(ctx, kind, text)
 	require.NoError(t, err)
 
-	slot, ok := nthSlot(mustBody(t, value), 0)
+	slot, ok := format.NthSlot(mustBody(t, value), 0)
 	require.True(t, ok)
-	scr := new(scratch)
-	require.Same(t, &scr.aad[0], &appendSlotAAD(scr.aad[:0], kind.name, p.String(), make([]byte, idSize), slot.header, subject)[0])
-	require.Same(t, &scr.plain[0], &appendIndexInput(scr, kind.name, p.String(), text)[0])
-	require.Same(t, &scr.plain[0], &appendPadded(scr.plaintext(0), text)[0])
-	require.Same(t, &scr.plain[0], &appendPseudonymInput(scr.plaintext(0), p.String(), subject)[0])
-	require.GreaterOrEqual(t, len(scr.plain), wrappedKeySize+nonceSize+tagSize+maxPadded)
+	buf := new(buffers)
+	require.Same(t, &buf.aad[0], &format.AppendSlotAAD(buf.aad[:0], kind.name, p.String(), make([]byte, format.IDSize), slot.Header, subject)[0])
+	require.Same(t, &buf.plain[0], &indexInput(buf, kind, p, text)[0])
+	require.Same(t, &buf.plain[0], &format.AppendPadded(buf.plaintext(0), text)[0])
+	require.Same(t, &buf.plain[0], &format.AppendPseudonymInput(buf.plaintext(0), p.String(), subject)[0])
+	require.GreaterOrEqual(t, len(buf.plain), format.MaxSealed)
+	require.Len(t, format.AppendSlotAAD(nil, strings.Repeat("k", format.MaxKind), strings.Repeat("p", purpose.MaxLen),
+		make([]byte, format.IDSize), make([]byte, format.MaxHeader), subject), len(buf.aad))
 	require.NotEmpty(t, used())
 }
 
 func mustBody(t *testing.T, v Sealed) []byte {
 	t.Helper()
-	_, _, body := cut(v.text)
-	raw, err := decodeBody(new(scratch), body)
+	_, _, body := format.Cut(v.text)
+	raw, err := format.DecodeBody(new(format.Buffer), body)
 	require.NoError(t, err)
 	return raw
 }
@@ -208,7 +211,7 @@ func TestValueIDs(t *testing.T) {
 	var seeds []any
 	for range 3*idsPerSeed + 1 {
 		id := string(s.appendID(nil))
-		require.Len(t, id, idSize)
+		require.Len(t, id, format.IDSize)
 		require.False(t, seen[id])
 		seen[id] = true
 		if len(seeds) == 0 || seeds[len(seeds)-1] != any(s.chacha8) {
@@ -224,9 +227,9 @@ func TestValueIDs(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 5000 {
-				scr := getScratch()
-				id := string(scr.ids.appendID(nil))
-				scr.release()
+				buf := getBuffers()
+				id := string(buf.ids.appendID(nil))
+				buf.release()
 				mu.Lock()
 				if seen[id] {
 					t.Error("an id came twice")

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // The absence of a value has no kind, no purposes and one form of each encoding, and
@@ -88,29 +90,6 @@ func TestSealedForms(t *testing.T) {
 	require.ErrorIs(t, err, errAbsent)
 }
 
-// A header that was cut off anywhere is none: whoever read on would be out of bounds.
-func TestHeadersCutOff(t *testing.T) {
-	header := appendSlotHeader(nil, slotPurpose, &Provenance{
-		Collected: time.Unix(1, 0), Legal: purpose.Consent, Notice: "n-1", Consent: "c-1",
-		Expires: time.Unix(1<<33, 0), From: purpose.MustParse("billing"),
-	})
-	for from := range len(header) {
-		n, ok := slotHeaderLen(header[:from:from])
-		require.False(t, ok, from)
-		require.Zero(t, n)
-	}
-	n, ok := slotHeaderLen(append(header, 0xff))
-	require.True(t, ok)
-	require.Equal(t, len(header), n)
-	for _, p := range []Provenance{{Expires: time.Unix(1<<33, 0)}, {Notice: "n-1"}, {Legal: purpose.Consent}} {
-		header := appendSlotHeader(nil, slotPurpose, &p)
-		for from := range len(header) {
-			_, ok := slotHeaderLen(header[:from:from])
-			require.False(t, ok, from)
-		}
-	}
-}
-
 // Each refusal of what is to be sealed, and for whom.
 func TestSealRefusals(t *testing.T) {
 	v, s := subjectsOf(t, Memory(), testKEK(t), nil)
@@ -162,26 +141,26 @@ func TestPlaintextIsInTheScratch(t *testing.T) {
 		if own, ok := sealer.(*Scope); ok {
 			opener = own
 		}
-		parts, err := value.parts()
+		parts, err := value.decode()
 		require.NoError(t, err, name)
-		slot, _, ok := cutSlot(parts.parts[0].slot)
+		slot, _, ok := format.CutSlot(parts.Slots[0].Slot)
 		require.True(t, ok, name)
-		keys, err := s.keys(t.Context())
+		keys, err := s.freshKeys(t.Context())
 		require.NoError(t, err, name)
-		scr := new(scratch)
-		plain, err := opener.openSlot(t.Context(), keys, kind, parts.id, slot, scr)
+		buf := new(buffers)
+		plain, err := opener.openSlot(t.Context(), keys, kind, parts.ID, slot, buf)
 		require.NoError(t, err, name)
 		require.Equal(t, "text", string(plain), name)
-		require.Same(t, &scr.plain[0], &plain[0], name)
-		require.GreaterOrEqual(t, scr.used, padStep, name)
+		require.Same(t, &buf.plain[0], &plain[0], name)
+		require.GreaterOrEqual(t, buf.used, format.PadStep, name)
 		require.NotEmpty(t, raw)
 	}
-	scr := new(scratch)
-	appendSealedSlot(make([]byte, idSize), scr, &slotSpec{
-		typ: slotPurpose, kind: kind, purpose: s.Purpose(), provenance: &Provenance{}, plaintext: "text",
+	buf := new(buffers)
+	appendSealedSlot(make([]byte, format.IDSize), buf, &plainSlot{
+		typ: format.OfPurpose, kind: kind, purpose: s.Purpose(), provenance: &purpose.Provenance{}, plaintext: "text",
 		seal: func(dst, plain, _ []byte) []byte {
-			require.Same(t, &scr.plain[0], &plain[0])
-			require.GreaterOrEqual(t, scr.used, len(plain))
+			require.Same(t, &buf.plain[0], &plain[0])
+			require.GreaterOrEqual(t, buf.used, len(plain))
 			return dst
 		},
 	})
@@ -224,9 +203,9 @@ func TestTimesOfSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		check := func(kind byte, collected, expires time.Time) error {
-			return slot{header: appendSlotHeader(nil, kind, &Provenance{Collected: collected, Expires: expires})}.checkTime()
+			return checkTime(format.Slot{Header: format.AppendHeader(nil, kind, &purpose.Provenance{Collected: collected, Expires: expires})})
 		}
-		for _, kind := range []byte{slotPurpose, slotSubject, slotCollector} {
+		for _, kind := range []byte{format.OfPurpose, format.OfSubject, format.OfCollector} {
 			later := now.Add(1000 * time.Hour)
 			require.ErrorIs(t, check(kind, now.Add(-time.Hour), now), ErrExpired)
 			require.NoError(t, check(kind, now.Add(-time.Hour), now.Add(time.Second)))
@@ -234,11 +213,40 @@ func TestTimesOfSlots(t *testing.T) {
 			require.ErrorIs(t, check(kind, now.Add(maxSkew+time.Second), later), errClock)
 			require.ErrorIs(t, check(kind, now.Add(maxLead), later), errClock)
 			want := errClock
-			if kind == slotCollector {
+			if kind == format.OfCollector {
 				want = ErrCorrupt
 			}
 			require.ErrorIs(t, check(kind, now.Add(maxLead+time.Second), later), want)
 			require.NoError(t, check(kind, now.Add(maxLead+time.Second), time.Time{}), "without an end")
 		}
 	})
+}
+
+func TestExtendingBeyondTheMostSlots(t *testing.T) {
+	ctx := t.Context()
+	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	require.NoError(t, err)
+	defer v.Close()
+	kind := MustKind("note", "vault.Note")
+	var scopes []*Scope
+	var sealers []Sealer
+	for i := range MaxSlots + 1 {
+		p := purpose.MustParse(fmt.Sprintf("p%d", i))
+		require.NoError(t, v.Generate(ctx, p))
+		s, err := v.Scope(ctx, p)
+		require.NoError(t, err)
+		scopes = append(scopes, s)
+		if i < MaxSlots {
+			sealers = append(sealers, s)
+		}
+	}
+	last := scopes[MaxSlots].Under(purpose.Basis{Consent: "c-1"})
+	full, err := Seal(ctx, kind, "text", sealers...)
+	require.NoError(t, err)
+	got, err := Extend(ctx, kind, full, scopes[0], last)
+	require.ErrorIs(t, err, ErrInvalid)
+	require.True(t, got.IsZero())
+	got, err = Extend(ctx, kind, full.Without(scopes[1].Purpose()), scopes[0], last)
+	require.NoError(t, err)
+	require.Equal(t, MaxSlots, got.Purposes().Len())
 }

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"fmt"
 	"iter"
 )
 
@@ -11,48 +12,105 @@ const MaxRecord = 1 << 20
 // A Record is one entry of a [Store].
 type Record struct {
 	// Name is one or more segments joined by "/", such as "security/keys".
-	// A segment is a-z or 0-9, then any of a-z, 0-9 and "-". A name has at most
-	// 200 bytes. No name is another name's prefix up to a "/".
+	// A segment begins with a-z or 0-9, and continues with a-z, 0-9 and "-". A name
+	// has at most 200 bytes. If a store has the name "a/b", it has no name that
+	// begins with "a/b/".
 	Name string
 	// Data is the content: 1 to [MaxRecord] bytes.
 	Data []byte
-	// Revision stands for this content of this name: positive, chosen by the
-	// store, and never used again for the same name. A random one also differs from
-	// the earlier ones after somebody put back an older state of the store. 0 says
-	// that there is no such record.
+	// Revision identifies this content of this name. The store chooses it. It is
+	// positive, and never used again for the name. Revision 0 means that there is no
+	// such record. A random revision also differs from the earlier ones after somebody
+	// put back an older state of the store.
 	Revision int64
 }
 
-// A Store keeps a vault's wrapped keys. It is trusted with their availability,
-// not with their secrecy: what it holds opens only with the [KEK], and
-// whatever was swapped or edited does not open at all.
+// A Store keeps the wrapped keys of a vault. It is trusted with their availability,
+// not with their secrecy. Its records open only with the [KEK], and a record that
+// was swapped or edited does not open at all.
 //
-// [Dir] and [Memory] are stores; package storetest checks others. Methods are
-// called from many goroutines at once, and several processes may share what is
-// behind a Store.
+// [Dir] and [Memory] are stores. Package storetest checks other implementations.
+// Methods are called from many goroutines at once, and several processes may share
+// the storage behind a Store.
 //
-// An error is [ErrConflict] where it says so below, [ErrNoKeys] when access is
-// denied, and [ErrInvalid] for a name or size that is out of bounds; one that is
-// no sentinel of this package, and a panic, is taken for [ErrUnavailable], and its text
-// never repeated. After an error that is not ErrConflict a change may have been made or
-// not, and reading tells. Methods return promptly once ctx is done, with an
-// error. They neither change nor keep the slices that they are given, and nobody
-// else holds those that they return.
+// An error is [ErrConflict] where a method says so below, [ErrNoKeys] when access is
+// denied, and [ErrInvalid] for a name or a size that is out of bounds. A panic, and
+// an error that is no sentinel of this package, counts as [ErrUnavailable], and its
+// text is never repeated. After an error other than ErrConflict the change may or
+// may not have been made: read the record to find out. Methods return an error
+// promptly once ctx is done. They neither change nor keep the slices that they are
+// given, and the slices that they return belong to the caller alone.
 type Store interface {
-	// Get returns those of the named records that exist, each once, in any order.
-	// One call is one read of the store, however many names it has, but need not
-	// show all of them as of one moment.
+	// Get returns the named records that exist, each once, in any order. One call
+	// is one read of the store for any number of names, but the records need not
+	// all be as of one moment.
 	Get(ctx context.Context, names ...string) ([]Record, error)
 
-	// Put writes r.Data under r.Name if the record's current revision is still
-	// r.Revision, 0 meaning that there is none, and returns the new revision.
-	// Otherwise it changes nothing and returns [ErrConflict]. The record is
-	// durable when Put returns, and a reader sees either all of the old
-	// or all of the new one, even if the process dies halfway.
+	// Put writes r.Data under r.Name if the current revision of the record is still
+	// r.Revision, and returns the new revision. Revision 0 means that there is no
+	// record yet. If the current revision differs, Put changes nothing and returns
+	// [ErrConflict]. The record is durable when Put returns. A reader sees either the
+	// whole old record or the whole new one, even if the process dies halfway.
 	Put(ctx context.Context, r Record) (revision int64, err error)
 
-	// List yields, in ascending byte order, the names that begin with prefix
-	// and sort after the name after ("" for all). It need not see records that
-	// come meanwhile. It yields an error at most once, as the last thing.
+	// List yields the names that begin with prefix and sort after the name after,
+	// in ascending byte order. An empty prefix or after excludes no name. List need
+	// not see records that are added meanwhile. It yields an error at most once, as
+	// its last element.
 	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
 }
+
+const maxName = 200
+
+// validName reports whether name is a valid [Record.Name]. A valid name is also a
+// safe path: no segment of it is empty, begins with "." or "-", or holds a character
+// that a file system, a shell or an SQL pattern treats specially.
+func validName(name string) bool {
+	if len(name) > maxName {
+		return false
+	}
+	first := true // at the first byte of a segment
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			first = false
+		case c == '-' && !first:
+		case c == '/' && !first:
+			first = true
+		default:
+			return false
+		}
+	}
+	return !first
+}
+
+// Dir and Memory share the following checks of arguments. Their errors do not repeat
+// the name that they refuse.
+
+func checkGet(names []string) error {
+	for _, name := range names {
+		if !validName(name) {
+			return errName
+		}
+	}
+	return nil
+}
+
+func checkPut(r Record) error {
+	switch {
+	case !validName(r.Name):
+		return errName
+	case len(r.Data) == 0:
+		return fmt.Errorf("key store: record without data: %w", ErrInvalid)
+	case len(r.Data) > MaxRecord:
+		return fmt.Errorf("key store: record too large: %w", ErrInvalid)
+	case r.Revision < 0:
+		return errRevision
+	}
+	return nil
+}
+
+var (
+	errName     = fmt.Errorf("key store: malformed record name: %w", ErrInvalid)
+	errRevision = fmt.Errorf("key store: not a revision: %w", ErrInvalid)
+)

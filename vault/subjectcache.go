@@ -6,49 +6,49 @@ import (
 	"time"
 )
 
-// A subjectCache keeps the opened keys of a purpose's subjects for a bounded
-// time and in a bounded number. It has many locks, for with one lock two cores
-// would do the work of one.
+// A subjectCache keeps the opened keys of a purpose's subjects, for a bounded time
+// and in a bounded number. Each of its shards has a lock: behind a single lock, two
+// cores would do the work of one.
 type subjectCache struct {
-	seed     maphash.Seed
-	lifetime time.Duration
-	grave    time.Duration // how long an erasure by this process is remembered
-	perShard int
-	shards   [64]subjectShard
+	seed           maphash.Seed
+	lifetime       time.Duration
+	erasedLifetime time.Duration // how long an erasure by this process is remembered
+	perShard       int
+	shards         [64]subjectShard
 }
 
 type subjectShard struct {
 	mu sync.RWMutex
-	// entries are what the store said.
+	// entries are the answers of the store.
 	entries map[string]subjectEntry
-	// erased are until when to remember that this process erased a subject. What
-	// was asked before that time is no longer believed after it, so nothing that
-	// the store said before an erasure outlives it.
+	// erased holds, for each subject that this process erased, until when to
+	// remember the erasure. By then every answer that the store gave before the
+	// erasure has expired, so no such answer outlives the memory of the erasure.
 	erased  map[string]time.Time
-	sweepAt int // size of erased at which to look for what is over
+	sweepAt int // size of erased that makes erase remove entries that are over
 
 	_ [64]byte // shards do not share cache lines
 }
 
-// A subjectEntry is what the store said: a key, or nil if the subject is
-// erased. It is believed until it expires.
+// A subjectEntry is an answer of the store: the key of a subject, or nil if the
+// subject is erased. It is valid until it expires.
 type subjectEntry struct {
 	key     *subjectKey
 	expires time.Time
 }
 
+// newSubjectCache returns a cache for about the given number of entries. A call to
+// the store ends within timeout.
 func newSubjectCache(entries int, lifetime, timeout time.Duration) *subjectCache {
-	// Longer than any answer may be on its way, and any operation wait for others.
-	c := &subjectCache{seed: maphash.MakeSeed(), lifetime: lifetime, grave: lifetime + MaxSlots*timeout}
+	// An erasure is remembered for longer than an answer may be on its way, and an
+	// operation may wait for its other slots.
+	c := &subjectCache{seed: maphash.MakeSeed(), lifetime: lifetime, erasedLifetime: lifetime + MaxSlots*timeout}
 	c.perShard = max(1, entries/len(c.shards))
 	return c
 }
 
-func (c *subjectCache) shard(subject string) *subjectShard {
-	return &c.shards[maphash.String(c.seed, subject)%uint64(len(c.shards))]
-}
-
-// get returns what is known of subject: its key, or nil if it is erased.
+// get returns the key of subject, or nil if the subject is erased. It reports in
+// known whether the cache has a valid answer.
 func (c *subjectCache) get(subject string) (key *subjectKey, known bool) {
 	s := c.shard(subject)
 	s.mu.RLock()
@@ -65,18 +65,9 @@ func (c *subjectCache) get(subject string) (key *subjectKey, known bool) {
 	return e.key, found && now.Before(e.expires)
 }
 
-// wasErased reports whether this process has erased subject lately.
-func (c *subjectCache) wasErased(subject string) bool {
-	s := c.shard(subject)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	until, erased := s.erased[subject]
-	return erased && time.Now().Before(until)
-}
-
-// put remembers what the store, asked at the given time, said of subject. The
-// time it is believed for begins with the question: the answer may have been
-// long on its way.
+// put keeps the answer of the store for subject, nil meaning erased. The answer's
+// lifetime begins when the store was asked, since the answer may have been on its
+// way for long.
 func (c *subjectCache) put(subject string, key *subjectKey, asked time.Time) {
 	s := c.shard(subject)
 	s.mu.Lock()
@@ -85,7 +76,7 @@ func (c *subjectCache) put(subject string, key *subjectKey, asked time.Time) {
 		s.entries = make(map[string]subjectEntry)
 	}
 	if _, found := s.entries[subject]; !found && len(s.entries) >= c.perShard {
-		for victim := range s.entries { // whichever comes first
+		for victim := range s.entries { // any one
 			delete(s.entries, victim)
 			break
 		}
@@ -93,8 +84,8 @@ func (c *subjectCache) put(subject string, key *subjectKey, asked time.Time) {
 	s.entries[subject] = subjectEntry{key, asked.Add(c.lifetime)}
 }
 
-// erase makes every later get, and wasErased for those that have the key already,
-// say that the subject is erased.
+// erase makes every later get say that the subject is erased, and recentlyErased
+// say it to operations that have the key already.
 func (c *subjectCache) erase(subject string) {
 	s := c.shard(subject)
 	s.mu.Lock()
@@ -112,5 +103,18 @@ func (c *subjectCache) erase(subject string) {
 	if s.erased == nil {
 		s.erased = make(map[string]time.Time)
 	}
-	s.erased[subject] = now.Add(c.grave)
+	s.erased[subject] = now.Add(c.erasedLifetime)
+}
+
+// recentlyErased reports whether this process has erased subject lately.
+func (c *subjectCache) recentlyErased(subject string) bool {
+	s := c.shard(subject)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	until, erased := s.erased[subject]
+	return erased && time.Now().Before(until)
+}
+
+func (c *subjectCache) shard(subject string) *subjectShard {
+	return &c.shards[maphash.String(c.seed, subject)%uint64(len(c.shards))]
 }

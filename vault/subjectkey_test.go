@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // subjectsOf opens a vault on the given store, and the scope of one purpose.
@@ -31,21 +32,21 @@ func subjectsOf(t *testing.T, store Store, kek KEK, opts *Options) (*Vault, *Sco
 // right key.
 func TestSubjectRecordPayloads(t *testing.T) {
 	_, s := subjectsOf(t, Memory(), testKEK(t), nil)
-	keys, p := s.ring.keys.Load(), s.ring.purpose
+	keys, p := s.opened.current.Load(), s.opened.id.purpose
 	var pseudonym [IndexSize]byte
 	sealed := func(state byte, n int) []byte {
 		plain := append([]byte{state, 0, 0, 1, 2, 0, 0, 0, 0, 9}, make([]byte, 64)...)[:n]
-		return keys.seal.seal([]byte(subjectMagic), plain, appendSubjectAAD(nil, p.String(), pseudonym))
+		return keys.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), pseudonym))
 	}
-	r, err := decodeSubject(keys, p, pseudonym, sealed(stateKey, stateSize+dekSize))
+	r, err := decodeSubject(keys, p, pseudonym, sealed(stateKey, stateSize+format.DEKSize))
 	require.NoError(t, err)
-	require.Equal(t, subjectRecord{id: 0x102, key: make([]byte, dekSize), at: time.Unix(9, 0).UTC()}, r)
+	require.Equal(t, subjectRecord{id: 0x102, key: make([]byte, format.DEKSize), at: time.Unix(9, 0).UTC()}, r)
 	r, err = decodeSubject(keys, p, pseudonym, sealed(stateTombstone, stateSize))
 	require.NoError(t, err)
 	require.Equal(t, subjectRecord{id: 0x102, at: time.Unix(9, 0).UTC()}, r)
 	for _, state := range []byte{0, stateKey, stateTombstone, 3} {
-		for _, n := range []int{0, 1, stateSize - 1, stateSize, stateSize + 1, stateSize + dekSize - 1, stateSize + dekSize, stateSize + dekSize + 1} {
-			if state == stateKey && n == stateSize+dekSize || state == stateTombstone && n == stateSize {
+		for _, n := range []int{0, 1, stateSize - 1, stateSize, stateSize + 1, stateSize + format.DEKSize - 1, stateSize + format.DEKSize, stateSize + format.DEKSize + 1} {
+			if state == stateKey && n == stateSize+format.DEKSize || state == stateTombstone && n == stateSize {
 				continue
 			}
 			if n == 0 && state != 0 {
@@ -56,8 +57,8 @@ func TestSubjectRecordPayloads(t *testing.T) {
 			require.Zero(t, r)
 		}
 	}
-	good := sealed(stateKey, stateSize+dekSize)
-	for _, n := range []int{0, 1, len(subjectMagic) - 1, len(subjectMagic), len(subjectMagic) + keyIDSize - 1, len(subjectMagic) + keyIDSize} {
+	good := sealed(stateKey, stateSize+format.DEKSize)
+	for _, n := range []int{0, 1, len(subjectMagic) - 1, len(subjectMagic), len(subjectMagic) + format.KeyIDSize - 1, len(subjectMagic) + format.KeyIDSize} {
 		_, err := decodeSubject(keys, p, pseudonym, good[:n])
 		require.ErrorIs(t, err, errSubjectRecord, n)
 	}
@@ -69,11 +70,11 @@ func TestSubjectRecordPayloads(t *testing.T) {
 // names it as Tink's keys do.
 func TestSubjectKeysOpened(t *testing.T) {
 	r := newSubjectRecord()
-	require.NotEqual(t, make([]byte, dekSize), r.key)
+	require.NotEqual(t, make([]byte, format.DEKSize), r.key)
 	require.NotEqual(t, r.key, newSubjectRecord().key)
 	k, err := r.open()
 	require.NoError(t, err)
-	require.Equal(t, make([]byte, dekSize), r.key)
+	require.Equal(t, make([]byte, format.DEKSize), r.key)
 	sealed := k.seal([]byte("before"), []byte("text"), []byte("data"))
 	require.Equal(t, "before\x01", string(sealed[:7]))
 	require.Equal(t, r.id, binary.BigEndian.Uint32(sealed[7:]))
@@ -86,7 +87,7 @@ func TestSubjectKeysOpened(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt, n)
 		require.Empty(t, plain)
 	}
-	for i := range keyIDSize { // which the cipher does not bind
+	for i := range format.KeyIDSize { // which the cipher does not bind
 		sealed[i] ^= 1
 		_, err := k.open(nil, sealed, []byte("data"))
 		require.ErrorIs(t, err, ErrCorrupt, i)
@@ -100,23 +101,23 @@ func TestSubjectKeysOpened(t *testing.T) {
 
 func TestUnpadRefusesOtherPadding(t *testing.T) {
 	for n := range MaxPlaintext + 1 {
-		padded := appendPadded(nil, strings.Repeat("x", n))
-		plain, ok := unpad(padded)
+		padded := format.AppendPadded(nil, strings.Repeat("x", n))
+		plain, ok := format.Unpad(padded)
 		require.Equal(t, n > 0, ok, n)
 		require.Len(t, plain, n)
 	}
 	most := strings.Repeat("x", MaxPlaintext)
 	for name, padded := range map[string]string{
 		"nothing":          "",
-		"zeros alone":      strings.Repeat("\x00", padStep),
-		"no marker":        "text" + strings.Repeat("\x00", padStep-4),
-		"another marker":   "text\x81" + strings.Repeat("\x00", padStep-5),
-		"a step too long":  "text\x80" + strings.Repeat("\x00", 2*padStep-5),
-		"one too long":     strings.Repeat("x", padStep-1) + "\x80" + strings.Repeat("\x00", padStep),
-		"over long":        most + "x\x80" + strings.Repeat("\x00", padStep-2),
-		"without any text": "\x80" + strings.Repeat("\x00", padStep-1),
+		"zeros alone":      strings.Repeat("\x00", format.PadStep),
+		"no marker":        "text" + strings.Repeat("\x00", format.PadStep-4),
+		"another marker":   "text\x81" + strings.Repeat("\x00", format.PadStep-5),
+		"a step too long":  "text\x80" + strings.Repeat("\x00", 2*format.PadStep-5),
+		"one too long":     strings.Repeat("x", format.PadStep-1) + "\x80" + strings.Repeat("\x00", format.PadStep),
+		"over long":        most + "x\x80" + strings.Repeat("\x00", format.PadStep-2),
+		"without any text": "\x80" + strings.Repeat("\x00", format.PadStep-1),
 	} {
-		plain, ok := unpad([]byte(padded))
+		plain, ok := format.Unpad([]byte(padded))
 		require.False(t, ok, name)
 		require.Empty(t, plain, name)
 	}
@@ -150,7 +151,7 @@ func TestSubjectKeyOfTheFasterProcess(t *testing.T) {
 	store.before = func() error { return errors.New("disk full") }
 	_, err = Seal(t.Context(), kind, "text", second.For("bob"))
 	require.ErrorIs(t, err, ErrUnavailable)
-	_, known := second.ring.subjects.Load().get("bob")
+	_, known := second.opened.subjects.Load().get("bob")
 	require.False(t, known)
 }
 
@@ -179,16 +180,16 @@ func TestPrefetchTellsFaults(t *testing.T) {
 	_, fresh := subjectsOf(t, store, kek, nil)
 	require.NoError(t, fresh.Prefetch(t.Context()))
 	require.NoError(t, fresh.Prefetch(t.Context(), "nobody", "alice"))
-	key, known := fresh.ring.subjects.Load().get("alice")
+	key, known := fresh.opened.subjects.Load().get("alice")
 	require.True(t, known)
 	require.NotNil(t, key)
-	_, known = fresh.ring.subjects.Load().get("nobody")
+	_, known = fresh.opened.subjects.Load().get("nobody")
 	require.False(t, known)
-	require.Empty(t, fresh.ring.loads)
+	require.Empty(t, fresh.opened.subjectReads)
 
-	pseudonym, err := s.ring.keys.Load().pseudonymOf(s.ring.purpose, "alice")
+	pseudonym, err := s.opened.current.Load().pseudonymOf(s.opened.id.purpose, "alice")
 	require.NoError(t, err)
-	name := subjectRecordName(s.ring.purpose, pseudonym)
+	name := subjectRecordName(s.opened.id.purpose, pseudonym)
 	records, err := store.Get(t.Context(), name)
 	require.NoError(t, err)
 	records[0].Data[len(records[0].Data)-1] ^= 1
@@ -198,7 +199,7 @@ func TestPrefetchTellsFaults(t *testing.T) {
 	err = fresh.Prefetch(t.Context(), "nobody", "alice")
 	require.ErrorIs(t, err, ErrCorrupt)
 	require.EqualError(t, err, "vault: fetching keys of subjects: malformed subject record: "+ErrCorrupt.Error())
-	require.Empty(t, fresh.ring.loads)
+	require.Empty(t, fresh.opened.subjectReads)
 	require.ErrorIs(t, (*Scope)(nil).Prefetch(t.Context(), "alice"), ErrInvalid)
 }
 
@@ -208,8 +209,8 @@ func TestTooManyReadsAreWaiting(t *testing.T) {
 	store, kek := Memory(), testKEK(t)
 	synctest.Test(t, func(t *testing.T) {
 		v, s := subjectsOf(t, store, kek, &Options{Timeout: time.Minute})
-		for range maxLoads {
-			s.ring.loads <- struct{}{}
+		for range maxSubjectReads {
+			s.opened.subjectReads <- struct{}{}
 		}
 		kind := MustKind("note", "vault.Note")
 		for name, use := range map[string]func(context.Context) error{
@@ -225,31 +226,31 @@ func TestTooManyReadsAreWaiting(t *testing.T) {
 			require.Equal(t, time.Minute, time.Since(start), name)
 			synctest.Wait()
 			v.mu.Lock()
-			require.Empty(t, v.flights, name)
+			require.Empty(t, v.calls, name)
 			v.mu.Unlock()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			start = time.Now()
 			require.ErrorIs(t, use(ctx), ErrUnavailable, name)
 			require.Equal(t, time.Second, time.Since(start), name)
 			cancel()
-			var left []*flight
+			var left []*call
 			v.mu.Lock()
-			for _, fl := range v.flights {
-				left = append(left, fl)
+			for _, c := range v.calls {
+				left = append(left, c)
 			}
 			v.mu.Unlock()
 			time.Sleep(time.Minute)
-			for _, fl := range left {
-				<-fl.done
-				require.ErrorIs(t, fl.err, ErrUnavailable, name)
+			for _, c := range left {
+				<-c.done
+				require.ErrorIs(t, c.err, ErrUnavailable, name)
 			}
-			require.Len(t, s.ring.loads, maxLoads, name)
+			require.Len(t, s.opened.subjectReads, maxSubjectReads, name)
 		}
-		<-s.ring.loads
+		<-s.opened.subjectReads
 		require.NoError(t, s.Prefetch(t.Context(), "alice"))
 		_, err := Seal(t.Context(), kind, "text", s.For("alice"))
 		require.NoError(t, err)
-		require.Len(t, s.ring.loads, maxLoads-1, "places are given back")
+		require.Len(t, s.opened.subjectReads, maxSubjectReads-1, "places are given back")
 		v.Close()
 	})
 }

@@ -2,35 +2,25 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
 // A Vault holds the keys of purposes. Its methods may be called from many
-// goroutines at once. The zero Vault is of no use: see [Open].
+// goroutines at once. The zero Vault can't be used: see [Open].
 type Vault struct {
-	store Store
-	kek   KEK
-	opts  Options
-	share share // of the keys, which is kept
-
-	mu      sync.Mutex
-	closed  bool
-	rings   map[purpose.Purpose]*ring
-	flights map[flightKey]*flight
-	keks    map[purpose.Purpose]KEK // since Rewrap, in place of kek
-	narrows map[narrowKey]*Vault
+	*backend
+	opened map[keysID]*purposeKeys // guarded by the mutex of the backend
 }
 
-// Open returns the vault whose wrapped keys are in store and open with kek.
-// It asks neither of them anything yet: [Vault.Scope] does. A nil store or kek
-// is [ErrInvalid]; opts may be nil.
+// Open returns a vault whose keys are in store, wrapped by kek. It calls neither of
+// them yet; [Vault.Scope] does. opts may be nil. A nil store or kek, and an option out
+// of bounds, is [ErrInvalid]; a ctx that is done is [ErrUnavailable].
 func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, error) {
 	o, err := opts.withDefaults()
 	switch {
@@ -39,46 +29,30 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	case kek == nil:
 		err = errNoKEK
 	case err == nil && ctx.Err() != nil:
-		err = fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		err = ctxError(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vault: opening: %w", err)
 	}
-	return newVault(store, kek, o), nil
-}
-
-func newVault(store Store, kek KEK, opts Options) *Vault {
 	return &Vault{
-		store:   store,
-		kek:     kek,
-		opts:    opts,
-		rings:   make(map[purpose.Purpose]*ring),
-		flights: make(map[flightKey]*flight),
-		keks:    make(map[purpose.Purpose]KEK),
-		narrows: make(map[narrowKey]*Vault),
-	}
+		backend: &backend{
+			store: store, opts: o, calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK),
+		},
+		opened: make(map[keysID]*purposeKeys),
+	}, nil
 }
 
-var (
-	errClosed    = fmt.Errorf("vault is closed: %w", ErrNoKeys)
-	errNoKEK     = fmt.Errorf("nil KEK: %w", ErrInvalid)
-	errNoPurpose = fmt.Errorf("no purpose: %w", ErrInvalid)
-)
-
-// Close forgets all keys. Scopes of the vault fail with [ErrNoKeys] from then
-// on, and so does the vault. It always returns nil, and may be called again.
-// Keys are left to the garbage collector: they are not overwritten.
+// Close forgets all keys. The vault and its scopes fail with [ErrNoKeys] from then on.
+// Close always returns nil, and may be called again. Keys are not overwritten: they are
+// left to the garbage collector.
 func (v *Vault) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
-	for _, r := range v.rings {
-		r.close()
+	for _, pk := range v.opened {
+		pk.close()
 	}
-	clear(v.rings)
-	for _, n := range v.narrows {
-		n.Close()
-	}
+	clear(v.opened)
 	return nil
 }
 
@@ -88,16 +62,16 @@ func (v *Vault) String() string { return "vault.Vault" }
 // Format implements [fmt.Formatter]: every verb prints "vault.Vault".
 func (v *Vault) Format(f fmt.State, _ rune) { io.WriteString(f, v.String()) }
 
-// Generate makes keys for each of the given purposes that has none yet, and
-// leaves those that it has untouched. Purposes done before one that fails stay
-// done; calling again completes the rest. When two processes generate at once,
-// one's keys are kept and used by both.
+// Generate makes keys for each of the given purposes that has none yet. It leaves
+// existing keys untouched. If a purpose fails, the purposes before it stay done, and
+// another call completes the rest. If two processes generate at once, the keys of one
+// are kept and both use them.
 //
 // A KEK that ignores associated data is refused with [ErrNoKeys] before
 // anything is stored. A zero purpose is [ErrInvalid].
 func (v *Vault) Generate(ctx context.Context, purposes ...purpose.Purpose) error {
 	for _, p := range purposes {
-		err := v.administer(ctx, ActionGenerate, p, func(ctx context.Context) error {
+		err := v.operate(ctx, ActionGenerate, p, func(ctx context.Context) error {
 			return v.generate(ctx, p)
 		})
 		if err != nil {
@@ -122,7 +96,7 @@ func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
 	}
 	err = v.put(ctx, kek, p, r, 0)
 	if errors.Is(err, ErrConflict) {
-		// Another process was first, and its keys are the purpose's: if there are any.
+		// Another process was first. If its keys are there, the purpose has them.
 		if records, getErr := v.get(ctx, keyRecordName(p)); getErr == nil && records[0].Revision != 0 {
 			return nil
 		}
@@ -130,125 +104,99 @@ func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
 	return err
 }
 
-// Scope returns the right to use purpose p. This is where the key service is
-// asked; the vault keeps what it answers, so that further scopes of p cost
-// nothing.
+// Scope returns the right to use purpose p. The first call for p asks the key service.
+// The vault keeps the unwrapped keys, so that further scopes of p cost nothing.
 //
-// Errors are [ErrNoKeys] where the purpose has no keys, the key service refuses
-// to unwrap them, as it does for another purpose's, or the KEK ignores associated
-// data; [ErrCorrupt] for a key record that was altered or is older than its pin;
-// [ErrUnavailable] if store or key service do not answer in time; [ErrInvalid]
-// for the zero purpose.
+// Errors are [ErrNoKeys] if the purpose has no keys, if the key service refuses to
+// unwrap them, as it does for the keys of another process's purpose, or if the KEK
+// ignores associated data; [ErrCorrupt] for a key record that was altered or is older
+// than its pin; [ErrUnavailable] if the store or the key service does not answer in
+// time; [ErrInvalid] for the zero purpose.
 func (v *Vault) Scope(ctx context.Context, p purpose.Purpose) (*Scope, error) {
-	r, err := v.ring(ctx, p)
+	return v.scope(ctx, p, allKeys)
+}
+
+// scope returns a scope with a subset of the keys of p. Nothing leads from the scope to
+// the other keys: its purposeKeys holds the subset alone, and knows no other
+// purposeKeys.
+func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope, error) {
+	pk, err := v.openKeys(ctx, p, of)
 	if err = v.audit(ctx, Event{Action: ActionOpen, Purpose: p}, err); err != nil {
 		return nil, keysError(ActionOpen, p, err)
 	}
-	return &Scope{ring: r}, nil
+	return &Scope{opened: pk}, nil
 }
 
-func (v *Vault) ring(ctx context.Context, p purpose.Purpose) (*ring, error) {
+func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*purposeKeys, error) {
 	switch {
 	case p.IsZero():
 		return nil, errNoPurpose
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return nil, ctxError(ctx)
 	}
-	if r := v.opened(p); r != nil {
-		_, err := r.usable(ctx)
-		return r, err
+	key := keysID{p, of}
+	if pk := v.find(key); pk != nil {
+		_, err := pk.fresh(ctx)
+		return pk, err
 	}
-	err := v.do(ctx, ActionOpen, p, "", func(ctx context.Context) error {
-		if v.opened(p) != nil {
-			return nil // since we looked
+	err := v.shared(ctx, callID{action: ActionOpen, keys: key}, func(ctx context.Context) error {
+		if v.find(key) != nil {
+			return nil // opened since find was called above
 		}
 		asked := time.Now()
-		k, erasures, err := v.load(ctx, p, &keys{})
+		k, erasures, err := v.load(ctx, key, &keys{}, 0)
 		if err != nil {
 			return err
 		}
-		if err := v.stillCounts(asked); err != nil {
+		if err := v.checkLease(asked); err != nil {
 			return err
 		}
-		return v.keep(p, k, erasures, asked)
+		return v.add(newPurposeKeys(v.backend, key, k, erasures, asked))
 	})
 	if err != nil {
 		return nil, err
 	}
-	if r := v.opened(p); r != nil {
-		return r, nil
+	if pk := v.find(key); pk != nil {
+		return pk, nil
 	}
 	return nil, errClosed
 }
 
-func (v *Vault) opened(p purpose.Purpose) *ring {
+func (v *Vault) find(key keysID) *purposeKeys {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.rings[p]
+	return v.opened[key]
 }
 
-func (v *Vault) keep(p purpose.Purpose, k *keys, erasures uint64, asked time.Time) error {
+// findAll returns the opened keys of p for scopes, for lookups and for readers.
+func (v *Vault) findAll(p purpose.Purpose) []*purposeKeys {
+	var all []*purposeKeys
+	for _, of := range []subset{allKeys, indexKeys, readKeys} {
+		if pk := v.find(keysID{p, of}); pk != nil {
+			all = append(all, pk)
+		}
+	}
+	return all
+}
+
+func (v *Vault) add(pk *purposeKeys) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed { // Close came first, and would not see this ring
+	if v.closed { // Close came first, and has not closed pk
+		pk.close()
 		return errClosed
 	}
-	v.rings[p] = newRing(v, p, k, erasures, asked)
+	v.opened[pk.id] = pk
 	return nil
 }
 
-func (v *Vault) kekOf(p purpose.Purpose) KEK {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if kek := v.keks[p]; kek != nil {
-		return kek
-	}
-	return v.kek
+// readKeyRecord reads and unwraps the key record of p, so that it can be changed.
+func (v *Vault) readKeyRecord(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
+	return v.readKeyRecordWith(ctx, v.kekOf(p), p)
 }
 
-// load reads and opens the keys of p, and tells how many erasures there were.
-// If those at hand are what the store has, it returns these, and the key service
-// is not asked.
-func (v *Vault) load(ctx context.Context, p purpose.Purpose, at *keys) (k *keys, erasures uint64, err error) {
-	records, err := v.get(ctx, keyRecordName(p), erasuresName(p))
-	if err != nil {
-		return nil, 0, err
-	}
-	if records[0].Revision == 0 {
-		return nil, 0, errNone
-	}
-	k = at
-	switch {
-	case records[0].Revision != at.revision:
-		w, err := newWrapper(ctx, v.kekOf(p), p)
-		if err != nil {
-			return nil, 0, err
-		}
-		if k, err = v.unwrap(w, p, records[0]); err != nil {
-			return nil, 0, err
-		}
-	case at.pseudonym == nil: // which the count can't be checked without
-		_, seen := v.known(p)
-		return at, seen, nil
-	}
-	if erasures, err = decodeErasures(k, p, records[1].Data); err != nil {
-		return nil, 0, err
-	}
-	if k.generation+erasures < v.opts.Pins[p] {
-		return nil, 0, errPin
-	}
-	return k.only(v.share), erasures, nil
-}
-
-var errNone = fmt.Errorf("key store has none: %w", ErrNoKeys)
-
-// record reads and unwraps the key record of p, for changing it.
-func (v *Vault) record(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
-	return v.recordWith(ctx, v.kekOf(p), p)
-}
-
-func (v *Vault) recordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*keyRecord, Record, error) {
-	at, seen := v.known(p)
+func (v *Vault) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*keyRecord, Record, error) {
+	at, seen := v.state(p)
 	records, err := v.get(ctx, keyRecordName(p), erasuresName(p))
 	if err != nil {
 		return nil, Record{}, err
@@ -256,7 +204,7 @@ func (v *Vault) recordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*ke
 	if records[0].Revision == 0 {
 		return nil, Record{}, errNone
 	}
-	w, err := newWrapper(ctx, kek, p)
+	w, err := newKEKClient(ctx, kek, p)
 	if err != nil {
 		return nil, Record{}, err
 	}
@@ -275,62 +223,75 @@ func (v *Vault) recordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*ke
 	case r.Generation+erasures < v.opts.Pins[p]:
 		return nil, Record{}, errPin
 	case r.Generation < at || erasures < seen:
-		return nil, Record{}, errRollback // or a change would make it pass for the newer one
+		return nil, Record{}, errRollback // a change would make it look newer
 	}
 	return r, records[0], nil
 }
 
-// known returns what the scopes of p know of how far its keys have come.
-func (v *Vault) known(p purpose.Purpose) (generation, erasures uint64) {
-	if r := v.opened(p); r != nil {
-		if k := r.keys.Load(); k != nil {
-			return k.generation, r.erasures.Load()
+// state returns the generation of the keys that scopes of p use, and the number of
+// erasures that they know of. Both are 0 if no scope of p is open.
+func (v *Vault) state(p purpose.Purpose) (generation, erasures uint64) {
+	if pk := v.find(keysID{p, allKeys}); pk != nil {
+		if k := pk.current.Load(); k != nil {
+			return k.generation, pk.erasures.Load()
 		}
 	}
 	return 0, 0
 }
 
-var errPin = fmt.Errorf("key store is older than its pin: %w", ErrCorrupt)
-
-// unwrap opens a key record, with one call of the key service.
-func (v *Vault) unwrap(w wrapper, p purpose.Purpose, record Record) (*keys, error) {
-	r, err := unwrap(w, p, record.Data)
-	if err != nil {
-		return nil, err
-	}
-	k, err := r.open()
-	if err != nil {
-		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
-	}
-	k.revision, k.digest = record.Revision, sha256.Sum256(record.Data)
-	return k, nil
-}
-
-// get reads records in one call. It returns one for each name, with revision 0
-// where there is none.
-func (v *Vault) get(ctx context.Context, names ...string) ([]Record, error) {
-	found, err := v.store.Get(ctx, names...)
-	if err != nil {
-		return nil, storeError(err)
-	}
-	byName := make(map[string]Record, len(found))
-	for _, r := range found {
-		if r.Revision < 0 {
-			return nil, fmt.Errorf("key store: record of no revision: %w", ErrCorrupt)
-		}
-		byName[r.Name] = r
-	}
-	records := make([]Record, len(names))
-	for i, name := range names {
-		records[i] = byName[name]
-	}
-	return records, nil
-}
-
-// keysError says what was done to the keys of which purpose.
+// keysError adds the action and the purpose of the keys to err.
 func keysError(a Action, p purpose.Purpose, err error) error {
 	if p.IsZero() {
 		return fmt.Errorf("vault: %s keys: %w", a.Gerund(), err)
 	}
 	return fmt.Errorf("vault: %s keys of %s: %w", a.Gerund(), p, err)
+}
+
+// Purposes returns the purposes that the store has keys for. It asks no key service.
+// A store that does not answer, and a ctx that is done, is [ErrUnavailable]; a closed
+// vault is [ErrNoKeys]; a store that lists names out of order is [ErrCorrupt].
+func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
+	var found []purpose.Purpose
+	err := v.exclusive(ctx, actionPurposes, purpose.Purpose{}, func(ctx context.Context) (err error) {
+		found, err = v.listPurposes(ctx)
+		return err
+	})
+	if err != nil {
+		return purpose.Set{}, fmt.Errorf("vault: listing purposes: %w", err)
+	}
+	return purpose.NewSet(found...), nil
+}
+
+// errOrder reports a store that lists a name which does not sort after the name before
+// it.
+var errOrder = fmt.Errorf("key store lists names out of order: %w", ErrCorrupt)
+
+func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err error) {
+	after := ""
+	for {
+		folder, more := "", false
+		for name, err := range v.store.List(ctx, "", after) {
+			if err != nil {
+				return nil, storeError(err)
+			}
+			if name <= after { // otherwise the loop would never end
+				return nil, errOrder
+			}
+			folder, _, more = strings.Cut(name, "/")
+			break
+		}
+		if !more {
+			return found, nil
+		}
+		if p, err := purpose.Parse(folder); err == nil {
+			records, err := v.get(ctx, keyRecordName(p))
+			if err != nil {
+				return nil, err
+			}
+			if records[0].Revision != 0 {
+				found = append(found, p)
+			}
+		}
+		after = folder + "0" // after all names in the folder, as it may hold many subjects
+	}
 }

@@ -3,8 +3,10 @@ package vault
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,7 +83,10 @@ func TestPurposesOpenedAtOnce(t *testing.T) {
 	memory, kek := Memory(), testKEK(t)
 	purposes := []purpose.Purpose{purpose.MustParse("security"), purpose.MustParse("billing"), purpose.MustParse("advertising")}
 	_, s := subjectsOf(t, memory, kek, nil)
-	require.NoError(t, s.ring.vault.Generate(t.Context(), purposes...))
+	_ = s
+	w, err := Open(t.Context(), memory, kek, nil)
+	require.NoError(t, err)
+	require.NoError(t, w.Generate(t.Context(), purposes...))
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		v, err := Open(t.Context(), &gated{Store: memory, gate: gate}, kek, nil)
@@ -180,12 +185,31 @@ func TestErasuresAreKnownFromTheStart(t *testing.T) {
 	_, err := before.Erase(t.Context(), "alice", s.Purpose())
 	require.NoError(t, err)
 	v, fresh := subjectsOf(t, store, kek, nil)
-	require.EqualValues(t, 1, fresh.ring.erasures.Load())
+	require.EqualValues(t, 1, fresh.opened.erasures.Load())
 	lookup, err := v.Lookup(t.Context(), s.Purpose())
 	require.NoError(t, err)
-	for _, r := range []*ring{fresh.ring, lookup.scope.ring} {
-		require.EqualValues(t, 1, r.erasures.Load())
-		require.NoError(t, r.refresh(t.Context()))
-		require.EqualValues(t, 1, r.erasures.Load())
+	for _, pk := range []*purposeKeys{fresh.opened, lookup.scope.opened} {
+		require.EqualValues(t, 1, pk.erasures.Load())
+		require.NoError(t, pk.refreshNow(t.Context()))
+		require.EqualValues(t, 1, pk.erasures.Load())
+	}
+}
+
+// The caller's map may change; what was pinned at Open does not.
+func TestOptionsAreTakenAsTheyWere(t *testing.T) {
+	p := purpose.MustParse("security")
+	pins := map[purpose.Purpose]uint64{p: 1}
+	given := Options{Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SubjectLifetime: 4, SubjectCache: 5, Pins: pins}
+	got, err := given.withDefaults()
+	require.NoError(t, err)
+	require.Equal(t, given, got)
+	before := maps.Clone(pins)
+	pins[p] = 99
+	require.Equal(t, before, got.Pins)
+	for _, d := range []time.Duration{-1, maxDuration + 1} {
+		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SubjectLifetime: d}, {SubjectCache: -1}} {
+			_, err := o.withDefaults()
+			require.ErrorIs(t, err, ErrInvalid)
+		}
 	}
 }

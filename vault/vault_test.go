@@ -17,79 +17,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
-
-var (
-	security    = purpose.MustParse("security")
-	billing     = purpose.MustParse("billing")
-	advertising = purpose.MustParse("advertising")
-
-	note = vault.MustKind("note", "vault_test.Note")
-)
-
-// newAEAD returns Tink's AES-256-GCM under a fresh key.
-func newAEAD(t testing.TB) vault.AEAD {
-	t.Helper()
-	key := bytes.Repeat([]byte{byte(keyCount.Add(1))}, 32)
-	a, err := subtle.NewAESGCM(key)
-	require.NoError(t, err)
-	return a
-}
-
-var keyCount atomic.Int32
-
-func open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Vault {
-	t.Helper()
-	v, err := vault.Open(t.Context(), store, kek, opts)
-	require.NoError(t, err)
-	t.Cleanup(func() { v.Close() })
-	return v
-}
-
-func scope(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Scope {
-	t.Helper()
-	s, err := v.Scope(t.Context(), p)
-	require.NoError(t, err)
-	return s
-}
-
-// generated returns a vault with keys for the given purposes.
-func generated(t testing.TB, opts *vault.Options, purposes ...purpose.Purpose) *vault.Vault {
-	t.Helper()
-	v := open(t, vault.Memory(), vault.SharedKEK(newAEAD(t)), opts)
-	require.NoError(t, v.Generate(t.Context(), purposes...))
-	return v
-}
-
-// spy is a KEK that counts and can be told what to do on each call.
-type spy struct {
-	vault.AEAD
-	calls  atomic.Int32
-	meddle func(ctx context.Context) error
-}
-
-func (s *spy) For(context.Context, purpose.Purpose) (vault.AEAD, error) { return s, nil }
-
-func (s *spy) EncryptWithContext(ctx context.Context, plaintext, aad []byte) ([]byte, error) {
-	return s.Encrypt(plaintext, aad)
-}
-
-func (s *spy) DecryptWithContext(ctx context.Context, ciphertext, aad []byte) ([]byte, error) {
-	s.calls.Add(1)
-	if s.meddle != nil {
-		if err := s.meddle(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return s.Decrypt(ciphertext, aad)
-}
 
 func TestOpenRefusesWhatIsMissing(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	_, err := vault.Open(t.Context(), nil, kek, nil)
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	_, err = vault.Open(t.Context(), store, nil, nil)
@@ -105,13 +40,13 @@ func TestOpenRefusesWhatIsMissing(t *testing.T) {
 
 func TestGenerateLeavesKeysThatAreThere(t *testing.T) {
 	store := vault.Memory()
-	v := open(t, store, vault.SharedKEK(newAEAD(t)), nil)
-	require.NoError(t, v.Generate(t.Context(), security))
+	v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 	before, err := store.Get(t.Context(), "security/keys")
 	require.NoError(t, err)
 	require.Len(t, before, 1)
 
-	require.NoError(t, v.Generate(t.Context(), security, billing))
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, vaulttest.Billing))
 	after, err := store.Get(t.Context(), "security/keys", "billing/keys")
 	require.NoError(t, err)
 	require.Len(t, after, 2)
@@ -125,43 +60,43 @@ func TestGenerateLeavesKeysThatAreThere(t *testing.T) {
 // Two processes that start for the first time must not seal under keys that the
 // other throws away.
 func TestGenerateAtOnceEndsWithOneKey(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	const n = 8
 	values := make([]vault.Sealed, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		v := open(t, store, kek, nil)
+		v := vaulttest.Open(t, store, kek, nil)
 		wg.Go(func() {
-			if err := v.Generate(t.Context(), security); err != nil {
+			if err := v.Generate(t.Context(), vaulttest.Security); err != nil {
 				t.Error(err)
 				return
 			}
-			s, err := v.Scope(t.Context(), security)
+			s, err := v.Scope(t.Context(), vaulttest.Security)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			values[i], err = vault.Seal(t.Context(), note, "text", s)
+			values[i], err = vault.Seal(t.Context(), vaulttest.Note, "text", s)
 			if err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	s := scope(t, open(t, store, kek, nil), security)
+	s := vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
 	for _, value := range values {
-		text, err := s.Reveal(t.Context(), note, value)
+		text, err := s.Reveal(t.Context(), vaulttest.Note, value)
 		require.NoError(t, err)
 		require.Equal(t, "text", text)
 	}
 }
 
 func TestScopeRefusals(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	v := open(t, store, kek, nil)
-	require.NoError(t, v.Generate(t.Context(), security))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	v := vaulttest.Open(t, store, kek, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 
-	_, err := v.Scope(t.Context(), billing)
+	_, err := v.Scope(t.Context(), vaulttest.Billing)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no keys for this purpose")
 
@@ -169,43 +104,43 @@ func TestScopeRefusals(t *testing.T) {
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	require.ErrorIs(t, v.Generate(t.Context(), purpose.Purpose{}), vault.ErrInvalid)
 
-	_, err = open(t, store, vault.SharedKEK(newAEAD(t)), nil).Scope(t.Context(), security)
+	_, err = vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil).Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys, "another KEK")
-	_, err = open(t, store, vault.SharedKEK(nil), nil).Scope(t.Context(), security)
+	_, err = vaulttest.Open(t, store, vault.SharedKEK(nil), nil).Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys, "nil AEAD")
-	_, err = open(t, store, vault.KEKFunc(nil), nil).Scope(t.Context(), security)
+	_, err = vaulttest.Open(t, store, vault.KEKFunc(nil), nil).Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys, "nil KEKFunc")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = v.Scope(ctx, security)
+	_, err = v.Scope(ctx, vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 // Who throttles refuses too, but proves nothing.
 func TestSelfTestOfAThrottledKeyService(t *testing.T) {
-	a := newAEAD(t)
-	kek := &spy{AEAD: forgetful{a}}
-	kek.meddle = func(context.Context) error {
-		if kek.calls.Load() > 1 {
+	a := vaulttest.NewAEAD(t)
+	kek := &vaulttest.Spy{AEAD: forgetful{a}}
+	kek.Meddle = func(context.Context) error {
+		if kek.Calls.Load() > 1 {
 			return errors.New("429 Too Many Requests")
 		}
 		return nil
 	}
-	v := open(t, vault.Memory(), kek, nil)
-	require.ErrorIs(t, v.Generate(t.Context(), security), vault.ErrNoKeys)
+	v := vaulttest.Open(t, vault.Memory(), kek, nil)
+	require.ErrorIs(t, v.Generate(t.Context(), vaulttest.Security), vault.ErrNoKeys)
 }
 
 // Each purpose's KEK is tested for itself.
 func TestCheckKEKOfEach(t *testing.T) {
-	store, good, lax := vault.Memory(), newAEAD(t), newAEAD(t)
-	keks := vault.KEKs{billing: vault.SharedKEK(good), security: vault.SharedKEK(lax)}
-	require.NoError(t, open(t, store, keks, nil).Generate(t.Context(), billing, security))
-	keks[security] = vault.SharedKEK(lenient{lax})
-	v := open(t, store, keks, nil)
-	require.NoError(t, v.CheckKEK(t.Context(), billing))
-	err := v.CheckKEK(t.Context(), billing, security)
+	store, good, lax := vault.Memory(), vaulttest.NewAEAD(t), vaulttest.NewAEAD(t)
+	keks := vault.KEKs{vaulttest.Billing: vault.SharedKEK(good), vaulttest.Security: vault.SharedKEK(lax)}
+	require.NoError(t, vaulttest.Open(t, store, keks, nil).Generate(t.Context(), vaulttest.Billing, vaulttest.Security))
+	keks[vaulttest.Security] = vault.SharedKEK(lenient{lax})
+	v := vaulttest.Open(t, store, keks, nil)
+	require.NoError(t, v.CheckKEK(t.Context(), vaulttest.Billing))
+	err := v.CheckKEK(t.Context(), vaulttest.Billing, vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.ErrorContains(t, err, "ignores associated data")
 }
@@ -214,7 +149,7 @@ func TestOptionsAreBounded(t *testing.T) {
 	for _, o := range []vault.Options{
 		{Timeout: math.MaxInt64}, {Refresh: -1}, {SubjectLifetime: math.MaxInt64}, {SubjectLifetime: -1}, {SubjectCache: -1},
 	} {
-		_, err := vault.Open(t.Context(), vault.Memory(), vault.SharedKEK(newAEAD(t)), &o)
+		_, err := vault.Open(t.Context(), vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &o)
 		require.ErrorIs(t, err, vault.ErrInvalid)
 	}
 }
@@ -222,75 +157,75 @@ func TestOptionsAreBounded(t *testing.T) {
 func TestKEKs(t *testing.T) {
 	dir := t.TempDir()
 	keks := vault.KEKs{
-		security:    vault.LocalKEK(filepath.Join(dir, "security")),
-		advertising: vault.LocalKEK(filepath.Join(dir, "advertising")),
+		vaulttest.Security:    vault.LocalKEK(filepath.Join(dir, "security")),
+		vaulttest.Advertising: vault.LocalKEK(filepath.Join(dir, "advertising")),
 	}
 	store := vault.Memory()
-	v := open(t, store, keks, nil)
-	require.NoError(t, v.Generate(t.Context(), security, advertising))
-	scope(t, v, security)
-	require.ErrorIs(t, v.Generate(t.Context(), billing), vault.ErrNoKeys)
-	_, err := open(t, store, keks[advertising], nil).Scope(t.Context(), security)
+	v := vaulttest.Open(t, store, keks, nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, vaulttest.Advertising))
+	vaulttest.Scope(t, v, vaulttest.Security)
+	require.ErrorIs(t, v.Generate(t.Context(), vaulttest.Billing), vault.ErrNoKeys)
+	_, err := vaulttest.Open(t, store, keks[vaulttest.Advertising], nil).Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 }
 
 func TestCloseEndsScopes(t *testing.T) {
-	v := generated(t, nil, security)
-	s := scope(t, v, security)
-	value, err := vault.Seal(t.Context(), note, "text", s)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	value, err := vault.Seal(t.Context(), vaulttest.Note, "text", s)
 	require.NoError(t, err)
 	require.NoError(t, v.Close())
 	require.NoError(t, v.Close())
 
-	_, err = s.Reveal(t.Context(), note, value)
+	_, err = s.Reveal(t.Context(), vaulttest.Note, value)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	_, err = s.Index(t.Context(), note, "text")
+	_, err = s.Index(t.Context(), vaulttest.Note, "text")
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	_, err = vault.Seal(t.Context(), note, "text", s)
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", s)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	_, err = v.Scope(t.Context(), security)
+	_, err = v.Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	require.ErrorIs(t, v.Generate(t.Context(), billing), vault.ErrNoKeys)
+	require.ErrorIs(t, v.Generate(t.Context(), vaulttest.Billing), vault.ErrNoKeys)
 }
 
 // The key service is asked when the first scope of a purpose is opened, once,
 // whatever the traffic.
 func TestKeyServiceIsNotAskedForValues(t *testing.T) {
-	store, a := vault.Memory(), newAEAD(t)
-	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security, billing))
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security, vaulttest.Billing))
 
-	kek := &spy{AEAD: a}
-	v := open(t, store, kek, nil)
-	require.Zero(t, kek.calls.Load(), "Open asks nothing")
+	kek := &vaulttest.Spy{AEAD: a}
+	v := vaulttest.Open(t, store, kek, nil)
+	require.Zero(t, kek.Calls.Load(), "Open asks nothing")
 	for range 3 {
-		s := scope(t, v, security)
-		scope(t, v, billing)
+		s := vaulttest.Scope(t, v, vaulttest.Security)
+		vaulttest.Scope(t, v, vaulttest.Billing)
 		for range 100 {
-			value, err := vault.Seal(t.Context(), note, "text", s)
+			value, err := vault.Seal(t.Context(), vaulttest.Note, "text", s)
 			require.NoError(t, err)
-			_, err = s.Reveal(t.Context(), note, value)
+			_, err = s.Reveal(t.Context(), vaulttest.Note, value)
 			require.NoError(t, err)
 		}
 	}
-	require.EqualValues(t, 2, kek.calls.Load(), "a call for each purpose")
+	require.EqualValues(t, 2, kek.Calls.Load(), "a call for each purpose")
 }
 
 func TestFailureIsNotKept(t *testing.T) {
-	store, a := vault.Memory(), newAEAD(t)
-	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 	down := errors.New("dial tcp: secret-host refused")
-	kek := &spy{AEAD: a, meddle: func(context.Context) error { return fmt.Errorf("%w: %w", vault.ErrUnavailable, down) }}
-	v := open(t, store, kek, nil)
-	_, err := v.Scope(t.Context(), security)
+	kek := &vaulttest.Spy{AEAD: a, Meddle: func(context.Context) error { return fmt.Errorf("%w: %w", vault.ErrUnavailable, down) }}
+	v := vaulttest.Open(t, store, kek, nil)
+	_, err := v.Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
 
-	kek.meddle = func(context.Context) error { return down }
-	_, err = v.Scope(t.Context(), security)
+	kek.Meddle = func(context.Context) error { return down }
+	_, err = v.Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.NotContains(t, err.Error(), "secret-host")
 
-	kek.meddle = nil
-	scope(t, v, security)
+	kek.Meddle = nil
+	vaulttest.Scope(t, v, vaulttest.Security)
 }
 
 // forgetful is a KEK that ignores associated data, as some clients of key
@@ -305,9 +240,9 @@ func (f forgetful) Decrypt(ciphertext, _ []byte) ([]byte, error) {
 }
 
 func TestSelfTest(t *testing.T) {
-	kek := vault.SharedKEK(forgetful{newAEAD(t)})
+	kek := vault.SharedKEK(forgetful{vaulttest.NewAEAD(t)})
 	store := vault.Memory()
-	err := open(t, store, kek, nil).Generate(t.Context(), security)
+	err := vaulttest.Open(t, store, kek, nil).Generate(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.ErrorContains(t, err, "ignores associated data")
 	records, err := store.Get(t.Context(), "security/keys")
@@ -316,38 +251,38 @@ func TestSelfTest(t *testing.T) {
 
 	t.Run("when checked", func(t *testing.T) {
 		// Keys that were made well, read through a client that lost its binding.
-		a := newAEAD(t)
-		require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+		a := vaulttest.NewAEAD(t)
+		require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 		lax := vault.SharedKEK(lenient{a})
-		v := open(t, store, lax, nil)
+		v := vaulttest.Open(t, store, lax, nil)
 		for range 2 {
-			err := v.CheckKEK(t.Context(), security)
+			err := v.CheckKEK(t.Context(), vaulttest.Security)
 			require.ErrorIs(t, err, vault.ErrNoKeys)
 			require.ErrorContains(t, err, "ignores associated data")
 		}
-		err := v.Rotate(t.Context(), security)
+		err := v.Rotate(t.Context(), vaulttest.Security)
 		require.ErrorContains(t, err, "ignores associated data")
 	})
 	t.Run("no answer is no proof", func(t *testing.T) {
-		a := newAEAD(t)
+		a := vaulttest.NewAEAD(t)
 		store := vault.Memory()
-		require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
-		kek := &spy{AEAD: a}
-		kek.meddle = func(context.Context) error {
-			if kek.calls.Load() == 1 { // with the wrong data
+		require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
+		kek := &vaulttest.Spy{AEAD: a}
+		kek.Meddle = func(context.Context) error {
+			if kek.Calls.Load() == 1 { // with the wrong data
 				return vault.ErrUnavailable
 			}
 			return nil
 		}
-		v := open(t, store, kek, nil)
-		require.ErrorIs(t, v.CheckKEK(t.Context(), security), vault.ErrUnavailable)
-		require.NoError(t, v.CheckKEK(t.Context(), security))
+		v := vaulttest.Open(t, store, kek, nil)
+		require.ErrorIs(t, v.CheckKEK(t.Context(), vaulttest.Security), vault.ErrUnavailable)
+		require.NoError(t, v.CheckKEK(t.Context(), vaulttest.Security))
 	})
 	t.Run("of what", func(t *testing.T) {
-		v := open(t, vault.Memory(), vault.SharedKEK(newAEAD(t)), nil)
+		v := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), nil)
 		require.ErrorIs(t, v.CheckKEK(t.Context()), vault.ErrInvalid)
 		require.ErrorIs(t, v.CheckKEK(t.Context(), purpose.Purpose{}), vault.ErrInvalid)
-		require.ErrorIs(t, v.CheckKEK(t.Context(), security), vault.ErrNoKeys)
+		require.ErrorIs(t, v.CheckKEK(t.Context(), vaulttest.Security), vault.ErrNoKeys)
 	})
 }
 
@@ -372,8 +307,8 @@ func (h *hanging) Decrypt(ciphertext, aad []byte) ([]byte, error) {
 }
 
 func TestHungKeyServiceLeavesOneGoroutine(t *testing.T) {
-	store, a := vault.Memory(), newAEAD(t)
-	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 
 	synctest.Test(t, func(t *testing.T) {
 		kek := &hanging{AEAD: a, release: make(chan struct{})}
@@ -382,17 +317,17 @@ func TestHungKeyServiceLeavesOneGoroutine(t *testing.T) {
 		before := runtime.NumGoroutine()
 		for range 50 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			_, err := v.Scope(ctx, security)
+			_, err := v.Scope(ctx, vaulttest.Security)
 			require.ErrorIs(t, err, vault.ErrUnavailable)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			cancel()
 		}
 		// A caller without a deadline is held up until the vault's own timeout.
 		start := time.Now()
-		_, err = v.Scope(t.Context(), security)
+		_, err = v.Scope(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 		require.LessOrEqual(t, time.Since(start), time.Minute)
-		_, err = v.Scope(t.Context(), security)
+		_, err = v.Scope(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 
 		synctest.Wait()
@@ -401,17 +336,17 @@ func TestHungKeyServiceLeavesOneGoroutine(t *testing.T) {
 
 		close(kek.release) // the service is back, and what it says after all is of use
 		synctest.Wait()
-		_, err = v.Scope(t.Context(), security)
+		_, err = v.Scope(t.Context(), vaulttest.Security)
 		require.NoError(t, err)
 	})
 }
 
 func TestOneCallersCancelDoesNotFailOthers(t *testing.T) {
-	store, a := vault.Memory(), newAEAD(t)
-	require.NoError(t, open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), security))
+	store, a := vault.Memory(), vaulttest.NewAEAD(t)
+	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		kek := &spy{AEAD: a, meddle: func(ctx context.Context) error {
+		kek := &vaulttest.Spy{AEAD: a, Meddle: func(ctx context.Context) error {
 			select {
 			case <-release:
 				return nil
@@ -423,9 +358,9 @@ func TestOneCallersCancelDoesNotFailOthers(t *testing.T) {
 		require.NoError(t, err)
 		impatient, cancel := context.WithCancel(t.Context())
 		results := make(chan error, 2)
-		go func() { _, err := v.Scope(impatient, security); results <- err }()
+		go func() { _, err := v.Scope(impatient, vaulttest.Security); results <- err }()
 		synctest.Wait()
-		go func() { _, err := v.Scope(t.Context(), security); results <- err }()
+		go func() { _, err := v.Scope(t.Context(), vaulttest.Security); results <- err }()
 		synctest.Wait()
 		cancel()
 		require.ErrorIs(t, <-results, context.Canceled)
@@ -442,74 +377,74 @@ func (broken) For(context.Context, purpose.Purpose) (vault.AEAD, error)      { p
 func (broken) List(context.Context, string, string) iter.Seq2[string, error] { panic("secret") }
 
 func TestPanicsOfOthersAreErrors(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(newAEAD(t))
-	require.NoError(t, open(t, store, kek, nil).Generate(t.Context(), security))
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	require.NoError(t, vaulttest.Open(t, store, kek, nil).Generate(t.Context(), vaulttest.Security))
 	for name, v := range map[string]*vault.Vault{
-		"store": open(t, broken{}, kek, nil),
-		"KEK":   open(t, store, broken{}, nil),
+		"store": vaulttest.Open(t, broken{}, kek, nil),
+		"KEK":   vaulttest.Open(t, store, broken{}, nil),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := v.Scope(t.Context(), security)
+			_, err := v.Scope(t.Context(), vaulttest.Security)
 			require.ErrorIs(t, err, vault.ErrUnavailable)
 			require.NotContains(t, err.Error(), "secret")
-			require.ErrorIs(t, v.Generate(t.Context(), billing), vault.ErrUnavailable)
+			require.ErrorIs(t, v.Generate(t.Context(), vaulttest.Billing), vault.ErrUnavailable)
 		})
 	}
 }
 
 func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := generated(t, nil, security, billing)
-		sec, bill := scope(t, v, security), scope(t, v, billing)
-		value, err := vault.Seal(t.Context(), note, "text", sec.Under(purpose.Basis{Retain: time.Hour}), bill)
+		v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing)
+		sec, bill := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Billing)
+		value, err := vault.Seal(t.Context(), vaulttest.Note, "text", sec.Under(purpose.Basis{Retain: time.Hour}), bill)
 		require.NoError(t, err)
-		got, ok := value.Provenance(security)
+		got, ok := value.Provenance(vaulttest.Security)
 		require.True(t, ok)
 		require.Equal(t, got.Collected.Add(time.Hour), got.Expires)
 
 		time.Sleep(time.Hour - time.Second)
-		_, err = sec.Reveal(t.Context(), note, value)
+		_, err = sec.Reveal(t.Context(), vaulttest.Note, value)
 		require.NoError(t, err)
 		time.Sleep(time.Second)
-		_, err = sec.Reveal(t.Context(), note, value)
+		_, err = sec.Reveal(t.Context(), vaulttest.Note, value)
 		require.ErrorIs(t, err, vault.ErrExpired)
-		_, err = sec.Hint(t.Context(), note, value, func(s string) string { return s })
+		_, err = sec.Hint(t.Context(), vaulttest.Note, value, func(s string) string { return s })
 		require.ErrorIs(t, err, vault.ErrExpired)
-		_, err = bill.Reveal(t.Context(), note, value)
+		_, err = bill.Reveal(t.Context(), vaulttest.Note, value)
 		require.NoError(t, err, "the other purpose has no limit")
 	})
 }
 
 func TestUnderRefusesABadBasis(t *testing.T) {
-	v := generated(t, nil, security)
-	bad := scope(t, v, security).Under(purpose.Basis{Notice: "alice@example.com"})
-	_, err := vault.Seal(t.Context(), note, "text", bad)
+	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	bad := vaulttest.Scope(t, v, vaulttest.Security).Under(purpose.Basis{Notice: "alice@example.com"})
+	_, err := vault.Seal(t.Context(), vaulttest.Note, "text", bad)
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	require.ErrorIs(t, err, purpose.ErrBasis)
 	require.NotContains(t, err.Error(), "alice")
-	_, err = bad.Index(t.Context(), note, "text")
+	_, err = bad.Index(t.Context(), vaulttest.Note, "text")
 	require.ErrorIs(t, err, purpose.ErrBasis)
-	_, err = vault.Seal(t.Context(), note, "text", bad.Under(purpose.Basis{}))
+	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", bad.Under(purpose.Basis{}))
 	require.NoError(t, err, "the last basis counts")
 	require.Nil(t, (*vault.Scope)(nil).Under(purpose.Basis{}))
 }
 
 func TestConcurrentUseLosesNothing(t *testing.T) {
 	var events atomic.Int32
-	v := generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error { events.Add(1); return nil })}, security)
-	s := scope(t, v, security)
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error { events.Add(1); return nil })}, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
 	events.Store(0)
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 200 {
 				want := fmt.Sprintf("text %d/%d", g, i)
-				value, err := vault.Seal(context.Background(), note, want, s)
+				value, err := vault.Seal(context.Background(), vaulttest.Note, want, s)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				got, err := s.Reveal(context.Background(), note, value)
+				got, err := s.Reveal(context.Background(), vaulttest.Note, value)
 				if err != nil || got != want {
 					t.Error("lost a value", err)
 					return
@@ -527,14 +462,14 @@ func (f auditFunc) Audit(_ context.Context, e vault.Event) error { return f(e) }
 
 func TestAuditFailsClosed(t *testing.T) {
 	var fail func() error
-	v := generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error {
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error {
 		if fail != nil {
 			return fail()
 		}
 		return nil
-	})}, security, advertising)
-	s, ads := scope(t, v, security), scope(t, v, advertising)
-	value, err := vault.Seal(t.Context(), note, "text", s)
+	})}, vaulttest.Security, vaulttest.Advertising)
+	s, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value, err := vault.Seal(t.Context(), vaulttest.Note, "text", s)
 	require.NoError(t, err)
 
 	for name, f := range map[string]func() error{
@@ -549,26 +484,26 @@ func TestAuditFailsClosed(t *testing.T) {
 				require.ErrorIs(t, err, vault.ErrUnavailable)
 				require.NotContains(t, err.Error(), "secrets")
 			}
-			text, err := s.Reveal(t.Context(), note, value)
+			text, err := s.Reveal(t.Context(), vaulttest.Note, value)
 			check(err)
 			require.Empty(t, text)
-			text, err = s.Hint(t.Context(), note, value, func(s string) string { return s })
+			text, err = s.Hint(t.Context(), vaulttest.Note, value, func(s string) string { return s })
 			check(err)
 			require.Empty(t, text)
-			index, err := s.Index(t.Context(), note, "text")
+			index, err := s.Index(t.Context(), vaulttest.Note, "text")
 			check(err)
 			require.Zero(t, index)
-			index, err = s.IndexSealed(t.Context(), note, value, func(s string) string { return s })
+			index, err = s.IndexSealed(t.Context(), vaulttest.Note, value, func(s string) string { return s })
 			check(err)
 			require.Zero(t, index)
-			sealed, err := vault.Seal(t.Context(), note, "text", s)
+			sealed, err := vault.Seal(t.Context(), vaulttest.Note, "text", s)
 			check(err)
 			require.True(t, sealed.IsZero())
-			_, err = v.Scope(t.Context(), security)
+			_, err = v.Scope(t.Context(), vaulttest.Security)
 			check(err)
-			check(v.Generate(t.Context(), billing))
+			check(v.Generate(t.Context(), vaulttest.Billing))
 
-			_, err = ads.Reveal(t.Context(), note, value)
+			_, err = ads.Reveal(t.Context(), vaulttest.Note, value)
 			check(err)
 			require.ErrorIs(t, err, purpose.ErrMismatch, "a refusal stays one")
 		})
@@ -577,39 +512,39 @@ func TestAuditFailsClosed(t *testing.T) {
 
 func TestEvents(t *testing.T) {
 	var events []vault.Event
-	v := generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
 		events = append(events, e)
 		return nil
-	})}, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	})}, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	ctx := vault.WithCaller(t.Context(), "sign-in")
 	events = nil
 
-	value, err := vault.Seal(ctx, note, "text", sec, ads)
+	value, err := vault.Seal(ctx, vaulttest.Note, "text", sec, ads)
 	require.NoError(t, err)
-	only, err := vault.Seal(ctx, note, "text", sec)
+	only, err := vault.Seal(ctx, vaulttest.Note, "text", sec)
 	require.NoError(t, err)
-	_, err = vault.Seal(ctx, note, "", sec)
+	_, err = vault.Seal(ctx, vaulttest.Note, "", sec)
 	require.Error(t, err)
-	_, _ = sec.Reveal(ctx, note, value)
-	_, _ = sec.Hint(ctx, note, value, func(s string) string { return s })
-	_, _ = sec.Index(ctx, note, "text")
-	_, _ = sec.IndexSealed(ctx, note, value, func(s string) string { return s })
-	_, _ = ads.Reveal(ctx, note, only)
-	_, _ = sec.Index(ctx, note, "")
+	_, _ = sec.Reveal(ctx, vaulttest.Note, value)
+	_, _ = sec.Hint(ctx, vaulttest.Note, value, func(s string) string { return s })
+	_, _ = sec.Index(ctx, vaulttest.Note, "text")
+	_, _ = sec.IndexSealed(ctx, vaulttest.Note, value, func(s string) string { return s })
+	_, _ = ads.Reveal(ctx, vaulttest.Note, only)
+	_, _ = sec.Index(ctx, vaulttest.Note, "")
 
-	both, one := purpose.NewSet(security, advertising), purpose.NewSet(security)
+	both, one := purpose.NewSet(vaulttest.Security, vaulttest.Advertising), purpose.NewSet(vaulttest.Security)
 	want := []vault.Event{
-		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: security, Collected: both},
-		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: advertising, Collected: both},
-		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: security, Collected: one},
-		{Action: vault.ActionSeal, Outcome: vault.Failed, Purpose: security, Collected: one},
-		{Action: vault.ActionReveal, Outcome: vault.Allowed, Purpose: security, Collected: both},
-		{Action: vault.ActionHint, Outcome: vault.Allowed, Purpose: security, Collected: both},
-		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: security},
-		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: security, Collected: both},
-		{Action: vault.ActionReveal, Outcome: vault.Denied, Purpose: advertising, Collected: one},
-		{Action: vault.ActionIndex, Outcome: vault.Failed, Purpose: security},
+		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: vaulttest.Advertising, Collected: both},
+		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: one},
+		{Action: vault.ActionSeal, Outcome: vault.Failed, Purpose: vaulttest.Security, Collected: one},
+		{Action: vault.ActionReveal, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: vault.ActionHint, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: vaulttest.Security},
+		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: vault.ActionReveal, Outcome: vault.Denied, Purpose: vaulttest.Advertising, Collected: one},
+		{Action: vault.ActionIndex, Outcome: vault.Failed, Purpose: vaulttest.Security},
 	}
 	require.Len(t, events, len(want))
 	for i, e := range events {
@@ -624,9 +559,9 @@ func TestEvents(t *testing.T) {
 
 func TestWithCallerIsBounded(t *testing.T) {
 	var caller string
-	v := generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error { caller = e.Caller; return nil })}, security)
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error { caller = e.Caller; return nil })}, vaulttest.Security)
 	long := string(bytes.Repeat([]byte("é"), 1000))
-	_, err := v.Scope(vault.WithCaller(t.Context(), "x"+long), security)
+	_, err := v.Scope(vault.WithCaller(t.Context(), "x"+long), vaulttest.Security)
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(caller), 256)
 	require.True(t, len(caller) > 250 && caller[len(caller)-1] == long[1], "cut between characters")
@@ -645,18 +580,18 @@ func TestSlogAuditor(t *testing.T) {
 		}
 		return a
 	}})
-	v := generated(t, &vault.Options{Audit: vault.SlogAuditor(slog.New(h))}, security, advertising)
-	sec, ads := scope(t, v, security), scope(t, v, advertising)
+	v := vaulttest.Generated(t, &vault.Options{Audit: vault.SlogAuditor(slog.New(h))}, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	buf.Reset()
 	ctx := vault.WithCaller(t.Context(), "sign-in\nlevel=INFO")
-	value, err := vault.Seal(ctx, note, "text", sec)
+	value, err := vault.Seal(ctx, vaulttest.Note, "text", sec)
 	require.NoError(t, err)
-	_, err = ads.Reveal(ctx, note, value)
+	_, err = ads.Reveal(ctx, vaulttest.Note, value)
 	require.Error(t, err)
 	require.Equal(t, `level=INFO msg=onlyfor action=seal outcome=allowed purpose=security collected=security kind=note caller="sign-in\nlevel=INFO"
 level=WARN msg=onlyfor action=reveal outcome=denied purpose=advertising collected=security kind=note caller="sign-in\nlevel=INFO" error="collected for security, not advertising"
 `, buf.String())
 
-	w := open(t, vault.Memory(), vault.SharedKEK(newAEAD(t)), &vault.Options{Audit: vault.SlogAuditor(slog.New(brokenHandler{h}))})
-	require.ErrorIs(t, w.Generate(t.Context(), security), vault.ErrUnavailable)
+	w := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &vault.Options{Audit: vault.SlogAuditor(slog.New(brokenHandler{h}))})
+	require.ErrorIs(t, w.Generate(t.Context(), vaulttest.Security), vault.ErrUnavailable)
 }

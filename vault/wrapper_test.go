@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Options that are wrong are wrong for good, so whoever is told so does not retry.
@@ -99,7 +100,7 @@ func TestWrapperCalls(t *testing.T) {
 			a = plainMeddler{m}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		w, err := newWrapper(ctx, SharedKEK(a), p)
+		w, err := newKEKClient(ctx, SharedKEK(a), p)
 		require.NoError(t, err)
 		text, aad := []byte("plaintext"), []byte("data")
 		wrapped, err := w.encrypt(text, aad)
@@ -149,10 +150,10 @@ func (k keeper) Decrypt(ciphertext, _ []byte) ([]byte, error) {
 func TestSelfTestClearsWhatOpened(t *testing.T) {
 	var handed []byte
 	p := purpose.MustParse("security")
-	w, err := newWrapper(t.Context(), SharedKEK(keeper{&handed}), p)
+	w, err := newKEKClient(t.Context(), SharedKEK(keeper{&handed}), p)
 	require.NoError(t, err)
-	require.ErrorIs(t, w.selfTest(p, bytes.Repeat([]byte{7}, dekSize)), errUnbound)
-	require.Equal(t, make([]byte, dekSize), handed)
+	require.ErrorIs(t, w.selfTest(p, bytes.Repeat([]byte{7}, format.DEKSize)), errUnbound)
+	require.Equal(t, make([]byte, format.DEKSize), handed)
 }
 
 // An event is written with all that it has, and without what it has not.
@@ -212,7 +213,7 @@ func TestSubjectCacheBelieves(t *testing.T) {
 			return "key"
 		}
 		require.Equal(t, "unknown", state("alice"))
-		require.False(t, c.wasErased("alice"))
+		require.False(t, c.recentlyErased("alice"))
 		c.put("alice", key, time.Now().Add(-lifetime+time.Second))
 		require.Equal(t, "key", state("alice"))
 		time.Sleep(time.Second)
@@ -220,18 +221,18 @@ func TestSubjectCacheBelieves(t *testing.T) {
 		c.put("alice", key, time.Now())
 		c.put("bob", nil, time.Now())
 		require.Equal(t, "erased", state("bob"))
-		require.False(t, c.wasErased("bob"), "not by this process")
+		require.False(t, c.recentlyErased("bob"), "not by this process")
 
 		c.erase("alice")
-		require.True(t, c.wasErased("alice"))
+		require.True(t, c.recentlyErased("alice"))
 		c.put("alice", key, time.Now()) // an answer from before, that comes late
 		time.Sleep(lifetime + MaxSlots*timeout - 1)
 		require.Equal(t, "erased", state("alice"))
-		require.True(t, c.wasErased("alice"))
+		require.True(t, c.recentlyErased("alice"))
 		require.Equal(t, "unknown", state("bob"))
 		c.put("alice", nil, time.Now())
 		time.Sleep(time.Nanosecond)
-		require.False(t, c.wasErased("alice"))
+		require.False(t, c.recentlyErased("alice"))
 		require.Equal(t, "erased", state("alice"), "what the store says")
 		time.Sleep(lifetime)
 		require.Equal(t, "unknown", state("alice"))
@@ -280,7 +281,7 @@ func TestSubjectCacheSweeps(t *testing.T) {
 		}
 		erase(0, 64)
 		require.Len(t, shard.erased, 64)
-		time.Sleep(c.grave - 1)
+		time.Sleep(c.erasedLifetime - 1)
 		erase(1_000_000, 1)
 		require.Len(t, shard.erased, 65, "none is over")
 		require.Equal(t, 2*64, shard.sweepAt)
@@ -290,7 +291,7 @@ func TestSubjectCacheSweeps(t *testing.T) {
 		erase(3_000_000, 1)
 		require.Len(t, shard.erased, 2*64-64+1, "64 are over")
 		for name := range shard.erased {
-			require.True(t, c.wasErased(name))
+			require.True(t, c.recentlyErased(name))
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 func guarded(t *testing.T) config {
 	t.Helper()
 	t.Setenv("GOFLAGS", "-mod=mod")
-	return config{dir: "testdata", only: regexp.MustCompile(""), jobs: runtime.NumCPU(), every: 1, patience: time.Minute, longest: time.Hour}
+	return config{dir: "testdata", only: regexp.MustCompile(""), jobs: runtime.NumCPU(), every: 1, patience: time.Hour, longest: time.Hour}
 }
 
 // What its tests leave out is all that survives.

@@ -21,10 +21,9 @@ type progress struct {
 	next  time.Time                // when the next line is due
 }
 
-const (
-	longStep  = 5_000 // people
-	lineEvery = 5 * time.Second
-)
+const longStep = 5_000 // people
+
+var lineEvery = 5 * time.Second
 
 func newProgress(out io.Writer, what string, total int64) *progress {
 	p := &progress{out: out, what: what, total: total, next: time.Now().Add(lineEvery)}

@@ -154,7 +154,7 @@ func (c *company) show(ctx context.Context, step string, email pii.Email) {
 	}
 }
 
-func describe(p vault.Provenance) string {
+func describe(p purpose.Provenance) string {
 	text := p.Legal.String() + ", notice " + p.Notice
 	if p.Consent != "" {
 		text += ", " + p.Consent

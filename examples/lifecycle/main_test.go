@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,9 @@ var sees = [][3]string{
 
 func TestRun(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(t.Context(), &out, time.Second))
+	synctest.Test(t, func(t *testing.T) { // in which an hour passes when the story comes to it
+		require.NoError(t, run(t.Context(), &out, time.Hour))
+	})
 	require.NotContains(t, out.String(), "alice@example.com")
 	require.Contains(t, out.String(), "no consent on record")
 	require.Contains(t, out.String(), `"purpose": "security"`)

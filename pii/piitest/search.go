@@ -31,14 +31,14 @@ type finder struct {
 }
 
 func (f *finder) search(data []byte, in string, depth int) {
-	f.traces.exact.scan(data, func(t trace) { f.found(t, in) })
+	f.searchExact(data, in)
 	plain := unescape(data, everyEscape)
 	f.sealedTexts(plain, in)
 	f.searchText(plain, in, depth)
 	// What looks like an escape need not be one: LIKE '%canary-1…' has "%ca" in it,
 	// and ?email=canary-1… "=ca".
 	if !bytes.Equal(plain, data) {
-		f.traces.exact.scan(plain, func(t trace) { f.found(t, in) })
+		f.searchExact(plain, in)
 		f.searchText(data, in, depth)
 		if some := unescape(data, unambiguous); !bytes.Equal(some, plain) && !bytes.Equal(some, data) {
 			f.searchText(some, in, depth)
@@ -49,10 +49,22 @@ func (f *finder) search(data []byte, in string, depth int) {
 	}
 }
 
+func (f *finder) searchExact(data []byte, in string) {
+	f.traces.exact.scan(data, func(p pattern, _ int) { f.found(p.trace, in) })
+}
+
 // searchText looks through what text says, and what it stands for.
 func (f *finder) searchText(text []byte, in string, depth int) {
 	squeezed := compact(text)
-	f.traces.text.scan(squeezed, func(t trace) { f.found(t, in) })
+	c := &cursor{text: text}
+	f.traces.text.scan(squeezed, func(p pattern, at int) {
+		if p.digits {
+			if from, to := c.span(at, len(p.bytes)); !alone(text, from, to, p.backwards) {
+				return
+			}
+		}
+		f.found(p.trace, in)
+	})
 	if depth == maxDepth {
 		return
 	}
@@ -232,6 +244,26 @@ func compact(data []byte) []byte {
 		out = append(out, c)
 	}
 	return out
+}
+
+// A cursor goes along a text from byte to byte that compact keeps.
+type cursor struct {
+	text     []byte
+	at, kept int // the place, and how many are kept before it
+}
+
+// span returns where in the text n bytes are of which i are kept before the first.
+// From call to call, i does not fall.
+func (c *cursor) span(i, n int) (from, to int) {
+	for c.kept < i || separates[c.text[c.at]] {
+		c.kept += b2i(!separates[c.text[c.at]])
+		c.at++
+	}
+	to = c.at
+	for ; n > 0; to++ {
+		n -= b2i(!separates[c.text[to]])
+	}
+	return c.at, to
 }
 
 // separates are the bytes that compact drops.

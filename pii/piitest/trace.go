@@ -1,14 +1,12 @@
 package piitest
 
 import (
-	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha3"
 	"crypto/sha512"
 	"encoding/binary"
-	"slices"
 	"strings"
 )
 
@@ -20,11 +18,13 @@ type trace struct {
 }
 
 // traceHead is how much of a digest or an index is looked for: 64 bits, so that
-// a truncated one is found too and no other bytes are.
+// a truncated one is found too. A contact has some 200 digests. A megabyte, which in
+// all the encodings that it may be in is searched at up to 10,000,000 places, has one
+// of them by chance less than once in 10^9 times.
 const traceHead = 8
 
 // localHead is how much of a local part is looked for: "canary" and 50 random
-// bits.
+// bits, which are 80 in random text.
 const localHead = 16
 
 // hashes are those that ad platforms, data brokers and home-made schemes use.
@@ -48,10 +48,14 @@ type traces struct {
 // addText looks for text without regard to case and separators, and for the same
 // backwards.
 func (s *traces) addText(what string, text []byte) {
-	s.text.add(text, trace{what, "as text"})
-	backwards := bytes.Clone(text)
-	slices.Reverse(backwards)
-	s.text.add(backwards, trace{what, "as text, backwards"})
+	s.text.add(pattern{bytes: text, trace: trace{what, "as text"}})
+	s.text.add(pattern{bytes: reversed(text), trace: trace{what, "as text, backwards"}})
+}
+
+// addDigits looks for a number's digits in the same way, where they stand alone.
+func (s *traces) addDigits(what string, digits []byte) {
+	s.text.add(pattern{bytes: digits, trace: trace{what, "as text"}, digits: true})
+	s.text.add(pattern{bytes: reversed(digits), trace: trace{what, "as text, backwards"}, digits: true, backwards: true})
 }
 
 // addHashes looks for the unkeyed hashes of a normal form.
@@ -59,14 +63,14 @@ func (s *traces) addHashes(what, form, text string) {
 	// With the newline that a shell's echo adds.
 	for _, input := range []string{text, text + "\n"} {
 		for _, h := range hashes {
-			s.exact.add(h.sum([]byte(input))[:traceHead], trace{what, h.name + " of " + form})
+			s.exact.add(pattern{bytes: h.sum([]byte(input))[:traceHead], trace: trace{what, h.name + " of " + form}})
 		}
 	}
 }
 
 // addBytes looks for the beginning of random bytes.
 func (s *traces) addBytes(what, form string, b []byte) {
-	s.exact.add(b[:traceHead], trace{what, form})
+	s.exact.add(pattern{bytes: b[:traceHead], trace: trace{what, form}})
 }
 
 // addAddress looks for an address whose local part nobody else has.
@@ -83,7 +87,7 @@ func (s *traces) addAddress(what, address string) {
 // addNumber looks for a number of the North American plan, "+1" and ten digits.
 func (s *traces) addNumber(what, number string) {
 	national := number[2:]
-	s.addText(what, []byte(national))
+	s.addDigits(what, []byte(national))
 	area, exchange, line := national[:3], national[3:6], national[6:]
 	for _, form := range []struct{ name, text string }{
 		{"it in E.164", number},
@@ -112,26 +116,30 @@ type matcher struct {
 type pattern struct {
 	bytes []byte
 	trace trace
+
+	digits    bool // to be found where they stand alone
+	backwards bool
 }
 
-func (m *matcher) add(b []byte, t trace) {
+func (m *matcher) add(p pattern) {
 	if m.heads == nil {
 		m.heads = make(map[uint64][]pattern)
 	}
-	head := binary.LittleEndian.Uint64(b)
-	for _, p := range m.heads[head] {
-		if string(p.bytes) == string(b) {
+	head := binary.LittleEndian.Uint64(p.bytes)
+	for _, other := range m.heads[head] {
+		if string(other.bytes) == string(p.bytes) {
 			return // two normal forms can be one
 		}
 	}
-	m.heads[head] = append(m.heads[head], pattern{b, t})
+	m.heads[head] = append(m.heads[head], p)
 	bit := filterBit(head)
 	m.filter[bit/64] |= 1 << (bit % 64)
 }
 
 func filterBit(head uint64) uint64 { return head * 0x9e3779b97f4a7c15 >> 48 }
 
-func (m *matcher) scan(data []byte, found func(trace)) {
+// scan calls found for each pattern in data, from its beginning to its end.
+func (m *matcher) scan(data []byte, found func(p pattern, at int)) {
 	for i := 0; i+8 <= len(data); i++ {
 		head := binary.LittleEndian.Uint64(data[i:])
 		bit := filterBit(head)
@@ -140,7 +148,7 @@ func (m *matcher) scan(data []byte, found func(trace)) {
 		}
 		for _, p := range m.heads[head] {
 			if len(p.bytes) <= len(data)-i && string(p.bytes) == string(data[i:i+len(p.bytes)]) {
-				found(p.trace)
+				found(p, i)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
@@ -174,21 +176,36 @@ func TestSQLiteFile(t *testing.T) {
 	})
 	t.Run("locked for a moment", func(t *testing.T) {
 		// No busy_timeout, so that it is this package that tries again.
-		store, _, path := open(t, "")
+		_, db, path := open(t, "")
 		other, err := sql.Open("sqlite", "file:"+path)
 		require.NoError(t, err)
 		defer other.Close()
-		for range 5 {
-			conn, err := other.Conn(t.Context())
-			require.NoError(t, err)
+		conn, err := other.Conn(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		found := 0
+		watched := sql.OpenDB(watchedSQLite{db.Driver(), "file:" + path, func() {
+			found++
+			_, err := conn.ExecContext(t.Context(), "COMMIT")
+			assert.NoError(t, err)
+		}})
+		defer watched.Close()
+		store, err := sqlstore.New(watched, sqlstore.SQLite, nil)
+		require.NoError(t, err)
+		var revision int64
+		for n, use := range []func() error{
+			func() (err error) {
+				revision, err = store.Put(t.Context(), vault.Record{Name: "security/count", Data: []byte("x")})
+				return err
+			},
+			func() error { _, err := store.Get(t.Context(), "security/count"); return err },
+			func() error { return list(t.Context(), store) },
+			func() error { return store.Delete(t.Context(), "security/count", revision) },
+		} {
 			_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
 			require.NoError(t, err)
-			done := make(chan error)
-			go func() { done <- increment(t.Context(), store, "security/count") }()
-			_, err = conn.ExecContext(t.Context(), "COMMIT")
-			require.NoError(t, err)
-			require.NoError(t, <-done)
-			conn.Close()
+			require.NoError(t, use())
+			require.Equal(t, n+1, found, "how often it found the file locked")
 		}
 	})
 	t.Run("overwritten", func(t *testing.T) {
@@ -227,4 +244,39 @@ func TestSQLiteFile(t *testing.T) {
 		_, err = store.Put(t.Context(), vault.Record{Name: "security/new", Data: []byte("x")})
 		require.ErrorIs(t, err, vault.ErrNoKeys)
 	})
+}
+
+// A watchedSQLite tells of each statement that fails.
+type watchedSQLite struct {
+	driver driver.Driver
+	from   string
+	failed func()
+}
+
+func (w watchedSQLite) Driver() driver.Driver { return w.driver }
+
+func (w watchedSQLite) Connect(context.Context) (driver.Conn, error) {
+	conn, err := w.driver.Open(w.from)
+	return watchedConn{conn, w.failed}, err
+}
+
+type watchedConn struct {
+	driver.Conn
+	failed func()
+}
+
+func (c watchedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+	if err != nil {
+		c.failed()
+	}
+	return result, err
+}
+
+func (c watchedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+	if err != nil {
+		c.failed()
+	}
+	return rows, err
 }

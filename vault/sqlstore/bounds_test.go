@@ -1,11 +1,12 @@
 package sqlstore
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
 
 // The range of bounds holds, of all valid names, those that List has to yield.
@@ -26,10 +27,11 @@ func TestBounds(t *testing.T) {
 		}
 	}
 	const valid = "-/0159abyz"
+	numbers := seed.Rand(t)
 	random := func(alphabet string, most int) string {
-		b := make([]byte, rand.IntN(most+1))
+		b := make([]byte, numbers.IntN(most+1))
 		for i := range b {
-			b[i] = alphabet[rand.IntN(len(alphabet))]
+			b[i] = alphabet[numbers.IntN(len(alphabet))]
 		}
 		return string(b)
 	}

@@ -17,9 +17,10 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
 )
 
-func init() { children["administer"] = administer }
+func init() { childtest.Children["administer"] = administer }
 
 var (
 	crashPurpose = purpose.MustParse("security")
@@ -109,7 +110,7 @@ func TestManyProcesses(t *testing.T) {
 		told := make(chan string)
 		var ends []func() error
 		for range 3 {
-			cmd := child(t, "administer", append([]string{kek}, tab.childArgs()...)...)
+			cmd := childtest.Command(t, "administer", append([]string{kek}, tab.childArgs()...)...)
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())

@@ -1,44 +1,9 @@
 package sqlstore_test
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
+
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
 )
 
-// children are what a test runs in processes of their own, by name. Each gets
-// the arguments after its name.
-var children = map[string]func(args []string) error{}
-
-const childVariable = "ONLYFOR_TEST_CHILD"
-
-// TestMain runs the tests or, in a process that [child] made, one child.
-func TestMain(m *testing.M) {
-	if name := os.Getenv(childVariable); name != "" {
-		if err := children[name](os.Args[1:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// child returns a command that runs the named child in a process of its own.
-// It ends with the test.
-func child(t testing.TB, name string, args ...string) *exec.Cmd {
-	t.Helper()
-	if children[name] == nil {
-		t.Fatalf("no child %q", name)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), childVariable+"="+name)
-	cmd.Stderr = new(strings.Builder)
-	return cmd
-}
+func TestMain(m *testing.M) { childtest.Main(m) }

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -15,12 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 	"github.com/onlyfor/onlyfor/vault/sqlstore"
 )
 
 func init() {
-	children["increment"] = incrementChild
-	children["write"] = writeChild
+	childtest.Children["increment"] = incrementChild
+	childtest.Children["write"] = writeChild
 }
 
 // childStore opens the store that [table.childArgs] describes.
@@ -83,7 +84,7 @@ func TestTwoProcessesLoseNothing(t *testing.T) {
 		tab := d.table(t)
 		var processes []*exec.Cmd
 		for range 2 {
-			cmd := child(t, "increment", tab.childArgs()...)
+			cmd := childtest.Command(t, "increment", tab.childArgs()...)
 			require.NoError(t, cmd.Start())
 			processes = append(processes, cmd)
 		}
@@ -127,15 +128,16 @@ func TestKilledWriter(t *testing.T) {
 		rounds = 2
 	}
 	onEachDatabase(t, func(t *testing.T, d database) {
+		random := seed.Rand(t)
 		for range rounds {
 			tab := d.table(t)
-			cmd := child(t, "write", tab.childArgs()...)
+			cmd := childtest.Command(t, "write", tab.childArgs()...)
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())
 			lines := bufio.NewScanner(out)
 			done := -1
-			for enough := 1 + rand.IntN(40); lines.Scan(); enough-- {
+			for enough := 1 + random.IntN(40); lines.Scan(); enough-- {
 				done, err = strconv.Atoi(lines.Text())
 				require.NoError(t, err)
 				if enough == 0 {

@@ -82,7 +82,7 @@ func wholeRecords(s *suite) {
 	if err != nil {
 		s.Fatalf("Put: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(s.Context(), time.Minute) // against a store that hangs
+	ctx, cancel := context.WithTimeout(s.Context(), 5*time.Minute) // against a store that hangs
 	defer cancel()
 	written := make(chan struct{})
 	s.together(5, func(i int) error {

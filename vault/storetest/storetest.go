@@ -176,10 +176,14 @@ func (s *suite) together(n int, do func(i int) error) {
 	}
 }
 
+// random returns the same numbers in every run: whoever tests their store with
+// these checks can repeat what failed.
+func random() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+
 func randomBytes(n int) []byte {
-	b := make([]byte, n)
+	b, r := make([]byte, n), random()
 	for i := range b {
-		b[i] = byte(rand.Uint32())
+		b[i] = byte(r.Uint32())
 	}
 	return b
 }

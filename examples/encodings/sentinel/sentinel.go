@@ -34,20 +34,28 @@ type spelling struct {
 
 var notDigits = regexp.MustCompile(`[^0-9]+`)
 
-// run is how many neighbouring bytes of a secret are a leak. Sealed text has
-// eight of them by chance once in billions.
-const run = 8
+// run is how many neighbouring bytes of a secret are a leak, in clear and in
+// spellings that random base64 can't be. run64 is how many are one in base64, and
+// in clear if base64 could be it: they are in a megabyte of sealed text by chance
+// less than once in 10^12 times.
+const (
+	run   = 8
+	run64 = 11
+)
 
-// New returns a checker for secrets of eight bytes or more. It panics if one is
+// New returns a checker for secrets of eleven bytes or more. It panics if one is
 // shorter: it would be found by chance.
 func New(secrets ...string) *Checker {
 	c := &Checker{}
 	for _, secret := range secrets {
-		if len(secret) < run {
-			panic("sentinel: secret of less than 8 bytes")
+		if len(secret) < run64 {
+			panic("sentinel: secret of less than 11 bytes")
 		}
 		for i := 0; i+run <= len(secret); i++ {
 			c.addPart([]byte(secret[i : i+run]))
+		}
+		for i := 0; i+run64 <= len(secret); i++ {
+			c.addPart64([]byte(secret[i : i+run64]))
 		}
 		for _, whole := range []string{secret, strings.ToLower(secret), strings.TrimPrefix(secret, "+")} {
 			c.addDigests(whole)
@@ -77,12 +85,9 @@ func (c *Checker) add(name, text string) {
 }
 
 func (c *Checker) addPart(part []byte) {
-	text := string(part)
-	c.add("clear", text)
-	c.add("Go-quoted", strings.Trim(fmt.Sprintf("%+q", text), `"`))
-	c.add("HTML-escaped", html.EscapeString(text))
-	c.add("URL-escaped", url.QueryEscape(text))
-	c.add("URL-escaped path", url.PathEscape(text))
+	if strings.Trim(string(part), base64Letters) != "" {
+		c.addText(string(part))
+	}
 	c.add("hexadecimal", hex.EncodeToString(part))
 	c.add("hexadecimal with blanks", fmt.Sprintf("% x", part))
 	c.add("list of bytes", list(part, "%d", " "))
@@ -91,6 +96,21 @@ func (c *Checker) addPart(part []byte) {
 			c.add("list of bytes", list(part, format, separator))
 		}
 	}
+}
+
+// base64Letters are those of both alphabets.
+const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+
+func (c *Checker) addText(text string) {
+	c.add("clear", text)
+	c.add("Go-quoted", strings.Trim(fmt.Sprintf("%+q", text), `"`))
+	c.add("HTML-escaped", html.EscapeString(text))
+	c.add("URL-escaped", url.QueryEscape(text))
+	c.add("URL-escaped path", url.PathEscape(text))
+}
+
+func (c *Checker) addPart64(part []byte) {
+	c.addText(string(part))
 	for shift := range 3 {
 		for name, e := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
 			encoded := e.EncodeToString(append(make([]byte, shift), part...))

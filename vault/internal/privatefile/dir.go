@@ -12,29 +12,28 @@ import (
 	"syscall"
 )
 
-// A Dir is a directory of private files. Names are paths below it, with "/"
-// between segments; a segment is neither empty nor begins with ".", which is
-// for the package's own files. Its methods may be called from many goroutines
-// at once.
+// A Dir is a directory of private files. Names are paths below it, with "/" between
+// segments. A segment is neither empty nor begins with ".", because such names are for
+// the package's own files. The methods of a Dir may be called from many goroutines at
+// once.
 type Dir struct {
 	path string
-	turn chan struct{} // holds one token while a goroutine has or awaits the lock
+	turn chan struct{} // holds a token while a goroutine has the lock or waits for it
 	sys  System
 }
 
-// New returns the Dir at path, which is looked up anew by each method. It
-// touches nothing.
-func New(path string) *Dir { return NewOn(OperatingSystem(), path) }
+// New returns the Dir at path. It touches no file; each method looks the path up anew.
+func New(path string) *Dir { return NewOn(systemFor(path), path) }
 
-// NewOn is New on another system, for tests.
+// NewOn is New on the given system, for tests.
 func NewOn(sys System, path string) *Dir {
 	// Clean, as the system follows a symbolic link before a trailing slash.
 	return &Dir{path: filepath.Clean(path), turn: make(chan struct{}, 1), sys: sys}
 }
 
-// Read returns what is in the named file, or an error that is
-// [fs.ErrNotExist], [ErrRefused], [ErrTooLarge] or the system's own. It never
-// reads more than limit bytes.
+// Read returns the content of the named file, or an error that is [fs.ErrNotExist],
+// [ErrRefused], [ErrTooLarge] or an error of the system. It never reads more than limit
+// bytes.
 func (d *Dir) Read(name string, limit int) ([]byte, error) {
 	top, err := d.open()
 	if err != nil {
@@ -43,9 +42,9 @@ func (d *Dir) Read(name string, limit int) ([]byte, error) {
 	return d.read(top, name, limit)
 }
 
-// Scan calls visit with the name of each entry of the named directory, "" for
-// the Dir itself, in no particular order, until it returns false. Names that
-// begin with "." are left out. What is behind a name is not looked at.
+// Scan calls visit with the name of each entry of the named directory, in no particular
+// order, until visit returns false. The name "" is the Dir itself. Scan leaves out
+// entries that begin with ".", and does not look at the files and directories themselves.
 func (d *Dir) Scan(name string, visit func(base string) bool) error {
 	top, err := d.open()
 	if err != nil {
@@ -83,8 +82,8 @@ func (d *Dir) open() (*os.Root, error) {
 		func() (*os.Root, error) { return d.sys.OpenRoot(d.path) })
 }
 
-// descend returns the named directory below at, which it closes. With create
-// it makes those that are missing.
+// descend returns the named directory below at, and closes at. With create it makes
+// directories that are missing.
 func (d *Dir) descend(at *os.Root, name string, create bool) (*os.Root, error) {
 	for start := 0; start < len(name); {
 		end := len(name)
@@ -125,10 +124,9 @@ func (d *Dir) child(at *os.Root, path, base string, create bool) (*os.Root, erro
 	return next, nil
 }
 
-// enter opens a directory and makes sure that it is private. An os.Root follows
-// symbolic links and waits at a FIFO, so the type is looked at first; and
-// as the name may stand for something else a moment later, what was opened must
-// be what was looked at.
+// enter opens a directory and makes sure that it is private. An os.Root follows symbolic
+// links and blocks on a FIFO, so enter checks the type first. Another directory may take
+// the name a moment later, so the opened directory must be the checked one.
 func (d *Dir) enter(name string, lstat func() (fs.FileInfo, error), open func() (*os.Root, error)) (*os.Root, error) {
 	seen, err := lstat()
 	if err != nil {
@@ -157,7 +155,7 @@ func (d *Dir) enter(name string, lstat func() (fs.FileInfo, error), open func() 
 	return root, nil
 }
 
-// read returns what is in the named file below top, which it closes.
+// read returns the content of the named file below top, and closes top.
 func (d *Dir) read(top *os.Root, name string, limit int) ([]byte, error) {
 	dir, base := split(name)
 	in, err := d.descend(top, dir, false)
@@ -174,7 +172,7 @@ func (d *Dir) read(top *os.Root, name string, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, failed("reading", "file", name, err)
 	}
-	// Before the buffer is made: the size is whatever somebody wrote there.
+	// The size is checked before the buffer is made, because a writer chose it.
 	if info.Size() > int64(limit) {
 		return nil, tooLarge(name)
 	}
@@ -197,9 +195,9 @@ func (r reader) Read(b []byte) (int, error) { return r(b) }
 
 // openFile opens an existing file and makes sure that it is private.
 //
-// Unlike in enter, another file may have taken the place of the one that was
-// looked at: writers replace files. Nobody but this user can put one into a
-// directory that enter let pass.
+// Unlike in enter, another file may have taken the place of the checked one, because
+// writers replace files. Nobody but this user can put a file into a directory that enter
+// accepted.
 func (d *Dir) openFile(in *os.Root, name, base string, flag int) (*os.File, error) {
 	seen, err := d.sys.LstatIn(in, base)
 	if err != nil {
@@ -208,8 +206,8 @@ func (d *Dir) openFile(in *os.Root, name, base string, flag int) (*os.File, erro
 	if err := checkType("file", name, seen, 0); err != nil {
 		return nil, err
 	}
-	f, err := d.sys.OpenFile(in, base, flag|syscall.O_NONBLOCK, 0) // or a FIFO would make us wait
-	if errors.Is(err, syscall.EOVERFLOW) {                         // what does not fit into 32 bits
+	f, err := d.sys.OpenFile(in, base, flag|syscall.O_NONBLOCK, 0) // a FIFO must not block
+	if errors.Is(err, syscall.EOVERFLOW) {                         // a size above 32 bits
 		return nil, tooLarge(name)
 	}
 	if err != nil {

@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// lockName is the file that is locked. It stays empty, and stays behind: if it
-// were removed, two processes could hold locks on two files of that name.
+// lockName is the name of the file that is locked. The file stays empty, and is never
+// removed: otherwise two processes could hold locks on two files of that name.
 const lockName = ".lock"
 
-// A Lock is the exclusive right to change the files of a [Dir], among all
-// goroutines and processes on this machine. It ends with the process, however
-// that ends. A Lock belongs to one goroutine.
+// A Lock is the exclusive right to change the files of a [Dir], among all goroutines and
+// processes on this machine. It ends with the process, no matter how the process ends. A
+// Lock belongs to one goroutine.
 type Lock struct {
 	dir  *Dir
 	top  *os.Root
 	file *os.File
 }
 
-// Lock waits for the lock, or until ctx is done, and makes the directory if it
-// is missing. The one above it must exist: a directory that springs up where a
-// disk is not mounted would pass for an empty one.
+// Lock waits for the lock, or until ctx is done, and makes the directory if it is
+// missing. The parent of the directory must exist: a directory made where a disk is not
+// mounted would pass for an empty disk.
 func (d *Dir) Lock(ctx context.Context) (*Lock, error) {
 	// Goroutines queue here, so that processes contend one by one.
 	select {
@@ -43,8 +43,8 @@ func (d *Dir) Lock(ctx context.Context) (*Lock, error) {
 	return l, nil
 }
 
-// poll asks for the lock again and again. Inside flock no context could
-// interrupt us, and a goroutine left waiting there would outlive the call.
+// poll asks for the lock again and again. A context can't interrupt flock, and a
+// goroutine that waits in it would outlive the call.
 func (d *Dir) poll(ctx context.Context) (*Lock, error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, 10*time.Millisecond) {
 		if err := ctx.Err(); err != nil {
@@ -107,7 +107,7 @@ func (d *Dir) openLock(top *os.Root) (*os.File, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return file, err
 	}
-	// Nobody has begun here yet, or got as far as this.
+	// No process has made the lock file yet, so the name of the Dir may not be durable.
 	if err := d.settleTop(); err != nil {
 		return nil, err
 	}
@@ -118,9 +118,9 @@ func (d *Dir) openLock(top *os.Root) (*os.File, error) {
 	return file, err
 }
 
-// isCurrent reports whether a lock on file is still the lock of this directory.
-// Somebody may have moved the directory away while we waited, or put a backup
-// in its place: the next process would then lock another file.
+// isCurrent reports whether a lock on file is still the lock of this directory. Somebody
+// may have moved the directory away in the meantime, or put a backup in its place. The
+// next process would then lock another file.
 func (d *Dir) isCurrent(file *os.File) (bool, error) {
 	ours, err := d.sys.Stat(file)
 	if err != nil {
@@ -130,7 +130,7 @@ func (d *Dir) isCurrent(file *os.File) (bool, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	case err != nil: // to try again for ever would help nobody
+	case err != nil: // to retry for ever would not help
 		return false, failed("locking", "file", lockName, err)
 	}
 	return os.SameFile(ours, current), nil
@@ -150,10 +150,10 @@ func (d *Dir) flock(file *os.File, how int) (locked bool, err error) {
 	}
 }
 
-// Unlock gives the lock back. The Lock is of no use afterwards.
+// Unlock releases the lock. The Lock can't be used afterwards.
 func (l *Lock) Unlock() {
-	// Closing alone would not do: a child that is being started elsewhere in
-	// this process holds a copy of the descriptor until it runs its program.
+	// Closing the file alone would not release the lock: a child process that is
+	// just being started holds a copy of the descriptor until it runs its program.
 	l.dir.flock(l.file, syscall.LOCK_UN)
 	l.file.Close()
 	l.top.Close()

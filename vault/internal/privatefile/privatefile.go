@@ -1,23 +1,20 @@
-// Package privatefile keeps small files that nobody but their owner can read
-// or change.
+// Package privatefile keeps small files that nobody but their owner can read or change.
 //
-// A [Dir] is one directory. It refuses to use what others may have read,
-// planted or redirected, instead of repairing it: a key that was open to
-// others for a moment is to be replaced, and somebody has to hear of it. So
-// the directory, the directories below it and the files must belong to this
-// process's user, must not grant anything to the group or to others, and must
-// not be symbolic links.
+// A [Dir] is one directory. It refuses files and directories that others may have read,
+// planted or redirected, and does not repair them: a key that was open to others for a
+// moment has to be replaced, and somebody has to hear of it. So the directory, the
+// directories below it and the files must belong to this process's user, must not grant
+// anything to the group or to others, and must not be symbolic links.
 //
-// Files change by replacement, under a lock that all processes on this machine
-// respect: readers take no lock and see all of an old or all of a new file,
-// and so does the next process after a crash or a power cut. What has been read,
-// and not replaced since, is there after a power cut, too, even if its writer
-// died before making sure of that.
+// Files change by replacement, under a lock that all processes on this machine respect.
+// Readers take no lock. A reader sees either the whole old file or the whole new one, and
+// so does the next process after a crash or a power cut. A content that was read, and not
+// replaced since, survives a power cut, even if its writer died before making it durable.
 //
-// It does not protect from root, from the same user's other processes, or from
-// whoever may rename the directories above. It needs a file system with POSIX
-// modes and flock, as local ones have; on systems without these every method
-// fails with [errors.ErrUnsupported].
+// The package does not protect from root, from other processes of that user, or from
+// users who may rename the directories above. It needs a file system with POSIX modes and
+// flock, such as a local one. On systems without them every method fails with
+// [errors.ErrUnsupported].
 package privatefile
 
 import (
@@ -25,16 +22,16 @@ import (
 	"strings"
 )
 
-// ErrRefused reports a file or directory that is not private, or not a file or
-// directory at all.
+// ErrRefused reports a file or directory that is not private, or is of another type than
+// a file or directory.
 var ErrRefused = errors.New("not private")
 
 // ErrTooLarge reports a file with more bytes than the reader accepts.
 var ErrTooLarge = errors.New("file too large")
 
-// A failure says what is wrong in words of its own, and unwraps to the system's
-// error number or to a sentinel. The errors of package os do not get through:
-// they repeat absolute paths.
+// A failure has a text of its own, and unwraps to an error number of the system or to a
+// sentinel. The errors of package os do not get through, because they repeat absolute
+// paths.
 type failure struct {
 	text string
 	err  error
@@ -43,13 +40,14 @@ type failure struct {
 func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.err }
 
-// refused says why name, a kind of thing such as "file", can't be trusted.
+// refused returns an ErrRefused that states why name can't be trusted. kind is "file" or
+// "directory".
 func refused(kind, name, fact string) error {
 	return &failure{label(kind, name) + " " + fact, ErrRefused}
 }
 
-// failed says what did not work on name. Of err only the innermost error is
-// kept, which is constant text such as "no space left on device".
+// failed returns an error of an operation on name. It keeps only the innermost error of
+// err, whose text is constant, such as "no space left on device".
 func failed(doing, kind, name string, err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
@@ -57,7 +55,8 @@ func failed(doing, kind, name string, err error) error {
 	return &failure{doing + " " + label(kind, name) + ": " + err.Error(), err}
 }
 
-// label leaves out the name of the Dir itself, which is "": callers say it.
+// label returns kind and name. It leaves out the name of the Dir itself, which is "",
+// because callers add its path.
 func label(kind, name string) string {
 	if name == "" {
 		return kind
@@ -65,8 +64,8 @@ func label(kind, name string) string {
 	return kind + " " + name
 }
 
-// split returns the directory that the file is in, "" for the Dir itself, and
-// the file's own name.
+// split returns the directory of the file, "" for the Dir itself, and the base name of
+// the file.
 func split(name string) (dir, base string) {
 	i := strings.LastIndexByte(name, '/')
 	return name[:max(i, 0)], name[i+1:]

@@ -11,24 +11,23 @@ import (
 	"syscall"
 )
 
-// A name that can be seen need not be durable: whoever wrote it may have died,
-// or be about to learn that the disk failed, before the directory that holds it
-// was synced. To build on it would be to lose, in a power cut, what was reported
-// since: an erasure that somebody found done already, or all that was sealed
-// with keys that somebody found there.
+// A visible name need not be durable: its writer may have died, or be about to learn that
+// the disk failed, before the directory of the name was synced. A process that builds on
+// such a name could lose, in a power cut, a result that it has reported: an erasure that
+// it found already done, or all values that were sealed with keys that it found there.
 //
-// So a file is executable, which no file here is otherwise, until its name is
-// durable, and whoever reads one that is makes sure of it first. And a directory
-// stays empty until its name is, so whoever is the first to put something in
-// makes sure of that one.
+// Therefore a file is executable until its name is durable, and no other file here is
+// executable. A reader of an executable file makes its name durable first. A directory
+// stays empty until its name is durable, so the first process that puts an entry into a
+// directory makes the name of the directory durable first.
 const (
 	modeFile      fs.FileMode = 0o600
 	modeUnsettled fs.FileMode = 0o700
 )
 
-// settled says of a file that its name is durable. If that fails, readers make
-// sure of it once more. It is not done by name, which not every system can do
-// without following symbolic links.
+// settled marks the name of a file as durable. If that fails, the next reader makes the
+// name durable once more. settled changes the mode through an open file, because not
+// every system can change it by name without following symbolic links.
 func (d *Dir) settled(in *os.Root, base string) {
 	f, err := d.sys.OpenFile(in, base, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -38,8 +37,8 @@ func (d *Dir) settled(in *os.Root, base string) {
 	d.sys.Chmod(f, modeFile)
 }
 
-// settle makes the name of a directory in the one above durable, unless that has
-// been seen to.
+// settle makes the name of a directory durable in its parent directory, unless the
+// directory has an entry, which proves that its name is durable.
 func (d *Dir) settle(dir *os.Root, name string, above *os.Root, nameAbove string) error {
 	f, err := d.sys.OpenFile(dir, ".", os.O_RDONLY, 0)
 	if err != nil {
@@ -60,7 +59,7 @@ func (d *Dir) settle(dir *os.Root, name string, above *os.Root, nameAbove string
 func (d *Dir) settleTop() error {
 	above, err := d.sys.OpenRoot(filepath.Dir(d.path))
 	if errors.Is(err, fs.ErrPermission) {
-		return nil // then this process has not made it
+		return nil // this process can't have made the Dir
 	}
 	if err != nil {
 		return failed("opening", "directory", "above", err)

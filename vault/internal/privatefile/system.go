@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// A System is the calls by which a Dir uses the disk. Tests let them fail one by
-// one: see package faulty. What only gives back a handle is not among them.
+// A System holds the calls by which a Dir uses the disk. Tests let them fail one by one:
+// see package faulty. Calls that only release a handle are not among them.
 type System struct {
 	Lstat    func(path string) (fs.FileInfo, error)
 	OpenRoot func(path string) (*os.Root, error)

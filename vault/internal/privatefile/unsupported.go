@@ -8,7 +8,7 @@ import (
 	"runtime"
 )
 
-// A Dir stands for a directory of private files, which this system has not.
+// A Dir is a directory of private files. This system does not support any.
 type Dir struct{}
 
 // A Lock is never held on this system.

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// tempName is what a file is called while it is written. One name is enough,
-// as only the holder of the lock writes, and then at most one such file is left
-// in a directory by processes that were killed.
+// tempName is the name of a file while it is written. One name is enough, because only
+// the holder of the lock writes. So processes that were killed leave at most one such
+// file in a directory.
 const tempName = ".tmp"
 
 // Read is [Dir.Read] under the lock: the file stays as it is until Unlock.
@@ -23,11 +23,10 @@ func (l *Lock) Read(name string, limit int) ([]byte, error) {
 	return l.dir.read(top, name, limit)
 }
 
-// Write makes data the content of the named file, and makes the directories
-// that it is in. It replaces whatever has that name, so Read it first. When
-// Write returns nil the content is durable. When it fails the file is as it was,
-// unless the very last step failed, which is to learn that the new content is
-// durable.
+// Write makes data the content of the named file, and makes its directories if they are
+// missing. It replaces any file of that name without checking it, so Read the file first.
+// When Write returns nil, the content is durable. When it fails, the file is unchanged,
+// unless the last step failed, which is to make sure that the new content is durable.
 func (l *Lock) Write(name string, data []byte) error {
 	dir, base := split(name)
 	in, err := l.enter(dir)
@@ -50,9 +49,9 @@ func (l *Lock) Write(name string, data []byte) error {
 	return nil
 }
 
-// enter opens a directory to write in, makes it if need be, and rids it of what a killed writer left
-// there: an older content of a file that is about to be erased must not survive
-// under another name.
+// enter opens a directory to write in, and removes the temporary file that a killed
+// writer may have left there: an older content of a file that is about to be erased must
+// not survive under another name.
 func (l *Lock) enter(dir string) (*os.Root, error) {
 	top, err := l.reopen()
 	if err != nil {
@@ -69,8 +68,8 @@ func (l *Lock) enter(dir string) (*os.Root, error) {
 	return in, nil
 }
 
-// reopen returns a second handle on the locked directory itself, not on
-// whatever may be at its path by now.
+// reopen returns a second handle on the locked directory itself. The path may lead to
+// another directory by now.
 func (l *Lock) reopen() (*os.Root, error) {
 	top, err := l.dir.sys.OpenDir(l.top, ".")
 	if err != nil {
@@ -86,7 +85,7 @@ func (d *Dir) writeTemp(in *os.Root, name string, data []byte) error {
 	}
 	_, err = d.sys.Write(f, data)
 	if err == nil {
-		err = d.sys.Sync(f) // or a power cut could keep the name and lose the content
+		err = d.sys.Sync(f) // otherwise a power cut could keep the name and lose the content
 	}
 	if closeErr := d.sys.Close(f); err == nil {
 		err = closeErr
@@ -106,13 +105,13 @@ func (d *Dir) create(in *os.Root, name, base string, mode fs.FileMode) (*os.File
 			return f, nil
 		}
 		f.Close()
-		d.sys.Remove(in, base) // or it would be in the way for ever
+		d.sys.Remove(in, base) // otherwise it would be in the way for ever
 	}
 	return nil, failed("creating", "file", name, err)
 }
 
-// mkdir makes the directory base, unless there is one by now. Its name is not
-// durable yet.
+// mkdir makes the directory base, unless it exists by now. The name of the directory is
+// not durable yet.
 func (d *Dir) mkdir(in *os.Root, name, base string) error {
 	err := d.sys.Mkdir(in, base, 0o700)
 	if errors.Is(err, fs.ErrExist) {
@@ -120,7 +119,7 @@ func (d *Dir) mkdir(in *os.Root, name, base string) error {
 	}
 	if err == nil {
 		if err = d.restoreMode(in, base); err != nil {
-			d.sys.Remove(in, base) // as above
+			d.sys.Remove(in, base) // otherwise it would be in the way for ever
 		}
 	}
 	if err != nil {
@@ -129,8 +128,8 @@ func (d *Dir) mkdir(in *os.Root, name, base string) error {
 	return nil
 }
 
-// restoreMode gives back what the umask took away from the owner of a new
-// directory, which can't be opened without it.
+// restoreMode gives the owner of a new directory the rights that the umask removed. The
+// directory can't be opened without them.
 func (d *Dir) restoreMode(in *os.Root, base string) error {
 	info, err := d.sys.LstatIn(in, base)
 	if err != nil || info.Mode().Perm() == 0o700 {
@@ -146,7 +145,7 @@ func (d *Dir) syncDir(in *os.Root, name string) error {
 		err = d.sys.Sync(f)
 		f.Close()
 	}
-	// Some file systems can't sync a directory, and say so with these.
+	// Some file systems can't sync a directory. They return one of these errors.
 	if err == nil || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		return nil
 	}

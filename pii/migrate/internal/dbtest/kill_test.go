@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -86,7 +85,7 @@ func TestKilled(t *testing.T) {
 		w := newWorld(t, d)
 		w.fill(t, 0, people)
 		dir := w.inFiles(t)
-		kills := 0
+		kills, random := 0, draw(t)(0)
 		for _, step := range []string{"backfill", "cut-over"} {
 			var before []string
 			for {
@@ -95,7 +94,7 @@ func TestKilled(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, cmd.Start())
 				lines := bufio.NewScanner(out)
-				for enough := rand.IntN(12); lines.Scan(); enough-- {
+				for enough := random.IntN(12); lines.Scan(); enough-- {
 					if enough == 0 {
 						require.NoError(t, cmd.Process.Kill())
 						kills++

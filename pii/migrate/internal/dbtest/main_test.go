@@ -2,8 +2,10 @@ package dbtest_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -24,6 +26,25 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// draw returns sources of random choices, which a test that fails names and which
+// can be had again with ONLYFOR_SEED: one for each goroutine.
+func draw(t *testing.T) (source func(goroutine int) *rand.Rand) {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("ONLYFOR_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal("ONLYFOR_SEED is no seed")
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d: repeat with ONLYFOR_SEED=%d", seed, seed)
+		}
+	})
+	return func(goroutine int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(goroutine))) }
 }
 
 // child returns a command that runs the named child in a process of its own.

@@ -1,0 +1,156 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// What says who is calling may come from a request. It is a field of one record
+// whatever is in it, and never a line of the log of its own.
+func FuzzCaller(f *testing.F) {
+	for _, seed := range []string{
+		"", "api", "a\nlevel=ERROR msg=forged", "a\r\n", "\x00\xff", "\u2028", strings.Repeat("é", 200),
+		"\"}\n{\"level\":\"ERROR\"", "\x1b[2J", " action=seal",
+	} {
+		f.Add(seed)
+	}
+	e := Event{Action: ActionReveal, Purpose: purpose.MustParse("security")}
+	f.Fuzz(func(t *testing.T, caller string) {
+		ctx := WithCaller(t.Context(), caller)
+		kept := callerOf(ctx)
+		require.LessOrEqual(t, len(kept), maxCaller)
+		require.True(t, utf8.ValidString(kept))
+		if utf8.ValidString(caller) {
+			require.True(t, strings.HasPrefix(caller, kept))
+			require.GreaterOrEqual(t, len(kept), min(len(caller), maxCaller-utf8.UTFMax+1))
+		}
+		var text, lines bytes.Buffer
+		require.NoError(t, audit(ctx, SlogAuditor(slog.New(slog.NewTextHandler(&text, nil))), e, nil))
+		require.NoError(t, audit(ctx, SlogAuditor(slog.New(slog.NewJSONHandler(&lines, nil))), e, nil))
+		for _, out := range []string{text.String(), lines.String()} {
+			require.Equal(t, len(out)-1, strings.IndexByte(out, '\n'))
+			require.NotContains(t, out, "\r")
+			require.NotContains(t, out, "\x1b")
+		}
+		var record struct{ Level, Action, Caller string }
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &record))
+		require.Equal(t, "INFO", record.Level)
+		require.Equal(t, "reveal", record.Action)
+		require.Equal(t, kept, record.Caller)
+	})
+}
+
+func TestOutcomes(t *testing.T) {
+	for _, err := range []error{
+		purpose.ErrMismatch, purpose.ErrNoConsent, ErrCorrupt, ErrNoKeys, ErrExpired, ErrErased, ErrSubject, ErrGranted,
+	} {
+		require.Equal(t, Denied, outcomeOf(err), err)
+		require.Equal(t, Denied, outcomeOf(fmt.Errorf("revealing: %w", err)), err)
+	}
+	require.Equal(t, Allowed, outcomeOf(nil))
+	for _, err := range []error{ErrUnavailable, ErrConflict, ErrInvalid, context.Canceled, errors.New("other")} {
+		require.Equal(t, Failed, outcomeOf(err), err)
+	}
+}
+
+func TestFailedAuditsInWords(t *testing.T) {
+	broken := auditorFunc(func(context.Context, Event) error { return errors.New("secret") })
+	require.EqualError(t, audit(t.Context(), broken, Event{}, nil), "audit failed: unavailable")
+	err := audit(t.Context(), broken, Event{}, ErrErased)
+	require.EqualError(t, err, "subject is erased; audit failed: unavailable")
+	require.ErrorIs(t, err, ErrErased)
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.EqualError(t, &opError{action: ActionSeal, err: ErrInvalid}, "vault: sealing: invalid argument")
+	require.Equal(t, "dancing", Action("dancing").Gerund())
+}
+
+type auditorFunc func(context.Context, Event) error
+
+func (f auditorFunc) Audit(ctx context.Context, e Event) error { return f(ctx, e) }
+
+// What goes into a record of use, and what of a text is refused, is the same for all
+// that index or adopt.
+func TestUsesAreRecordedAlike(t *testing.T) {
+	var events []Event
+	e := newEraser(t, &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+		events = append(events, e)
+		return nil
+	})})
+	ctx, ads := t.Context(), purpose.MustParse("advertising")
+	require.NoError(t, e.here.Generate(ctx, ads))
+	to, err := e.here.Scope(ctx, ads)
+	require.NoError(t, err)
+	to = to.Under(purpose.Basis{Consent: "c-1"})
+	s := e.scope(t, e.here, "alice").withoutSubject()
+	value, err := Seal(ctx, e.kind, "text", s)
+	require.NoError(t, err)
+	var data bytes.Buffer
+	h := keysetOf(t, 0, aead.AES256GCMKeyTemplate())
+	require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&data)))
+	require.NoError(t, e.here.Import(ctx, e.security, data.Bytes()))
+	old, err := aead.New(h)
+	require.NoError(t, err)
+	adopts := func(text string, s *Scope) error {
+		ciphertext, err := old.Encrypt([]byte(text), nil)
+		require.NoError(t, err)
+		_, err = Adopt(ctx, e.kind, ciphertext, nil, strings.TrimSpace, s)
+		return err
+	}
+	indexes := map[string]func(string, *Scope) error{
+		"index": func(text string, s *Scope) error { _, err := s.Index(ctx, e.kind, text); return err },
+		"all":   func(text string, s *Scope) error { _, err := s.Indexes(ctx, e.kind, text); return err },
+		"sealed": func(text string, s *Scope) error {
+			_, err := s.IndexSealed(ctx, e.kind, value, func(string) string { return text })
+			return err
+		},
+	}
+
+	longest := strings.Repeat("x", MaxPlaintext)
+	for name, index := range indexes {
+		require.NoError(t, index(longest, s), name)
+		event := events[len(events)-1]
+		want := Event{Time: event.Time, Action: ActionIndex, Outcome: Allowed, Purpose: e.security, Kind: "note"}
+		if name == "sealed" {
+			want.Collected = purpose.NewSet(e.security)
+		}
+		require.Equal(t, want, event, name)
+		require.EqualError(t, index(longest+"x", s), "vault: indexing note: value is empty or too long: invalid argument", name)
+		require.EqualError(t, index("text", nil), "vault: indexing note: nil scope: invalid argument", name)
+	}
+	require.ErrorIs(t, indexes["sealed"]("", s), ErrCorrupt, "what was sealed is not of the kind")
+	_, err = s.IndexSealed(ctx, e.kind, value, nil)
+	require.EqualError(t, err, "vault: indexing note: nil canonical: invalid argument")
+
+	require.NoError(t, adopts("text", s))
+	event := events[len(events)-1]
+	require.Equal(t, Event{
+		Time: event.Time, Action: ActionAdopt, Outcome: Allowed, Purpose: e.security, Collected: purpose.NewSet(e.security), Kind: "note",
+	}, event)
+	blank := strings.Repeat(" ", MaxPlaintext+maxImportOverhead-len("text"))
+	require.ErrorIs(t, adopts(blank+"text", s), ErrCorrupt, "however short it becomes")
+	_, err = Adopt(ctx, e.kind, []byte("none of ours"), nil, func(string) string { return "text" }, s)
+	require.EqualError(t, err, "vault: adopting note: "+ErrCorrupt.Error())
+
+	extended, err := Extend(ctx, e.kind, value, s, to)
+	require.NoError(t, err)
+	event = events[len(events)-1]
+	require.Equal(t, Event{
+		Time: event.Time, Action: ActionExtend, Outcome: Allowed, Purpose: e.security, To: ads, Collected: purpose.NewSet(e.security), Kind: "note",
+	}, event)
+	_, err = Extend(ctx, e.kind, extended, s, to)
+	require.EqualError(t, err, "vault: extending note: collected for advertising already: invalid argument")
+}

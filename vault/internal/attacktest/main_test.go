@@ -1,0 +1,9 @@
+package attacktest
+
+import (
+	"testing"
+
+	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+)
+
+func TestMain(m *testing.M) { childtest.Main(m) }

@@ -1,0 +1,224 @@
+package faulttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
+)
+
+// Every operation meets every fault of an auditor, at each of the events that it
+// records. What can't be recorded hands out nothing, and holds up nobody else.
+func TestAuditFaults(t *testing.T) {
+	var base *faultBase
+	synctest.Test(t, func(t *testing.T) { base = newFaultBase(t) })
+	for _, op := range faultOps {
+		if op.unaudited {
+			continue
+		}
+		for name, f := range map[string]func(t *testing.T, w *faultWorld, use faultUse){
+			"fails":              auditorFails,
+			"panics":             auditorPanics,
+			"waits":              auditorWaits,
+			"hangs":              auditorHangs,
+			"is slow":            auditorIsSlow,
+			"fails on a refusal": auditorFailsOnARefusal,
+			"uses the vault":     auditorUsesTheVault(op),
+		} {
+			t.Run(op.name+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := base.world(t)
+					defer w.v.Close()
+					use := op.prepare(t, w)
+					w.recorded()
+					f(t, w, use)
+					w.auditWith(nil)
+					_, err := use(t.Context())
+					if !op.once || err == nil {
+						require.NoError(t, err, "the next one")
+					}
+					(&faultCell{op: op}).sound(t, w)
+				})
+			})
+		}
+	}
+}
+
+// unrecorded checks the outcome of what could not be recorded.
+func unrecorded(t *testing.T, out any, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, vault.ErrUnavailable)
+	require.NotContains(t, err.Error(), quoted)
+	requireNothing(t, out)
+}
+
+func auditorFails(t *testing.T, w *faultWorld, use faultUse) {
+	w.auditWith(func(_ context.Context, e vault.Event) error { return fmt.Errorf("%s %v", quoted, e) })
+	out, err := use(t.Context())
+	unrecorded(t, out, err)
+	require.ErrorContains(t, err, "audit failed")
+	require.NotEmpty(t, w.recorded())
+}
+
+func auditorPanics(t *testing.T, w *faultWorld, use faultUse) {
+	w.auditWith(func(_ context.Context, e vault.Event) error { panic(fmt.Sprint(quoted, e)) })
+	out, err := use(t.Context())
+	unrecorded(t, out, err)
+}
+
+// auditorWaits is one that heeds its context.
+func auditorWaits(t *testing.T, w *faultWorld, use faultUse) {
+	w.auditWith(func(ctx context.Context, _ vault.Event) error {
+		<-ctx.Done()
+		return fmt.Errorf("%s: %w", quoted, ctx.Err())
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	began := time.Now()
+	out, err := use(ctx)
+	unrecorded(t, out, err)
+	require.LessOrEqual(t, time.Since(began), 3*time.Second)
+}
+
+// auditorHangs is one that does not. It holds up what it was asked about, as it is
+// documented to, but nobody else who does the same or something else.
+func auditorHangs(t *testing.T, w *faultWorld, use faultUse) {
+	hung, freed := make(chan struct{}), make(chan struct{})
+	w.auditWith(func(context.Context, vault.Event) error {
+		w.auditWith(nil)
+		close(hung)
+		<-freed
+		return errors.New(quoted)
+	})
+	type result struct {
+		out any
+		err error
+	}
+	results := make(chan result, 1)
+	go func() {
+		out, err := use(t.Context())
+		results <- result{out, err}
+	}()
+	<-hung
+	_, err := use(t.Context())
+	if !errors.Is(err, vault.ErrInvalid) { // of an operation that can take place once
+		require.NoError(t, err, "the same again")
+	}
+	_, err = w.v.Scope(t.Context(), vaulttest.Security)
+	require.NoError(t, err)
+	close(freed)
+	r := <-results
+	unrecorded(t, r.out, r.err)
+}
+
+func auditorIsSlow(t *testing.T, w *faultWorld, use faultUse) {
+	w.auditWith(func(context.Context, vault.Event) error {
+		time.Sleep(time.Hour)
+		return nil
+	})
+	_, err := use(t.Context())
+	require.NoError(t, err)
+	for _, e := range w.recorded() {
+		require.Equal(t, vault.Allowed, e.Outcome)
+	}
+}
+
+// What is refused stays refused, and is an outage as well.
+func auditorFailsOnARefusal(t *testing.T, w *faultWorld, use faultUse) {
+	w.plug.pull(&fault{of: ofAll, do: failing(func(call) error { return vault.ErrCorrupt })}, 0)
+	defer w.plug.in()
+	w.auditWith(func(context.Context, vault.Event) error { return errors.New(quoted) })
+	out, err := use(t.Context())
+	unrecorded(t, out, err)
+	if kinds, _, _ := w.plug.seen(); len(kinds) > 0 {
+		require.ErrorIs(t, err, vault.ErrCorrupt)
+	}
+	for _, e := range w.recorded() {
+		require.NotErrorIs(t, e.Err, vault.ErrUnavailable)
+	}
+}
+
+// auditorUsesTheVault is one that does, while it is asked, what it was asked about:
+// no lock is held.
+func auditorUsesTheVault(op faultOp) func(t *testing.T, w *faultWorld, use faultUse) {
+	return func(t *testing.T, w *faultWorld, use faultUse) {
+		w.auditWith(func(ctx context.Context, _ vault.Event) error {
+			w.auditWith(nil)
+			if _, err := use(ctx); err != nil && !op.once {
+				return err
+			}
+			_, err := w.v.Scope(ctx, vaulttest.Security)
+			return err
+		})
+		_, err := use(t.Context())
+		require.NoError(t, err)
+		require.Greater(t, len(w.recorded()), 2)
+	}
+}
+
+// What a vault records on its own account has nobody who waits for it. An auditor
+// that hangs then must not gather goroutines: neither one that heeds its context
+// nor one that does not.
+func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
+	for name, heeds := range map[string]bool{"heeds its context": true, "hangs": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				kek := vault.SharedKEK(vaulttest.NewAEAD(t))
+				store := &vaulttest.Swapped{Store: vault.Memory()}
+				freed := make(chan struct{})
+				defer close(freed)
+				var events atomic.Int32
+				var armed atomic.Bool
+				v := vaulttest.Open(t, store, kek, &vault.Options{Audit: contextAuditFunc(func(ctx context.Context, e vault.Event) error {
+					if !armed.Load() || e.Outcome == vault.Allowed {
+						return nil
+					}
+					events.Add(1)
+					if heeds {
+						<-ctx.Done()
+						return ctx.Err()
+					}
+					<-freed
+					return nil
+				})})
+				require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+				older := vaulttest.CopyOf(t, store.Store, "security/keys")
+				require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+				l := vaulttest.Lookup(t, v, vaulttest.Security)
+				s := vaulttest.Scope(t, v, vaulttest.Security)
+				store.Store = older // which every look finds out, and records
+				armed.Store(true)
+				before := goroutines(t)
+				for range 20 {
+					time.Sleep(vault.DefaultRefresh)
+					synctest.Wait()
+					_, err := s.Index(t.Context(), vaulttest.Note, "text")
+					require.NoError(t, err)
+					_, err = l.Index(t.Context(), vaulttest.Note, "text")
+					require.NoError(t, err)
+				}
+				time.Sleep(vault.DefaultTimeout)
+				synctest.Wait()
+				if heeds {
+					requireGoroutines(t, before)
+					require.EqualValues(t, 2*20, events.Load(), "each is recorded again")
+				} else {
+					requireGoroutines(t, before+2) // one for each handle
+				}
+				v.Close()
+			})
+		})
+	}
+}
+
+type contextAuditFunc func(context.Context, vault.Event) error
+
+func (f contextAuditFunc) Audit(ctx context.Context, e vault.Event) error { return f(ctx, e) }

@@ -1,0 +1,268 @@
+package format
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/onlyfor/onlyfor/purpose"
+)
+
+// Limits of the sealed format. All are checked before any other work.
+const (
+	MaxPlaintext = 1024     // bytes of one value
+	MaxSlots     = 16       // purposes of one value
+	MaxText      = 32 << 10 // bytes of the text form
+	MaxKind      = 31       // bytes of the name of a kind
+	MaxSubject   = 255      // bytes of the id of a subject
+)
+
+const (
+	TextMagic   = "pii1."
+	BinaryMagic = 0x01 // no text begins with it
+	Separator   = "~"  // between purposes: unreserved in URLs, and in no name
+)
+
+// ValidKind reports whether name can be the name of a kind.
+func ValidKind(name string) bool {
+	if len(name) == 0 || len(name) > MaxKind || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// WellFormed reports whether text is the text form of a value: every field is
+// valid, and no other text has the same fields. It checks the lengths of the
+// fields, and not the length of the text.
+func WellFormed(text string) bool {
+	if !strings.HasPrefix(text, TextMagic) {
+		return false
+	}
+	kind, purposes, body := Cut(text)
+	if !ValidKind(kind) {
+		return false
+	}
+	b := buffers.Get().(*Buffer)
+	defer buffers.Put(b)
+	raw, err := DecodeBody(b, body)
+	if err != nil || !reencodes(b, raw, body) || len(raw) < IDSize {
+		return false
+	}
+	rest := raw[IDSize:]
+	for n, previous := 0, ""; ; n++ {
+		name, names, more := strings.Cut(purposes, Separator)
+		if _, err := purpose.Parse(name); err != nil || name <= previous || n == MaxSlots {
+			return false
+		}
+		var slot Slot
+		var ok bool
+		if slot, rest, ok = CutSlot(rest); !ok || slot.From() == name {
+			return false
+		}
+		if !more {
+			return len(rest) == 0
+		}
+		previous, purposes = name, names
+	}
+}
+
+// Cut splits the text form into the fields after the magic. A missing field is "",
+// and no field may be empty.
+func Cut(text string) (kind, purposes, body string) {
+	kind, rest := cutField(text[len(TextMagic):])
+	purposes, body = cutField(rest)
+	return kind, purposes, body
+}
+
+// cutField is strings.Cut at a ".". For fields of a few bytes, the loop saves a
+// third of the time.
+func cutField(s string) (field, rest string) {
+	for i := range len(s) {
+		if s[i] == '.' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+// Purposes returns the purposes that are joined in names. The names are valid.
+func Purposes(names string) purpose.Set {
+	if !strings.Contains(names, Separator) {
+		p, _ := purpose.Parse(names) //piivet:allow discard the name was checked when the value was parsed
+		return purpose.NewSet(p)
+	}
+	var list []purpose.Purpose
+	for name := range strings.SplitSeq(names, Separator) {
+		p, _ := purpose.Parse(name) //piivet:allow discard every name was checked when the value was parsed
+		list = append(list, p)
+	}
+	return purpose.NewSet(list...)
+}
+
+// SlotNumber returns the position of purpose p among the joined names, and false if
+// p is not among them. Here the purpose of a scope is compared with the purposes
+// that a value was collected for.
+func SlotNumber(names, p string) (int, bool) {
+	if names == p { // the usual case: one purpose
+		return 0, true
+	}
+	for n := 0; ; n++ {
+		name, rest, more := strings.Cut(names, Separator)
+		if name == p {
+			return n, true
+		}
+		if !more {
+			return 0, false
+		}
+		names = rest
+	}
+}
+
+// A Buffer is working memory for decoding a value.
+type Buffer struct {
+	Body [256]byte // the decoded body
+	Text [384]byte // the text form
+}
+
+var buffers = sync.Pool{New: func() any { return new(Buffer) }}
+
+// strict refuses an encoding that has bits set after the last byte.
+var strict = base64.RawURLEncoding.Strict()
+
+var errMalformed = errors.New("malformed")
+
+// DecodeBody decodes the body field into b, or into fresh memory if b is too small.
+// Its error has no details: the error of the decoder would tell a position.
+func DecodeBody(b *Buffer, body string) ([]byte, error) {
+	raw, err := strict.AppendDecode(b.Body[:0], append(b.Text[:0], body...))
+	if err != nil {
+		return nil, errMalformed
+	}
+	return raw, nil
+}
+
+// reencodes reports whether body is the one spelling of raw. Even a strict decoder
+// accepts line breaks anywhere.
+func reencodes(b *Buffer, raw []byte, body string) bool {
+	return string(base64.RawURLEncoding.AppendEncode(b.Text[:0], raw)) == body
+}
+
+// AppendBinary appends the binary form of the value with the given text form.
+func AppendBinary(b []byte, text string) ([]byte, error) {
+	kind, names, body := Cut(text)
+	b = AppendString8(append(b, BinaryMagic), kind)
+	b = append(b, byte(1+strings.Count(names, Separator)))
+	for name := range strings.SplitSeq(names, Separator) {
+		b = AppendString8(b, name)
+	}
+	return base64.RawURLEncoding.AppendDecode(b, []byte(body))
+}
+
+// ParseBinary returns the text form of the value with the given binary form. It
+// reports false for data that AppendBinary does not write.
+func ParseBinary(data []byte) (text string, ok bool) {
+	if len(data) == 0 || len(data) > MaxText || data[0] != BinaryMagic {
+		return "", false
+	}
+	kind, rest, ok := CutString8(data[1:])
+	if !ok || len(rest) == 0 {
+		return "", false
+	}
+	names := make([][]byte, rest[0])
+	rest = rest[1:]
+	for i := range names {
+		if names[i], rest, ok = CutString8(rest); !ok {
+			return "", false
+		}
+	}
+	// One parser judges both forms. A separator smuggled into a name would change
+	// the number of names, so the text must encode to the given bytes again.
+	text = TextMagic + string(kind) + "." + string(bytes.Join(names, []byte(Separator))) +
+		"." + base64.RawURLEncoding.EncodeToString(rest)
+	if len(text) > MaxText || !WellFormed(text) {
+		return "", false
+	}
+	again, err := AppendBinary(nil, text)
+	return text, err == nil && bytes.Equal(again, data)
+}
+
+// A Value is a value split into its slots, which can be replaced and joined again.
+type Value struct {
+	Kind  string
+	ID    []byte
+	Slots []Named // in the order of their names
+}
+
+// A Named is the bytes of one slot and the name of its purpose.
+type Named struct {
+	Name string
+	Slot []byte
+}
+
+// Split splits the text form of a value into a Value. It reports false for a
+// malformed body.
+func Split(text string) (*Value, bool) {
+	kind, names, body := Cut(text)
+	raw, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil || len(raw) < IDSize {
+		return nil, false
+	}
+	v := &Value{Kind: kind, ID: raw[:IDSize:IDSize]}
+	rest := raw[IDSize:]
+	for name := range strings.SplitSeq(names, Separator) {
+		before := rest
+		var ok bool
+		if _, rest, ok = CutSlot(rest); !ok {
+			return nil, false
+		}
+		n := len(before) - len(rest)
+		v.Slots = append(v.Slots, Named{name, before[:n:n]})
+	}
+	return v, true
+}
+
+// Type returns the type of the slot for p, 0 if the value has none.
+func (v *Value) Type(p purpose.Purpose) byte {
+	for _, s := range v.Slots {
+		if s.Name == p.String() {
+			return s.Slot[0]
+		}
+	}
+	return 0
+}
+
+// Put adds a slot, or replaces the slot of the same name.
+func (v *Value) Put(fresh Named) {
+	i, found := slices.BinarySearchFunc(v.Slots, fresh.Name, func(s Named, name string) int {
+		return strings.Compare(s.Name, name)
+	})
+	if found {
+		v.Slots[i] = fresh
+	} else {
+		v.Slots = slices.Insert(v.Slots, i, fresh)
+	}
+}
+
+// Text returns the text form of the value.
+func (v *Value) Text() string {
+	text := []byte(TextMagic + v.Kind)
+	body := v.ID
+	for i, s := range v.Slots {
+		joint := Separator
+		if i == 0 {
+			joint = "."
+		}
+		text = append(append(text, joint...), s.Name...)
+		body = append(body, s.Slot...)
+	}
+	text = append(text, '.')
+	return string(base64.RawURLEncoding.AppendEncode(text, body))
+}

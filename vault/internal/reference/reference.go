@@ -1,0 +1,421 @@
+// Package reference is a second implementation of FORMAT.md, written from the
+// text with the standard library alone: own parsers, own padding, own AES-CMAC,
+// own protobuf. It imports nothing of package vault, so that one mistake is not
+// made twice, and it is imported by tests alone.
+//
+// It takes its nonces and value ids from the caller and checks nothing when it
+// seals. So it also makes the malformed values that package vault never makes.
+package reference
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Key is one key of a keyset.
+type Key struct {
+	ID  uint32
+	Key []byte
+}
+
+// Keys are the keys of one purpose; the first of each list is primary.
+type Keys struct {
+	Seal, Index, Subject []Key
+}
+
+// Record is what a key record holds: those, and the keys that not every record
+// has.
+type Record struct {
+	Keys
+	Collect  []Key // X25519 private keys
+	Imported []Key // AES-GCM, whose ciphertexts have the TINK prefix
+}
+
+// Header is a slot header before it is written.
+type Header struct {
+	Typ             byte
+	Collected       uint64
+	Legal           byte
+	Notice, Consent string
+	Expires         uint64
+	From            string
+}
+
+// Bytes writes the header, with the flags of those fields that are there.
+func (h Header) Bytes() []byte {
+	b := []byte{h.Typ, 0}
+	b = append(b, Uint40(h.Collected)...)
+	if h.Legal != 0 {
+		b[1] |= 0x01
+		b = append(b, h.Legal)
+	}
+	if h.Notice != "" {
+		b[1] |= 0x02
+		b = append(b, String(h.Notice)...)
+	}
+	if h.Consent != "" {
+		b[1] |= 0x04
+		b = append(b, String(h.Consent)...)
+	}
+	if h.Expires != 0 {
+		b[1] |= 0x08
+		b = append(b, Uint40(h.Expires)...)
+	}
+	if h.From != "" {
+		b[1] |= 0x10
+		b = append(b, String(h.From)...)
+	}
+	return b
+}
+
+// Uint40 writes n in five bytes, big-endian.
+func Uint40(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n)[3:] }
+
+// String writes the length of s in one byte, and s.
+func String(s string) []byte { return append([]byte{byte(len(s))}, s...) }
+
+// Slot is one slot with its name.
+type Slot struct {
+	Purpose        string
+	Header, Sealed []byte
+}
+
+// Value is a sealed value in parts.
+type Value struct {
+	Kind  string
+	ID    []byte
+	Slots []Slot
+}
+
+// Clone returns a deep copy, for tests that change one thing.
+func (v Value) Clone() Value {
+	c := Value{v.Kind, slices.Clone(v.ID), slices.Clone(v.Slots)}
+	for i, s := range c.Slots {
+		c.Slots[i] = Slot{s.Purpose, slices.Clone(s.Header), slices.Clone(s.Sealed)}
+	}
+	return c
+}
+
+// Names returns the purposes of the slots, in their order.
+func (v Value) Names() []string {
+	var names []string
+	for _, s := range v.Slots {
+		names = append(names, s.Purpose)
+	}
+	return names
+}
+
+// Body writes the value id and the slots.
+func (v Value) Body() []byte {
+	b := slices.Clone(v.ID)
+	for _, s := range v.Slots {
+		b = append(b, s.Header...)
+		b = append(b, byte(len(s.Sealed)>>8), byte(len(s.Sealed)))
+		b = append(b, s.Sealed...)
+	}
+	return b
+}
+
+// Text writes the text form.
+func (v Value) Text() string { return Text(v.Kind, strings.Join(v.Names(), "~"), v.Body()) }
+
+// Text writes the text form of a kind, the names joined by "~", and a body, none of
+// which need be well formed.
+func Text(kind, names string, body []byte) string {
+	return "pii1." + kind + "." + names + "." + base64.RawURLEncoding.EncodeToString(body)
+}
+
+// Binary writes the binary form.
+func (v Value) Binary() []byte {
+	b := append([]byte{1}, String(v.Kind)...)
+	b = append(b, byte(len(v.Slots)))
+	for _, s := range v.Slots {
+		b = append(b, String(s.Purpose)...)
+	}
+	return append(b, v.Body()...)
+}
+
+// SlotOf seals plaintext into a slot of the type that the header says.
+func SlotOf(kind, name string, id []byte, h Header, key Key, nonce []byte, plaintext string) Slot {
+	return SubjectSlot(kind, name, id, h, "", key, nonce, plaintext)
+}
+
+// SubjectSlot is SlotOf for a slot that binds a subject.
+func SubjectSlot(kind, name string, id []byte, h Header, subject string, key Key, nonce []byte, plaintext string) Slot {
+	header := h.Bytes()
+	return Slot{name, header, Seal(key, nonce, Pad(plaintext), AAD(kind, name, id, header, subject))}
+}
+
+// AAD returns the associated data of a slot. Without a subject, subject is empty.
+func AAD(kind, name string, id, header []byte, subject string) []byte {
+	return bytes.Join([][]byte{
+		[]byte("pii1"), String(kind), String(name), id, header,
+		{byte(len(subject) >> 8), byte(len(subject))}, []byte(subject),
+	}, nil)
+}
+
+// Seal encrypts under one key of a keyset, with the prefix that names the key.
+func Seal(key Key, nonce, padded, aad []byte) []byte {
+	b := binary.BigEndian.AppendUint32([]byte{1}, key.ID)
+	b = append(b, nonce...)
+	return GCM(key.Key).Seal(b, nonce, padded, aad)
+}
+
+// Unseal decrypts with the key of keys that the prefix names.
+func Unseal(keys []Key, sealed, aad []byte) ([]byte, bool) {
+	if len(sealed) < 5+12+16 || sealed[0] != 1 {
+		return nil, false
+	}
+	for _, k := range keys {
+		if k.ID == binary.BigEndian.Uint32(sealed[1:]) {
+			plain, err := GCM(k.Key).Open(nil, sealed[5:17], sealed[17:], aad)
+			return plain, err == nil
+		}
+	}
+	return nil, false
+}
+
+// Pad appends 0x80 and zeros, up to the next multiple of 32.
+func Pad(plaintext string) []byte {
+	steps := len(plaintext)/32 + 1
+	b := make([]byte, 32*steps)
+	copy(b, plaintext)
+	b[len(plaintext)] = 0x80
+	return b
+}
+
+func unpad(padded []byte) (string, bool) {
+	n := bytes.LastIndexByte(padded, 0x80)
+	if n < 1 || n > 1024 || !bytes.Equal(Pad(string(padded[:n])), padded) {
+		return "", false
+	}
+	return string(padded[:n]), true
+}
+
+// Asked is what a value is opened with: the purpose and its keys, and the
+// subject, if the scope is narrowed to one, with what the store holds.
+type Asked struct {
+	Kind, Purpose string
+	Keys          Record
+	Subject       string
+	Store         map[string][]byte
+	Now           uint64
+}
+
+// Open returns the plaintext of v, or the class of refusal that the vectors
+// name.
+func (v Value) Open(asked Asked) (plaintext, class string) {
+	if v.Kind != asked.Kind {
+		return "", "corrupt"
+	}
+	i := slices.Index(v.Names(), asked.Purpose)
+	if i < 0 {
+		return "", "mismatch"
+	}
+	s := v.Slots[i]
+	h, rest, ok := CutHeader(s.Header)
+	keys := asked.Keys.Seal
+	switch {
+	case !ok || len(rest) > 0:
+		return "", "corrupt"
+	case (h.Typ == 2) != (asked.Subject != ""):
+		return "", "subject"
+	case h.Typ == 2:
+		if keys, class = SubjectKey(asked); class != "" {
+			return "", class
+		}
+	}
+	aad := AAD(asked.Kind, asked.Purpose, v.ID, s.Header, asked.Subject)
+	var padded []byte
+	if h.Typ == 3 {
+		padded, ok = uncollect(asked.Keys.Collect, asked.Purpose, s.Sealed, aad)
+	} else {
+		padded, ok = Unseal(keys, s.Sealed, aad)
+	}
+	if !ok {
+		return "", "corrupt"
+	}
+	if plaintext, ok = unpad(padded); !ok {
+		return "", "corrupt"
+	}
+	if h.Expires != 0 && asked.Now >= h.Expires {
+		return "", "expired"
+	}
+	if h.Expires != 0 && h.Typ == 3 && asked.Now+24*3600 < h.Collected {
+		return "", "corrupt"
+	}
+	if h.Expires != 0 && asked.Now+300 < h.Collected {
+		return "", "unavailable"
+	}
+	return plaintext, "success"
+}
+
+var (
+	kindRE      = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,30}\z`)
+	purposeRE   = regexp.MustCompile(`\A[a-z][a-z0-9-]{0,62}\z`)
+	referenceRE = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z`)
+	letterRE    = regexp.MustCompile(`[A-Za-z]`)
+)
+
+// Parse reads the text form.
+func Parse(text string) (Value, bool) {
+	fields := strings.Split(text, ".")
+	if len(text) > 32768 || len(fields) != 4 || fields[0] != "pii1" {
+		return Value{}, false
+	}
+	body, ok := decodeBase64(fields[3])
+	if !ok {
+		return Value{}, false
+	}
+	return parts(fields[1], strings.Split(fields[2], "~"), body)
+}
+
+// decodeBase64 decodes bit by bit, so that it shares nothing with a library's
+// leniency.
+func decodeBase64(s string) ([]byte, bool) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var out []byte
+	bits, n := 0, 0
+	for i := range len(s) {
+		c := strings.IndexByte(alphabet, s[i])
+		if c < 0 {
+			return nil, false
+		}
+		bits, n = bits<<6|c, n+6
+		if n >= 8 {
+			n -= 8
+			out = append(out, byte(bits>>n))
+			bits &= 1<<n - 1
+		}
+	}
+	return out, n < 6 && bits == 0
+}
+
+// ParseBinary reads the binary form.
+func ParseBinary(data []byte) (Value, bool) {
+	if len(data) > 32768 {
+		return Value{}, false
+	}
+	r := &Reader{B: data, Ok: true}
+	magic := r.Next(1)
+	kind := r.string()
+	count := r.Next(1)
+	if !r.Ok || magic[0] != 1 {
+		return Value{}, false
+	}
+	var names []string
+	for range count[0] {
+		names = append(names, r.string())
+	}
+	if !r.Ok {
+		return Value{}, false
+	}
+	return parts(kind, names, r.B)
+}
+
+func parts(kind string, names []string, body []byte) (Value, bool) {
+	if !kindRE.MatchString(kind) || len(names) < 1 || len(names) > 16 || len(body) < 16 {
+		return Value{}, false
+	}
+	v := Value{Kind: kind, ID: body[:16]}
+	rest := body[16:]
+	for i, name := range names {
+		if !purposeRE.MatchString(name) || i > 0 && names[i-1] >= name {
+			return Value{}, false
+		}
+		h, after, ok := CutHeader(rest)
+		if !ok {
+			return Value{}, false
+		}
+		header := rest[:len(rest)-len(after)]
+		r := &Reader{B: after, Ok: true}
+		size := r.Next(2)
+		if !r.Ok {
+			return Value{}, false
+		}
+		sealed := r.Next(int(size[0])<<8 | int(size[1]))
+		overhead := 5 + 12 + 16
+		if h.Typ == 3 {
+			overhead = 85 + 12 + 16
+		}
+		padded := len(sealed) - overhead
+		if !r.Ok || h.From == name || padded < 32 || padded > 1056 || padded%32 != 0 || sealed[0] != 1 {
+			return Value{}, false
+		}
+		v.Slots = append(v.Slots, Slot{name, header, sealed})
+		rest = r.B
+	}
+	return v, len(rest) == 0
+}
+
+// CutHeader reads a slot header, and returns the bytes after it.
+func CutHeader(b []byte) (Header, []byte, bool) {
+	r := &Reader{B: b, Ok: true}
+	fixed := r.Next(7)
+	if !r.Ok {
+		return Header{}, nil, false
+	}
+	h := Header{Typ: fixed[0], Collected: Uint(fixed[2:7])}
+	flags := fixed[1]
+	valid := h.Typ >= 1 && h.Typ <= 3 && flags < 0x20
+	if flags&0x01 != 0 {
+		h.Legal = r.Next(1)[0]
+		valid = valid && h.Legal >= 1 && h.Legal <= 6
+	}
+	reference := func() string {
+		s := r.string()
+		valid = valid && referenceRE.MatchString(s) && letterRE.MatchString(s)
+		return s
+	}
+	if flags&0x02 != 0 {
+		h.Notice = reference()
+	}
+	if flags&0x04 != 0 {
+		h.Consent = reference()
+	}
+	if flags&0x08 != 0 {
+		h.Expires = Uint(r.Next(5))
+		valid = valid && h.Expires > h.Collected
+	}
+	if flags&0x10 != 0 {
+		h.From = r.string()
+		valid = valid && purposeRE.MatchString(h.From) && h.Consent != ""
+	}
+	return h, r.B, valid && r.Ok
+}
+
+// Uint reads a big-endian number of up to eight bytes.
+func Uint(b []byte) uint64 {
+	return binary.BigEndian.Uint64(append(make([]byte, 8-len(b)), b...))
+}
+
+// Reader cuts a byte slice. After it ran out it yields zeros, and OK is false.
+type Reader struct {
+	B  []byte
+	Ok bool
+}
+
+// Next returns the next n bytes.
+func (r *Reader) Next(n int) []byte {
+	if len(r.B) < n {
+		r.Ok = false
+		r.B = nil
+		return make([]byte, n)
+	}
+	b := r.B[:n]
+	r.B = r.B[n:]
+	return b
+}
+
+func (r *Reader) string() string { return string(r.Next(int(r.Next(1)[0]))) }
+
+// Index computes a blind index.
+func Index(key []byte, kind, name, canonical string) []byte {
+	return CMAC(key, slices.Concat([]byte("idx1"), String(kind), String(name), []byte(canonical)))
+}
+
+// Time is when everything in the vectors was made: 2026-01-02T03:04:05Z.

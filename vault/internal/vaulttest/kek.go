@@ -1,0 +1,83 @@
+package vaulttest
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
+)
+
+// Refusing is an AEAD whose calls fail with a given error.
+type Refusing struct{ Err error }
+
+// Encrypt fails.
+func (r Refusing) Encrypt([]byte, []byte) ([]byte, error) { return nil, r.Err }
+
+// Decrypt fails.
+func (r Refusing) Decrypt([]byte, []byte) ([]byte, error) { return nil, r.Err }
+
+// Denial is a key service's error that unwraps to [vault.ErrNoKeys], and says whether
+// the service denied access.
+type Denial bool
+
+// Error is the text of a key service.
+func (Denial) Error() string { return "key service: 403" }
+
+// Unwrap returns [vault.ErrNoKeys].
+func (Denial) Unwrap() error { return vault.ErrNoKeys }
+
+// AccessDenied reports whether the service denied access.
+func (d Denial) AccessDenied() bool { return bool(d) }
+
+// KEK is an AES-256-GCM AEAD in Tink's encoding, as the vectors use it. A fixed nonce
+// makes it deterministic, for one message only.
+type KEK struct {
+	Key   reference.Key
+	Nonce []byte
+}
+
+// Encrypt seals with the fixed nonce or, if there is none, a random one.
+func (k KEK) Encrypt(plaintext, aad []byte) ([]byte, error) {
+	nonce := k.Nonce
+	if nonce == nil {
+		nonce = reference.Random(12)
+	}
+	return reference.Seal(k.Key, nonce, plaintext, aad), nil
+}
+
+// Decrypt opens, or returns [vault.ErrCorrupt].
+func (k KEK) Decrypt(ciphertext, aad []byte) ([]byte, error) {
+	plain, ok := reference.Unseal([]reference.Key{k.Key}, ciphertext, aad)
+	if !ok {
+		return nil, vault.ErrCorrupt
+	}
+	return plain, nil
+}
+
+// Spy is a KEK that counts and can be told what to do on each call.
+type Spy struct {
+	vault.AEAD
+	Calls  atomic.Int32
+	Meddle func(ctx context.Context) error
+}
+
+// For returns the Spy itself.
+func (s *Spy) For(context.Context, purpose.Purpose) (vault.AEAD, error) { return s, nil }
+
+// EncryptWithContext encrypts.
+func (s *Spy) EncryptWithContext(ctx context.Context, plaintext, aad []byte) ([]byte, error) {
+	return s.Encrypt(plaintext, aad)
+}
+
+// DecryptWithContext counts, asks Meddle and decrypts.
+func (s *Spy) DecryptWithContext(ctx context.Context, ciphertext, aad []byte) ([]byte, error) {
+	s.Calls.Add(1)
+	if s.Meddle != nil {
+		if err := s.Meddle(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.Decrypt(ciphertext, aad)
+}

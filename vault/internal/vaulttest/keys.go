@@ -1,0 +1,111 @@
+package vaulttest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
+)
+
+// Phone is the kind of the vectors' numbers.
+var Phone = vault.MustKind("phone", "vault_test.Phone")
+
+// TaxID is a kind as a user of the library makes it.
+var TaxID = vault.MustKind("tax-id", "people.TaxID")
+
+// longestKind has the longest name that a kind can have.
+var longestKind = vault.MustKind("k"+strings.Repeat("-9z", 10), "people.Longest")
+
+// Never is when values expire that a test still has to open: 2125-01-01T03:04:05Z.
+const Never = 4891374245
+
+var (
+	// Email is the kind of the vectors' addresses.
+	Email = vault.MustKind("email", "vault_test.Email")
+
+	// KEKKey is the key of the [KEK] that wraps the vectors' key records.
+	KEKKey = Key("kek", 0x6b656b01)
+	// Keys are the keys of the vectors, by purpose.
+	Keys = map[string]reference.Keys{
+		"security": {
+			Seal:    []reference.Key{Key("security seal 2", 0x5ec00002), Key("security seal 1", 0x5ec00001)},
+			Index:   []reference.Key{Key("security index", 0x5ec0001d)},
+			Subject: []reference.Key{Key("security subject", 0x5ec0005b)},
+		},
+		"advertising": {
+			Seal:    []reference.Key{Key("advertising seal", 0xad000001)},
+			Index:   []reference.Key{Key("advertising index", 0xad00001d)},
+			Subject: []reference.Key{Key("advertising subject", 0xad00005b)},
+		},
+		"billing": {
+			Seal:    []reference.Key{Key("billing seal", 0xb1000001)},
+			Index:   []reference.Key{Key("billing index", 0xb100001d)},
+			Subject: []reference.Key{Key("billing subject", 0xb100005b)},
+		},
+	}
+)
+
+// Collect are the keys of collectors, X25519 private keys. They are not in Keys, as most
+// vectors do without them.
+var Collect = map[string][]reference.Key{
+	"security":    {Key("security collect 2", 0x5ec000c2), Key("security collect 1", 0x5ec000c1)},
+	"advertising": {Key("advertising collect", 0xad0000c1)},
+	"billing":     {Key("billing collect", 0xb10000c1)},
+}
+
+// Records are the key records of the vectors: Keys and Collect.
+var Records = func() map[string]reference.Record {
+	all := map[string]reference.Record{}
+	for name, keys := range Keys {
+		all[name] = reference.Record{Keys: keys, Collect: Collect[name]}
+	}
+	return all
+}()
+
+// Key returns a key that is made of its label.
+func Key(label string, id uint32) reference.Key {
+	return reference.Key{ID: id, Key: Bytes("key "+label, 32)}
+}
+
+// Bytes returns n bytes that are made of a label.
+func Bytes(label string, n int) []byte {
+	var b []byte
+	for i := 0; len(b) < n; i++ {
+		sum := sha256.Sum256(fmt.Appendf(nil, "onlyfor test vector: %s %d", label, i))
+		b = append(b, sum[:]...)
+	}
+	return b[:n]
+}
+
+// Class returns the word of the vectors for an error: the name of its sentinel, or
+// "success". An error that is two sentinels has two names.
+func Class(err error) string {
+	class := ""
+	for name, sentinel := range map[string]error{
+		"corrupt": vault.ErrCorrupt, "mismatch": purpose.ErrMismatch, "expired": vault.ErrExpired,
+		"subject": vault.ErrSubject, "erased": vault.ErrErased, "conflict": vault.ErrConflict,
+		"no keys": vault.ErrNoKeys, "unavailable": vault.ErrUnavailable, "invalid": vault.ErrInvalid,
+	} {
+		if errors.Is(err, sentinel) {
+			class += name
+		}
+	}
+	if err == nil {
+		class = "success"
+	}
+	return class
+}
+
+// Address is the plaintext of most vectors.
+const Address = "alice@example.com"
+
+var (
+	// PlainHeader leaves four bits over in the last base64 character.
+	PlainHeader = reference.Header{Typ: 1, Collected: reference.Time, Legal: 2}
+	// FullHeader has all fields.
+	FullHeader = reference.Header{Typ: 1, Collected: reference.Time, Legal: 1, Notice: "ads-optin-v2", Consent: "consent-2026-81f3", Expires: Never, From: "security"}
+)

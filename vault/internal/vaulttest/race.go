@@ -1,0 +1,7 @@
+//go:build race
+
+package vaulttest
+
+// UnderRace reports whether the race detector is on. It makes attacks ten times as
+// slow, and finds nothing in tests of one goroutine.
+const UnderRace = true

@@ -1,0 +1,131 @@
+package vaulttest
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
+)
+
+// Counting is a store that counts reads and can be told to fail writes.
+type Counting struct {
+	vault.Store
+	Gets atomic.Int32
+	Fail func(vault.Record) error
+}
+
+// Get counts and asks the store.
+func (c *Counting) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
+	c.Gets.Add(1)
+	return c.Store.Get(ctx, names...)
+}
+
+// Put asks Fail and, if that has no objection, the store.
+func (c *Counting) Put(ctx context.Context, r vault.Record) (int64, error) {
+	if c.Fail != nil {
+		if err := c.Fail(r); err != nil {
+			return 0, err
+		}
+	}
+	return c.Store.Put(ctx, r)
+}
+
+// Swapped is a store that a test exchanges for another while a vault is open, such as
+// for an older copy.
+type Swapped struct{ vault.Store }
+
+// CopyOf returns a store with copies of the named records.
+func CopyOf(t testing.TB, store vault.Store, names ...string) vault.Store {
+	t.Helper()
+	records, err := store.Get(t.Context(), names...)
+	require.NoError(t, err)
+	out := vault.Memory()
+	for _, r := range records {
+		r.Revision = 0
+		_, err := out.Put(t.Context(), r)
+		require.NoError(t, err)
+	}
+	return out
+}
+
+// Exchanged returns a store whose records of security and advertising stand in each
+// other's place.
+func Exchanged(t *testing.T, store vault.Store) vault.Store {
+	t.Helper()
+	ctx := t.Context()
+	other := vault.Memory()
+	for from, to := range map[string]string{"security/keys": "advertising/keys", "advertising/keys": "security/keys"} {
+		records, err := store.Get(ctx, from)
+		require.NoError(t, err)
+		require.Len(t, records, 1)
+		_, err = other.Put(ctx, vault.Record{Name: to, Data: records[0].Data})
+		require.NoError(t, err)
+	}
+	return other
+}
+
+// StoreOfKeys returns a store with key records and other records that package reference
+// wrote.
+func StoreOfKeys(t testing.TB, keys map[string]reference.Keys, records map[string][]byte) vault.Store {
+	t.Helper()
+	all := map[string]reference.Record{}
+	for name, k := range keys {
+		all[name] = reference.Record{Keys: k}
+	}
+	return StoreOfRecords(t, all, records)
+}
+
+// StoreOfRecords is StoreOfKeys with all that a key record may hold.
+func StoreOfRecords(t testing.TB, keys map[string]reference.Record, records map[string][]byte) vault.Store {
+	t.Helper()
+	ctx := context.Background()
+	store := vault.Memory()
+	for name, k := range keys {
+		payload, err := json.Marshal(k.Payload(name))
+		require.NoError(t, err)
+		record := reference.Wrap(KEK{Key: KEKKey}, name, payload, reference.Random(32), reference.Random(12))
+		_, err = store.Put(ctx, vault.Record{Name: name + "/keys", Data: record})
+		require.NoError(t, err)
+	}
+	for name, data := range records {
+		_, err := store.Put(ctx, vault.Record{Name: name, Data: data})
+		require.NoError(t, err)
+	}
+	return store
+}
+
+// Content returns the records of a store, by name.
+func Content(t testing.TB, store vault.Store) map[string][]byte {
+	t.Helper()
+	content := map[string][]byte{}
+	for name, err := range store.List(context.Background(), "", "") {
+		require.NoError(t, err)
+		records, err := store.Get(context.Background(), name)
+		require.NoError(t, err)
+		require.Len(t, records, 1)
+		content[name] = records[0].Data
+	}
+	return content
+}
+
+// PutRecord writes a record, and returns its new revision.
+func PutRecord(t testing.TB, store vault.Store, name string, revision int64, data string) int64 {
+	t.Helper()
+	revision, err := store.Put(t.Context(), vault.Record{Name: name, Data: []byte(data), Revision: revision})
+	require.NoError(t, err)
+	return revision
+}
+
+// GetRecord returns a record, which has to be there.
+func GetRecord(t testing.TB, store vault.Store, name string) vault.Record {
+	t.Helper()
+	records, err := store.Get(t.Context(), name)
+	require.NoError(t, err)
+	require.Len(t, records, 1)
+	return records[0]
+}

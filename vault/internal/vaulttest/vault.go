@@ -1,0 +1,141 @@
+package vaulttest
+
+import (
+	"bytes"
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
+)
+
+// NewAEAD returns Tink's AES-256-GCM under a fresh key.
+func NewAEAD(t testing.TB) vault.AEAD {
+	t.Helper()
+	key := bytes.Repeat([]byte{byte(keyCount.Add(1))}, 32)
+	a, err := subtle.NewAESGCM(key)
+	require.NoError(t, err)
+	return a
+}
+
+var keyCount atomic.Int32
+
+// Open opens a vault, and closes it when the test ends.
+func Open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Vault {
+	t.Helper()
+	v, err := vault.Open(t.Context(), store, kek, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+// OpenKept is Open with default options for a vault that outlives the test.
+func OpenKept(t testing.TB, store vault.Store, kek vault.KEK) *vault.Vault {
+	t.Helper()
+	v, err := vault.Open(context.Background(), store, kek, nil)
+	require.NoError(t, err)
+	return v
+}
+
+// Generated returns a vault with a store in memory and keys for the given purposes.
+func Generated(t testing.TB, opts *vault.Options, purposes ...purpose.Purpose) *vault.Vault {
+	t.Helper()
+	v := Open(t, vault.Memory(), vault.SharedKEK(NewAEAD(t)), opts)
+	require.NoError(t, v.Generate(t.Context(), purposes...))
+	return v
+}
+
+// Scope returns a scope of the vault, whose keys have to be there.
+func Scope(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Scope {
+	t.Helper()
+	s, err := v.Scope(t.Context(), p)
+	require.NoError(t, err)
+	return s
+}
+
+// Lookup returns a lookup of the vault.
+func Lookup(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Lookup {
+	t.Helper()
+	l, err := v.Lookup(t.Context(), p)
+	require.NoError(t, err)
+	return l
+}
+
+// Reader returns a reader of the vault.
+func Reader(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Reader {
+	t.Helper()
+	r, err := v.Reader(t.Context(), p)
+	require.NoError(t, err)
+	return r
+}
+
+// Collector returns a collector of the vault.
+func Collector(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Collector {
+	t.Helper()
+	c, err := v.Collector(t.Context(), p)
+	require.NoError(t, err)
+	return c
+}
+
+// Seal returns a value of kind [Note] that holds "text".
+func Seal(t testing.TB, sealers ...vault.Sealer) vault.Sealed {
+	t.Helper()
+	v, err := vault.Seal(t.Context(), Note, "text", sealers...)
+	require.NoError(t, err)
+	return v
+}
+
+// Opens requires that a value of [Seal] opens for a scope.
+func Opens(t testing.TB, s *vault.Scope, v vault.Sealed) {
+	t.Helper()
+	text, err := s.Reveal(t.Context(), Note, v)
+	require.NoError(t, err)
+	require.Equal(t, "text", text)
+}
+
+// Refuses requires that a value of [Seal] does not open for a scope, with the error
+// want.
+func Refuses(t testing.TB, s *vault.Scope, v vault.Sealed, want error) {
+	t.Helper()
+	_, err := s.Reveal(t.Context(), Note, v)
+	require.ErrorIs(t, err, want)
+}
+
+// MustText returns the text form of v.
+func MustText(t testing.TB, v vault.Sealed) []byte {
+	t.Helper()
+	text, err := v.MarshalText()
+	require.NoError(t, err)
+	return text
+}
+
+// VaultOfKeys returns a vault with key records that package reference wrote.
+func VaultOfKeys(t testing.TB, keys map[string]reference.Keys) *vault.Vault {
+	t.Helper()
+	return OpenKept(t, StoreOfKeys(t, keys, nil), vault.SharedKEK(KEK{Key: KEKKey}))
+}
+
+// ScopeNamed is Scope by the name of the purpose, for a vault that outlives the test.
+func ScopeNamed(t testing.TB, v *vault.Vault, name string) *vault.Scope {
+	t.Helper()
+	s, err := v.Scope(context.Background(), purpose.MustParse(name))
+	require.NoError(t, err)
+	return s
+}
+
+// OpenRecord returns the scope of a purpose whose key record is data.
+func OpenRecord(t testing.TB, kek vault.AEAD, name string, data []byte) (*vault.Scope, error) {
+	t.Helper()
+	ctx := context.Background()
+	store := vault.Memory()
+	_, err := store.Put(ctx, vault.Record{Name: name + "/keys", Data: data})
+	require.NoError(t, err)
+	v, err := vault.Open(ctx, store, vault.SharedKEK(kek), nil)
+	require.NoError(t, err)
+	return v.Scope(ctx, purpose.MustParse(name))
+}

@@ -1,0 +1,116 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
+)
+
+// A kekClient calls the AEAD of a purpose. It passes a context to an AEAD that takes
+// one, and returns errors of this package only.
+type kekClient struct {
+	ctx  context.Context // of the one operation that the client is made for
+	aead AEAD
+}
+
+func newKEKClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
+	a, err := kek.For(ctx, p)
+	if err != nil {
+		return kekClient{}, kekError(err)
+	}
+	if a == nil {
+		return kekClient{}, notConfigured("no KEK")
+	}
+	return kekClient{ctx, a}, nil
+}
+
+// encrypt and decrypt pass fresh copies: an AEAD that keeps its arguments, or appends
+// to them, must not reach the slices of this package.
+func (w kekClient) encrypt(plaintext, aad []byte) ([]byte, error) {
+	if err := w.ctx.Err(); err != nil {
+		return nil, kekError(err)
+	}
+	var out []byte
+	var err error
+	if a, ok := w.aead.(ContextAEAD); ok {
+		out, err = a.EncryptWithContext(w.ctx, bytes.Clone(plaintext), bytes.Clone(aad))
+	} else {
+		out, err = w.aead.Encrypt(bytes.Clone(plaintext), bytes.Clone(aad))
+	}
+	return out, kekError(err)
+}
+
+func (w kekClient) decrypt(ciphertext, aad []byte) ([]byte, error) {
+	if err := w.ctx.Err(); err != nil {
+		return nil, kekError(err)
+	}
+	var out []byte
+	var err error
+	if a, ok := w.aead.(ContextAEAD); ok {
+		out, err = a.DecryptWithContext(w.ctx, bytes.Clone(ciphertext), bytes.Clone(aad))
+	} else {
+		out, err = w.aead.Decrypt(bytes.Clone(ciphertext), bytes.Clone(aad))
+	}
+	return out, kekError(err)
+}
+
+// selfTest fails if the AEAD decrypts a key that it wrapped for p with other associated
+// data: some key-service clients silently ignore associated data. A throttled or
+// unreachable client also refuses. The caller must therefore decrypt with the correct
+// associated data immediately afterwards.
+//
+// selfTest runs whenever a record is written, and never when a record is read. A key
+// that was wrapped with associated data does not decrypt without it, and a record
+// binds its purpose even if the KEK does not.
+func (w kekClient) selfTest(p purpose.Purpose, wrapped []byte) error {
+	dek, err := w.decrypt(wrapped, format.WrongKEKAAD(p.String()))
+	clear(dek)
+	if err == nil {
+		return errUnbound
+	}
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return nil
+}
+
+var errUnbound = fmt.Errorf("the KEK ignores associated data, so it would unwrap one purpose's keys for another: %w", ErrNoKeys)
+
+// kekError and storeError turn a foreign error into an error of this package. An error
+// that already is a sentinel of this package is kept whole, because its author knows
+// the rules. The text of any other error is dropped, since clients quote requests.
+func kekError(err error) error { return foreignError("KEK", err, ErrNoKeys) }
+
+func storeError(err error) error { return foreignError("key store", err, ErrUnavailable) }
+
+func foreignError(from string, err, otherwise error) error {
+	if err == nil {
+		return nil
+	}
+	for _, sentinel := range []error{ErrConflict, ErrNoKeys, ErrCorrupt, ErrInvalid, ErrUnavailable} {
+		if errors.Is(err, sentinel) {
+			return err
+		}
+	}
+	for _, sentinel := range []error{context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, sentinel) {
+			return fmt.Errorf("%s: %w: %w", from, ErrUnavailable, sentinel)
+		}
+	}
+	return &opaqueError{from, otherwise}
+}
+
+// An opaqueError replaces the error of a client that is no sentinel of this package.
+// It may be a refusal or anything else.
+type opaqueError struct {
+	from string
+	err  error
+}
+
+func (e *opaqueError) Error() string { return e.from + ": " + e.err.Error() }
+
+func (e *opaqueError) Unwrap() error { return e.err }

@@ -1,0 +1,156 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
+)
+
+// Reveal returns the plaintext of v, which must be of kind k and collected for the
+// purpose of s. The caller is responsible for the plaintext from then on.
+//
+// A value collected for other purposes is a [*purpose.MismatchError], found in the
+// value's header without any cryptography. A value of another kind, and one that
+// was forged, relabelled or altered, is [ErrCorrupt]; a value past its retention is
+// [ErrExpired]. If only one of value and scope is of a single subject, the error is
+// [ErrSubject]; if that subject is erased, [ErrErased]. A closed vault is
+// [ErrNoKeys]. A ctx that is done, a store that is needed and does not answer, and
+// an auditor that fails are [ErrUnavailable]. A nil scope, the zero Kind and the
+// zero Sealed are [ErrInvalid].
+func (s *Scope) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
+	return s.reveal(ctx, ActionReveal, k, v)
+}
+
+// Hint reveals v, and returns the result of mask in place of the plaintext. The
+// audit records a hint. Like every function that is handed a plaintext, mask is
+// trusted with it. A nil mask is [ErrInvalid]; other errors are as for
+// [Scope.Reveal].
+func (s *Scope) Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext string) string) (string, error) {
+	if mask == nil {
+		return "", &opError{ActionHint, k, fmt.Errorf("nil mask: %w", ErrInvalid)}
+	}
+	plaintext, err := s.reveal(ctx, ActionHint, k, v)
+	if err != nil {
+		return "", err
+	}
+	return mask(plaintext), nil
+}
+
+// reveal opens v and has the action audited.
+func (s *Scope) reveal(ctx context.Context, a Action, k Kind, v Sealed) (string, error) {
+	plaintext, err := s.unseal(ctx, k, v)
+	if s.audited() {
+		err = s.audit(ctx, Event{Action: a, Kind: k.name, Collected: v.Purposes()}, err)
+	}
+	if err != nil {
+		return "", &opError{a, k, err}
+	}
+	return plaintext, nil
+}
+
+// unseal returns the plaintext of v. There is no other way from a sealed value to
+// its plaintext.
+func (s *Scope) unseal(ctx context.Context, k Kind, v Sealed) (string, error) {
+	keys, err := s.keysFor(ctx, k)
+	if err != nil {
+		return "", err
+	}
+	if v.IsZero() {
+		return "", errAbsent
+	}
+	kind, names, body := format.Cut(v.text)
+	if kind != k.name {
+		return "", ErrCorrupt
+	}
+	n, collected := format.SlotNumber(names, s.opened.id.purpose.String())
+	if !collected {
+		return "", &purpose.MismatchError{Collected: format.Purposes(names), Asked: s.opened.id.purpose}
+	}
+	buf := getBuffers()
+	defer buf.release()
+	raw, err := format.DecodeBody(&buf.Buffer, body)
+	if err != nil {
+		return "", err
+	}
+	slot, ok := format.NthSlot(raw, n)
+	if !ok {
+		return "", ErrCorrupt
+	}
+	plain, err := s.openSlot(ctx, keys, k, raw[:format.IDSize], slot, buf)
+	return string(plain), err
+}
+
+// openSlot opens a slot of the scope's purpose. The plaintext is in the memory of
+// buf.
+func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slot format.Slot, buf *buffers) ([]byte, error) {
+	aad := format.AppendSlotAAD(buf.aad[:0], k.name, s.opened.id.purpose.String(), id, slot.Header, s.subject)
+	padded := buf.plaintext(len(slot.Sealed))
+	var err error
+	switch {
+	case slot.Type() == format.OfPurpose && s.subject == "":
+		if !keys.seal.has(slot.Sealed) {
+			if keys, err = s.opened.findKey(ctx, slot.Sealed); err != nil {
+				return nil, err
+			}
+		}
+		padded, err = keys.seal.open(padded, slot.Sealed, aad)
+	case slot.Type() == format.OfSubject && s.subject != "":
+		var key *subjectKey
+		if key, err = s.opened.subjectKey(ctx, keys, s.subject, false); err != nil {
+			return nil, err
+		}
+		if padded, err = key.open(padded, slot.Sealed, aad); err == nil {
+			err = s.checkErased()
+		}
+	case slot.Type() == format.OfCollector && s.subject == "":
+		if !keys.collect().has(slot.Sealed) {
+			if keys, err = s.opened.findKey(ctx, slot.Sealed); err != nil {
+				return nil, err
+			}
+		}
+		padded, err = keys.collect().open(padded, s.opened.id.purpose, slot.Sealed, aad)
+	default:
+		return nil, ErrSubject
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, ok := format.Unpad(padded)
+	if !ok {
+		return nil, ErrCorrupt
+	}
+	// The slot has opened, so its expiry is authentic.
+	return plain, checkTime(slot)
+}
+
+// maxSkew is how much the clocks of two machines may differ.
+const maxSkew = 5 * time.Minute
+
+// maxLead is how far a collector's clock may be ahead. A value from further ahead
+// is taken for forged. Otherwise the value could answer "retry" for years, and hold
+// up every run over the table.
+const maxLead = 24 * time.Hour
+
+var errClock = fmt.Errorf("clock stands before the collection: %w", ErrUnavailable)
+
+// checkTime refuses a slot whose retention is over. The clock is [time.Now]. A
+// clock that stands before the collection was set back, and can't tell whether
+// retention is over.
+func checkTime(s format.Slot) error {
+	if !s.Expires() {
+		return nil
+	}
+	p := s.Provenance()
+	switch now := time.Now(); {
+	case !now.Before(p.Expires):
+		return ErrExpired
+	case s.Type() == format.OfCollector && now.Add(maxLead).Before(p.Collected):
+		return ErrCorrupt // anybody with the public key can write any time
+	case now.Add(maxSkew).Before(p.Collected):
+		return errClock
+	}
+	return nil
+}
