@@ -5,9 +5,8 @@ import "strings"
 // maxInput is the longest input in bytes, that of package pii.
 const maxInput = 64
 
-// edges are dropped around a number: blanks, the no-break ones too, and the
-// marks of direction and width that address books and spreadsheets put around
-// what is copied.
+// edges are dropped around a number: blanks, also no-break ones, and the marks of
+// direction and width that address books and spreadsheets put around copied text.
 const edges = " \t\r\n\u00a0\u2007\u2009\u202f\u3000" +
 	"\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 
@@ -15,15 +14,14 @@ const edges = " \t\r\n\u00a0\u2007\u2009\u202f\u3000" +
 // sign, full stops.
 const separators = " \u00a0\u2007\u2009\u202f\u3000-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d.\uff0e"
 
-// clean returns what is dialled, "+" and digits or digits alone, and whether the
-// input is one number by its form. It goes before the port of libphonenumber,
-// whose aim is to find a number in any text: that one passes over what is in
-// front of it, reads letters as digits, takes what looks like an extension off
-// the end or, misled by a blank, joins it to the number.
+// clean returns the dialled characters, "+" and digits or digits alone, and reports
+// whether the input has the form of one number. The port of libphonenumber would find
+// a number in any text: it passes over text in front of a number, reads letters as
+// digits, and drops an extension or, because of a blank, appends it to the number.
 func clean(input string) (dialled string, ok bool) {
 	var (
 		out    strings.Builder
-		zero   rune // of the kind of digits in use, 0 before the first
+		zero   rune // of the script of the digits, 0 before the first digit
 		digits int
 		open   = -1 // digits before the open parenthesis, -1 if none is open
 		slash  = -1 // digits before the slash, -1 if there is none
@@ -36,8 +34,8 @@ func clean(input string) (dialled string, ok bool) {
 			if zero != 0 && z != zero {
 				return "", false
 			}
-			// No country code begins with 0. The port would take +001 for what is
-			// dialled to get abroad, which is another country in another region.
+			// No country code begins with 0. The port would read +001 as a prefix for
+			// dialling abroad, so that the country would depend on the region.
 			if plus && digits == 0 && r == z {
 				return "", false
 			}
@@ -79,16 +77,16 @@ func clean(input string) (dialled string, ok bool) {
 }
 
 const (
-	// maxArea is the most digits that are in front of a slash: a country code of
-	// two with an area code of four, or an area code with its trunk prefix. It is
-	// less than any number that could be the first of two.
+	// maxArea is the largest number of digits in front of a slash: a country code of
+	// two with an area code of four, or an area code with its trunk prefix. A number
+	// that could be the first of two is longer.
 	maxArea = 6
-	// minDialled is how many digits the shortest national numbers have, those of
-	// islands such as Niue.
+	// minDialled is the number of digits in the shortest national numbers, of islands
+	// such as Niue.
 	minDialled = 4
 )
 
-// zeroOf returns the zero of the kind of digits that r is of.
+// zeroOf returns the zero of the script of digit r.
 func zeroOf(r rune) (zero rune, ok bool) {
 	for _, zero := range [...]rune{'0', '\uff10', '\u0660', '\u06f0'} {
 		if r >= zero && r <= zero+9 {

@@ -1,19 +1,19 @@
-// Package phonenumber turns what people type into a form into the international
-// numbers that [pii.SealPhone] seals.
+// Package phonenumber turns phone numbers that people type into a form into the
+// international numbers that [pii.SealPhone] seals.
 //
 //	number, err := phonenumber.Parse(form.Phone, "GB") // 020 7946 0018
 //	user.Phone, err = pii.SealPhone(ctx, number, security) // +442079460018
 //
-// It stands on github.com/nyaruka/phonenumbers, the Go port of Google's
-// libphonenumber, and is a module of its own because that brings the numbering
-// plans of all countries into the binary.
+// It uses github.com/nyaruka/phonenumbers, the Go port of Google's libphonenumber. It
+// is a module of its own because the port brings the numbering plans of all countries
+// into the binary.
 //
-// # What it is not
+// # Limits
 //
-// A number that is valid by its country's plan may belong to nobody, or to
-// somebody else: send it a code. Plans change, so an update of the port may
-// refuse or accept other numbers than before. What was sealed is not affected:
-// the canonical form of package pii does not depend on them.
+// A number that is valid by its country's plan may belong to nobody, or to somebody
+// else: send it a code. Plans change, so an update of the port may refuse or accept
+// other numbers than before. Sealed numbers do not change: the canonical form of
+// package pii does not depend on plans.
 package phonenumber
 
 import (
@@ -22,38 +22,38 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// Parse returns the phone number that input is, in the form of ITU-T E.164: "+"
-// and 7 to 15 digits. [pii.SealPhone] and [pii.IndexPhone] accept it and keep it
-// as it is, and so does Parse with any region.
+// Parse returns the phone number in input, in the form of ITU-T E.164: "+" and 7 to 15
+// digits. [pii.SealPhone] and [pii.IndexPhone] accept that form and do not change it.
+// Parse(Parse(x, a), b) equals Parse(x, a) for any region b.
 //
 // Region is the country that the person dials in, as two capital letters (ISO
-// 3166-1 alpha-2), such as that of the form's list of countries. It gives
-// numbers without a country code their meaning, and says what stands for "+",
-// such as 00 or 011; a number that begins with "+" means the same in every
-// region. With region "" only such numbers are accepted. A region that has no
-// numbering plan, such as AQ, or that is none, such as UK, is [ErrInvalid].
+// 3166-1 alpha-2), such as the country chosen in the form. It gives numbers without a
+// country code their meaning, and has the prefix for dialling abroad, such as 00 or
+// 011. A number that begins with "+" has one meaning in every region. With region ""
+// only such numbers are accepted. A region without a numbering plan, such as AQ, and
+// an unknown one, such as UK, is [ErrInvalid].
 //
-// Whatever is not one number that is valid by its country's plan is
-// [ErrInvalid]. No error ever quotes the input. In detail:
+// Any input but one number that is valid by its country's plan is [ErrInvalid]. No
+// error ever quotes the input. In detail:
 //
 //   - Blanks around the number, and the invisible marks of direction that come
 //     with pasted text, are dropped. Between the digits may be blanks, hyphens and
 //     dashes, full stops, and digits in parentheses. A slash may follow an area
-//     code, as in 030/901820; behind more digits it begins a second number or an
-//     extension.
+//     code, as in 030/901820. Behind more digits, a slash begins a second number or
+//     an extension, which is refused.
 //   - A trunk prefix behind the country code is dropped where the country's plan
 //     has one, and kept where it is a digit of the number: +44 (0)20 7946 0018 is
 //     +442079460018, +39 (0)6 6982 is +39066982, and +1 (0)212 555 0123 is
 //     refused.
 //   - "+" in front of 0, as in +0044, is refused: no country code begins with 0.
 //   - Digits that begin with the region's own country code, without "+", are an
-//     international number where the plan makes no national one of them.
-//   - Extensions are refused, as the rest would be the number of a switchboard
-//     that many people share. So are letters, a list of numbers and the
-//     parameters of RFC 3966.
-//   - Digits may be ASCII, full-width, Arabic-Indic or Persian, as keyboards have
-//     them, in one number of one kind. Others are refused.
-//   - Input of more than 64 bytes is refused before it is looked at.
+//     international number if they are no national number of the plan.
+//   - Extensions are refused: without it, the number is the number of a switchboard
+//     that many people share. Letters, lists of numbers and the parameters of RFC
+//     3966 are refused too.
+//   - Digits may be ASCII, full-width, Arabic-Indic or Persian, but not mixed in one
+//     number. Others are refused.
+//   - Input of more than 64 bytes is refused unread.
 func Parse(input, region string) (e164 string, err error) {
 	if len(input) > maxInput {
 		return "", ErrInvalid
@@ -69,7 +69,7 @@ func Parse(input, region string) (e164 string, err error) {
 		region = noRegion
 	}
 	n, err := phonenumbers.Parse(dialled, region)
-	// Its errors are dropped: they may come to quote what was parsed.
+	// The port's errors are dropped: a future version may quote the input.
 	if err != nil || !phonenumbers.IsValidNumber(n) {
 		return "", ErrInvalid
 	}
@@ -84,16 +84,16 @@ func Parse(input, region string) (e164 string, err error) {
 // numbers that begin with "+" have a meaning.
 const noRegion = "ZZ"
 
-// canonical reports whether number is the canonical form of package pii. Some
+// canonical reports whether number is in the canonical form of package pii. Some
 // plans have shorter or longer numbers than E.164.
 func canonical(number string) bool {
 	return len(number) >= 1+7 && len(number) <= 1+15 && number[0] == '+' && number[1] != '0' &&
 		strings.Trim(number[1:], "0123456789") == ""
 }
 
-// sameEnd reports whether number ends in the last digits that were dialled. What
-// countries drop and insert is in front of these, so where they differ, the
-// parser took part of the number for something else.
+// sameEnd reports whether number ends in the last dialled digits. Countries drop and
+// insert digits in front of them only. If the ends differ, the port took a part of the
+// number for something else.
 func sameEnd(number, dialled string) bool {
 	return strings.HasSuffix(number, dialled[len(dialled)-minDialled:])
 }

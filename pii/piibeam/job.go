@@ -11,24 +11,23 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Job says under which keys rows are worked on, and as what.
+// A Job has the vault, the purposes and the kind of values for a transform.
 type Job struct {
 	// Vault is the name under which the vault is registered.
 	Vault string
-	// Kind is what is in the rows.
+	// Kind is the kind of the values.
 	Kind Kind
-	// Purposes are those that values are sealed for. Transforms that use one use the
-	// first.
+	// Purposes are the purposes that values are sealed for. A transform that uses one
+	// purpose uses the first.
 	Purposes []string
-	// Basis is what values are sealed under; the zero Basis states nothing.
+	// Basis is the basis that values are sealed under. The zero Basis states nothing.
 	Basis purpose.Basis
-	// ForRow narrows scopes to the person whose id is the row's: see
-	// [vault.Scope.For].
+	// ForRow narrows scopes to the person with the row's id: see [vault.Scope.For].
 	ForRow bool
 }
 
-// clone keeps a pipeline from changing with the caller's slice: it is read when
-// the pipeline runs.
+// clone copies the purposes. A pipeline reads them when it runs, and must not change
+// with the caller's slice.
 func (j Job) clone() Job {
 	j.Purposes = slices.Clone(j.Purposes)
 	return j
@@ -43,19 +42,19 @@ const (
 	Phone Kind = "phone"
 )
 
-// sealed is what the transforms need of a sealed value of any kind.
+// sealed has the methods that transforms call on a sealed value of any kind.
 type sealed[T any] interface {
 	MarshalText() ([]byte, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
 	Reseal(context.Context, ...*vault.Scope) (T, error)
 }
 
-// functions are the work on one kind of values, with text in and out.
+// functions work on one kind of values, with text in and out.
 type functions struct {
 	seal   func(ctx context.Context, text string, scopes []vault.Sealer) (string, error)
 	reseal func(ctx context.Context, text string, scopes []*vault.Scope) (string, error)
 	index  func(ctx context.Context, text string, scope *vault.Scope) ([]byte, error) // of a sealed value
-	lookup func(ctx context.Context, text string, scope *vault.Scope) ([]byte, error) // of what was typed
+	lookup func(ctx context.Context, text string, scope *vault.Scope) ([]byte, error) // of typed text
 }
 
 func functionsOf[T sealed[T], P interface {
@@ -63,7 +62,7 @@ func functionsOf[T sealed[T], P interface {
 	UnmarshalText([]byte) error
 }](seal func(context.Context, string, ...vault.Sealer) (T, error), lookup func(context.Context, string, vault.Indexer) (pii.Index, error)) functions {
 	parse := func(text string) (v T, err error) {
-		if text == "" { // absent, which is no row of a data set
+		if text == "" { // a data set has no rows for absent values
 			return v, vault.ErrCorrupt
 		}
 		return v, P(&v).UnmarshalText([]byte(text))
@@ -118,7 +117,7 @@ var kinds = map[Kind]functions{
 	Phone: functionsOf[pii.Phone](pii.SealPhone, pii.IndexPhone),
 }
 
-// A worker is a job that has its keys.
+// A worker is a job with opened keys.
 type worker struct {
 	functions
 	scopes []*vault.Scope
@@ -128,7 +127,7 @@ type worker struct {
 func (j Job) worker(ctx context.Context) (*worker, error) {
 	f, ok := kinds[j.Kind]
 	if !ok {
-		return nil, fmt.Errorf("piibeam: job of no kind that there is: %w", vault.ErrInvalid)
+		return nil, fmt.Errorf("piibeam: job of an unknown kind: %w", vault.ErrInvalid)
 	}
 	scopes, err := j.scopes(ctx)
 	if err != nil {
@@ -149,8 +148,8 @@ func (w *worker) of(id string) []*vault.Scope {
 	return narrowed
 }
 
-// rowsFault reports whether trying again, here or on another worker, would end
-// as it did.
+// rowsFault reports whether the value is at fault. Another attempt, here or on another
+// worker, would fail in the same way.
 func rowsFault(err error) bool {
 	for _, sentinel := range []error{
 		pii.ErrMalformed, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject,

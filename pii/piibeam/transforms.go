@@ -20,34 +20,34 @@ func init() {
 	register.Iter1[string]()
 }
 
-// Seal seals rows, KV<string, string> of id and text as people type it, for the
-// purposes of the job. It returns KV<string, string> of id and sealed text, and
-// the rows that could not be sealed.
+// Seal seals rows, KV<string, string> of id and typed text, for the purposes of the
+// job. It returns KV<string, string> of id and sealed text, and the rows that could
+// not be sealed.
 func Seal(s beam.Scope, j Job, rows beam.PCollection) (sealed, failed beam.PCollection) {
 	return beam.ParDo2(s.Scope("piibeam.Seal"), &sealFn{Job: j.clone()}, rows)
 }
 
-// Reseal seals values, KV<string, string> of id and sealed text, anew under the
-// keys that are primary now, which is also how values of collectors are taken in.
-// It returns the same, and the rows that could not be re-sealed.
+// Reseal re-seals values, KV<string, string> of id and sealed text, under the present
+// primary keys. It also takes in values of collectors. It returns KV<string, string> of
+// id and sealed text, and the rows that could not be re-sealed.
 func Reseal(s beam.Scope, j Job, values beam.PCollection) (resealed, failed beam.PCollection) {
 	return beam.ParDo2(s.Scope("piibeam.Reseal"), &resealFn{Job: j.clone()}, values)
 }
 
 // Index computes the blind indexes of values, KV<string, string> of id and
 // sealed text, under the first purpose of the job. It returns KV<string, []byte>
-// of id and index, and the rows that have none.
+// of id and index, and the rows without an index.
 func Index(s beam.Scope, j Job, values beam.PCollection) (indexes, failed beam.PCollection) {
 	return beam.ParDo2(s.Scope("piibeam.Index"), &indexFn{Job: j.clone()}, values)
 }
 
-// Match finds the people of a list, KV<string, string> of an entry's id and an
-// address or number as people type it, among indexes, KV<string, []byte> of a
-// row's id and its index under the first purpose of the job. It returns KV<string,
-// string> of the entry's id and the row's, for each pair that is one person, and the
-// entries that are no address or number.
+// Match finds the people of a list, KV<string, string> of an entry's id and a typed
+// address or number, among indexes, KV<string, []byte> of a row's id and its index
+// under the first purpose of the job. It returns KV<string, string> of the entry's id
+// and the row's id, for each pair that is one person, and the entries that are no
+// address or number.
 //
-// Rows whose index is of another purpose match nobody.
+// A row whose index is of another purpose matches nobody.
 func Match(s beam.Scope, j Job, list, indexes beam.PCollection) (matches, failed beam.PCollection) {
 	s = s.Scope("piibeam.Match")
 	asked, failed := beam.ParDo2(s, &indexFn{Job: j.clone(), Typed: true}, list)
@@ -57,8 +57,8 @@ func Match(s beam.Scope, j Job, list, indexes beam.PCollection) (matches, failed
 
 func swap(id string, index []byte) ([]byte, string) { return index, id }
 
-// pairs emits each entry with each row that has the same index. An index has few
-// of either: the rows are those of one person.
+// pairs emits each entry with each row that has the same index. There are few of
+// either for an index, because all rows are of one person.
 func pairs(_ []byte, entries, rows func(*string) bool, emit func(string, string)) {
 	var all []string
 	for row := ""; rows(&row); {
@@ -122,7 +122,7 @@ func (f *resealFn) ProcessElement(ctx context.Context, id, text string, emit, fa
 	return give(id, err, failed)
 }
 
-// indexFn is the work of Index, and on what is typed that of Match.
+// indexFn is the work of Index and, on typed text, of Match.
 type indexFn struct {
 	Job   Job
 	Typed bool
@@ -153,7 +153,7 @@ func (f *indexFn) ProcessElement(ctx context.Context, id, text string, emit func
 	return give(id, err, failed)
 }
 
-// give hands a row to the failed ones, or fails the bundle.
+// give emits a row as failed, or fails the bundle.
 func give(id string, err error, failed func(string, string)) error {
 	if !rowsFault(err) {
 		return err

@@ -9,8 +9,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A worker gets its transforms as data, which can't hold a vault: they hold a
-// name, and each process knows how to open what it stands for.
+// vaults has the vaults of this process by name. A worker gets its transforms as data,
+// which can't hold a vault, so they hold a vault's name.
 var vaults = struct {
 	sync.Mutex
 	open   map[string]func(context.Context) (*vault.Vault, error)
@@ -20,9 +20,9 @@ var vaults = struct {
 	opened: make(map[string]*vault.Vault),
 }
 
-// Register says how to open the vault of that name in this process. Call it
-// from an init function of the pipeline's program, for workers run the same one.
-// It panics if the name is taken, and for a nil open.
+// Register registers a function that opens the vault of that name in this process.
+// Call it from an init function of the pipeline's program, which every worker runs. It
+// panics if the name is taken, and for a nil open.
 func Register(name string, open func(context.Context) (*vault.Vault, error)) {
 	vaults.Lock()
 	defer vaults.Unlock()
@@ -32,7 +32,8 @@ func Register(name string, open func(context.Context) (*vault.Vault, error)) {
 	vaults.open[name] = open
 }
 
-// opened returns the vault of that name, always the same. A failure is not kept.
+// opened returns the vault of that name, and opens it the first time. It does not keep
+// a failure.
 func opened(ctx context.Context, name string) (*vault.Vault, error) {
 	vaults.Lock()
 	defer vaults.Unlock()

@@ -181,7 +181,7 @@ func (s *suite) wrap(a vault.AEAD, p purpose.Purpose, key []byte) []byte {
 	return wrapped
 }
 
-// unwraps checks that a decrypts what was wrapped for p to key.
+// unwraps checks that a decrypts a key that was wrapped for p.
 func (s *suite) unwraps(a vault.AEAD, p purpose.Purpose, wrapped, key []byte) {
 	s.Helper()
 	got, err := decrypt(s.Context(), a, wrapped, bound(p))

@@ -1,8 +1,8 @@
-// Package kms says which key of a key service wraps the keys of which purpose,
-// and writes the policies that let a service use exactly its purposes.
+// Package kms names the key of a key service that wraps the keys of each purpose,
+// and writes policies that let a service use exactly its purposes.
 //
-// The clients are modules of their own, so that nobody pays for what they don't
-// use: [github.com/onlyfor/onlyfor/vault/kms/awskms] for AWS KMS,
+// The clients are modules of their own, so that a program has only the clients that
+// it uses: [github.com/onlyfor/onlyfor/vault/kms/awskms] for AWS KMS,
 // [github.com/onlyfor/onlyfor/vault/kms/gcpkms] for Google Cloud KMS and
 // [github.com/onlyfor/onlyfor/vault/kms/hcvault] for the transit engine of
 // HashiCorp Vault and OpenBao. Each gives a [vault.KEK]:
@@ -13,21 +13,21 @@
 //
 // # Policies
 //
-// What keeps the advertising service out of the security data is that the key
-// service does not let it use that key. So write down which service may use
-// which purposes, and let [AWSPolicy], [GCPPolicy] or [HCVaultPolicy] say it in
-// the words of the key service:
+// The key service keeps the advertising service out of the security data, because
+// it does not let that service use the key. So write down which service may use
+// which purposes, and have [AWSPolicy], [GCPPolicy] or [HCVaultPolicy] write the
+// policy in the language of the key service:
 //
 //	text, err := kms.AWSPolicy(keys, kms.Role{Name: "ad-service", Opens: purpose.NewSet(purposes.Advertising)})
 //
-// A policy grants, and takes nothing away: an administrator's policy on the same
-// role, project or token opens every purpose beside it.
+// A policy grants, and revokes nothing: an administrator's policy on the same role,
+// project or token still opens every purpose.
 //
-// # What is bound
+// # Associated data
 //
 // The purpose is part of every request, as the encryption context of AWS and the
-// associated data of the others. So keys that were wrapped for one purpose do
-// not unwrap for another, even with one key for both, and AWS policies can and do
-// require it. Neither Google Cloud nor Vault can: there, one key for each purpose
-// is all that keeps them apart, and [Check] refuses two purposes with one key.
+// associated data of the other services. So keys that were wrapped for one purpose
+// do not unwrap for another, even with one key for both. AWS policies require the
+// right encryption context. Policies of Google Cloud and Vault can't: there, only the
+// key separates purposes, and [Check] refuses two purposes with one key.
 package kms

@@ -36,10 +36,10 @@ const maxURI = 1024
 //	gcp-kms://projects/<project>/locations/<location>/keyRings/<ring>/cryptoKeys/<key>
 //	hcvault://<host>[:<port>]/<mount>/keys/<name>
 //
-// with names as the service itself allows them, so that none can mean something
-// else in a policy or in a path. Credentials, queries, aliases of AWS's own keys
-// and single versions of keys are not part of it. Anything else is
-// [vault.ErrInvalid], and not repeated, for it may be a secret in a wrong place.
+// with names that the service itself allows, so that no name has a second meaning in
+// a policy or in a path. Credentials, queries, aliases of AWS's own keys and single
+// versions of keys are not allowed. Any other text is [vault.ErrInvalid]. The error
+// does not repeat it: it may be a secret in a wrong place.
 func ParseKey(uri string) (Key, error) {
 	k, err := parseKey(uri)
 	if err != nil {
@@ -48,7 +48,7 @@ func ParseKey(uri string) (Key, error) {
 	return k, nil
 }
 
-// The grammars. Each has a group for the location and one for the name.
+// The grammars. Each has a group for the location and a group for the name.
 var grammars = []struct {
 	service Service
 	grammar *regexp.Regexp
@@ -97,12 +97,12 @@ func (k Key) String() string {
 // Service returns the key service that has the key.
 func (k Key) Service() Service { return k.service }
 
-// Location returns where the key is: the region of AWS, the location of Google
-// Cloud, host and perhaps port of a Vault.
+// Location returns the place of the key: the region of AWS, the location of Google
+// Cloud, or the host of a Vault, with its port if the URI has one.
 func (k Key) Location() string { return k.location }
 
-// Name returns how the service itself calls the key: the ARN of AWS, the
-// resource name of Google Cloud, the path of Vault ("transit/keys/security").
+// Name returns the service's own name for the key: the ARN of AWS, the resource name
+// of Google Cloud, the path of Vault ("transit/keys/security").
 func (k Key) Name() string { return k.name }
 
 func (k Key) of(s Service) error {

@@ -8,8 +8,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Keys tells which key of a key service is the KEK of which purpose. It is a
-// [Template] or [URIs], and no other type.
+// Keys has the key of a key service for each purpose. It is a [Template] or [URIs],
+// and no other type.
 type Keys interface {
 	// Key returns the key of purpose p. A purpose without one is
 	// [vault.ErrNoKeys]; the zero Purpose and a malformed URI are
@@ -19,8 +19,8 @@ type Keys interface {
 	check(s Service) error
 }
 
-// A Template is the URI of every purpose's key, with "{purpose}" where the name
-// of the purpose stands, once or more:
+// A Template is the URI of every purpose's key, with "{purpose}" in place of the
+// purpose's name, once or more:
 //
 //	aws-kms://arn:aws:kms:eu-central-1:111122223333:alias/onlyfor-{purpose}
 //	gcp-kms://projects/example/locations/europe-west3/keyRings/onlyfor/cryptoKeys/{purpose}
@@ -52,8 +52,8 @@ var (
 	errNoPlaceholder = fmt.Errorf("kms: template without %s, which would be one key for all: %w", placeholder, vault.ErrInvalid)
 )
 
-// sample stands for any purpose when a template is checked: no name is too short
-// for it to be allowed in all places.
+// sample is the purpose that templates are checked with. No key service refuses its
+// name as too short.
 var sample = purpose.MustParse("security")
 
 func (t Template) check(s Service) error {
@@ -64,8 +64,8 @@ func (t Template) check(s Service) error {
 	return k.of(s)
 }
 
-// URIs are the URIs of keys by purpose. Purposes that are not in it have none. A
-// map that was handed to a KEK must not be changed any more.
+// URIs are the URIs of keys by purpose. Other purposes have no key. Do not change
+// the map after a KEK was made with it.
 type URIs map[purpose.Purpose]string
 
 // Key returns the key at the URI of p.
@@ -123,10 +123,10 @@ func (u URIs) check(s Service) error {
 	return nil
 }
 
-// Check returns nil if keys are well-formed, one for each purpose, and all of
-// service s. Everything else, nil among it, is [vault.ErrInvalid].
+// Check returns nil if keys are well-formed, differ for each purpose, and are all of
+// service s. Any other keys, also nil, are [vault.ErrInvalid].
 //
-// Two aliases of one AWS key are not noticed: only AWS knows.
+// It does not notice two aliases of one AWS key, which only AWS knows.
 func Check(keys Keys, s Service) error {
 	if keys == nil {
 		return fmt.Errorf("kms: no keys: %w", vault.ErrInvalid)

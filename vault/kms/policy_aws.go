@@ -10,17 +10,18 @@ import (
 
 // AWSPolicy returns the IAM policy that lets a role use exactly its purposes: a
 // statement for each, with the encryption context that the vault sends. It is
-// identity-based, to be attached to the IAM role of the service; the policies of
-// the keys have to leave the decision to IAM, as those that the command line and
-// the console make do.
+// identity-based: attach it to the IAM role of the service. The policies of the keys
+// have to leave the decision to IAM, as the policies do that the command line and the
+// console make.
 //
-// IAM ignores aliases as resources, so that of a key named by alias is any key
-// of the account and region, on condition that the request names this
-// alias. Whoever may change aliases (kms:CreateAlias, kms:UpdateAlias) then
-// decides what the role opens. Key ids are the firmer choice.
+// IAM ignores aliases as resources. The statement for a key that is named by its
+// alias therefore allows any key of the account and region, on condition that the
+// request names this alias. Everybody who may change aliases (kms:CreateAlias,
+// kms:UpdateAlias) then decides which key the role uses. Key ids are the firmer
+// choice.
 //
-// A malformed role or key is [vault.ErrInvalid], as is a policy larger than IAM
-// takes (6144 characters, some 20 purposes): divide the role. A purpose without
+// A malformed role or key is [vault.ErrInvalid]. So is a policy larger than IAM
+// accepts (6144 characters, some 20 purposes): divide the role. A purpose without
 // a key is [vault.ErrNoKeys].
 func AWSPolicy(keys Keys, r Role) (string, error) {
 	grants, err := r.grants(keys, AWS)
@@ -47,8 +48,7 @@ func AWSPolicy(keys Keys, r Role) (string, error) {
 	return indent(policy, err)
 }
 
-// maxAWSPolicy is the size of a managed policy, in which IAM does not count
-// white space.
+// maxAWSPolicy is the size of a managed policy. IAM does not count its white space.
 const maxAWSPolicy = 6144
 
 type awsPolicy struct {
@@ -63,7 +63,7 @@ type awsStatement struct {
 	Condition struct{ StringEquals map[string]string }
 }
 
-// indent returns v as JSON for people to read, with a newline at the end.
+// indent returns v as indented JSON, with a newline at the end.
 func indent(v any, err error) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("kms: writing policy: %w", vault.ErrInvalid)

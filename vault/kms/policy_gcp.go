@@ -15,19 +15,18 @@ const (
 	gcpEncrypterDecrypter = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 )
 
-// member has room for no quote, blank or backslash, and for none of the members
-// that stand for everybody.
+// member matches no quote, blank or backslash, and no member that stands for
+// everybody.
 var member = regexp.MustCompile(`\A(?:` +
 	`(?:serviceAccount|group|user):[a-zA-Z0-9][a-zA-Z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,252}` +
 	`|serviceAccount:[a-z0-9][a-z0-9.:-]{0,62}\.svc\.id\.goog\[[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}\]` +
 	`|principal(?:Set)?://iam\.googleapis\.com/[a-zA-Z0-9/_.:@-]{1,512}` +
 	`)\z`)
 
-// GCPPolicy returns the IAM policy of the key of purpose p, as JSON: that roles
-// which open it decrypt with it, and those which manage it encrypt as well.
-// Roles without p are passed over. Setting it takes away what was granted on the
-// key itself before; grants on its key ring, project and organisation stay, and
-// open it as well.
+// GCPPolicy returns the IAM policy of the key of purpose p, as JSON. Roles that open
+// p decrypt with the key, and roles that manage p encrypt as well. Other roles are
+// passed over. Setting the policy revokes earlier grants on the key itself. Grants on
+// its key ring, project and organisation stay in force.
 //
 //	gcloud kms keys set-iam-policy <key> policy.json --keyring <ring> --location <location> --project <project>
 //
@@ -58,9 +57,8 @@ func GCPPolicy(keys Keys, p purpose.Purpose, roles ...Role) (string, error) {
 	return indent(policy, nil)
 }
 
-// GCPCommands returns the commands, one a line, that grant to roles exactly
-// their purposes and leave other grants as they are. Errors are those of
-// [GCPPolicy].
+// GCPCommands returns commands, one a line, that grant to roles exactly their
+// purposes, and do not change other grants. It returns the errors of [GCPPolicy].
 func GCPCommands(keys Keys, roles ...Role) (string, error) {
 	all, err := gcpGrants(keys, roles)
 	if err != nil {

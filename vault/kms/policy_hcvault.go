@@ -8,13 +8,13 @@ import (
 )
 
 // HCVaultPolicy returns the policy, in HCL, that lets a role use exactly its
-// purposes in the transit engine of HashiCorp Vault or OpenBao. Keys have to
-// exist: nothing in it makes one.
+// purposes in the transit engine of HashiCorp Vault or OpenBao. The keys have to
+// exist: the policy does not allow a role to make one.
 //
 //	bao policy write ad-service ad-service.hcl
 //
-// Paths are as in the URIs of the keys, from the namespace that the policy is
-// written to. A malformed role or key and keys on more than one server are
+// The paths are those in the URIs of the keys, relative to the namespace of the
+// policy. A malformed role or key and keys on more than one server are
 // [vault.ErrInvalid]; a purpose without a key is [vault.ErrNoKeys].
 func HCVaultPolicy(keys Keys, r Role) (string, error) {
 	grants, err := r.grants(keys, HCVault)
@@ -36,7 +36,7 @@ func HCVaultPolicy(keys Keys, r Role) (string, error) {
 			actions = append(actions, "encrypt")
 		}
 		for _, action := range actions {
-			// Not "create": with that, encrypting makes a key that is missing.
+			// Not "create", with which encrypting makes a key that is missing.
 			fmt.Fprintf(&b, "\npath \"%s/%s/%s\" {\n  capabilities = [\"update\"]\n}\n", mount, action, name)
 		}
 	}

@@ -9,20 +9,21 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Role is a service, or a job such as rotation, and what it may use. Whoever
-// seals with a collector alone needs no key, and so no role.
+// A Role is a service, or a job such as rotation, with the purposes that it may use.
+// A program that only seals with a collector needs no key, and so no role.
 type Role struct {
-	// Name is what the role goes by in comments: a-z, then up to 62 of a-z, 0-9
+	// Name is the name of the role in comments: a-z, then up to 62 of a-z, 0-9
 	// and "-".
 	Name string
-	// Opens are the purposes whose scopes it opens. Its key service only ever
-	// decrypts for it.
+	// Opens are the purposes whose scopes the role opens. It may decrypt with their
+	// keys, and not encrypt.
 	Opens purpose.Set
-	// Manages are the purposes that it opens and whose keys it makes, rotates,
-	// retires and destroys as well, which also takes the right to encrypt. So
-	// does Vault.Rewrap, on the new key.
+	// Manages are the purposes whose scopes the role opens, and whose keys it makes,
+	// rotates, retires and destroys. It may decrypt and encrypt with their keys.
+	// Vault.Rewrap needs both rights on the new key.
 	Manages purpose.Set
-	// Member is who has the role in Google Cloud, and unused elsewhere:
+	// Member is the holder of the role in Google Cloud. Other services do not use
+	// it:
 	//
 	//	serviceAccount:ad-service@example.iam.gserviceaccount.com
 	//	serviceAccount:example.svc.id.goog[namespace/account]
@@ -31,7 +32,7 @@ type Role struct {
 	Member string
 }
 
-// check returns [vault.ErrInvalid] for what is no role.
+// check returns [vault.ErrInvalid] for a malformed role.
 func (r Role) check() error {
 	if _, err := purpose.Parse(r.Name); err != nil {
 		return fmt.Errorf("kms: malformed name of a role: %w", vault.ErrInvalid)
@@ -42,15 +43,15 @@ func (r Role) check() error {
 	return nil
 }
 
-// A grant is what a role may do with one key.
+// A grant is a role's right to one key.
 type grant struct {
 	purpose purpose.Purpose
 	key     Key
 	manages bool
 }
 
-// grants returns the grants of r in the order of its purposes, once all is known
-// to be well-formed.
+// grants returns the grants of r in the order of its purposes, after it has checked
+// keys and role.
 func (r Role) grants(keys Keys, s Service) ([]grant, error) {
 	if err := Check(keys, s); err != nil {
 		return nil, err
@@ -86,8 +87,8 @@ func (r Role) purposes() iter.Seq[purpose.Purpose] {
 // data, in hexadecimal, into the encryption context.
 const encryptionContext = "associatedData"
 
-// boundHex is what the vault binds when it wraps the keys of p: see FORMAT.md,
-// key records.
+// boundHex returns the associated data with which a vault wraps the keys of p, in
+// hexadecimal: see FORMAT.md, key records.
 func boundHex(p purpose.Purpose) string {
 	return hex.EncodeToString([]byte("onlyfor purpose-keys " + p.String()))
 }

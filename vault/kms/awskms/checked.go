@@ -11,9 +11,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms"
 )
 
-// checked passes on answers that name the key they were made with. Those of AWS
-// do; JSON that something else answered with a 200 does not, and to the SDK it is
-// a success with all fields empty.
+// checked passes on answers that name the right key, as the answers of AWS do. Other
+// JSON with status 200, such as a proxy's, is a success with empty fields to the SDK.
 type checked struct {
 	tinkawskms.KMSAPI
 	key kms.Key
@@ -37,8 +36,8 @@ func (c checked) Decrypt(ctx context.Context, in *awskms.DecryptInput, opts ...f
 	return out, err
 }
 
-// made reports whether arn can be the key: the same one or, since an alias is of
-// the account and region of its key, some key there.
+// made reports whether arn can be the key. For an alias that is any key in the
+// alias's account and region.
 func (c checked) made(arn *string) bool {
 	if arn == nil {
 		return false

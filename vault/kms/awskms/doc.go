@@ -6,31 +6,30 @@
 //	v, err := vault.Open(ctx, store, kek, nil)
 //	security, err := v.Scope(ctx, purposes.Security) // one call of kms:Decrypt
 //
-// The README says how to make the keys and whom to let use them;
-// [kms.AWSPolicy] writes the policies.
+// The README shows how to make the keys and grant their use; [kms.AWSPolicy] writes
+// the policies.
 //
-// # What is sent
+// # Calls
 //
-// kms:Decrypt when the keys of a purpose are opened, kms:Encrypt and kms:Decrypt
-// when they are made or changed, each with the key named and with the purpose in
-// the encryption context, under "associatedData" in hexadecimal. CloudTrail
-// records it. What is wrapped is a data key of 32 bytes. No call is made for a
-// value.
+// A vault calls kms:Decrypt when it opens the keys of a purpose, and kms:Encrypt and
+// kms:Decrypt when it makes or changes them. Each call names the key, and has the
+// purpose in the encryption context, under "associatedData" in hexadecimal.
+// CloudTrail records it. The calls wrap and unwrap a data key of 32 bytes. Sealing
+// and revealing a value makes no call.
 //
 // # Errors
 //
-// [vault.ErrNoKeys] is what AWS refuses: AccessDeniedException, DisabledException,
-// NotFoundException (a key that is in another region is not found),
-// IncorrectKeyException (an alias that points elsewhere now),
-// InvalidCiphertextException (another key or another purpose) and their like, by
-// the code that AWS gives. Everything else is [vault.ErrUnavailable]: no answer,
-// throttling, the service's own trouble, and what a proxy says in its place,
-// whatever its status. Errors name the purpose, the URI and the code, and
-// nothing that AWS or a proxy wrote.
+// A refusal by AWS is [vault.ErrNoKeys], by its code: DisabledException,
+// NotFoundException (as for a key that is in another region), IncorrectKeyException
+// (an alias that points to another key now), InvalidCiphertextException (another key
+// or another purpose) and their like. AccessDeniedException is also
+// [vault.ErrAccessDenied]. Any other failure is [vault.ErrUnavailable]: no answer,
+// throttling, an internal error of the service, and a proxy's answer of any status.
+// Errors have the purpose, the URI and the code, and no text of AWS or a proxy.
 //
-// Requests and answers hold data keys in the clear, under TLS. The SDK's logging
-// of bodies stays off whatever its configuration says.
+// Requests and answers hold data keys in the clear, under TLS. The SDK's logging of
+// bodies stays off, also if its configuration turns it on.
 //
-// The SDK tries three times unless its configuration says otherwise; the
-// context of the call ends that, and [vault.Options] bounds it.
+// The SDK tries three times by default. The context of the call ends that, and
+// [vault.Options] bounds it.
 package awskms

@@ -10,13 +10,13 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms/internal/remote"
 )
 
-// refusals are the codes by which AWS says no for good. A code that is not here
-// counts as no answer, for a proxy in between has codes of its own.
+// refusals are the codes of refusals by AWS that another attempt does not change. Any
+// other code counts as no answer, because a proxy has codes of its own.
 var refusals = map[string]remote.Verdict{
 	"AccessDeniedException": remote.Denied,
 	"AccessDenied":          remote.Refused, // of STS, where credentials come from
 
-	// It does not know who asks.
+	// AWS does not know the caller.
 	"UnrecognizedClientException": remote.Refused,
 	"InvalidClientTokenId":        remote.Refused,
 	"MissingAuthenticationToken":  remote.Refused,
@@ -28,7 +28,7 @@ var refusals = map[string]remote.Verdict{
 	"OptInRequired":               remote.Refused,
 	"NotAuthorized":               remote.Refused,
 
-	// The key is not there, or not for this.
+	// There is no such key, or it does not encrypt.
 	"NotFoundException":             remote.Refused,
 	"InvalidArnException":           remote.Refused,
 	"DisabledException":             remote.Refused,
@@ -36,13 +36,13 @@ var refusals = map[string]remote.Verdict{
 	"InvalidKeyUsageException":      remote.Refused,
 	"UnsupportedOperationException": remote.Refused,
 
-	// What is to be unwrapped is another key's or another purpose's.
+	// The ciphertext is of another key or another purpose.
 	"InvalidCiphertextException": remote.Refused,
 	"IncorrectKeyException":      remote.Refused,
 	"ValidationException":        remote.Refused,
 }
 
-// troubles are the codes that are repeated though they refuse nothing.
+// troubles are codes that errors name although they are no refusals.
 var troubles = map[string]bool{
 	"ThrottlingException":        true,
 	"LimitExceededException":     true,
@@ -53,8 +53,8 @@ var troubles = map[string]bool{
 	"KeyUnavailableException":    true,
 }
 
-// explain is how [remote.AEAD] understands errors of the SDK. Their text is not
-// repeated: it quotes what the server said, whoever that was.
+// explain is the [remote.AEAD.Explain] for errors of the SDK. It does not repeat their
+// text, which quotes the server, or another one in its place.
 func explain(err error) (remote.Verdict, string) {
 	if api := smithy.APIError(nil); errors.As(err, &api) {
 		code := api.ErrorCode()

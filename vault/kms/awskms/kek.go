@@ -18,12 +18,12 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms/internal/remote"
 )
 
-// Options are what [New] need not be told. Nil is the same as Options{}.
+// Options are the optional settings of [New]. Nil is the same as Options{}.
 type Options struct {
 	// Config has credentials, retries, HTTP client and an endpoint other than
-	// AWS's own. By default it is what [config.LoadDefaultConfig] finds: environment,
-	// shared files, the role of the pod, task or machine. The region is always that
-	// of the key, and bodies are never logged.
+	// AWS's own. By default it is the result of [config.LoadDefaultConfig], from
+	// environment, shared files, and the role of the pod, task or machine. The
+	// region of the key is always used, and bodies are never logged.
 	Config *aws.Config
 }
 
@@ -39,15 +39,14 @@ type KEK struct {
 
 var _ vault.KEK = (*KEK)(nil)
 
-// New returns the KEK that wraps the keys of each purpose with the AWS key that
-// keys names. It reads configuration and asks AWS nothing; ctx bounds that
-// alone.
+// New returns the KEK that wraps the keys of each purpose with the AWS key in keys.
+// It reads the configuration within ctx, and does not call AWS.
 //
-// Keys that [kms.Check] refuses are [vault.ErrInvalid], and so is a configuration
-// that can't be read, whose error is not repeated.
+// Keys that [kms.Check] refuses are [vault.ErrInvalid]. So is a configuration that
+// can't be read; its error is not repeated.
 func New(ctx context.Context, keys kms.Keys, opts *Options) (*KEK, error) {
 	if err := kms.Check(keys, kms.AWS); err != nil {
-		return nil, fmt.Errorf("awskms: %w", err)
+		return nil, fmt.Errorf("awskms: %w", remote.WithoutPrefix(err))
 	}
 	k := &KEK{keys: keys, clients: make(map[string]*awskms.Client)}
 	if opts != nil && opts.Config != nil {
@@ -64,8 +63,8 @@ func New(ctx context.Context, keys kms.Keys, opts *Options) (*KEK, error) {
 	return k, nil
 }
 
-// regionOf returns the region of one of the keys, where credentials come from
-// unless the configuration says otherwise.
+// regionOf returns the region of one of the keys. Credentials come from there unless
+// the configuration has another region.
 func regionOf(keys kms.Keys) string {
 	some := purpose.MustParse("security")
 	if uris, ok := keys.(kms.URIs); ok {
@@ -85,28 +84,26 @@ func regionOf(keys kms.Keys) string {
 	return key.Location()
 }
 
-// For returns the AEAD of the key of p, without asking AWS. A purpose without a
-// key is [vault.ErrNoKeys], the zero Purpose [vault.ErrInvalid].
-//
-// What the AEAD returns of a refusal is [vault.ErrNoKeys], and everything else
-// [vault.ErrUnavailable]; see the package documentation.
+// For returns the AEAD of the key of p, a [vault.ContextAEAD], without a call of AWS.
+// A purpose without a key is [vault.ErrNoKeys], the zero Purpose [vault.ErrInvalid].
+// See the package documentation for the errors of the AEAD.
 func (k *KEK) For(ctx context.Context, p purpose.Purpose) (vault.AEAD, error) {
 	if k == nil || k.keys == nil {
-		return nil, fmt.Errorf("awskms: zero KEK: %w", vault.ErrInvalid)
+		return nil, fmt.Errorf("zero awskms.KEK: %w", vault.ErrInvalid)
 	}
 	key, err := k.keys.Key(p)
 	if err != nil {
-		return nil, fmt.Errorf("awskms: %w", err)
+		return nil, remote.WithoutPrefix(err)
 	}
 	client, err := tinkawskms.NewAEADWithContext(ctx, key.Name(), tinkawskms.WithKMS(checked{k.client(key.Location()), key}))
 	if err != nil {
-		return nil, fmt.Errorf("awskms: no client for the key of %s: %w", p, vault.ErrInvalid)
+		return nil, fmt.Errorf("no client for the key of %s: %w", p, vault.ErrInvalid)
 	}
 	return &remote.AEAD{Purpose: p, Key: key, Client: client, Explain: explain}, nil
 }
 
-// client returns the client of a region. Connections are the client's, so there
-// is one.
+// client returns the client of a region. There is one for each region, so that calls
+// share its connections.
 func (k *KEK) client(region string) *awskms.Client {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -121,10 +118,11 @@ func (k *KEK) client(region string) *awskms.Client {
 	return c
 }
 
-// maxAnswer is far more than AWS KMS has to say of one key.
+// maxAnswer is far more than the longest answer of AWS KMS for one key.
 const maxAnswer = 1 << 20
 
-// bounded cuts off answers that are longer. The SDK would read them to their end.
+// bounded cuts off answers that are longer than maxAnswer. The SDK would read them to
+// their end.
 type bounded struct{ awskms.HTTPClient }
 
 func (b bounded) Do(r *http.Request) (*http.Response, error) {

@@ -7,32 +7,31 @@
 //	v, err := vault.Open(ctx, store, kek, nil)
 //	security, err := v.Scope(ctx, purposes.Security) // one call of Decrypt
 //
-// The README says how to make the keys and whom to let use them;
-// [kms.GCPPolicy] and [kms.GCPCommands] write the grants.
+// The README shows how to make the keys and grant their use; [kms.GCPPolicy] and
+// [kms.GCPCommands] write the grants.
 //
-// # What is sent
+// # Calls
 //
-// Decrypt when the keys of a purpose are opened, Encrypt and Decrypt when they
-// are made or changed, over gRPC, with the purpose as additional authenticated
-// data and with checksums of everything in both directions. What is wrapped is a
-// data key of 32 bytes. No call is made for a value.
+// A vault calls Decrypt when it opens the keys of a purpose, and Encrypt and Decrypt
+// when it makes or changes them. The calls are gRPC, with the purpose as additional
+// authenticated data, and with checksums of all fields in both directions. They wrap
+// and unwrap a data key of 32 bytes. Sealing and revealing a value makes no call.
 //
-// Grants can't name authenticated data, so the key for each purpose is what
-// separates roles.
+// Grants can't require authenticated data, so only the key separates purposes.
 //
 // # Errors
 //
-// [vault.ErrNoKeys] is what Cloud KMS refuses: PermissionDenied, Unauthenticated,
+// A refusal by Cloud KMS is [vault.ErrNoKeys]: PermissionDenied, Unauthenticated,
 // NotFound, FailedPrecondition (a key version that is disabled or destroyed) and
-// InvalidArgument (what another key or another purpose wrapped). Everything else
-// is [vault.ErrUnavailable]: no answer, no credentials to be had, quotas, the
-// service's own trouble, checksums that are wrong, and what a proxy says in its
-// place. Errors name the purpose, the URI and the code, and nothing that Google or
-// a proxy wrote.
+// InvalidArgument (a key that another key or another purpose wrapped). A
+// PermissionDenied for a missing grant is also [vault.ErrAccessDenied]. Any other
+// failure is [vault.ErrUnavailable]: no answer, no credentials, quotas, an internal
+// error of the service, a wrong checksum, and a proxy's answer. Errors have the
+// purpose, the URI and the code, and no text of Google or a proxy.
 //
 // Messages hold data keys in the clear, under TLS. The debug logging of Google's
-// clients, which writes them out, stays off whatever the environment says.
+// clients, which would write them, stays off, also if the environment turns it on.
 //
-// The client asks again while the service is unavailable, until the context of
-// the call ends, which [vault.Options] bounds.
+// The client tries again while the service is unavailable, until the context of the
+// call ends. [vault.Options] bounds it.
 package gcpkms

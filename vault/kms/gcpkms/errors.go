@@ -10,8 +10,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms/internal/remote"
 )
 
-// refusals are the codes by which Cloud KMS says no for good. All others are no
-// answer.
+// refusals are the codes of refusals by Cloud KMS that another attempt does not
+// change. All other codes are no answer.
 var refusals = map[codes.Code]remote.Verdict{
 	codes.PermissionDenied:   remote.Denied,
 	codes.Unauthenticated:    remote.Refused,
@@ -20,23 +20,23 @@ var refusals = map[codes.Code]remote.Verdict{
 	codes.InvalidArgument:    remote.Refused, // of another key or another purpose
 }
 
-// ours are how the gRPC library begins its own words in a status, where a server
-// that does not speak gRPC answered with a page, or none could be asked because
-// the credentials are not to be had. It gives both the codes of refusals.
-var ours = []string{
+// ofLibrary are the beginnings of messages that the gRPC library itself writes into a
+// status: a server that does not speak gRPC answered with a page, or there are no
+// credentials. The library gives both the codes of refusals.
+var ofLibrary = []string{
 	"unexpected HTTP status code received from server",
 	"transport: ",
 	"malformed header",
 }
 
-// explain is how [remote.AEAD] understands errors of Google's client. Their text
-// is not repeated: it quotes what the server said, whoever that was.
+// explain is the [remote.AEAD.Explain] for errors of Google's client. It does not
+// repeat their text, which quotes the server, or another one in its place.
 func explain(err error) (remote.Verdict, string) {
 	s, ok := status.FromError(err)
 	if !ok {
 		return remote.Unclear, "no answer of Cloud KMS that is whole"
 	}
-	for _, text := range ours {
+	for _, text := range ofLibrary {
 		if strings.HasPrefix(s.Message(), text) {
 			return remote.Unclear, "no answer of Cloud KMS (" + s.Code().String() + ")"
 		}
@@ -48,7 +48,7 @@ func explain(err error) (remote.Verdict, string) {
 	return verdict, s.Code().String()
 }
 
-// isIAM reports whether a denial is about a grant, as opposed to an API that is
+// isIAM reports whether a denial is about a grant. Others are about an API that is
 // switched off or a bill that is not paid.
 func isIAM(err error) bool {
 	api, ok := apierror.ParseError(err, false)

@@ -10,17 +10,17 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms/internal/remote"
 )
 
-// A failure is an exchange that did not succeed.
+// A failure is an exchange that failed.
 type failure struct {
 	*exchange
 	err   error // the client's
-	known bool  // the token, after status 403
+	known bool  // after status 403, whether the server knows the token
 }
 
 func (f *failure) Error() string { return f.err.Error() }
 
-// explain is how [remote.AEAD] understands errors of the client. Their text is not
-// repeated: it quotes what the server said, whoever that was.
+// explain is the [remote.AEAD.Explain] for errors of the client. It does not repeat
+// their text, which quotes the server, or another one in its place.
 func explain(err error) (remote.Verdict, string) {
 	var f *failure
 	if !errors.As(err, &f) {
@@ -28,8 +28,8 @@ func explain(err error) (remote.Verdict, string) {
 	}
 	switch {
 	case !f.sent:
-		// Such as a token that was read from a file with its line end, or a
-		// VAULT_CACERT that is gone.
+		// The token was read from a file with its line end, or the file of
+		// VAULT_CACERT does not exist.
 		return remote.Refused, "client's token or environment make no request"
 	case f.status == 0:
 		return remote.Unclear, "no answer"
@@ -42,14 +42,14 @@ func explain(err error) (remote.Verdict, string) {
 	return f.verdict(), fmt.Sprintf("HTTP status %d", f.status)
 }
 
-// answered reports whether it was a Vault that refused. The page that a proxy
-// serves with its 403 says nothing of the key.
+// answered reports whether a Vault refused. A proxy's page with status 403 is no
+// answer about the key.
 func answered(err error) bool {
 	var response *api.ResponseError
 	return errors.As(err, &response) && !response.RawError && len(response.Errors) > 0
 }
 
-// verdict returns what a Vault's answer means.
+// verdict returns the meaning of a Vault's answer.
 func (f *failure) verdict() remote.Verdict {
 	switch f.status {
 	case http.StatusForbidden:

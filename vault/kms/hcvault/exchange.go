@@ -8,29 +8,29 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// An exchange is the transport of one request. Tink's client has no methods that
-// take a context, so the exchange holds the request to one, and keeps the status
-// of the answer, which errors of the client need not tell.
+// An exchange is the transport of one request. Tink's client has no methods with a
+// context, so the exchange ends the request with one. It keeps the status of the
+// answer, because not all errors of the client have it.
 type exchange struct {
-	ctx  context.Context // ended by whoever made it
+	ctx  context.Context
 	base http.RoundTripper
 
 	sent   bool
 	status int // 0 without an answer
 }
 
-// maxAnswer is far more than a transit engine has to say of one key.
+// maxAnswer is far more than the longest answer of a transit engine for one key.
 const maxAnswer = 1 << 20
 
-// through returns a copy of c as it is now, whose requests go through x, once.
+// through returns a copy of c in its present state. A request goes through x, once.
 func (x *exchange) through(c *api.Client) (*api.Client, error) {
 	config := c.CloneConfig()
-	// How to connect is settled in the transport. An address of a Unix socket, read
-	// once more, would be written into the transport that others use.
+	// The transport knows how to connect. NewClient would write the address of a Unix
+	// socket into the transport again, while other requests use it.
 	config.Address, config.AgentAddress = c.Address(), ""
 	// The client waits between retries without a context.
 	config.MaxRetries = 0
-	// The client, or an http.Client that it was given, would send token and key to a
+	// With a redirect, the client or its http.Client would send token and key to a
 	// host that the URI does not name.
 	config.DisableRedirects = true
 	config.HttpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -40,7 +40,7 @@ func (x *exchange) through(c *api.Client) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Those of the environment, which it has now, are not what c was given.
+	// NewClient has set token and headers from the environment.
 	once.SetHeaders(c.Headers())
 	once.SetToken(c.Token())
 	return once, nil
@@ -49,7 +49,7 @@ func (x *exchange) through(c *api.Client) (*api.Client, error) {
 // RoundTrip implements [http.RoundTripper].
 func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	x.sent = true
-	// The request's own context has the client's timeouts: both count.
+	// The request's own context has the client's timeouts. Both contexts count.
 	ctx, cancel := context.WithCancel(r.Context())
 	context.AfterFunc(x.ctx, cancel)
 	answer, err := x.base.RoundTrip(r.WithContext(ctx))

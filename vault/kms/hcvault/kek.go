@@ -14,16 +14,15 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms/internal/remote"
 )
 
-// Options are what [New] need not be told. Nil is the same as Options{}.
+// Options are the optional settings of [New]. Nil is the same as Options{}.
 type Options struct {
-	// Client is how the server is reached: address, TLS, namespace, token and
-	// timeout. By default it is made from the environment, as for the commands
-	// vault and bao: VAULT_ADDR, VAULT_TOKEN, VAULT_CACERT, VAULT_NAMESPACE and the
-	// rest.
+	// Client has the address, TLS settings, namespace, token and timeout. By
+	// default New makes it from the environment, as the commands vault and bao do:
+	// VAULT_ADDR, VAULT_TOKEN, VAULT_CACERT, VAULT_NAMESPACE and the rest.
 	//
-	// Logging in and renewing the token is up to whoever made the client. Token and
-	// namespace are read for each request; its retries, redirects, request
-	// callbacks and MFA credentials are not used.
+	// The owner of the client logs in and renews the token. Token and namespace are
+	// read for each request. The client's retries, redirects, request callbacks and
+	// MFA credentials are not used.
 	Client *api.Client
 }
 
@@ -37,17 +36,16 @@ type KEK struct {
 
 var _ vault.KEK = (*KEK)(nil)
 
-// New returns the KEK that wraps the keys of each purpose with the transit key
-// that keys names. It asks the server nothing and waits for nothing; it takes a
-// context as the other key services do.
+// New returns the KEK that wraps the keys of each purpose with the transit key in
+// keys. It makes no request. It takes a context because the other key services do.
 //
-// Keys that [kms.Check] refuses are [vault.ErrInvalid], and so are keys on another
-// host than the client's, and an environment that no client can be made from,
-// whose error is not repeated. For keys on several servers make a KEK for each,
-// and join them with [vault.KEKs].
+// Keys that [kms.Check] refuses are [vault.ErrInvalid]. So are keys on another host
+// than the client's, and an environment that makes no client; its error is not
+// repeated. For keys on several servers make a KEK for each, and join them with
+// [vault.KEKs].
 func New(_ context.Context, keys kms.Keys, opts *Options) (*KEK, error) {
 	if err := kms.Check(keys, kms.HCVault); err != nil {
-		return nil, fmt.Errorf("hcvault: %w", err)
+		return nil, fmt.Errorf("hcvault: %w", remote.WithoutPrefix(err))
 	}
 	k := &KEK{keys: keys}
 	if opts != nil {
@@ -67,8 +65,8 @@ func New(_ context.Context, keys kms.Keys, opts *Options) (*KEK, error) {
 	return k, nil
 }
 
-// known returns purposes whose keys can be looked at ahead of time: those of a
-// list and, for a template, any.
+// known returns the purposes of a list of URIs and, for a template, any purpose. New
+// checks their keys.
 func known(keys kms.Keys) purpose.Set {
 	uris, ok := keys.(kms.URIs)
 	if !ok {
@@ -81,15 +79,13 @@ func known(keys kms.Keys) purpose.Set {
 	return purpose.NewSet(all...)
 }
 
-// For returns the AEAD of the key of p, without asking the server. A purpose
-// without a key is [vault.ErrNoKeys]; the zero Purpose, and a key on another host
-// than the client's, are [vault.ErrInvalid].
-//
-// What the AEAD returns of a refusal is [vault.ErrNoKeys], and everything else
-// [vault.ErrUnavailable]; see the package documentation.
+// For returns the AEAD of the key of p, a [vault.ContextAEAD], without a request. A
+// purpose without a key is [vault.ErrNoKeys]. The zero Purpose, and a key on another
+// host than the client's, are [vault.ErrInvalid]. See the package documentation for
+// the errors of the AEAD.
 func (k *KEK) For(_ context.Context, p purpose.Purpose) (vault.AEAD, error) {
 	if k == nil || k.keys == nil {
-		return nil, fmt.Errorf("hcvault: zero KEK: %w", vault.ErrInvalid)
+		return nil, fmt.Errorf("zero hcvault.KEK: %w", vault.ErrInvalid)
 	}
 	key, err := k.key(p)
 	if err != nil {
@@ -98,8 +94,8 @@ func (k *KEK) For(_ context.Context, p purpose.Purpose) (vault.AEAD, error) {
 	return &remote.AEAD{Purpose: p, Key: key, Client: transit{k.client, key}, Explain: explain}, nil
 }
 
-// key returns the key of p if the client reaches it. A process that is pointed
-// elsewhere is to say so, rather than that its keys are gone.
+// key returns the key of p if the client is for the key's host. A client for another
+// host is an error of its own: the other server would only say that there is no key.
 func (k *KEK) key(p purpose.Purpose) (kms.Key, error) {
 	key, err := k.keys.Key(p)
 	if err != nil {
@@ -111,7 +107,7 @@ func (k *KEK) key(p purpose.Purpose) (kms.Key, error) {
 	return key, nil
 }
 
-// reaches reports whether an address is that of a URI's host.
+// reaches reports whether an address is the address of a URI's host.
 func reaches(address, host string) bool {
 	u, err := url.Parse(address)
 	if err != nil {

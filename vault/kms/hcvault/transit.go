@@ -19,8 +19,8 @@ type transit struct {
 	key    kms.Key
 }
 
-// prefix is what ciphertexts of the transit engine begin with, before the version
-// of the key.
+// prefix is the beginning of the transit engine's ciphertexts, before the version of
+// the key.
 var prefix = []byte("vault:v")
 
 var errForeign = errors.New("answer that is not of a transit engine")
@@ -33,23 +33,23 @@ func (t transit) EncryptWithContext(ctx context.Context, plaintext, associatedDa
 	return out, err
 }
 
-// DecryptWithContext may return nothing: Tink's client takes an answer without a
-// plaintext for an empty one. [remote.AEAD] refuses it.
+// DecryptWithContext may return an empty plaintext: Tink's client does so for an answer
+// without one. [remote.AEAD] refuses it.
 func (t transit) DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error) {
 	return t.ask(ctx, func(a tink.AEAD) ([]byte, error) { return a.Decrypt(ciphertext, associatedData) })
 }
 
-// ask has Tink's client make one request under ctx.
+// ask makes one request with Tink's client, under ctx.
 func (t transit) ask(ctx context.Context, f func(tink.AEAD) ([]byte, error)) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends whatever the client left open
+	defer cancel() // ends a request that the client left open
 	x := &exchange{ctx: ctx}
 	client, err := x.through(t.client)
 	if err != nil {
 		return nil, &failure{x, err, false}
 	}
-	// Without options this binds associated data. The package's NewClient, and its
-	// option for that, send it as a context, which most keys ignore.
+	// Without options, NewAEAD binds associated data. NewClient, and an option of
+	// NewAEAD, send it as a context, which most keys ignore.
 	a, err := tinkhcvault.NewAEAD("/"+t.key.Name(), client.Logical())
 	if err != nil {
 		return nil, &failure{x, err, false}
@@ -58,16 +58,16 @@ func (t transit) ask(ctx context.Context, f func(tink.AEAD) ([]byte, error)) ([]
 	switch {
 	case err != nil:
 		return nil, &failure{x, err, x.status == http.StatusForbidden && t.known(ctx)}
-	case x.status != http.StatusOK: // to the client a redirect, too, is a success
+	case x.status != http.StatusOK: // the client takes a redirect for a success
 		return nil, &failure{x, errForeign, false}
 	}
 	return out, nil
 }
 
-// known reports whether the server says that it knows the token. It refuses one
-// that has expired with the words by which it refuses one without the right,
-// and only the latter proves that a process can't open a purpose. The policy
-// that every token has unless it was made without it, "default", lets it ask.
+// known reports whether the server knows the token. It refuses an expired token and a
+// token without the right in the same words, and only the refusal of a known token
+// proves that a process can't open a purpose. The policy "default", which a token has
+// unless it was made without it, allows the request.
 func (t transit) known(ctx context.Context) bool {
 	x := &exchange{ctx: ctx}
 	client, err := x.through(t.client)

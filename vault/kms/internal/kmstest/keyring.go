@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// A Keyring is the keys of a key service, by the service's name for each. It does
-// real AES-GCM with the associated data bound.
+// A Keyring has the keys of a key service, by the service's names. It encrypts with
+// AES-GCM and binds associated data.
 type Keyring struct {
 	mu       sync.Mutex
 	keys     map[string]cipher.AEAD
 	disabled map[string]bool
 }
 
-// What a [Keyring] refuses.
+// The errors of a [Keyring].
 var (
 	ErrNoKey      = errors.New("no such key")
 	ErrDisabled   = errors.New("key is disabled")
@@ -43,7 +43,7 @@ func (k *Keyring) Make(names ...string) {
 	}
 }
 
-// Swap exchanges two keys, as somebody does who may point names elsewhere.
+// Swap exchanges two keys, as everybody can who may change names.
 func (k *Keyring) Swap(a, b string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

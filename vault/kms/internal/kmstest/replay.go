@@ -7,12 +7,12 @@ import (
 	"net/http"
 )
 
-// quiet swallows what the server logs of connections that tests cut.
+// quiet drops the server's log of connections that tests cut.
 var quiet = log.New(io.Discard, "", 0)
 
-// replay reads a request's body so that it can be read again later. The body of
-// HTTP/2 is left alone: its end need not be seen to notice that a client left, and
-// that of a stream may not come yet.
+// replay reads a request's body so that a handler can read it again. It does not read
+// a body of HTTP/2: the server notices without it that a client has left, and the end
+// of a stream may not have come yet.
 type replay struct{}
 
 func (*replay) of(r *http.Request) *http.Request {

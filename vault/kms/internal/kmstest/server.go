@@ -1,6 +1,7 @@
-// Package kmstest is what the clients of key services are tested with: a server
-// that can fail in all the ways that key services and the things before them
-// do, keys for it, and the cases that every client has to pass.
+// Package kmstest tests the clients of key services. It has a server that can fail in
+// all the ways of key services and of proxies before them, keys for the server, and
+// the cases that every client has to pass. Package kektest has the cases that every
+// KEK has to pass.
 package kmstest
 
 import (
@@ -15,11 +16,11 @@ import (
 	"time"
 )
 
-// A Fault is what a [Server] does instead of answering.
+// A Fault is a way in which a [Server] fails.
 type Fault string
 
-// The faults. Those that are an answer of the service itself, [Throttle] and
-// [Internal], are left to its handler.
+// The faults. The handler of the service makes [Throttle] and [Internal], which are
+// answers in its own protocol.
 const (
 	Up         Fault = ""                             // none
 	Hang       Fault = "hangs"                        // never answers
@@ -30,7 +31,7 @@ const (
 	BadGateway Fault = "is behind a proxy's 502"      // while the service restarts
 	Redirect   Fault = "redirects"                    // to where a data key has no business
 	Throttle   Fault = "throttles"                    // in its own protocol
-	Internal   Fault = "reports an internal error"    // likewise
+	Internal   Fault = "reports an internal error"    // in its own protocol
 	Empty      Fault = "answers 200 without anything" // a well-formed answer that lacks all fields
 
 	Stall Fault = "hangs in the middle of its answer"
@@ -38,20 +39,20 @@ const (
 	Reset Fault = "resets the connection"
 	Flood Fault = "answers without end"      // well-formed as far as it goes
 	Busy  Fault = "is behind a proxy's 503"  // that says to come back tomorrow
-	Limit Fault = "is behind a proxy's 429"  // likewise
+	Limit Fault = "is behind a proxy's 429"  // that says to come back tomorrow
 	Slow  Fault = "takes its time to answer" // and then does
 )
 
 // MaxFlood is far more than a client may read of an answer.
 const MaxFlood = 32 << 20
 
-// Leak is in everything that a faulty server says. No error may repeat it.
+// Leak is in every answer of a faulty server. No error may repeat it.
 const Leak = "sEcReT"
 
 // A Server is a key service over TLS, with HTTP/1.1 and HTTP/2.
 type Server struct {
 	*httptest.Server
-	// ContentType is that of garbage.
+	// ContentType is the content type of garbage.
 	ContentType string
 
 	handler http.Handler
@@ -88,8 +89,8 @@ func NewServer(t testing.TB, contentType string, h http.Handler) *Server {
 	return s
 }
 
-// SetFault has the server do f from now on. Calls that hang go on as if they
-// came now.
+// SetFault makes the server fail in the way of f from now on. Calls that hang go on as
+// if they came now.
 func (s *Server) SetFault(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,19 +99,19 @@ func (s *Server) SetFault(f Fault) {
 	s.release = make(chan struct{})
 }
 
-// Fault returns what the server does.
+// Fault returns the present fault.
 func (s *Server) Fault() Fault { return *s.fault.Load() }
 
-// Calls returns how many calls have arrived.
+// Calls returns the number of calls so far.
 func (s *Server) Calls() int { return int(s.calls.Load()) }
 
-// Strayed returns how many calls followed a redirect.
+// Strayed returns the number of calls that followed a redirect.
 func (s *Server) Strayed() int { return int(s.strayed.Load()) }
 
-// Flooded returns how many bytes were sent in answers without end.
+// Flooded returns the number of bytes that were sent in answers without end.
 func (s *Server) Flooded() int { return int(s.flooded.Load()) }
 
-// Hung gets one for each call that hangs, Left one for each of them that its
+// Hung gets a value for each call that hangs, and Left for each of these calls that its
 // client gave up.
 func (s *Server) Hung() <-chan struct{} { return s.hung }
 func (s *Server) Left() <-chan struct{} { return s.left }
@@ -134,7 +135,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		w.Write([]byte("<html><body>Please log in. " + Leak + "</body></html>"))
 	}
-	// What hangs has read the body, so that the server notices when the client leaves.
+	// A call that hangs has read the body, so that the server notices when the client
+	// leaves.
 	switch fault {
 	case Stall:
 		r = new(replay).of(r)
@@ -142,7 +144,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		s.hung <- struct{}{}
 		select {
 		case <-release:
-			panic(http.ErrAbortHandler) // what it began to say is nothing to go on with
+			panic(http.ErrAbortHandler) // the beginning of its answer leads nowhere
 		case <-r.Context().Done():
 			s.left <- struct{}{}
 		}
@@ -191,7 +193,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// slowness is how long a slow answer takes.
+// slowness is the time that a slow answer takes.
 const slowness = 50 * time.Millisecond
 
 // begin sends the beginning of an answer.
@@ -224,10 +226,10 @@ func (s *Server) flood(w http.ResponseWriter, r *http.Request, release <-chan st
 	panic(http.ErrAbortHandler)
 }
 
-// reset ends the connection as the kernel does that of a process that died.
+// reset ends the connection as the kernel does after a process died.
 func (s *Server) reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil { // HTTP/2 has no more than a stream to reset
+	if err != nil { // with HTTP/2 there is only a stream to reset
 		panic(http.ErrAbortHandler)
 	}
 	if secure, ok := conn.(*tls.Conn); ok {

@@ -32,7 +32,7 @@ const (
 	Unknown = "stranger"         // is not known
 )
 
-// Roles are what the key service grants when a case begins.
+// Roles returns the roles that the key service grants when a case begins.
 func Roles() []kms.Role {
 	return []kms.Role{
 		{Name: Admin, Manages: purpose.NewSet(Security, Advertising, Billing)},
@@ -52,24 +52,24 @@ type Service interface {
 	Keys() kms.Keys
 	// Elsewhere are well-formed keys that do not exist, in another region.
 	Elsewhere() kms.Keys
-	// Grant has the service enforce the policies that package kms writes for
+	// Grant makes the service enforce the policies that package kms writes for
 	// roles, and no others.
 	Grant(t testing.TB, roles ...kms.Role)
-	// KEK returns the KEK of a process with the credentials of a role. It does so
-	// without a call, and what it needs ends with the test.
+	// KEK returns the KEK of a process with the credentials of a role, without a
+	// call. Its connections end with the test.
 	KEK(t testing.TB, role string, keys kms.Keys) vault.KEK
 }
 
-// How often a vault asks the key service for one purpose: to open its keys, to
-// make them, to change them. README.md says so.
+// The numbers of calls that a vault makes for one purpose: to open its keys, to make
+// them, to change them. README.md has the numbers too.
 const (
 	callsPerScope    = 1
 	callsPerGenerate = 3
 	callsPerChange   = 4
 )
 
-// short is the time that a vault waits for a key service that will not answer,
-// long is for one that will, on whatever machine.
+// short is the time that a vault waits for a key service that will not answer. long is
+// the time for a key service that will, on any machine.
 const (
 	short = 300 * time.Millisecond
 	long  = 2 * time.Minute
@@ -164,8 +164,8 @@ func stored(t testing.TB, s Service) vault.Store {
 	return store
 }
 
-// refused and unavailable check that err is of that class alone, names the
-// purpose and its key, and quotes nobody.
+// refused and unavailable check that err is of that class alone, names the purpose and
+// its key, and quotes no answer.
 func refused(t testing.TB, s Service, err error, p purpose.Purpose) {
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.NotErrorIs(t, err, vault.ErrUnavailable)
@@ -214,7 +214,7 @@ func endToEnd(t *testing.T, s Service) {
 	require.NoError(t, err)
 	require.True(t, index.Equal(again), "another index")
 
-	// The ads process opens its own and has no way to this value.
+	// The ads process opens its own scope and has no way to this value.
 	ads, err := open(t, s, store, Ads, long).Scope(ctx, Advertising)
 	require.NoError(t, err)
 	_, err = email.Reveal(ctx, ads)
@@ -287,7 +287,7 @@ func grants(t *testing.T, s Service) {
 			}
 		}
 	}
-	// Who only opens can change nothing, not even its own.
+	// A role that only opens can change no keys, not even its own.
 	ads := open(t, s, store, Ads, long)
 	refused(t, s, ads.Rotate(ctx, Advertising), Advertising)
 	refused(t, s, open(t, s, vault.Memory(), Ads, long).Generate(ctx, Advertising), Advertising)
@@ -308,7 +308,7 @@ func faults(t *testing.T, s Service) {
 			unavailable(t, s, err, Security)
 			unavailable(t, s, v.MustNotOpen(ctx, Advertising), Advertising)
 
-			// Directly, so that what the vault adds does not count.
+			// Directly, without the text that the vault adds.
 			kek := s.KEK(t, Admin, s.Keys())
 			aead, err := kek.For(ctx, Security)
 			require.NoError(t, err)
@@ -339,8 +339,8 @@ func faults(t *testing.T, s Service) {
 	})
 }
 
-// until calls f until it returns nil: a service that was down is found again,
-// on a busy machine not within a given time.
+// until calls f until it returns nil. On a busy machine, no fixed time is enough to
+// find a service again that was down.
 func until(t testing.TB, f func() error) {
 	deadline := time.Now().Add(long)
 	for {
@@ -362,7 +362,7 @@ func worksOn(t *testing.T, s Service) {
 	until(t, func() (err error) { scope, err = v.Scope(ctx, Security); return err })
 	_, err := admin.Scope(ctx, Security)
 	require.NoError(t, err)
-	require.NoError(t, admin.Rotate(ctx, Security)) // so that refreshing has to ask
+	require.NoError(t, admin.Rotate(ctx, Security)) // so that a refresh calls the key service
 	s.Server().SetFault(Throttle)
 	for range 20 {
 		email, err := pii.SealEmail(ctx, address, scope)
@@ -378,7 +378,7 @@ func worksOn(t *testing.T, s Service) {
 	_, err = v.Scope(ctx, Billing)
 	unavailable(t, s, err, Billing)
 
-	// What the other process seals with the new key is learned afterwards.
+	// Afterwards, values that the other process seals with the new key open.
 	s.Server().SetFault(Up)
 	fresh, err := admin.Scope(ctx, Security)
 	require.NoError(t, err)
@@ -387,7 +387,7 @@ func worksOn(t *testing.T, s Service) {
 	until(t, func() error { _, err := email.Reveal(ctx, scope); return err })
 }
 
-// slow is no fault, for whoever has the time.
+// slow checks that a slow answer is no failure for a caller that waits.
 func slow(t *testing.T, s Service) {
 	ctx := t.Context()
 	store := stored(t, s)
@@ -407,8 +407,8 @@ func slow(t *testing.T, s Service) {
 	require.NoError(t, err, "who has more time")
 }
 
-// flapping is a service that comes and goes, and one that denies in between: each
-// answer counts for itself.
+// flapping checks a service that fails, denies and answers in turn. Each answer counts
+// by itself.
 func flapping(t *testing.T, s Service) {
 	ctx := t.Context()
 	store := stored(t, s)
@@ -620,9 +620,9 @@ func mustNotOpen(t *testing.T, s Service) {
 	require.NoError(t, open(t, s, store, Ads, long).MustNotOpen(ctx, Billing))
 }
 
-// A key that is disabled today, one that nobody was told of and credentials that
-// have expired refuse as well, and prove nothing. (A key that is looked for in
-// the wrong place can't be told from a denial everywhere.)
+// mustNotOpenDisabled checks refusals that prove nothing: of a key that is disabled
+// today, of a key that this process has no URI for, and of unknown credentials. (Not
+// every service tells a denial from a key in another place.)
 func mustNotOpenDisabled(t *testing.T, s Service) {
 	ctx := t.Context()
 	store := stored(t, s)

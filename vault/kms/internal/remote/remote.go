@@ -1,18 +1,19 @@
-// Package remote makes a client of a key service into what a vault expects of a
-// KEK: errors that are the vault's and repeat nothing, and answers that are
-// whole.
+// Package remote turns a client of a key service into an AEAD that keeps the contract
+// of a KEK: its errors are the vault's and repeat no text of the service, and it
+// refuses answers that are not whole.
 package remote
 
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/kms"
 )
 
-// A Client is Tink's for one key.
+// A Client is Tink's client for one key.
 type Client interface {
 	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
 	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
@@ -23,19 +24,19 @@ type AEAD struct {
 	Purpose purpose.Purpose
 	Key     kms.Key
 	Client  Client
-	// Explain says what an error of Client means, with a reason that is made of
-	// the service's own codes and never of its text.
+	// Explain returns the meaning of an error of Client, and a reason with the
+	// service's own code and without its text.
 	Explain func(error) (Verdict, string)
 }
 
-// A Verdict is what became of a call.
+// A Verdict is the meaning of an error.
 type Verdict int
 
 // The verdicts.
 const (
 	Unclear Verdict = iota // no answer of the key service
-	Refused                // an answer that asking again won't change
-	Denied                 // a refusal to these credentials: they have no grant
+	Refused                // a refusal that another attempt does not change
+	Denied                 // a refusal because these credentials have no grant
 )
 
 // An Error is a call that failed. It is [vault.ErrUnavailable] or [vault.ErrNoKeys],
@@ -50,7 +51,7 @@ type Error struct {
 	cause   error // of a context, or nil
 }
 
-// Error names purpose, key and reason, none of which is secret.
+// Error names purpose, key and reason. None of them is secret.
 func (e *Error) Error() string {
 	return fmt.Sprintf("KEK of %s at %s: %s: %v", e.purpose, e.key, e.reason, e.sentinel())
 }
@@ -102,16 +103,30 @@ func (a *AEAD) result(ctx context.Context, out []byte, err error) ([]byte, error
 		if len(out) > 0 {
 			return out, nil
 		}
-		// Nobody wraps nothing: this is some other server's success.
+		// No vault wraps an empty key, so another server answered.
 		return nil, &Error{a.Purpose, a.Key, "empty answer", Unclear, nil}
 	}
 	verdict, reason := a.Explain(err)
 	cause := ctx.Err()
 	switch {
 	case verdict != Unclear:
-		cause = nil // an answer in time, whatever happened since
+		cause = nil // the answer came before the context was done
 	case cause != nil:
 		reason = "not waited for any longer"
 	}
 	return nil, &Error{a.Purpose, a.Key, reason, verdict, cause}
 }
+
+// WithoutPrefix returns an error of package kms without the package's prefix. The
+// caller adds its own, or the vault does.
+func WithoutPrefix(err error) error {
+	if err == nil {
+		return nil
+	}
+	return inner{err}
+}
+
+type inner struct{ err error }
+
+func (e inner) Error() string { return strings.TrimPrefix(e.err.Error(), "kms: ") }
+func (e inner) Unwrap() error { return e.err }

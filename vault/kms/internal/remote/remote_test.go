@@ -113,3 +113,12 @@ func TestWithoutContext(t *testing.T) {
 		require.Equal(t, "x", string(out))
 	}
 }
+
+// A vault has a prefix of its own, and so has each client.
+func TestWithoutPrefix(t *testing.T) {
+	_, err := kms.URIs{}.Key(security)
+	err = remote.WithoutPrefix(err)
+	require.EqualError(t, err, "no URI for security: no keys for this purpose")
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	require.NoError(t, remote.WithoutPrefix(nil))
+}
