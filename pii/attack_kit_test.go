@@ -45,7 +45,7 @@ type attackOnKind[T sealedValue, P sealedPointer[T]] struct {
 func newAttackScopes(t *testing.T) (attackScopes, map[purpose.Purpose]*vault.Collector) {
 	t.Helper()
 	kit := piitest.New(t, forSecurity, forAdvertising, forBilling)
-	v, err := vault.Open(ctx, kit.Store, kit.KEK, nil) // a kit's own vault keeps every event
+	v, err := vault.OpenAdmin(ctx, kit.Store, kit.KEK, nil) // a kit's own vault keeps every event
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	scopes, collectors := attackScopes{}, map[purpose.Purpose]*vault.Collector{}

@@ -55,7 +55,7 @@ func IndexEmail(ctx context.Context, address string, scope vault.Indexer) (Index
 // IndexesEmail returns the index of an e-mail address under every index key of the
 // purpose that is not retired, the index of the primary key first. Use it with
 // WHERE email_index IN (…) while the column is computed anew after
-// [vault.Vault.RotateIndex]. It fails as [IndexEmail] does, and then returns one
+// [vault.Admin.Rotate]. It fails as [IndexEmail] does, and then returns one
 // poisoned index.
 func IndexesEmail(ctx context.Context, address string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[email](ctx, address, scope)

@@ -26,7 +26,7 @@ var security, advertising, billing = func() (s, a, b *vault.Scope) {
 	must(err)
 	kek, err := aead.New(handle)
 	must(err)
-	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(kek), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(kek), nil)
 	must(err)
 	var scopes [3]*vault.Scope
 	for i, name := range []string{"security", "advertising", "billing"} {

@@ -84,7 +84,7 @@ func behindFaults(t *testing.T, test func(t *testing.T, f *faultyProcess)) {
 		require.NoError(t, err)
 		f.phone, err = pii.SealPhone(t.Context(), testNumber, own)
 		require.NoError(t, err)
-		v, err := vault.Open(t.Context(), f.outage.Store(kit.Store), f.outage.KEK(kit.KEK), &vault.Options{Audit: f})
+		v, err := vault.OpenAdmin(t.Context(), f.outage.Store(kit.Store), f.outage.KEK(kit.KEK), &vault.Options{Audit: f})
 		require.NoError(t, err)
 		defer v.Close()
 		security, err := v.Scope(t.Context(), forSecurity)
@@ -138,7 +138,7 @@ func TestStoreFaults(t *testing.T) {
 					handedNothing(t, out, err)
 
 					f.outage.Script()
-					time.Sleep(vault.DefaultTimeout) // for what hangs to be given up
+					time.Sleep((30 * time.Second)) // for what hangs to be given up
 					synctest.Wait()
 					_, err = use.run(t.Context(), f)
 					require.NoError(t, err)

@@ -85,23 +85,20 @@ func marshalled(w *leakWorld, marshal func() ([]byte, error)) []byte {
 }
 
 // changes are what is done to the keys of a purpose.
-func changes(w *leakWorld, v *vault.Vault, c context.Context, p purpose.Purpose) []func() error {
+func changes(w *leakWorld, v *vault.Admin, c context.Context, p purpose.Purpose) []func() error {
 	ignore := func(_ any, err error) error { return err }
 	return []func() error{
 		func() error { return v.Generate(c, purpose.MustParse("fresh"), p) },
 		func() error { return ignore(v.Keys(c, p)) },
 		func() error { return ignore(v.Generation(c, p)) },
-		func() error { return v.Rotate(c, p) },
-		func() error { return v.RotateIndex(c, p) },
-		func() error { return v.RotateCollector(c, p) },
+		func() error { return v.Rotate(c, p, vault.RoleSeal) },
+		func() error { return v.Rotate(c, p, vault.RoleIndex) },
+		func() error { return v.Rotate(c, p, vault.RoleCollect) },
 		func() error { return v.Retire(c, p, 1) },
 		func() error { return v.Reinstate(c, p, 1) },
 		func() error { return v.Destroy(c, p, 1) },
 		func() error { return v.Rewrap(c, hostileKEK{w, true, false}, p) },
 		func() error { return v.RewrapSubjects(c, p, w.contact.Address, nil) },
-		func() error { return v.Import(c, p, []byte(`{"key":"`+w.contact.Address+`"}`)) },
-		func() error { return v.Import(c, p, []byte(w.contact.Number)) },
-		func() error { return v.DropImport(c, p) },
 		func() error { return ignore(v.Scope(c, p)) },
 		func() error { return ignore(v.Reader(c, p)) },
 		func() error { return ignore(v.Lookup(c, p)) },
@@ -110,19 +107,21 @@ func changes(w *leakWorld, v *vault.Vault, c context.Context, p purpose.Purpose)
 		func() error { return ignore(v.Erase(c, w.contact.Address)) },
 		func() error { return ignore(v.Erase(c, strings.Repeat(w.contact.Address, 10), p)) },
 		func() error { return v.CheckKEK(c, p) },
-		func() error { return v.MustNotOpen(c, p) },
+		func() error { return v.CheckDenied(c, p) },
 		func() error { return ignore(v.Purposes(c)) },
 	}
 }
 
 var keyRows = []leakRow{
-	{"vault.Vault.Generate vault.Vault.Rotate vault.Vault.RotateIndex vault.Vault.RotateCollector vault.Vault.Retire vault.Vault.Reinstate " +
-		"vault.Vault.Destroy vault.Vault.Keys vault.Vault.Generation vault.Vault.Rewrap vault.Vault.RewrapSubjects vault.Vault.Close", func(w *leakWorld) {
+	{"vault.OpenAdmin vault.Admin.Vault vault.Admin.Generate vault.Admin.Rotate vault.Admin.Retire vault.Admin.Reinstate vault.Admin.Destroy " +
+		"vault.Admin.Keys vault.Admin.Generation vault.Admin.Rewrap vault.Admin.RewrapSubjects vault.Vault.Close vault.Admin.String vault.Admin.Format", func(w *leakWorld) {
 		old, err := w.vault.Keys(ctx, forSecurity)
 		require.NoError(w, err)
-		for _, rotate := range []func(context.Context, purpose.Purpose) error{w.vault.Rotate, w.vault.RotateIndex, w.vault.RotateCollector} {
-			require.NoError(w, rotate(ctx, forSecurity))
+		for _, role := range []vault.Role{vault.RoleSeal, vault.RoleIndex, vault.RoleCollect} {
+			require.NoError(w, w.vault.Rotate(ctx, forSecurity, role))
 		}
+		w.failed(w.vault.Rotate(ctx, forSecurity, vault.RoleSubject), vault.ErrInvalid)
+		w.failed(w.vault.Rotate(ctx, forSecurity, vault.Role(w.contact.Address)), vault.ErrInvalid)
 		require.NoError(w, w.vault.RewrapSubjects(ctx, forSecurity, "", func(p vault.Progress) error { w.shown(p); return nil }))
 		for _, k := range old {
 			if k.Role == vault.RoleSeal {
@@ -140,6 +139,8 @@ var keyRows = []leakRow{
 		w.failed(err, vault.ErrCorrupt)
 		w.shown(generation)
 		w.handled(w.vault)
+		w.handled(w.vault.Vault())
+		w.shown(w.vault.String())
 		require.NoError(w, w.vault.Close())
 		for _, change := range changes(w, w.vault, ctx, forSecurity) {
 			w.tried(change())
@@ -148,7 +149,7 @@ var keyRows = []leakRow{
 	{"vault.Open vault.KEKFunc.For vault.KEKs.For vault.KEKs.Generate vault.EitherKEK vault.SharedKEK vault.eitherKEK.For vault.eitherKEK.Generate " +
 		"vault.eitherAEAD.Encrypt vault.eitherAEAD.Decrypt vault.joinedError.Error vault.joinedError.Unwrap vault.opaqueError.Error " +
 		"vault.opaqueError.Unwrap vault.notConfigured.Error vault.notConfigured.Unwrap", func(w *leakWorld) {
-		_, err := vault.Open(ctx, nil, w.kek, nil)
+		_, err := vault.OpenAdmin(ctx, nil, w.kek, nil)
 		w.failed(err, vault.ErrInvalid)
 		for _, kek := range w.hostileKEKs() {
 			v := w.open(w.store, kek, nil)
@@ -179,9 +180,9 @@ var keyRows = []leakRow{
 		_, err = vault.KEKs{}.For(ctx, forSecurity)
 		w.failed(err, vault.ErrNoKeys)
 	}},
-	{"vault.Vault.Scope vault.Vault.Reader vault.Vault.Lookup vault.Vault.Collector vault.Vault.CheckKEK vault.Vault.MustNotOpen vault.Vault.Purposes", func(w *leakWorld) {
+	{"vault.Vault.Scope vault.Vault.Reader vault.Vault.Lookup vault.Vault.Collector vault.Vault.CheckKEK vault.Vault.CheckDenied vault.Vault.Purposes", func(w *leakWorld) {
 		require.NoError(w, w.vault.CheckKEK(ctx, forSecurity))
-		w.failed(w.vault.MustNotOpen(ctx, forSecurity), vault.ErrGranted)
+		w.failed(w.vault.CheckDenied(ctx, forSecurity), vault.ErrGranted)
 		set, err := w.vault.Purposes(ctx)
 		require.NoError(w, err)
 		reader, err := w.vault.Reader(ctx, forSecurity)
@@ -218,7 +219,7 @@ var keyRows = []leakRow{
 	{"vault.Vault.Erase", func(w *leakWorld) {
 		certificate, err := w.vault.Erase(ctx, w.contact.Address, forSecurity, forAdvertising)
 		require.NoError(w, err)
-		w.shown(certificate, certificate.Erasures[0])
+		w.shown(certificate, certificate[0])
 		b, err := json.Marshal(certificate)
 		require.NoError(w, err)
 		w.encoded(b)
@@ -227,33 +228,6 @@ var keyRows = []leakRow{
 		partly, err := w.vault.Erase(ctx, w.contact.Number, forSecurity, purpose.MustParse("unknown"))
 		w.failed(err, vault.ErrNoKeys)
 		w.shown(partly)
-	}},
-	{"vault.Vault.Import vault.Vault.DropImport vault.Adopt", func(w *leakWorld) {
-		binary, ciphertext := importable(w, w.contact.Address)
-		require.NoError(w, w.vault.Import(ctx, forSecurity, binary))
-		w.failed(w.vault.Import(ctx, forSecurity, binary), vault.ErrInvalid)
-		for _, text := range w.texts() {
-			w.failed(w.vault.Import(ctx, forSecurity, []byte(text)), vault.ErrInvalid)
-		}
-		s := w.scope(w.open(w.store, w.kek, nil), forSecurity)
-		parse := func(text string) string { return text }
-		adopted, err := vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), parse, s)
-		require.NoError(w, err)
-		w.encoded(marshalled(w, adopted.MarshalText))
-		w.shown(adopted.String())
-		for _, text := range append(w.texts(), string(ciphertext)) {
-			_, err = vault.Adopt(ctx, emailKind, []byte(text), []byte(w.contact.Address), parse, s)
-			w.failed(err, vault.ErrCorrupt)
-		}
-		_, err = vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), func(string) string { return "" }, s)
-		w.failed(err, vault.ErrCorrupt)
-		_, err = vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), nil, s)
-		w.failed(err, vault.ErrInvalid)
-		for _, refused := range w.refusedScopes() {
-			_, err = vault.Adopt(ctx, emailKind, ciphertext, []byte("aad"), parse, refused)
-			w.failed(err)
-		}
-		require.NoError(w, w.vault.DropImport(ctx, forSecurity))
 	}},
 	{"vault.LocalKEK vault.localKEK.For vault.localKEK.Generate vault.localAEAD.Encrypt vault.localAEAD.Decrypt", func(w *leakWorld) {
 		kek := vault.LocalKEK(filepath.Join(w.TempDir(), "kek"))
@@ -322,6 +296,8 @@ var keyRows = []leakRow{
 		}
 		w.shown(w.vault.String())
 		w.handled(w.vault)
+		w.handled(w.vault.Vault())
+		w.shown(w.vault.String())
 	}},
 	{"vault.ParseCollector", func(w *leakWorld) {
 		for _, text := range w.texts() {

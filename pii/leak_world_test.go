@@ -45,7 +45,7 @@ type leakWorld struct {
 
 	store         vault.Store
 	kek           *knownKEK
-	vault         *vault.Vault
+	vault         *vault.Admin
 	security, ads *vault.Scope
 
 	// The contact, sealed for security.
@@ -69,14 +69,14 @@ func newLeakWorld(t testing.TB, c *piitest.Contact) *leakWorld {
 	return w
 }
 
-func (w *leakWorld) open(store vault.Store, kek vault.KEK, audit vault.Auditor) *vault.Vault {
+func (w *leakWorld) open(store vault.Store, kek vault.KEK, audit vault.Auditor) *vault.Admin {
 	w.Helper()
 	if audit == nil {
 		audit = shownEvents{w, []vault.Auditor{
 			vault.SlogAuditor(slog.New(slog.NewTextHandler(w, timeless))), vault.SlogAuditor(slog.New(slog.NewJSONHandler(w, timeless))),
 		}}
 	}
-	v, err := vault.Open(ctx, store, kek, &vault.Options{Audit: audit})
+	v, err := vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: audit})
 	require.NoError(w, err)
 	w.Cleanup(func() { v.Close() })
 	return v
@@ -90,7 +90,7 @@ var timeless = &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.At
 	return a
 }}
 
-func (w *leakWorld) scope(v *vault.Vault, p purpose.Purpose) *vault.Scope {
+func (w *leakWorld) scope(v *vault.Admin, p purpose.Purpose) *vault.Scope {
 	w.Helper()
 	s, err := v.Scope(ctx, p)
 	require.NoError(w, err)

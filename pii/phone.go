@@ -48,7 +48,7 @@ func IndexPhone(ctx context.Context, number string, scope vault.Indexer) (Index,
 // IndexesPhone returns the index of a phone number under every index key of the
 // purpose that is not retired, the index of the primary key first. Use it with
 // WHERE phone_index IN (…) while the column is computed anew after
-// [vault.Vault.RotateIndex]. It fails as [IndexPhone] does, and then returns one
+// [vault.Admin.Rotate]. It fails as [IndexPhone] does, and then returns one
 // poisoned index.
 func IndexesPhone(ctx context.Context, number string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[phone](ctx, number, scope)

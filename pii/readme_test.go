@@ -37,11 +37,12 @@ func TestReadme(t *testing.T) {
 	user.ID = "user-1"
 	form := struct{ Phone string }{"+1 415 555 2671"}
 
-	v, err := vault.Open(ctx, vault.Dir("keys"), vault.LocalKEK("kek"), &vault.Options{Audit: vault.SlogAuditor(logger)})
+	admin, err := vault.OpenAdmin(ctx, vault.Dir("keys"), vault.LocalKEK("kek"), &vault.Options{Audit: vault.SlogAuditor(logger)})
 	require.NoError(t, err)
-	defer v.Close()
-	err = v.Generate(ctx, purposes.Security, purposes.Advertising) // once; keys that exist are left alone
+	defer admin.Close()
+	err = admin.Generate(ctx, purposes.Security, purposes.Advertising) // once; keys that exist are left alone
 	require.NoError(t, err)
+	v := admin.Vault() // for the service: a Vault changes no keys
 	security, err := v.Scope(ctx, purposes.Security) // the key service says yes or no here
 	require.NoError(t, err)
 	advertising, err := v.Scope(ctx, purposes.Advertising)
@@ -79,9 +80,9 @@ func TestReadme(t *testing.T) {
 	own := security.For(user.ID) // a key for each person …
 	user.Phone, err = pii.SealPhone(ctx, form.Phone, own)
 	require.NoError(t, err)
-	certificate, err := v.Erase(ctx, user.ID, purposes.Security) // … which can be destroyed, and with it every copy in every backup
+	erasures, err := v.Erase(ctx, user.ID, purposes.Security) // … which can be destroyed, and with it every copy in every backup
 	require.NoError(t, err)
-	require.Len(t, certificate.Erasures, 1)
+	require.Len(t, erasures, 1)
 	_, err = user.Phone.Reveal(ctx, own)
 	require.ErrorIs(t, err, vault.ErrErased)
 }

@@ -121,11 +121,12 @@ func (s Sealed[K]) Hint(ctx context.Context, scope vault.Revealer) (string, erro
 // describes.
 func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error) {
 	var k K
-	return newIndex(scope.IndexSealed(ctx, k.Kind(), s.value, func(plaintext string) string {
-		if parsed, ok := k.Parse(plaintext); ok {
-			return k.Canonical(parsed)
+	return newIndex(scope.IndexSealed(ctx, k.Kind(), s.value, func(plaintext string) (string, bool) {
+		parsed, ok := k.Parse(plaintext)
+		if !ok {
+			return "", false
 		}
-		return "" // package vault refuses it as corrupt
+		return k.Canonical(parsed), true
 	}))
 }
 
@@ -146,7 +147,7 @@ func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Ind
 
 // IndexesOf returns the index of text of kind K under every index key of the
 // purpose that is not retired, the index of the primary key first. Use it with
-// WHERE … IN (…) after [vault.Vault.RotateIndex]. It fails as [IndexOf] does, and
+// WHERE … IN (…) after [vault.Admin.Rotate]. It fails as [IndexOf] does, and
 // then returns one poisoned index.
 func IndexesOf[K Kind](ctx context.Context, text string, scope vault.Indexer) ([]Index, error) {
 	var k K

@@ -1,10 +1,9 @@
 package vault
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -21,7 +20,6 @@ const (
 	RoleIndex   Role = "index"   // computes blind indexes
 	RoleSubject Role = "subject" // computes the pseudonyms of subjects; never rotated
 	RoleCollect Role = "collect" // opens values that collectors sealed
-	RoleImport  Role = "import"  // opens ciphertexts that were made elsewhere, for Adopt
 )
 
 // A Status tells how a key may still be used.
@@ -46,12 +44,83 @@ type Key struct {
 	Created time.Time
 }
 
+// An Admin changes the keys of purposes. It can do all that a [Vault] can, and is
+// for the tools and start-up code that operate a service; code that serves
+// requests gets a [Vault], which changes no keys. Its methods may be called from
+// many goroutines at once. The zero Admin is of no use: see [OpenAdmin].
+type Admin struct{ *base }
+
+// base is embedded under a name that other packages can't write, so that nobody
+// makes an Admin of a Vault.
+type base = Vault
+
+// OpenAdmin returns the Admin over store and kek, as [Open] returns the Vault.
+func OpenAdmin(ctx context.Context, store Store, kek KEK, opts *Options) (*Admin, error) {
+	v, err := Open(ctx, store, kek, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Admin{v}, nil
+}
+
+// Vault returns the vault of a, which shares its opened keys and can't change
+// them.
+func (a *Admin) Vault() *Vault { return a.base }
+
+// String returns "vault.Admin".
+func (a *Admin) String() string { return "vault.Admin" }
+
+// Format implements [fmt.Formatter]: every verb prints "vault.Admin".
+func (a *Admin) Format(f fmt.State, verb rune) { printLabel(f, verb, a.String()) }
+
+// Generate makes keys for each of the given purposes that has none yet. It leaves
+// existing keys untouched. If a purpose fails, the purposes before it stay done, and
+// another call completes the rest. If two processes generate at once, the keys of one
+// are kept and both use them.
+//
+// A KEK that ignores associated data is refused with [ErrNoKeys] before
+// anything is stored. A zero purpose is [ErrInvalid].
+func (a *Admin) Generate(ctx context.Context, purposes ...purpose.Purpose) error {
+	for _, p := range purposes {
+		err := a.operate(ctx, Event{Action: ActionGenerate, Purpose: p}, func(ctx context.Context) error {
+			return a.generate(ctx, p)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Admin) generate(ctx context.Context, p purpose.Purpose) error {
+	records, err := a.get(ctx, keyRecordName(p))
+	if err != nil || records[0].Revision != 0 {
+		return err
+	}
+	kek := a.kekOf(p)
+	if err := generateKEK(ctx, kek, p); err != nil {
+		return err
+	}
+	r, err := newKeyRecord(p)
+	if err != nil {
+		return fmt.Errorf("generating keysets: %w", ErrUnavailable)
+	}
+	err = a.put(ctx, kek, p, r, 0)
+	if errors.Is(err, ErrConflict) {
+		// Another process was first. If its keys are there, the purpose has them.
+		if records, getErr := a.get(ctx, keyRecordName(p)); getErr == nil && records[0].Revision != 0 {
+			return nil
+		}
+	}
+	return err
+}
+
 // Keys returns the keys of p, by role and age. It reads the store and asks the key
 // service. It returns the errors of [Vault.Scope].
-func (v *Vault) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
+func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 	var found []Key
-	err := v.operate(ctx, ActionKeys, p, func(ctx context.Context) error {
-		r, _, err := v.readKeyRecord(ctx, p)
+	err := a.operate(ctx, Event{Action: ActionKeys, Purpose: p}, func(ctx context.Context) error {
+		r, _, err := a.readKeyRecord(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -68,11 +137,11 @@ func (v *Vault) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 // every erasure under p. Keep the number outside the key store and pass it in
 // [Options.Pins]: an older copy of the store then does not open. Generation returns the
 // errors of [Vault.Scope].
-func (v *Vault) Generation(ctx context.Context, p purpose.Purpose) (uint64, error) {
+func (a *Admin) Generation(ctx context.Context, p purpose.Purpose) (uint64, error) {
 	var generation uint64
-	err := v.operate(ctx, ActionKeys, p, func(ctx context.Context) error {
-		at, seen := v.state(p)
-		k, erasures, err := v.load(ctx, keysID{purpose: p}, &keys{}, 0)
+	err := a.operate(ctx, Event{Action: ActionKeys, Purpose: p}, func(ctx context.Context) error {
+		at, seen := a.state(p)
+		k, erasures, err := a.load(ctx, keysID{purpose: p}, &keys{}, 0)
 		switch {
 		case err != nil:
 			return err
@@ -88,96 +157,92 @@ func (v *Vault) Generation(ctx context.Context, p purpose.Purpose) (uint64, erro
 	return generation, nil
 }
 
-// Rotate makes a new key for p, and values are sealed with it from then on. Older values
-// open as before. [Reseal] moves values to the new key, and [Vault.RewrapSubjects] moves
-// the keys of subjects. Other processes start to use the new key after [Options.Refresh],
-// or when they open the first value that is sealed with it.
+// Rotate makes a new key of the given role, which is used for everything new from
+// then on. Older keys go on opening and matching until they are retired. Other
+// processes take up the new key within [Options.Refresh], or at the first value
+// that is sealed with it.
 //
-// Rotate in time to keep each key below 2^32 seals. [ErrConflict] says that another
-// process changed the keys of the purpose at the same time, and that this call changed
-// nothing. Other errors are the errors of [Vault.Scope].
-func (v *Vault) Rotate(ctx context.Context, p purpose.Purpose) error {
-	return v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error { return r.add(&r.Seal, RoleSeal) })
-}
-
-// RotateIndex makes a new key for p, and indexes are computed with it from then on.
-// Until the index columns are computed anew, search for all of [Scope.Indexes]. A unique
-// constraint on a column does not see that an old and a new index belong to one person:
-// until the column is done, search before inserting. RotateIndex returns the errors of
-// [Vault.Rotate].
-func (v *Vault) RotateIndex(ctx context.Context, p purpose.Purpose) error {
-	return v.changeKeys(ctx, ActionRotateIndex, p, func(r *keyRecord) error { return r.add(&r.Index, RoleIndex) })
-}
-
-// RotateCollector makes a new key pair for p, and [Vault.Collector] returns collectors
-// that seal for it from then on. Earlier collectors go on sealing for their own key
-// pair, whose values open until it is retired. A purpose whose keys were made on a
-// platform without X25519 gets its first key pair this way. RotateCollector returns the
-// errors of [Vault.Rotate].
-func (v *Vault) RotateCollector(ctx context.Context, p purpose.Purpose) error {
-	return v.changeKeys(ctx, ActionRotateCollector, p, func(r *keyRecord) error {
-		collect := r.Collect
-		if collect == nil {
-			collect = &keysetRecord{}
+// After a rotation of [RoleSeal], [Reseal] moves values to the new key and
+// [Admin.RewrapSubjects] the keys of subjects. Rotating in time keeps each key
+// below 2^32 seals.
+//
+// After a rotation of [RoleIndex], look for all of [Scope.Indexes] until the index
+// columns are computed anew. A unique constraint on a column does not see that an
+// old and a new index are of one person: until the column is done, look before
+// inserting.
+//
+// After a rotation of [RoleCollect], [Vault.Collector] returns collectors of the
+// new key pair. Earlier ones go on sealing for theirs, which opens until it is
+// retired. A purpose whose keys were made on a platform without X25519 gets its
+// first pair in this way.
+//
+// The key of pseudonyms, [RoleSubject], can't be rotated, which is [ErrInvalid], as
+// is an unknown role. [ErrConflict] says that another process changed the keys of
+// the purpose at the same time; nothing was changed then. Other errors are those
+// of [Vault.Scope].
+func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error {
+	e := Event{Action: ActionRotate, Purpose: p}
+	switch role { // an event has no text of the caller's
+	case RoleSeal, RoleIndex, RoleCollect, RoleSubject:
+		e.Role = role
+	}
+	return a.changeKeys(ctx, e, func(r *keyRecord) error {
+		switch role {
+		case RoleSeal:
+			return r.add(&r.Seal, role)
+		case RoleIndex:
+			return r.add(&r.Index, role)
+		case RoleCollect:
+			collect := r.Collect
+			if collect == nil {
+				collect = &keysetRecord{}
+			}
+			if err := r.add(collect, role); err != nil {
+				return err
+			}
+			r.Collect = collect
+			return nil
+		case RoleSubject:
+			return errPseudonymKey
 		}
-		if err := r.add(collect, RoleCollect); err != nil {
-			return err
-		}
-		r.Collect = collect
-		return nil
+		return fmt.Errorf("no such role: %w", ErrInvalid)
 	})
 }
 
 // Retire puts a key out of use: values that it sealed no longer open, and indexes that
 // it computed no longer match. After rotating, wait for [Options.Refresh], because other
 // processes still use the key during that time. Then move values, subject keys and
-// indexes, and retire the key last. [Vault.Reinstate] undoes Retire.
+// indexes, and retire the key last. [Admin.Reinstate] undoes Retire.
 //
 // Only an active key can be retired: a primary key, the key of pseudonyms, and an id
-// that is no key of p are [ErrInvalid]. Other errors are the errors of [Vault.Rotate].
-func (v *Vault) Retire(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return v.changeKeys(ctx, ActionRetire, p, func(r *keyRecord) error {
+// that is no key of p are [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
+func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error {
+	return a.changeKeys(ctx, Event{Action: ActionRetire, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Active, func(m *keyset.Manager) error { return m.Disable(id) })
 	})
 }
 
 // Reinstate makes a retired key active again. An id that is no retired key of p is
-// [ErrInvalid]; other errors are the errors of [Vault.Rotate].
-func (v *Vault) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return v.changeKeys(ctx, ActionReinstate, p, func(r *keyRecord) error {
+// [ErrInvalid]; other errors are the errors of [Admin.Rotate].
+func (a *Admin) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) error {
+	return a.changeKeys(ctx, Event{Action: ActionReinstate, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Enable(id) })
 	})
 }
 
 // Destroy removes a retired key for good: values that it sealed are lost. An id that is
-// no retired key of p is [ErrInvalid]; other errors are the errors of [Vault.Rotate].
-func (v *Vault) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return v.changeKeys(ctx, ActionDestroy, p, func(r *keyRecord) error {
+// no retired key of p is [ErrInvalid]; other errors are the errors of [Admin.Rotate].
+func (a *Admin) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
+	return a.changeKeys(ctx, Event{Action: ActionDestroy, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Delete(id) })
 	})
 }
 
-// operate runs an operation on the keys of p, and audits it.
-func (v *Vault) operate(ctx context.Context, a Action, p purpose.Purpose, f func(context.Context) error) error {
-	var err error
-	switch {
-	case p.IsZero():
-		err = errNoPurpose
-	case ctx.Err() != nil:
-		err = ctxError(ctx)
-	default:
-		err = v.exclusive(ctx, a, p, f)
-	}
-	if err = v.audit(ctx, Event{Action: a, Purpose: p}, err); err != nil {
-		return keysError(a, p, err)
-	}
-	return nil
-}
-
 // changeKeys edits the key record of p in one compare-and-swap.
-func (v *Vault) changeKeys(ctx context.Context, a Action, p purpose.Purpose, edit func(*keyRecord) error) error {
-	return v.operate(ctx, a, p, func(ctx context.Context) error {
-		r, old, err := v.readKeyRecord(ctx, p)
+func (a *Admin) changeKeys(ctx context.Context, e Event, edit func(*keyRecord) error) error {
+	p := e.Purpose
+	return a.operate(ctx, e, func(ctx context.Context) error {
+		r, old, err := a.readKeyRecord(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -185,13 +250,13 @@ func (v *Vault) changeKeys(ctx context.Context, a Action, p purpose.Purpose, edi
 			return err
 		}
 		r.Generation++
-		return v.put(ctx, v.kekOf(p), p, r, old.Revision)
+		return a.put(ctx, a.kekOf(p), p, r, old.Revision)
 	})
 }
 
 // put wraps r, stores it in place of the given revision, and installs its keys in the
 // scopes of p.
-func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecord, revision int64) error {
+func (a *Admin) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecord, revision int64) error {
 	w, err := newKEKClient(ctx, kek, p)
 	if err != nil {
 		return err
@@ -206,15 +271,15 @@ func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 	if err := w.selfTest(p, wrapped); err != nil {
 		return err
 	}
-	k, err := v.unwrap(w, p, Record{Data: data})
+	k, err := a.unwrap(w, p, Record{Data: data})
 	if err != nil {
 		return err
 	}
-	k.revision, err = v.store.Put(ctx, Record{Name: keyRecordName(p), Data: data, Revision: revision})
+	k.revision, err = a.store.Put(ctx, Record{Name: keyRecordName(p), Data: data, Revision: revision})
 	if err != nil {
 		return storeError(err)
 	}
-	for _, pk := range v.findAll(p) {
+	for _, pk := range a.findAll(p) {
 		if err := pk.install(k.restrict(pk.id.subset)); err != nil {
 			return err
 		}
@@ -222,95 +287,40 @@ func (v *Vault) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 	return nil
 }
 
-// add puts a fresh key into one of the record's keysets. Its id is unique among the keys
-// of the purpose, in all roles.
-func (r *keyRecord) add(to *keysetRecord, role Role) error {
-	known, err := r.describe()
-	if err != nil {
-		return err
-	}
-	ids := make(map[uint32]bool)
-	for _, k := range known {
-		ids[k.ID] = true
-	}
-	for {
-		next := *to
-		if err := next.add(role); err != nil {
-			return fmt.Errorf("no such key can be made here: %w", ErrUnavailable)
-		}
-		fresh := false
-		for id := range next.Created {
-			fresh = fresh || !ids[id]
-		}
-		if fresh {
-			*to = next
-			return nil
-		}
-	}
+// readKeyRecord reads and unwraps the key record of p, so that it can be changed.
+func (a *Admin) readKeyRecord(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
+	return a.readKeyRecordWith(ctx, a.kekOf(p), p)
 }
 
-// edit applies f to the keyset of the key with the given id. The key must have the given
-// status, and must not be the key of pseudonyms.
-func (r *keyRecord) edit(id uint32, status Status, f func(*keyset.Manager) error) error {
-	known, err := r.describe()
+func (a *Admin) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*keyRecord, Record, error) {
+	at, seen := a.state(p)
+	records, err := a.get(ctx, keyRecordName(p), erasuresName(p))
 	if err != nil {
-		return err
+		return nil, Record{}, err
 	}
-	i := slices.IndexFunc(known, func(k Key) bool { return k.ID == id })
+	if records[0].Revision == 0 {
+		return nil, Record{}, errNone
+	}
+	w, err := newKEKClient(ctx, kek, p)
+	if err != nil {
+		return nil, Record{}, err
+	}
+	r, err := unwrap(w, p, records[0].Data)
+	if err != nil {
+		return nil, Record{}, err
+	}
+	k, err := r.open()
+	if err != nil {
+		return nil, Record{}, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+	}
+	erasures, err := decodeErasures(k, p, records[1].Data)
 	switch {
-	case i < 0:
-		return fmt.Errorf("no key of that id: %w", ErrInvalid)
-	case known[i].Status != status:
-		return fmt.Errorf("key is %s, not %s: %w", known[i].Status, status, ErrInvalid)
-	case known[i].Role == RoleSubject:
-		return fmt.Errorf("key of pseudonyms: %w", ErrInvalid)
+	case err != nil:
+		return nil, Record{}, err
+	case r.Generation+erasures < a.opts.Pins[p]:
+		return nil, Record{}, errPin
+	case r.Generation < at || erasures < seen:
+		return nil, Record{}, errRollback // a change would make it look newer
 	}
-	for _, of := range r.keysets() {
-		if of.role != known[i].Role {
-			continue
-		}
-		h, err := of.handle()
-		if err != nil {
-			return errKeyset
-		}
-		m := keyset.NewManagerFromHandle(h)
-		if err := f(m); err != nil {
-			return errKeyset
-		}
-		if err := of.set(m); err != nil {
-			return errKeyset
-		}
-	}
-	return nil
-}
-
-// describe returns the keys of all keysets.
-func (r *keyRecord) describe() ([]Key, error) {
-	var all []Key
-	for _, set := range r.keysets() {
-		h, err := set.handle()
-		if err != nil && set.role == RoleCollect {
-			continue // a platform without X25519 can't read the keyset, and leaves it as it is
-		}
-		if err != nil {
-			return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
-		}
-		start := len(all)
-		for i := range h.Len() {
-			e, err := h.Entry(i)
-			if err != nil {
-				return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
-			}
-			k := Key{ID: e.KeyID(), Role: set.role, Status: Active, Created: time.Unix(set.Created[e.KeyID()], 0).UTC()}
-			switch {
-			case e.IsPrimary():
-				k.Status = Primary
-			case e.KeyStatus() != keyset.Enabled:
-				k.Status = Retired
-			}
-			all = append(all, k)
-		}
-		slices.SortStableFunc(all[start:], func(a, b Key) int { return cmp.Compare(a.Created.Unix(), b.Created.Unix()) })
-	}
-	return all, nil
+	return r, records[0], nil
 }

@@ -11,14 +11,14 @@ import (
 )
 
 // ErrGranted reports keys that this process can open and should not be able to open. See
-// [Vault.MustNotOpen].
+// [Vault.CheckDenied].
 var ErrGranted = errors.New("this process can open keys that it must not have")
 
-// MustNotOpen returns nil if it proves that this process can't open the keys of any of
+// CheckDenied returns nil if it proves that this process can't open the keys of any of
 // the given purposes. Call it at start with the purposes of other processes, so that a
 // process with one grant too many refuses to run.
 //
-//	if err := v.MustNotOpen(ctx, purposes.Security); err != nil {
+//	if err := v.CheckDenied(ctx, purposes.Security); err != nil {
 //		log.Fatal(err)
 //	}
 //
@@ -37,14 +37,14 @@ var ErrGranted = errors.New("this process can open keys that it must not have")
 // with, because a damaged record opens for nobody. A KEK that returns ErrAccessDenied is
 // better.
 //
-// MustNotOpen tries each purpose as [Vault.Scope] would open it, with one call of the
+// CheckDenied tries each purpose as [Vault.Scope] would open it, with one call of the
 // key service. Key services log the call as an attempt.
-func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) error {
+func (v *Vault) CheckDenied(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, ActionCheck, p, func(ctx context.Context) error { return v.mustNotOpen(ctx, p) })
+		err := v.operate(ctx, Event{Action: ActionCheck, Purpose: p}, func(ctx context.Context) error { return v.checkDenied(ctx, p) })
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (v *Vault) MustNotOpen(ctx context.Context, purposes ...purpose.Purpose) er
 	return nil
 }
 
-func (v *Vault) mustNotOpen(ctx context.Context, p purpose.Purpose) error {
+func (v *Vault) checkDenied(ctx context.Context, p purpose.Purpose) error {
 	if len(v.findAll(p)) > 0 {
 		return ErrGranted
 	}
@@ -137,7 +137,7 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, ActionCheck, p, func(ctx context.Context) error {
+		err := v.operate(ctx, Event{Action: ActionCheck, Purpose: p}, func(ctx context.Context) error {
 			record, err := v.wrappedKeys(ctx, p)
 			if err != nil {
 				return err

@@ -23,7 +23,7 @@ func TestCheckKEKReadsTheRecord(t *testing.T) {
 		return key, nil
 	})
 	store := Memory()
-	v, err := Open(ctx, store, kek, nil)
+	v, err := OpenAdmin(ctx, store, kek, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security, ads))
@@ -31,7 +31,7 @@ func TestCheckKEKReadsTheRecord(t *testing.T) {
 	require.NoError(t, v.CheckKEK(ctx, security, ads))
 	require.Equal(t, []purpose.Purpose{security, ads}, asked)
 	asked = nil
-	require.ErrorIs(t, v.MustNotOpen(ctx, ads), ErrGranted)
+	require.ErrorIs(t, v.CheckDenied(ctx, ads), ErrGranted)
 	require.Equal(t, []purpose.Purpose{ads}, asked)
 
 	records, err := store.Get(ctx, keyRecordName(security))
@@ -49,7 +49,7 @@ func TestCheckKEKReadsTheRecord(t *testing.T) {
 	_, err = store.Put(ctx, r)
 	require.NoError(t, err)
 	require.ErrorIs(t, v.CheckKEK(ctx, security), ErrCorrupt)
-	require.ErrorIs(t, v.MustNotOpen(ctx, security), ErrCorrupt)
+	require.ErrorIs(t, v.CheckDenied(ctx, security), ErrCorrupt)
 }
 
 type kekFunc func(context.Context, purpose.Purpose) (AEAD, error)
@@ -61,14 +61,14 @@ func TestChecksAskTheKEKOfToday(t *testing.T) {
 	ctx := t.Context()
 	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
 	store := Memory()
-	v, err := Open(ctx, store, testKEK(t), nil)
+	v, err := OpenAdmin(ctx, store, testKEK(t), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security, ads))
 	require.NoError(t, v.Rewrap(ctx, testKEK(t), security))
 	require.NoError(t, v.CheckKEK(ctx, security, ads))
-	require.ErrorIs(t, v.MustNotOpen(ctx, security), ErrGranted)
-	require.NoError(t, v.Rotate(ctx, security))
+	require.ErrorIs(t, v.CheckDenied(ctx, security), ErrGranted)
+	require.NoError(t, v.Rotate(ctx, security, RoleSeal))
 }
 
 func testKEK(t *testing.T) KEK {
@@ -88,7 +88,7 @@ func TestChecksTellWhatIsWrong(t *testing.T) {
 	var refusal error
 	kek := kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return key, refusal })
 	store := &failingStore{Store: Memory()}
-	v, err := Open(ctx, store, kek, nil)
+	v, err := OpenAdmin(ctx, store, kek, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security))
@@ -102,7 +102,7 @@ func TestChecksTellWhatIsWrong(t *testing.T) {
 
 	store.fail = func(string, string) error { return errors.New("down") }
 	require.ErrorIs(t, v.CheckKEK(ctx, security), ErrUnavailable)
-	err = v.MustNotOpen(ctx, security)
+	err = v.CheckDenied(ctx, security)
 	require.EqualError(t, err, "vault: checking keys of security: key store: unavailable")
 
 	_, err = v.Collector(ctx, security)

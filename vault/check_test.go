@@ -15,66 +15,66 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
-func TestMustNotOpen(t *testing.T) {
+func TestCheckDenied(t *testing.T) {
 	store := vault.Memory()
 	ours, theirs := vaulttest.NewAEAD(t), vaulttest.NewAEAD(t)
 	admin := vault.KEKs{vaulttest.Advertising: vault.SharedKEK(ours), vaulttest.Security: vault.SharedKEK(theirs)}
 	require.NoError(t, vaulttest.Open(t, store, admin, nil).Generate(t.Context(), vaulttest.Advertising, vaulttest.Security))
 	ctx := t.Context()
 	// The ads process: its own key, and what the key service says of security's.
-	process := func(security_ vault.KEK) *vault.Vault {
+	process := func(security_ vault.KEK) *vault.Admin {
 		return vaulttest.Open(t, store, vault.KEKs{vaulttest.Advertising: vault.SharedKEK(ours), vaulttest.Security: security_}, nil)
 	}
 
 	t.Run("a KEK that was not asked is no proof", func(t *testing.T) {
-		err := process(nil).MustNotOpen(ctx, vaulttest.Security)
+		err := process(nil).CheckDenied(ctx, vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 		require.ErrorContains(t, err, "refused, but not for want of a grant")
 	})
 	t.Run("a KEK that says why is believed", func(t *testing.T) {
-		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)})).MustNotOpen(ctx, vaulttest.Security))
-		require.ErrorIs(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(false)})).MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
+		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)})).CheckDenied(ctx, vaulttest.Security))
+		require.ErrorIs(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(false)})).CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("a grant too many", func(t *testing.T) {
 		v := process(vault.SharedKEK(theirs))
-		err := v.MustNotOpen(ctx, vaulttest.Security)
+		err := v.CheckDenied(ctx, vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrGranted)
 		require.EqualError(t, err, "vault: checking keys of security: this process can open keys that it must not have")
 		vaulttest.Scope(t, v, vaulttest.Security)
-		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrGranted, "opened before")
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrGranted, "opened before")
 	})
 	t.Run("a refusal is proof if it is for want of a grant", func(t *testing.T) {
-		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied})).MustNotOpen(ctx, vaulttest.Security))
+		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied})).CheckDenied(ctx, vaulttest.Security))
 		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys}))
 		vaulttest.Scope(t, v, vaulttest.Advertising)
-		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("a refusal without a reason proves nothing by itself", func(t *testing.T) {
 		v := process(vault.SharedKEK(vaulttest.Refusing{Err: errors.New("dial tcp: no route to host")}))
-		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
 		vaulttest.Scope(t, v, vaulttest.Advertising)
-		require.NoError(t, v.MustNotOpen(ctx, vaulttest.Security), "beside a purpose that does open")
+		require.NoError(t, v.CheckDenied(ctx, vaulttest.Security), "beside a purpose that does open")
 	})
 	t.Run("nor beside a purpose that no longer opens", func(t *testing.T) {
 		kek := &vaulttest.Spy{AEAD: ours}
 		v := vaulttest.Open(t, store, vault.KEKs{vaulttest.Advertising: kek, vaulttest.Security: vault.SharedKEK(vaulttest.Refusing{Err: errors.New("no route")})}, nil)
 		vaulttest.Scope(t, v, vaulttest.Advertising)
 		kek.Meddle = func(context.Context) error { return errors.New("no route") }
-		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("a service that is down is no proof", func(t *testing.T) {
 		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrUnavailable}))
 		vaulttest.Scope(t, v, vaulttest.Advertising)
-		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("no keys to try are no proof", func(t *testing.T) {
-		require.ErrorIs(t, process(nil).MustNotOpen(ctx, vaulttest.Billing), vault.ErrNoKeys)
+		require.ErrorIs(t, process(nil).CheckDenied(ctx, vaulttest.Billing), vault.ErrNoKeys)
 	})
 	t.Run("all of them", func(t *testing.T) {
 		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied}))
-		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security, vaulttest.Advertising), vault.ErrGranted)
-		require.ErrorIs(t, v.MustNotOpen(ctx), vault.ErrInvalid)
-		require.ErrorIs(t, v.MustNotOpen(ctx, purpose.Purpose{}), vault.ErrInvalid)
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security, vaulttest.Advertising), vault.ErrGranted)
+		require.ErrorIs(t, v.CheckDenied(ctx), vault.ErrInvalid)
+		require.ErrorIs(t, v.CheckDenied(ctx, purpose.Purpose{}), vault.ErrInvalid)
 	})
 	t.Run("is recorded as a check", func(t *testing.T) {
 		var events []vault.Event
@@ -82,7 +82,7 @@ func TestMustNotOpen(t *testing.T) {
 			events = append(events, e)
 			return nil
 		})})
-		require.NoError(t, v.MustNotOpen(ctx, vaulttest.Security))
+		require.NoError(t, v.CheckDenied(ctx, vaulttest.Security))
 		require.Len(t, events, 1)
 		require.Equal(t, vault.ActionCheck, events[0].Action)
 		require.Equal(t, vault.Allowed, events[0].Outcome)
@@ -90,13 +90,13 @@ func TestMustNotOpen(t *testing.T) {
 }
 
 // With key files, a file that the process may read is a grant.
-func TestMustNotOpenWithFiles(t *testing.T) {
+func TestCheckDeniedWithFiles(t *testing.T) {
 	dir, store := t.TempDir(), vault.Memory()
 	all := vault.LocalKEK(filepath.Join(dir, "all"))
 	require.NoError(t, vaulttest.Open(t, store, all, nil).Generate(t.Context(), vaulttest.Security))
-	require.ErrorIs(t, vaulttest.Open(t, store, all, nil).MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
+	require.ErrorIs(t, vaulttest.Open(t, store, all, nil).CheckDenied(t.Context(), vaulttest.Security), vault.ErrGranted)
 	other := vaulttest.Open(t, store, vault.LocalKEK(filepath.Join(dir, "ads")), nil)
-	require.NoError(t, other.MustNotOpen(t.Context(), vaulttest.Security))
+	require.NoError(t, other.CheckDenied(t.Context(), vaulttest.Security))
 }
 
 func TestPurposes(t *testing.T) {
@@ -197,7 +197,7 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 		"either within either":                 {vault.EitherKEK(shared(denied), vault.EitherKEK(shared(plain), shared(disabled))), vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := vaulttest.Open(t, store, test.kek, nil).MustNotOpen(t.Context(), vaulttest.Security)
+			err := vaulttest.Open(t, store, test.kek, nil).CheckDenied(t.Context(), vaulttest.Security)
 			if test.want == nil {
 				require.NoError(t, err)
 				return
@@ -215,7 +215,7 @@ func TestKeyFilesThatAreNotPrivateAreNoProof(t *testing.T) {
 	require.NoError(t, vaulttest.Open(t, store, vault.LocalKEK(dir), nil).Generate(t.Context(), vaulttest.Security))
 	file := filepath.Join(dir, "security.kek")
 	check := func() error {
-		return vaulttest.Open(t, store, vault.LocalKEK(dir), nil).MustNotOpen(t.Context(), vaulttest.Security)
+		return vaulttest.Open(t, store, vault.LocalKEK(dir), nil).CheckDenied(t.Context(), vaulttest.Security)
 	}
 	require.ErrorIs(t, check(), vault.ErrGranted)
 
@@ -240,17 +240,17 @@ func TestKeyFilesThatAreNotPrivateAreNoProof(t *testing.T) {
 func TestKeysThatAreOpenAreGranted(t *testing.T) {
 	store, a := vault.Memory(), vaulttest.NewAEAD(t)
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
-	for name, take := range map[string]func(*vault.Vault) error{
-		"scope":  func(v *vault.Vault) error { _, err := v.Scope(t.Context(), vaulttest.Security); return err },
-		"reader": func(v *vault.Vault) error { _, err := v.Reader(t.Context(), vaulttest.Security); return err },
-		"lookup": func(v *vault.Vault) error { _, err := v.Lookup(t.Context(), vaulttest.Security); return err },
+	for name, take := range map[string]func(*vault.Admin) error{
+		"scope":  func(v *vault.Admin) error { _, err := v.Scope(t.Context(), vaulttest.Security); return err },
+		"reader": func(v *vault.Admin) error { _, err := v.Reader(t.Context(), vaulttest.Security); return err },
+		"lookup": func(v *vault.Admin) error { _, err := v.Lookup(t.Context(), vaulttest.Security); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			kek := &vaulttest.Spy{AEAD: a}
 			v := vaulttest.Open(t, store, kek, nil)
 			require.NoError(t, take(v))
 			kek.Meddle = func(context.Context) error { return vaulttest.Denial(true) }
-			require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
+			require.ErrorIs(t, v.CheckDenied(t.Context(), vaulttest.Security), vault.ErrGranted)
 		})
 	}
 }
@@ -263,18 +263,18 @@ func TestAGrantTooManyIsRecorded(t *testing.T) {
 		return nil
 	})}, vaulttest.Security)
 	events = nil
-	require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrGranted)
+	require.ErrorIs(t, v.CheckDenied(t.Context(), vaulttest.Security), vault.ErrGranted)
 	require.Len(t, events, 1)
 	require.Equal(t, vault.Denied, events[0].Outcome)
 	require.ErrorIs(t, events[0].Err, vault.ErrGranted)
 }
 
 // A check that could not be recorded has not passed.
-func TestMustNotOpenFailsClosed(t *testing.T) {
+func TestCheckDeniedFailsClosed(t *testing.T) {
 	store := vault.Memory()
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil).Generate(t.Context(), vaulttest.Security))
 	v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)}), &vault.Options{Audit: auditFunc(func(vault.Event) error {
 		return errors.New("disk full")
 	})})
-	require.ErrorIs(t, v.MustNotOpen(t.Context(), vaulttest.Security), vault.ErrUnavailable)
+	require.ErrorIs(t, v.CheckDenied(t.Context(), vaulttest.Security), vault.ErrUnavailable)
 }

@@ -170,7 +170,7 @@ func TestCollectedSlotsThatDoNotOpen(t *testing.T) {
 func TestCollectedSlotOfAKeyThatSeals(t *testing.T) {
 	ctx := t.Context()
 	security := purpose.MustParse("security")
-	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	v, err := OpenAdmin(ctx, Memory(), testKEK(t), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security))
@@ -203,7 +203,7 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
-		v, err := Open(ctx, Memory(), testKEK(t), nil)
+		v, err := OpenAdmin(ctx, Memory(), testKEK(t), nil)
 		require.NoError(t, err)
 		defer v.Close()
 		land := make(chan struct{})
@@ -237,7 +237,7 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 
 // A client that ends the goroutine has not answered.
 func TestFlightThatNeverReturns(t *testing.T) {
-	v, err := Open(t.Context(), Memory(), testKEK(t), nil)
+	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), nil)
 	require.NoError(t, err)
 	err = v.shared(t.Context(), callID{ActionOpen, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
 		runtime.Goexit()

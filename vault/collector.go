@@ -49,7 +49,7 @@ var (
 // Collector returns the right to collect values for p, without the right to
 // anything else. It opens the keys of p to find the public key, so it needs the
 // grants of [Vault.Scope] and has its errors. A purpose without keys for collectors
-// is [ErrNoKeys] (see [Vault.RotateCollector]). The collector works on after the
+// is [ErrNoKeys] (see [Admin.Rotate]). The collector works on after the
 // vault is closed.
 func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
 	c, err := v.collector(ctx, p)

@@ -55,7 +55,7 @@ func TestCollectedValuesOpenForTheirPurpose(t *testing.T) {
 
 	index, err := sec.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
-	same, err := sec.IndexSealed(t.Context(), vaulttest.Note, value, strings.TrimSpace)
+	same, err := sec.IndexSealed(t.Context(), vaulttest.Note, value, vaulttest.Accepting(strings.TrimSpace))
 	require.NoError(t, err)
 	require.Equal(t, index, same)
 }
@@ -145,7 +145,7 @@ func TestCollectorKeysRotate(t *testing.T) {
 	v := vaulttest.Generated(t, nil, vaulttest.Security)
 	sec, old := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Collector(t, v, vaulttest.Security)
 	early := vaulttest.Seal(t, old)
-	require.NoError(t, v.RotateCollector(t.Context(), vaulttest.Security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleCollect))
 	fresh := vaulttest.Collector(t, v, vaulttest.Security)
 	require.NotEqual(t, mustMarshal(t, old), mustMarshal(t, fresh))
 	late := vaulttest.Seal(t, old)
@@ -177,7 +177,7 @@ func TestCollectorKeyOfAnotherProcess(t *testing.T) {
 	require.NoError(t, here.Generate(t.Context(), vaulttest.Security))
 	s := vaulttest.Scope(t, here, vaulttest.Security)
 	r := vaulttest.Reader(t, here, vaulttest.Security)
-	require.NoError(t, there.RotateCollector(t.Context(), vaulttest.Security))
+	require.NoError(t, there.Rotate(t.Context(), vaulttest.Security, vault.RoleCollect))
 	value := vaulttest.Seal(t, vaulttest.Collector(t, there, vaulttest.Security))
 	vaulttest.Opens(t, s, value)
 	_, err := r.Reveal(t.Context(), vaulttest.Note, value)

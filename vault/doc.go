@@ -28,7 +28,7 @@
 //
 // A process gets no more than it needs. A [Collector] seals with a public key and opens
 // nothing, for web front ends. A [Lookup] computes indexes. A [Reader] reveals.
-// [Vault.MustNotOpen] proves at start that this process can't open other purposes.
+// [Vault.CheckDenied] proves at start that this process can't open other purposes.
 //
 // # Protected
 //

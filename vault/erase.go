@@ -13,14 +13,6 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// A Certificate is the proof of an erasure, for keeping: it lists the purposes, the
-// keys that were destroyed, and the times. It is made for JSON and holds neither
-// the subject's id nor a key.
-type Certificate struct {
-	// Erasures are in the order of the purposes that Erase was given.
-	Erasures []Erasure `json:"erasures"`
-}
-
 // An Erasure says that values sealed for one subject under one purpose can no
 // longer be read.
 type Erasure struct {
@@ -34,7 +26,7 @@ type Erasure struct {
 	KeyID string `json:"key_id,omitempty"`
 	// Erased is the time of the erasure, in UTC and whole seconds.
 	Erased time.Time `json:"erased"`
-	// Generation is the [Vault.Generation] that this erasure led to, for
+	// Generation is the [Admin.Generation] that this erasure led to, for
 	// [Options.Pins].
 	Generation uint64 `json:"generation"`
 }
@@ -59,19 +51,19 @@ type Erasure struct {
 // purposes that were done, and calling Erase again completes the rest. No purpose
 // at all and a subject that [Scope.For] refuses are [ErrInvalid]; other errors are
 // as for [Vault.Scope].
-func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) (Certificate, error) {
-	var c Certificate
+func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) ([]Erasure, error) {
+	var done []Erasure
 	if len(purposes) == 0 {
-		return c, keysError(ActionErase, purpose.Purpose{}, errNoPurpose)
+		return done, keysError(ActionErase, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
 		e, err := v.eraseFor(ctx, subject, p)
 		if err = v.audit(ctx, Event{Action: ActionErase, Purpose: p, Subject: e.Subject}, err); err != nil {
-			return c, keysError(ActionErase, p, err)
+			return done, keysError(ActionErase, p, err)
 		}
-		c.Erasures = append(c.Erasures, e)
+		done = append(done, e)
 	}
-	return c, nil
+	return done, nil
 }
 
 func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {

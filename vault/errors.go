@@ -20,7 +20,7 @@ var (
 
 	// ErrAccessDenied reports keys that were not granted to this process: the key
 	// service knows the caller, and refuses. It is also [ErrNoKeys]. A [KEK] returns
-	// it, and [Vault.MustNotOpen] accepts no other sentinel as a proof.
+	// it, and [Vault.CheckDenied] accepts no other sentinel as a proof.
 	ErrAccessDenied = fmt.Errorf("not granted: %w", ErrNoKeys)
 
 	// ErrUnavailable reports a store, a key service or an auditor that is down or too

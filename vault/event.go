@@ -23,20 +23,16 @@ const (
 	ActionExtend Action = "extend" // a value to another purpose
 	ActionReseal Action = "reseal"
 	ActionErase  Action = "erase" // a subject
-	ActionAdopt  Action = "adopt" // a value that was encrypted elsewhere
 
-	ActionOpen            Action = "open"  // the keys of a purpose, and so its scope
-	ActionCheck           Action = "check" // who can open the keys, and how they are bound
-	ActionKeys            Action = "list"
-	ActionGenerate        Action = "generate"
-	ActionRotate          Action = "rotate"
-	ActionRotateIndex     Action = "rotate-index"
-	ActionRotateCollector Action = "rotate-collector"
-	ActionImport          Action = "import"
-	ActionRetire          Action = "retire"
-	ActionReinstate       Action = "reinstate"
-	ActionDestroy         Action = "destroy"
-	ActionRewrap          Action = "rewrap"
+	ActionOpen      Action = "open"  // the keys of a purpose, and so its scope
+	ActionCheck     Action = "check" // who can open the keys, and how they are bound
+	ActionKeys      Action = "list"
+	ActionGenerate  Action = "generate"
+	ActionRotate    Action = "rotate"
+	ActionRetire    Action = "retire"
+	ActionReinstate Action = "reinstate"
+	ActionDestroy   Action = "destroy"
+	ActionRewrap    Action = "rewrap"
 )
 
 // These actions are steps of others, and are not audited.
@@ -53,8 +49,7 @@ var gerunds = map[Action]string{
 	ActionSeal: "sealing", ActionReveal: "revealing", ActionHint: "hinting", ActionIndex: "indexing",
 	ActionExtend: "extending", ActionReseal: "re-sealing", ActionErase: "erasing",
 	ActionOpen: "opening", ActionCheck: "checking", ActionKeys: "listing", ActionGenerate: "generating", ActionRotate: "rotating",
-	ActionAdopt: "adopting", ActionImport: "importing",
-	ActionRotateIndex: "rotating index", ActionRotateCollector: "rotating collector", ActionRetire: "retiring", ActionReinstate: "reinstating",
+	ActionRetire: "retiring", ActionReinstate: "reinstating",
 	ActionDestroy: "destroying", ActionRewrap: "re-wrapping",
 }
 
@@ -101,6 +96,8 @@ type Event struct {
 	Purpose purpose.Purpose
 	// To is the purpose that a value is extended to, zero for other actions.
 	To purpose.Purpose
+	// Role is the role of the key that is rotated, "" for other actions.
+	Role Role
 	// Subject is the pseudonym of the person under Purpose, 32 hex digits, or "" if
 	// the action is not about one person.
 	Subject string
@@ -215,6 +212,9 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 	)
 	if !e.To.IsZero() {
 		r.AddAttrs(slog.String("to", e.To.String()))
+	}
+	if e.Role != "" {
+		r.AddAttrs(slog.String("role", string(e.Role)))
 	}
 	if e.Subject != "" {
 		r.AddAttrs(slog.String("subject", e.Subject))

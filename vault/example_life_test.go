@@ -44,7 +44,7 @@ func ExampleVault_Erase() {
 		panic(err)
 	}
 	certificate, err := v.Erase(ctx, "user-1", security.Purpose())
-	fmt.Println(len(certificate.Erasures), err)
+	fmt.Println(len(certificate), err)
 	_, err = security.For("user-1").Reveal(ctx, exampleNote, sealed)
 	fmt.Println(err)
 	// Output:
@@ -53,7 +53,7 @@ func ExampleVault_Erase() {
 }
 
 // A rotation in full: new key, people's keys, values, and out with the old one.
-func ExampleVault_Rotate() {
+func ExampleAdmin_Rotate() {
 	ctx := context.Background()
 	v, security := exampleVault(ctx)
 	defer v.Close()
@@ -62,7 +62,7 @@ func ExampleVault_Rotate() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(v.Rotate(ctx, p), v.RewrapSubjects(ctx, p, "", nil))
+	fmt.Println(v.Rotate(ctx, p, vault.RoleSeal), v.RewrapSubjects(ctx, p, "", nil))
 	fmt.Println(sealed.OnPrimaryKey(security))
 	if sealed, err = vault.Reseal(ctx, exampleNote, sealed, security); err != nil {
 		panic(err)
@@ -85,22 +85,22 @@ func ExampleVault_Rotate() {
 }
 
 // While index columns are computed anew, rows are found under all keys.
-func ExampleVault_RotateIndex() {
+func ExampleAdmin_Rotate_index() {
 	ctx := context.Background()
 	v, security := exampleVault(ctx)
 	defer v.Close()
-	err := v.RotateIndex(ctx, security.Purpose())
+	err := v.Rotate(ctx, security.Purpose(), vault.RoleIndex)
 	candidates, indexErr := security.Indexes(ctx, exampleNote, "text")
 	fmt.Println(err, len(candidates), indexErr)
 	// Output: <nil> 2 <nil>
 }
 
 // Another KEK takes over; values stay what they are.
-func ExampleVault_Rewrap() {
+func ExampleAdmin_Rewrap() {
 	ctx := context.Background()
 	before, after := vault.SharedKEK(exampleAEAD()), vault.SharedKEK(exampleAEAD())
 	store, security := vault.Memory(), purpose.MustParse("security")
-	v, err := vault.Open(ctx, store, before, nil)
+	v, err := vault.OpenAdmin(ctx, store, before, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -108,7 +108,7 @@ func ExampleVault_Rewrap() {
 	fmt.Println(v.Generate(ctx, security), v.Rewrap(ctx, after, security))
 
 	// Processes that start while purposes are being moved can do with either.
-	other, err := vault.Open(ctx, store, vault.EitherKEK(after, before), nil)
+	other, err := vault.OpenAdmin(ctx, store, vault.EitherKEK(after, before), nil)
 	if err != nil {
 		panic(err)
 	}
@@ -121,20 +121,20 @@ func ExampleVault_Rewrap() {
 }
 
 // A generation that is kept elsewhere makes an older key store refuse to open.
-func ExampleVault_Generation() {
+func ExampleAdmin_Generation() {
 	ctx := context.Background()
 	kek, security := vault.SharedKEK(exampleAEAD()), purpose.MustParse("security")
-	v, err := vault.Open(ctx, vault.Memory(), kek, nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), kek, nil)
 	if err != nil {
 		panic(err)
 	}
 	defer v.Close()
-	fmt.Println(v.Generate(ctx, security), v.Rotate(ctx, security))
+	fmt.Println(v.Generate(ctx, security), v.Rotate(ctx, security, vault.RoleSeal))
 	pin, err := v.Generation(ctx, security)
 	fmt.Println(pin, err)
 
 	backup := vault.Memory() // as it was before the rotation
-	old, err := vault.Open(ctx, backup, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{security: pin}})
+	old, err := vault.OpenAdmin(ctx, backup, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{security: pin}})
 	if err != nil {
 		panic(err)
 	}

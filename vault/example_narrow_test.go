@@ -4,11 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
@@ -108,11 +103,11 @@ func ExampleVault_Reader() {
 }
 
 // The advertising process refuses to start if it could open security's keys.
-func ExampleVault_MustNotOpen() {
+func ExampleVault_CheckDenied() {
 	ctx := context.Background()
 	security, advertising := purpose.MustParse("security"), purpose.MustParse("advertising")
 	store, securityKEK, advertisingKEK := vault.Memory(), vault.SharedKEK(exampleAEAD()), vault.SharedKEK(exampleAEAD())
-	admin, err := vault.Open(ctx, store, vault.KEKs{security: securityKEK, advertising: advertisingKEK}, nil)
+	admin, err := vault.OpenAdmin(ctx, store, vault.KEKs{security: securityKEK, advertising: advertisingKEK}, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -125,12 +120,12 @@ func ExampleVault_MustNotOpen() {
 		{advertising: advertisingKEK, security: vault.LocalKEK("no grant")},
 		{advertising: advertisingKEK, security: securityKEK}, // a grant too many
 	} {
-		v, err := vault.Open(ctx, store, granted, nil)
+		v, err := vault.OpenAdmin(ctx, store, granted, nil)
 		if err != nil {
 			panic(err)
 		}
 		defer v.Close()
-		err = v.MustNotOpen(ctx, security)
+		err = v.CheckDenied(ctx, security)
 		fmt.Println(err, errors.Is(err, vault.ErrGranted))
 	}
 	// Output:
@@ -152,42 +147,4 @@ func ExampleVault_Purposes() {
 	defer v.Close()
 	fmt.Println(v.Purposes(ctx))
 	// Output: security <nil>
-}
-
-// A column that was encrypted with plain Tink becomes one of sealed values.
-func ExampleAdopt() {
-	ctx := context.Background()
-	v, security := exampleVault(ctx)
-	defer v.Close()
-
-	// What is there: a Tink keyset, and ciphertexts bound to their rows.
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		panic(err)
-	}
-	old, err := aead.New(handle)
-	if err != nil {
-		panic(err)
-	}
-	ciphertext, err := old.Encrypt([]byte("text"), []byte("users.note:1"))
-	if err != nil {
-		panic(err)
-	}
-	var cleartext strings.Builder // of the keyset, from wherever it is kept
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&cleartext)); err != nil {
-		panic(err)
-	}
-
-	if err := v.Import(ctx, security.Purpose(), []byte(cleartext.String())); err != nil {
-		panic(err)
-	}
-	sealed, err := vault.Adopt(ctx, exampleNote, ciphertext, []byte("users.note:1"), strings.TrimSpace, security.For("user-1"))
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println(security.For("user-1").Reveal(ctx, exampleNote, sealed))
-	fmt.Println(v.DropImport(ctx, security.Purpose()))
-	// Output:
-	// text <nil>
-	// <nil>
 }

@@ -26,7 +26,7 @@ func ExampleDir() {
 
 	store := vault.Dir(filepath.Join(home, "keys"))
 	kek := vault.LocalKEK(filepath.Join(home, "kek"))
-	v, err := vault.Open(ctx, store, kek, nil)
+	v, err := vault.OpenAdmin(ctx, store, kek, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func ExampleLocalKEK() {
 
 	// Each purpose's keys are made where that purpose is used.
 	for _, p := range []purpose.Purpose{security, advertising} {
-		v, err := vault.Open(ctx, store, vault.LocalKEK(filepath.Join(home, p.String()+"-service")), nil)
+		v, err := vault.OpenAdmin(ctx, store, vault.LocalKEK(filepath.Join(home, p.String()+"-service")), nil)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func ExampleLocalKEK() {
 		v.Close()
 	}
 
-	v, err := vault.Open(ctx, store, vault.LocalKEK(filepath.Join(home, "advertising-service")), nil)
+	v, err := vault.OpenAdmin(ctx, store, vault.LocalKEK(filepath.Join(home, "advertising-service")), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func Example() {
 
 	store := vault.Dir(filepath.Join(dir, "keys"))
 	kek := vault.LocalKEK(filepath.Join(dir, "kek"))
-	v, err := vault.Open(ctx, store, kek, nil)
+	v, err := vault.OpenAdmin(ctx, store, kek, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -71,7 +71,7 @@ func ExampleSharedKEK() {
 		panic(err)
 	}
 	ctx := context.Background()
-	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(primitive), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(primitive), nil)
 	if err != nil {
 		panic(err)
 	}
@@ -90,7 +90,7 @@ func ExampleKEKFunc() {
 		return nil, vault.ErrNoKeys
 	})
 	ctx := context.Background()
-	v, err := vault.Open(ctx, vault.Memory(), kek, nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), kek, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -127,7 +127,7 @@ func ExampleSlogAuditor() {
 			return a
 		},
 	}))
-	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(exampleAEAD()), &vault.Options{Audit: vault.SlogAuditor(logger)})
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(exampleAEAD()), &vault.Options{Audit: vault.SlogAuditor(logger)})
 	if err != nil {
 		panic(err)
 	}
@@ -156,8 +156,8 @@ func ExampleSealed_Purposes() {
 }
 
 // exampleVault returns a vault with keys for security, and their scope.
-func exampleVault(ctx context.Context) (*vault.Vault, *vault.Scope) {
-	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(exampleAEAD()), nil)
+func exampleVault(ctx context.Context) (*vault.Admin, *vault.Scope) {
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(exampleAEAD()), nil)
 	if err != nil {
 		panic(err)
 	}

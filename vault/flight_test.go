@@ -267,7 +267,7 @@ func TestRevisionsBelowZero(t *testing.T) {
 	memory, kek := Memory(), testKEK(t)
 	_, s := subjectsOf(t, memory, kek, nil)
 	store := &gated{Store: memory, last: -1}
-	v, err := Open(t.Context(), store, kek, nil)
+	v, err := OpenAdmin(t.Context(), store, kek, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	_, err = v.Scope(t.Context(), s.Purpose())

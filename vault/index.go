@@ -42,7 +42,7 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 // Indexes returns the blind index of a canonical text under every key of the
 // purpose that is not retired, starting with the result of [Scope.Index]. Search
 // for all of them while the index columns are computed anew after
-// [Vault.RotateIndex]. Errors are as for [Scope.Index].
+// [Admin.Rotate]. Errors are as for [Scope.Index].
 func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
 	all, err := s.indexes(ctx, k, canonical)
 	if s.audited() {
@@ -68,10 +68,10 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 }
 
 // IndexSealed returns the blind index of v. It opens v, calls canonical with the
-// plaintext, and returns [Scope.Index] of the result. An empty result is
-// [ErrCorrupt], and a nil canonical is [ErrInvalid]. Other errors are as for
+// plaintext, and returns [Scope.Index] of the result. If canonical returns false, or
+// no text, v is [ErrCorrupt]. A nil canonical is [ErrInvalid]. Other errors are as for
 // [Scope.Reveal].
-func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical func(plaintext string) string) ([IndexSize]byte, error) {
+func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical func(plaintext string) (string, bool)) ([IndexSize]byte, error) {
 	if canonical == nil {
 		return [IndexSize]byte{}, &opError{ActionIndex, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
 	}
@@ -85,13 +85,13 @@ func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 	return index, nil
 }
 
-func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical func(string) string) ([IndexSize]byte, error) {
+func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical func(string) (string, bool)) ([IndexSize]byte, error) {
 	plaintext, err := s.unseal(ctx, k, v)
 	if err != nil {
 		return [IndexSize]byte{}, err
 	}
-	text := canonical(plaintext)
-	if text == "" { // the plaintext is no value of this kind
+	text, ok := canonical(plaintext)
+	if !ok || text == "" { // the kind would not have sealed this plaintext
 		return [IndexSize]byte{}, ErrCorrupt
 	}
 	return s.index(ctx, k, text)

@@ -54,7 +54,7 @@ type KEK interface {
 	For(ctx context.Context, p purpose.Purpose) (AEAD, error)
 }
 
-// A KeyGenerator is a [KEK] that makes keys itself. [Vault.Generate] calls it.
+// A KeyGenerator is a [KEK] that makes keys itself. [Admin.Generate] calls it.
 type KeyGenerator interface {
 	KEK
 	// Generate makes the key of purpose p, unless there is one already. It never
@@ -109,7 +109,7 @@ func SharedKEK(a AEAD) KEK {
 }
 
 // EitherKEK returns a [KEK] that wraps with current, and unwraps with current or, if
-// that fails, with previous. It is for processes that open keys while [Vault.Rewrap]
+// that fails, with previous. It is for processes that open keys while [Admin.Rewrap]
 // moves them from previous to current. Either of the two may lack the key of a
 // purpose. If one of them is nil, every purpose is [ErrNoKeys].
 func EitherKEK(current, previous KEK) KEK { return eitherKEK{current, previous} }

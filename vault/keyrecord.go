@@ -2,12 +2,14 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
@@ -33,7 +35,6 @@ type keyRecord struct {
 
 	// Nil in a record without such a keyset.
 	Collect *keysetRecord `json:"collect,omitempty"`
-	Import  *keysetRecord `json:"import,omitempty"`
 }
 
 // A keysetRecord is one keyset, in cleartext, with the creation times of its keys.
@@ -53,9 +54,6 @@ func (r *keyRecord) keysets() []roleKeyset {
 	all := []roleKeyset{{RoleSeal, &r.Seal}, {RoleIndex, &r.Index}, {RoleSubject, &r.Subject}}
 	if r.Collect != nil {
 		all = append(all, roleKeyset{RoleCollect, r.Collect})
-	}
-	if r.Import != nil {
-		all = append(all, roleKeyset{RoleImport, r.Import})
 	}
 	return all
 }
@@ -274,3 +272,98 @@ func newSealKeyset() (*keyset.Handle, error) {
 	}
 	return m.Handle()
 }
+
+// add puts a fresh key into one of the record's keysets. Its id is unique among the keys
+// of the purpose, in all roles.
+func (r *keyRecord) add(to *keysetRecord, role Role) error {
+	known, err := r.describe()
+	if err != nil {
+		return err
+	}
+	ids := make(map[uint32]bool)
+	for _, k := range known {
+		ids[k.ID] = true
+	}
+	for {
+		next := *to
+		if err := next.add(role); err != nil {
+			return fmt.Errorf("no such key can be made here: %w", ErrUnavailable)
+		}
+		fresh := false
+		for id := range next.Created {
+			fresh = fresh || !ids[id]
+		}
+		if fresh {
+			*to = next
+			return nil
+		}
+	}
+}
+
+// edit applies f to the keyset of the key with the given id. The key must have the given
+// status, and must not be the key of pseudonyms.
+func (r *keyRecord) edit(id uint32, status Status, f func(*keyset.Manager) error) error {
+	known, err := r.describe()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(known, func(k Key) bool { return k.ID == id })
+	switch {
+	case i < 0:
+		return fmt.Errorf("no key of that id: %w", ErrInvalid)
+	case known[i].Status != status:
+		return fmt.Errorf("key is %s, not %s: %w", known[i].Status, status, ErrInvalid)
+	case known[i].Role == RoleSubject:
+		return errPseudonymKey
+	}
+	for _, of := range r.keysets() {
+		if of.role != known[i].Role {
+			continue
+		}
+		h, err := of.handle()
+		if err != nil {
+			return errKeyset
+		}
+		m := keyset.NewManagerFromHandle(h)
+		if err := f(m); err != nil {
+			return errKeyset
+		}
+		if err := of.set(m); err != nil {
+			return errKeyset
+		}
+	}
+	return nil
+}
+
+// describe returns the keys of all keysets.
+func (r *keyRecord) describe() ([]Key, error) {
+	var all []Key
+	for _, set := range r.keysets() {
+		h, err := set.handle()
+		if err != nil && set.role == RoleCollect {
+			continue // a platform without X25519 can't read the keyset, and leaves it as it is
+		}
+		if err != nil {
+			return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+		}
+		start := len(all)
+		for i := range h.Len() {
+			e, err := h.Entry(i)
+			if err != nil {
+				return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+			}
+			k := Key{ID: e.KeyID(), Role: set.role, Status: Active, Created: time.Unix(set.Created[e.KeyID()], 0).UTC()}
+			switch {
+			case e.IsPrimary():
+				k.Status = Primary
+			case e.KeyStatus() != keyset.Enabled:
+				k.Status = Retired
+			}
+			all = append(all, k)
+		}
+		slices.SortStableFunc(all[start:], func(a, b Key) int { return cmp.Compare(a.Created.Unix(), b.Created.Unix()) })
+	}
+	return all, nil
+}
+
+var errPseudonymKey = fmt.Errorf("key of pseudonyms: %w", ErrInvalid)

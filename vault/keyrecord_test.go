@@ -53,7 +53,7 @@ func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
 	ctx := t.Context()
 	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
 	a, seen := testAEAD(t, security), map[string]bool{string(make([]byte, format.DEKSize)): true}
-	v, err := Open(ctx, Memory(), SharedKEK(meddledAEAD{AEAD: a, encrypt: func(dek, aad []byte) ([]byte, error) {
+	v, err := OpenAdmin(ctx, Memory(), SharedKEK(meddledAEAD{AEAD: a, encrypt: func(dek, aad []byte) ([]byte, error) {
 		require.Len(t, dek, format.DEKSize)
 		require.False(t, seen[string(dek)], "a data key that was there before, or zeros")
 		seen[string(dek)] = true
@@ -62,7 +62,7 @@ func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security, ads))
-	require.NoError(t, v.Rotate(ctx, security))
+	require.NoError(t, v.Rotate(ctx, security, RoleSeal))
 	require.Len(t, seen, 4)
 }
 
@@ -164,7 +164,7 @@ func TestKeysThatCanNotBeReadBackAreNotStored(t *testing.T) {
 	a := testAEAD(t, p)
 	var now AEAD = a
 	store := Memory()
-	v, err := Open(ctx, store, kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return now, nil }), nil)
+	v, err := OpenAdmin(ctx, store, kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return now, nil }), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, p))
@@ -190,7 +190,7 @@ func TestKeysThatCanNotBeReadBackAreNotStored(t *testing.T) {
 		}}, ErrCorrupt},
 	} {
 		now = c.kek
-		require.ErrorIs(t, v.Rotate(ctx, p), c.want, name)
+		require.ErrorIs(t, v.Rotate(ctx, p, RoleSeal), c.want, name)
 		now = a
 		after, err := store.Get(ctx, keyRecordName(p))
 		require.NoError(t, err)
@@ -202,10 +202,10 @@ func TestKeysThatCanNotBeReadBackAreNotStored(t *testing.T) {
 func TestOperationsOnKeysThatAreNotBegun(t *testing.T) {
 	ctx := t.Context()
 	p := purpose.MustParse("security")
-	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	v, err := OpenAdmin(ctx, Memory(), testKEK(t), nil)
 	require.NoError(t, err)
 	defer v.Close()
-	require.EqualError(t, v.Rotate(ctx, purpose.Purpose{}), "vault: rotating keys: no purpose: invalid argument")
+	require.EqualError(t, v.Rotate(ctx, purpose.Purpose{}, RoleSeal), "vault: rotating keys: no purpose: invalid argument")
 	keys, err := v.Keys(ctx, p)
 	require.ErrorIs(t, err, ErrNoKeys)
 	require.Nil(t, keys)
@@ -216,9 +216,9 @@ func TestOperationsOnKeysThatAreNotBegun(t *testing.T) {
 	done, cancel := context.WithCancel(ctx)
 	cancel()
 	for range 20 {
-		require.ErrorIs(t, v.Rotate(done, p), ErrUnavailable)
+		require.ErrorIs(t, v.Rotate(done, p, RoleSeal), ErrUnavailable)
 	}
-	require.NoError(t, v.Rotate(ctx, p)) // and what was begun all the same has ended
+	require.NoError(t, v.Rotate(ctx, p, RoleSeal)) // and what was begun all the same has ended
 	after, err := v.Keys(ctx, p)
 	require.NoError(t, err)
 	require.Len(t, after, len(before)+1)
@@ -231,7 +231,7 @@ func TestOperationsOnKeysDoNotWaitForOthers(t *testing.T) {
 		ctx := t.Context()
 		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
 		a, hang, over := testAEAD(t, security), false, make(chan struct{})
-		v, err := Open(ctx, Memory(), kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) {
+		v, err := OpenAdmin(ctx, Memory(), kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) {
 			if hang {
 				hang = false
 				<-over
@@ -243,12 +243,12 @@ func TestOperationsOnKeysDoNotWaitForOthers(t *testing.T) {
 		require.NoError(t, v.Generate(ctx, security, ads))
 		hang = true
 		ended := make(chan error, 1)
-		go func() { ended <- v.Rotate(ctx, security) }()
+		go func() { ended <- v.Rotate(ctx, security, RoleSeal) }()
 		synctest.Wait()
 
 		soon, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
-		require.NoError(t, v.Rotate(soon, ads))
+		require.NoError(t, v.Rotate(soon, ads, RoleSeal))
 		_, err = v.Keys(soon, security)
 		require.NoError(t, err)
 		close(over)
@@ -260,20 +260,20 @@ func TestOperationsOnKeysAreRecorded(t *testing.T) {
 	ctx := t.Context()
 	p := purpose.MustParse("security")
 	var events []Event
-	v, err := Open(ctx, Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+	v, err := OpenAdmin(ctx, Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
 		events = append(events, e)
 		return nil
 	})})
 	require.NoError(t, err)
 	defer v.Close()
-	require.ErrorIs(t, v.Rotate(ctx, p), ErrNoKeys)
+	require.ErrorIs(t, v.Rotate(ctx, p, RoleSeal), ErrNoKeys)
 	require.NoError(t, v.Generate(ctx, p))
-	require.NoError(t, v.RotateIndex(ctx, p))
+	require.NoError(t, v.Rotate(ctx, p, RoleIndex))
 	var got []string
 	for _, e := range events {
 		got = append(got, strings.Join([]string{string(e.Action), e.Purpose.String(), string(e.Outcome)}, " "))
 	}
-	require.Equal(t, []string{"rotate security denied", "generate security allowed", "rotate-index security allowed"}, got)
+	require.Equal(t, []string{"rotate security denied", "generate security allowed", "rotate security allowed"}, got)
 }
 
 // What authenticates need not be a keyset: a newer version's record, or one that
@@ -282,7 +282,7 @@ func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
 	ctx := t.Context()
 	security := purpose.MustParse("security")
 	kek, store := testKEK(t), Memory()
-	v, err := Open(ctx, store, kek, nil)
+	v, err := OpenAdmin(ctx, store, kek, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, security))
@@ -299,8 +299,8 @@ func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
 	_, err = store.Put(ctx, records[0])
 	require.NoError(t, err)
 
-	for _, change := range []func(context.Context, purpose.Purpose) error{v.Rotate, v.RotateIndex, v.RotateCollector} {
-		err := change(ctx, security)
+	for _, role := range []Role{RoleSeal, RoleIndex, RoleCollect} {
+		err := v.Rotate(ctx, security, role)
 		require.ErrorIs(t, err, ErrCorrupt)
 		require.ErrorContains(t, err, "malformed key record")
 	}

@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
 // keys are the opened keys of one purpose, as of one revision of its record. They
@@ -14,7 +13,6 @@ type keys struct {
 	index      *indexSet
 	pseudonym  *indexSet
 	collect    func() *collectSet // opened at the first call; returns nil if there is none
-	imported   func() tink.AEAD   // opened at the first call; returns nil if there is none
 	generation uint64             // of the record
 	revision   int64              // of the record
 	digest     [32]byte           // SHA-256 of the record
@@ -44,7 +42,6 @@ func (r *keyRecord) open() (*keys, error) {
 		}
 	}
 	k.collect = lazily(r.Collect, newCollectSet)
-	k.imported = lazily(r.Import, newImported)
 	return k, nil
 }
 

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -9,9 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
@@ -46,7 +42,7 @@ func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	var old uint32
-	require.NoError(t, v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, Event{Action: ActionRotate, Purpose: p}, func(r *keyRecord) error {
 		all, err := r.describe()
 		require.NoError(t, err)
 		require.Equal(t, RoleSubject, all[2].Role)
@@ -86,7 +82,7 @@ func TestKEKsThatCanNotGenerate(t *testing.T) {
 	broken := generatingKEK{testKEK(t), ErrUnavailable}
 	for _, kek := range []KEK{broken, KEKs{p: broken}, EitherKEK(broken, testKEK(t))} {
 		store := Memory()
-		v, err := Open(ctx, store, kek, nil)
+		v, err := OpenAdmin(ctx, store, kek, nil)
 		require.NoError(t, err)
 		defer v.Close()
 		require.ErrorIs(t, v.Generate(ctx, p), ErrUnavailable)
@@ -237,12 +233,12 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	unread := []byte("of another platform")
-	require.NoError(t, v.changeKeys(ctx, ActionRotate, p, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, Event{Action: ActionRotate, Purpose: p}, func(r *keyRecord) error {
 		r.Collect.Keyset = unread
 		return nil
 	}))
-	require.NoError(t, v.Rotate(ctx, p))
-	require.ErrorIs(t, v.RotateCollector(ctx, p), ErrUnavailable)
+	require.NoError(t, v.Rotate(ctx, p, RoleSeal))
+	require.ErrorIs(t, v.Rotate(ctx, p, RoleCollect), ErrUnavailable)
 	all, err := v.Keys(ctx, p)
 	require.NoError(t, err)
 	for _, k := range all {
@@ -262,31 +258,4 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	require.Equal(t, errKeyset, err)
 	require.ErrorIs(t, r.add(&r.Seal, RoleSeal), ErrCorrupt)
 	require.ErrorIs(t, r.edit(all[0].ID, Active, nil), ErrCorrupt)
-}
-
-// Keys that are added to those imported before leave these as they were.
-func TestImportKeepsWhatWasThere(t *testing.T) {
-	e := newEraser(t, nil)
-	start := time.Now().Truncate(time.Second)
-	var first []Key
-	for n := range 2 {
-		h := keysetOf(t, 0, aead.AES256GCMKeyTemplate(), aead.AES128GCMKeyTemplate())
-		var data bytes.Buffer
-		require.NoError(t, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&data)))
-		require.NoError(t, e.here.Import(t.Context(), e.security, data.Bytes()))
-		all, err := e.here.Keys(t.Context(), e.security)
-		require.NoError(t, err)
-		var imported []Key
-		for _, k := range all {
-			if k.Role == RoleImport {
-				require.False(t, k.Created.Before(start))
-				imported = append(imported, k)
-			}
-		}
-		require.Len(t, imported, 2*(n+1))
-		require.Subset(t, imported, first)
-		first = imported
-	}
-	err := e.here.Import(t.Context(), e.security, make([]byte, maxImport+1))
-	require.ErrorIs(t, err, errImport)
 }

@@ -34,7 +34,7 @@ import (
 //
 // The privacy rules of [Dir] hold for the directory and its files, and one that
 // breaks them is refused with [ErrNoKeys]. A purpose without a file is ErrNoKeys too:
-// For makes no file. [Vault.Generate] makes the file of a purpose that has none, and
+// For makes no file. [Admin.Generate] makes the file of a purpose that has none, and
 // makes the directory, whose parent must exist. A file is never overwritten. A
 // directory that others may read is refused; the TempDir of package testing is such
 // a directory, so name one below it. An empty dir is [ErrInvalid].

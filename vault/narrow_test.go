@@ -29,7 +29,7 @@ func TestLookupFindsWhatScopeIndexes(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, want, other)
 
-	require.NoError(t, v.RotateIndex(t.Context(), vaulttest.Security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleIndex))
 	all, err := l.Indexes(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.Len(t, all, 2, "takes up a new key at once in the process that made it")
@@ -61,7 +61,7 @@ func TestReaderRevealsWhatScopeSeals(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "text", text)
 
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 	_, err = r.Reveal(t.Context(), vaulttest.Note, vaulttest.Seal(t, s))
 	require.NoError(t, err)
 }
@@ -86,8 +86,8 @@ func TestRetiringReachesReadersAndLookups(t *testing.T) {
 	r, l := vaulttest.Reader(t, v, vaulttest.Security), vaulttest.Lookup(t, v, vaulttest.Security)
 	_, err := r.Reveal(t.Context(), vaulttest.Note, old)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
-	require.NoError(t, v.RotateIndex(t.Context(), vaulttest.Security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleIndex))
 	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	for _, k := range keys {
@@ -133,7 +133,7 @@ func TestNarrowHandlesRefresh(t *testing.T) {
 		v := vaulttest.Open(t, store, kek, nil)
 		l := vaulttest.Lookup(t, v, vaulttest.Security)
 		for range 3 {
-			time.Sleep(vault.DefaultRefresh)
+			time.Sleep((5 * time.Minute))
 			synctest.Wait()
 			all, err := l.Indexes(t.Context(), vaulttest.Note, "text")
 			require.NoError(t, err)
@@ -142,8 +142,8 @@ func TestNarrowHandlesRefresh(t *testing.T) {
 		}
 		require.EqualValues(t, 1, kek.Calls.Load())
 
-		require.NoError(t, other.RotateIndex(t.Context(), vaulttest.Security))
-		time.Sleep(vault.DefaultRefresh)
+		require.NoError(t, other.Rotate(t.Context(), vaulttest.Security, vault.RoleIndex))
+		time.Sleep((5 * time.Minute))
 		synctest.Wait()
 		_, err = l.Index(t.Context(), vaulttest.Note, "text") // which has it look
 		require.NoError(t, err)

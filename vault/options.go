@@ -8,13 +8,13 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// These are the defaults of [Options].
+// The defaults of [Options].
 const (
-	DefaultTimeout         = 30 * time.Second
-	DefaultRefresh         = 5 * time.Minute
-	DefaultKeyLifetime     = 24 * time.Hour
-	DefaultSubjectLifetime = time.Minute
-	DefaultSubjectCache    = 16384
+	defaultTimeout         = 30 * time.Second
+	defaultRefresh         = 5 * time.Minute
+	defaultKeyLifetime     = 24 * time.Hour
+	defaultSubjectLifetime = time.Minute
+	defaultSubjectCache    = 16384
 )
 
 // maxDuration is the longest duration of an option. It keeps sums of durations from
@@ -29,13 +29,13 @@ type Options struct {
 	Audit Auditor
 
 	// Timeout bounds how long one call waits for the store and the key service,
-	// even if its context allows more. The default is [DefaultTimeout].
+	// even if its context allows more. The default is 30 seconds.
 	Timeout time.Duration
 
 	// Refresh is how long a vault uses the keys of a purpose before it asks the store
 	// for newer ones. It asks in the background, only while the keys are in use, and
 	// no caller waits. A key that another process destroys is therefore used for at
-	// most this long, if the store answers. The default is [DefaultRefresh].
+	// most this long, if the store answers. The default is 5 minutes.
 	Refresh time.Duration
 
 	// KeyLifetime is how long a vault uses the keys of a purpose before the key
@@ -43,21 +43,21 @@ type Options struct {
 	// key service is down, and keys outlive a withdrawn grant by this long. After
 	// half of this time the vault asks the key service along with the next refresh.
 	// The time counts from the question, no matter how long the answer takes. The
-	// default is [DefaultKeyLifetime].
+	// default is 24 hours.
 	KeyLifetime time.Duration
 
 	// SubjectLifetime is how long a vault relies on one answer of the store about a
 	// subject. A subject that another process erases is erased in this process after
-	// this time. The default is [DefaultSubjectLifetime].
+	// this time. The default is one minute.
 	SubjectLifetime time.Duration
 
 	// SubjectCache is the approximate number of subjects whose keys a vault keeps for
 	// each purpose, in steps of 64. Each takes some 1.5 kB. The default is
-	// [DefaultSubjectCache].
+	// 16384.
 	SubjectCache int
 
 	// Pins are the generations that the key store must have reached, by purpose (see
-	// [Vault.Generation]). A purpose whose keys are older is [ErrCorrupt]: somebody
+	// [Admin.Generation]). A purpose whose keys are older is [ErrCorrupt]: somebody
 	// restored an old copy of the store, and with it keys that were destroyed and
 	// people who were erased.
 	Pins map[purpose.Purpose]uint64
@@ -78,19 +78,19 @@ func (o *Options) withDefaults() (Options, error) {
 		return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
 	}
 	if out.Timeout == 0 {
-		out.Timeout = DefaultTimeout
+		out.Timeout = defaultTimeout
 	}
 	if out.Refresh == 0 {
-		out.Refresh = DefaultRefresh
+		out.Refresh = defaultRefresh
 	}
 	if out.KeyLifetime == 0 {
-		out.KeyLifetime = DefaultKeyLifetime
+		out.KeyLifetime = defaultKeyLifetime
 	}
 	if out.SubjectLifetime == 0 {
-		out.SubjectLifetime = DefaultSubjectLifetime
+		out.SubjectLifetime = defaultSubjectLifetime
 	}
 	if out.SubjectCache == 0 {
-		out.SubjectCache = DefaultSubjectCache
+		out.SubjectCache = defaultSubjectCache
 	}
 	out.Pins = maps.Clone(out.Pins)
 	return out, nil

@@ -21,7 +21,7 @@ func TestLapsedKeysDoNotJoinALook(t *testing.T) {
 		ctx := t.Context()
 		store, kek := &hookedStore{Store: Memory()}, testKEK(t)
 		var refused error
-		v, err := Open(ctx, store, kekFunc(func(ctx context.Context, p purpose.Purpose) (AEAD, error) {
+		v, err := OpenAdmin(ctx, store, kekFunc(func(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 			if refused != nil {
 				return nil, refused
 			}

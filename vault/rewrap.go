@@ -16,8 +16,8 @@ import (
 //
 // Other processes keep the keys that they have opened. A process that opens keys while
 // purposes are being moved needs [EitherKEK]. A nil KEK or no purpose is [ErrInvalid];
-// other errors are the errors of [Vault.Rotate].
-func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose) error {
+// other errors are the errors of [Admin.Rotate].
+func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose) error {
 	if kek == nil {
 		return keysError(ActionRewrap, purpose.Purpose{}, errNoKEK)
 	}
@@ -25,12 +25,12 @@ func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 		return keysError(ActionRewrap, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, ActionRewrap, p, func(ctx context.Context) error {
-			r, old, err := v.readKeyRecord(ctx, p)
+		err := a.operate(ctx, Event{Action: ActionRewrap, Purpose: p}, func(ctx context.Context) error {
+			r, old, err := a.readKeyRecord(ctx, p)
 			if err != nil {
 				// An earlier call may have re-wrapped the record and lost the answer.
 				// If so, the new KEK opens it.
-				if _, _, done := v.readKeyRecordWith(ctx, kek, p); done != nil {
+				if _, _, done := a.readKeyRecordWith(ctx, kek, p); done != nil {
 					return err
 				}
 			} else {
@@ -38,13 +38,13 @@ func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 					return err
 				}
 				r.Generation++
-				if err := v.put(ctx, kek, p, r, old.Revision); err != nil {
+				if err := a.put(ctx, kek, p, r, old.Revision); err != nil {
 					return err
 				}
 			}
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			v.keks[p] = kek
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.keks[p] = kek
 			return nil
 		})
 		if err != nil {
@@ -54,7 +54,7 @@ func (v *Vault) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 	return nil
 }
 
-// Progress reports how many subjects [Vault.RewrapSubjects] has done.
+// Progress reports how many subjects [Admin.RewrapSubjects] has done.
 type Progress struct {
 	// Seen is the number of subjects that were read. Changed is the number of subjects
 	// that were re-wrapped.
@@ -64,24 +64,24 @@ type Progress struct {
 }
 
 // RewrapSubjects wraps the keys of all subjects under p with the primary key of p. Call
-// it after [Vault.Rotate] and before [Vault.Retire]. Values do not change.
+// it after [Admin.Rotate] and before [Admin.Retire]. Values do not change.
 //
 // It calls progress, which may be nil, after every subject. If progress returns an
 // error, RewrapSubjects ends and returns that error. after is "" or the
 // [Progress.After] of an interrupted run. Starting over costs only time, because
 // subjects that are done are skipped. Other processes may use the keys meanwhile.
-// Errors are the errors of [Vault.Rotate], and [ErrCorrupt] for a record that does not
+// Errors are the errors of [Admin.Rotate], and [ErrCorrupt] for a record that does not
 // open. An after that no run returned is [ErrInvalid].
-func (v *Vault) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
-	err := v.rewrapSubjects(ctx, p, after, progress)
-	if err = v.audit(ctx, Event{Action: ActionRewrap, Purpose: p}, err); err != nil {
+func (a *Admin) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
+	err := a.rewrapSubjects(ctx, p, after, progress)
+	if err = a.audit(ctx, Event{Action: ActionRewrap, Purpose: p}, err); err != nil {
 		return keysError(ActionRewrap, p, err)
 	}
 	return nil
 }
 
-func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
-	pk, err := v.openKeys(ctx, p, allKeys)
+func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
+	pk, err := a.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		// One call for each page and each subject: a store that hangs or panics is
 		// left behind, as everywhere else, and progress may take its time.
 		var names []string
-		err := v.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
-			names, err = v.subjectsAfter(ctx, prefix, at.After)
+		err := a.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+			names, err = a.subjectsAfter(ctx, prefix, at.After)
 			return err
 		})
 		if err != nil {
@@ -106,7 +106,7 @@ func (v *Vault) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		}
 		for _, name := range names {
 			changed := false
-			err := v.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+			err := a.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
 				changed, err = pk.rewrapSubject(ctx, name)
 				return err
 			})
@@ -135,8 +135,8 @@ const subjectsPerPage = 1000
 
 // subjectsAfter returns the first subjectsPerPage names of subjects that sort after the
 // name after.
-func (v *Vault) subjectsAfter(ctx context.Context, prefix, after string) (names []string, err error) {
-	for name, err := range v.store.List(ctx, prefix, after) {
+func (a *Admin) subjectsAfter(ctx context.Context, prefix, after string) (names []string, err error) {
+	for name, err := range a.store.List(ctx, prefix, after) {
 		switch {
 		case err != nil:
 			return nil, storeError(err)

@@ -69,7 +69,7 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 			_, err := Seal(ctx, MustKind("note", "vault.Note"), "text", s.For(subject))
 			require.NoError(t, err)
 		}
-		require.NoError(t, v.Rotate(ctx, p))
+		require.NoError(t, v.Rotate(ctx, p, RoleSeal))
 		if c.meddle != nil {
 			records, err := store.Get(ctx, subjectNames(store)[0])
 			require.NoError(t, err)
@@ -119,15 +119,15 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 func TestRewrappingWhatIsDone(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
-	other, err := Open(ctx, v.store, v.kek, nil)
+	other, err := OpenAdmin(ctx, v.store, v.kek, nil)
 	require.NoError(t, err)
 	defer other.Close()
 	next := testKEK(t)
 	require.NoError(t, v.Rewrap(ctx, next, p))
 	require.ErrorIs(t, other.Rewrap(ctx, testKEK(t), p), ErrNoKeys, "of a third one")
-	require.ErrorIs(t, other.Rotate(ctx, p), ErrNoKeys)
+	require.ErrorIs(t, other.Rotate(ctx, p, RoleSeal), ErrNoKeys)
 	require.NoError(t, other.Rewrap(ctx, next, p))
-	require.NoError(t, other.Rotate(ctx, p))
+	require.NoError(t, other.Rotate(ctx, p, RoleSeal))
 }
 
 func TestResealing(t *testing.T) {
@@ -167,7 +167,7 @@ func TestResealing(t *testing.T) {
 	}
 
 	// Erased by another process, which this one has not heard of.
-	other, err := Open(ctx, v.store, v.kek, nil)
+	other, err := OpenAdmin(ctx, v.store, v.kek, nil)
 	require.NoError(t, err)
 	defer other.Close()
 	_, err = other.Erase(ctx, "bob", p)
@@ -194,7 +194,7 @@ func TestLearningNewKeys(t *testing.T) {
 		defer v.Close()
 		ads := purpose.MustParse("advertising")
 		require.NoError(t, v.Generate(ctx, ads))
-		other, err := Open(ctx, store, v.kek, nil)
+		other, err := OpenAdmin(ctx, store, v.kek, nil)
 		require.NoError(t, err)
 		defer other.Close()
 		var opened []*purposeKeys
@@ -203,7 +203,7 @@ func TestLearningNewKeys(t *testing.T) {
 			s, err := v.Scope(ctx, p)
 			require.NoError(t, err)
 			opened = append(opened, s.opened)
-			require.NoError(t, other.Rotate(ctx, p))
+			require.NoError(t, other.Rotate(ctx, p, RoleSeal))
 			all, err := other.Keys(ctx, p)
 			require.NoError(t, err)
 			i := slices.IndexFunc(all, func(k Key) bool { return k.Role == RoleSeal && k.Status == Primary })

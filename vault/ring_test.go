@@ -39,10 +39,10 @@ func (s *hookedStore) List(ctx context.Context, prefix, after string) iter.Seq2[
 }
 
 // testVault returns a vault with keys for the purpose security.
-func testVault(t *testing.T, store Store, opts *Options) (*Vault, purpose.Purpose) {
+func testVault(t *testing.T, store Store, opts *Options) (*Admin, purpose.Purpose) {
 	t.Helper()
 	p := purpose.MustParse("security")
-	v, err := Open(t.Context(), store, testKEK(t), opts)
+	v, err := OpenAdmin(t.Context(), store, testKEK(t), opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	require.NoError(t, v.Generate(t.Context(), p))
@@ -67,8 +67,7 @@ func TestNarrowHandlesStayNarrow(t *testing.T) {
 		require.Nil(t, looks.collect)
 		require.NotNil(t, reads.seal)
 		require.Nil(t, reads.index)
-		require.Nil(t, reads.imported)
-		require.NoError(t, v.Rotate(ctx, p))
+		require.NoError(t, v.Rotate(ctx, p, RoleSeal))
 		require.Equal(t, looks.generation+1, l.scope.opened.current.Load().generation)
 		require.Equal(t, reads.generation+1, r.scope.opened.current.Load().generation)
 	}
@@ -105,8 +104,8 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 	v, p := testVault(t, store, nil)
 	keysThen, err := store.Store.Get(ctx, keyRecordName(p))
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(ctx, p))
-	early, err := Open(ctx, store, v.kek, nil) // learns of the erasure by and by
+	require.NoError(t, v.Rotate(ctx, p, RoleSeal))
+	early, err := OpenAdmin(ctx, store, v.kek, nil) // learns of the erasure by and by
 	require.NoError(t, err)
 	defer early.Close()
 	opened, err := early.Scope(ctx, p)
@@ -114,7 +113,7 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 	_, err = v.Erase(ctx, "alice", p)
 	require.NoError(t, err)
 	require.NoError(t, opened.opened.refreshNow(ctx))
-	late, err := Open(ctx, store, v.kek, nil)
+	late, err := OpenAdmin(ctx, store, v.kek, nil)
 	require.NoError(t, err)
 	defer late.Close()
 	for name, stale := range map[string]func([]Record) []Record{
@@ -122,7 +121,7 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 		"erasures": func(now []Record) []Record { return now[1:] },
 	} {
 		store.get = nil
-		for _, v := range []*Vault{v, early, late} {
+		for _, v := range []*Admin{v, early, late} {
 			_, err = v.Scope(ctx, p)
 			require.NoError(t, err)
 			n, err := v.Generation(ctx, p)
@@ -137,7 +136,7 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 			require.Equal(t, erasuresName(p), now[0].Name)
 			return stale(now), err
 		}
-		for _, v := range []*Vault{v, early, late} {
+		for _, v := range []*Admin{v, early, late} {
 			n, err := v.Generation(ctx, p)
 			require.ErrorIs(t, err, errRollback, name)
 			require.Zero(t, n)
@@ -210,7 +209,7 @@ func TestClosedRingsForget(t *testing.T) {
 	require.NoError(t, err)
 	key, _ := s.opened.subjects.Load().get("alice")
 	require.NotNil(t, key)
-	require.Equal(t, DefaultSubjectLifetime+MaxSlots*DefaultTimeout, s.opened.subjects.Load().erasedLifetime)
+	require.Equal(t, defaultSubjectLifetime+MaxSlots*defaultTimeout, s.opened.subjects.Load().erasedLifetime)
 	at := s.opened.current.Load()
 	require.NoError(t, v.Close())
 	for _, timer := range []*time.Timer{s.opened.refreshTimer, s.opened.leaseTimers[0], s.opened.leaseTimers[1]} {

@@ -125,7 +125,7 @@ func TestPseudonymErrors(t *testing.T) {
 func TestSealsAreRecordedForEach(t *testing.T) {
 	security, billing := purpose.MustParse("security"), purpose.MustParse("billing")
 	var events []Event
-	v, err := Open(t.Context(), Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
 		events = append(events, e)
 		return nil
 	})})

@@ -56,7 +56,7 @@ func TestScratchesAreCleared(t *testing.T) {
 	a, err := subtle.NewAESGCM(make([]byte, 32))
 	require.NoError(t, err)
 	ctx := t.Context()
-	v, err := Open(ctx, Memory(), SharedKEK(a), nil)
+	v, err := OpenAdmin(ctx, Memory(), SharedKEK(a), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, p, q))
@@ -107,12 +107,18 @@ func TestScratchesAreCleared(t *testing.T) {
 			"hint":           func() error { _, err := s.Hint(ctx, kind, own, panics); return err },
 			"index":          func() error { _, err := s.Index(ctx, kind, text); return err },
 			"indexes":        func() error { _, err := s.Indexes(ctx, kind, text); return err },
-			"index sealed":   func() error { _, err := s.IndexSealed(ctx, kind, own, same); return err },
-			"index panics":   func() error { _, err := s.IndexSealed(ctx, kind, own, panics); return err },
-			"reseal":         func() error { _, err := Reseal(ctx, kind, own, s); return err },
-			"take in":        func() error { _, err := Reseal(ctx, kind, collected, alice); return err },
-			"extend":         func() error { _, err := Extend(ctx, kind, own, s, to.Under(purpose.Basis{Consent: "c"})); return err },
-			"pseudonym":      func() error { _, err := s.Pseudonym(ctx, marker+"carol"); return err },
+			"index sealed": func() error {
+				_, err := s.IndexSealed(ctx, kind, own, func(text string) (string, bool) { return same(text), true })
+				return err
+			},
+			"index panics": func() error {
+				_, err := s.IndexSealed(ctx, kind, own, func(text string) (string, bool) { return panics(text), true })
+				return err
+			},
+			"reseal":    func() error { _, err := Reseal(ctx, kind, own, s); return err },
+			"take in":   func() error { _, err := Reseal(ctx, kind, collected, alice); return err },
+			"extend":    func() error { _, err := Extend(ctx, kind, own, s, to.Under(purpose.Basis{Consent: "c"})); return err },
+			"pseudonym": func() error { _, err := s.Pseudonym(ctx, marker+"carol"); return err },
 			"a cipher panics": func() error {
 				s.opened.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
 				defer s.opened.subjects.Load().put("bob", bobs, time.Now())
@@ -159,7 +165,7 @@ func TestScratchesHoldTheLongest(t *testing.T) {
 	a, err := subtle.NewAESGCM(make([]byte, 32))
 	require.NoError(t, err)
 	ctx := context.Background()
-	v, err := Open(ctx, Memory(), SharedKEK(a), nil)
+	v, err := OpenAdmin(ctx, Memory(), SharedKEK(a), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, p, from))

@@ -149,7 +149,7 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, err
 }
 
 // Reseal returns v with the slots of the given scopes sealed anew, under the keys
-// that are primary now. It is for retiring keys after [Vault.Rotate]. Provenance
+// that are primary now. It is for retiring keys after [Admin.Rotate]. Provenance
 // stays as it was at collection, under any basis of the scopes. Slots of other
 // purposes stay untouched.
 //
@@ -217,7 +217,7 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, err
 
 // OnPrimaryKey reports whether v's slot for the purpose of s names the key that s
 // seals with now, so that [Reseal] has nothing to do. It opens nothing. It is true
-// for every slot of a subject: [Vault.RewrapSubjects] moves the keys of subjects.
+// for every slot of a subject: [Admin.RewrapSubjects] moves the keys of subjects.
 // It is false for the zero Sealed, for a nil scope, after the vault was closed, and
 // if there is no such slot.
 func (v Sealed) OnPrimaryKey(s *Scope) bool {

@@ -224,7 +224,7 @@ func TestTimesOfSlots(t *testing.T) {
 
 func TestExtendingBeyondTheMostSlots(t *testing.T) {
 	ctx := t.Context()
-	v, err := Open(ctx, Memory(), testKEK(t), nil)
+	v, err := OpenAdmin(ctx, Memory(), testKEK(t), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	kind := MustKind("note", "vault.Note")

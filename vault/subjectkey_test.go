@@ -16,10 +16,10 @@ import (
 )
 
 // subjectsOf opens a vault on the given store, and the scope of one purpose.
-func subjectsOf(t *testing.T, store Store, kek KEK, opts *Options) (*Vault, *Scope) {
+func subjectsOf(t *testing.T, store Store, kek KEK, opts *Options) (*Admin, *Scope) {
 	t.Helper()
 	p := purpose.MustParse("security")
-	v, err := Open(t.Context(), store, kek, opts)
+	v, err := OpenAdmin(t.Context(), store, kek, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	require.NoError(t, v.Generate(t.Context(), p))

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -60,48 +59,6 @@ func (v *Vault) String() string { return "vault.Vault" }
 
 // Format implements [fmt.Formatter]: every verb prints "vault.Vault".
 func (v *Vault) Format(f fmt.State, verb rune) { printLabel(f, verb, v.String()) }
-
-// Generate makes keys for each of the given purposes that has none yet. It leaves
-// existing keys untouched. If a purpose fails, the purposes before it stay done, and
-// another call completes the rest. If two processes generate at once, the keys of one
-// are kept and both use them.
-//
-// A KEK that ignores associated data is refused with [ErrNoKeys] before
-// anything is stored. A zero purpose is [ErrInvalid].
-func (v *Vault) Generate(ctx context.Context, purposes ...purpose.Purpose) error {
-	for _, p := range purposes {
-		err := v.operate(ctx, ActionGenerate, p, func(ctx context.Context) error {
-			return v.generate(ctx, p)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (v *Vault) generate(ctx context.Context, p purpose.Purpose) error {
-	records, err := v.get(ctx, keyRecordName(p))
-	if err != nil || records[0].Revision != 0 {
-		return err
-	}
-	kek := v.kekOf(p)
-	if err := generateKEK(ctx, kek, p); err != nil {
-		return err
-	}
-	r, err := newKeyRecord(p)
-	if err != nil {
-		return fmt.Errorf("generating keysets: %w", ErrUnavailable)
-	}
-	err = v.put(ctx, kek, p, r, 0)
-	if errors.Is(err, ErrConflict) {
-		// Another process was first. If its keys are there, the purpose has them.
-		if records, getErr := v.get(ctx, keyRecordName(p)); getErr == nil && records[0].Revision != 0 {
-			return nil
-		}
-	}
-	return err
-}
 
 // Scope returns the right to use purpose p. The first call for p asks the key service.
 // The vault keeps the unwrapped keys, so that further scopes of p cost nothing.
@@ -189,44 +146,6 @@ func (v *Vault) add(pk *purposeKeys) error {
 	return nil
 }
 
-// readKeyRecord reads and unwraps the key record of p, so that it can be changed.
-func (v *Vault) readKeyRecord(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
-	return v.readKeyRecordWith(ctx, v.kekOf(p), p)
-}
-
-func (v *Vault) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*keyRecord, Record, error) {
-	at, seen := v.state(p)
-	records, err := v.get(ctx, keyRecordName(p), erasuresName(p))
-	if err != nil {
-		return nil, Record{}, err
-	}
-	if records[0].Revision == 0 {
-		return nil, Record{}, errNone
-	}
-	w, err := newKEKClient(ctx, kek, p)
-	if err != nil {
-		return nil, Record{}, err
-	}
-	r, err := unwrap(w, p, records[0].Data)
-	if err != nil {
-		return nil, Record{}, err
-	}
-	k, err := r.open()
-	if err != nil {
-		return nil, Record{}, fmt.Errorf("malformed key record: %w", ErrCorrupt)
-	}
-	erasures, err := decodeErasures(k, p, records[1].Data)
-	switch {
-	case err != nil:
-		return nil, Record{}, err
-	case r.Generation+erasures < v.opts.Pins[p]:
-		return nil, Record{}, errPin
-	case r.Generation < at || erasures < seen:
-		return nil, Record{}, errRollback // a change would make it look newer
-	}
-	return r, records[0], nil
-}
-
 // state returns the generation of the keys that scopes of p use, and the number of
 // erasures that they know of. Both are 0 if no scope of p is open.
 func (v *Vault) state(p purpose.Purpose) (generation, erasures uint64) {
@@ -293,4 +212,21 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 		}
 		after = folder + "0" // after all names in the folder, as it may hold many subjects
 	}
+}
+
+// operate runs an operation on the keys of p, and audits it.
+func (v *Vault) operate(ctx context.Context, e Event, f func(context.Context) error) error {
+	var err error
+	switch {
+	case e.Purpose.IsZero():
+		err = errNoPurpose
+	case ctx.Err() != nil:
+		err = ctxError(ctx)
+	default:
+		err = v.exclusive(ctx, e.Action, e.Purpose, f)
+	}
+	if err = v.audit(ctx, e, err); err != nil {
+		return keysError(e.Action, e.Purpose, err)
+	}
+	return nil
 }

@@ -31,7 +31,7 @@ func TestGenerateAsksTheKEKOnlyForNewKeys(t *testing.T) {
 	security, billing := purpose.MustParse("security"), purpose.MustParse("billing")
 	kek := &generating{KEK: testKEK(t)}
 	store := Memory()
-	v, err := Open(t.Context(), store, kek, nil)
+	v, err := OpenAdmin(t.Context(), store, kek, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(t.Context(), security))
@@ -62,11 +62,11 @@ func TestGenerateBelievesWhatIsThere(t *testing.T) {
 	} {
 		memory := &gated{Store: Memory()}
 		store := &beforePut{Store: memory}
-		v, err := Open(t.Context(), store, kek, nil)
+		v, err := OpenAdmin(t.Context(), store, kek, nil)
 		require.NoError(t, err)
 		store.before = func() error {
 			if c.exists {
-				first, err := Open(t.Context(), memory.Store, kek, nil)
+				first, err := OpenAdmin(t.Context(), memory.Store, kek, nil)
 				require.NoError(t, err)
 				require.NoError(t, first.Generate(t.Context(), security))
 			}
@@ -84,12 +84,12 @@ func TestPurposesOpenedAtOnce(t *testing.T) {
 	purposes := []purpose.Purpose{purpose.MustParse("security"), purpose.MustParse("billing"), purpose.MustParse("advertising")}
 	_, s := subjectsOf(t, memory, kek, nil)
 	_ = s
-	w, err := Open(t.Context(), memory, kek, nil)
+	w, err := OpenAdmin(t.Context(), memory, kek, nil)
 	require.NoError(t, err)
 	require.NoError(t, w.Generate(t.Context(), purposes...))
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		v, err := Open(t.Context(), &gated{Store: memory, gate: gate}, kek, nil)
+		v, err := OpenAdmin(t.Context(), &gated{Store: memory, gate: gate}, kek, nil)
 		require.NoError(t, err)
 		done := make(chan error, len(purposes))
 		for _, p := range purposes {
@@ -142,11 +142,11 @@ func TestChangesOfKeysCheckTheStore(t *testing.T) {
 		if c.spoil != nil {
 			c.spoil(t, store, s.Purpose())
 		}
-		v, err := Open(t.Context(), store, c.kek, &Options{Pins: map[purpose.Purpose]uint64{s.Purpose(): generation + c.pin}})
+		v, err := OpenAdmin(t.Context(), store, c.kek, &Options{Pins: map[purpose.Purpose]uint64{s.Purpose(): generation + c.pin}})
 		require.NoError(t, err)
 		records, err := store.Get(t.Context(), keyRecordName(s.Purpose()))
 		require.NoError(t, err)
-		err = v.Rotate(t.Context(), s.Purpose())
+		err = v.Rotate(t.Context(), s.Purpose(), RoleSeal)
 		require.ErrorIs(t, err, c.want, name)
 		after, getErr := store.Get(t.Context(), keyRecordName(s.Purpose()))
 		require.NoError(t, getErr)
@@ -162,7 +162,7 @@ func TestRotatingInAFailingStore(t *testing.T) {
 	store := &gated{Store: Memory()}
 	v, s := subjectsOf(t, store, testKEK(t), nil)
 	store.err = errors.New("disk on fire")
-	require.EqualError(t, v.Rotate(t.Context(), s.Purpose()), "vault: rotating keys of security: key store: unavailable")
+	require.EqualError(t, v.Rotate(t.Context(), s.Purpose(), RoleSeal), "vault: rotating keys of security: key store: unavailable")
 }
 
 // alter changes the last bit of a record.

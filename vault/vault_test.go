@@ -24,15 +24,15 @@ import (
 
 func TestOpenRefusesWhatIsMissing(t *testing.T) {
 	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
-	_, err := vault.Open(t.Context(), nil, kek, nil)
+	_, err := vault.OpenAdmin(t.Context(), nil, kek, nil)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Open(t.Context(), store, nil, nil)
+	_, err = vault.OpenAdmin(t.Context(), store, nil, nil)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Open(t.Context(), store, kek, &vault.Options{Timeout: -1})
+	_, err = vault.OpenAdmin(t.Context(), store, kek, &vault.Options{Timeout: -1})
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = vault.Open(ctx, store, kek, nil)
+	_, err = vault.OpenAdmin(ctx, store, kek, nil)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -148,7 +148,7 @@ func TestOptionsAreBounded(t *testing.T) {
 	for _, o := range []vault.Options{
 		{Timeout: math.MaxInt64}, {Refresh: -1}, {SubjectLifetime: math.MaxInt64}, {SubjectLifetime: -1}, {SubjectCache: -1},
 	} {
-		_, err := vault.Open(t.Context(), vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &o)
+		_, err := vault.OpenAdmin(t.Context(), vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &o)
 		require.ErrorIs(t, err, vault.ErrInvalid)
 	}
 }
@@ -259,7 +259,7 @@ func TestSelfTest(t *testing.T) {
 			require.ErrorIs(t, err, vault.ErrNoKeys)
 			require.ErrorContains(t, err, "ignores associated data")
 		}
-		err := v.Rotate(t.Context(), vaulttest.Security)
+		err := v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal)
 		require.ErrorContains(t, err, "ignores associated data")
 	})
 	t.Run("no answer is no proof", func(t *testing.T) {
@@ -311,7 +311,7 @@ func TestHungKeyServiceLeavesOneGoroutine(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		kek := &hanging{AEAD: a, release: make(chan struct{})}
-		v, err := vault.Open(t.Context(), store, vault.SharedKEK(kek), &vault.Options{Timeout: time.Minute})
+		v, err := vault.OpenAdmin(t.Context(), store, vault.SharedKEK(kek), &vault.Options{Timeout: time.Minute})
 		require.NoError(t, err)
 		before := vaulttest.Goroutines(t)
 		for range 50 {
@@ -352,7 +352,7 @@ func TestOneCallersCancelDoesNotFailOthers(t *testing.T) {
 				return ctx.Err()
 			}
 		}}
-		v, err := vault.Open(t.Context(), store, kek, nil)
+		v, err := vault.OpenAdmin(t.Context(), store, kek, nil)
 		require.NoError(t, err)
 		impatient, cancel := context.WithCancel(t.Context())
 		results := make(chan error, 2)
@@ -377,7 +377,7 @@ func (broken) List(context.Context, string, string) iter.Seq2[string, error] { p
 func TestPanicsOfOthersAreErrors(t *testing.T) {
 	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	require.NoError(t, vaulttest.Open(t, store, kek, nil).Generate(t.Context(), vaulttest.Security))
-	for name, v := range map[string]*vault.Vault{
+	for name, v := range map[string]*vault.Admin{
 		"store": vaulttest.Open(t, broken{}, kek, nil),
 		"KEK":   vaulttest.Open(t, store, broken{}, nil),
 	} {
@@ -491,7 +491,7 @@ func TestAuditFailsClosed(t *testing.T) {
 			index, err := s.Index(t.Context(), vaulttest.Note, "text")
 			check(err)
 			require.Zero(t, index)
-			index, err = s.IndexSealed(t.Context(), vaulttest.Note, value, func(s string) string { return s })
+			index, err = s.IndexSealed(t.Context(), vaulttest.Note, value, func(s string) (string, bool) { return s, true })
 			check(err)
 			require.Zero(t, index)
 			sealed, err := vault.Seal(t.Context(), vaulttest.Note, "text", s)
@@ -527,7 +527,7 @@ func TestEvents(t *testing.T) {
 	_, _ = sec.Reveal(ctx, vaulttest.Note, value)
 	_, _ = sec.Hint(ctx, vaulttest.Note, value, func(s string) string { return s })
 	_, _ = sec.Index(ctx, vaulttest.Note, "text")
-	_, _ = sec.IndexSealed(ctx, vaulttest.Note, value, func(s string) string { return s })
+	_, _ = sec.IndexSealed(ctx, vaulttest.Note, value, func(s string) (string, bool) { return s, true })
 	_, _ = ads.Reveal(ctx, vaulttest.Note, only)
 	_, _ = sec.Index(ctx, vaulttest.Note, "")
 

@@ -20,10 +20,10 @@ import (
 func TestOpenNamesTheFaultThatStays(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for name, open := range map[string]func() (*Vault, error){
-		"options": func() (*Vault, error) { return Open(ctx, Memory(), testKEK(t), &Options{Timeout: -1}) },
-		"store":   func() (*Vault, error) { return Open(ctx, nil, testKEK(t), nil) },
-		"KEK":     func() (*Vault, error) { return Open(ctx, Memory(), nil, nil) },
+	for name, open := range map[string]func() (*Admin, error){
+		"options": func() (*Admin, error) { return OpenAdmin(ctx, Memory(), testKEK(t), &Options{Timeout: -1}) },
+		"store":   func() (*Admin, error) { return OpenAdmin(ctx, nil, testKEK(t), nil) },
+		"KEK":     func() (*Admin, error) { return OpenAdmin(ctx, Memory(), nil, nil) },
 	} {
 		v, err := open()
 		require.ErrorIs(t, err, ErrInvalid, name)

@@ -13,11 +13,11 @@ import (
 // store that all share, by a KEK in a directory that is the team's alone.
 func makeKeys(ctx context.Context, s *state, audit vault.Auditor) error {
 	for _, p := range []purpose.Purpose{purposes.Security, purposes.Advertising} {
-		v, err := teamVault(ctx, s, p, audit)
+		admin, err := vault.OpenAdmin(ctx, vault.Dir(s.keys()), vault.LocalKEK(s.kek(p)), &vault.Options{Audit: audit})
 		if err != nil {
 			return err
 		}
-		if err := v.Generate(ctx, p); err != nil {
+		if err := admin.Generate(ctx, p); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,7 @@ type ours struct {
 
 func newOurs(ctx context.Context, kek tink.AEAD) (*ours, error) {
 	store := vault.Memory()
-	v, err := vault.Open(ctx, store, vault.SharedKEK(kek), nil)
+	v, err := vault.OpenAdmin(ctx, store, vault.SharedKEK(kek), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func main() {
 // A company is what holds the scopes. In a real one they are in different
 // processes.
 type company struct {
-	vault  *vault.Vault
+	vault  *vault.Admin
 	scopes []*vault.Scope // of one person
 	out    io.Writer
 }
@@ -50,7 +50,7 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	v, err := vault.Open(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 	email = email.Without(advertising)
 	c.show(ctx, "3. she withdraws: no key is needed, and the ads index column is set to NULL", email)
 
-	if err := v.Rotate(ctx, security); err != nil {
+	if err := v.Rotate(ctx, security, vault.RoleSeal); err != nil {
 		return err
 	}
 	if err := v.RewrapSubjects(ctx, security, "", nil); err != nil {
@@ -121,7 +121,7 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 		return err
 	}
 	c.show(ctx, "7. she leaves: her keys are destroyed, and with them every copy in every backup", email)
-	text, err := json.MarshalIndent(certificate.Erasures[0], "   ", "  ")
+	text, err := json.MarshalIndent(certificate[0], "   ", "  ")
 	if err != nil {
 		return err
 	}

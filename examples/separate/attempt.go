@@ -93,7 +93,7 @@ func (a *attempts) open(ctx context.Context, v *vault.Vault, p purpose.Purpose) 
 // makes itself.
 func (a *attempts) openWithOwnKEK(ctx context.Context, g grant, db *sql.DB, p purpose.Purpose) error {
 	forged := vault.LocalKEK(filepath.Join(g.Dir, "forged"))
-	own, err := vault.Open(ctx, vault.Memory(), forged, nil)
+	own, err := vault.OpenAdmin(ctx, vault.Memory(), forged, nil)
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func (c *company) makeKeys(ctx context.Context, store vault.Store) error {
 	if err != nil {
 		return err
 	}
-	v, err := vault.Open(ctx, store, kek, nil)
+	v, err := vault.OpenAdmin(ctx, store, kek, nil)
 	if err != nil {
 		return err
 	}

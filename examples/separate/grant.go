@@ -67,7 +67,7 @@ func (g grant) open(ctx context.Context, db *sql.DB, own []purpose.Purpose, othe
 	if g.Unchecked {
 		return v, nil
 	}
-	if err := v.MustNotOpen(ctx, others...); err != nil {
+	if err := v.CheckDenied(ctx, others...); err != nil {
 		return nil, fmt.Errorf("refusing to start: %w", err)
 	}
 	return v, nil

@@ -20,7 +20,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // Somebody who reaches the inbox can't hold up others, nor change an account.
 func TestTakeIn(t *testing.T) {
 	ctx := t.Context()
-	v, err := vault.Open(ctx, vault.Memory(), vault.LocalKEK(filepath.Join(t.TempDir(), "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.LocalKEK(filepath.Join(t.TempDir(), "kek")), nil)
 	require.NoError(t, err)
 	require.NoError(t, v.Generate(ctx, security))
 	scope, err := v.Scope(ctx, security)

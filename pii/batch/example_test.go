@@ -13,9 +13,9 @@ import (
 )
 
 // example returns a vault with keys for security, in memory.
-func example(ctx context.Context) (*vault.Vault, *vault.Scope) {
+func example(ctx context.Context) (*vault.Admin, *vault.Scope) {
 	p := purpose.MustParse("security")
-	v, err := vault.Open(ctx, vault.Memory(), exampleKEK(), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), exampleKEK(), nil)
 	if err != nil {
 		panic(err)
 	}

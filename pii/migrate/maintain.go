@@ -9,8 +9,8 @@ import (
 )
 
 // Reseal moves sealed values to the present primary keys of [Table.Scopes], after
-// [vault.Vault.Rotate]. Provenance does not change. Values of subjects do not need
-// it: [vault.Vault.RewrapSubjects] moves their keys. Once Reseal changes nothing
+// [vault.Admin.Rotate]. Provenance does not change. Values of subjects do not need
+// it: [vault.Admin.RewrapSubjects] moves their keys. Once Reseal changes nothing
 // and reports nothing, the old key can be retired.
 //
 // It passes over values that a [vault.Collector] sealed: everybody who can write to
@@ -46,7 +46,7 @@ func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) 
 }
 
 // Reindex replaces each index that is missing, or differs from the sealed value's
-// index under the primary index key: after [vault.Vault.RotateIndex], or when a
+// index under the primary index key: after [vault.Admin.Rotate], or when a
 // column was added. An index of a purpose that the value was not collected for
 // becomes NULL. A value that a [vault.Collector] sealed gets no index before it is
 // taken in. Once Reindex changes nothing and reports nothing, the old key can be

@@ -33,18 +33,18 @@ func newReference(ctx context.Context) (*reference, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(gcmKEK{gcm}), nil)
+	admin, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(gcmKEK{gcm}), nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.Generate(ctx, comparison); err != nil {
+	if err := admin.Generate(ctx, comparison); err != nil {
 		return nil, err
 	}
-	scope, err := v.Scope(ctx, comparison)
+	scope, err := admin.Scope(ctx, comparison)
 	if err != nil {
 		return nil, err
 	}
-	return &reference{v, scope}, nil
+	return &reference{admin.Vault(), scope}, nil
 }
 
 func (r *reference) close() { r.vault.Close() }

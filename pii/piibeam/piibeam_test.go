@@ -56,7 +56,7 @@ func init() {
 	piibeam.Register("elsewhere", func(ctx context.Context) (*vault.Vault, error) {
 		return nil, fmt.Errorf("key service: %w", vault.ErrUnavailable)
 	})
-	v, err := vault.Open(context.Background(), store, kek, nil)
+	v, err := vault.OpenAdmin(context.Background(), store, kek, nil)
 	if err == nil {
 		err = v.Generate(context.Background(), security, advertising)
 	}
@@ -99,7 +99,7 @@ func newKEK() vault.KEK {
 
 func scope(t *testing.T, p purpose.Purpose) *vault.Scope {
 	t.Helper()
-	v, err := vault.Open(t.Context(), store, kek, nil)
+	v, err := vault.OpenAdmin(t.Context(), store, kek, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	s, err := v.Scope(t.Context(), p)

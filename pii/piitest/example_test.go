@@ -88,7 +88,7 @@ func ExampleRecording_Never() {
 func ExampleRecorder() {
 	kit := piitest.New(t, security)
 	audit := &piitest.Recorder{}
-	v, err := vault.Open(context.Background(), kit.Store, kit.KEK, &vault.Options{Audit: audit})
+	v, err := vault.OpenAdmin(context.Background(), kit.Store, kit.KEK, &vault.Options{Audit: audit})
 	if err != nil {
 		panic(err)
 	}
@@ -128,7 +128,7 @@ func ExampleNoLeakParallel() {
 func ExampleOutage() {
 	kit := piitest.New(t, security)
 	outage := &piitest.Outage{}
-	v, err := vault.Open(context.Background(), outage.Store(kit.Store), outage.KEK(kit.KEK), nil)
+	v, err := vault.OpenAdmin(context.Background(), outage.Store(kit.Store), outage.KEK(kit.KEK), nil)
 	if err != nil {
 		panic(err)
 	}

@@ -124,7 +124,7 @@ func TestGoldenRefuses(t *testing.T) {
 		t.Setenv("PIITEST_UPDATE", "1")
 		rec := &cleaning{failing: failing{TB: t}}
 		kit := piitest.Golden(rec, good, security)
-		require.NoError(t, kit.Vault.Rotate(t.Context(), security))
+		require.NoError(t, kit.Admin.Rotate(t.Context(), security, vault.RoleSeal))
 		rec.clean()
 		require.Len(t, rec.log, 1)
 		require.Contains(t, rec.log[0], "the record security/keys in good.keys was changed by this test: a golden vault keeps its keys")

@@ -16,6 +16,8 @@ import (
 type Kit struct {
 	// Vault has the keys of the kit's purposes. It is closed when the test ends.
 	Vault *vault.Vault
+	// Admin changes the keys of Vault, to rotate or to retire one in a test.
+	Admin *vault.Admin
 	// Audit records every event of Vault.
 	Audit *Recorder
 	// Store and KEK are the arguments with which Vault was opened. With them a test
@@ -38,15 +40,15 @@ func New(t testing.TB, purposes ...purpose.Purpose) *Kit {
 func newKit(t testing.TB, store vault.Store, kek vault.KEK, purposes []purpose.Purpose) *Kit {
 	t.Helper()
 	k := &Kit{Audit: &Recorder{}, Store: store, KEK: kek, t: t}
-	v, err := vault.Open(t.Context(), store, kek, &vault.Options{Audit: k.Audit})
+	admin, err := vault.OpenAdmin(t.Context(), store, kek, &vault.Options{Audit: k.Audit})
 	if err != nil {
 		t.Fatalf("piitest: %v", err)
 	}
-	if err := v.Generate(t.Context(), purposes...); err != nil {
+	if err := admin.Generate(t.Context(), purposes...); err != nil {
 		t.Fatalf("piitest: %v", err)
 	}
-	k.Vault = v
-	t.Cleanup(func() { v.Close() })
+	k.Admin, k.Vault = admin, admin.Vault()
+	t.Cleanup(func() { admin.Close() })
 	k.Audit.Reset() // the kit made these events, not the test
 	return k
 }

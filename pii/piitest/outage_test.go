@@ -14,9 +14,9 @@ import (
 )
 
 // behind opens a second vault over the kit's keys, behind an outage.
-func behind(t *testing.T, kit *piitest.Kit, opts *vault.Options) (*vault.Vault, *piitest.Outage) {
+func behind(t *testing.T, kit *piitest.Kit, opts *vault.Options) (*vault.Admin, *piitest.Outage) {
 	outage := &piitest.Outage{}
-	v, err := vault.Open(t.Context(), outage.Store(kit.Store), outage.KEK(kit.KEK), opts)
+	v, err := vault.OpenAdmin(t.Context(), outage.Store(kit.Store), outage.KEK(kit.KEK), opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	return v, outage
@@ -94,7 +94,7 @@ func TestOutageDelays(t *testing.T) {
 
 		v, outage = behind(t, kit, nil)
 		outage.Script(piitest.Step{Delay: time.Minute, Times: piitest.Forever})
-		_, err = v.Scope(t.Context(), security) // for longer than vault.DefaultTimeout
+		_, err = v.Scope(t.Context(), security) // for longer than (30 * time.Second)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 	})
 }
@@ -211,7 +211,7 @@ func TestOutageOfTheKeyServiceWhileKeysAreMade(t *testing.T) {
 			t.Run(string(call)+"/"+fault.String(), func(t *testing.T) {
 				maker := &keyMaker{KEK: piitest.New(t).KEK}
 				outage := &piitest.Outage{}
-				v, err := vault.Open(t.Context(), vault.Memory(), outage.KEK(maker), nil)
+				v, err := vault.OpenAdmin(t.Context(), vault.Memory(), outage.KEK(maker), nil)
 				require.NoError(t, err)
 				t.Cleanup(func() { v.Close() })
 				outage.Script(piitest.Step{Call: call, Fault: fault})

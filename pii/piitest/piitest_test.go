@@ -103,10 +103,10 @@ func TestKitFails(t *testing.T) {
 		"store that can't be listed": {func(tb testing.TB) {
 			outage := &piitest.Outage{}
 			outage.Script(piitest.Step{Call: piitest.StoreList, Fault: piitest.Deny})
-			v, err := vault.Open(tb.Context(), outage.Store(kit.Store), kit.KEK, nil)
+			v, err := vault.OpenAdmin(tb.Context(), outage.Store(kit.Store), kit.KEK, nil)
 			require.NoError(tb, err)
 			defer v.Close()
-			piitest.Separate(tb, v)
+			piitest.Separate(tb, v.Vault())
 		}, "name the purposes instead"},
 	} {
 		t.Run(name, func(t *testing.T) { complains(t, test.f, test.want) })
@@ -116,7 +116,7 @@ func TestKitFails(t *testing.T) {
 // The kit's store and KEK are those of its vault, as another process would have them.
 func TestKitOpensTwice(t *testing.T) {
 	kit := piitest.New(t, security)
-	v, err := vault.Open(t.Context(), kit.Store, kit.KEK, nil)
+	v, err := vault.OpenAdmin(t.Context(), kit.Store, kit.KEK, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	scope, err := v.Scope(t.Context(), security)

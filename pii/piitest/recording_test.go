@@ -205,8 +205,8 @@ func (t tee) Audit(ctx context.Context, e vault.Event) error {
 }
 
 // openService is a service's own constructor.
-func openService(ctx context.Context, store vault.Store, kek vault.KEK, audit vault.Auditor) (*vault.Vault, error) {
-	return vault.Open(ctx, store, kek, &vault.Options{Audit: tee{audit}})
+func openService(ctx context.Context, store vault.Store, kek vault.KEK, audit vault.Auditor) (*vault.Admin, error) {
+	return vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: tee{audit}})
 }
 
 func TestRecordingOfAServicesOwnVault(t *testing.T) {
@@ -231,7 +231,7 @@ func TestPlacesAreThoseOfTheCodeUnderTest(t *testing.T) {
 		"generic method": func() { place = here(0); s.email.Reveal(ctx, s.security) },
 		"own method":     func() { place = here(0); s.email.Reseal(ctx, s.security) },
 		"function":       func() { place = here(0); pii.SealEmail(ctx, "place@example.com", s.security) },
-		"vault":          func() { place = here(0); s.Vault.Keys(ctx, security) },
+		"vault":          func() { place = here(0); s.Admin.Keys(ctx, security) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec := s.Record()

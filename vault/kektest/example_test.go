@@ -64,7 +64,7 @@ func (a aead) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 func Example() {
 	ctx := context.Background()
 	security := purpose.MustParse("security")
-	v, err := vault.Open(ctx, vault.Memory(), &ring{}, nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), &ring{}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -13,7 +13,7 @@
 // three.
 //
 // A test can't show who holds the grants of the real key service. That remains with
-// the author of its policies, and with [vault.Vault.MustNotOpen] at start.
+// the author of its policies, and with [vault.Vault.CheckDenied] at start.
 package kektest
 
 import (

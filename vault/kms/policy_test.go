@@ -86,7 +86,7 @@ func TestPoliciesRequireWhatTheVaultBinds(t *testing.T) {
 
 	rec := &recorder{}
 	ctx := t.Context()
-	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(rec), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(rec), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	for _, p := range []purpose.Purpose{security, advertising, billing} {
@@ -94,8 +94,8 @@ func TestPoliciesRequireWhatTheVaultBinds(t *testing.T) {
 		require.NoError(t, v.Generate(ctx, p))
 		_, err = v.Scope(ctx, p)
 		require.NoError(t, err)
-		require.NoError(t, v.Rotate(ctx, p))
-		require.NoError(t, v.RotateIndex(ctx, p))
+		require.NoError(t, v.Rotate(ctx, p, vault.RoleSeal))
+		require.NoError(t, v.Rotate(ctx, p, vault.RoleIndex))
 		_, err = v.Keys(ctx, p)
 		require.NoError(t, err)
 		_, err = v.Erase(ctx, "user-1", p)

@@ -44,7 +44,7 @@ func administer(args []string) error {
 	if err != nil {
 		return err
 	}
-	v, err := vault.Open(ctx, store, vault.LocalKEK(args[0]), nil)
+	v, err := vault.OpenAdmin(ctx, store, vault.LocalKEK(args[0]), nil)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func administer(args []string) error {
 	}
 }
 
-func administerOnce(ctx context.Context, v *vault.Vault, random *rand.Rand, unique string) error {
+func administerOnce(ctx context.Context, v *vault.Admin, random *rand.Rand, unique string) error {
 	if err := v.Generate(ctx, crashPurpose); err != nil { // which does nothing but the first time
 		return err
 	}
@@ -68,9 +68,9 @@ func administerOnce(ctx context.Context, v *vault.Vault, random *rand.Rand, uniq
 	}
 	switch random.IntN(18) {
 	case 0:
-		return v.Rotate(ctx, crashPurpose)
+		return v.Rotate(ctx, crashPurpose, vault.RoleSeal)
 	case 1:
-		return v.RotateIndex(ctx, crashPurpose)
+		return v.Rotate(ctx, crashPurpose, vault.RoleIndex)
 	case 2:
 		return v.RewrapSubjects(ctx, crashPurpose, "", nil)
 	case 3, 4, 5, 6, 7:
@@ -156,7 +156,7 @@ func TestManyProcesses(t *testing.T) {
 		}
 		require.NoError(t, <-done)
 
-		v, err := vault.Open(t.Context(), tab.over(t, tab.open(t)), vault.LocalKEK(kek), nil)
+		v, err := vault.OpenAdmin(t.Context(), tab.over(t, tab.open(t)), vault.LocalKEK(kek), nil)
 		require.NoError(t, err)
 		defer v.Close()
 		s, err := v.Scope(t.Context(), crashPurpose)

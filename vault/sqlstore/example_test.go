@@ -37,7 +37,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	v, err := vault.Open(ctx, store, vault.LocalKEK(filepath.Join(home, "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, store, vault.LocalKEK(filepath.Join(home, "kek")), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -21,8 +21,8 @@ func TestVault(t *testing.T) {
 		ctx := t.Context()
 		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
 		tab := d.table(t)
-		open := func(kek vault.KEK) *vault.Vault {
-			v, err := vault.Open(ctx, tab.over(t, tab.open(t)), kek, nil)
+		open := func(kek vault.KEK) *vault.Admin {
+			v, err := vault.OpenAdmin(ctx, tab.over(t, tab.open(t)), kek, nil)
 			require.NoError(t, err)
 			t.Cleanup(func() { v.Close() })
 			return v
@@ -32,7 +32,7 @@ func TestVault(t *testing.T) {
 		// Several processes start for the first time, all at once.
 		var wg sync.WaitGroup
 		errs := make([]error, 4)
-		first := []*vault.Vault{open(securityKEK), open(securityKEK), open(securityKEK), open(securityKEK)}
+		first := []*vault.Admin{open(securityKEK), open(securityKEK), open(securityKEK), open(securityKEK)}
 		for i, v := range first {
 			wg.Go(func() { errs[i] = v.Generate(ctx, security) })
 		}
@@ -88,8 +88,8 @@ func TestVaultSubjects(t *testing.T) {
 		security := purpose.MustParse("security")
 		tab := d.table(t)
 		kek := vault.LocalKEK(filepath.Join(t.TempDir(), "kek"))
-		open := func() (*vault.Vault, *vault.Scope) {
-			v, err := vault.Open(ctx, tab.over(t, tab.open(t)), kek, nil)
+		open := func() (*vault.Admin, *vault.Scope) {
+			v, err := vault.OpenAdmin(ctx, tab.over(t, tab.open(t)), kek, nil)
 			require.NoError(t, err)
 			t.Cleanup(func() { v.Close() })
 			require.NoError(t, v.Generate(ctx, security))
@@ -108,7 +108,7 @@ func TestVaultSubjects(t *testing.T) {
 		}
 		_, err := v.Erase(ctx, "user-7", security)
 		require.NoError(t, err)
-		require.NoError(t, v.Rotate(ctx, security))
+		require.NoError(t, v.Rotate(ctx, security, vault.RoleSeal))
 		var at vault.Progress
 		require.NoError(t, v.RewrapSubjects(ctx, security, "", func(p vault.Progress) error { at = p; return nil }))
 		require.Equal(t, 50, at.Changed)

@@ -91,7 +91,7 @@ func WithScope(ctx context.Context, p purpose.Purpose, do func(*vault.Scope) err
 		return err
 	}
 	defer os.RemoveAll(dir)
-	v, err := vault.Open(ctx, vault.Memory(), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
 	if err != nil {
 		return err
 	}

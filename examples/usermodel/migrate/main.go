@@ -54,7 +54,7 @@ func run(ctx context.Context, out io.Writer, dir string, people int, steps []str
 	if err := addColumns(ctx, db); err != nil {
 		return err
 	}
-	v, err := vault.Open(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
 	if err != nil {
 		return err
 	}

@@ -238,10 +238,10 @@ func TestClosingBusyHandles(t *testing.T) {
 		text, err := s.Reveal(ctx, vaulttest.Note, sealed)
 		return text == "text", err
 	})
-	run(func() (bool, error) { return true, v.RotateCollector(ctx, vaulttest.Security) })
-	run(func() (bool, error) { return true, v.RotateIndex(ctx, vaulttest.Security) })
+	run(func() (bool, error) { return true, v.Rotate(ctx, vaulttest.Security, vault.RoleCollect) })
+	run(func() (bool, error) { return true, v.Rotate(ctx, vaulttest.Security, vault.RoleIndex) })
 	for range 3 {
-		if err := v.Rotate(ctx, vaulttest.Security); !errors.Is(err, vault.ErrConflict) { // with the rotations above
+		if err := v.Rotate(ctx, vaulttest.Security, vault.RoleSeal); !errors.Is(err, vault.ErrConflict) { // with the rotations above
 			require.NoError(t, err)
 		}
 	}

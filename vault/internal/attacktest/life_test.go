@@ -60,7 +60,7 @@ func (h *holding) Get(ctx context.Context, names ...string) ([]vault.Record, err
 }
 
 // Two vaults over one store stand for two processes; the first is slow.
-func twoProcesses(t *testing.T, opts *vault.Options) (a, b *vault.Vault, h *holding) {
+func twoProcesses(t *testing.T, opts *vault.Options) (a, b *vault.Admin, h *holding) {
 	t.Helper()
 	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	h = &holding{Store: store}
@@ -199,7 +199,7 @@ func TestLookingTooEarlyDoesNotHideAKey(t *testing.T) {
 		early := make(chan error, 1)
 		go func() { early <- a.RewrapSubjects(t.Context(), vaulttest.Security, "", nil) }() // which looks first
 		synctest.Wait()
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security))
 		first := make(chan error, 1)
 		go func() { _, err := s.Reveal(t.Context(), vaulttest.Note, value); first <- err }()
@@ -216,7 +216,7 @@ func TestManyMeetANewKeyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, nil)
 		s := vaulttest.Scope(t, a, vaulttest.Security)
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security))
 		release := h.hold("security/keys")
 		results := make(chan error, 100)
@@ -247,7 +247,7 @@ func TestPrefetchOfRewrappedSubjects(t *testing.T) {
 		subjects = append(subjects, fmt.Sprint("user-", i))
 		_ = vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security).For(subjects[i]))
 	}
-	require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 	require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 	before := reads.Gets.Load()
 	require.NoError(t, s.Prefetch(t.Context(), subjects...))
@@ -263,14 +263,14 @@ func TestRewrappingNeverMovesBack(t *testing.T) {
 		subject := fmt.Sprint("user-", i)
 		values[subject] = vaulttest.Seal(t, vaulttest.Scope(t, a, vaulttest.Security).For(subject))
 	}
-	require.NoError(t, a.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, a.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 	overtaken := false
 	require.NoError(t, a.RewrapSubjects(t.Context(), vaulttest.Security, "", func(vault.Progress) error {
 		if overtaken {
 			return nil
 		}
 		overtaken = true
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 		return b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil)
 	}))
 	keys, err := b.Keys(t.Context(), vaulttest.Security)
@@ -296,9 +296,9 @@ func TestRewrappingNeverMovesBack(t *testing.T) {
 func TestLeavingKeysBehind(t *testing.T) {
 	store, a := vault.Memory(), vaulttest.NewAEAD(t)
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
-	for name, list := range map[string]func(context.Context, *vault.Vault) error{
-		"keys": func(ctx context.Context, v *vault.Vault) error { _, err := v.Keys(ctx, vaulttest.Security); return err },
-		"generation": func(ctx context.Context, v *vault.Vault) error {
+	for name, list := range map[string]func(context.Context, *vault.Admin) error{
+		"keys": func(ctx context.Context, v *vault.Admin) error { _, err := v.Keys(ctx, vaulttest.Security); return err },
+		"generation": func(ctx context.Context, v *vault.Admin) error {
 			_, err := v.Generation(ctx, vaulttest.Security)
 			return err
 		},
@@ -373,7 +373,7 @@ func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
 	require.NoError(t, a.Generate(t.Context(), vaulttest.Security))
 	value := vaulttest.Seal(t, vaulttest.Scope(t, a, vaulttest.Security).For("alice"))
 	for range 5 {
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 	}
 	backup := vault.Memory()
 	for name, data := range vaulttest.Content(t, store) {
@@ -384,9 +384,9 @@ func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
 	require.NoError(t, err)
 	generation, err := b.Generation(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	require.Equal(t, generation, certificate.Erasures[0].Generation)
+	require.Equal(t, generation, certificate[0].Generation)
 
-	pins := map[purpose.Purpose]uint64{vaulttest.Security: certificate.Erasures[0].Generation}
+	pins := map[purpose.Purpose]uint64{vaulttest.Security: certificate[0].Generation}
 	restored, err := vaulttest.Open(t, backup, kek, &vault.Options{Pins: pins}).Scope(t.Context(), vaulttest.Security)
 	if err == nil {
 		_, err = restored.For("alice").Reveal(t.Context(), vaulttest.Note, value)
@@ -397,9 +397,13 @@ func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
 // An older store in place of the present one is noticed before anything is
 // built on it.
 func TestRotatingAnOlderStoreIsNoticed(t *testing.T) {
-	for name, change := range map[string]func(t *testing.T, v *vault.Vault) error{
-		"rotate":       func(t *testing.T, v *vault.Vault) error { return v.Rotate(t.Context(), vaulttest.Security) },
-		"rotate index": func(t *testing.T, v *vault.Vault) error { return v.RotateIndex(t.Context(), vaulttest.Security) },
+	for name, change := range map[string]func(t *testing.T, v *vault.Admin) error{
+		"rotate": func(t *testing.T, v *vault.Admin) error {
+			return v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal)
+		},
+		"rotate index": func(t *testing.T, v *vault.Admin) error {
+			return v.Rotate(t.Context(), vaulttest.Security, vault.RoleIndex)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
@@ -411,7 +415,7 @@ func TestRotatingAnOlderStoreIsNoticed(t *testing.T) {
 				require.NoError(t, err)
 			}
 			s := vaulttest.Scope(t, v, vaulttest.Security)
-			require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+			require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 			store.Store = backup
 			if err := change(t, v); err != nil {
 				require.ErrorIs(t, err, vault.ErrCorrupt)
@@ -437,8 +441,8 @@ func TestForkOfTheStoreIsNoticed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	s := vaulttest.Scope(t, v, vaulttest.Security)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
-	require.NoError(t, vaulttest.Open(t, backup, kek, nil).Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	require.NoError(t, vaulttest.Open(t, backup, kek, nil).Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 	store.Store = backup
 	if err := v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil); err != nil { // which looks at the store
 		require.ErrorIs(t, err, vault.ErrCorrupt)
@@ -473,7 +477,7 @@ func TestRecordThatIsPutBack(t *testing.T) {
 
 	_, err = v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
@@ -537,7 +541,7 @@ func TestErasingUnderLoad(t *testing.T) {
 		}
 		for i := range people {
 			if i%10 == 0 {
-				require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+				require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 				require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 			}
 			begun[i].Store(true)

@@ -213,7 +213,7 @@ func memoryChild(dir, role string) error {
 		return err
 	}
 	ctx := context.Background()
-	v, err := vault.Open(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
 	if err != nil {
 		return err
 	}

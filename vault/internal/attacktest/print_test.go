@@ -44,7 +44,8 @@ func TestScopesPrintAsLabels(t *testing.T) {
 	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing)
 	s := vaulttest.Scope(t, v, vaulttest.Security).For("alice-4711")
 	requireLabel(t, "vault.Scope(security)", s)
-	requireLabel(t, "vault.Vault", v)
+	requireLabel(t, "vault.Admin", v)
+	requireLabel(t, "vault.Vault", v.Vault())
 	require.Equal(t, "vault.Scope()", fmt.Sprint((*vault.Scope)(nil)))
 	var buf bytes.Buffer
 	slog.New(slog.NewJSONHandler(&buf, nil)).Info("x", "scope", s, "vault", v)

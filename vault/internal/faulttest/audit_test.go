@@ -191,21 +191,21 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 				})})
 				require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 				older := vaulttest.CopyOf(t, store.Store, "security/keys")
-				require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+				require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 				l := vaulttest.Lookup(t, v, vaulttest.Security)
 				s := vaulttest.Scope(t, v, vaulttest.Security)
 				store.Store = older // which every look finds out, and records
 				armed.Store(true)
 				before := vaulttest.Goroutines(t)
 				for range 20 {
-					time.Sleep(vault.DefaultRefresh)
+					time.Sleep((5 * time.Minute))
 					synctest.Wait()
 					_, err := s.Index(t.Context(), vaulttest.Note, "text")
 					require.NoError(t, err)
 					_, err = l.Index(t.Context(), vaulttest.Note, "text")
 					require.NoError(t, err)
 				}
-				time.Sleep(vault.DefaultTimeout)
+				time.Sleep((30 * time.Second))
 				synctest.Wait()
 				if heeds {
 					vaulttest.RequireGoroutines(t, before)

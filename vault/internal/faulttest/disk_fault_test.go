@@ -169,7 +169,7 @@ func callsOf(t *testing.T, from *site, op operation, changing bool) int {
 }
 
 // vault returns the one that the operation begins with.
-func (op operation) vault(t *testing.T, w *site, disk *faulty.Disk) *vault.Vault {
+func (op operation) vault(t *testing.T, w *site, disk *faulty.Disk) *vault.Admin {
 	t.Helper()
 	v, err := w.begin(t.Context(), disk.System())
 	require.NoError(t, err)

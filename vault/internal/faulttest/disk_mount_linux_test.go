@@ -181,7 +181,7 @@ func TestReadOnlyDisk(t *testing.T) {
 type siteOn struct {
 	op       operation
 	from, w  *site
-	v        *vault.Vault
+	v        *vault.Admin
 	old, new string
 }
 

@@ -4,7 +4,6 @@ package faulttest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tink-crypto/tink-go/v2/aead"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
@@ -28,10 +26,9 @@ import (
 // has been sealed. Everything is on the disk, so that other processes can go on
 // with it.
 type site struct {
-	Dir    string          `json:"-"`
-	Values []sealedValue   // under all kinds of keys, old and new
-	Unused uint32          // a key that nothing was sealed with
-	Legacy json.RawMessage // a keyset to import
+	Dir    string        `json:"-"`
+	Values []sealedValue // under all kinds of keys, old and new
+	Unused uint32        // a key that nothing was sealed with
 }
 
 type sealedValue struct{ Text, Subject string }
@@ -61,13 +58,13 @@ func localKEKOn(sys privatefile.System, path string) vault.KEK {
 
 // begin returns the vault that an operation begins with. It has no other KEK
 // than the one that all began with.
-func (w *site) begin(ctx context.Context, sys privatefile.System) (*vault.Vault, error) {
-	return vault.Open(ctx, dirOn(sys, w.path("keys")), w.kek(sys, "kek"), nil)
+func (w *site) begin(ctx context.Context, sys privatefile.System) (*vault.Admin, error) {
+	return vault.OpenAdmin(ctx, dirOn(sys, w.path("keys")), w.kek(sys, "kek"), nil)
 }
 
 // vault opens the site's keys on a disk, whichever KEK they are wrapped with.
-func (w *site) vault(ctx context.Context, sys privatefile.System) (*vault.Vault, error) {
-	return vault.Open(ctx, dirOn(sys, w.path("keys")), vault.EitherKEK(w.kek(sys, "kek"), w.kek(sys, "kek2")), nil)
+func (w *site) vault(ctx context.Context, sys privatefile.System) (*vault.Admin, error) {
+	return vault.OpenAdmin(ctx, dirOn(sys, w.path("keys")), vault.EitherKEK(w.kek(sys, "kek"), w.kek(sys, "kek2")), nil)
 }
 
 func (w *site) kek(sys privatefile.System, name string) vault.KEK {
@@ -79,7 +76,7 @@ func (w *site) path(name string) string { return filepath.Join(w.Dir, name) }
 // newSite makes a site in which each operation has something to lose.
 func newSite(t testing.TB) *site {
 	t.Helper()
-	w := &site{Dir: t.TempDir(), Legacy: vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate()).JSON}
+	w := &site{Dir: t.TempDir()}
 	ctx := t.Context()
 	v, err := w.vault(ctx, disk())
 	require.NoError(t, err)
@@ -96,9 +93,9 @@ func newSite(t testing.TB) *site {
 	_, err = v.Erase(ctx, erin, vaulttest.Security)
 	require.NoError(t, err)
 	for range 2 {
-		require.NoError(t, v.Rotate(ctx, vaulttest.Security))
-		require.NoError(t, v.RotateIndex(ctx, vaulttest.Security))
-		require.NoError(t, v.RotateCollector(ctx, vaulttest.Security))
+		require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
+		require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleIndex))
+		require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleCollect))
 	}
 	hold("", s)
 	hold("", vaulttest.Collector(t, v, vaulttest.Security))
@@ -144,41 +141,44 @@ type operation struct {
 	nothing bool
 	// warm has it begin with a vault that has opened the keys.
 	warm bool
-	do   func(ctx context.Context, w *site, sys privatefile.System, v *vault.Vault) error
+	do   func(ctx context.Context, w *site, sys privatefile.System, v *vault.Admin) error
 }
 
-func change(name string, do func(ctx context.Context, v *vault.Vault) error) operation {
-	return operation{name: name, warm: true, do: func(ctx context.Context, _ *site, _ privatefile.System, v *vault.Vault) error { return do(ctx, v) }}
+func change(name string, do func(ctx context.Context, v *vault.Admin) error) operation {
+	return operation{name: name, warm: true, do: func(ctx context.Context, _ *site, _ privatefile.System, v *vault.Admin) error { return do(ctx, v) }}
 }
 
 // changes are all operations that write.
 var changes = []operation{
 	{name: "generate from nothing", nothing: true, do: generateSecurity},
-	change("generate for another purpose", func(ctx context.Context, v *vault.Vault) error { return v.Generate(ctx, vaulttest.Advertising) }),
-	change("rotate", func(ctx context.Context, v *vault.Vault) error { return v.Rotate(ctx, vaulttest.Security) }),
-	change("rotate index", func(ctx context.Context, v *vault.Vault) error { return v.RotateIndex(ctx, vaulttest.Security) }),
-	change("rotate collector", func(ctx context.Context, v *vault.Vault) error { return v.RotateCollector(ctx, vaulttest.Security) }),
-	{name: "retire", warm: true, do: func(ctx context.Context, w *site, _ privatefile.System, v *vault.Vault) error {
+	change("generate for another purpose", func(ctx context.Context, v *vault.Admin) error { return v.Generate(ctx, vaulttest.Advertising) }),
+	change("rotate", func(ctx context.Context, v *vault.Admin) error {
+		return v.Rotate(ctx, vaulttest.Security, vault.RoleSeal)
+	}),
+	change("rotate index", func(ctx context.Context, v *vault.Admin) error {
+		return v.Rotate(ctx, vaulttest.Security, vault.RoleIndex)
+	}),
+	change("rotate collector", func(ctx context.Context, v *vault.Admin) error {
+		return v.Rotate(ctx, vaulttest.Security, vault.RoleCollect)
+	}),
+	{name: "retire", warm: true, do: func(ctx context.Context, w *site, _ privatefile.System, v *vault.Admin) error {
 		return v.Retire(ctx, vaulttest.Security, w.Unused)
 	}},
-	{name: "import", warm: true, do: func(ctx context.Context, w *site, _ privatefile.System, v *vault.Vault) error {
-		return v.Import(ctx, vaulttest.Security, w.Legacy)
-	}},
-	change("erase", func(ctx context.Context, v *vault.Vault) error {
+	change("erase", func(ctx context.Context, v *vault.Admin) error {
 		_, err := v.Erase(ctx, alice, vaulttest.Security)
 		return err
 	}),
-	change("erase somebody without keys", func(ctx context.Context, v *vault.Vault) error {
+	change("erase somebody without keys", func(ctx context.Context, v *vault.Admin) error {
 		_, err := v.Erase(ctx, dave, vaulttest.Security)
 		return err
 	}),
-	change("re-wrap subjects", func(ctx context.Context, v *vault.Vault) error {
+	change("re-wrap subjects", func(ctx context.Context, v *vault.Admin) error {
 		return v.RewrapSubjects(ctx, vaulttest.Security, "", nil)
 	}),
-	{name: "re-wrap with another key", warm: true, do: func(ctx context.Context, w *site, sys privatefile.System, v *vault.Vault) error {
+	{name: "re-wrap with another key", warm: true, do: func(ctx context.Context, w *site, sys privatefile.System, v *vault.Admin) error {
 		return v.Rewrap(ctx, w.kek(sys, "kek2"), vaulttest.Security)
 	}},
-	change("seal for a new subject", func(ctx context.Context, v *vault.Vault) error {
+	change("seal for a new subject", func(ctx context.Context, v *vault.Admin) error {
 		s, err := v.Scope(ctx, vaulttest.Security)
 		if err != nil {
 			return err
@@ -188,29 +188,29 @@ var changes = []operation{
 	}),
 }
 
-func generateSecurity(ctx context.Context, _ *site, _ privatefile.System, v *vault.Vault) error {
+func generateSecurity(ctx context.Context, _ *site, _ privatefile.System, v *vault.Admin) error {
 	return v.Generate(ctx, vaulttest.Security)
 }
 
 // looks are operations that only read. They begin with a vault that has opened
 // nothing.
 var looks = []operation{
-	{name: "open and reveal", do: func(ctx context.Context, w *site, sys privatefile.System, _ *vault.Vault) error {
+	{name: "open and reveal", do: func(ctx context.Context, w *site, sys privatefile.System, _ *vault.Admin) error {
 		v, err := w.vault(ctx, sys)
 		if err != nil {
 			return err
 		}
 		return w.check(ctx, v)
 	}},
-	look("keys", func(ctx context.Context, v *vault.Vault) error {
+	look("keys", func(ctx context.Context, v *vault.Admin) error {
 		_, err := v.Keys(ctx, vaulttest.Security)
 		return err
 	}),
-	look("purposes", func(ctx context.Context, v *vault.Vault) error {
+	look("purposes", func(ctx context.Context, v *vault.Admin) error {
 		_, err := v.Purposes(ctx)
 		return err
 	}),
-	look("prefetch", func(ctx context.Context, v *vault.Vault) error {
+	look("prefetch", func(ctx context.Context, v *vault.Admin) error {
 		s, err := v.Scope(ctx, vaulttest.Security)
 		if err != nil {
 			return err
@@ -219,7 +219,7 @@ var looks = []operation{
 	}),
 }
 
-func look(name string, do func(ctx context.Context, v *vault.Vault) error) operation {
+func look(name string, do func(ctx context.Context, v *vault.Admin) error) operation {
 	op := change(name, do)
 	op.warm = false
 	return op
@@ -227,7 +227,7 @@ func look(name string, do func(ctx context.Context, v *vault.Vault) error) opera
 
 // check reveals every value, and fails if one that was there is lost, or one of
 // an erased person opens.
-func (w *site) check(ctx context.Context, v *vault.Vault) error {
+func (w *site) check(ctx context.Context, v *vault.Admin) error {
 	s, err := v.Scope(ctx, vaulttest.Security)
 	if err != nil {
 		return err
@@ -257,7 +257,7 @@ func (w *site) check(ctx context.Context, v *vault.Vault) error {
 }
 
 // state says, in one line, what a change changes.
-func (w *site) state(ctx context.Context, v *vault.Vault) (string, error) {
+func (w *site) state(ctx context.Context, v *vault.Admin) (string, error) {
 	var all []string
 	for _, p := range []purpose.Purpose{vaulttest.Security, vaulttest.Advertising} {
 		keys, err := v.Keys(ctx, p)

@@ -18,7 +18,7 @@ import (
 
 // lapsing returns a vault of its own process over a store that has keys, the
 // KEK that it asks, and the vault that made the keys.
-func lapsing(t *testing.T, opts *vault.Options) (v *vault.Vault, kek *vaulttest.Spy, admin *vault.Vault) {
+func lapsing(t *testing.T, opts *vault.Options) (v *vault.Admin, kek *vaulttest.Spy, admin *vault.Admin) {
 	t.Helper()
 	store, a := vault.Memory(), vaulttest.NewAEAD(t)
 	admin = vaulttest.Open(t, store, vault.SharedKEK(a), nil)
@@ -35,7 +35,7 @@ type handles struct {
 	value vault.Sealed
 }
 
-func handlesOf(t *testing.T, v *vault.Vault) handles {
+func handlesOf(t *testing.T, v *vault.Admin) handles {
 	s := vaulttest.Scope(t, v, vaulttest.Security)
 	return handles{s, vaulttest.Reader(t, v, vaulttest.Security), vaulttest.Lookup(t, v, vaulttest.Security), vaulttest.Seal(t, s)}
 }
@@ -57,9 +57,9 @@ func TestBusyHandlesLapse(t *testing.T) {
 		v, kek, admin := lapsing(t, nil)
 		h := handlesOf(t, v)
 		kek.Meddle = func(context.Context) error { return vault.ErrNoKeys }
-		for elapsed := time.Duration(0); elapsed < vault.DefaultKeyLifetime; elapsed += time.Minute {
+		for elapsed := time.Duration(0); elapsed < (24 * time.Hour); elapsed += time.Minute {
 			time.Sleep(time.Minute)
-			if elapsed+time.Minute < vault.DefaultKeyLifetime {
+			if elapsed+time.Minute < (24 * time.Hour) {
 				for who, err := range h.use(t.Context()) {
 					require.NoError(t, err, who)
 				}
@@ -126,7 +126,7 @@ func TestLapsedKeysAskOnceForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, kek, admin := lapsing(t, nil)
 		h := handlesOf(t, v)
-		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
+		time.Sleep((24 * time.Hour) + time.Hour)
 		synctest.Wait()
 		for _, test := range []struct {
 			answer, want error
@@ -160,7 +160,7 @@ func TestLapsedKeysDoNotHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, kek, admin := lapsing(t, &vault.Options{Timeout: time.Minute})
 		h := handlesOf(t, v)
-		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
+		time.Sleep((24 * time.Hour) + time.Hour)
 		synctest.Wait()
 		release := make(chan struct{})
 		kek.Meddle = func(context.Context) error { <-release; return nil }
@@ -188,7 +188,7 @@ func TestLapsedKeysDoNotHang(t *testing.T) {
 // Keys that are within their lifetime do not need the key service, whatever is done
 // with them.
 func TestKeysInTheirLifetimeNeedNoKeyService(t *testing.T) {
-	for name, age := range map[string]time.Duration{"young": time.Hour, "old": vault.DefaultKeyLifetime - time.Hour} {
+	for name, age := range map[string]time.Duration{"young": time.Hour, "old": (24 * time.Hour) - time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v, kek, admin := lapsing(t, nil)
@@ -216,7 +216,7 @@ func TestCloseWhileKeysAreAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v, kek, admin := lapsing(t, nil)
 		h := handlesOf(t, v)
-		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
+		time.Sleep((24 * time.Hour) + time.Hour)
 		synctest.Wait()
 		kek.Meddle = func(context.Context) error { time.Sleep(time.Second); return nil }
 		result := make(chan map[string]error)
@@ -246,7 +246,7 @@ func TestNarrowHandlesFollowRewrap(t *testing.T) {
 		require.NoError(t, v.Rewrap(t.Context(), fresh, vaulttest.Security))
 		old.Meddle = func(context.Context) error { return errors.New("destroyed") }
 		before := fresh.Calls.Load()
-		time.Sleep(vault.DefaultKeyLifetime + time.Hour)
+		time.Sleep((24 * time.Hour) + time.Hour)
 		synctest.Wait()
 		for who, err := range h.use(t.Context()) {
 			require.NoError(t, err, who)
@@ -265,17 +265,17 @@ func TestLapsedKeysRefuseAnOlderStore(t *testing.T) {
 		v := vaulttest.Open(t, store, kek, nil)
 		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 		older := vaulttest.CopyOf(t, store.Store, "security/keys")
-		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 		h := handlesOf(t, v)
 		store.Store = older
 		for range 3 {
-			time.Sleep(vault.DefaultRefresh)
+			time.Sleep((5 * time.Minute))
 			for who, err := range h.use(t.Context()) {
 				require.NoError(t, err, who)
 			}
 			synctest.Wait()
 		}
-		time.Sleep(vault.DefaultKeyLifetime)
+		time.Sleep((24 * time.Hour))
 		synctest.Wait()
 		for who, err := range h.use(t.Context()) {
 			require.ErrorIs(t, err, vault.ErrCorrupt, who)
@@ -304,12 +304,12 @@ func TestRewrappingStopsWhenKeysLapse(t *testing.T) {
 		for _, subject := range []string{"alice", "bob", "carol"} {
 			vaulttest.Seal(t, s.For(subject))
 		}
-		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 		kek.Meddle = func(context.Context) error { return vault.ErrUnavailable }
 		changed := 0
 		err := v.RewrapSubjects(t.Context(), vaulttest.Security, "", func(p vault.Progress) error {
 			changed = p.Changed
-			time.Sleep(vault.DefaultKeyLifetime + time.Minute)
+			time.Sleep((24 * time.Hour) + time.Minute)
 			return nil
 		})
 		require.ErrorIs(t, err, vault.ErrUnavailable)

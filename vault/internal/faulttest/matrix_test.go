@@ -205,7 +205,7 @@ func requireNothing(t *testing.T, out any) {
 }
 
 func closeIfVault(out any) {
-	if v, ok := out.(*vault.Vault); ok {
+	if v, ok := out.(*vault.Admin); ok {
 		v.Close()
 	}
 }

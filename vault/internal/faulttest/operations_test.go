@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tink-crypto/tink-go/v2/aead"
 
 	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/purpose"
@@ -34,8 +33,6 @@ type faultBase struct {
 	strange  string            // name of a subject of another purpose
 
 	active, retired uint32 // keys that seal, or have sealed
-	importing       []byte // a keyset that was not imported yet
-	adoptable       []byte // encrypted with one that was
 	value, alices   vault.Sealed
 	adsOfAlice      vault.Sealed
 }
@@ -55,16 +52,12 @@ func newFaultBase(t *testing.T) *faultBase {
 		keks[p] = vault.SharedKEK(a)
 	}
 	store := vault.Memory()
-	v, err := vault.Open(ctx, store, keks, nil)
+	v, err := vault.OpenAdmin(ctx, store, keks, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, vaulttest.Security, vaulttest.Advertising, research))
-	imported := vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate())
-	b.adoptable = imported.Ciphertext(t, "text", "")
-	b.importing = vaulttest.NewPlain(t, aead.AES256GCMKeyTemplate()).Binary
-	require.NoError(t, v.Import(ctx, vaulttest.Security, imported.Binary))
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
-	require.NoError(t, v.Rotate(ctx, vaulttest.Security))
+	require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
 	_, err = v.Erase(ctx, "carol", vaulttest.Security, vaulttest.Advertising)
 	require.NoError(t, err)
 	b.alices, b.adsOfAlice = vaulttest.Seal(t, sec.For("alice")), vaulttest.Seal(t, ads.For("alice"))
@@ -73,9 +66,9 @@ func newFaultBase(t *testing.T) *faultBase {
 
 	_, err = v.Erase(ctx, "dave", vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(ctx, vaulttest.Security)) // a key that nothing is under
-	require.NoError(t, v.Rotate(ctx, vaulttest.Security))
-	require.NoError(t, v.Rotate(ctx, vaulttest.Advertising))
+	require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal)) // a key that nothing is under
+	require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
+	require.NoError(t, v.Rotate(ctx, vaulttest.Advertising, vault.RoleSeal))
 	keys, err := v.Keys(ctx, vaulttest.Security)
 	require.NoError(t, err)
 	b.retired, b.active = keys[0].ID, keys[2].ID
@@ -135,7 +128,7 @@ type faultWorld struct {
 	*faultBase
 	inner    vault.Store
 	plug     *plug
-	v        *vault.Vault
+	v        *vault.Admin
 	sec, ads *vault.Scope // opened before
 
 	mu     sync.Mutex
@@ -178,7 +171,7 @@ const (
 
 func (b *faultBase) world(t *testing.T) *faultWorld {
 	w := &faultWorld{faultBase: b, inner: b.store(), plug: &plug{}}
-	v, err := vault.Open(t.Context(), plugStore{w.inner, w.plug}, plugKEK{w.plug, b.keys}, &vault.Options{
+	v, err := vault.OpenAdmin(t.Context(), plugStore{w.inner, w.plug}, plugKEK{w.plug, b.keys}, &vault.Options{
 		Timeout: faultTimeout, KeyLifetime: faultLifetime,
 		Refresh: 300 * 24 * time.Hour, // never: what goes on in the background is not counted here
 		Audit:   w,
@@ -195,12 +188,12 @@ func (w *faultWorld) opened(t *testing.T) *faultWorld {
 }
 
 // fresh returns the vault of a process that has no faults.
-func (w *faultWorld) fresh(t *testing.T, opts *vault.Options) *vault.Vault {
+func (w *faultWorld) fresh(t *testing.T, opts *vault.Options) *vault.Admin {
 	keks := vault.KEKs{}
 	for p, a := range w.keys {
 		keks[p] = vault.EitherKEK(vault.SharedKEK(a), vault.SharedKEK(w.next))
 	}
-	v, err := vault.Open(t.Context(), w.inner, keks, opts)
+	v, err := vault.OpenAdmin(t.Context(), w.inner, keks, opts)
 	require.NoError(t, err)
 	return v
 }
@@ -223,7 +216,7 @@ type faultOp struct {
 	also      []error // that it makes of what goes wrong
 }
 
-func cold(f func(*vault.Vault, context.Context) (any, error)) func(*testing.T, *faultWorld) faultUse {
+func cold(f func(*vault.Admin, context.Context) (any, error)) func(*testing.T, *faultWorld) faultUse {
 	return func(_ *testing.T, w *faultWorld) faultUse {
 		return func(ctx context.Context) (any, error) { return f(w.v, ctx) }
 	}
@@ -246,29 +239,29 @@ var faultOps = []faultOp{
 	// Opening keys.
 	{name: "Open", unaudited: true, prepare: func(t *testing.T, w *faultWorld) faultUse {
 		return func(ctx context.Context) (any, error) {
-			return vault.Open(ctx, plugStore{w.inner, w.plug}, plugKEK{w.plug, w.keys}, nil)
+			return vault.OpenAdmin(ctx, plugStore{w.inner, w.plug}, plugKEK{w.plug, w.keys}, nil)
 		}
 	}},
-	{name: "Scope", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Scope(ctx, vaulttest.Security) })},
-	{name: "Collector", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Collector(ctx, vaulttest.Security) })},
-	{name: "Lookup", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Lookup(ctx, vaulttest.Security) })},
-	{name: "Reader", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Reader(ctx, vaulttest.Security) })},
+	{name: "Scope", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Scope(ctx, vaulttest.Security) })},
+	{name: "Collector", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Collector(ctx, vaulttest.Security) })},
+	{name: "Lookup", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Lookup(ctx, vaulttest.Security) })},
+	{name: "Reader", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Reader(ctx, vaulttest.Security) })},
 
 	// Changing them.
-	{name: "Generate", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
+	{name: "Generate", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
 		return nothing(v.Generate(ctx, vaulttest.Billing))
 	})},
-	{name: "Rotate", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
-		return nothing(v.Rotate(ctx, vaulttest.Security))
+	{name: "Rotate", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+		return nothing(v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
 	})},
 	{name: "Rotate while in use", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.Rotate(ctx, vaulttest.Security))
+		return nothing(w.v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
 	})},
-	{name: "RotateIndex", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
-		return nothing(v.RotateIndex(ctx, vaulttest.Security))
+	{name: "RotateIndex", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+		return nothing(v.Rotate(ctx, vaulttest.Security, vault.RoleIndex))
 	})},
-	{name: "RotateCollector", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
-		return nothing(v.RotateCollector(ctx, vaulttest.Security))
+	{name: "RotateCollector", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+		return nothing(v.Rotate(ctx, vaulttest.Security, vault.RoleCollect))
 	})},
 	{name: "Retire", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.v.Retire(ctx, vaulttest.Security, w.active))
@@ -279,12 +272,6 @@ var faultOps = []faultOp{
 	{name: "Destroy", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.v.Destroy(ctx, vaulttest.Security, w.retired))
 	})},
-	{name: "Import", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.Import(ctx, vaulttest.Security, w.importing))
-	})},
-	{name: "DropImport", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return nothing(w.v.DropImport(ctx, vaulttest.Security))
-	})},
 	{name: "Rewrap", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		kek := plugKEK{w.plug, map[purpose.Purpose]vault.AEAD{vaulttest.Security: w.next}}
 		return nothing(w.v.Rewrap(ctx, kek, vaulttest.Security))
@@ -294,14 +281,14 @@ var faultOps = []faultOp{
 	})},
 
 	// Asking about them.
-	{name: "Keys", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Keys(ctx, vaulttest.Security) })},
-	{name: "Generation", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Generation(ctx, vaulttest.Security) })},
-	{name: "CheckKEK", prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) {
+	{name: "Keys", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Keys(ctx, vaulttest.Security) })},
+	{name: "Generation", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Generation(ctx, vaulttest.Security) })},
+	{name: "CheckKEK", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
 		return nothing(v.CheckKEK(ctx, vaulttest.Security))
 	})},
-	{name: "MustNotOpen", refusal: true, tolerant: true, also: []error{vault.ErrUnavailable},
-		prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return nothing(v.MustNotOpen(ctx, research)) })},
-	{name: "Purposes", unaudited: true, tolerant: true, prepare: cold(func(v *vault.Vault, ctx context.Context) (any, error) { return v.Purposes(ctx) })},
+	{name: "CheckDenied", refusal: true, tolerant: true, also: []error{vault.ErrUnavailable},
+		prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return nothing(v.CheckDenied(ctx, research)) })},
+	{name: "Purposes", unaudited: true, tolerant: true, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Purposes(ctx) })},
 
 	// Values of nobody in particular, under keys that are open.
 	{name: "Seal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
@@ -318,16 +305,13 @@ var faultOps = []faultOp{
 		return w.sec.Indexes(ctx, vaulttest.Note, "text")
 	})},
 	{name: "IndexSealed", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return w.sec.IndexSealed(ctx, vaulttest.Note, w.value, itself)
+		return w.sec.IndexSealed(ctx, vaulttest.Note, w.value, vaulttest.Accepting(itself))
 	})},
 	{name: "Extend", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return vault.Extend(ctx, vaulttest.Note, w.value, w.sec, w.ads.Under(consented))
 	})},
 	{name: "Reseal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return vault.Reseal(ctx, vaulttest.Note, w.value, w.sec)
-	})},
-	{name: "Adopt", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Adopt(ctx, vaulttest.Note, w.adoptable, nil, itself, w.sec)
 	})},
 	{name: "Pseudonym", unaudited: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Pseudonym(ctx, "alice") })},
 	{name: "Seal with a collector", prepare: func(t *testing.T, w *faultWorld) faultUse {
@@ -386,7 +370,7 @@ var faultOps = []faultOp{
 		w.opened(t)
 		other := w.fresh(t, nil)
 		defer other.Close()
-		require.NoError(t, other.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, other.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 		value := vaulttest.Seal(t, vaulttest.Scope(t, other, vaulttest.Security))
 		return func(ctx context.Context) (any, error) { return w.sec.Reveal(ctx, vaulttest.Note, value) }
 	}},

@@ -38,7 +38,7 @@ func administer(args []string) error {
 		return err
 	}
 	random := seed.New(n)
-	v, err := vault.Open(ctx, vault.Dir(keys), vault.LocalKEK(kek), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Dir(keys), vault.LocalKEK(kek), nil)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func administer(args []string) error {
 	}
 }
 
-func step(ctx context.Context, v *vault.Vault, random *rand.Rand, unique string) error {
+func step(ctx context.Context, v *vault.Admin, random *rand.Rand, unique string) error {
 	if err := v.Generate(ctx, vaulttest.Security); err != nil {
 		return err
 	}
@@ -59,9 +59,9 @@ func step(ctx context.Context, v *vault.Vault, random *rand.Rand, unique string)
 	}
 	switch random.IntN(18) {
 	case 0:
-		return v.Rotate(ctx, vaulttest.Security)
+		return v.Rotate(ctx, vaulttest.Security, vault.RoleSeal)
 	case 1:
-		return v.RotateIndex(ctx, vaulttest.Security)
+		return v.Rotate(ctx, vaulttest.Security, vault.RoleIndex)
 	case 2:
 		return v.RewrapSubjects(ctx, vaulttest.Security, "", nil)
 	case 3, 4, 5, 6, 7:

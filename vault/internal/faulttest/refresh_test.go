@@ -36,13 +36,13 @@ func TestRewrappingDoesNotJoinAnOlderLook(t *testing.T) {
 		s := vaulttest.Scope(t, here, vaulttest.Security)
 		value := vaulttest.Seal(t, s.For("alice"))
 
-		time.Sleep(vault.DefaultRefresh)
+		time.Sleep((5 * time.Minute))
 		synctest.Wait()
 		store.delay.Store(int64(time.Second))
 		_, err := s.Index(t.Context(), vaulttest.Note, "text") // which has it look
 		require.NoError(t, err)
 		synctest.Wait()
-		require.NoError(t, there.Rotate(t.Context(), vaulttest.Security))
+		require.NoError(t, there.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
 		require.NoError(t, here.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 
 		keys, err := there.Keys(t.Context(), vaulttest.Security)

@@ -2,7 +2,6 @@ package formattest
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -64,7 +63,7 @@ func TestOpensWhatOthersCollect(t *testing.T) {
 }
 
 // collector returns ours of a purpose, as it comes out of its text.
-func (o observer) collector(v *vault.Vault, name string) *vault.Collector {
+func (o observer) collector(v *vault.Admin, name string) *vault.Collector {
 	o.t.Helper()
 	c, err := v.Collector(context.Background(), purpose.MustParse(name))
 	require.NoError(o.t, err)
@@ -145,7 +144,7 @@ func TestOthersFollowKeysOfCollectors(t *testing.T) {
 	old := seal(first)
 	both(old, "success")
 
-	require.NoError(t, v.RotateCollector(ctx, security))
+	require.NoError(t, v.Rotate(ctx, security, vault.RoleCollect))
 	require.Len(t, o.keys("security").Collect, 2)
 	require.NotEqual(t, before.ID, o.keys("security").Collect[0].ID)
 	young := seal(o.collector(v, "security"))
@@ -178,7 +177,7 @@ func TestReinstatedElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	id := o.keys("security").Collect[0].ID
 	elsewhere := vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek))
-	require.NoError(t, elsewhere.RotateCollector(ctx, security))
+	require.NoError(t, elsewhere.Rotate(ctx, security, vault.RoleCollect))
 	require.NoError(t, elsewhere.Retire(ctx, security, id))
 
 	here := vaulttest.ScopeNamed(t, vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek)), "security")
@@ -239,7 +238,7 @@ func TestRecordWithoutCollectors(t *testing.T) {
 	_, err = vaulttest.ScopeNamed(t, v, "security").Reveal(ctx, vaulttest.Email, sealed)
 	require.Equal(t, "corrupt", vaulttest.Class(err))
 
-	require.NoError(t, v.Rotate(ctx, security))
+	require.NoError(t, v.Rotate(ctx, security, vault.RoleSeal))
 	require.Empty(t, o.keys("security").Collect, "nobody asked for any")
 	keys, err := v.Keys(ctx, security)
 	require.NoError(t, err)
@@ -253,41 +252,12 @@ func TestRecordGetsCollectors(t *testing.T) {
 	store := vaulttest.StoreOfKeys(t, vaulttest.Keys, nil)
 	o := observer{t, store, vaulttest.KEK{Key: vaulttest.KEKKey}}
 	v := vaulttest.OpenKept(t, store, vault.SharedKEK(o.kek))
-	require.NoError(t, v.RotateCollector(ctx, security))
+	require.NoError(t, v.Rotate(ctx, security, vault.RoleCollect))
 	require.Len(t, o.keys("security").Collect, 1)
 	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, o.collector(v, "security"))
 	require.NoError(t, err)
 	_, class := o.open(sealed, "security", "")
 	require.Equal(t, "success", class)
-}
-
-// Ours keeps what it imports in the record as it came, and opens with it what the
-// independent implementation encrypted before.
-func TestOthersReadWhatWeImport(t *testing.T) {
-	ctx := t.Context()
-	v, o := newObserved(t)
-	security := purpose.MustParse("security")
-	elsewhere := []reference.Key{vaulttest.Key("elsewhere 2", 0xe15e0002), vaulttest.Key("elsewhere 1", 0xe15e0001)}
-	require.NoError(t, v.Import(ctx, security, reference.ProtoKeyset(elsewhere, reference.GCMType, 3, 1)))
-	require.Equal(t, elsewhere, o.keys("security").Imported)
-	s := vaulttest.ScopeNamed(t, v, "security")
-	for i, key := range elsewhere {
-		ad := fmt.Append(nil, "row ", i)
-		ciphertext := reference.Seal(key, reference.Random(12), []byte("Alice@Example.com"), ad)
-		adopted, err := vault.Adopt(ctx, vaulttest.Email, ciphertext, ad, strings.ToLower, s)
-		require.NoError(t, err)
-		plaintext, class := o.open(adopted, "security", "")
-		require.Equal(t, "success", class)
-		require.Equal(t, vaulttest.Address, plaintext)
-		require.EqualValues(t, o.keys("security").Seal[0].ID, reference.Uint(o.value(adopted).Slots[0].Sealed[1:5]))
-		_, err = vault.Adopt(ctx, vaulttest.Email, ciphertext, nil, strings.ToLower, s)
-		require.Equal(t, "corrupt", vaulttest.Class(err))
-		_, err = vault.Adopt(ctx, vaulttest.Email, ciphertext, ad, strings.ToLower, vaulttest.ScopeNamed(t, v, "billing"))
-		require.Equal(t, "no keys", vaulttest.Class(err), "imported for one purpose alone")
-	}
-	require.NoError(t, v.DropImport(ctx, security))
-	require.Empty(t, o.keys("security").Imported)
-	require.NotEmpty(t, o.keys("security").Collect)
 }
 
 // Encapsulated keys, the keys that they wrap, and nonces under a key that is used
@@ -392,7 +362,7 @@ func TestBatchOfABatch(t *testing.T) {
 func TestCollectorsOfAVaultAreRecorded(t *testing.T) {
 	ctx := t.Context()
 	var seen []vault.Event
-	v, err := vault.Open(ctx, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}),
+	v, err := vault.OpenAdmin(ctx, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}),
 		&vault.Options{Audit: eventsTo(func(e vault.Event) { seen = append(seen, e) })})
 	require.NoError(t, err)
 	c, err := v.Collector(ctx, purpose.MustParse("security"))

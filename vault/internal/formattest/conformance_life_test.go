@@ -116,9 +116,9 @@ func TestOthersFollowOurKeys(t *testing.T) {
 	}
 	agree(1)
 	first := o.keys("security").Index[0].ID
-	require.NoError(t, v.RotateIndex(ctx, p))
+	require.NoError(t, v.Rotate(ctx, p, vault.RoleIndex))
 	agree(2)
-	require.NoError(t, v.RotateIndex(ctx, p))
+	require.NoError(t, v.Rotate(ctx, p, vault.RoleIndex))
 	agree(3)
 	require.NoError(t, v.Retire(ctx, p, first))
 	agree(2)
@@ -136,7 +136,7 @@ func TestOthersFollowOurKeys(t *testing.T) {
 		_, class := o.open(sealed, "security", "")
 		require.Equal(t, want, class)
 	}
-	require.NoError(t, v.Rotate(ctx, p))
+	require.NoError(t, v.Rotate(ctx, p, vault.RoleSeal))
 	both("success")
 	require.NoError(t, v.Retire(ctx, p, old))
 	both("corrupt")
@@ -211,7 +211,7 @@ func TestOthersKeepOurSubjects(t *testing.T) {
 	}
 	certificate, err := late.Erase(ctx, "user-1", p)
 	require.NoError(t, err)
-	require.EqualValues(t, reference.Time+1, certificate.Erasures[0].Erased.Unix(), "theirs, not another one")
+	require.EqualValues(t, reference.Time+1, certificate[0].Erased.Unix(), "theirs, not another one")
 	_, err = late.Erase(ctx, "user-2", p)
 	require.NoError(t, err)
 	count, ok := reference.ReadErasures(o.keys("security").Keys, "security", vaulttest.Content(t, o.store)["security/erasures"])

@@ -116,7 +116,7 @@ type observer struct {
 }
 
 // newObserved returns a vault of ours with keys of its own, and its observer.
-func newObserved(t testing.TB) (*vault.Vault, observer) {
+func newObserved(t testing.TB) (*vault.Admin, observer) {
 	t.Helper()
 	o := observer{t, vault.Memory(), vaulttest.KEK{Key: vaulttest.KEKKey}}
 	v := vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek))
@@ -257,7 +257,7 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 			require.Equal(t, "mismatch", class)
 
 			before := o.keys("advertising").Seal[0].ID
-			require.NoError(t, v.Rotate(ctx, purpose.MustParse("advertising")))
+			require.NoError(t, v.Rotate(ctx, purpose.MustParse("advertising"), vault.RoleSeal))
 			require.NotEqual(t, before, o.keys("advertising").Seal[0].ID)
 			resealed, err := vault.Reseal(ctx, vaulttest.Email, twice, scoped("advertising"))
 			require.NoError(t, err)
@@ -308,7 +308,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 	}
 	require.Len(t, vaulttest.Content(t, o.store), 3+20)
 
-	require.NoError(t, v.Rotate(ctx, security))
+	require.NoError(t, v.Rotate(ctx, security, vault.RoleSeal))
 	require.NoError(t, v.RewrapSubjects(ctx, security, "", nil))
 	primary := o.keys("security").Seal[0].ID
 	for subject := range values {
@@ -330,7 +330,7 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		record, _ := read(subject)
 		require.EqualValues(t, 2, record.State)
 		require.Equal(t, before[subject].ID, record.ID)
-		erasure := certificate.Erasures[0]
+		erasure := certificate[0]
 		require.EqualValues(t, erasure.Erased.Unix(), record.Time)
 		require.Equal(t, fmt.Sprintf("%x", reference.Pseudonym("security", o.keys("security").Keys, subject)), erasure.Subject)
 		count, ok := reference.ReadErasures(o.keys("security").Keys, "security", vaulttest.Content(t, o.store)["security/erasures"])
@@ -377,13 +377,13 @@ func TestReadsSubjectsOfOthers(t *testing.T) {
 
 	certificate, err := v.Erase(ctx, "erased", p)
 	require.NoError(t, err)
-	require.Equal(t, "0000beef", certificate.Erasures[0].KeyID)
-	require.EqualValues(t, reference.Time, certificate.Erasures[0].Erased.Unix())
-	require.EqualValues(t, 1+7, certificate.Erasures[0].Generation, "not counted again")
+	require.Equal(t, "0000beef", certificate[0].KeyID)
+	require.EqualValues(t, reference.Time, certificate[0].Erased.Unix())
+	require.EqualValues(t, 1+7, certificate[0].Generation, "not counted again")
 	certificate, err = v.Erase(ctx, "alive", p)
 	require.NoError(t, err)
-	require.Equal(t, "0000cafe", certificate.Erasures[0].KeyID)
-	require.EqualValues(t, 1+8, certificate.Erasures[0].Generation)
+	require.Equal(t, "0000cafe", certificate[0].KeyID)
+	require.EqualValues(t, 1+8, certificate[0].Generation)
 }
 
 // A value id, a nonce or a subject's key that is used again would undo what

@@ -281,7 +281,7 @@ func FuzzKeyRecordPayload(f *testing.F) {
 }
 
 // fuzzStore opens security's keys beside one other record.
-func fuzzStore(t *testing.T, name string, data []byte) (*vault.Vault, vault.Store) {
+func fuzzStore(t *testing.T, name string, data []byte) (*vault.Admin, vault.Store) {
 	store := vault.Memory()
 	_, err := store.Put(t.Context(), vault.Record{Name: "security/keys", Data: fuzzKeyRecord})
 	require.NoError(t, err)

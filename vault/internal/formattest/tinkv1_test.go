@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -148,29 +149,33 @@ func TestTinkV1OutputsAreTheSame(t *testing.T) {
 	require.True(t, found, "no output for an index")
 }
 
-// What an application encrypted with plain v1.7.0 is taken over.
-func TestTinkV1IsImported(t *testing.T) {
+// Ciphertexts that an application made with plain v1.7.0 are opened with its keyset
+// and sealed, as the example of package pii does it.
+func TestTinkV1CiphertextsAreSealed(t *testing.T) {
 	ctx := t.Context()
-	whole := func(plaintext string) string { return plaintext }
-	for _, form := range []string{"aead.json", "aead.bin"} {
+	for form, read := range map[string]func(data []byte) keyset.Reader{
+		"aead.json": func(data []byte) keyset.Reader { return keyset.NewJSONReader(bytes.NewReader(data)) },
+		"aead.bin":  func(data []byte) keyset.Reader { return keyset.NewBinaryReader(bytes.NewReader(data)) },
+	} {
 		t.Run(form, func(t *testing.T) {
 			v := vaulttest.OpenKept(t, vault.Memory(), vault.SharedKEK(tinkAEAD(t, newTinkKeysets(t).seal)))
 			require.NoError(t, v.Generate(ctx, vaulttest.Purposes...))
-			require.NoError(t, v.Import(ctx, vaulttest.Purposes[0], tinkV1File(t, form)))
 			mine, err := v.Scope(ctx, vaulttest.Purposes[0])
 			require.NoError(t, err)
-			other, err := v.Scope(ctx, vaulttest.Purposes[1])
+			handle, err := insecurecleartextkeyset.Read(read(tinkV1File(t, form)))
+			require.NoError(t, err)
+			old, err := aead.New(handle)
 			require.NoError(t, err)
 			for i, value := range tinkV1Values(t, "aead.values.json") {
-				_, err := vault.Adopt(ctx, vaulttest.Email, value.Ciphertext, value.AssociatedData, whole, other)
-				require.ErrorIs(t, err, vault.ErrNoKeys, i)
-				_, err = vault.Adopt(ctx, vaulttest.Email, value.Ciphertext, append(value.AssociatedData, 0), whole, mine)
-				require.ErrorIs(t, err, vault.ErrCorrupt, i)
-				sealed, err := vault.Adopt(ctx, vaulttest.Email, value.Ciphertext, value.AssociatedData, whole, mine)
+				_, err := old.Decrypt(value.Ciphertext, append(value.AssociatedData, 0))
+				require.Error(t, err, i)
+				plaintext, err := old.Decrypt(value.Ciphertext, value.AssociatedData)
 				if value.Disabled {
-					require.ErrorIs(t, err, vault.ErrCorrupt, i)
+					require.Error(t, err, i)
 					continue
 				}
+				require.NoError(t, err, i)
+				sealed, err := vault.Seal(ctx, vaulttest.Email, string(plaintext), mine)
 				require.NoError(t, err, i)
 				got, err := mine.Reveal(ctx, vaulttest.Email, sealed)
 				require.NoError(t, err, i)

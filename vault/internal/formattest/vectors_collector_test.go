@@ -404,30 +404,6 @@ func (l *vecList) collectedRecords() {
 	under(v, "refuses", older)
 	collector(v)
 
-	imported := keys
-	imported.Collect, imported.Imported = nil, []reference.Key{vaulttest.Key("elsewhere", 0xe15e0001)}
-	v = record("import", "with a keyset of elsewhere, whose ciphertexts can be adopted", imported.Payload("security"))
-	m := maker(v.name)
-	adopts := func(v *vector) {
-		ad := []byte("row 17")
-		v.add("adopts", hex.EncodeToString(reference.Seal(imported.Imported[0], m.bytes("adopted nonce", 12), []byte(vaulttest.Address), ad)))
-		v.add("associated data", hex.EncodeToString(ad))
-	}
-	adopts(v)
-	// An imported key opens no value, even one that is made as ours are.
-	m = maker(v.name + " refuses")
-	value := m.email()
-	value.Slots[0] = reference.SlotOf("email", "security", value.ID, vaulttest.PlainHeader, imported.Imported[0], m.bytes("nonce", 12), vaulttest.Address)
-	v.add("refuses", value.Text())
-
-	both := imported
-	both.Collect = keys.Collect
-	v = record("collect_import", "with both", both.Payload("security"))
-	under(v, "opens collected", primary)
-	collector(v)
-	m = maker(v.name)
-	adopts(v)
-
 	// A keyset that is not one of collectors is as good as none: what needs it is
 	// refused, and nothing else.
 	good := reference.CollectEntry(primary, reference.Public(primary.Key), 2)
@@ -496,18 +472,6 @@ func checkCollectRecord(t *testing.T, v *vector, s *vault.Scope, keys reference.
 		require.NoError(t, err)
 		require.Equal(t, want, string(text))
 	}
-	adopted, err := vault.Adopt(t.Context(), vaulttest.Email, reference.Hex(v.get("adopts")), reference.Hex(v.get("associated data")), strings.ToLower, s)
-	if v.get("adopts") == "" {
-		require.Equal(t, "no keys", vaulttest.Class(err))
-		return
-	}
-	require.NoError(t, err)
-	plaintext, err := s.Reveal(t.Context(), vaulttest.Email, adopted)
-	require.NoError(t, err)
-	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
-	opened, ok := reference.Unseal(keys.Imported, reference.Hex(v.get("adopts")), reference.Hex(v.get("associated data")))
-	require.True(t, ok, "independent implementation")
-	require.Equal(t, plaintext, string(opened))
 }
 
 // storeOf returns a store with one record.

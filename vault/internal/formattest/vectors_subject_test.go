@@ -438,7 +438,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	asked := v.asked()
 	p := purpose.MustParse(asked.Purpose)
 	name := reference.SubjectName(asked.Purpose, reference.Pseudonym(asked.Purpose, asked.Keys.Keys, asked.Subject))
-	opened := func() (*vault.Vault, *vault.Scope, vault.Store) {
+	opened := func() (*vault.Admin, *vault.Scope, vault.Store) {
 		store := vaulttest.StoreOfRecords(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{name: data})
 		v := vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 		return v, vaulttest.ScopeNamed(t, v, asked.Purpose), store
@@ -496,7 +496,7 @@ func checkSubjectRecord(t *testing.T, v *vector) {
 	require.Equal(t, record, again)
 	certificate, err := ours.Erase(ctx, asked.Subject, p)
 	require.NoError(t, err)
-	erasure := certificate.Erasures[0]
+	erasure := certificate[0]
 	require.Equal(t, strings.TrimPrefix(v.get("key id"), "00000000"), erasure.KeyID)
 	if expect == "erased" {
 		require.Equal(t, v.get("time"), fmt.Sprint(erasure.Erased.Unix()))
@@ -527,6 +527,6 @@ func checkErasures(t *testing.T, v *vector) {
 	}
 	require.Equal(t, v.get("erasures"), fmt.Sprint(n))
 	require.EqualValues(t, 1+n, generation)
-	require.EqualValues(t, 1+n+1, certificate.Erasures[0].Generation)
+	require.EqualValues(t, 1+n+1, certificate[0].Generation)
 	require.Equal(t, reference.Erasures(asked.Keys.Keys, asked.Purpose, n+1), vaulttest.Content(t, store)[asked.Purpose+"/erasures"])
 }

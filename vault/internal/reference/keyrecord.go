@@ -23,7 +23,6 @@ type KeyPayload struct {
 	Subject    Keyset `json:"subject"`
 
 	Collect *Keyset `json:"collect,omitempty"`
-	Import  *Keyset `json:"import,omitempty"`
 }
 
 // Keyset is one keyset of a key record: Tink's serialization in base64, and when each
@@ -64,10 +63,6 @@ func (keys Record) Payload(name string) KeyPayload {
 	if keys.Collect != nil {
 		collect := set(keys.Collect, ProtoEntries(CollectEntries(keys.Collect)...))
 		p.Collect = &collect
-	}
-	if keys.Imported != nil {
-		imported := set(keys.Imported, ProtoKeyset(keys.Imported, GCMType, 3, 1))
-		p.Import = &imported
 	}
 	return p
 }
@@ -279,7 +274,6 @@ func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
 		{&keys.Index, &payload.Index, CMACType, 3, symmetricKey(2), false},
 		{&keys.Subject, &payload.Subject, CMACType, 3, symmetricKey(2), false},
 		{&keys.Collect, payload.Collect, HPKEType, 1, collectKey, true},
-		{&keys.Imported, payload.Import, GCMType, 1, symmetricKey(3), true},
 	} {
 		if x.from == nil {
 			continue

@@ -31,8 +31,7 @@ type Keys struct {
 // has.
 type Record struct {
 	Keys
-	Collect  []Key // X25519 private keys
-	Imported []Key // AES-GCM, whose ciphertexts have the TINK prefix
+	Collect []Key // X25519 private keys
 }
 
 // Header is a slot header before it is written.

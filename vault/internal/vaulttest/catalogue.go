@@ -239,28 +239,15 @@ func makeCatalogue(t testing.TB) *Victim {
 		v, err = vault.Reseal(ctx, kind, c, scoped("security"))
 		change("taken in", kind, text, subject, v, err)
 	}
-	imported := Key("imported", 0xe15e0001)
-	require.NoError(t, a.Vault.Import(ctx, purpose.MustParse("billing"), reference.ProtoKeyset([]reference.Key{imported}, reference.GCMType, 3, 1)))
-	for i := range 4 {
-		text := plaintext()
-		for _, subject := range []string{"", "alice"} {
-			s := a.Scopes["billing"]
-			if subject != "" {
-				s = s.For(subject)
-			}
-			v, err := vault.Adopt(ctx, Kinds[i], reference.Seal(imported, reference.Random(12), []byte(text), nil), nil, strings.ToLower, s)
-			change("adopted", Kinds[i], text, subject, v, err)
-		}
-	}
 	for i, name := range Names {
 		p := purpose.MustParse(name)
 		text, mine := plaintext(), plaintext()
 		v := fresh(Kinds[i], text, "", a.Scopes[name])
 		w := fresh(Kinds[i], mine, "alice", a.Scopes[name].For("alice"))
 		if name != "security" { // whose values stay under the primary key
-			require.NoError(t, a.Vault.Rotate(ctx, p))
+			require.NoError(t, a.Vault.Rotate(ctx, p, vault.RoleSeal))
 		}
-		require.NoError(t, a.Vault.RotateCollector(ctx, p))
+		require.NoError(t, a.Vault.Rotate(ctx, p, vault.RoleCollect))
 		fresh(Kinds[i], text, "", a.Scopes[name])
 		v, err := vault.Reseal(ctx, Kinds[i], v, a.Scopes[name])
 		change("resealed", Kinds[i], text, "", v, err)

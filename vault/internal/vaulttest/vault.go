@@ -27,24 +27,24 @@ func NewAEAD(t testing.TB) vault.AEAD {
 var keyCount atomic.Uint64
 
 // Open opens a vault, and closes it when the test ends.
-func Open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Vault {
+func Open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Admin {
 	t.Helper()
-	v, err := vault.Open(t.Context(), store, kek, opts)
+	v, err := vault.OpenAdmin(t.Context(), store, kek, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	return v
 }
 
 // OpenKept is Open with default options for a vault that outlives the test.
-func OpenKept(t testing.TB, store vault.Store, kek vault.KEK) *vault.Vault {
+func OpenKept(t testing.TB, store vault.Store, kek vault.KEK) *vault.Admin {
 	t.Helper()
-	v, err := vault.Open(context.Background(), store, kek, nil)
+	v, err := vault.OpenAdmin(context.Background(), store, kek, nil)
 	require.NoError(t, err)
 	return v
 }
 
 // Generated returns a vault with a store in memory and keys for the given purposes.
-func Generated(t testing.TB, opts *vault.Options, purposes ...purpose.Purpose) *vault.Vault {
+func Generated(t testing.TB, opts *vault.Options, purposes ...purpose.Purpose) *vault.Admin {
 	t.Helper()
 	v := Open(t, vault.Memory(), vault.SharedKEK(NewAEAD(t)), opts)
 	require.NoError(t, v.Generate(t.Context(), purposes...))
@@ -52,7 +52,7 @@ func Generated(t testing.TB, opts *vault.Options, purposes ...purpose.Purpose) *
 }
 
 // Scope returns a scope of the vault, whose keys have to be there.
-func Scope(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Scope {
+func Scope(t testing.TB, v *vault.Admin, p purpose.Purpose) *vault.Scope {
 	t.Helper()
 	s, err := v.Scope(t.Context(), p)
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func Scope(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Scope {
 }
 
 // Lookup returns a lookup of the vault.
-func Lookup(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Lookup {
+func Lookup(t testing.TB, v *vault.Admin, p purpose.Purpose) *vault.Lookup {
 	t.Helper()
 	l, err := v.Lookup(t.Context(), p)
 	require.NoError(t, err)
@@ -68,7 +68,7 @@ func Lookup(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Lookup {
 }
 
 // Reader returns a reader of the vault.
-func Reader(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Reader {
+func Reader(t testing.TB, v *vault.Admin, p purpose.Purpose) *vault.Reader {
 	t.Helper()
 	r, err := v.Reader(t.Context(), p)
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func Reader(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Reader {
 }
 
 // Collector returns a collector of the vault.
-func Collector(t testing.TB, v *vault.Vault, p purpose.Purpose) *vault.Collector {
+func Collector(t testing.TB, v *vault.Admin, p purpose.Purpose) *vault.Collector {
 	t.Helper()
 	c, err := v.Collector(t.Context(), p)
 	require.NoError(t, err)
@@ -123,13 +123,13 @@ func MustText(t testing.TB, v vault.Sealed) []byte {
 }
 
 // VaultOfKeys returns a vault with key records that package reference wrote.
-func VaultOfKeys(t testing.TB, keys map[string]reference.Keys) *vault.Vault {
+func VaultOfKeys(t testing.TB, keys map[string]reference.Keys) *vault.Admin {
 	t.Helper()
 	return OpenKept(t, StoreOfKeys(t, keys, nil), vault.SharedKEK(KEK{Key: KEKKey}))
 }
 
 // ScopeNamed is Scope by the name of the purpose, for a vault that outlives the test.
-func ScopeNamed(t testing.TB, v *vault.Vault, name string) *vault.Scope {
+func ScopeNamed(t testing.TB, v *vault.Admin, name string) *vault.Scope {
 	t.Helper()
 	s, err := v.Scope(context.Background(), purpose.MustParse(name))
 	require.NoError(t, err)
@@ -143,7 +143,12 @@ func OpenRecord(t testing.TB, kek vault.AEAD, name string, data []byte) (*vault.
 	store := vault.Memory()
 	_, err := store.Put(ctx, vault.Record{Name: name + "/keys", Data: data})
 	require.NoError(t, err)
-	v, err := vault.Open(ctx, store, vault.SharedKEK(kek), nil)
+	v, err := vault.OpenAdmin(ctx, store, vault.SharedKEK(kek), nil)
 	require.NoError(t, err)
 	return v.Scope(ctx, purpose.MustParse(name))
+}
+
+// Accepting returns f as a canonical form that refuses no plaintext.
+func Accepting(f func(string) string) func(plaintext string) (string, bool) {
+	return func(plaintext string) (string, bool) { return f(plaintext), true }
 }

@@ -26,7 +26,7 @@ import (
 // implementation, which also says how each forged one has to be refused.
 type Victim struct {
 	Store  vault.Store
-	Vault  *vault.Vault
+	Vault  *vault.Admin
 	Scopes map[string]*vault.Scope
 	asks   []ask
 	Slots  map[string]string // plaintext by the slot and what it is bound to

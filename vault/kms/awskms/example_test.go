@@ -20,7 +20,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := vault.Open(ctx, vault.Dir("keys"), kek, nil)
+	v, err := vault.OpenAdmin(ctx, vault.Dir("keys"), kek, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := v.MustNotOpen(ctx, advertising); err != nil {
+	if err := v.CheckDenied(ctx, advertising); err != nil {
 		log.Fatal(err)
 	}
 	log.Print(scope)

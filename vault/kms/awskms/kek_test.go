@@ -30,7 +30,7 @@ func TestKEK(t *testing.T) { kmstest.Run(t, start) }
 func TestEncryptionContext(t *testing.T) {
 	f := start(t).(service)
 	f.Grant(t, kmstest.Roles()...)
-	v, err := vault.Open(t.Context(), vault.Memory(), f.KEK(t, kmstest.Admin, keys), nil)
+	v, err := vault.OpenAdmin(t.Context(), vault.Memory(), f.KEK(t, kmstest.Admin, keys), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(t.Context(), kmstest.Security))
@@ -65,7 +65,7 @@ func TestDefaultConfiguration(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	store := vault.Memory()
-	admin, err := vault.Open(t.Context(), store, f.KEK(t, kmstest.Admin, keys), nil)
+	admin, err := vault.OpenAdmin(t.Context(), store, f.KEK(t, kmstest.Admin, keys), nil)
 	require.NoError(t, err)
 	defer admin.Close()
 	require.NoError(t, admin.Generate(t.Context(), kmstest.Security))
@@ -73,7 +73,7 @@ func TestDefaultConfiguration(t *testing.T) {
 
 	kek, err := awskms.New(t.Context(), keys, nil)
 	require.NoError(t, err)
-	v, err := vault.Open(t.Context(), store, kek, nil)
+	v, err := vault.OpenAdmin(t.Context(), store, kek, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.Equal(t, before, f.Calls())

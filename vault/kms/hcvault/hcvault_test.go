@@ -404,7 +404,7 @@ func TestLegacyModeIsRefused(t *testing.T) {
 			a, err := tinkhcvault.NewAEAD("/team/transit/keys/onlyfor-security", logical, c.opts...)
 			require.NoError(t, err)
 			store := vault.Memory()
-			v, err := vault.Open(t.Context(), store, vault.SharedKEK(a), nil)
+			v, err := vault.OpenAdmin(t.Context(), store, vault.SharedKEK(a), nil)
 			require.NoError(t, err)
 			defer v.Close()
 			err = v.Generate(t.Context(), kmstest.Security)

@@ -24,7 +24,7 @@ func Security(ctx context.Context) (*vault.Scope, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := vault.Open(ctx, vault.Memory(), vault.SharedKEK(kek), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(kek), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (f *fixture) lookUp(ctx context.Context) {
 
 func (f *fixture) lookUpRotated(ctx context.Context) {
 	before, old := f.insert()
-	require.NoError(f, f.kit.Vault.RotateIndex(ctx, forSecurity))
+	require.NoError(f, f.kit.Admin.Rotate(ctx, forSecurity, vault.RoleIndex))
 	after, fresh := f.insert()
 	for _, c := range []struct {
 		user    User

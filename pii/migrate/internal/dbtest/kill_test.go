@@ -28,7 +28,7 @@ func (w *world) inFiles(t testing.TB) (dir string) {
 }
 
 func openScopes(ctx context.Context, dir string) ([]*vault.Scope, error) {
-	v, err := vault.Open(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
 	if err != nil {
 		return nil, err
 	}

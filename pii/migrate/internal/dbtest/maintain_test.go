@@ -32,11 +32,11 @@ func requireStep(t testing.TB, f step, changed int64) {
 // retire puts out of use what is not primary.
 func (w *world) retire(t testing.TB) {
 	t.Helper()
-	keys, err := w.kit.Vault.Keys(t.Context(), forSecurity)
+	keys, err := w.kit.Admin.Keys(t.Context(), forSecurity)
 	require.NoError(t, err)
 	for _, k := range keys {
 		if k.Status == vault.Active {
-			require.NoError(t, w.kit.Vault.Retire(t.Context(), forSecurity, k.ID))
+			require.NoError(t, w.kit.Admin.Retire(t.Context(), forSecurity, k.ID))
 		}
 	}
 }
@@ -58,7 +58,7 @@ func TestReseal(t *testing.T) {
 		require.NoError(t, err)
 		requireStep(t, m.Reseal, 0)
 
-		require.NoError(t, w.kit.Vault.Rotate(t.Context(), forSecurity))
+		require.NoError(t, w.kit.Admin.Rotate(t.Context(), forSecurity, vault.RoleSeal))
 		ads := w.provenance(t, 5, forAdvertising)
 		was := w.provenance(t, 5, forSecurity)
 		requireStep(t, m.Reseal, 6)
@@ -116,7 +116,7 @@ func TestReindex(t *testing.T) {
 		m := w.migration(t)
 		requireStep(t, m.Backfill, 6)
 		requireStep(t, m.Reindex, 0)
-		require.NoError(t, w.kit.Vault.RotateIndex(t.Context(), forSecurity))
+		require.NoError(t, w.kit.Admin.Rotate(t.Context(), forSecurity, vault.RoleIndex))
 		verify, err := m.Verify(t.Context(), nil)
 		require.NoError(t, err)
 		require.Equal(t, map[migrate.Problem]int64{migrate.StaleIndex: 11}, verify.Problems)
@@ -194,7 +194,7 @@ func TestCorrupt(t *testing.T) {
 		w.exec(t, "UPDATE @table SET email_sealed = ? WHERE id = 1", string(forged))
 		w.exec(t, "UPDATE @table SET email_sealed = phone_sealed WHERE id = 2")
 		w.exec(t, "UPDATE @table SET email_sealed = email WHERE id = 3")
-		require.NoError(t, w.kit.Vault.Rotate(t.Context(), forSecurity))
+		require.NoError(t, w.kit.Admin.Rotate(t.Context(), forSecurity, vault.RoleSeal))
 		before := w.dump(t)
 		want := []string{"row 1: email: corrupt", "row 2: email: corrupt", "row 3: email: corrupt"}
 		for name, f := range map[string]step{"verify": m.Verify, "reindex": m.Reindex} {

@@ -121,7 +121,7 @@ func prepare(b *testing.B, tx *sql.Tx, statement string) *sql.Stmt {
 
 // unaudited returns scopes whose use nobody listens to.
 func unaudited(b *testing.B) []*vault.Scope {
-	v, err := vault.Open(b.Context(), vault.Memory(), vault.LocalKEK(filepath.Join(b.TempDir(), "kek")), nil)
+	v, err := vault.OpenAdmin(b.Context(), vault.Memory(), vault.LocalKEK(filepath.Join(b.TempDir(), "kek")), nil)
 	require.NoError(b, err)
 	b.Cleanup(func() { v.Close() })
 	require.NoError(b, v.Generate(b.Context(), forSecurity, forAdvertising))

@@ -45,7 +45,7 @@ import (
 var security = purpose.MustParse("security")
 
 // Open reveals.
-func Open(ctx context.Context, v *vault.Vault, email pii.Email) (string, error) {
+func Open(ctx context.Context, v *vault.Admin, email pii.Email) (string, error) {
 	scope, err := v.Scope(ctx, security)
 	if err != nil {
 		return "", err
@@ -209,7 +209,7 @@ func TestCheckFailsWhenTheRegisterGrows(t *testing.T) {
 // hands on what is known.
 func TestFactsGoThroughPackagesThatDoNotUseTheLibraryThemselves(t *testing.T) {
 	module(t, map[string]string{
-		"app/app.go":     revealing + "\n// Current reveals.\nfunc Current(v *vault.Vault, email pii.Email) string {\n\ts, _ := Open(context.Background(), v, email)\n\treturn s\n}\n\nvar Last = Current(nil, pii.Email{})\n",
+		"app/app.go":     revealing + "\n// Current reveals.\nfunc Current(v *vault.Admin, email pii.Email) string {\n\ts, _ := Open(context.Background(), v, email)\n\treturn s\n}\n\nvar Last = Current(nil, pii.Email{})\n",
 		"middle/m.go":    "package middle\n\nimport \"example.com/app\"\n\nfunc Last() string { return \"last: \" + app.Last }\n",
 		"outer/outer.go": "package outer\n\nimport (\n\t\"log\"\n\n\t\"example.com/middle\"\n)\n\nfunc Say() { log.Print(middle.Last()) }\n",
 	})

@@ -50,8 +50,8 @@ func Run(a vault.AEAD) (record, sealed []byte) {
 	return records[0].Data, sealed
 }
 
-func open(ctx context.Context, store vault.Store, a vault.AEAD) *vault.Vault {
-	v, err := vault.Open(ctx, store, vault.SharedKEK(a), nil)
+func open(ctx context.Context, store vault.Store, a vault.AEAD) *vault.Admin {
+	v, err := vault.OpenAdmin(ctx, store, vault.SharedKEK(a), nil)
 	check(err)
 	return v
 }

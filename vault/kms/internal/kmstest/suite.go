@@ -96,8 +96,8 @@ func Run(t *testing.T, start func(t testing.TB) Service) {
 		{"key that is elsewhere", elsewhere},
 		{"cancelling reaches the request", cancelReaches},
 		{"one caller's cancel does not fail others", cancelIsOnesOwn},
-		{"MustNotOpen proves what is not granted", mustNotOpen},
-		{"MustNotOpen takes nothing but a denial for a proof", mustNotOpenDisabled},
+		{"CheckDenied proves what is not granted", checkDenied},
+		{"CheckDenied takes nothing but a denial for a proof", checkDeniedDisabled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			noLeaks(t)
@@ -149,8 +149,8 @@ func noLeaks(t testing.TB) {
 }
 
 // open returns the vault of a process with the credentials of role.
-func open(t testing.TB, s Service, store vault.Store, role string, timeout time.Duration) *vault.Vault {
-	v, err := vault.Open(t.Context(), store, s.KEK(t, role, s.Keys()), &vault.Options{Timeout: timeout, Refresh: time.Millisecond})
+func open(t testing.TB, s Service, store vault.Store, role string, timeout time.Duration) *vault.Admin {
+	v, err := vault.OpenAdmin(t.Context(), store, s.KEK(t, role, s.Keys()), &vault.Options{Timeout: timeout, Refresh: time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	return v
@@ -204,7 +204,7 @@ func endToEnd(t *testing.T, s Service) {
 	require.NoError(t, err)
 
 	// Another process of the same role, after the keys were rotated.
-	require.NoError(t, open(t, s, store, Admin, long).Rotate(ctx, Security))
+	require.NoError(t, open(t, s, store, Admin, long).Rotate(ctx, Security, vault.RoleSeal))
 	other, err := open(t, s, store, Secure, long).Scope(ctx, Security)
 	require.NoError(t, err)
 	got, err := email.Reveal(ctx, other)
@@ -232,7 +232,7 @@ func countsCalls(t *testing.T, s Service) {
 	kek := s.KEK(t, Admin, s.Keys())
 	_, err := kek.For(ctx, Security)
 	require.NoError(t, err)
-	v, err := vault.Open(ctx, store, kek, nil)
+	v, err := vault.OpenAdmin(ctx, store, kek, nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.Zero(t, calls(), "before a scope is opened")
@@ -258,11 +258,11 @@ func countsCalls(t *testing.T, s Service) {
 	_, err = v.Erase(ctx, "user-1", Security)
 	require.NoError(t, err)
 	require.Zero(t, calls())
-	require.NoError(t, v.Rotate(ctx, Security))
+	require.NoError(t, v.Rotate(ctx, Security, vault.RoleSeal))
 	require.Equal(t, callsPerChange, calls())
 
 	before = s.Server().Calls()
-	require.NoError(t, open(t, s, store, Nobody, long).MustNotOpen(ctx, Security))
+	require.NoError(t, open(t, s, store, Nobody, long).CheckDenied(ctx, Security))
 	require.LessOrEqual(t, calls(), 2, "one, and where a refusal is a riddle one about the token")
 }
 
@@ -289,7 +289,7 @@ func grants(t *testing.T, s Service) {
 	}
 	// A role that only opens can change no keys, not even its own.
 	ads := open(t, s, store, Ads, long)
-	refused(t, s, ads.Rotate(ctx, Advertising), Advertising)
+	refused(t, s, ads.Rotate(ctx, Advertising, vault.RoleSeal), Advertising)
 	refused(t, s, open(t, s, vault.Memory(), Ads, long).Generate(ctx, Advertising), Advertising)
 	_, err := ads.Scope(ctx, Advertising)
 	require.NoError(t, err)
@@ -306,7 +306,7 @@ func faults(t *testing.T, s Service) {
 			s.Server().SetFault(fault)
 			_, err := v.Scope(ctx, Security)
 			unavailable(t, s, err, Security)
-			unavailable(t, s, v.MustNotOpen(ctx, Advertising), Advertising)
+			unavailable(t, s, v.CheckDenied(ctx, Advertising), Advertising)
 
 			// Directly, without the text that the vault adds.
 			kek := s.KEK(t, Admin, s.Keys())
@@ -362,7 +362,7 @@ func worksOn(t *testing.T, s Service) {
 	until(t, func() (err error) { scope, err = v.Scope(ctx, Security); return err })
 	_, err := admin.Scope(ctx, Security)
 	require.NoError(t, err)
-	require.NoError(t, admin.Rotate(ctx, Security)) // so that a refresh calls the key service
+	require.NoError(t, admin.Rotate(ctx, Security, vault.RoleSeal)) // so that a refresh calls the key service
 	s.Server().SetFault(Throttle)
 	for range 20 {
 		email, err := pii.SealEmail(ctx, address, scope)
@@ -395,7 +395,7 @@ func slow(t *testing.T, s Service) {
 	v := open(t, s, store, Secure, long)
 	_, err := v.Scope(ctx, Security)
 	require.NoError(t, err)
-	require.NoError(t, open(t, s, store, Admin, long).Rotate(ctx, Security))
+	require.NoError(t, open(t, s, store, Admin, long).Rotate(ctx, Security, vault.RoleSeal))
 
 	s.Server().SetFault(Hang) // on a busy machine a slow answer may be there before its time is up
 	briefly, cancel := context.WithTimeout(ctx, short)
@@ -450,7 +450,7 @@ func disabled(t *testing.T, s Service) {
 	_, err = late.Scope(ctx, Security)
 	refused(t, s, err, Security)
 	require.False(t, denied(err), "who asked would be let in")
-	refused(t, s, open(t, s, store, Admin, long).Rotate(ctx, Security), Security)
+	refused(t, s, open(t, s, store, Admin, long).Rotate(ctx, Security, vault.RoleSeal), Security)
 
 	s.Keyring().SetDisabled(key.Name(), false)
 	_, err = late.Scope(ctx, Security)
@@ -493,7 +493,7 @@ func swapped(t *testing.T, s Service) {
 	t.Run("in the configuration", func(t *testing.T) {
 		keys := kms.URIs{Security: b.String(), Advertising: a.String()}
 		for _, role := range []string{Admin, Secure, Ads} {
-			v, err := vault.Open(ctx, store, s.KEK(t, role, keys), nil)
+			v, err := vault.OpenAdmin(ctx, store, s.KEK(t, role, keys), nil)
 			require.NoError(t, err)
 			defer v.Close()
 			for _, p := range []purpose.Purpose{Security, Advertising} {
@@ -562,7 +562,7 @@ func otherCiphertext(t *testing.T, s Service) {
 
 func elsewhere(t *testing.T, s Service) {
 	ctx := t.Context()
-	v, err := vault.Open(ctx, stored(t, s), s.KEK(t, Admin, s.Elsewhere()), nil)
+	v, err := vault.OpenAdmin(ctx, stored(t, s), s.KEK(t, Admin, s.Elsewhere()), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	_, err = v.Scope(ctx, Security)
@@ -610,20 +610,20 @@ func cancelIsOnesOwn(t *testing.T, s Service) {
 	require.NoError(t, <-second)
 }
 
-func mustNotOpen(t *testing.T, s Service) {
+func checkDenied(t *testing.T, s Service) {
 	ctx := t.Context()
 	store := stored(t, s)
-	require.NoError(t, open(t, s, store, Ads, long).MustNotOpen(ctx, Security, Billing))
-	require.ErrorIs(t, open(t, s, store, Secure, long).MustNotOpen(ctx, Advertising, Billing), vault.ErrGranted)
+	require.NoError(t, open(t, s, store, Ads, long).CheckDenied(ctx, Security, Billing))
+	require.ErrorIs(t, open(t, s, store, Secure, long).CheckDenied(ctx, Advertising, Billing), vault.ErrGranted)
 	s.Grant(t, kms.Role{Name: Ads, Opens: purpose.NewSet(Advertising, Security)}) // one too many
-	require.ErrorIs(t, open(t, s, store, Ads, long).MustNotOpen(ctx, Security), vault.ErrGranted)
-	require.NoError(t, open(t, s, store, Ads, long).MustNotOpen(ctx, Billing))
+	require.ErrorIs(t, open(t, s, store, Ads, long).CheckDenied(ctx, Security), vault.ErrGranted)
+	require.NoError(t, open(t, s, store, Ads, long).CheckDenied(ctx, Billing))
 }
 
-// mustNotOpenDisabled checks refusals that prove nothing: of a key that is disabled
+// checkDeniedDisabled checks refusals that prove nothing: of a key that is disabled
 // today, of a key that this process has no URI for, and of unknown credentials. (Not
 // every service tells a denial from a key in another place.)
-func mustNotOpenDisabled(t *testing.T, s Service) {
+func checkDeniedDisabled(t *testing.T, s Service) {
 	ctx := t.Context()
 	store := stored(t, s)
 	billing, err := s.Keys().Key(Billing)
@@ -631,10 +631,10 @@ func mustNotOpenDisabled(t *testing.T, s Service) {
 	security, err := s.Keys().Key(Security)
 	require.NoError(t, err)
 	unproven := func(role string, keys kms.Keys) {
-		v, err := vault.Open(ctx, store, s.KEK(t, role, keys), nil)
+		v, err := vault.OpenAdmin(ctx, store, s.KEK(t, role, keys), nil)
 		require.NoError(t, err)
 		defer v.Close()
-		require.Error(t, v.MustNotOpen(ctx, Security))
+		require.Error(t, v.CheckDenied(ctx, Security))
 	}
 	unproven(Secure, kms.URIs{Billing: billing.String()})
 	unproven(Unknown, s.Keys())

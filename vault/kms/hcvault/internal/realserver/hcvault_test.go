@@ -47,11 +47,11 @@ func TestEachRoleOpensItsPurposesAlone(t *testing.T) {
 	require.ErrorIs(t, err, purpose.ErrMismatch)
 	_, err = v.Scope(ctx, security)
 	refused(t, s, err, true)
-	require.NoError(t, v.MustNotOpen(ctx, security))
-	require.ErrorIs(t, v.MustNotOpen(ctx, advertising), onlyfor.ErrGranted)
+	require.NoError(t, v.CheckDenied(ctx, security))
+	require.ErrorIs(t, v.CheckDenied(ctx, advertising), onlyfor.ErrGranted)
 
 	// It can change nothing, its own included.
-	refused(t, s, v.Rotate(ctx, advertising), true)
+	refused(t, s, v.Rotate(ctx, advertising, onlyfor.RoleSeal), true)
 	refused(t, s, s.open(t, onlyfor.Memory(), token).Generate(ctx, advertising), true)
 
 	// And without this library: no path of the engine helps it to security's key.
@@ -74,12 +74,12 @@ func TestEachRoleOpensItsPurposesAlone(t *testing.T) {
 }
 
 // One grant too many, which Vault gives to a token that is already in use.
-func TestMustNotOpenFindsAGrant(t *testing.T) {
+func TestCheckDeniedFindsAGrant(t *testing.T) {
 	s := start(t)
 	v := s.open(t, s.stored(t), s.token(t, ads))
-	require.NoError(t, v.MustNotOpen(t.Context(), security))
+	require.NoError(t, v.CheckDenied(t.Context(), security))
 	s.token(t, kms.Role{Name: ads.Name, Opens: purpose.NewSet(advertising, security)})
-	require.ErrorIs(t, v.MustNotOpen(t.Context(), security), onlyfor.ErrGranted)
+	require.ErrorIs(t, v.CheckDenied(t.Context(), security), onlyfor.ErrGranted)
 }
 
 func TestRevokedInMidFlight(t *testing.T) {
@@ -179,7 +179,7 @@ func TestLegacyModeIsRefused(t *testing.T) {
 	require.NoError(t, err, "the premise: nothing is bound")
 
 	store := onlyfor.Memory()
-	v, err := onlyfor.Open(t.Context(), store, onlyfor.SharedKEK(legacy), nil)
+	v, err := onlyfor.OpenAdmin(t.Context(), store, onlyfor.SharedKEK(legacy), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.ErrorIs(t, v.Generate(t.Context(), security), onlyfor.ErrNoKeys)
@@ -190,7 +190,7 @@ func TestLegacyModeIsRefused(t *testing.T) {
 	// The other mode, with the same key.
 	bound, err := tinkhcvault.NewAEAD("/transit/keys/onlyfor-security", s.root.Logical())
 	require.NoError(t, err)
-	v, err = onlyfor.Open(t.Context(), store, onlyfor.SharedKEK(bound), nil)
+	v, err = onlyfor.OpenAdmin(t.Context(), store, onlyfor.SharedKEK(bound), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(t.Context(), security))
@@ -203,7 +203,7 @@ func TestPurposeIsBound(t *testing.T) {
 	aead, err := tinkhcvault.NewAEAD("/transit/keys/onlyfor-security", s.root.Logical())
 	require.NoError(t, err)
 	store := onlyfor.Memory()
-	v, err := onlyfor.Open(t.Context(), store, onlyfor.SharedKEK(aead), nil)
+	v, err := onlyfor.OpenAdmin(t.Context(), store, onlyfor.SharedKEK(aead), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(t.Context(), security, advertising))
@@ -213,7 +213,7 @@ func TestPurposeIsBound(t *testing.T) {
 	require.NoError(t, err)
 	_, err = store.Put(t.Context(), onlyfor.Record{Name: "advertising/keys", Data: found[0].Data, Revision: old[0].Revision})
 	require.NoError(t, err)
-	fresh, err := onlyfor.Open(t.Context(), store, onlyfor.SharedKEK(aead), nil)
+	fresh, err := onlyfor.OpenAdmin(t.Context(), store, onlyfor.SharedKEK(aead), nil)
 	require.NoError(t, err)
 	defer fresh.Close()
 	_, err = fresh.Scope(t.Context(), advertising)
@@ -228,7 +228,7 @@ func TestServerInTrouble(t *testing.T) {
 		_, err := v.Scope(t.Context(), security)
 		require.ErrorIs(t, err, onlyfor.ErrUnavailable)
 		require.NotErrorIs(t, err, onlyfor.ErrNoKeys)
-		require.ErrorIs(t, v.MustNotOpen(t.Context(), advertising), onlyfor.ErrUnavailable)
+		require.ErrorIs(t, v.CheckDenied(t.Context(), advertising), onlyfor.ErrUnavailable)
 	}
 	t.Run("throttling", func(t *testing.T) {
 		s.write(t, "sys/quotas/rate-limit/one", map[string]any{"rate": 0.0001, "path": "transit/"})

@@ -94,16 +94,16 @@ func (s *server) token(t testing.TB, r kms.Role) string {
 }
 
 // open returns the vault of a process with a token.
-func (s *server) open(t testing.TB, store onlyfor.Store, token string) *onlyfor.Vault {
+func (s *server) open(t testing.TB, store onlyfor.Store, token string) *onlyfor.Admin {
 	t.Helper()
 	return s.openAt(t, store, token, usual)
 }
 
-func (s *server) openAt(t testing.TB, store onlyfor.Store, token, path string) *onlyfor.Vault {
+func (s *server) openAt(t testing.TB, store onlyfor.Store, token, path string) *onlyfor.Admin {
 	t.Helper()
 	kek, err := hcvault.New(t.Context(), s.keys(path), &hcvault.Options{Client: s.client(t, token)})
 	require.NoError(t, err)
-	v, err := onlyfor.Open(t.Context(), store, kek, nil)
+	v, err := onlyfor.OpenAdmin(t.Context(), store, kek, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	return v
