@@ -200,7 +200,10 @@ func TestSQLiteFile(t *testing.T) {
 			},
 			func() error { _, err := store.Get(t.Context(), "security/count"); return err },
 			func() error { return list(t.Context(), store) },
-			func() error { return store.Delete(t.Context(), "security/count", revision) },
+			func() error {
+				_, err := store.Put(t.Context(), vault.Record{Name: "security/count", Data: []byte("y"), Revision: revision})
+				return err
+			},
 		} {
 			_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
 			require.NoError(t, err)
