@@ -15,9 +15,9 @@ import (
 // one string wide and holds no plaintext; [Sealed] describes how it is stored,
 // encoded and printed.
 //
-// What it reveals is the canonical form of the address that was sealed: the
-// local part as it was typed, the domain in lower case and ASCII (A-labels,
-// RFC 5891). Indexes take no notice of the case of the local part either.
+// Reveal returns the canonical form of the address: the local part as it was
+// typed, and the domain in lower case and ASCII (A-labels, RFC 5891). Indexes
+// ignore the case of the local part as well.
 type Email struct{ sealedEmail }
 
 type sealedEmail = Sealed[email]
@@ -27,70 +27,60 @@ type sealedEmail = Sealed[email]
 // The address is one bare mailbox, as in RFC 5321, section 4.1.2: a dot-string
 // of up to 64 ASCII bytes, "@", and a domain name of two labels or more, 254
 // bytes in all. Blanks around it are dropped. Quoted local parts, address
-// literals, comments, display names and lists are [ErrInvalid], and so is an
-// internationalised domain that IDNA mapping would turn into another one: no two
-// different addresses ever share a canonical form.
+// literals, comments, display names and lists are [ErrMalformed]. An
+// internationalised domain that IDNA mapping would turn into another one is
+// ErrMalformed too, so that no two different addresses share a canonical form.
 //
-// Dots and tags, as in alice+shop, are part of the address, whatever its provider
-// makes of them.
+// Dots and tags, as in alice+shop, are part of the address, even if its provider
+// ignores them.
 //
-// Other errors are those of [vault.Seal].
+// Other errors are the errors of [vault.Seal].
 func SealEmail(ctx context.Context, address string, scopes ...vault.Sealer) (Email, error) {
 	sealed, err := Seal[email](ctx, address, scopes...)
 	return Email{sealed}, err
 }
 
-// ValidEmail reports whether [SealEmail] takes the text for an e-mail address. It needs no
-// scope: for forms, before anything is sealed.
-func ValidEmail(address string) bool {
-	_, ok := parseEmail(address)
-	return ok
-}
+// ValidEmail reports whether [SealEmail] accepts the text as an e-mail address. It
+// needs no scope. A form can call it before anything is sealed.
+func ValidEmail(address string) bool { return Valid[email](address) }
 
 // IndexEmail returns the blind index of an e-mail address under the scope's
-// purpose, for WHERE email_index = $1. Text that [SealEmail] would refuse is
-// [ErrInvalid]; other errors are those of [vault.Scope.Index]. The index that
-// comes with an error is poisoned, as [Index] describes.
+// purpose, for WHERE email_index = $1. Text that [ValidEmail] refuses is
+// [ErrMalformed]; other errors are the errors of [vault.Scope.Index]. With an error,
+// the index is poisoned, as [Index] describes.
 func IndexEmail(ctx context.Context, address string, scope vault.Indexer) (Index, error) {
 	return IndexOf[email](ctx, address, scope)
 }
 
-// IndexesEmail is [IndexEmail] under every index key of the purpose that is not
-// retired, the primary one's first: what to look for, with WHERE email_index IN
-// (…), while the column is computed anew after [vault.Vault.RotateIndex]. With
-// an error there is one index, and it is poisoned.
+// IndexesEmail returns the index of an e-mail address under every index key of the
+// purpose that is not retired, the index of the primary key first. Use it with
+// WHERE email_index IN (…) while the column is computed anew after
+// [vault.Vault.RotateIndex]. It fails as [IndexEmail] does, and then returns one
+// poisoned index.
 func IndexesEmail(ctx context.Context, address string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[email](ctx, address, scope)
 }
 
-// AdoptEmail returns the e-mail address that was encrypted under a keyset which
-// [vault.Vault.Import] took over, sealed for the purpose of scope. Errors are
-// those of [vault.Adopt]: what is not an e-mail address is [vault.ErrCorrupt].
-func AdoptEmail(ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Email, error) {
-	sealed, err := Adopt[email](ctx, ciphertext, associatedData, scope)
-	return Email{sealed}, err
-}
-
-// Extend returns e extended to the purpose of to, as [Sealed.Extend] does.
+// Extend returns e extended to the purpose of to, as [Sealed.Extend] describes.
 func (e Email) Extend(ctx context.Context, from, to *vault.Scope) (Email, error) {
 	extended, err := e.sealedEmail.Extend(ctx, from, to)
 	return Email{extended}, err
 }
 
-// Without returns e without what it holds for p, as [Sealed.Without] does.
+// Without returns e without its slot for p, as [Sealed.Without] describes.
 func (e Email) Without(p purpose.Purpose) Email { return Email{e.sealedEmail.Without(p)} }
 
-// WithoutExpired returns e without the purposes whose time of retention is
-// over, as [Sealed.WithoutExpired] does.
+// WithoutExpired returns e without the purposes whose time of retention is over,
+// as [Sealed.WithoutExpired] describes.
 func (e Email) WithoutExpired() Email { return Email{e.sealedEmail.WithoutExpired()} }
 
-// Reseal returns e sealed anew, as [Sealed.Reseal] does.
+// Reseal returns e sealed anew, as [Sealed.Reseal] describes.
 func (e Email) Reseal(ctx context.Context, scopes ...*vault.Scope) (Email, error) {
 	resealed, err := e.sealedEmail.Reseal(ctx, scopes...)
 	return Email{resealed}, err
 }
 
-// Equal reports whether both are the same sealed value. It is false for two
+// Equal reports whether e and other are the same sealed value. It is false for two
 // seals of one address: to compare people, compare indexes.
 func (e Email) Equal(other Email) bool { return e == other }
 
@@ -119,7 +109,9 @@ const (
 
 // parseEmail returns the form of address that is sealed.
 func parseEmail(address string) (string, bool) {
-	if plainAddress(address) {
+	// Most addresses are typed in that form. To return them here takes a third of
+	// the time of the steps below, and saves a quarter of the time of IndexEmail.
+	if validAddress(address) && !strings.Contains(address, aLabelPrefix) {
 		return address, true
 	}
 	if len(address) > maxTyped {
@@ -127,29 +119,31 @@ func parseEmail(address string) (string, bool) {
 	}
 	address = strings.Trim(address, blanks)
 	at := strings.LastIndexByte(address, '@')
-	if at < 0 || !validLocal(address[:at]) {
+	if at < 0 {
 		return "", false
 	}
-	domain, ok := parseDomain(address[at+1:])
-	if !ok || at+1+len(domain) > maxAddress {
+	domain, ok := toASCII(address[at+1:])
+	if !ok {
 		return "", false
 	}
-	if len(domain) == len(address)-at-1 && domain == address[at+1:] {
-		return address, true
+	if address = address[:at+1] + domain; !validAddress(address) {
+		return "", false
 	}
-	return address[:at+1] + domain, true
+	return address, true
 }
 
-// plainAddress reports whether s is an address as it stands, in the form that is
-// sealed, as nearly all are. What it says no to may be one all the same. It looks
-// at each byte once: this is what sealing and looking up an address costs besides
-// cryptography.
-func plainAddress(s string) bool {
+// validAddress reports whether s is an address in the form that is sealed, but
+// for A-labels, which it does not decode: a dot-string of RFC 5321, "@", and two
+// or more LDH labels (RFC 5890, section 2.3.1) in lower case. The last label is
+// no number: many programs would take it for the end of an IPv4 address.
+//
+// It looks at each byte once.
+func validAddress(s string) bool {
 	if len(s) > maxAddress {
 		return false
 	}
 	at := 0
-	for dot := true; ; at++ { // validLocal's rules
+	for dot := true; ; at++ {
 		if at == len(s) || at > maxLocal {
 			return false
 		}
@@ -167,14 +161,14 @@ func plainAddress(s string) bool {
 		dot = false
 	}
 	labels, start, letter := 0, at+1, false
-	for i := start; ; i++ { // validDomain's
+	for i := start; ; i++ {
 		if i < len(s) && s[i] != '.' {
 			c := s[i]
 			switch {
 			case c >= 'a' && c <= 'z':
 				letter = true
 			case c >= '0' && c <= '9':
-			case c == '-' && i > start && s[i-1] != '-': // two may begin an A-label
+			case c == '-' && i > start:
 				letter = true
 			default:
 				return false
@@ -192,33 +186,13 @@ func plainAddress(s string) bool {
 	}
 }
 
-// blanks are what forms and files put around a value by accident.
+// aLabelPrefix begins the A-labels (RFC 5890, section 2.3.2.1).
+const aLabelPrefix = "xn--"
+
+// blanks are characters that forms and files put around a value by accident.
 const blanks = " \t\r\n"
 
-// validLocal reports whether s is a dot-string of RFC 5321.
-func validLocal(s string) bool {
-	if len(s) > maxLocal {
-		return false
-	}
-	dot := true // no dot at the start, at the end or after another; nor nothing at all
-	for i := range len(s) {
-		c := s[i]
-		if c == '.' {
-			if dot {
-				return false
-			}
-			dot = true
-			continue
-		}
-		if c >= utf8.RuneSelf || !atext[c] {
-			return false
-		}
-		dot = false
-	}
-	return !dot
-}
-
-// atext is RFC 5322, section 3.2.3.
+// atext is the set of characters that RFC 5322, section 3.2.3, gives this name.
 var atext = func() (set [utf8.RuneSelf]bool) {
 	for c := range set {
 		set[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
@@ -227,40 +201,18 @@ var atext = func() (set [utf8.RuneSelf]bool) {
 	return set
 }()
 
-// parseDomain returns the domain in A-labels and lower case.
-func parseDomain(s string) (string, bool) {
+// toASCII returns the domain in A-labels and lower case.
+func toASCII(s string) (string, bool) {
 	s = lowerASCII(s)
-	if !isASCII(s) || strings.Contains(s, "xn--") {
-		var ok bool
-		if s, ok = toALabels(s); !ok {
-			return "", false
-		}
+	if !isASCII(s) || strings.Contains(s, aLabelPrefix) {
+		return toALabels(s)
 	}
-	return s, validDomain(s)
+	return s, true
 }
 
-// validDomain reports whether s is two or more LDH labels (RFC 5890, section
-// 2.3.1) in lower case, the last of which is no number: that would be an IPv4
-// address to many programs.
-func validDomain(s string) bool {
-	labels, last := 0, ""
-	for more := true; more; labels++ {
-		last, s, more = strings.Cut(s, ".")
-		if len(last) == 0 || len(last) > maxLabel || last[0] == '-' || last[len(last)-1] == '-' {
-			return false
-		}
-		for i := range len(last) {
-			if c := last[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return false
-			}
-		}
-	}
-	return labels >= 2 && strings.Trim(last, "0123456789") != ""
-}
-
-// strictIDNA converts between A-labels and U-labels and maps nothing: what is
-// not a U-label as it stands is an error. Mapping makes twins, such as U+212A
-// KELVIN SIGN and k.
+// strictIDNA converts between A-labels and U-labels. It maps no character: a label
+// that is not a U-label as it stands is an error. Mapping makes twins, such as
+// U+212A KELVIN SIGN and k.
 var strictIDNA = idna.New(
 	idna.ValidateLabels(true),
 	idna.ValidateForRegistration(),
@@ -270,8 +222,8 @@ var strictIDNA = idna.New(
 )
 
 // toALabels converts a domain whose ASCII letters are in lower case. Each label
-// must have been typed as its A-label or as its U-label: a second guard against
-// mapping, whatever the tables of a later Unicode version do.
+// must be its own A-label or U-label. That is a second guard against mapping,
+// which holds for the tables of later Unicode versions too.
 func toALabels(s string) (string, bool) {
 	ascii, err := strictIDNA.ToASCII(s)
 	if err != nil {
@@ -302,7 +254,8 @@ func isASCII(s string) bool {
 	return true
 }
 
-// lowerASCII folds A to Z alone. [strings.ToLower] would make twins.
+// lowerASCII converts A to Z alone to lower case. [strings.ToLower] would make
+// twins.
 func lowerASCII(s string) string {
 	for i := range len(s) {
 		if s[i] >= 'A' && s[i] <= 'Z' {

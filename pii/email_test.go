@@ -25,10 +25,10 @@ func TestEmailVectors(t *testing.T) {
 			index, indexErr := pii.IndexEmail(ctx, v.typed, security)
 			require.Equal(t, v.valid, pii.ValidEmail(v.typed))
 			if !v.valid {
-				require.ErrorIs(t, err, pii.ErrInvalid)
+				require.ErrorIs(t, err, pii.ErrMalformed)
 				require.EqualError(t, err, refusedEmailSeal)
 				require.True(t, email.IsZero())
-				require.ErrorIs(t, indexErr, pii.ErrInvalid)
+				require.ErrorIs(t, indexErr, pii.ErrMalformed)
 				require.EqualError(t, indexErr, refusedEmailIndex)
 				requirePoisoned(t, index)
 				return

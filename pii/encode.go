@@ -4,19 +4,18 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Encoders carry the sealed form. Decoders take that form of the right kind and
-// nothing else, copy what they are given, and on error leave the value as it
-// was.
+// Encoders carry the sealed form. Decoders accept the sealed form of their own kind
+// and nothing else. They copy their input, and leave the value as it was if they
+// fail.
 
-// Value implements [driver.Valuer]: the sealed text, or NULL for the zero value.
-// It suits a TEXT or VARCHAR column, and a database can check it:
-// CHECK (email LIKE 'pii1.email.%').
+// Value returns the sealed text, or NULL for the zero value. It implements
+// [driver.Valuer]. The text suits a TEXT or VARCHAR column, and a database can
+// check it: CHECK (email LIKE 'pii1.email.%').
 func (s Sealed[K]) Value() (driver.Value, error) {
 	if s.IsZero() {
 		return nil, nil
@@ -25,9 +24,9 @@ func (s Sealed[K]) Value() (driver.Value, error) {
 	return string(text), err
 }
 
-// Scan implements [database/sql.Scanner]. It takes sealed text as string or
-// []byte; NULL and empty text are the zero value. Anything else, plaintext
-// included, is [vault.ErrCorrupt].
+// Scan reads sealed text from a string or []byte. It implements
+// [database/sql.Scanner]. NULL and empty text are the zero value. Anything else,
+// plaintext included, is [vault.ErrCorrupt].
 func (s *Sealed[K]) Scan(src any) error {
 	var v vault.Sealed
 	var err error
@@ -43,7 +42,7 @@ func (s *Sealed[K]) Scan(src any) error {
 	return s.set("scanning", v, err)
 }
 
-// set takes v if it was parsed without error and is of kind K.
+// set replaces the value by v, unless parsing v failed or v is not of kind K.
 func (s *Sealed[K]) set(doing string, v vault.Sealed, err error) error {
 	k := kindOf[K]()
 	if err != nil || !v.IsZero() && v.Kind() != k.String() {
@@ -53,39 +52,41 @@ func (s *Sealed[K]) set(doing string, v vault.Sealed, err error) error {
 	return nil
 }
 
-// MarshalText implements [encoding.TextMarshaler], for JSON, XML, YAML and
-// others. The zero value is the empty text.
+// MarshalText returns the sealed text, for JSON, XML, YAML and others. The zero
+// value is the empty text. It implements [encoding.TextMarshaler].
 func (s Sealed[K]) MarshalText() ([]byte, error) { return s.value.MarshalText() }
 
-// AppendText implements [encoding.TextAppender].
+// AppendText appends the sealed text to b. It implements [encoding.TextAppender].
 func (s Sealed[K]) AppendText(b []byte) ([]byte, error) { return s.value.AppendText(b) }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. The empty text is the
-// zero value; whatever is not a sealed value of this kind is
-// [vault.ErrCorrupt].
+// UnmarshalText reads sealed text. The empty text is the zero value. Any text that
+// is not a sealed value of this kind is [vault.ErrCorrupt]. It implements
+// [encoding.TextUnmarshaler].
 func (s *Sealed[K]) UnmarshalText(text []byte) error {
 	var v vault.Sealed
 	err := v.UnmarshalText(text)
 	return s.set("decoding", v, err)
 }
 
-// MarshalBinary implements [encoding.BinaryMarshaler], for gob and for columns
-// and fields of bytes. The zero value is empty.
+// MarshalBinary returns the sealed form as bytes, for gob and for columns and
+// fields of bytes. The zero value is empty. It implements
+// [encoding.BinaryMarshaler].
 func (s Sealed[K]) MarshalBinary() ([]byte, error) { return s.value.MarshalBinary() }
 
-// AppendBinary implements [encoding.BinaryAppender].
+// AppendBinary appends the sealed form as bytes to b. It implements
+// [encoding.BinaryAppender].
 func (s Sealed[K]) AppendBinary(b []byte) ([]byte, error) { return s.value.AppendBinary(b) }
 
-// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. Empty data is the
-// zero value; whatever is not a sealed value of this kind is
-// [vault.ErrCorrupt].
+// UnmarshalBinary reads the sealed form as bytes. Empty data is the zero value.
+// Any data that is not a sealed value of this kind is [vault.ErrCorrupt]. It
+// implements [encoding.BinaryUnmarshaler].
 func (s *Sealed[K]) UnmarshalBinary(data []byte) error {
 	var v vault.Sealed
 	err := v.UnmarshalBinary(data)
 	return s.set("decoding", v, err)
 }
 
-// The types of BSON elements that occur, https://bsonspec.org/spec.html.
+// The types of BSON elements in use here, https://bsonspec.org/spec.html.
 const (
 	bsonString  = 0x02
 	bsonBinary  = 0x05
@@ -93,8 +94,8 @@ const (
 	bsonNull    = 0x0a
 )
 
-// MarshalBSONValue implements the ValueMarshaler of MongoDB's driver, version 2:
-// the sealed text as a BSON string, or null for the zero value.
+// MarshalBSONValue returns the sealed text as a BSON string, or null for the zero
+// value. It implements the ValueMarshaler of MongoDB's driver, version 2.
 func (s Sealed[K]) MarshalBSONValue() (typ byte, data []byte, err error) {
 	if s.IsZero() {
 		return bsonNull, nil, nil
@@ -108,9 +109,9 @@ func (s Sealed[K]) MarshalBSONValue() (typ byte, data []byte, err error) {
 	return bsonString, data, nil
 }
 
-// UnmarshalBSONValue implements the ValueUnmarshaler of MongoDB's driver,
-// version 2. Null is the zero value; whatever is not a sealed value of this kind
-// is [vault.ErrCorrupt].
+// UnmarshalBSONValue reads sealed text from a BSON string. Null is the zero value.
+// Any element that is not a sealed value of this kind is [vault.ErrCorrupt]. It
+// implements the ValueUnmarshaler of MongoDB's driver, version 2.
 func (s *Sealed[K]) UnmarshalBSONValue(typ byte, data []byte) error {
 	var v vault.Sealed
 	err := vault.ErrCorrupt
@@ -128,29 +129,25 @@ func (s *Sealed[K]) UnmarshalBSONValue(typ byte, data []byte) error {
 // content.
 func (s Sealed[K]) String() string { return kindOf[K]().Label(s.Purposes()) }
 
-// GoString implements [fmt.GoStringer] with the label.
+// GoString returns the label. It implements [fmt.GoStringer].
 func (s Sealed[K]) GoString() string { return s.String() }
 
-// Format implements [fmt.Formatter]: every verb prints the label, %q quotes it.
+// Format prints the label for every verb, and quotes it for %q. It implements
+// [fmt.Formatter].
 func (s Sealed[K]) Format(f fmt.State, verb rune) { printLabel(f, verb, s.String()) }
 
-// LogValue implements [slog.LogValuer] with the label.
+// LogValue returns the label. It implements [slog.LogValuer].
 func (s Sealed[K]) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // GormDataType tells GORM to use a column of text.
 func (Sealed[K]) GormDataType() string { return "text" }
 
-// printLabel writes a label whatever the verb, with the width asked for.
+// printLabel writes a label as fmt writes a string, with the width, precision
+// and flags of the verb. Verbs other than %q count as %s: the hex digits of a
+// label would look like bytes of the value.
 func printLabel(f fmt.State, verb rune, label string) {
-	if verb == 'q' {
-		label = fmt.Sprintf("%q", label)
+	if verb != 'q' {
+		verb = 's'
 	}
-	if width, ok := f.Width(); ok {
-		if f.Flag('-') {
-			width = -width
-		}
-		fmt.Fprintf(f, "%*s", width, label)
-		return
-	}
-	io.WriteString(f, label)
+	fmt.Fprintf(f, fmt.FormatString(f, verb), label)
 }

@@ -6,20 +6,21 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// ErrInvalid reports text that is not of the kind it was to be sealed or indexed
-// as, such as an e-mail address. Tell the user. The message never repeats the
-// text.
-var ErrInvalid = errors.New("pii: not valid text of this kind")
+// ErrMalformed reports text that is not of the kind that a function seals or
+// indexes, such as an e-mail address. Tell the user. The message never repeats
+// the text.
+var ErrMalformed = errors.New("pii: not valid text of this kind")
 
-// An invalidError says what a text is not, and what it was wanted for.
-type invalidError struct {
+// A malformedError names the kind that a text is not of, and the action that was
+// to seal or index it.
+type malformedError struct {
 	action vault.Action
 	kind   vault.Kind
 }
 
-func (e *invalidError) Error() string {
+func (e *malformedError) Error() string {
 	return e.kind.Package() + ": " + e.action.Gerund() + " " + e.kind.String() + ": not a valid " + e.kind.String()
 }
 
-// Is reports whether target is [ErrInvalid].
-func (e *invalidError) Is(target error) bool { return target == ErrInvalid }
+// Is reports whether target is [ErrMalformed].
+func (e *malformedError) Is(target error) bool { return target == ErrMalformed }

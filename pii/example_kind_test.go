@@ -57,7 +57,7 @@ func Example_taxID() {
 	_, err = id.Reveal(ctx, advertising)
 	fmt.Println(err)
 	_, err = SealTaxID(ctx, "86 095 742 718", billing)
-	fmt.Println(err)
+	fmt.Println(err, pii.Valid[taxID]("86 095 742 718"))
 
 	column, _ := id.Value()
 	var row TaxID
@@ -68,7 +68,7 @@ func Example_taxID() {
 	// 86095742719 <nil>
 	// •• ••• ••• 719 <nil>
 	// people: revealing tax-id: collected for billing, not advertising
-	// people: sealing tax-id: not a valid tax-id
+	// people: sealing tax-id: not a valid tax-id false
 	// <nil> true
 	// people: scanning tax-id: not sealed here, or altered since
 }

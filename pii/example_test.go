@@ -58,7 +58,7 @@ func ExampleSealEmail() {
 
 	_, err = pii.SealEmail(ctx, "alice at example.com", security)
 	fmt.Println(err)
-	fmt.Println(errors.Is(err, pii.ErrInvalid))
+	fmt.Println(errors.Is(err, pii.ErrMalformed))
 	// Output:
 	// pii.Email(security) <nil>
 	// pii: sealing email: not a valid email

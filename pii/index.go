@@ -11,26 +11,26 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// An Index is an immutable blind index: a keyed token by which a value can be
-// looked up under one purpose, and under no other. It is 16 bytes in a column
-// of bytes (BYTEA, VARBINARY(16), BLOB), since collations of text columns would
-// make two people one.
+// An Index is an immutable blind index: a keyed token that finds a value under one
+// purpose, and under no other. It is 16 bytes in a column of bytes (BYTEA,
+// VARBINARY(16), BLOB). The collation of a text column could make two people one.
 //
-// An Index goes into databases alone. It is the same wherever the address
-// occurs, so in JSON or in logs it would let others link people: it refuses to
-// be encoded with [ErrNoText], prints as "pii.Index", and keeps its bytes where
-// no printer and no test diff reaches them. Compare with [Index.Equal].
+// An Index goes into databases alone. All indexes of one address under one purpose
+// are equal, so in JSON or in logs they would let others link people. An Index
+// therefore refuses other encodings with [ErrNoText], prints as "pii.Index", and
+// keeps its bytes out of reach of printers and test diffs. Compare with
+// [Index.Equal].
 //
-// The zero Index is the absence of one, and NULL in SQL. The functions that make
-// an Index return a poisoned one along with every error: it can't be used as
-// a query argument, while a zero one would make some query builders leave out
-// the condition and return every row.
+// The zero Index is the absence of one, and NULL in SQL. Functions that make an
+// Index return a poisoned one with every error. A poisoned Index can't be a query
+// argument. A zero one would make some query builders leave out the condition and
+// return every row.
 type Index struct {
-	// A func can't be looked into by reflection, so neither can the bytes.
+	// The bytes are in a closure, where reflection can't reach them.
 	open func() ([vault.IndexSize]byte, error)
 }
 
-// ErrPoisoned reports the use of an [Index] whose making failed.
+// ErrPoisoned reports the use of an [Index] that came with an error.
 var ErrPoisoned = errors.New("pii: index is unusable, for making it failed")
 
 func newIndex(bytes [vault.IndexSize]byte, err error) (Index, error) {
@@ -42,10 +42,10 @@ func newIndex(bytes [vault.IndexSize]byte, err error) (Index, error) {
 
 var poisoned = Index{func() ([vault.IndexSize]byte, error) { return [vault.IndexSize]byte{}, ErrPoisoned }}
 
-// Equal reports whether both are usable indexes with the same bytes, which are
-// compared in constant time. The zero Index and a poisoned one equal nothing,
+// Equal reports whether x and other are usable indexes of the same bytes. It
+// compares them in constant time. The zero Index and a poisoned one equal nothing,
 // not even themselves, as NULL does in SQL. Diff tools that use Equal, such as
-// go-cmp, so find two zero ones different.
+// go-cmp, therefore find two zero indexes different.
 func (x Index) Equal(other Index) bool {
 	if x.open == nil || other.open == nil {
 		return false
@@ -55,28 +55,29 @@ func (x Index) Equal(other Index) bool {
 	return errA == nil && errB == nil && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// IsZero reports whether x is the absence of an index. A poisoned index is not.
+// IsZero reports whether x is the absence of an index. It is false for a poisoned
+// one.
 func (x Index) IsZero() bool { return x.open == nil }
 
-// Value implements [driver.Valuer]: 16 bytes, or NULL for the zero Index. For a
-// poisoned one it is [ErrPoisoned], so that the query is not run, beside bytes
-// that match nobody, for query builders that forget the error.
+// Value returns the 16 bytes, or NULL for the zero Index. It implements
+// [driver.Valuer]. A poisoned Index is [ErrPoisoned], so that the query does not
+// run. With that error Value returns bytes that match nobody, for query builders
+// that forget the error.
 func (x Index) Value() (driver.Value, error) {
 	if x.open == nil {
 		return nil, nil
 	}
 	bytes, err := x.open()
 	if err != nil {
-		// Not nil: GORM forgets the error when it compares, and takes nil for IS
-		// NULL, which is true of everybody without an index.
+		// Not nil: GORM forgets the error in a comparison and writes IS NULL for
+		// nil, which is true of every row without an index.
 		return []byte{}, err
 	}
 	return bytes[:], nil
 }
 
-// Scan implements [database/sql.Scanner]. It takes 16 bytes, which it copies;
-// NULL is the zero Index. Anything else is [vault.ErrCorrupt] and leaves x as
-// it was.
+// Scan copies 16 bytes. It implements [database/sql.Scanner]. NULL is the zero
+// Index. Anything else is [vault.ErrCorrupt] and leaves x as it was.
 func (x *Index) Scan(src any) error {
 	switch src := src.(type) {
 	case nil:
@@ -91,18 +92,19 @@ func (x *Index) Scan(src any) error {
 	return fmt.Errorf("pii: scanning index: %w", vault.ErrCorrupt)
 }
 
-// ErrNoText reports an attempt to write an [Index] to anything but a database.
+// ErrNoText reports an attempt to encode an [Index] as text or as binary data. Only
+// databases take indexes.
 var ErrNoText = errors.New(`pii: an index has no form outside databases, which would let others link people: leave the field out, as with json:"-"`)
 
-// MarshalText always fails with [ErrNoText], and with it encoders of JSON, XML and
-// YAML: better than an index that is lost on the way without a word.
+// MarshalText always fails with [ErrNoText], so that encoders of JSON, XML and YAML
+// fail too. Otherwise they would drop the index without an error.
 func (x Index) MarshalText() ([]byte, error) { return nil, ErrNoText }
 
 // UnmarshalText always fails with [ErrNoText].
 func (x *Index) UnmarshalText([]byte) error { return ErrNoText }
 
-// MarshalBinary always fails with [ErrNoText], and with it encoders such as
-// those of gob and CBOR.
+// MarshalBinary always fails with [ErrNoText], so that encoders of gob and CBOR
+// fail too.
 func (x Index) MarshalBinary() ([]byte, error) { return nil, ErrNoText }
 
 // UnmarshalBinary always fails with [ErrNoText].
@@ -111,10 +113,10 @@ func (x *Index) UnmarshalBinary([]byte) error { return ErrNoText }
 // ErrNoIndex reports an attempt to write the zero [Index] as BSON.
 var ErrNoIndex = errors.New(`pii: a zero index has no BSON form, for a filter on null finds every document without one: leave the field out, as with bson:",omitempty"`)
 
-// MarshalBSONValue implements the ValueMarshaler of MongoDB's driver, version 2:
-// 16 bytes as BSON binary of the generic subtype. A filter on null would find
-// every document that has no index, so the zero Index is [ErrNoIndex] and a
-// poisoned one [ErrPoisoned]: the query is not run.
+// MarshalBSONValue returns the 16 bytes as BSON binary of the generic subtype. It
+// implements the ValueMarshaler of MongoDB's driver, version 2. A filter on null
+// would find every document without an index. The zero Index is therefore
+// [ErrNoIndex], and a poisoned one [ErrPoisoned], so that the query does not run.
 func (x Index) MarshalBSONValue() (typ byte, data []byte, err error) {
 	if x.open == nil {
 		return 0, nil, ErrNoIndex
@@ -126,9 +128,9 @@ func (x Index) MarshalBSONValue() (typ byte, data []byte, err error) {
 	return bsonBinary, append([]byte{vault.IndexSize, 0, 0, 0, bsonGeneric}, bytes[:]...), nil
 }
 
-// UnmarshalBSONValue implements the ValueUnmarshaler of MongoDB's driver,
-// version 2. Null is the zero Index; whatever is not 16 bytes of the generic
-// subtype is [vault.ErrCorrupt] and leaves x as it was.
+// UnmarshalBSONValue reads 16 bytes of the generic subtype. It implements the
+// ValueUnmarshaler of MongoDB's driver, version 2. Null is the zero Index. Any
+// other element is [vault.ErrCorrupt] and leaves x as it was.
 func (x *Index) UnmarshalBSONValue(typ byte, data []byte) error {
 	switch {
 	case typ == bsonNull && len(data) == 0:
@@ -150,10 +152,10 @@ func (x Index) String() string { return indexLabel }
 // GoString returns "pii.Index".
 func (x Index) GoString() string { return indexLabel }
 
-// Format implements [fmt.Formatter]: every verb prints "pii.Index".
+// Format prints "pii.Index" for every verb. It implements [fmt.Formatter].
 func (x Index) Format(f fmt.State, verb rune) { printLabel(f, verb, indexLabel) }
 
-// LogValue implements [slog.LogValuer] with "pii.Index".
+// LogValue returns "pii.Index". It implements [slog.LogValuer].
 func (x Index) LogValue() slog.Value { return slog.StringValue(indexLabel) }
 
 // GormDataType tells GORM to use a column of bytes.

@@ -50,7 +50,7 @@ var kitRows = []leakRow{
 	{"piitest.NoLeak piitest.NoLeakParallel piitest.Canary piitest.Contact.Email piitest.Contact.Phone piitest.Contact.Requests " +
 		"piitest.Contact.Responses piitest.Contact.Rows piitest.Contact.Search piitest.Contact.Writer piitest.answer.Flush piitest.answer.Unwrap " +
 		"piitest.answer.Write piitest.captureHandler.Enabled piitest.captureHandler.Handle piitest.captureHandler.WithAttrs " +
-		"piitest.captureHandler.WithGroup piitest.outlet.Write piitest.rest.Read", func(w *leakWorld) {
+		"piitest.captureHandler.WithGroup piitest.sink.Write piitest.rest.Read", func(w *leakWorld) {
 		kit := piitest.New(w.TB, forSecurity, forAdvertising)
 		service := func(c *piitest.Contact) {
 			c.Search("error", w.hostile()) // of an outer contact
@@ -110,7 +110,7 @@ var kitRows = []leakRow{
 		for _, s := range append(piitest.Emails(), piitest.Phones()...) {
 			_, err := pii.SealEmail(ctx, s.Text+w.contact.Address, w.security)
 			if !s.Valid() && err != nil {
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
 		}
 	}},

@@ -146,8 +146,8 @@ var keyRows = []leakRow{
 		}
 	}},
 	{"vault.Open vault.KEKFunc.For vault.KEKs.For vault.KEKs.Generate vault.EitherKEK vault.SharedKEK vault.eitherKEK.For vault.eitherKEK.Generate " +
-		"vault.eitherAEAD.Encrypt vault.eitherAEAD.Decrypt vault.eitherError.Error vault.eitherError.Unwrap vault.unexplained.Error " +
-		"vault.unexplained.Unwrap vault.unasked.Error vault.unasked.Unwrap", func(w *leakWorld) {
+		"vault.eitherAEAD.Encrypt vault.eitherAEAD.Decrypt vault.joinedError.Error vault.joinedError.Unwrap vault.opaqueError.Error " +
+		"vault.opaqueError.Unwrap vault.notConfigured.Error vault.notConfigured.Unwrap", func(w *leakWorld) {
 		_, err := vault.Open(ctx, nil, w.kek, nil)
 		w.failed(err, vault.ErrInvalid)
 		for _, kek := range w.hostileKEKs() {

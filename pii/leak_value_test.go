@@ -105,19 +105,21 @@ type (
 )
 
 var valueRows = []leakRow{
-	{"pii.SealEmail pii.SealPhone pii.Seal pii.ValidEmail pii.ValidPhone pii.email.Parse pii.email.Kind pii.phone.Parse pii.phone.Kind " +
-		"pii.invalidError.Error pii.invalidError.Is", func(w *leakWorld) {
+	{"pii.SealEmail pii.SealPhone pii.Seal pii.Valid pii.ValidEmail pii.ValidPhone pii.email.Parse pii.email.Kind pii.phone.Parse pii.phone.Kind " +
+		"pii.malformedError.Error pii.malformedError.Is", func(w *leakWorld) {
 		for _, text := range w.mistyped() {
 			if !pii.ValidEmail(text) {
 				_, err := pii.SealEmail(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
 			if !pii.ValidPhone(text) {
 				_, err := pii.SealPhone(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
-			_, err := pii.Seal[taxID](ctx, text, w.security)
-			w.failed(err, pii.ErrInvalid)
+			if !pii.Valid[taxID](text) {
+				_, err := pii.Seal[taxID](ctx, text, w.security)
+				w.failed(err, pii.ErrMalformed)
+			}
 		}
 		w.each(func(c context.Context, s *vault.Scope) {
 			email, err := pii.SealEmail(c, w.contact.Address, s)
@@ -199,22 +201,6 @@ var valueRows = []leakRow{
 			email.Equal(w.email), phone.Equal(w.phone), email.Purposes(), provenance, email.ByCollector(forSecurity), email.IsZero(),
 			email.OnPrimaryKey(w.security))
 	}},
-	{"pii.AdoptEmail pii.AdoptPhone pii.Adopt", func(w *leakWorld) {
-		for _, text := range append(w.mistyped(), w.contact.Address, w.contact.Number)[5:] {
-			binary, ciphertext := importable(w, text)
-			require.NoError(w, w.vault.Import(ctx, forSecurity, binary))
-			s := w.scope(w.open(w.store, w.kek, nil), forSecurity)
-			email, err := pii.AdoptEmail(ctx, ciphertext, []byte("aad"), s)
-			require.Equal(w, pii.ValidEmail(text), err == nil)
-			w.tried(err)
-			phone, err := pii.AdoptPhone(ctx, ciphertext, []byte("aad"), s)
-			require.Equal(w, pii.ValidPhone(text), err == nil)
-			w.tried(err)
-			_, err = pii.Adopt[taxID](ctx, ciphertext, []byte(w.contact.Address), s)
-			w.failed(err, vault.ErrCorrupt)
-			w.shown(email, phone)
-		}
-	}},
 	{"pii.Sealed.Scan pii.Sealed.UnmarshalText pii.Sealed.UnmarshalBinary pii.Sealed.UnmarshalBSONValue", func(w *leakWorld) {
 		w.garbled(func() decodable { return new(pii.Email) }, vault.ErrCorrupt)
 		w.garbled(func() decodable { return new(pii.Phone) }, vault.ErrCorrupt)
@@ -285,21 +271,21 @@ var indexRows = []leakRow{
 		for _, text := range w.mistyped() {
 			if !pii.ValidEmail(text) {
 				x, err := pii.IndexEmail(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 				all, err := pii.IndexesEmail(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 				w.shown(x, all)
 			}
 			if !pii.ValidPhone(text) {
 				_, err := pii.IndexPhone(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 				_, err = pii.IndexesPhone(ctx, text, w.security)
-				w.failed(err, pii.ErrInvalid)
+				w.failed(err, pii.ErrMalformed)
 			}
 			_, err := pii.IndexOf[taxID](ctx, text, w.security)
-			w.failed(err, pii.ErrInvalid)
+			w.failed(err, pii.ErrMalformed)
 			_, err = pii.IndexesOf[taxID](ctx, text, w.security)
-			w.failed(err, pii.ErrInvalid)
+			w.failed(err, pii.ErrMalformed)
 		}
 		w.each(func(c context.Context, s *vault.Scope) {
 			_, err := pii.IndexEmail(c, w.contact.Address, s)

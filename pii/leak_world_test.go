@@ -31,7 +31,7 @@ import (
 )
 
 // A leakWorld is what a row works with: a contact, a vault whose keys the test
-// knows, and one outlet for all that comes out. Events go there too, as both
+// knows, and one sink for all output. Events go there too, as both
 // handlers of slog write them.
 type leakWorld struct {
 	testing.TB

@@ -150,5 +150,5 @@ func TestEmailsAreReadUpToTheirBound(t *testing.T) {
 	_, err := pii.SealEmail(ctx, testAddress+blanks(maxTyped-len(testAddress)), security)
 	require.NoError(t, err)
 	_, err = pii.SealEmail(ctx, testAddress+blanks(maxTyped-len(testAddress)+1), security)
-	require.ErrorIs(t, err, pii.ErrInvalid)
+	require.ErrorIs(t, err, pii.ErrMalformed)
 }

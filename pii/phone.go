@@ -12,78 +12,68 @@ import (
 // string wide and holds no plaintext; [Sealed] describes how it is stored,
 // encoded and printed.
 //
-// What it reveals is the number in the canonical form of ITU-T E.164: "+" and
-// the digits, such as +14155552671.
+// Reveal returns the number in the canonical form of ITU-T E.164: "+" and the
+// digits, such as +14155552671.
 type Phone struct{ sealedPhone }
 
 type sealedPhone = Sealed[phone]
 
 // SealPhone seals a phone number for the purposes of the given scopes.
 //
-// The number is an international one: "+", then 7 to 15 digits of which the
-// first is not 0 (ITU-T E.164). Blanks, hyphens, full stops and pairs of
-// parentheses between the digits are dropped, and so are blanks around the
-// number; 64 bytes in all. Extensions, letters, "00" in place of "+" and parentheses that open on
-// a 0, as in +44 (0)20, are [ErrInvalid]: what they mean depends on the country.
-// Whether a number is assigned is not checked, for that changes.
+// The number is an international one: "+", then 7 to 15 digits, the first of
+// them not 0 (ITU-T E.164). Blanks, hyphens, full stops and pairs of parentheses
+// between the digits are dropped, and so are blanks around the number. The text
+// has 64 bytes at most. Extensions, letters, "00" in place of "+" and parentheses
+// that open on a 0, as in +44 (0)20, are [ErrMalformed]: their meaning depends on
+// the country. Nothing checks that a number is assigned, since that changes.
 //
-// Other errors are those of [vault.Seal].
+// Other errors are the errors of [vault.Seal].
 func SealPhone(ctx context.Context, number string, scopes ...vault.Sealer) (Phone, error) {
 	sealed, err := Seal[phone](ctx, number, scopes...)
 	return Phone{sealed}, err
 }
 
-// ValidPhone reports whether [SealPhone] takes the text for a phone number. It needs no
-// scope: for forms, before anything is sealed.
-func ValidPhone(number string) bool {
-	_, ok := parsePhone(number)
-	return ok
-}
+// ValidPhone reports whether [SealPhone] accepts the text as a phone number. It
+// needs no scope. A form can call it before anything is sealed.
+func ValidPhone(number string) bool { return Valid[phone](number) }
 
 // IndexPhone returns the blind index of a phone number under the scope's
-// purpose, for WHERE phone_index = $1. Text that [SealPhone] would refuse is
-// [ErrInvalid]; other errors are those of [vault.Scope.Index]. The index that
-// comes with an error is poisoned, as [Index] describes.
+// purpose, for WHERE phone_index = $1. Text that [ValidPhone] refuses is
+// [ErrMalformed]; other errors are the errors of [vault.Scope.Index]. With an error,
+// the index is poisoned, as [Index] describes.
 func IndexPhone(ctx context.Context, number string, scope vault.Indexer) (Index, error) {
 	return IndexOf[phone](ctx, number, scope)
 }
 
-// IndexesPhone is [IndexPhone] under every index key of the purpose that is not
-// retired, the primary one's first: what to look for, with WHERE phone_index IN
-// (…), while the column is computed anew after [vault.Vault.RotateIndex]. With
-// an error there is one index, and it is poisoned.
+// IndexesPhone returns the index of a phone number under every index key of the
+// purpose that is not retired, the index of the primary key first. Use it with
+// WHERE phone_index IN (…) while the column is computed anew after
+// [vault.Vault.RotateIndex]. It fails as [IndexPhone] does, and then returns one
+// poisoned index.
 func IndexesPhone(ctx context.Context, number string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[phone](ctx, number, scope)
 }
 
-// AdoptPhone returns the phone number that was encrypted under a keyset which
-// [vault.Vault.Import] took over, sealed for the purpose of scope. Errors are
-// those of [vault.Adopt]: what is not a phone number is [vault.ErrCorrupt].
-func AdoptPhone(ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Phone, error) {
-	sealed, err := Adopt[phone](ctx, ciphertext, associatedData, scope)
-	return Phone{sealed}, err
-}
-
-// Extend returns p extended to the purpose of to, as [Sealed.Extend] does.
+// Extend returns p extended to the purpose of to, as [Sealed.Extend] describes.
 func (p Phone) Extend(ctx context.Context, from, to *vault.Scope) (Phone, error) {
 	extended, err := p.sealedPhone.Extend(ctx, from, to)
 	return Phone{extended}, err
 }
 
-// Without returns p without what it holds for a purpose, as [Sealed.Without] does.
+// Without returns p without its slot for a purpose, as [Sealed.Without] describes.
 func (p Phone) Without(from purpose.Purpose) Phone { return Phone{p.sealedPhone.Without(from)} }
 
-// WithoutExpired returns p without the purposes whose time of retention is
-// over, as [Sealed.WithoutExpired] does.
+// WithoutExpired returns p without the purposes whose time of retention is over,
+// as [Sealed.WithoutExpired] describes.
 func (p Phone) WithoutExpired() Phone { return Phone{p.sealedPhone.WithoutExpired()} }
 
-// Reseal returns p sealed anew, as [Sealed.Reseal] does.
+// Reseal returns p sealed anew, as [Sealed.Reseal] describes.
 func (p Phone) Reseal(ctx context.Context, scopes ...*vault.Scope) (Phone, error) {
 	resealed, err := p.sealedPhone.Reseal(ctx, scopes...)
 	return Phone{resealed}, err
 }
 
-// Equal reports whether both are the same sealed value. It is false for two
+// Equal reports whether p and other are the same sealed value. It is false for two
 // seals of one number: to compare people, compare indexes.
 func (p Phone) Equal(other Phone) bool { return p == other }
 
@@ -96,20 +86,20 @@ func (phone) Kind() vault.Kind                  { return phoneKind }
 func (phone) Parse(text string) (string, bool)  { return parsePhone(text) }
 func (phone) Canonical(plaintext string) string { return plaintext }
 
-// Mask keeps the country code and two digits, and the shape tells nothing of
-// the length: "+1 ••• ••• ••71".
+// Mask keeps the country code and two digits: "+1 ••• ••• ••71". Its shape does
+// not depend on the length of the number.
 func (phone) Mask(plaintext string) string {
 	return plaintext[:1+countryCodeLen(plaintext[1:])] + " ••• ••• ••" + plaintext[len(plaintext)-2:]
 }
 
-// countryCodeLen returns how many digits the country code has. All codes
-// have three, except those of two zones and the ones below (ITU-T E.164,
-// Annex to Operational Bulletin No. 930).
+// countryCodeLen returns the number of digits of the country code. A code has
+// three digits, except for zones 1 and 7 and twoDigitCodes (ITU-T E.164, Annex to
+// Operational Bulletin No. 930).
 func countryCodeLen(digits string) int {
 	switch {
 	case digits[0] == '1' || digits[0] == '7':
 		return 1
-	case strings.Contains(twoDigitCodes, digits[:2]): // which has a blank between any two
+	case strings.Contains(twoDigitCodes, digits[:2]): // a blank separates the codes
 		return 2
 	}
 	return 3
@@ -121,8 +111,8 @@ const twoDigitCodes = "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 " +
 const (
 	minDigits = 7
 	maxDigits = 15
-	// maxNumber bounds what is looked at: a separator after every digit, and
-	// blanks around them.
+	// maxNumber bounds the text that is parsed. It has room for a separator after
+	// every digit, and for blanks around the number.
 	maxNumber = 64
 )
 

@@ -26,10 +26,10 @@ func TestPhoneVectors(t *testing.T) {
 			index, indexErr := pii.IndexPhone(ctx, v.typed, security)
 			require.Equal(t, v.valid, pii.ValidPhone(v.typed))
 			if !v.valid {
-				require.ErrorIs(t, err, pii.ErrInvalid)
+				require.ErrorIs(t, err, pii.ErrMalformed)
 				require.EqualError(t, err, refusedPhoneSeal)
 				require.True(t, phone.IsZero())
-				require.ErrorIs(t, indexErr, pii.ErrInvalid)
+				require.ErrorIs(t, indexErr, pii.ErrMalformed)
 				require.EqualError(t, indexErr, refusedPhoneIndex)
 				requirePoisoned(t, index)
 				return

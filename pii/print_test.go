@@ -267,9 +267,9 @@ func TestPrintersShowTheLabel(t *testing.T) {
 		"pii.Index":                          index,
 	} {
 		for format, want := range map[string]string{
-			"%v": label, "%+v": label, "%#v": label, "%s": label, "%x": label, "%X": label, "%d": label, "%t": label, "%.2s": label,
+			"%v": label, "%+v": label, "%#v": label, "%s": label, "%x": label, "%X": label, "%d": label, "%t": label, "%.2s": label[:2],
 			"%q": `"` + label + `"`, "%40v": fmt.Sprintf("%40s", label), "%-40s|": fmt.Sprintf("%-40s|", label), "%2v": label,
-			"%50q": fmt.Sprintf("%50q", label),
+			"%50q": fmt.Sprintf("%50q", label), "%-50q|": fmt.Sprintf("%-50q|", label), "%#q": "`" + label + "`",
 		} {
 			require.Equal(t, want, fmt.Sprintf(format, v), format)
 		}

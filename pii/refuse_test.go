@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
@@ -19,7 +21,7 @@ import (
 
 // sentinels are all decisions that a caller can make.
 var sentinels = []error{
-	pii.ErrInvalid, pii.ErrPoisoned, purpose.ErrMismatch, purpose.ErrBasis, purpose.ErrSyntax,
+	pii.ErrMalformed, pii.ErrPoisoned, purpose.ErrMismatch, purpose.ErrBasis, purpose.ErrSyntax,
 	vault.ErrCorrupt, vault.ErrNoKeys, vault.ErrUnavailable, vault.ErrExpired, vault.ErrConflict, vault.ErrInvalid,
 }
 
@@ -104,7 +106,49 @@ func TestSealRefusesScopes(t *testing.T) {
 	require.NoError(t, err, "16 are within bounds")
 	// Whatever the scopes, text comes first: it is the user's to mend.
 	_, err = pii.SealEmail(cancelled, "Hxw93Jd")
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
+}
+
+// An error has one prefix, says a fact, and has the sentinel last.
+func TestWordsOfErrors(t *testing.T) {
+	security, advertising := newScopes(t)
+	email, err := pii.SealEmail(ctx, testAddress, security)
+	require.NoError(t, err)
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	seal := func(ctx context.Context, scopes ...vault.Sealer) error {
+		_, err := pii.SealEmail(ctx, testAddress, scopes...)
+		return err
+	}
+	for want, err := range map[string]error{
+		"pii: sealing email: no scopes: invalid argument":                              seal(ctx),
+		"pii: sealing email: nil scope: invalid argument":                              seal(ctx, nil),
+		"pii: sealing email: two scopes for one purpose: invalid argument":             seal(ctx, security, security),
+		"pii: sealing email: negative retention: not a valid basis: invalid argument":  seal(ctx, security.Under(purpose.Basis{Retain: -1})),
+		"pii: sealing email: malformed notice id: not a valid basis: invalid argument": seal(ctx, security.Under(purpose.Basis{Notice: testAddress})),
+		"pii: re-sealing email: no scopes: invalid argument":                           second(email.Reseal(ctx)),
+		"pii: revealing email: collected for security, not advertising":                second(email.Reveal(ctx, advertising)),
+		"pii: revealing email: there is no value: invalid argument":                    second(pii.Email{}.Reveal(ctx, security)),
+		"pii: extending email: no consent on record":                                   second(email.Extend(ctx, security, advertising)),
+		"pii: scanning email: not sealed here, or altered since":                       new(pii.Email).Scan(testAddress),
+		"pii: scanning index: not sealed here, or altered since":                       new(pii.Index).Scan(testAddress),
+		"pii: indexing phone: not a valid phone":                                       second(pii.IndexPhone(ctx, testAddress, security)),
+		"batch: context canceled: unavailable":                                         batchError(cancelled),
+		"pii: index is unusable, for making it failed":                                 second(first(pii.IndexEmail(ctx, "", security)).Value()),
+	} {
+		require.EqualError(t, err, want)
+	}
+}
+
+func first[T any](v T, _ error) T        { return v }
+func second[T any](_ T, err error) error { return err }
+
+// batchError returns the error of a batch whose context is done.
+func batchError(ctx context.Context) error {
+	for _, err := range batch.Map(ctx, slices.Values([]int{1}), func(context.Context, int) (int, error) { return 0, nil }) {
+		return err
+	}
+	return nil
 }
 
 // requireOpens fails unless every way to open v is refused with exactly the
@@ -267,12 +311,12 @@ func TestKindOfAUser(t *testing.T) {
 	require.Equal(t, long, revealed)
 
 	_, err = pii.Seal[taxID](ctx, "86 095 742 718", security)
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
 	x, err = pii.IndexOf[taxID](ctx, "86 095 742 718", security)
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
 	requirePoisoned(t, x)
 	xs, err := pii.IndexesOf[taxID](ctx, "86 095 742 718", security)
-	requireOnly(t, err, pii.ErrInvalid)
+	requireOnly(t, err, pii.ErrMalformed)
 	require.Len(t, xs, 1)
 	requirePoisoned(t, xs[0])
 }

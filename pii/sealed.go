@@ -7,37 +7,39 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Kind describes one kind of personal data to [Sealed]. It is implemented by
-// a struct without fields, whose methods depend on nothing but their arguments.
+// A Kind describes one kind of personal data to [Sealed]. A struct without fields
+// implements it, and its methods depend on nothing but their arguments.
 type Kind interface {
-	// Kind returns the name under which values are sealed, always the same.
+	// Kind returns the name under which values are sealed. It never changes.
 	Kind() vault.Kind
 	// Parse checks text as people write it, and returns the form that is sealed
-	// and revealed. It reports false for anything that is not of this kind. What
-	// it returns it takes back, unchanged.
+	// and revealed. It reports false for text that is not of this kind.
+	// Parse(Parse(x)) must equal Parse(x).
 	Parse(text string) (plaintext string, ok bool)
-	// Canonical returns the form of a plaintext that indexes are computed of:
-	// equal for two spellings of the same thing, and only for these. It must
-	// never change, or indexes in databases no longer match.
+	// Canonical returns the form of a plaintext from which indexes are computed. It
+	// is equal for two spellings of one thing, and for nothing else. It must never
+	// change, or indexes in databases no longer match.
 	Canonical(plaintext string) string
-	// Mask returns the little of a plaintext that its owner recognises.
+	// Mask returns a hint: the few characters of a plaintext that its owner
+	// recognises.
 	Mask(plaintext string) string
 }
 
-// A Sealed is an immutable sealed value of kind K, or the absence of one. It is
-// what [Email] and [Phone] are made of, and for embedding in types of other
-// kinds, which gain its methods.
+// A Sealed is an immutable sealed value of kind K, or the absence of one. [Email]
+// and [Phone] are made of it. A type of another kind embeds it and gains its
+// methods.
 //
-// It holds the sealed text and nothing else: no plaintext and no key. Encoders
-// for databases and wires carry the sealed form, printers a label such as
-// "pii.Email(security)". The zero Sealed is the absence of a value: NULL in
-// SQL, omitted by omitzero in JSON, empty text otherwise.
+// A Sealed holds the sealed text and nothing else: no plaintext and no key.
+// Encoders for databases and wires carry the sealed form. Printers show a label
+// such as "pii.Email(security)". The zero Sealed is the absence of a value: NULL
+// in SQL, omitted by omitzero in JSON, empty text otherwise.
 type Sealed[K Kind] struct {
 	value vault.Sealed
 }
 
 // Seal seals text of kind K for the purposes of the given scopes. Text that the
-// kind does not parse is [ErrInvalid]; other errors are those of [vault.Seal].
+// kind does not parse is [ErrMalformed]; other errors are the errors of
+// [vault.Seal].
 func Seal[K Kind](ctx context.Context, text string, scopes ...vault.Sealer) (Sealed[K], error) {
 	plaintext, err := parse[K](vault.ActionSeal, text)
 	if err != nil {
@@ -47,11 +49,19 @@ func Seal[K Kind](ctx context.Context, text string, scopes ...vault.Sealer) (Sea
 	return Sealed[K]{value}, err
 }
 
+// Valid reports whether [Seal] accepts the text as one of kind K. It needs no
+// scope. A form can call it before anything is sealed.
+func Valid[K Kind](text string) bool {
+	var k K
+	_, ok := k.Parse(text)
+	return ok
+}
+
 func parse[K Kind](a vault.Action, text string) (string, error) {
 	var k K
 	plaintext, ok := k.Parse(text)
 	if !ok {
-		return "", &invalidError{a, k.Kind()}
+		return "", &malformedError{a, k.Kind()}
 	}
 	return plaintext, nil
 }
@@ -61,18 +71,22 @@ func kindOf[K Kind]() vault.Kind {
 	return k.Kind()
 }
 
-// Reveal returns the plaintext, which is the caller's responsibility from then
-// on. Errors are those of [vault.Scope.Reveal]: [purpose.ErrMismatch] for a
-// value collected for something else, [vault.ErrCorrupt] for one that was
-// forged, relabelled or altered, [vault.ErrExpired] for one past its retention,
-// [vault.ErrErased] and [vault.ErrSubject] for one of a person erased or not the
-// scope's, [vault.ErrInvalid] for a nil scope and for the zero value. The scope
-// can be a [vault.Reader].
+// Reveal returns the plaintext. The caller is responsible for it from then on. The
+// scope can be a [vault.Reader].
+//
+// A value collected for other purposes is [purpose.ErrMismatch]. A forged,
+// relabelled or altered value is [vault.ErrCorrupt], and so is a value of another
+// person. A value past its retention is [vault.ErrExpired], and a value of an
+// erased person [vault.ErrErased]. A value of a person with a scope that is not
+// narrowed to one, or the reverse, is [vault.ErrSubject]. A nil scope and the zero
+// value are [vault.ErrInvalid]. Other errors are the errors of
+// [vault.Scope.Reveal].
 func (s Sealed[K]) Reveal(ctx context.Context, scope vault.Revealer) (string, error) {
 	return revealer(scope).Reveal(ctx, kindOf[K](), s.value)
 }
 
-// revealer and indexer let nil be refused like a nil scope.
+// revealer returns a nil [vault.Scope] in place of a nil interface, so that package
+// vault refuses it and audits the refusal.
 func revealer(scope vault.Revealer) vault.Revealer {
 	if scope == nil {
 		return (*vault.Scope)(nil)
@@ -80,6 +94,7 @@ func revealer(scope vault.Revealer) vault.Revealer {
 	return scope
 }
 
+// indexer returns a nil [vault.Scope] in place of a nil interface, as revealer does.
 func indexer(scope vault.Indexer) vault.Indexer {
 	if scope == nil {
 		return (*vault.Scope)(nil)
@@ -87,13 +102,13 @@ func indexer(scope vault.Indexer) vault.Indexer {
 	return scope
 }
 
-// Hint returns a masked form that its owner recognises and nobody else can
-// use, such as "a•••@e•••.com". It needs the same scope as Reveal, and has the
-// same errors.
+// Hint returns a masked form such as "a•••@e•••.com": the owner recognises it, and
+// nobody else can use it. It takes the scopes of [Sealed.Reveal] and fails as
+// Reveal does.
 func (s Sealed[K]) Hint(ctx context.Context, scope vault.Revealer) (string, error) {
 	var k K
 	return revealer(scope).Hint(ctx, k.Kind(), s.value, func(plaintext string) string {
-		// Whoever has the keys may have sealed something else, past Parse.
+		// A holder of the keys can seal other text with package vault, without Parse.
 		if parsed, ok := k.Parse(plaintext); ok {
 			return k.Mask(parsed)
 		}
@@ -101,8 +116,8 @@ func (s Sealed[K]) Hint(ctx context.Context, scope vault.Revealer) (string, erro
 	})
 }
 
-// Index returns the blind index of the value under the scope's purpose. Errors
-// are those of Reveal; the index that comes with one is poisoned, as [Index]
+// Index returns the blind index of the value under the scope's purpose. It fails
+// as [Sealed.Reveal] does. With an error, the index is poisoned, as [Index]
 // describes.
 func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error) {
 	var k K
@@ -110,14 +125,16 @@ func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error)
 		if parsed, ok := k.Parse(plaintext); ok {
 			return k.Canonical(parsed)
 		}
-		return "" // which is refused as corrupt
+		return "" // package vault refuses it as corrupt
 	}))
 }
 
-// IndexOf returns the blind index of text of kind K, for looking values up. Text
-// that the kind does not parse is [ErrInvalid]; other errors are those of
-// [vault.Scope.Index]. The index that comes with one is poisoned, as [Index]
-// describes. The scope can be a [vault.Lookup].
+// IndexOf returns the blind index of text of kind K under the scope's purpose, for
+// looking values up. The scope can be a [vault.Lookup].
+//
+// Text that the kind does not parse is [ErrMalformed]; other errors are the errors
+// of [vault.Scope.Index]. With an error, the index is poisoned, as [Index]
+// describes.
 func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Index, error) {
 	var k K
 	plaintext, err := parse[K](vault.ActionIndex, text)
@@ -127,10 +144,10 @@ func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Ind
 	return newIndex(indexer(scope).Index(ctx, k.Kind(), k.Canonical(plaintext)))
 }
 
-// IndexesOf is [IndexOf] under every index key of the purpose that is not
-// retired, the primary one's first, for WHERE … IN (…) after
-// [vault.Vault.RotateIndex]. With an error there is one index, and it is
-// poisoned.
+// IndexesOf returns the index of text of kind K under every index key of the
+// purpose that is not retired, the index of the primary key first. Use it with
+// WHERE … IN (…) after [vault.Vault.RotateIndex]. It fails as [IndexOf] does, and
+// then returns one poisoned index.
 func IndexesOf[K Kind](ctx context.Context, text string, scope vault.Indexer) ([]Index, error) {
 	var k K
 	plaintext, err := parse[K](vault.ActionIndex, text)
@@ -149,65 +166,55 @@ func IndexesOf[K Kind](ctx context.Context, text string, scope vault.Indexer) ([
 }
 
 // Extend returns the value extended to the purpose of to, which must be under a
-// basis that refers to the person's consent. Errors are those of
-// [vault.Extend], [purpose.ErrNoConsent] among them.
+// basis that refers to the person's consent. Without one it is
+// [purpose.ErrNoConsent]. Other errors are the errors of [vault.Extend].
 func (s Sealed[K]) Extend(ctx context.Context, from, to *vault.Scope) (Sealed[K], error) {
 	value, err := vault.Extend(ctx, kindOf[K](), s.value, from, to)
 	return Sealed[K]{value}, err
 }
 
-// Adopt returns the value of kind K that was encrypted under a keyset which
-// [vault.Vault.Import] took over for the purpose of scope, sealed for that
-// purpose. Errors are those of [vault.Adopt].
-func Adopt[K Kind](ctx context.Context, ciphertext, associatedData []byte, scope *vault.Scope) (Sealed[K], error) {
-	var k K
-	value, err := vault.Adopt(ctx, k.Kind(), ciphertext, associatedData, func(plaintext string) string {
-		parsed, _ := k.Parse(plaintext)
-		return parsed
-	}, scope)
-	return Sealed[K]{value}, err
-}
-
-// Without returns the value without what it holds for p, which needs no key. It
-// is the zero value if that was all, and unchanged if it was not collected for
-// p. What the database holds under p besides, its index column, is to be set to
-// NULL with it.
+// Without returns the value without its slot for p. It needs no key. A value for p
+// alone becomes the zero value, and a value that was not collected for p stays as
+// it is. Set the index column of p to NULL in the same update.
+//
+// All slots of a value have its random id in common. Copies of one value that are
+// kept apart can therefore be linked until [Sealed.Reseal] of all slots takes a
+// new id.
 func (s Sealed[K]) Without(p purpose.Purpose) Sealed[K] {
 	return Sealed[K]{s.value.Without(p)}
 }
 
 // WithoutExpired returns the value without the purposes whose time of retention
-// is over, which needs no key. It is the zero value if that is all of them.
+// is over. It needs no key. A value whose purposes are all expired becomes the
+// zero value.
 func (s Sealed[K]) WithoutExpired() Sealed[K] {
 	return Sealed[K]{s.value.WithoutExpired()}
 }
 
 // Reseal returns the value sealed anew for the purposes of the given scopes,
-// under the keys that are primary now. Errors are those of [vault.Reseal].
+// under the keys that are primary now. It fails as [vault.Reseal] does.
 func (s Sealed[K]) Reseal(ctx context.Context, scopes ...*vault.Scope) (Sealed[K], error) {
 	value, err := vault.Reseal(ctx, kindOf[K](), s.value, scopes...)
 	return Sealed[K]{value}, err
 }
 
 // OnPrimaryKey reports whether Reseal with this scope has nothing to do, as
-// [vault.Sealed.OnPrimaryKey] does.
+// [vault.Sealed.OnPrimaryKey] describes.
 func (s Sealed[K]) OnPrimaryKey(scope *vault.Scope) bool { return s.value.OnPrimaryKey(scope) }
 
-// Purposes returns what the value says it was collected for. It needs no key,
-// and until the value is revealed it is a claim.
+// Purposes returns the purposes that the value claims to be collected for. It
+// needs no key. Only Reveal proves the claim.
 func (s Sealed[K]) Purposes() purpose.Set { return s.value.Purposes() }
 
-// Provenance returns what the value says of its collection for p: when, under
-// which notice and on what ground. It reports false if the value was not
-// collected for p. It needs no key, and until the value is revealed it is a
-// claim.
+// Provenance returns the claim of the value about its collection for p: the day,
+// the notice and the legal ground. It reports false if the value was not
+// collected for p. It needs no key. Only Reveal proves the claim.
 func (s Sealed[K]) Provenance(p purpose.Purpose) (purpose.Provenance, bool) {
 	return s.value.Provenance(p)
 }
 
-// ByCollector reports whether what the value holds for p is as a
-// [vault.Collector] sealed it, and waits to be taken in with Reseal. It needs no
-// key.
+// ByCollector reports whether a [vault.Collector] sealed the slot for p. Reseal
+// replaces such a slot with one that a scope seals. ByCollector needs no key.
 func (s Sealed[K]) ByCollector(p purpose.Purpose) bool { return s.value.ByCollector(p) }
 
 // IsZero reports whether there is no value.

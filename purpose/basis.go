@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// MaxReference is the length of the longest notice id or consent reference,
-// in bytes.
+// MaxReference is the greatest length of a notice id or consent reference, in
+// bytes.
 const MaxReference = 64
 
 // MaxRetain is the longest time that a [Basis] may ask to retain a value for:
@@ -15,15 +15,15 @@ const MaxReference = 64
 const MaxRetain = 100 * 365 * 24 * time.Hour
 
 // ErrBasis reports a [Basis] that [Basis.Validate] refuses. The errors that
-// are ErrBasis name the field at fault and never repeat what is in it.
-var ErrBasis = errors.New("purpose: not a valid basis")
+// are ErrBasis name the field at fault and never repeat its content.
+var ErrBasis = errors.New("not a valid basis")
 
-// ErrNoConsent reports that a value was to be used for a further purpose without
+// ErrNoConsent reports an attempt to extend a value to a further purpose without
 // a basis that refers to the person's consent. Ask the person.
 var ErrNoConsent = errors.New("no consent on record")
 
 // Legal is the legal ground on which personal data is processed: one of the
-// six of Article 6(1) of the GDPR, or none stated.
+// six grounds of Article 6(1) of the GDPR, or none stated.
 type Legal uint8
 
 // The legal grounds, in the order of Article 6(1)(a) to (f). The numbers are
@@ -51,16 +51,16 @@ func (l Legal) String() string {
 	return legalNames[l]
 }
 
-// MarshalText returns what [Legal.String] does, and [ErrBasis] for a number
-// that is no ground. It implements [encoding.TextMarshaler].
+// MarshalText returns the text of [Legal.String]. A number that is no ground is
+// [ErrBasis]. It implements [encoding.TextMarshaler].
 func (l Legal) MarshalText() ([]byte, error) {
 	if !l.valid() {
-		return nil, fmt.Errorf("%w: unknown legal ground", ErrBasis)
+		return nil, fmt.Errorf("unknown legal ground: %w", ErrBasis)
 	}
 	return []byte(legalNames[l]), nil
 }
 
-// UnmarshalText reads what [Legal.MarshalText] writes. Any other text is
+// UnmarshalText reads the text that [Legal.MarshalText] writes. Any other text is
 // [ErrBasis] and leaves l as it was. It implements [encoding.TextUnmarshaler].
 func (l *Legal) UnmarshalText(text []byte) error {
 	for i, name := range legalNames {
@@ -69,64 +69,63 @@ func (l *Legal) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: unknown legal ground", ErrBasis)
+	return fmt.Errorf("unknown legal ground: %w", ErrBasis)
 }
 
 func (l Legal) valid() bool { return int(l) < len(legalNames) }
 
-// A Basis says on what ground a value is collected: what a person was told,
-// what they agreed to, and for how long the value may be kept. It becomes part
-// of every value sealed under it, where anybody can read it and nobody can
-// change it.
+// A Basis states the legal ground and the notice of a collection, the consent that
+// the person gave, and how long the value may be kept. It
+// becomes part of every value sealed under it. Anybody can read it there, and
+// nobody can change it.
 //
-// Its references are for looking something up elsewhere and must not describe
-// the person. Their grammar leaves no room for an e-mail address or for a phone
-// number as people write them: 1 to [MaxReference] ASCII letters, digits,
-// ".", "_" and "-", the first of them a letter or digit, at least one of
-// them a letter.
+// Its references point to records elsewhere and must not describe the person.
+// Their grammar has no room for an e-mail address, nor for a phone number as
+// people write it: 1 to [MaxReference] ASCII letters, digits, ".", "_" and "-".
+// The first is a letter or digit, and at least one is a letter.
 //
 // The zero Basis states nothing, and is valid.
 type Basis struct {
 	// Legal is the legal ground.
 	Legal Legal
 	// Notice is the id of the notice that the person saw at the moment of
-	// collection, such as "2fa-prompt-v3". "" if none was shown.
+	// collection, such as "2fa-prompt-v3". It is empty if none was shown.
 	Notice string
 	// Consent refers to the record of the person's consent, such as
-	// "consent-2026-81f3". "" if there is none.
+	// "consent-2026-81f3". It is empty if there is none.
 	Consent string
-	// Retain is how long the value may be used, counted from the moment that
-	// it is sealed, in whole seconds. 0 sets no limit; at most [MaxRetain].
+	// Retain is how long the value may be used, counted from the moment of
+	// sealing, in whole seconds. It is at most [MaxRetain]; 0 sets no limit.
 	Retain time.Duration
 }
 
-// Validate returns nil if every field is within its documented bounds, and an
-// error that is [ErrBasis] otherwise.
+// Validate returns nil if every field is within its documented bounds, and
+// [ErrBasis] otherwise.
 func (b Basis) Validate() error {
 	switch {
 	case !b.Legal.valid():
-		return fmt.Errorf("%w: unknown legal ground", ErrBasis)
+		return fmt.Errorf("unknown legal ground: %w", ErrBasis)
 	case b.Notice != "" && !ValidReference(b.Notice):
-		return fmt.Errorf("%w: malformed notice id", ErrBasis)
+		return fmt.Errorf("malformed notice id: %w", ErrBasis)
 	case b.Consent != "" && !ValidReference(b.Consent):
-		return fmt.Errorf("%w: malformed consent reference", ErrBasis)
+		return fmt.Errorf("malformed consent reference: %w", ErrBasis)
 	case b.Retain < 0:
-		return fmt.Errorf("%w: negative retention", ErrBasis)
+		return fmt.Errorf("negative retention: %w", ErrBasis)
 	case b.Retain > MaxRetain:
-		return fmt.Errorf("%w: retention beyond 100 years", ErrBasis)
+		return fmt.Errorf("retention beyond 100 years: %w", ErrBasis)
 	case b.Retain%time.Second != 0:
-		return fmt.Errorf("%w: retention is not in whole seconds", ErrBasis)
+		return fmt.Errorf("retention is not in whole seconds: %w", ErrBasis)
 	}
 	return nil
 }
 
-// ValidReference reports whether s is within the grammar of notice ids and
-// consent references that [Basis] documents.
+// ValidReference reports whether s follows the grammar of notice ids and consent
+// references that [Basis] documents.
 func ValidReference(s string) bool {
 	if len(s) > MaxReference {
 		return false
 	}
-	letter := false // which the empty string has none of
+	letter := false // as in the empty string
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':

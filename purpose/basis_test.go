@@ -42,7 +42,7 @@ func TestBasisValidate(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, purpose.ErrBasis)
-			require.EqualError(t, err, "purpose: not a valid basis: "+c.want, "the message is constant")
+			require.EqualError(t, err, c.want+": not a valid basis", "the message is constant")
 		})
 	}
 }
@@ -111,7 +111,7 @@ func TestReferencesHaveNoRoomForAPerson(t *testing.T) {
 					continue
 				}
 				require.ErrorIs(t, err, purpose.ErrBasis)
-				require.EqualError(t, err, "purpose: not a valid basis: "+field)
+				require.EqualError(t, err, field+": not a valid basis")
 			}
 		})
 	}
@@ -173,7 +173,7 @@ func TestLegalRefusedTextLeavesItUnchanged(t *testing.T) {
 		ground := purpose.Contract
 		err := ground.UnmarshalText([]byte(text))
 		require.ErrorIs(t, err, purpose.ErrBasis)
-		require.EqualError(t, err, "purpose: not a valid basis: unknown legal ground")
+		require.EqualError(t, err, "unknown legal ground: not a valid basis")
 		require.Equal(t, purpose.Contract, ground)
 	}
 }

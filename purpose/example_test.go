@@ -96,7 +96,7 @@ func ExampleBasis_Validate() {
 	fmt.Println(leak.Validate())
 	// Output:
 	// <nil>
-	// purpose: not a valid basis: malformed consent reference
+	// malformed consent reference: not a valid basis
 }
 
 func ExampleValidReference() {

@@ -2,19 +2,20 @@ package purpose
 
 import "errors"
 
-// ErrMismatch is what every [MismatchError] is, for [errors.Is].
+// ErrMismatch reports the use of a value for a purpose that it was not collected
+// for. Every [MismatchError] is ErrMismatch.
 var ErrMismatch = errors.New("collected for another purpose")
 
 // A MismatchError refuses the use of a value for a purpose that it was not
 // collected for. It holds names of purposes and nothing of the value.
 type MismatchError struct {
-	// Collected is what the value was collected for.
+	// Collected is the set of purposes that the value was collected for.
 	Collected Set
-	// Asked is what it was to be used for.
+	// Asked is the purpose that the caller asked for.
 	Asked Purpose
 }
 
-// Error says both, such as "collected for security, not advertising".
+// Error names both, such as "collected for security, not advertising".
 func (e *MismatchError) Error() string {
 	return "collected for " + e.Collected.String() + ", not " + e.Asked.String()
 }

@@ -1,8 +1,8 @@
 // Package purpose says why personal data was collected.
 //
 // A [Purpose] is a short name such as "security" or "advertising". Declare all
-// of a company's purposes in one package, with [MustParse], so that there is
-// one list that a privacy officer can read:
+// purposes of a company in one package, with [MustParse]. A privacy officer can
+// read that list:
 //
 //	package purposes
 //
@@ -11,27 +11,26 @@
 //		Advertising = purpose.MustParse("advertising")
 //	)
 //
-// A [Set] is the purposes that one value was collected for, a [Basis] the
-// legal ground and the notice under which that happened, and a
-// [MismatchError] the refusal to use the value for anything else.
+// A [Set] is the set of purposes that one value was collected for. A [Basis]
+// states the legal ground and the notice of the collection. A [MismatchError]
+// refuses the use of a value for another purpose.
 //
-// This package names purposes and grants nothing: holding a Purpose opens no
-// value. The right to use one is a scope of package vault.
+// This package names purposes and grants nothing: no value opens because a
+// program holds a Purpose. The right to use a purpose is a scope of package
+// vault.
 package purpose
 
-import (
-	"errors"
-)
+import "errors"
 
-// MaxLen is the length of the longest name of a purpose, in bytes.
+// MaxLen is the greatest length of the name of a purpose, in bytes.
 const MaxLen = 63
 
 // ErrSyntax reports a name that [Parse] refuses. Its message never repeats
 // the name.
 var ErrSyntax = errors.New("purpose: not a purpose name: want a-z, then up to 62 of a-z, 0-9 and -")
 
-// A Purpose is an immutable, valid name of a reason for which personal data
-// is collected.
+// A Purpose is an immutable name of a reason to collect personal data, which is
+// always valid.
 //
 // It can be compared with == and used as a map key. The zero Purpose names
 // nothing and is refused wherever a purpose is required.
@@ -41,7 +40,7 @@ type Purpose struct {
 
 // Parse returns the purpose of the given name: a lower-case ASCII letter, then
 // lower-case letters, digits and hyphens, [MaxLen] bytes at most. Every other
-// name is [ErrSyntax]; nothing is trimmed or folded, so that two spellings are
+// name is [ErrSyntax]. Parse trims and folds nothing, so that two spellings are
 // never one purpose.
 func Parse(name string) (Purpose, error) {
 	if !valid(name) {
@@ -51,7 +50,7 @@ func Parse(name string) (Purpose, error) {
 }
 
 // MustParse is [Parse] for names that are constants in the program. It panics
-// when the name is not valid.
+// if the name is not valid.
 func MustParse(name string) Purpose {
 	p, err := Parse(name)
 	if err != nil {
@@ -83,8 +82,8 @@ func (p Purpose) IsZero() bool { return p.name == "" }
 // zero Purpose is the empty text.
 func (p Purpose) MarshalText() ([]byte, error) { return []byte(p.name), nil }
 
-// UnmarshalText is [Parse], except that the empty text is the zero Purpose. It
-// implements [encoding.TextUnmarshaler]. On [ErrSyntax] p is left as it was.
+// UnmarshalText is [Parse], except that the empty text is the zero Purpose.
+// [ErrSyntax] leaves p as it was. It implements [encoding.TextUnmarshaler].
 func (p *Purpose) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*p = Purpose{}

@@ -9,14 +9,14 @@ import (
 // A Set is an immutable set of purposes. It can be compared with == and used
 // as a map key. The zero Set is empty and ready for use.
 type Set struct {
-	joined string // names in ascending order, distinct, with joint between
+	joined string // distinct names in ascending order, separated by joint
 }
 
-// joint is in no name of a purpose.
+// joint separates the names of a set. No name of a purpose contains it.
 const joint = "+"
 
-// NewSet returns the set of the given purposes. Duplicates count once, and
-// zero purposes are left out.
+// NewSet returns the set of the given purposes. Duplicates count once, and zero
+// purposes do not count.
 func NewSet(purposes ...Purpose) Set {
 	if len(purposes) == 1 {
 		return Set{purposes[0].name}
@@ -31,7 +31,7 @@ func NewSet(purposes ...Purpose) Set {
 	return Set{strings.Join(slices.Compact(names), joint)}
 }
 
-// Contains reports whether p is in the set. The zero Purpose never is.
+// Contains reports whether p is in the set. The zero Purpose is in none.
 func (s Set) Contains(p Purpose) bool {
 	for q := range s.All() {
 		if q == p {
@@ -70,13 +70,13 @@ func (s Set) All() iter.Seq[Purpose] {
 // "billing+security"; "" for the empty set.
 func (s Set) String() string { return s.joined }
 
-// MarshalText returns what [Set.String] does. It implements
+// MarshalText returns the text of [Set.String]. It implements
 // [encoding.TextMarshaler].
 func (s Set) MarshalText() ([]byte, error) { return []byte(s.joined), nil }
 
-// UnmarshalText reads what [Set.MarshalText] writes. Names in another order,
-// duplicates and what [Parse] refuses are [ErrSyntax] and leave s as it was. It
-// implements [encoding.TextUnmarshaler].
+// UnmarshalText reads the text that [Set.MarshalText] writes. Names in another
+// order, duplicate names and names that [Parse] refuses are [ErrSyntax], which
+// leaves s as it was. It implements [encoding.TextUnmarshaler].
 func (s *Set) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*s = Set{}
@@ -101,5 +101,5 @@ func (s *Set) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// maxSet is the length of the longest text that is read as a set.
+// maxSet is the greatest length of a text that is read as a set, in bytes.
 const maxSet = 64 << 10

@@ -43,8 +43,11 @@ func TestMustNotOpen(t *testing.T) {
 		vaulttest.Scope(t, v, vaulttest.Security)
 		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrGranted, "opened before")
 	})
-	t.Run("an explicit refusal is proof", func(t *testing.T) {
-		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys})).MustNotOpen(ctx, vaulttest.Security))
+	t.Run("a refusal is proof if it is for want of a grant", func(t *testing.T) {
+		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied})).MustNotOpen(ctx, vaulttest.Security))
+		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys}))
+		vaulttest.Scope(t, v, vaulttest.Advertising)
+		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
 	t.Run("a refusal without a reason proves nothing by itself", func(t *testing.T) {
 		v := process(vault.SharedKEK(vaulttest.Refusing{Err: errors.New("dial tcp: no route to host")}))
@@ -68,14 +71,14 @@ func TestMustNotOpen(t *testing.T) {
 		require.ErrorIs(t, process(nil).MustNotOpen(ctx, vaulttest.Billing), vault.ErrNoKeys)
 	})
 	t.Run("all of them", func(t *testing.T) {
-		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys}))
+		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied}))
 		require.ErrorIs(t, v.MustNotOpen(ctx, vaulttest.Security, vaulttest.Advertising), vault.ErrGranted)
 		require.ErrorIs(t, v.MustNotOpen(ctx), vault.ErrInvalid)
 		require.ErrorIs(t, v.MustNotOpen(ctx, purpose.Purpose{}), vault.ErrInvalid)
 	})
 	t.Run("is recorded as a check", func(t *testing.T) {
 		var events []vault.Event
-		v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrNoKeys}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
 			events = append(events, e)
 			return nil
 		})})
@@ -143,9 +146,9 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 
 	denied, disabled := vaulttest.Refusing{Err: vaulttest.Denial(true)}, vaulttest.Refusing{Err: vaulttest.Denial(false)}
 	plain, silent, down := vaulttest.Refusing{Err: vault.ErrNoKeys}, vaulttest.Refusing{Err: errors.New("no route to host")}, vaulttest.Refusing{Err: vault.ErrUnavailable}
-	both := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrNoKeys, vault.ErrUnavailable)}
+	both := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrAccessDenied, vault.ErrUnavailable)}
 	broken := vaulttest.Refusing{Err: vault.ErrCorrupt}
-	timeout := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrNoKeys, context.DeadlineExceeded)}
+	timeout := vaulttest.Refusing{Err: fmt.Errorf("%w: %w", vault.ErrAccessDenied, context.DeadlineExceeded)}
 	shared := vault.SharedKEK
 	no := vault.KEKs{}
 
@@ -155,7 +158,7 @@ func TestWhatProvesThatKeysDoNotOpen(t *testing.T) {
 	}{
 		"a denial":                             {shared(denied), nil},
 		"a denial before there is an AEAD":     {kekFailing(vaulttest.Denial(true)), nil},
-		"a plain refusal":                      {shared(plain), nil},
+		"a plain refusal":                      {shared(plain), vault.ErrUnavailable},
 		"a key that is disabled today":         {shared(disabled), vault.ErrUnavailable},
 		"a service that is down":               {shared(down), vault.ErrUnavailable},
 		"a refusal that is an outage too":      {shared(both), vault.ErrUnavailable},

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 
@@ -137,7 +136,7 @@ func (c *Collector) Under(basis purpose.Basis) *Collector {
 	narrowed := *c
 	narrowed.basis, narrowed.basisErr = basis, nil
 	if err := basis.Validate(); err != nil {
-		narrowed.basisErr = fmt.Errorf("%w: %w", ErrInvalid, err)
+		narrowed.basisErr = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
 	return &narrowed
 }
@@ -173,7 +172,7 @@ func (c *Collector) Purpose() purpose.Purpose {
 func (c *Collector) String() string { return "vault.Collector(" + c.Purpose().String() + ")" }
 
 // Format implements [fmt.Formatter]: every verb prints the label.
-func (c *Collector) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+func (c *Collector) Format(f fmt.State, verb rune) { printLabel(f, verb, c.String()) }
 
 // LogValue implements [slog.LogValuer] with the label.
 func (c *Collector) LogValue() slog.Value { return slog.StringValue(c.String()) }

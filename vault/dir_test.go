@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 	"github.com/onlyfor/onlyfor/vault/storetest"
 )
@@ -291,13 +291,13 @@ func init() {
 	childtest.Children["write"] = func(args []string) error {
 		store := vault.Dir(args[0])
 		fmt.Println("writing")
-		for {
+		for n := 0; ; n++ {
 			records, err := store.Get(context.Background(), "security/keys")
 			if err != nil || len(records) != 1 {
 				return fmt.Errorf("Get: %d records, error %w", len(records), err)
 			}
 			r := records[0]
-			r.Data = wholeContent()
+			r.Data = wholeContent(n)
 			if _, err := store.Put(context.Background(), r); err != nil {
 				return err
 			}
@@ -338,9 +338,9 @@ func TestDirInTwoProcesses(t *testing.T) {
 	require.Equal(t, strconv.Itoa(2*each), string(vaulttest.GetRecord(t, vault.Dir(path), "counter").Data))
 }
 
-// wholeContent is one letter many times, so that a mixture or a part shows.
-func wholeContent() []byte {
-	b := bytes.Repeat([]byte{'a' + byte(rand.IntN(26))}, 100_000)
+// wholeContent is the nth letter many times, so that a mixture or a part shows.
+func wholeContent(n int) []byte {
+	b := bytes.Repeat([]byte{'a' + byte(n%26)}, 100_000)
 	return append(b, '.')
 }
 
@@ -349,8 +349,8 @@ func wholeContent() []byte {
 func TestDirSurvivesKilledWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	store := vault.Dir(path)
-	vaulttest.PutRecord(t, store, "security/keys", 0, string(wholeContent()))
-	unfinished := 0
+	vaulttest.PutRecord(t, store, "security/keys", 0, string(wholeContent(0)))
+	random, unfinished := seed.Rand(t), 0
 	for range 50 {
 		cmd := childtest.Command(t, "write", path)
 		out, err := cmd.StdoutPipe()
@@ -358,7 +358,7 @@ func TestDirSurvivesKilledWriters(t *testing.T) {
 		require.NoError(t, cmd.Start())
 		_, err = bufio.NewReader(out).ReadString('\n')
 		require.NoError(t, err)
-		time.Sleep(time.Duration(rand.IntN(int(8 * time.Millisecond))))
+		time.Sleep(time.Duration(random.IntN(int(8 * time.Millisecond))))
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
 		require.Empty(t, fmt.Sprint(cmd.Stderr))
@@ -367,7 +367,7 @@ func TestDirSurvivesKilledWriters(t *testing.T) {
 			unfinished++
 		}
 		data := vaulttest.GetRecord(t, store, "security/keys").Data
-		require.Equal(t, len(wholeContent()), len(data))
+		require.Equal(t, len(wholeContent(0)), len(data))
 		require.Equal(t, len(data)-1, bytes.Count(data, data[:1]))
 		require.Equal(t, []string{"security/keys"}, listNames(t, store))
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
 
 func TestListStopsWhenCancelled(t *testing.T) {
@@ -39,14 +40,15 @@ func TestListStopsWhenCancelled(t *testing.T) {
 // and compares with a plain sort.
 func TestListPages(t *testing.T) {
 	store := Dir(filepath.Join(t.TempDir(), "keys")).(*dir)
+	random := seed.Rand(t)
 	var all []string
 	for range 120 {
 		segments := []string{"a", "a-", "a-b", "a0", "b", "b-", "z"}
-		name := segments[rand.IntN(len(segments))]
-		for range rand.IntN(3) {
-			name += "/" + segments[rand.IntN(len(segments))]
+		name := segments[random.IntN(len(segments))]
+		for range random.IntN(3) {
+			name += "/" + segments[random.IntN(len(segments))]
 		}
-		name += fmt.Sprint("/", rand.IntN(40))
+		name += fmt.Sprint("/", random.IntN(40))
 		if !slices.Contains(all, name) {
 			_, err := store.Put(t.Context(), Record{Name: name, Data: []byte("x")})
 			require.NoError(t, err)
@@ -56,7 +58,7 @@ func TestListPages(t *testing.T) {
 	slices.Sort(all)
 	for limit := 1; limit < 50; limit += 1 + limit/4 {
 		for _, prefix := range []string{"", "a", "a/", "a-", "b/z", "none"} {
-			after := all[rand.IntN(len(all))]
+			after := all[random.IntN(len(all))]
 			for _, after := range []string{"", after, after + "/", after[:len(after)/2]} {
 				var want, got []string
 				for _, name := range all {

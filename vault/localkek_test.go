@@ -20,6 +20,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/secretdata"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -204,7 +205,7 @@ func TestLocalKEKErrors(t *testing.T) {
 		want    string
 	}{
 		{"missing", func(t *testing.T) { require.NoError(t, os.Remove(file)) },
-			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: no keys for this purpose"},
+			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: not granted: no keys for this purpose"},
 		{"open to others", func(t *testing.T) { require.NoError(t, os.Chmod(file, 0o640)) },
 			vault.ErrNoKeys, "local KEK kek: file security.kek is open to others: no keys for this purpose"},
 		{"directory open to others", func(t *testing.T) { require.NoError(t, os.Chmod("kek", 0o750)) },
@@ -282,13 +283,24 @@ func TestLocalKEKArguments(t *testing.T) {
 func TestLocalKEKDoesNotPrintKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kek")
 	kek := localKEK(path)
-	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security))
+	require.NoError(t, kek.Generate(t.Context(), vaulttest.Security)) // the directory
+	// A key that is not in what is printed by chance, such as addresses and paths.
+	key := bytes.Repeat([]byte{0xf1, 0xe2, 0xd3, 0xc4}, 8)
+	params, err := aesgcm.NewParameters(aesgcm.ParametersOpts{
+		KeySizeInBytes: 32, IVSizeInBytes: 12, TagSizeInBytes: 16, Variant: aesgcm.VariantTink,
+	})
+	require.NoError(t, err)
+	known, err := aesgcm.NewKey(secretdata.NewBytesFromData(key, insecuresecretdataaccess.Token{}), 1, params)
+	require.NoError(t, err)
+	m := keyset.NewManager()
+	id, err := m.AddKey(known)
+	require.NoError(t, err)
+	require.NoError(t, m.SetPrimary(id))
+	h, err := m.Handle()
+	require.NoError(t, err)
+	writeKeyset(t, filepath.Join(path, "security.kek"), h)
 	a, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	h := readKeyset(t, filepath.Join(path, "security.kek"))
-	e, err := h.Primary()
-	require.NoError(t, err)
-	key := e.Key().(*aesgcm.Key).KeyBytes().Data(insecuresecretdataaccess.Token{})
 	type holder struct{ hidden any }
 	for _, v := range []any{a, kek, &a, holder{a}, &holder{kek}, []any{a}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%s", "%d", "%q"} {

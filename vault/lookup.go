@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -71,7 +70,7 @@ func (l *Lookup) Purpose() purpose.Purpose { return l.of().Purpose() }
 func (l *Lookup) String() string { return "vault.Lookup(" + l.Purpose().String() + ")" }
 
 // Format implements [fmt.Formatter]: every verb prints the label.
-func (l *Lookup) Format(f fmt.State, _ rune) { io.WriteString(f, l.String()) }
+func (l *Lookup) Format(f fmt.State, verb rune) { printLabel(f, verb, l.String()) }
 
 // LogValue implements [slog.LogValuer] with the label.
 func (l *Lookup) LogValue() slog.Value { return slog.StringValue(l.String()) }

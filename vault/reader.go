@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -85,7 +84,7 @@ func (r *Reader) Purpose() purpose.Purpose { return r.of().Purpose() }
 func (r *Reader) String() string { return "vault.Reader(" + r.Purpose().String() + ")" }
 
 // Format implements [fmt.Formatter]: every verb prints the label.
-func (r *Reader) Format(f fmt.State, _ rune) { io.WriteString(f, r.String()) }
+func (r *Reader) Format(f fmt.State, verb rune) { printLabel(f, verb, r.String()) }
 
 // LogValue implements [slog.LogValuer] with the label.
 func (r *Reader) LogValue() slog.Value { return slog.StringValue(r.String()) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -42,7 +41,7 @@ func (s *Scope) Purpose() purpose.Purpose {
 func (s *Scope) String() string { return "vault.Scope(" + s.Purpose().String() + ")" }
 
 // Format implements [fmt.Formatter]: every verb prints the label.
-func (s *Scope) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+func (s *Scope) Format(f fmt.State, verb rune) { printLabel(f, verb, s.String()) }
 
 // LogValue implements [slog.LogValuer] with the label.
 func (s *Scope) LogValue() slog.Value { return slog.StringValue(s.String()) }
@@ -76,16 +75,17 @@ func (s *Scope) Under(basis purpose.Basis) *Scope {
 	narrowed := *s
 	narrowed.basis, narrowed.basisErr = basis, nil
 	if err := basis.Validate(); err != nil {
-		narrowed.basisErr = fmt.Errorf("%w: %w", ErrInvalid, err)
+		narrowed.basisErr = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
 	return &narrowed
 }
 
 var (
-	errNoScope = fmt.Errorf("nil scope: %w", ErrInvalid)
-	errNoKind  = fmt.Errorf("no kind: %w", ErrInvalid)
-	errAbsent  = fmt.Errorf("there is no value: %w", ErrInvalid)
-	errSize    = fmt.Errorf("value is empty or too long: %w", ErrInvalid)
+	errNoScope  = fmt.Errorf("nil scope: %w", ErrInvalid)
+	errNoScopes = fmt.Errorf("no scopes: %w", ErrInvalid)
+	errNoKind   = fmt.Errorf("no kind: %w", ErrInvalid)
+	errAbsent   = fmt.Errorf("there is no value: %w", ErrInvalid)
+	errSize     = fmt.Errorf("value is empty or too long: %w", ErrInvalid)
 )
 
 // freshKeys returns the keys that s works with. It fails for a nil scope, for a scope

@@ -175,7 +175,7 @@ func Reseal(ctx context.Context, k Kind, v Sealed, scopes ...*Scope) (Sealed, er
 
 func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (Sealed, error) {
 	if len(scopes) == 0 {
-		return Sealed{}, errNoScope
+		return Sealed{}, errNoScopes
 	}
 	value, err := v.decode()
 	if err != nil {
@@ -265,7 +265,7 @@ func ownSealer(s Sealer) slotSealer {
 // sealers that can't seal one value together.
 func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
 	if len(sealers) == 0 {
-		return nil, errNoScope
+		return nil, errNoScopes
 	}
 	if len(sealers) > MaxSlots {
 		return nil, errTooMany

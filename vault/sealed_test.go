@@ -106,7 +106,7 @@ func TestSealRefusals(t *testing.T) {
 		sealers []Sealer
 		want    error
 	}{
-		"for nobody":   {kind, "text", nil, errNoScope},
+		"for nobody":   {kind, "text", nil, errNoScopes},
 		"for too many": {kind, "text", most, errTooMany},
 		"twice":        {kind, "text", most[:MaxSlots], errTwice},
 		"no kind":      {Kind{}, "text", most[:1], errNoKind},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -60,7 +59,7 @@ func (v *Vault) Close() error {
 func (v *Vault) String() string { return "vault.Vault" }
 
 // Format implements [fmt.Formatter]: every verb prints "vault.Vault".
-func (v *Vault) Format(f fmt.State, _ rune) { io.WriteString(f, v.String()) }
+func (v *Vault) Format(f fmt.State, verb rune) { printLabel(f, verb, v.String()) }
 
 // Generate makes keys for each of the given purposes that has none yet. It leaves
 // existing keys untouched. If a purpose fails, the purposes before it stay done, and

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -314,7 +313,7 @@ func TestHungKeyServiceLeavesOneGoroutine(t *testing.T) {
 		kek := &hanging{AEAD: a, release: make(chan struct{})}
 		v, err := vault.Open(t.Context(), store, vault.SharedKEK(kek), &vault.Options{Timeout: time.Minute})
 		require.NoError(t, err)
-		before := runtime.NumGoroutine()
+		before := vaulttest.Goroutines(t)
 		for range 50 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			_, err := v.Scope(ctx, vaulttest.Security)
@@ -330,8 +329,7 @@ func TestHungKeyServiceLeavesOneGoroutine(t *testing.T) {
 		_, err = v.Scope(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 
-		synctest.Wait()
-		require.LessOrEqual(t, runtime.NumGoroutine(), before+1)
+		vaulttest.RequireGoroutines(t, before+1)
 		require.EqualValues(t, 1, kek.calls.Load())
 
 		close(kek.release) // the service is back, and what it says after all is of use

@@ -12,14 +12,16 @@
 // left out, < for <= and the like, statements dropped, errors swallowed, boolean
 // results negated, nothing appended, and zero values for arguments, fields and
 // results that are data (which leaves a field out of associated data, for one).
-// Locking is let alone, as are the words of messages.
+// Locking is let alone, as are the words of messages, and packages that tests alone
+// import.
 //
 // All changes of a package are compiled at once, each behind a switch that an
 // environment variable turns on. A first run of each test alone records which
-// changes it reaches; a change is then tried with those tests only, quick ones
-// first, until one fails. What lives has been through all of them, which is what
-// takes time: some two hours for vault, on two cores. A first look with -longest
-// 500ms and a second one with -again at what lived takes half an hour.
+// changes it reaches, among the package's own and those of the suites below its folder
+// internal; a change is then tried with those tests only, quick ones first, until one
+// fails. What lives has been through all of them, which is what takes time: some two
+// hours for vault, on two cores. A first look with -longest 500ms and a second one
+// with -again at what lived takes half an hour.
 package main
 
 import (

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/tools/go/packages"
 )
@@ -32,11 +34,18 @@ func prepare(dir, work string, patterns []string) ([]Mutant, []string, error) {
 		replace[file] = to
 		return os.WriteFile(to, text, 0o600)
 	}
+	programs, err := ofPrograms(root)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, p := range loaded {
 		for _, e := range p.Errors {
 			return nil, nil, e
 		}
 		paths = append(paths, p.PkgPath)
+		if !programs[p.PkgPath] {
+			continue
+		}
 		for _, f := range p.Syntax {
 			file := p.Fset.Position(f.Package).Filename
 			text, err := os.ReadFile(file)
@@ -67,4 +76,22 @@ func prepare(dir, work string, patterns []string) ([]Mutant, []string, error) {
 		return nil, nil, err
 	}
 	return mutants, paths, os.WriteFile(filepath.Join(work, "overlay.json"), b, 0o600)
+}
+
+// ofPrograms returns the paths of the module's packages that can be in somebody's
+// program. The others stand below a folder internal and are imported by tests alone.
+func ofPrograms(root string) (map[string]bool, error) {
+	all, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps, Dir: root}, "./...")
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
+	packages.Visit(slices.DeleteFunc(all, func(p *packages.Package) bool {
+		return slices.Contains(strings.Split(p.PkgPath, "/"), "internal")
+	}), func(p *packages.Package) bool {
+		seen := found[p.PkgPath]
+		found[p.PkgPath] = true
+		return !seen
+	}, nil)
+	return found, nil
 }

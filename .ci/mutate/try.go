@@ -30,10 +30,23 @@ type test struct {
 	reached map[int]bool // mutants
 }
 
-// build compiles the packages' tests and runs each test alone once.
+// build compiles the tests of the packages, and of those below their folders internal,
+// which hold their longer suites. It runs each test alone once.
 func build(c config, work string, packages []string) ([]*suite, error) {
+	var all []string
+	for _, p := range packages {
+		below, err := goCommand(c, "list", "-e", p, p+"/internal/...")
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range strings.Fields(below) {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
 	var suites []*suite
-	for i, p := range packages {
+	for i, p := range all {
 		out, err := goCommand(c, "list", "-f", "{{.Dir}}", p)
 		if err != nil {
 			return nil, err

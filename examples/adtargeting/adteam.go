@@ -124,7 +124,7 @@ func (t *adTeam) indexEntry(ctx context.Context, l line) (e entry, err error) {
 	}
 	if l.email != "" {
 		e.email, err = pii.IndexEmail(ctx, l.email, t.scope)
-		if errors.Is(err, pii.ErrInvalid) {
+		if errors.Is(err, pii.ErrMalformed) {
 			return e, lineError{l.line, "not an e-mail address"}
 		}
 		if e.decided(1, err) != nil {
@@ -133,7 +133,7 @@ func (t *adTeam) indexEntry(ctx context.Context, l line) (e entry, err error) {
 	}
 	if l.phone != "" {
 		e.phone, err = pii.IndexPhone(ctx, l.phone, t.scope)
-		if errors.Is(err, pii.ErrInvalid) {
+		if errors.Is(err, pii.ErrMalformed) {
 			return e, lineError{l.line, "not an international phone number"}
 		}
 		if e.decided(1, err) != nil {

@@ -22,7 +22,7 @@ func (a *answers) decided(n int, err error) error {
 	case err == nil:
 		a.Asked += int64(n)
 		a.Allowed += int64(n)
-	case !errors.Is(err, pii.ErrInvalid):
+	case !errors.Is(err, pii.ErrMalformed):
 		a.Asked += int64(n)
 		a.Odd += int64(n)
 	}

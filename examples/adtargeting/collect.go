@@ -153,7 +153,7 @@ func (c *collection) sealLine(ctx context.Context, l line) (s sealing, err error
 		return s, lineError{l.line, "not a consent reference"}
 	}
 	s.user, err = c.signUp.seal(ctx, l.person, &s.answers)
-	if errors.Is(err, pii.ErrInvalid) {
+	if errors.Is(err, pii.ErrMalformed) {
 		if s.email.IsZero() {
 			return s, lineError{l.line, "not an e-mail address"}
 		}

@@ -22,7 +22,7 @@ func newSignUp(security, advertising *vault.Scope) *signUp {
 
 // seal returns the row of a person: sealed for security, under the notice that
 // they saw, and for advertising too if they consented to it. An address or
-// number that is not valid is [pii.ErrInvalid]; the row is then as far as it
+// number that is not valid is [pii.ErrMalformed]; the row is then as far as it
 // got. What the vault said is counted in asked.
 func (s *signUp) seal(ctx context.Context, p person, asked *answers) (user, error) {
 	var u user

@@ -7,20 +7,20 @@
 //		…
 //	}
 //
-// Results come in the order of the input, one for one; an item that fails yields
-// its error and the others their results. Memory is bounded whatever the length
-// of the input, which can be an iterator over rows of a database.
+// Results come in the order of the input, one for each item. An item that fails
+// yields its error, and the others yield their results. The input can be an
+// iterator over rows of a database: memory does not grow with its length.
 //
 // # Cheaper by the batch
 //
-// For values of many people, call [vault.Scope.Prefetch] with the ids of a page
-// first, so that the page costs one read of the key store. Collectors share one
-// encapsulation in a [vault.Collector.Batch].
+// For values of many people, first call [vault.Scope.Prefetch] with the ids of a
+// page: the page then costs one read of the key store. The values of one
+// [vault.Collector.Batch] share one encapsulation.
 //
-// # What it does not do
+// # Limits
 //
-// It makes no item faster: the same function is called for each, and is audited
-// for each.
+// No single item gets faster: the function is called for each item, and each call
+// is audited.
 package batch
 
 import (
@@ -32,32 +32,34 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// chunkSize is how many items a worker takes at a time: enough for handing them
-// over to cost next to nothing.
+// chunkSize is the number of items that a worker takes at a time. It is so great
+// that the hand-over costs next to nothing.
 const chunkSize = 128
 
-// A chunk is some items in a row, and what became of them.
+// A chunk is a run of items and their results.
 type chunk[In, Out any] struct {
 	in   []In
 	out  []Out
 	errs []error
 	done chan struct{} // closed when out and errs can be read
 
-	panicked any // what f panicked with, nil if it did not
+	panicked any // the value that f panicked with, or nil
 }
 
-// Map calls f for every item of in, from as many goroutines at once as there
-// are processors to use, and yields the results in the order of the items.
+// Map calls f for every item of in, from GOMAXPROCS goroutines at once, and yields
+// the results in the order of the items.
 //
-// It takes items from in, and yields, in the goroutine that ranges over it; it takes
-// some hundreds of items ahead of what it has yielded. When the range ends
+// Map reads in and yields in the goroutine that ranges over it. It reads some
+// hundreds of items ahead of the results that it has yielded. If the range ends
 // early, f is not called again, and no goroutine is left behind.
 //
-// Once ctx is done, f is not called again either, and no further item is taken:
-// those taken already yield [vault.ErrUnavailable] together with the error of ctx,
-// and one more such pair, with the zero Out, says that the input has not been
-// read to its end. If f panics, so does Map, in the goroutine that ranges over it
-// and after it has yielded what comes before.
+// Once ctx is done, Map calls f no more and reads no further item. Each item that
+// it has read but not processed yields [vault.ErrUnavailable] together with the
+// error of ctx. If the input was not read to its end, the zero Out and one more
+// such error follow.
+//
+// If f panics, Map panics in the goroutine that ranges over it. It first yields the
+// results of earlier items, except for at most 127 items just before.
 func Map[In, Out any](ctx context.Context, in iter.Seq[In], f func(context.Context, In) (Out, error)) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		workers := runtime.GOMAXPROCS(0)
@@ -89,7 +91,7 @@ func Map[In, Out any](ctx context.Context, in iter.Seq[In], f func(context.Conte
 	}
 }
 
-// A mapper is one run of Map.
+// A mapper is one call of Map.
 type mapper[In, Out any] struct {
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -97,13 +99,13 @@ type mapper[In, Out any] struct {
 	yield   func(Out, error) bool
 	todo    chan *chunk[In, Out]
 	pending []*chunk[In, Out] // handed to the workers, oldest first
-	free    []*chunk[In, Out] // for using again
-	ended   chan struct{}     // gets one from each worker
+	free    []*chunk[In, Out] // to be used again
+	ended   chan struct{}     // each worker sends one when it ends
 	cut     bool              // the input was not read to its end
 }
 
-// feed hands the input to the workers and yields what they return. It reports
-// false once nothing more may be yielded.
+// feed hands the input to the workers and yields their results. It reports false
+// once the range has ended.
 func (m *mapper[In, Out]) feed(in iter.Seq[In]) bool {
 	c := m.chunk()
 	for item := range in {
@@ -145,7 +147,7 @@ func (m *mapper[In, Out]) chunk() *chunk[In, Out] {
 func (m *mapper[In, Out]) hand(c *chunk[In, Out]) {
 	c.done = make(chan struct{})
 	m.pending = append(m.pending, c)
-	m.todo <- c // never blocks: there is room for all that can be pending
+	m.todo <- c // never blocks: there is room for all pending chunks
 }
 
 // next yields the oldest chunk's results.
@@ -161,7 +163,7 @@ func (m *mapper[In, Out]) next() bool {
 			return false
 		}
 	}
-	// What was in it is not kept alive by being free.
+	// A free chunk keeps no items or results alive.
 	clear(c.in)
 	clear(c.out)
 	clear(c.errs)
@@ -185,8 +187,8 @@ func (m *mapper[In, Out]) do(c *chunk[In, Out]) {
 			if c.panicked = recover(); c.panicked == nil {
 				c.panicked = "batch: f ended its goroutine"
 			}
-			// What is before it is still answered as it should be, so nothing is
-			// stopped here: next does that when its turn comes.
+			// The items before it still have their results to yield. So the other
+			// workers go on, until next comes to this chunk.
 		}
 	}()
 	for i, item := range c.in {
@@ -200,5 +202,5 @@ func (m *mapper[In, Out]) do(c *chunk[In, Out]) {
 }
 
 func unavailable(err error) error {
-	return fmt.Errorf("batch: %w: %w", vault.ErrUnavailable, err)
+	return fmt.Errorf("batch: %w: %w", err, vault.ErrUnavailable)
 }

@@ -42,7 +42,7 @@ func ExampleMap() {
 	row := 0
 	for email, err := range batch.Map(ctx, slices.Values(typed), seal) {
 		row++
-		if errors.Is(err, pii.ErrInvalid) {
+		if errors.Is(err, pii.ErrMalformed) {
 			fmt.Println("row", row, "is no address")
 			continue
 		}

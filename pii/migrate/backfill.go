@@ -68,7 +68,7 @@ func (m *Migration) withPlaintext(state func(*column) string) (selection, error)
 func (m *Migration) sealPlain(ctx context.Context, r *rowEdit, i int) error {
 	c := &m.columns[i]
 	text := r.text(c.plain)
-	scopes, purposes, err := m.decideValid(ctx, r, i)
+	scopes, purposes, err := m.decideValid(r, i)
 	if err != nil || len(scopes) == 0 {
 		return err
 	}
@@ -102,9 +102,9 @@ func (m *Migration) sealPlain(ctx context.Context, r *rowEdit, i int) error {
 
 // decideValid returns the purposes that a column's plaintext was collected for. If
 // the plaintext can't be sealed, it adds a finding and returns no scopes.
-func (m *Migration) decideValid(ctx context.Context, r *rowEdit, i int) ([]*vault.Scope, purpose.Set, error) {
+func (m *Migration) decideValid(r *rowEdit, i int) ([]*vault.Scope, purpose.Set, error) {
 	c := &m.columns[i]
-	if !valid(ctx, c.Kind, r.text(c.plain)) {
+	if !c.Kind.valid(r.text(c.plain)) {
 		r.find(c.name, Invalid)
 		return nil, purpose.Set{}, nil
 	}
@@ -121,13 +121,6 @@ func (m *Migration) decideValid(ctx context.Context, r *rowEdit, i int) ([]*vaul
 		scopes = nil
 	}
 	return scopes, purposes, nil
-}
-
-// valid reports whether text is of the kind, which is decided before anything
-// else: a nil scope gets no further.
-func valid(ctx context.Context, k Kind, text string) bool {
-	_, err := k.index(ctx, text, nil)
-	return !errors.Is(err, pii.ErrInvalid)
 }
 
 // findError turns an error about one value into a finding, and returns other errors.
@@ -152,7 +145,7 @@ func (m *Migration) problem(r *rowEdit, i int, err error) (Problem, error) {
 func problemOf(err error) (Problem, bool) {
 	switch {
 	case errors.Is(err, vault.ErrUnavailable): // as when a refusal could not be recorded
-	case errors.Is(err, pii.ErrInvalid):
+	case errors.Is(err, pii.ErrMalformed):
 		return Invalid, true
 	case errors.Is(err, vault.ErrErased):
 		return Erased, true

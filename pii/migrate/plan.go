@@ -89,7 +89,7 @@ func (c columnCanonical) short() columnHash {
 func (d *duplicates) plan(ctx context.Context, r *rowEdit) error {
 	for i := range d.m.columns {
 		if c := &d.m.columns[i]; c.plain >= 0 && r.has(c.plain) && !r.has(c.sealed) {
-			if _, _, err := d.m.decideValid(ctx, r, i); err != nil {
+			if _, _, err := d.m.decideValid(r, i); err != nil {
 				return err
 			}
 		}
@@ -101,7 +101,7 @@ func (d *duplicates) plan(ctx context.Context, r *rowEdit) error {
 func (d *duplicates) hash(ctx context.Context, r *rowEdit) error {
 	for i := range d.m.columns {
 		c := &d.m.columns[i]
-		if c.plain < 0 || !r.has(c.plain) || !valid(ctx, c.Kind, r.text(c.plain)) {
+		if c.plain < 0 || !r.has(c.plain) || !c.Kind.valid(r.text(c.plain)) {
 			continue
 		}
 		canonical, err := d.ref.canonical(ctx, c.Kind, r.text(c.plain))

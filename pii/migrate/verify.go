@@ -144,7 +144,7 @@ func (m *Migration) verify(ctx context.Context, ref *reference, r *rowEdit, i in
 		}
 		return "", nil
 	case !r.has(c.sealed):
-		scopes, _, err := m.decideValid(ctx, r, i)
+		scopes, _, err := m.decideValid(r, i)
 		if err != nil || len(scopes) == 0 {
 			return "", err
 		}

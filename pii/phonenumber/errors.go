@@ -3,7 +3,7 @@ package phonenumber
 import "github.com/onlyfor/onlyfor/pii"
 
 // ErrInvalid reports text that is not one valid phone number, or a region that
-// is none. Tell the user. It is also [pii.ErrInvalid], for [errors.Is].
+// is none. Tell the user. It is also [pii.ErrMalformed], for [errors.Is].
 var ErrInvalid error = &invalidError{"not a valid phone number"}
 
 var errRegion error = &invalidError{"not a region with a numbering plan"}
@@ -14,7 +14,7 @@ type invalidError struct{ fact string }
 
 func (e *invalidError) Error() string { return "phonenumber: " + e.fact }
 
-// Is reports whether target is [ErrInvalid] or [pii.ErrInvalid].
+// Is reports whether target is [ErrInvalid] or [pii.ErrMalformed].
 func (e *invalidError) Is(target error) bool {
-	return target == ErrInvalid || target == pii.ErrInvalid
+	return target == ErrInvalid || target == pii.ErrMalformed
 }

@@ -16,7 +16,7 @@ func ExampleParse() {
 
 	// The rest of it would be a switchboard's number.
 	_, err := phonenumber.Parse("020 7946 0018 x 456", "GB")
-	fmt.Println(err, errors.Is(err, pii.ErrInvalid))
+	fmt.Println(err, errors.Is(err, pii.ErrMalformed))
 	// Output:
 	// +442079460018 <nil>
 	// +442079460018 <nil>

@@ -180,7 +180,7 @@ func TestParseRefuses(t *testing.T) {
 			got, err := phonenumber.Parse(test.input, test.region)
 			require.Empty(t, got)
 			require.ErrorIs(t, err, phonenumber.ErrInvalid)
-			require.ErrorIs(t, err, pii.ErrInvalid)
+			require.ErrorIs(t, err, pii.ErrMalformed)
 			require.EqualError(t, err, "phonenumber: not a valid phone number")
 		})
 	}
@@ -193,16 +193,16 @@ func TestRegions(t *testing.T) {
 		for _, input := range []string{"+442079460018", "020 7946 0018"} {
 			_, err := phonenumber.Parse(input, region)
 			require.ErrorIs(t, err, phonenumber.ErrInvalid, "%.10q", region)
-			require.ErrorIs(t, err, pii.ErrInvalid)
+			require.ErrorIs(t, err, pii.ErrMalformed)
 			require.EqualError(t, err, "phonenumber: not a region with a numbering plan")
 		}
 	}
 }
 
 func TestErrInvalid(t *testing.T) {
-	require.ErrorIs(t, phonenumber.ErrInvalid, pii.ErrInvalid)
+	require.ErrorIs(t, phonenumber.ErrInvalid, pii.ErrMalformed)
 	require.NotErrorIs(t, phonenumber.ErrInvalid, vault.ErrInvalid)
-	require.NotErrorIs(t, pii.ErrInvalid, phonenumber.ErrInvalid, "an address is no phone number")
+	require.NotErrorIs(t, pii.ErrMalformed, phonenumber.ErrInvalid, "an address is no phone number")
 }
 
 // isKept requires that package pii seals the number as it is, and that parsing
@@ -386,7 +386,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, input, region string) {
 		number, err := phonenumber.Parse(input, region)
 		if err != nil {
-			if number != "" || !errors.Is(err, phonenumber.ErrInvalid) || !errors.Is(err, pii.ErrInvalid) {
+			if number != "" || !errors.Is(err, phonenumber.ErrInvalid) || !errors.Is(err, pii.ErrMalformed) {
 				t.Fatalf("number %q, error %v", number, err)
 			}
 			return

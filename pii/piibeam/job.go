@@ -152,7 +152,7 @@ func (w *worker) of(id string) []*vault.Scope {
 // worker, would fail in the same way.
 func rowsFault(err error) bool {
 	for _, sentinel := range []error{
-		pii.ErrInvalid, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject,
+		pii.ErrMalformed, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject,
 	} {
 		if errors.Is(err, sentinel) {
 			return !errors.Is(err, vault.ErrUnavailable)

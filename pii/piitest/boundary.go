@@ -8,24 +8,24 @@ import (
 	"testing"
 )
 
-// A boundary is one ordered pair of purposes. Its failures name purposes and
-// never a value.
+// A boundary is one ordered pair of purposes. Its failures name purposes and never
+// a value.
 type boundary struct {
 	t          testing.TB
-	from, to   party
+	from, to   handles
 	alice, bob string // subjects
-	what, way  string // what is tried now, and how it was sealed
+	noun, way  string // the kind that is tried now, and how it was sealed
 }
 
 func (b *boundary) must(err error) {
 	b.t.Helper()
 	if err != nil {
 		b.t.Fatalf("piitest: trying %v against an %s sealed %s for %v: %v: a step that has to work before a refusal shows anything did not",
-			b.to.purpose(), b.what, b.way, b.from.purpose(), err)
+			b.to.purpose(), b.noun, b.way, b.from.purpose(), err)
 	}
 }
 
-// refused complains unless err is want.
+// refused fails the test unless err is want.
 func (b *boundary) refused(verb, how string, err, want error, otherwise string) {
 	b.t.Helper()
 	if errors.Is(err, want) {
@@ -39,20 +39,20 @@ func (b *boundary) refused(verb, how string, err, want error, otherwise string) 
 		got = "failed with " + quoted(err)
 	}
 	b.t.Errorf("piitest: %s of an %s sealed %s for %v, under %v%s: %s, want %s: %s",
-		verb, b.what, b.way, b.from.purpose(), b.to.purpose(), how, got, quoted(want), otherwise)
+		verb, b.noun, b.way, b.from.purpose(), b.to.purpose(), how, got, quoted(want), otherwise)
 }
 
 func quoted(err error) string { return `"` + err.Error() + `"` }
 
-// idSize is the size of the value id that a body begins with.
+// idSize is the size of the value id at the beginning of a body, in bytes.
 const idSize = 16
 
-// A forgery is sealed text whose header somebody changed.
+// A forgery is sealed text with a changed header.
 type forgery struct{ how, text string }
 
-// forge returns v with a header that names the other purpose: in place of its
-// own, beside it with a copy of its slot, and beside it with the slot of another
-// value, which does open by itself. See FORMAT.md in package vault.
+// forge returns v with headers that name the other purpose: in place of its own
+// purpose, beside it with a copy of its slot, and beside it with the slot of
+// another value, which opens by itself. FORMAT.md of package vault has the layout.
 func forge[V value[V]](b *boundary, v, other V) []forgery {
 	b.t.Helper()
 	fields, body := dissect(b, v)
@@ -73,7 +73,8 @@ func forge[V value[V]](b *boundary, v, other V) []forgery {
 	}
 }
 
-// dissect returns version, kind, purposes and body as text, and the body.
+// dissect returns the version, kind, purposes and body of v as text, and the decoded
+// body.
 func dissect[V value[V]](b *boundary, v V) ([]string, []byte) {
 	b.t.Helper()
 	text, err := v.MarshalText()

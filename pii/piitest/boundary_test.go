@@ -91,7 +91,7 @@ func (l leaky) Reseal(ctx context.Context, scopes ...*vault.Scope) (leaky, error
 
 func leakyKind(f *fault) kind[leaky] {
 	return kind[leaky]{
-		what: addresses.what,
+		noun: addresses.noun,
 		text: addresses.text,
 		seal: func(ctx context.Context, text string, sealers ...vault.Sealer) (leaky, error) {
 			e, err := pii.SealEmail(ctx, text, sealers...)
@@ -114,11 +114,11 @@ var (
 // newBoundary returns a boundary whose failures are recorded.
 func newBoundary(t *testing.T, from, to purpose.Purpose) (*boundary, *complaints) {
 	kit := New(t, forSecurity, forAds)
-	a, err := newParty(t, kit.Vault, from)
+	a, err := newHandles(t, kit.Vault, from)
 	require.NoError(t, err)
 	b := a
 	if from != to {
-		b, err = newParty(t, kit.Vault, to)
+		b, err = newHandles(t, kit.Vault, to)
 		require.NoError(t, err)
 	}
 	rec := &complaints{TB: t}
@@ -246,9 +246,9 @@ func TestForgeriesAreWhatTheySay(t *testing.T) {
 	for _, to := range []purpose.Purpose{forAds, purpose.MustParse("zoning")} { // before security, and after it
 		kit := New(t, forSecurity, to)
 		v, other := kit.Email(kit.Scope(forSecurity)), kit.Email(kit.Scope(to))
-		from, err := newParty(t, kit.Vault, forSecurity)
+		from, err := newHandles(t, kit.Vault, forSecurity)
 		require.NoError(t, err)
-		ours, err := newParty(t, kit.Vault, to)
+		ours, err := newHandles(t, kit.Vault, to)
 		require.NoError(t, err)
 		b := &boundary{t: t, from: from, to: ours}
 		body := func(e pii.Email) []byte { _, body := dissect(b, e); return body }

@@ -9,28 +9,28 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Canary plants a contact that was collected for the purpose of planted, runs f,
-// and fails the test if any trace of the contact came out at the outlets of c:
+// Canary plants a contact that was collected for the purpose of planted, runs f, and
+// fails the test if the contact turns up in a sink of c:
 //
 //	piitest.Canary(t, security, func(c *piitest.Contact) {
 //		service.SignUp(c.Address, c.Number)
 //		service.ExportAudience(c.Writer("audience export"))
 //	})
 //
-// It is how outsiders found that ad platforms matched numbers given for two-factor
-// codes: plant one that nobody else has, and see where it comes out. It knows
-// nothing of how the code works, and so finds what goes round this library too.
+// In this way outsiders found that ad platforms matched phone numbers given for
+// two-factor codes: they planted numbers that nobody else had, and saw where they
+// came out. Canary knows nothing about the code, and so finds data that bypasses
+// this library too.
 //
-// Beside what a [Contact] describes, sealed values of the contact and its
-// blind indexes are traces, under the purpose of planted and under those of
-// elsewhere: what was read for one purpose and sealed again for another is found
-// under the other. Where the service seals for one person at a time, planted has
-// to be narrowed by [vault.Scope.For] to the person whom the contact stands for.
-// Sealed values in output are told by opening them, which their vault's auditor
-// sees.
+// Canary searches for everything that [Contact] describes, and for sealed values and
+// blind indexes of the contact under the purposes of planted and elsewhere. It
+// therefore finds an address that was read for one purpose and sealed again for
+// another. If the service seals for one person at a time, narrow planted to the
+// person of the contact with [vault.Scope.For]. Canary opens the sealed values that
+// it finds, and the auditor of their vault sees that.
 //
-// The code has to have produced something at an outlet, or nothing was shown.
-// Canary may be used in parallel tests.
+// The test fails if the code writes nothing to a sink, since it then shows nothing.
+// Parallel tests may use Canary.
 func Canary(t testing.TB, planted *vault.Scope, f func(c *Contact), elsewhere ...*vault.Scope) {
 	mustTest()
 	t.Helper()
@@ -45,19 +45,19 @@ func Canary(t testing.TB, planted *vault.Scope, f func(c *Contact), elsewhere ..
 		elsewhere: elsewhere,
 	})
 	run(t, c, f)
-	if len(c.outlets) == 0 {
+	if len(c.sinks) == 0 {
 		t.Error("piitest: Canary was shown nothing of what came out: " +
 			"pass c.Writer, c.Requests or c.Responses to the code under test, or its result to c.Search")
 	}
 }
 
-// run calls f and checks what came out, even if f ends the test or panics.
+// run calls f and checks the sinks, even if f ends the test or panics.
 func run(t testing.TB, c *Contact, f func(c *Contact)) {
 	t.Helper()
 	finished := false
 	defer func() {
 		t.Helper()
-		if !finished { // by t.FailNow, or by a panic, which goes on after this
+		if !finished { // because of t.FailNow or a panic, which goes on after this
 			c.check(t)
 		}
 	}()
@@ -66,52 +66,55 @@ func run(t testing.TB, c *Contact, f func(c *Contact)) {
 	c.check(t)
 }
 
-// maxForms bounds how many forms of one leak a message lists.
-const maxForms = 4
+// maxRenderings is the number of renderings of one leak that a message lists.
+const maxRenderings = 4
 
-// A leak is all that came out at one outlet of the address or of the number.
+// A leak is the list of all renderings of the address, or of the number, that turned
+// up in one sink.
 type leak struct {
-	name, place, what string
-	forms             []string
+	name, noun string
+	callSite   callSite
+	renderings []string
 }
 
-// check complains of every outlet that something came out of, once for the
-// address and once for the number.
+// check fails the test for every sink with a leak: once for the address, and once
+// for the number. It reports whether there was none.
 func (c *Contact) check(t testing.TB) (clean bool) {
 	t.Helper()
 	c.mu.Lock()
-	outlets := slices.Clone(c.outlets)
+	sinks := slices.Clone(c.sinks)
 	c.mu.Unlock()
 	var leaks []*leak
-	for _, o := range outlets {
-		leaks = c.searchOutlet(leaks, o)
+	for _, s := range sinks {
+		leaks = c.searchSink(leaks, s)
 	}
 	for _, l := range leaks {
-		if more := len(l.forms) - maxForms; more > 0 {
-			l.forms = append(l.forms[:maxForms], fmt.Sprintf("and %d more", more))
+		if more := len(l.renderings) - maxRenderings; more > 0 {
+			l.renderings = append(l.renderings[:maxRenderings], fmt.Sprintf("and %d more", more))
 		}
 		t.Errorf("piitest: %s (%s) carries %s that was %s: %s: %s",
-			l.name, l.place, l.what, c.rules.subject, strings.Join(l.forms, "; "), c.rules.advice)
+			l.name, l.callSite, l.noun, c.rules.subject, strings.Join(l.renderings, "; "), c.rules.advice)
 	}
 	return len(leaks) == 0
 }
 
-func (c *Contact) searchOutlet(leaks []*leak, o *outlet) []*leak {
-	report := func(what, form string) {
+// searchSink adds the leaks in s to leaks.
+func (c *Contact) searchSink(leaks []*leak, s *sink) []*leak {
+	report := func(noun, rendering string) {
 		i := slices.IndexFunc(leaks, func(l *leak) bool {
-			return l.name == o.name && l.place == o.place && l.what == what
+			return l.name == s.name && l.callSite == s.callSite && l.noun == noun
 		})
 		if i < 0 {
 			i = len(leaks)
-			leaks = append(leaks, &leak{name: o.name, place: o.place, what: what})
+			leaks = append(leaks, &leak{name: s.name, callSite: s.callSite, noun: noun})
 		}
-		if !slices.Contains(leaks[i].forms, form) {
-			leaks[i].forms = append(leaks[i].forms, form)
+		if !slices.Contains(leaks[i].renderings, rendering) {
+			leaks[i].renderings = append(leaks[i].renderings, rendering)
 		}
 	}
-	for _, piece := range o.all() {
-		c.traces.search(piece,
-			func(t trace, in string) { report(t.what, t.form+in) },
+	for _, piece := range s.all() {
+		c.needles.search(piece,
+			func(n needle, in string) { report(n.noun, n.rendering+in) },
 			func(text, in string) {
 				if c.rules.planted == nil {
 					return
@@ -120,13 +123,13 @@ func (c *Contact) searchOutlet(leaks []*leak, o *outlet) []*leak {
 				if err != nil || v.IsZero() {
 					return
 				}
-				what, under, unclear := c.isOurs(c.t.Context(), v)
+				noun, under, unclear := c.isOurs(c.t.Context(), v)
 				switch {
 				case unclear:
 					report("a sealed value of a single person, perhaps the contact,", "sealed for "+under+in+
 						" (narrow the scope that Canary is given with For, so that it can tell)")
-				case what != "":
-					report(what, "sealed for "+under+in)
+				case noun != "":
+					report(noun, "sealed for "+under+in)
 				}
 			})
 	}

@@ -456,7 +456,7 @@ func TestCanaryFails(t *testing.T) {
 		require.Len(t, log, 2)
 		require.Contains(t, log[1], "export (")
 	})
-	t.Run("both at two outlets", func(t *testing.T) {
+	t.Run("both at two sinks", func(t *testing.T) {
 		log := failures(t, canary(func(c *piitest.Contact) {
 			c.Search("first", c.Address+c.Number)
 			c.Search("second", c.Address+c.Number)

@@ -10,16 +10,18 @@ import (
 	"testing"
 )
 
-// capturing is held while something of which a process has one is replaced.
+// capturing is held while a capture replaces the streams and loggers, of which a
+// process has one each.
 var capturing sync.Mutex
 
-// A capture stands in for the streams and loggers of the process.
+// A capture replaces the streams and loggers of the process.
 type capture struct {
 	stdout, stderr *captureFile
-	logs           *outlet
+	logs           *sink
 	slogs          *captureHandler
 
-	log      io.Writer // what was there before
+	// The replaced loggers.
+	log      io.Writer
 	logFlags int
 	slog     *slog.Logger
 }
@@ -29,7 +31,7 @@ func newCapture(t testing.TB, c *Contact) *capture {
 	k := &capture{log: log.Writer(), logFlags: log.Flags(), slog: slog.Default()}
 	k.stdout = newCaptureFile(t, c, "standard output", &os.Stdout)
 	k.stderr = newCaptureFile(t, c, "standard error", &os.Stderr)
-	k.logs = c.outlet("log")
+	k.logs = c.sink("log")
 	k.slogs = newCaptureHandler(c)
 	slog.SetDefault(slog.New(k.slogs)) // which redirects package log as well
 	log.SetOutput(k.logs)
@@ -37,7 +39,7 @@ func newCapture(t testing.TB, c *Contact) *capture {
 	return k
 }
 
-// restore puts everything back, and reads what was captured.
+// restore puts the streams and loggers back, and reads the captured files.
 func (k *capture) restore() {
 	slog.SetDefault(k.slog)
 	log.SetOutput(k.log)
@@ -46,7 +48,7 @@ func (k *capture) restore() {
 	k.stderr.restore()
 }
 
-// forward writes what was captured to where it was bound for.
+// forward writes the captured output to its original destinations.
 func (k *capture) forward() {
 	for _, f := range []*captureFile{k.stdout, k.stderr} {
 		for _, piece := range f.out.all() {
@@ -61,13 +63,13 @@ func (k *capture) forward() {
 	k.slogs.forward()
 }
 
-// A captureFile stands in for one of the files of package os. It is a file rather
-// than a pipe, which somebody would have to read meanwhile: a goroutine that
-// does so holds up the bubbles of testing/synctest.
+// A captureFile replaces one of the files of package os. It is a file rather than a
+// pipe: a goroutine that reads a pipe would hold up the bubbles of
+// testing/synctest.
 type captureFile struct {
 	variable **os.File
 	was, is  *os.File
-	out      *outlet
+	out      *sink
 }
 
 func newCaptureFile(t testing.TB, c *Contact, name string, variable **os.File) *captureFile {
@@ -76,7 +78,7 @@ func newCaptureFile(t testing.TB, c *Contact, name string, variable **os.File) *
 	if err != nil {
 		t.Fatal("piitest: NoLeak can't make a temporary file to capture " + name + " in")
 	}
-	k := &captureFile{variable: variable, was: *variable, is: f, out: c.outlet(name)}
+	k := &captureFile{variable: variable, was: *variable, is: f, out: c.sink(name)}
 	*variable = f
 	return k
 }
@@ -89,22 +91,22 @@ func (k *captureFile) restore() {
 	}
 }
 
-// A captureHandler stands in for the default handler of slog. It takes the
-// records of every level, as text and as JSON.
+// A captureHandler replaces the default handler of slog. It takes the records of
+// every level, as text and as JSON.
 type captureHandler struct {
 	handlers [2]slog.Handler
-	original slog.Handler // with the same groups and attributes
+	original slog.Handler // with the groups and attributes of handlers
 	later    *deferred
 }
 
-// deferred is what is to be logged if nothing leaked.
+// deferred holds calls of the original handlers, which follow if nothing leaked.
 type deferred struct {
 	mu    sync.Mutex
 	calls []func()
 }
 
 func newCaptureHandler(c *Contact) *captureHandler {
-	out := c.outlet("slog")
+	out := c.sink("slog")
 	return &captureHandler{
 		[2]slog.Handler{slog.NewTextHandler(out, nil), slog.NewJSONHandler(out, nil)},
 		slog.Default().Handler(),
@@ -112,7 +114,8 @@ func newCaptureHandler(c *Contact) *captureHandler {
 	}
 }
 
-// Enabled is what decides: Handle of the handlers does not look at the level.
+// Enabled returns true, so that records of every level are captured. The Handle
+// methods of the handlers do not look at the level.
 func (h *captureHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h *captureHandler) Handle(ctx context.Context, r slog.Record) error {

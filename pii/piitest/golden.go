@@ -22,19 +22,19 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Golden returns a kit whose keys are kept in a file below testdata, such as
-// "testdata/golden.keys", for services that compare what they store or send with
-// golden files: values that were sealed when those were made open today.
+// Golden returns a kit that keeps its keys in a file below testdata, such as
+// "testdata/golden.keys". It is for services that compare their rows or messages
+// with golden files: the sealed values in these open in every later run.
 //
-// The file and the purposes in it are made when the test runs with -update, if
-// the test's package has a flag of that name, or with PIITEST_UPDATE=1 in the
-// environment; keys that exist are never replaced. So are the keys of subjects
-// that the test made, when it ends. Without that a file or a purpose that is
-// missing ends the test. Commit the file.
+// Golden makes the file and the keys of missing purposes if the test runs with
+// -update, where the test's package has a flag of that name, or with
+// PIITEST_UPDATE=1 in the environment. At the end of such a test it adds the keys of
+// subjects that the test made. It never replaces keys that exist. Without an update,
+// a missing file or purpose ends the test. Commit the file.
 //
-// The keys are wrapped by a key that is in the source of this package, which
-// refuses to be used outside tests: never seal personal data with them. Two tests
-// may use one file at once, in one process.
+// The key that wraps the keys is in the source of this package, which works in tests
+// alone: never seal personal data with these keys. Two tests of one process may use
+// one file at once.
 func Golden(t testing.TB, path string, purposes ...purpose.Purpose) *Kit {
 	mustTest()
 	t.Helper()
@@ -65,12 +65,12 @@ func Golden(t testing.TB, path string, purposes ...purpose.Purpose) *Kit {
 	return k
 }
 
-// goldenFiles is held while any of them is read or written.
+// goldenFiles is held while a golden file is read or written.
 var goldenFiles sync.Mutex
 
 type golden struct {
 	path    string
-	records map[string][]byte // as they were read or written last
+	records map[string][]byte // as last read or written
 }
 
 func updating() bool {
@@ -82,7 +82,8 @@ func updating() bool {
 
 const goldenHeader = "# Keys for tests, made by piitest.Golden. They protect nothing."
 
-// readGolden reads a line for each record: its name and its data in base64.
+// readGolden reads a golden file. It has a line for each record: the name, and the
+// data in base64.
 func readGolden(t testing.TB, path string) map[string][]byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -108,10 +109,10 @@ func readGolden(t testing.TB, path string) map[string][]byte {
 	return records
 }
 
-// save adds to the file what store has and the file has not.
+// save adds to the file the records of store that it lacks.
 func (g *golden) save(t testing.TB, store vault.Store) {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // which is done when a test is cleaned up
+	ctx := context.WithoutCancel(t.Context()) // it is done when cleanup functions run
 	now := readGolden(t, g.path)              // another test may have written meanwhile
 	before := len(now)
 	names, err := namesIn(ctx, store)
@@ -148,7 +149,7 @@ func (g *golden) save(t testing.TB, store vault.Store) {
 	}
 }
 
-// goldenKEK has keys that anyone can compute, one for each purpose.
+// goldenKEK has a key for each purpose, which anyone can compute.
 type goldenKEK struct{}
 
 func (goldenKEK) For(_ context.Context, p purpose.Purpose) (vault.AEAD, error) {
@@ -157,13 +158,12 @@ func (goldenKEK) For(_ context.Context, p purpose.Purpose) (vault.AEAD, error) {
 	return newGCM(key[:])
 }
 
-// sealedText is how sealed values are found in other text.
+// sealedText matches sealed values in other text.
 var sealedText = regexp.MustCompile(`pii1\.[a-z0-9-]+\.[a-z0-9~-]+\.[A-Za-z0-9_-]+`)
 
-// Labels returns text with each sealed value in it replaced by its kind and
-// purposes, such as "pii1.email.security.…". No two seals of an address are
-// alike, so this is what to compare with a golden file: that a value is there,
-// what kind it is of and what it was collected for.
+// Labels returns text with each sealed value replaced by its kind and purposes, such
+// as "pii1.email.security.…". Compare the result with a golden file: no two seals of
+// an address are alike, but their kinds and purposes are.
 func Labels(text string) string {
 	mustTest()
 	return sealedText.ReplaceAllStringFunc(text, func(found string) string {

@@ -11,7 +11,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// memoryKEK has a key of its own for every purpose.
+// memoryKEK has a key for every purpose, in memory.
 type memoryKEK struct {
 	mu   sync.Mutex
 	keys map[purpose.Purpose]vault.AEAD

@@ -18,8 +18,8 @@ type Kit struct {
 	Vault *vault.Vault
 	// Audit records every event of Vault.
 	Audit *Recorder
-	// Store and KEK are what Vault was opened with: for opening it a second time,
-	// as another process would, or behind an [Outage].
+	// Store and KEK are the arguments with which Vault was opened. With them a test
+	// opens a second vault as another process would, or one behind an [Outage].
 	Store vault.Store
 	KEK   vault.KEK
 
@@ -47,7 +47,7 @@ func newKit(t testing.TB, store vault.Store, kek vault.KEK, purposes []purpose.P
 	}
 	k.Vault = v
 	t.Cleanup(func() { v.Close() })
-	k.Audit.Reset() // what the kit did is not what the test did
+	k.Audit.Reset() // the kit made these events, not the test
 	return k
 }
 
@@ -67,8 +67,8 @@ func (k *Kit) Scope(p purpose.Purpose) *vault.Scope {
 	return s
 }
 
-// Email returns a sealed address that no other call of this kit returns. Like
-// all fixtures it is of a domain that RFC 2606 reserves.
+// Email returns a sealed address that no other call of this kit returns. Its domain
+// is one that RFC 2606 reserves, as in all fixtures.
 func (k *Kit) Email(scopes ...vault.Sealer) pii.Email {
 	k.t.Helper()
 	e, err := pii.SealEmail(byKit(k.t.Context()), fmt.Sprintf("person-%d@example.com", k.emails.Add(1)), scopes...)
@@ -78,8 +78,8 @@ func (k *Kit) Email(scopes ...vault.Sealer) pii.Email {
 	return e
 }
 
-// Phone returns a sealed number that no other call of this kit returns, out of
-// a range that is kept for fiction: +1 … 555 01xx. A kit has 10,000 of them.
+// Phone returns a sealed number that no other call of this kit returns, from a range
+// that is kept for fiction: +1 … 555 01xx. A kit has 10,000 of them.
 func (k *Kit) Phone(scopes ...vault.Sealer) pii.Phone {
 	k.t.Helper()
 	n := k.phones.Add(1)
@@ -91,12 +91,12 @@ func (k *Kit) Phone(scopes ...vault.Sealer) pii.Phone {
 	return p
 }
 
-// Record begins a record of what is done with the kit's vault from now on, as
-// [Recorder.Record] does.
+// Record begins a recording of all uses of the kit's vault from now on, as
+// [Recorder.Record] describes.
 func (k *Kit) Record() *Recording { return k.Audit.Record() }
 
 type byKitKey struct{}
 
-// byKit marks what the kit itself does, which is recorded but is nothing that a
-// [Recording] holds against the code under test.
+// byKit marks events of the kit itself. A [Recorder] records them, and a [Recording]
+// leaves them out.
 func byKit(ctx context.Context) context.Context { return context.WithValue(ctx, byKitKey{}, true) }

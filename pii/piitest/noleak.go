@@ -2,8 +2,8 @@ package piitest
 
 import "testing"
 
-// NoLeak hands a made-up contact to f and fails the test if it can be read from
-// what the process writes meanwhile, or from what f hands to the outlets of c:
+// NoLeak hands a made-up contact to f, and fails the test if the contact turns up in
+// the output of the process meanwhile, or in a sink of c:
 //
 //	piitest.NoLeak(t, func(c *piitest.Contact) {
 //		err := service.SignUp(c.Address, c.Number)
@@ -11,18 +11,18 @@ import "testing"
 //		c.Rows("users", rows)
 //	})
 //
-// It captures os.Stdout, os.Stderr, the default loggers of packages log and slog,
-// the latter at every level, since production may log what a test does not; and
-// what f panics with. A logger that was made before writes where it was told to:
-// make it within f, or have it write to [Contact.Writer]. What bypasses package os
-// is not seen, such as println. If nothing leaked, what was captured is written
-// on to where it was bound for when f returns; otherwise it is dropped.
+// NoLeak captures os.Stdout, os.Stderr, the default loggers of packages log and slog,
+// and the value of a panic of f. It captures every level of slog, since production
+// may log more than a test. A logger made before NoLeak keeps its destination: make
+// it in f, or let it write to [Contact.Writer]. NoLeak does not see output that
+// bypasses package os, such as that of println. When f returns, the captured output
+// goes to its original destinations, unless the contact leaked.
 //
-// Sealed values may come out: this is about plaintext and its unkeyed hashes,
-// hex and base64, as [Contact] describes. For more see [Canary].
+// Sealed values may come out. NoLeak searches for plaintext and for its unkeyed
+// hashes, hex and base64, as [Contact] describes. [Canary] searches for more.
 //
-// As there is one os.Stdout in a process, NoLeak is refused in parallel tests and
-// makes testing refuse t.Parallel after it. There use [NoLeakParallel].
+// A process has one os.Stdout. Parallel tests are therefore refused, and package
+// testing refuses t.Parallel after NoLeak. Use [NoLeakParallel] there.
 func NoLeak(t testing.TB, f func(c *Contact)) {
 	mustTest()
 	t.Helper()
@@ -34,15 +34,14 @@ func NoLeak(t testing.TB, f func(c *Contact)) {
 	noLeak(t, f, true)
 }
 
-// NoLeakParallel is [NoLeak] without what there is one of in a process: it
-// searches what f hands to the outlets of c, and what f panics with. Give the
-// code under test a logger that writes to c.Writer. It may be used in parallel
-// tests.
+// NoLeakParallel is [NoLeak] for parallel tests: it captures no output of the process.
+// It searches the sinks of c and the value of a panic of f. Give the code under test
+// a logger that writes to c.Writer.
 func NoLeakParallel(t testing.TB, f func(c *Contact)) {
 	mustTest()
 	t.Helper()
 	noLeak(t, f, false)
-	// Nothing to search is not checked here: f may be only about panics.
+	// A test without sinks passes here: f may be only about panics.
 }
 
 func noLeak(t testing.TB, f func(c *Contact), process bool) {
@@ -60,9 +59,9 @@ func noLeak(t testing.TB, f func(c *Contact), process bool) {
 	defer func() {
 		t.Helper()
 		var panicked any
-		if !returned { // nil if it was t.FailNow
+		if !returned { // recover returns nil after t.FailNow
 			panicked = recover()
-			c.outlet("panic").addForms(panicked)
+			c.sink("panic").addRenderings(panicked)
 		}
 		if captured != nil {
 			captured.restore()
@@ -82,8 +81,8 @@ func noLeak(t testing.TB, f func(c *Contact), process bool) {
 	returned = true
 }
 
-// parallelEnv is set for its side effect: package testing refuses it in parallel
-// tests, and refuses to make a test parallel that has set it.
+// parallelEnv is set for its side effect: package testing refuses to set a variable
+// in a parallel test, and to make a test parallel after it has set one.
 const parallelEnv = "PIITEST_NOLEAK"
 
 func refuseParallel(t testing.TB) {

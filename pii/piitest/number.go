@@ -8,23 +8,24 @@ import (
 )
 
 // Ten digits are no proof of a phone number. One in 5,000 megabytes of random digits
-// has the contact's, forwards or backwards, and one in 500,000 megabytes of random
-// hexadecimal. So digits are a trace where they stand as numbers are written.
+// has the digits of the contact, forwards or backwards, and so has one in 500,000
+// megabytes of random hexadecimal. Digits therefore count only where they stand as
+// people and programs write numbers.
 
-// groupings are the ways to write ten digits: as one group, as a North American
-// number, and as an integer with separators of thousands. Dumps of bytes, UUIDs and
-// times have other groups.
+// groupings are the groups in which ten digits are written: one group, the groups of a
+// North American number, and thousands. Dumps of bytes, UUIDs and times have other
+// groups.
 var groupings = []string{"10", "3 3 4", "3 7", "6 4", "1 3 3 3"}
 
-// countryCodes are the digits that may stand in front, as people dial them.
+// countryCodes are the digits that people dial in front of the ten digits.
 var countryCodes = []string{"", "1", "001", "0111"}
 
-// numberContext is how many bytes before and after a number alone looks at.
+// numberContext is the number of bytes that the function alone looks at before a
+// number, and after it.
 const numberContext = 64
 
-// alone reports whether the ten digits of text[from:to], which have only
-// separators between them, are a number rather than a part of a longer number or of
-// a dump.
+// alone reports whether the ten digits of text[from:to] are a number, rather than a
+// part of a longer number or of a dump. There are only separators between them.
 func alone(text []byte, from, to int, backwards bool) bool {
 	before := text[max(0, from-numberContext):from]
 	digits := text[from:to]
@@ -38,7 +39,7 @@ func alone(text []byte, from, to int, backwards bool) bool {
 	groups, between := grouped(digits)
 	switch {
 	case slices.Contains(groupings, groups):
-	case groups == "1 1 1 1 1 1 1 1 1 1" && between != nil: // letters apart
+	case groups == "1 1 1 1 1 1 1 1 1 1" && between != nil: // spaced out
 		before = reversed(closed(reversed(before), reversed(between)))
 		after = closed(after, between)
 	case strings.Count(groups, " ") == 1 && bytes.ContainsAny(digits, "\r\n"): // a line ends within it
@@ -49,8 +50,8 @@ func alone(text []byte, from, to int, backwards bool) bool {
 	return standsBetween(before, after)
 }
 
-// standsBetween reports whether digits between before and after are a number of
-// their own.
+// standsBetween reports whether digits between before and after are a number of their
+// own.
 func standsBetween(before, after []byte) bool {
 	prefix := trailing(before, isDecimal)
 	before = before[:len(before)-len(prefix)]
@@ -75,7 +76,7 @@ func standsBetween(before, after []byte) bool {
 }
 
 // grouped returns the lengths of the groups of digits, such as "3 3 4", and the
-// separator between the groups, nil if there are different ones.
+// separator between the groups, nil if there are several.
 func grouped(digits []byte) (groups string, between []byte) {
 	same := true
 	for len(digits) > 0 {
@@ -96,8 +97,8 @@ func grouped(digits []byte) (groups string, between []byte) {
 	return groups, between
 }
 
-// closed returns the letters and digits that follow in text one by one, each with
-// between before it.
+// closed returns the letters and digits at the beginning of text that stand one by one
+// with between before each, and a blank after them.
 func closed(text, between []byte) (word []byte) {
 	for {
 		rest, ok := bytes.CutPrefix(text, between)
@@ -108,18 +109,17 @@ func closed(text, between []byte) (word []byte) {
 	}
 }
 
-// isExponent reports whether text goes on as a number of digits in floating point
-// does.
+// isExponent reports whether text begins with the exponent of a floating-point number.
 func isExponent(text []byte) bool {
 	return bytes.HasPrefix(bytes.ToLower(text), []byte("e+"))
 }
 
-// isBinary reports whether c is in no text.
+// isBinary reports whether c occurs in binary data alone.
 func isBinary(c byte) bool { return c < ' ' && !isSpace(c) || c >= 0x7f }
 
 func isDecimal(c byte) bool { return c >= '0' && c <= '9' }
 
-// leading returns the longest beginning of text that is of a class.
+// leading returns the longest beginning of text whose bytes are all of a class.
 func leading(text []byte, class func(byte) bool) []byte {
 	n := 0
 	for n < len(text) && class(text[n]) {
@@ -128,7 +128,7 @@ func leading(text []byte, class func(byte) bool) []byte {
 	return text[:n]
 }
 
-// trailing returns the longest end of text that is of a class.
+// trailing returns the longest end of text whose bytes are all of a class.
 func trailing(text []byte, class func(byte) bool) []byte {
 	n := len(text)
 	for n > 0 && class(text[n-1]) {

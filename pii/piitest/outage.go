@@ -13,17 +13,16 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// An Outage stands between a vault and its key store and key service, and makes
-// them fail as its script says:
+// An Outage stands between a vault and its key store and key service. It makes their
+// calls fail as its script says:
 //
 //	outage := &piitest.Outage{}
 //	v, err := vault.Open(ctx, outage.Store(kit.Store), outage.KEK(kit.KEK), nil)
 //	outage.Script(piitest.Step{Call: piitest.KEKDecrypt, Fault: piitest.Hang})
 //
-// The same calls meet the same faults in every run, and nothing depends on the
-// clock, so tests with a context that ends work in the bubbles of
-// testing/synctest. The zero Outage lets everything pass. It may be used from
-// many goroutines at once.
+// Equal calls meet equal faults in every run. Nothing depends on the clock, so tests
+// of timeouts work in the bubbles of testing/synctest. The zero Outage lets every
+// call pass. Many goroutines may use an Outage at once.
 type Outage struct {
 	mu    sync.Mutex
 	steps []Step
@@ -33,7 +32,7 @@ type Outage struct {
 // A Call is a kind of request to a key store or a key service.
 type Call string
 
-// The calls of [vault.Store], and those of [vault.KEK] and its AEADs.
+// The calls of [vault.Store], of [vault.KEK] and of its AEADs.
 const (
 	StoreGet    Call = "store get"
 	StorePut    Call = "store put"
@@ -42,29 +41,31 @@ const (
 	KEKGenerate Call = "KEK generate"
 	KEKEncrypt  Call = "KEK encrypt"
 	KEKDecrypt  Call = "KEK decrypt"
-	AnyCall     Call = "" // in a Step: whichever comes
+	AnyCall     Call = "" // in a Step: all calls
 )
 
-// A Fault is what becomes of a call.
+// A Fault is the way in which a call fails.
 type Fault int
 
 // The faults.
 const (
-	// Pass lets the call through: to fail at the third one.
+	// Pass lets the call through. Two of them in front of a fault make the third
+	// call fail.
 	Pass Fault = iota
-	// Hang answers when the context is done, with its error.
+	// Hang answers once the context is done, with its error.
 	Hang
 	// Deny is vault.ErrNoKeys: access was taken away.
 	Deny
 	// Throttle is vault.ErrUnavailable: too many requests.
 	Throttle
-	// Fail is an error that package vault does not know, as a client's own are.
+	// Fail is an error that package vault does not know, as a client may return.
 	Fail
-	// Garbage answers, and wrongly: Get with records whose bytes are altered,
-	// List with a name that is none, the KEK with bytes that it made up. Put
-	// reports a change that it did not make.
+	// Garbage is a wrong answer. Get returns records with altered bytes, List a
+	// name that is none, and the KEK made-up bytes. Put reports success and
+	// does nothing.
 	Garbage
-	// Lose makes the call and loses the answer, which is vault.ErrUnavailable.
+	// Lose makes the call and loses the answer: the caller gets
+	// vault.ErrUnavailable.
 	Lose
 	// Panic panics.
 	Panic
@@ -83,25 +84,25 @@ func (f Fault) String() string {
 // Forever is for [Step].Times.
 const Forever = -1
 
-// A Step says what becomes of some calls.
+// A Step gives some calls a fault.
 type Step struct {
-	// Call is which calls it is about, [AnyCall] for all.
+	// Call is the call that the step matches, [AnyCall] for all.
 	Call Call
-	// Purpose is whose keys the call has to be about, zero for anybody's.
+	// Purpose is the purpose whose keys the call has to be about, zero for any.
 	Purpose purpose.Purpose
-	// Fault is what becomes of them.
+	// Fault is the fault of the matched calls.
 	Fault Fault
-	// Delay is how long each of them takes at least, unless its context is done
+	// Delay is the least duration of each matched call, unless its context is done
 	// first.
 	Delay time.Duration
-	// Times is how many calls the step is for: 0 stands for one, [Forever] for
-	// all that come.
+	// Times is the number of calls that the step matches. 0 stands for one, and
+	// [Forever] for any number.
 	Times int
 }
 
-// Script replaces what is left of the script: without steps the outage is over.
-// Each call meets the first step that is about it and has calls left, and passes
-// if there is none. Calls that hang already go on hanging.
+// Script replaces the rest of the script. Without steps the outage is over. Each call
+// meets the first step that matches it and has calls left, and passes if there is
+// none. Calls that hang already go on hanging.
 func (o *Outage) Script(steps ...Step) {
 	mustTest()
 	o.mu.Lock()
@@ -114,15 +115,15 @@ func (o *Outage) Script(steps ...Step) {
 	}
 }
 
-// Calls returns the calls so far, oldest first, each with the fault that it met:
-// Purpose is zero for a call that is about several, and Times is 1.
+// Calls returns the calls so far, oldest first, each with the fault that it met.
+// Purpose is zero for a call about several purposes, and Times is 1.
 func (o *Outage) Calls() []Step {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.calls)
 }
 
-// meet returns what becomes of a call, after its delay.
+// meet returns the fault of a call and its error, after its delay.
 func (o *Outage) meet(ctx context.Context, call Call, purposes ...purpose.Purpose) (Fault, error) {
 	mustTest()
 	step := o.next(call, purposes)
@@ -151,11 +152,13 @@ func (o *Outage) meet(ctx context.Context, call Call, purposes ...purpose.Purpos
 	return step.Fault, nil
 }
 
-// errFail has a text that nobody may repeat, as those of clients quote requests.
+// errFail has a text that no message may repeat: errors of clients quote requests.
 var errFail = errors.New("internal error, request 9f86d081")
 
+// lost returns the error of a call whose answer is lost.
 func lost(call Call) error { return fmt.Errorf("%v: answer lost: %w", call, vault.ErrUnavailable) }
 
+// next records a call and returns the step that it meets.
 func (o *Outage) next(call Call, purposes []purpose.Purpose) Step {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -179,7 +182,7 @@ func (o *Outage) next(call Call, purposes []purpose.Purpose) Step {
 	return met
 }
 
-// purposesOf returns the purposes that records of these names belong to.
+// purposesOf returns the purposes of the records of these names.
 func purposesOf(names ...string) []purpose.Purpose {
 	var found []purpose.Purpose
 	for _, name := range names {
@@ -191,7 +194,7 @@ func purposesOf(names ...string) []purpose.Purpose {
 	return found
 }
 
-// altered returns other bytes, always the same for the same.
+// altered returns bytes that differ from b everywhere, and depend on b alone.
 func altered(b []byte) []byte {
 	out := slices.Clone(b)
 	for i := range out {

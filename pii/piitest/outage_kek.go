@@ -8,8 +8,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// KEK returns k behind the outage. Its AEADs take contexts, whether those of k do
-// or not.
+// KEK returns k behind the outage. Its AEADs take contexts, even if the AEADs of k do
+// not.
 func (o *Outage) KEK(k vault.KEK) vault.KEK { return &outageKEK{o, k} }
 
 type outageKEK struct {
@@ -34,7 +34,7 @@ func (k *outageKEK) For(ctx context.Context, p purpose.Purpose) (vault.AEAD, err
 	return &outageAEAD{k.outage, a, p, ctx}, nil
 }
 
-// Generate has k make its key, if it is a KEK that does.
+// Generate makes the key of p if k is a KEK that makes keys.
 func (k *outageKEK) Generate(ctx context.Context, p purpose.Purpose) error {
 	g, ok := k.kek.(interface {
 		Generate(context.Context, purpose.Purpose) error
@@ -56,10 +56,10 @@ type outageAEAD struct {
 	outage  *Outage
 	aead    vault.AEAD
 	purpose purpose.Purpose
-	ctx     context.Context // of For, for whoever has none to give
+	ctx     context.Context // of For, for calls without a context
 }
 
-// contextAEAD has the methods of Tink's AEADWithContext.
+// A contextAEAD is Tink's AEADWithContext.
 type contextAEAD interface {
 	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
 	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
@@ -106,10 +106,10 @@ func (a *outageAEAD) call(ctx context.Context, call Call, f func() ([]byte, erro
 	return out, err
 }
 
-// garbage has the size of a key, so that only what is in it is wrong.
+// garbage has the size of a key, so that nothing but its content is wrong.
 func garbage() []byte { return bytes.Repeat([]byte{0x5a}, 32) }
 
-// garbageAEAD answers everything, and always the same.
+// garbageAEAD answers every call with garbage.
 type garbageAEAD struct{}
 
 func (garbageAEAD) Encrypt(_, _ []byte) ([]byte, error) { return garbage(), nil }

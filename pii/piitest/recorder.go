@@ -8,34 +8,33 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Recorder is a [vault.Auditor] that keeps events for a test to look at. A
-// [Kit] has one; a service that opens its own vault is given one as its
-// [vault.Options].Audit. The zero Recorder is empty and ready for use, from many
-// goroutines at once.
+// A Recorder is a [vault.Auditor] that keeps events for a test. A [Kit] has one. A
+// service that opens its own vault gets one as its [vault.Options].Audit. The zero
+// Recorder is empty and ready for use, from many goroutines at once.
 type Recorder struct {
 	mu     sync.Mutex
 	events []recorded
-	resets int // so that a Recording knows when what it counted from is gone
+	resets int // tells a Recording that the events before it are gone
 }
 
-// recorded is an event, where in the code it came from, and on whose behalf.
+// recorded is an event with the call site and the context of its cause.
 type recorded struct {
 	vault.Event
-	place string
-	ctx   context.Context
+	callSite callSite
+	ctx      context.Context
 }
 
 // Audit records e. It never fails.
 func (r *Recorder) Audit(ctx context.Context, e vault.Event) error {
 	mustTest()
-	place := placeOfUse()
+	at := vaultCaller()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, recorded{e, place, ctx})
+	r.events = append(r.events, recorded{e, at, ctx})
 	return nil
 }
 
-// Events returns what was recorded so far, oldest first.
+// Events returns the events recorded so far, oldest first.
 func (r *Recorder) Events() []vault.Event {
 	all, _ := r.since(0)
 	return eventsOf(all)
@@ -46,7 +45,7 @@ func (r *Recorder) Refusals() []vault.Event {
 	return slices.DeleteFunc(r.Events(), func(e vault.Event) bool { return e.Outcome != vault.Denied })
 }
 
-// Reset forgets what was recorded, for recordings under way too.
+// Reset forgets the events recorded so far, for recordings under way too.
 func (r *Recorder) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,16 +53,15 @@ func (r *Recorder) Reset() {
 	r.resets++
 }
 
-// Record begins a record of the steps that follow: what it asserts is about
-// events from now on. Any number of recordings may run at once.
+// Record begins a recording: its assertions are about events from now on. Any number
+// of recordings may run at once.
 func (r *Recorder) Record() *Recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return &Recording{recorder: r, from: len(r.events), resets: r.resets}
 }
 
-// since returns a copy of the events from number i on, and how often there was
-// a reset.
+// since returns a copy of the events from number i on, and the number of resets.
 func (r *Recorder) since(i int) ([]recorded, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

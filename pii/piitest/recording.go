@@ -11,15 +11,15 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Recording is what was asked of a vault since [Recorder.Record], for a test
-// to state what a handler may do:
+// A Recording is the list of uses of a vault since [Recorder.Record]. With it a test
+// states the uses that a handler may make:
 //
 //	rec := kit.Record()
 //	handler.ServeHTTP(w, r)
 //	rec.Only(t, purposes.Security)
 //
-// What the kit does for the test, such as [Kit.Scope], is left out. Recordings
-// may be used from many goroutines at once.
+// Uses by the kit itself, such as [Kit.Scope], are left out. Many goroutines may use
+// a Recording at once.
 type Recording struct {
 	recorder     *Recorder
 	from, resets int
@@ -28,20 +28,20 @@ type Recording struct {
 
 type recordingKey struct{ of *Recording }
 
-// Context returns a context by which the recording knows its own events: it
-// counts those of this context and of contexts made from it, and no others. It
-// is for parallel tests that share one vault.
+// Context returns a context and a recording of its events. The recording counts
+// events of this context and of contexts derived from it, and no others. It is for
+// parallel tests that share one vault.
 func (r *Recording) Context(ctx context.Context) (context.Context, *Recording) {
 	own := &Recording{recorder: r.recorder, from: r.from, resets: r.resets, marked: true}
 	return context.WithValue(ctx, recordingKey{own}, true), own
 }
 
-// Events returns what was recorded, oldest first.
+// Events returns the events of the recording, oldest first.
 func (r *Recording) Events() []vault.Event { return eventsOf(r.own()) }
 
 func (r *Recording) own() []recorded {
 	all, resets := r.recorder.since(r.from)
-	if resets != r.resets { // then all there is came later
+	if resets != r.resets { // all events came after Record
 		all, _ = r.recorder.since(0)
 	}
 	return slices.DeleteFunc(all, func(e recorded) bool {
@@ -49,13 +49,12 @@ func (r *Recording) own() []recorded {
 	})
 }
 
-// Only fails the test if anything was asked for under a purpose that is not one
-// of those given, whether it was allowed or not. Opening the scope of a purpose
-// is asking, and so is extending a value to it.
+// Only fails the test if the code asked to use any purpose but the given ones, even
+// if it was refused. To open the scope of a purpose is to ask, and so is to extend a
+// value to it.
 //
-// It fails as well if nothing was asked at all, for then it has seen nothing of
-// the code under test. Without purposes it is the other way round: nothing may
-// have been asked.
+// Only fails too if the code asked for nothing, since it then shows nothing. Without
+// purposes it is the other way round: the code may ask for nothing.
 func (r *Recording) Only(t testing.TB, purposes ...purpose.Purpose) {
 	mustTest()
 	t.Helper()
@@ -76,12 +75,12 @@ func (r *Recording) Only(t testing.TB, purposes ...purpose.Purpose) {
 	}
 }
 
-// Denied fails the test unless it saw what was collected for from being asked
-// for under to, and refused: revealed, hinted at, indexed, re-sealed or
-// extended. A value that was collected for both is nothing to refuse.
+// Denied fails the test unless the code asked to use a value collected for from under
+// to, and was refused: to reveal it, hint at it, index, re-seal or extend it. A value
+// collected for both purposes is not refused.
 //
-// A value whose header was forged says itself what it was collected for, and
-// says it wrongly; it is among [Recording.Events], with vault.ErrCorrupt.
+// A value with a forged header claims wrong purposes. It is among
+// [Recording.Events], with vault.ErrCorrupt.
 func (r *Recording) Denied(t testing.TB, from, to purpose.Purpose) {
 	mustTest()
 	t.Helper()
@@ -108,8 +107,8 @@ func (r *Recording) Denied(t testing.TB, from, to purpose.Purpose) {
 		"have the code try it, or state with Only that it never does", from, to, summary(events))
 }
 
-// Never fails the test if any of the actions was asked for, under whatever
-// purpose and whether it was allowed or not: a page that shows hints says
+// Never fails the test if the code asked for any of the actions, under any purpose,
+// even if it was refused. The test of a page that shows hints states
 // rec.Never(t, vault.ActionReveal).
 func (r *Recording) Never(t testing.TB, actions ...vault.Action) {
 	mustTest()
@@ -132,11 +131,11 @@ func named(s purpose.Set) string {
 	return s.String()
 }
 
-// maxListed bounds how much of a list a message shows.
+// maxListed is the number of lines of a list that a message shows.
 const maxListed = 5
 
-// list describes events, each kind of them once: "reveal of phone under
-// advertising, refused, at exporter.go:31".
+// list describes events, equal ones once: "reveal of phone under advertising,
+// refused, at exporter.go:31".
 func list(events []recorded) string {
 	var lines []string
 	times := make(map[string]int)
@@ -172,7 +171,7 @@ func describe(e recorded) string {
 	case vault.Failed:
 		text += ", failed"
 	}
-	return text + ", at " + e.place
+	return text + ", at " + string(e.callSite)
 }
 
 func summary(events []recorded) string {

@@ -5,21 +5,22 @@ import (
 	"testing"
 )
 
-// A Sample is text that people type into a form, for table tests. Addresses are
-// under names that RFC 2606 reserves, and numbers out of ranges kept for fiction.
+// A Sample is text that people type into a form, for table tests. The addresses are
+// under names that RFC 2606 reserves, and the numbers in ranges kept for fiction.
 type Sample struct {
-	// Rule says what it shows, such as "extension", and names a subtest.
+	// Rule names the rule that the sample shows, such as "extension", and a subtest.
 	Rule string
-	// Text is what is typed.
+	// Text is the text that a person types.
 	Text string
-	// Revealed is what it is once it was sealed, "" if it is not valid.
+	// Revealed is the text that Reveal returns, "" for a Text that is not valid.
 	Revealed string
 }
 
 // Valid reports whether the text can be sealed.
 func (s Sample) Valid() bool { return s.Revealed != "" }
 
-// Emails returns samples of e-mail addresses, valid and not, always the same.
+// Emails returns samples of e-mail addresses, valid ones and others. All calls return
+// equal samples.
 func Emails() []Sample {
 	return []Sample{
 		{"plain", "person@example.com", "person@example.com"},
@@ -58,7 +59,8 @@ func Emails() []Sample {
 	}
 }
 
-// Phones returns samples of phone numbers, valid and not, always the same.
+// Phones returns samples of phone numbers, valid ones and others. All calls return
+// equal samples.
 func Phones() []Sample {
 	return []Sample{
 		{"E.164", "+12025550123", "+12025550123"},
@@ -87,8 +89,7 @@ func Phones() []Sample {
 	}
 }
 
-// Seed adds the texts of samples to the corpus of f, whose target takes one
-// string:
+// Seed adds the texts of samples to the corpus of f. The fuzz target takes one string:
 //
 //	piitest.Seed(f, piitest.Emails(), piitest.Phones())
 //	f.Fuzz(func(t *testing.T, text string) { … })

@@ -59,7 +59,7 @@ func FuzzIndexIsThatOfTheSealedValue(f *testing.F) {
 		looked, lookErr := pii.IndexEmail(ctx, text, scope)
 		require.Equal(t, err == nil, lookErr == nil)
 		if err != nil {
-			require.ErrorIs(t, err, pii.ErrInvalid)
+			require.ErrorIs(t, err, pii.ErrMalformed)
 			return
 		}
 		stored, err := email.Index(ctx, scope)

@@ -11,23 +11,23 @@ import (
 	"strconv"
 )
 
-// maxDepth is how many encodings within each other are looked into: a hash in
-// hex in JSON in the base64 of a token are two.
+// maxDepth is the number of nested encodings that the search decodes: a hash in hex,
+// in JSON, in the base64 of a token has two.
 const maxDepth = 2
 
-// maxUnpacked bounds what a small gzip stream is unpacked to.
+// maxUnpacked is the number of bytes to which a gzip stream is unpacked at most.
 const maxUnpacked = 64 << 20
 
-// search calls found for each trace in data, and sealed for each text in it that
-// may be a sealed value. in says how it was encoded, such as ", in hex".
-func (s *traces) search(data []byte, found func(t trace, in string), sealed func(text, in string)) {
+// search calls found for each needle in data, and sealed for each text in it that may
+// be a sealed value. in names the encodings around it, such as ", in hex".
+func (s *needles) search(data []byte, found func(n needle, in string), sealed func(text, in string)) {
 	(&finder{s, found, sealed}).search(data, "", 0)
 }
 
 type finder struct {
-	traces *traces
-	found  func(t trace, in string)
-	sealed func(text, in string)
+	needles *needles
+	found   func(n needle, in string)
+	sealed  func(text, in string)
 }
 
 func (f *finder) search(data []byte, in string, depth int) {
@@ -35,8 +35,8 @@ func (f *finder) search(data []byte, in string, depth int) {
 	plain := unescape(data, everyEscape)
 	f.sealedTexts(plain, in)
 	f.searchText(plain, in, depth)
-	// What looks like an escape need not be one: LIKE '%canary-1…' has "%ca" in it,
-	// and ?email=canary-1… "=ca".
+	// Text that looks like an escape may be none: LIKE '%canary-1…' has "%ca" in it,
+	// and ?email=canary-1… has "=ca". So the search looks at data as it is, too.
 	if !bytes.Equal(plain, data) {
 		f.searchExact(plain, in)
 		f.searchText(data, in, depth)
@@ -50,30 +50,30 @@ func (f *finder) search(data []byte, in string, depth int) {
 }
 
 func (f *finder) searchExact(data []byte, in string) {
-	f.traces.exact.scan(data, func(p pattern, _ int) { f.found(p.trace, in) })
+	f.needles.exact.scan(data, func(p pattern, _ int) { f.found(p.needle, in) })
 }
 
-// searchText looks through what text says, and what it stands for.
+// searchText searches text itself, and the data that it encodes.
 func (f *finder) searchText(text []byte, in string, depth int) {
 	squeezed := compact(text)
 	c := &cursor{text: text}
-	f.traces.text.scan(squeezed, func(p pattern, at int) {
+	f.needles.text.scan(squeezed, func(p pattern, at int) {
 		if p.digits {
 			if from, to := c.span(at, len(p.bytes)); !alone(text, from, to, p.backwards) {
 				return
 			}
 		}
-		f.found(p.trace, in)
+		f.found(p.needle, in)
 	})
 	if depth == maxDepth {
 		return
 	}
 	depth++
-	// Lines are broken in mail and PEM.
+	// Mail and PEM break lines.
 	for run := range runs(withoutSpace(text), isBase64, 16) {
 		run = standard(run)
-		for offset := range 4 { // wherever within the run it begins
-			if b := decode64(run[offset:]); len(b) >= traceHead {
+		for offset := range 4 { // base64 can begin anywhere in the run
+			if b := decode64(run[offset:]); len(b) >= needleHead {
 				f.search(b, in+", in base64", depth)
 			}
 		}
@@ -88,7 +88,7 @@ func (f *finder) searchText(text []byte, in string, depth int) {
 }
 
 func (f *finder) searchHex(squeezed []byte, in string, depth int) {
-	for run := range runs(squeezed, isHex, 2*traceHead) {
+	for run := range runs(squeezed, isHex, 2*needleHead) {
 		for offset := range 2 {
 			b := make([]byte, (len(run)-offset)/2)
 			hex.Decode(b, run[offset:offset+2*len(b)])
@@ -97,11 +97,11 @@ func (f *finder) searchHex(squeezed []byte, in string, depth int) {
 	}
 }
 
-// dumpMargin is what stands between two lines of bytes that encoding/hex dumps:
-// the bytes as text, and the offset of the next line.
+// dumpMargin matches the text between two lines of bytes in a dump of encoding/hex:
+// the bytes as characters, and the offset of the next line.
 var dumpMargin = regexp.MustCompile(`\|.{16}\|\s+[0-9a-f]{8}\s`)
 
-// sealedTexts looks for text that begins as sealed values do.
+// sealedTexts calls sealed for each text that begins as sealed values do.
 func (f *finder) sealedTexts(data []byte, in string) {
 	for {
 		i := bytes.Index(data, []byte(sealedMagic))
@@ -113,7 +113,7 @@ func (f *finder) sealedTexts(data []byte, in string) {
 		for n < len(data) && isSealed(data[n]) {
 			n++
 		}
-		// A full stop after a sentence is no part of it.
+		// A full stop after it may end a sentence.
 		f.sealed(string(bytes.TrimRight(data[:n], ".~")), in)
 		data = data[n:]
 	}
@@ -121,19 +121,19 @@ func (f *finder) sealedTexts(data []byte, in string) {
 
 const sealedMagic = "pii1."
 
-// escapes is a set of ways to write a character as something else.
+// escapes is a set of escape sequences for a character.
 type escapes uint8
 
 const (
-	unambiguous escapes = 0 // of backslashes and ampersands
-	everyEscape escapes = 1 // and of % and =, which mean themselves in SQL and in forms
+	unambiguous escapes = 0 // with backslashes and ampersands
+	everyEscape escapes = 1 // also with % and =, which stand for themselves in SQL and in forms
 )
 
-// unescape returns data with what URLs, JSON, Go, HTML and quoted-printable
-// write for a character replaced by it. Text that was not escaped may change as
-// well, so the original is searched too.
+// unescape returns data with the escape sequences of URLs, JSON, Go, HTML and
+// quoted-printable replaced by their characters. Text without escapes may change as
+// well, so the search looks at the original too.
 func unescape(data []byte, which escapes) []byte {
-	for range 3 { // one in another
+	for range 3 { // escapes can be nested
 		out := unescapeOnce(data, which)
 		if bytes.Equal(out, data) {
 			break
@@ -162,8 +162,8 @@ func unescapeOnce(data []byte, which escapes) []byte {
 	return out
 }
 
-// escaped returns what an escape at the beginning of s stands for and how many
-// bytes it is, 0 if there is none.
+// escaped returns the character that an escape sequence at the beginning of s stands
+// for, and the length of the sequence, 0 if there is none.
 func escaped(s []byte, which escapes) (c []byte, n int) {
 	switch {
 	case s[0] == '\\' && len(s) > 1:
@@ -205,8 +205,9 @@ func escapedByBackslash(s []byte) (c []byte, n int) {
 	return number(s, 1, 3, 8)
 }
 
-// character returns the ASCII character that so many hex digits of s name, from
-// one on. Others are no part of what is searched for.
+// character returns the ASCII character whose code is the given number of hex digits
+// in s, beginning at from, and the length up to their end. Needles have no other
+// characters.
 func character(s []byte, from, digits int) (c []byte, n int) {
 	if len(s) < from+digits {
 		return nil, 0
@@ -218,7 +219,8 @@ func character(s []byte, from, digits int) (c []byte, n int) {
 	return []byte{byte(v)}, from + digits
 }
 
-// number returns the byte that so many digits of s stand for.
+// number returns the byte whose value is the given number of digits in s, beginning at
+// from, and the length up to their end.
 func number(s []byte, from, digits, base int) (c []byte, n int) {
 	if len(s) < from+digits {
 		return nil, 0
@@ -230,8 +232,8 @@ func number(s []byte, from, digits, base int) (c []byte, n int) {
 	return []byte{byte(v)}, from + digits
 }
 
-// compact returns data in lower case, without what people and programs put
-// between letters and digits, and without the zero bytes of UTF-16.
+// compact returns data in lower case, without the separators that people and programs
+// put between letters and digits, and without the zero bytes of UTF-16.
 func compact(data []byte) []byte {
 	out := make([]byte, 0, len(data))
 	for _, c := range data {
@@ -246,13 +248,13 @@ func compact(data []byte) []byte {
 	return out
 }
 
-// A cursor goes along a text from byte to byte that compact keeps.
+// A cursor maps positions in the result of compact to positions in its input.
 type cursor struct {
 	text     []byte
-	at, kept int // the place, and how many are kept before it
+	at, kept int // a position in text, and the number of kept bytes before it
 }
 
-// span returns where in the text n bytes are of which i are kept before the first.
+// span returns the part of the text that compacts to the n bytes from position i on.
 // From call to call, i does not fall.
 func (c *cursor) span(i, n int) (from, to int) {
 	for c.kept < i || separates[c.text[c.at]] {
@@ -328,7 +330,8 @@ func b2i(b bool) int {
 	return 0
 }
 
-// runs yields the longest runs of bytes of a class, of at least the given length.
+// runs yields the longest runs of bytes of a class that have at least the given
+// length.
 func runs(data []byte, class func(byte) bool, least int) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		start := 0
@@ -344,16 +347,16 @@ func runs(data []byte, class func(byte) bool, least int) func(yield func([]byte)
 	}
 }
 
-// byteLists yields what lists of numbers such as [99 97 110], {0x63, 0x61} and
-// [143 141] stand for, which is how fmt prints bytes: in decimal or as the number
-// says, and in octal and binary.
+// byteLists yields the bytes of lists of numbers such as [99 97 110], {0x63, 0x61} and
+// [143 141], as fmt prints bytes. It reads each list in decimal or by the prefixes of
+// its numbers, in octal, and in binary.
 func byteLists(data []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		var lists [3][]byte
 		flush := func(i int) bool {
 			list := lists[i]
 			lists[i] = nil
-			return len(list) < traceHead || yield(list)
+			return len(list) < needleHead || yield(list)
 		}
 		for i := 0; i < len(data); {
 			n := 0
@@ -379,13 +382,13 @@ func byteLists(data []byte) func(yield func([]byte) bool) {
 	}
 }
 
-// listed returns the byte that a number in a list stands for.
+// listed returns the byte of a number in a list.
 func listed(digits []byte, base int) (byte, bool) {
 	if len(digits) == 0 || len(digits) > len("0b11111111") || digits[0] < '0' || digits[0] > '9' {
 		return 0, false
 	}
 	if base == 0 {
-		if len(digits) > 3 && digits[0] != '0' { // years and the like, which are no error worth making
+		if len(digits) > 3 && digits[0] != '0' { // a year, for example
 			return 0, false
 		}
 		v, err := strconv.ParseUint(string(digits), 0, 8)
@@ -412,7 +415,7 @@ func unzip(data []byte) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	// Of a stream that breaks off, what there is.
+	// A stream that breaks off yields its beginning.
 	unpacked, _ := io.ReadAll(io.LimitReader(r, maxUnpacked))
 	return unpacked, true
 }

@@ -11,26 +11,27 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// Separate fails the test unless the purposes are separate in v. For every
-// ordered pair of them, and for values sealed for the purpose, for one person
-// under it, and by its collector, it tries to use under the second what was
-// collected for the first:
+// Separate fails the test unless the purposes are separate in v. It takes every
+// ordered pair of purposes, and values sealed for the first, for one person under
+// it, and by its collector. It tries to use each value under the second purpose:
 //
-//   - to reveal, hint at, index and re-seal it, and to extend it without the
-//     first one's scope, which must be purpose.ErrMismatch;
-//   - the same with headers forged to name the second: put in place of the first,
-//     beside it over a copy of its slot, and beside it over a slot of another
-//     value, which must be vault.ErrCorrupt;
-//   - to extend it with both scopes and no consent, which must be
-//     purpose.ErrNoConsent;
-//   - to match it: no index of the one, under any key, may equal one of the other;
-//   - to use a value of one person as another's, or as nobody's.
+//   - It tries to reveal, hint at, index and re-seal the value, and to extend it
+//     without the scope of the first purpose. Each must be purpose.ErrMismatch.
+//   - It tries these with headers forged to name the second purpose: in place of the
+//     first, beside it over a copy of its slot, and beside it over a slot of another
+//     value. Each must be vault.ErrCorrupt.
+//   - It tries to extend the value with both scopes and no consent, which must be
+//     purpose.ErrNoConsent.
+//   - It tries to match the value: no index under a key of the one purpose may equal
+//     an index under a key of the other.
+//   - It tries to use a value of one person as another person's, or as nobody's.
 //
-// That each value does open under its own purpose is checked too, for a vault
-// that refuses everything would pass otherwise.
+// Separate also checks that each value opens under its own purpose. Otherwise a vault
+// that refuses everything would pass.
 //
-// Without purposes it takes all that the key store of v has keys for. There have
-// to be two or more, whose keys v can open. It adds the keys of two made-up subjects to each.
+// Without purposes, Separate takes all purposes that the key store of v has keys for.
+// There must be at least two, and v must be able to open their keys. Separate adds
+// the keys of two made-up subjects to each.
 func Separate(t testing.TB, v *vault.Vault, purposes ...purpose.Purpose) {
 	mustTest()
 	t.Helper()
@@ -46,29 +47,29 @@ func Separate(t testing.TB, v *vault.Vault, purposes ...purpose.Purpose) {
 		t.Fatalf("piitest: Separate needs two different purposes or more, and has %s: "+
 			"a boundary is between two, so give each use of personal data a purpose of its own", named(distinct))
 	}
-	var parties []party
-	// Not over the iterator: a loop body of one is a function that t.Helper is not for.
+	var all []handles
+	// Not over the iterator: its loop body is a function, which t.Helper does not skip.
 	for _, p := range slices.Collect(distinct.All()) {
-		party, err := newParty(t, v, p)
+		handles, err := newHandles(t, v, p)
 		if err != nil {
 			t.Fatalf("piitest: %v: a test of separation has to hold every purpose that it compares: "+
 				"call Generate for it, or let this test use its KEK", err)
 		}
-		parties = append(parties, party)
+		all = append(all, handles)
 	}
-	// People who are in no database, even if v is one that others use.
+	// Nobody has these names, even if other programs use the key store of v.
 	alice, bob := "piitest-alice-"+rand.Text(), "piitest-bob-"+rand.Text()
-	for _, from := range parties {
-		for _, to := range parties {
+	for _, from := range all {
+		for _, to := range all {
 			b := &boundary{t: t, from: from, to: to, alice: alice, bob: bob}
-			// Both are of a domain and a range that nobody has.
+			// Nobody has the domain of the address or the range of the number.
 			separate(b, addresses)
 			separate(b, numbers)
 		}
 	}
 }
 
-// A value is what the kinds of sealed values have in common.
+// A value is the interface that Email and Phone have in common.
 type value[V any] interface {
 	MarshalText() ([]byte, error)
 	Reveal(context.Context, vault.Revealer) (string, error)
@@ -78,9 +79,9 @@ type value[V any] interface {
 	Reseal(ctx context.Context, scopes ...*vault.Scope) (V, error)
 }
 
-// A kind is how to make values of one type.
+// A kind makes values of one type.
 type kind[V value[V]] struct {
-	what    string
+	noun    string
 	text    [2]string // of two people
 	seal    func(context.Context, string, ...vault.Sealer) (V, error)
 	parse   func(text []byte) (V, error)
@@ -88,7 +89,7 @@ type kind[V value[V]] struct {
 }
 
 var addresses = kind[pii.Email]{
-	what:    "e-mail address",
+	noun:    "e-mail address",
 	text:    [2]string{"separate@example.com", "other@example.com"},
 	seal:    pii.SealEmail,
 	parse:   func(text []byte) (v pii.Email, err error) { err = v.UnmarshalText(text); return },
@@ -96,18 +97,18 @@ var addresses = kind[pii.Email]{
 }
 
 var numbers = kind[pii.Phone]{
-	what:    "phone number",
+	noun:    "phone number",
 	text:    [2]string{"+12025550123", "+12025550124"},
 	seal:    pii.SealPhone,
 	parse:   func(text []byte) (v pii.Phone, err error) { err = v.UnmarshalText(text); return },
 	indexes: pii.IndexesPhone,
 }
 
-// separate tries one kind of values at one boundary. A boundary from a purpose to
-// itself is that between two people under it.
+// separate tries one kind of values at one boundary. The boundary from a purpose to
+// itself is the one between two people under it.
 func separate[V value[V]](b *boundary, k kind[V]) {
 	b.t.Helper()
-	b.what = k.what
+	b.noun = k.noun
 	if b.from == b.to {
 		b.way = "for one person"
 		people(b, k)
@@ -126,20 +127,21 @@ func separate[V value[V]](b *boundary, k kind[V]) {
 
 var consent = purpose.Basis{Legal: purpose.Consent, Consent: "piitest-made-up"}
 
-// attack tries to use under to what was sealed with sealer, and opens under from.
-func attack[V value[V]](b *boundary, k kind[V], from, to party, sealer vault.Sealer) {
+// attack tries to use under to a value that was sealed with sealer and opens under
+// from.
+func attack[V value[V]](b *boundary, k kind[V], from, to handles, sealer vault.Sealer) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	v, err := k.seal(ctx, k.text[0], sealer)
 	b.must(err)
-	other, err := k.seal(ctx, k.text[1], to.scope) // and with it the key of the person under to
+	other, err := k.seal(ctx, k.text[1], to.scope) // which makes the key of the person under to
 	b.must(err)
 	for _, own := range []vault.Revealer{from.scope, from.reader} {
 		revealed, err := v.Reveal(ctx, own)
 		b.must(err)
 		if revealed != k.text[0] {
 			b.t.Errorf("piitest: an %s sealed %s for %v opens under %v as something else: do not use this vault",
-				b.what, b.way, from.purpose(), from.purpose())
+				b.noun, b.way, from.purpose(), from.purpose())
 		}
 	}
 
@@ -159,9 +161,9 @@ func attack[V value[V]](b *boundary, k kind[V], from, to party, sealer vault.Sea
 	}
 }
 
-// uses tries all that takes one right to use to, and the extension that lies
-// about from.
-func uses[V value[V]](b *boundary, v V, from, to party, how string, want error, otherwise string) {
+// uses tries every use that takes handles of to alone, and an extension that names to
+// as the purpose of the value.
+func uses[V value[V]](b *boundary, v V, from, to handles, how string, want error, otherwise string) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	_, err := v.Reveal(ctx, to.scope)
@@ -180,8 +182,7 @@ func uses[V value[V]](b *boundary, v V, from, to party, how string, want error, 
 	b.refused("extend", how, err, want, otherwise)
 }
 
-// people tries to use a value of alice as bob's, and as nobody's, under one
-// purpose.
+// people tries to use a value of alice as bob's and as nobody's, under one purpose.
 func people[V value[V]](b *boundary, k kind[V]) {
 	b.t.Helper()
 	ctx := b.t.Context()
@@ -190,7 +191,7 @@ func people[V value[V]](b *boundary, k kind[V]) {
 	b.must(err)
 	plain, err := k.seal(ctx, k.text[0], all)
 	b.must(err)
-	_, err = k.seal(ctx, k.text[1], bob) // so that there is a key to try
+	_, err = k.seal(ctx, k.text[1], bob) // which makes bob's key
 	b.must(err)
 	_, err = v.Reveal(ctx, alice)
 	b.must(err)
@@ -233,13 +234,13 @@ func match[V value[V]](b *boundary, k kind[V]) {
 	b.must(err)
 	if !stored.Equal(theirs[0]) {
 		b.t.Errorf("piitest: an %s sealed for %v is not found by its index under %v: "+
-			"that two purposes' indexes differ would show nothing", b.what, b.from.purpose(), b.from.purpose())
+			"that two purposes' indexes differ would show nothing", b.noun, b.from.purpose(), b.from.purpose())
 	}
 	for _, a := range append(theirs, stored) {
 		for _, o := range append(ours, looked...) {
 			if a.Equal(o) {
 				b.t.Errorf("piitest: an %s has the same index under %v and %v, so the two can be joined: do they share keys?",
-					b.what, b.from.purpose(), b.to.purpose())
+					b.noun, b.from.purpose(), b.to.purpose())
 				return
 			}
 		}

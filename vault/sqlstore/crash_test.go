@@ -9,7 +9,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
 
 func init() { childtest.Children["administer"] = administer }
@@ -32,7 +35,12 @@ var (
 // printed has to hold whatever happens to the process next.
 func administer(args []string) error {
 	ctx := context.Background()
-	store, err := childStore(args[1:])
+	n, err := strconv.ParseUint(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	random := seed.New(n)
+	store, err := childStore(args[2:])
 	if err != nil {
 		return err
 	}
@@ -40,25 +48,25 @@ func administer(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := v.Generate(ctx, crashPurpose); err != nil {
-		return err
-	}
-	s, err := v.Scope(ctx, crashPurpose)
-	if err != nil {
-		return err
-	}
 	for i := 0; ; i++ {
 		// An overtaken change is to be repeated, and so is what a database that
 		// is busy did not do in time.
-		err := administerOnce(ctx, v, s, fmt.Sprintf("%d-%d", os.Getpid(), i))
+		err := administerOnce(ctx, v, random, fmt.Sprintf("%d-%d", os.Getpid(), i))
 		if err != nil && !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrUnavailable) {
 			return err
 		}
 	}
 }
 
-func administerOnce(ctx context.Context, v *vault.Vault, s *vault.Scope, unique string) error {
-	switch rand.IntN(18) {
+func administerOnce(ctx context.Context, v *vault.Vault, random *rand.Rand, unique string) error {
+	if err := v.Generate(ctx, crashPurpose); err != nil { // which does nothing but the first time
+		return err
+	}
+	s, err := v.Scope(ctx, crashPurpose)
+	if err != nil {
+		return err
+	}
+	switch random.IntN(18) {
 	case 0:
 		return v.Rotate(ctx, crashPurpose)
 	case 1:
@@ -109,15 +117,17 @@ func TestManyProcesses(t *testing.T) {
 		sealed, erased := map[string]string{}, map[string]bool{}
 		told := make(chan string)
 		var ends []func() error
+		random := seed.Rand(t)
 		for range 3 {
-			cmd := childtest.Command(t, "administer", append([]string{kek}, tab.childArgs()...)...)
+			cmd := childtest.Command(t, "administer", append([]string{kek, strconv.FormatUint(random.Uint64(), 10)}, tab.childArgs()...)...)
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())
-			timer := time.AfterFunc(d, func() { cmd.Process.Kill() })
-			t.Cleanup(func() { timer.Stop() })
+			// Its time begins when it has promised something: a busy machine may
+			// need all of it to get that far.
+			begun := sync.OnceFunc(func() { time.AfterFunc(d, func() { cmd.Process.Kill() }) })
 			read := make(chan error, 1)
-			go func() { read <- readLines(out, told) }()
+			go func() { read <- readLines(out, told, begun) }()
 			ends = append(ends, func() error {
 				err := <-read
 				cmd.Wait() // it was killed
@@ -174,14 +184,17 @@ func TestManyProcesses(t *testing.T) {
 	})
 }
 
-// readLines hands on lines, but not a last one that was cut off.
-func readLines(r io.Reader, to chan<- string) error {
+// readLines hands on lines, but not a last one that was cut off. It calls begun at
+// the first of them and at the end.
+func readLines(r io.Reader, to chan<- string, begun func()) error {
+	defer begun()
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			return nil // killed
 		}
+		begun()
 		to <- strings.TrimSuffix(line, "\n")
 	}
 }

@@ -1,7 +1,6 @@
 package attacktest
 
 import (
-	mrand "math/rand/v2"
 	"slices"
 	"testing"
 
@@ -41,12 +40,12 @@ func TestEveryBitFlip(t *testing.T) {
 		text, data := []byte(v.Text()), v.Binary()
 		// A value of several slots opens for those that the flip did not touch.
 		most := len(v.Slots) - 1
-		for bit := range vaulttest.Sample(8*len(text), vaulttest.Samples(v, 16), i < vaulttest.Few || vaulttest.Exhaustive()) {
+		for bit := range a.Sample(8*len(text), vaulttest.Samples(v, 16), i < vaulttest.Few || vaulttest.Exhaustive()) {
 			text[bit/8] ^= 1 << (bit % 8)
 			vaulttest.AtMost(t, most, a.Text(t, string(text)))
 			text[bit/8] ^= 1 << (bit % 8)
 		}
-		for bit := range vaulttest.Sample(8*len(data), vaulttest.Samples(v, 16), i < vaulttest.Few || vaulttest.Exhaustive()) {
+		for bit := range a.Sample(8*len(data), vaulttest.Samples(v, 16), i < vaulttest.Few || vaulttest.Exhaustive()) {
 			data[bit/8] ^= 1 << (bit % 8)
 			vaulttest.AtMost(t, most, a.Binary(t, data))
 			data[bit/8] ^= 1 << (bit % 8)
@@ -64,7 +63,7 @@ func TestEveryByteReplaced(t *testing.T) {
 	for i, v := range a.Values {
 		text, data := []byte(v.Text()), v.Binary()
 		most := len(v.Slots) - 1
-		for n := range vaulttest.Sample(256*len(text), vaulttest.Samples(v, k), i == 0) {
+		for n := range a.Sample(256*len(text), vaulttest.Samples(v, k), i == 0) {
 			at, b := n/256, byte(n)
 			if c := text[at]; b != c {
 				text[at] = b
@@ -72,7 +71,7 @@ func TestEveryByteReplaced(t *testing.T) {
 				text[at] = c
 			}
 		}
-		for n := range vaulttest.Sample(256*len(data), vaulttest.Samples(v, k), i == 0) {
+		for n := range a.Sample(256*len(data), vaulttest.Samples(v, k), i == 0) {
 			at, b := n/256, byte(n)
 			if c := data[at]; b != c {
 				data[at] = b
@@ -88,7 +87,7 @@ func TestEveryTruncation(t *testing.T) {
 	a := vaulttest.NewCatalogue(t)
 	for i, v := range a.Values {
 		text, data := v.Text(), v.Binary()
-		for n := range vaulttest.Sample(len(text), 100, i < vaulttest.Few || vaulttest.Exhaustive()) {
+		for n := range a.Sample(len(text), 100, i < vaulttest.Few || vaulttest.Exhaustive()) {
 			_, err := vault.ParseSealed(text[:n])
 			require.Equal(t, n == 0, err == nil, text[:n])
 			vaulttest.AtMost(t, 0, a.Text(t, text[:n]))
@@ -96,7 +95,7 @@ func TestEveryTruncation(t *testing.T) {
 				vaulttest.AtMost(t, 0, a.Text(t, text[n:]))
 			}
 		}
-		for n := range vaulttest.Sample(len(data), 100, i < vaulttest.Few || vaulttest.Exhaustive()) {
+		for n := range a.Sample(len(data), 100, i < vaulttest.Few || vaulttest.Exhaustive()) {
 			vaulttest.AtMost(t, 0, a.Binary(t, data[:n]))
 			if n > 0 {
 				vaulttest.AtMost(t, 0, a.Binary(t, data[n:]))
@@ -111,18 +110,18 @@ func TestEveryInsertionAndDeletion(t *testing.T) {
 	for i, v := range a.Values {
 		text, data := v.Text(), v.Binary()
 		most := len(v.Slots) - 1
-		for n := range vaulttest.Sample((len(text)+1)*len(inserted), vaulttest.Samples(v, 20), i < 3 || vaulttest.Exhaustive()) {
+		for n := range a.Sample((len(text)+1)*len(inserted), vaulttest.Samples(v, 20), i < 3 || vaulttest.Exhaustive()) {
 			at, s := n/len(inserted), inserted[n%len(inserted)]
 			vaulttest.AtMost(t, most, a.Text(t, text[:at]+s+text[at:]))
 		}
-		for at := range vaulttest.Sample(len(text), vaulttest.Samples(v, 10), i < 3 || vaulttest.Exhaustive()) {
+		for at := range a.Sample(len(text), vaulttest.Samples(v, 10), i < 3 || vaulttest.Exhaustive()) {
 			vaulttest.AtMost(t, most, a.Text(t, text[:at]+text[at+1:]))
 		}
-		for n := range vaulttest.Sample((len(data)+1)*4, vaulttest.Samples(v, 20), i < 3 || vaulttest.Exhaustive()) {
+		for n := range a.Sample((len(data)+1)*4, vaulttest.Samples(v, 20), i < 3 || vaulttest.Exhaustive()) {
 			forged := slices.Insert(slices.Clone(data), n/4, []byte{0, 1, 0x80, 0xff}[n%4])
 			vaulttest.AtMost(t, most, a.Binary(t, forged))
 		}
-		for at := range vaulttest.Sample(len(data), vaulttest.Samples(v, 10), i < 3 || vaulttest.Exhaustive()) {
+		for at := range a.Sample(len(data), vaulttest.Samples(v, 10), i < 3 || vaulttest.Exhaustive()) {
 			vaulttest.AtMost(t, most, a.Binary(t, slices.Delete(slices.Clone(data), at, at+1)))
 		}
 	}
@@ -138,7 +137,7 @@ func TestEverySplice(t *testing.T) {
 	}
 	for i, v := range a.Values {
 		for range others {
-			splice(t, a, v, a.Values[mrand.IntN(len(a.Values))], false)
+			splice(t, a, v, a.Values[a.Rand.IntN(len(a.Values))], false)
 		}
 		for j := range vaulttest.Few {
 			if i < vaulttest.Few {
@@ -155,11 +154,11 @@ func splice(t *testing.T, a *vaulttest.Victim, v, w reference.Value, all bool) {
 		return
 	}
 	most := max(len(v.Slots), len(w.Slots)) // whole slots may change nothing but their neighbours
-	for n := range vaulttest.Sample(min(len(vt), len(wt)), vaulttest.Samples(v, 16), all || vaulttest.Exhaustive()) {
+	for n := range a.Sample(min(len(vt), len(wt)), vaulttest.Samples(v, 16), all || vaulttest.Exhaustive()) {
 		vaulttest.AtMost(t, most, a.Text(t, vt[:n]+wt[n:]))
 		vaulttest.AtMost(t, most, a.Text(t, vt[:len(vt)-n]+wt[len(wt)-n:]))
 	}
-	for n := range vaulttest.Sample(min(len(vb), len(wb)), vaulttest.Samples(v, 16), all || vaulttest.Exhaustive()) {
+	for n := range a.Sample(min(len(vb), len(wb)), vaulttest.Samples(v, 16), all || vaulttest.Exhaustive()) {
 		vaulttest.AtMost(t, most, a.Binary(t, append(vb[:n:n], wb[n:]...)))
 		vaulttest.AtMost(t, most, a.Binary(t, append(vb[:len(vb)-n:len(vb)-n], wb[len(wb)-n:]...)))
 	}
@@ -200,7 +199,7 @@ func TestRefusalsByPosition(t *testing.T) {
 			}
 			data, at := v.Binary(), 0
 			for _, f := range fields {
-				for n := range vaulttest.Sample(8*f.size, 64, typ != 3 || vaulttest.Exhaustive()) {
+				for n := range a.Sample(8*f.size, 64, typ != 3 || vaulttest.Exhaustive()) {
 					bit := 8*at + n
 					data[bit/8] ^= 1 << (bit % 8)
 					var forged vault.Sealed

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -293,7 +296,6 @@ func TestRewrappingNeverMovesBack(t *testing.T) {
 func TestLeavingKeysBehind(t *testing.T) {
 	store, a := vault.Memory(), vaulttest.NewAEAD(t)
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
-	kek := &vaulttest.Spy{AEAD: a, Meddle: func(context.Context) error { time.Sleep(30 * time.Millisecond); return nil }}
 	for name, list := range map[string]func(context.Context, *vault.Vault) error{
 		"keys": func(ctx context.Context, v *vault.Vault) error { _, err := v.Keys(ctx, vaulttest.Security); return err },
 		"generation": func(ctx context.Context, v *vault.Vault) error {
@@ -302,11 +304,28 @@ func TestLeavingKeysBehind(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := vaulttest.Open(t, store, kek, nil)
+			// The key service waits for a directory, and not for a channel, which
+			// would order what the caller and the answer do.
+			left := filepath.Join(t.TempDir(), "left")
+			v := vaulttest.Open(t, store, &vaulttest.Spy{AEAD: a, Meddle: func(context.Context) error {
+				for {
+					if _, err := os.Stat(left); err == nil {
+						return nil
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}}, nil)
+			before := runtime.NumGoroutine()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 			defer cancel()
 			require.ErrorIs(t, list(ctx, v), vault.ErrUnavailable)
-			time.Sleep(150 * time.Millisecond) // and nothing that the two would agree upon
+			require.NoError(t, os.Mkdir(left, 0o700))
+			for range 60_000 { // until the answer is there
+				if runtime.NumGoroutine() <= before {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
 		})
 	}
 }
@@ -470,60 +489,65 @@ func TestRecordThatIsPutBack(t *testing.T) {
 // Whatever else goes on, in this process and in another, nothing that begins
 // after an erasure succeeds, and nothing else is refused.
 func TestErasingUnderLoad(t *testing.T) {
-	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
-	a := vaulttest.Open(t, store, kek, &vault.Options{SubjectCache: 1, SubjectLifetime: 5 * time.Millisecond}) // evicts all the time
-	b := vaulttest.Open(t, store, kek, nil)
-	require.NoError(t, a.Generate(t.Context(), vaulttest.Security))
-	s := vaulttest.Scope(t, a, vaulttest.Security)
-	const people = 40
-	var erased [people]atomic.Bool
-	var begun [people]atomic.Bool
-	values := make([]vault.Sealed, people)
-	for i := range people {
-		values[i] = vaulttest.Seal(t, s.For(fmt.Sprint("user-", i)))
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var running sync.WaitGroup
-	var faults sync.Map
-	for worker := range 6 {
-		running.Go(func() {
-			for n := worker; ctx.Err() == nil; n++ {
-				i := n % people
-				subject := fmt.Sprint("user-", i)
-				was := erased[i].Load()
-				var err error
-				switch n / people % 3 {
-				case 0:
-					_, err = s.For(subject).Reveal(context.Background(), vaulttest.Note, values[i])
-				case 1:
-					_, err = vault.Seal(context.Background(), vaulttest.Note, "text", s.For(subject))
-				default:
-					if err = s.Prefetch(context.Background(), subject, fmt.Sprint("user-", (i+1)%people)); err == nil {
+	synctest.Test(t, func(t *testing.T) {
+		store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+		a := vaulttest.Open(t, store, kek, &vault.Options{SubjectCache: 1, SubjectLifetime: 5 * time.Millisecond}) // evicts all the time
+		b := vaulttest.Open(t, store, kek, nil)
+		require.NoError(t, a.Generate(t.Context(), vaulttest.Security))
+		s := vaulttest.Scope(t, a, vaulttest.Security)
+		const people = 40
+		var erased [people]atomic.Bool
+		var begun [people]atomic.Bool
+		values := make([]vault.Sealed, people)
+		for i := range people {
+			values[i] = vaulttest.Seal(t, s.For(fmt.Sprint("user-", i)))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var running sync.WaitGroup
+		var faults sync.Map
+		for worker := range 6 {
+			running.Go(func() {
+				for n := worker; ctx.Err() == nil; n++ {
+					if n%40 == 0 {
+						time.Sleep(time.Millisecond)
+					}
+					i := n % people
+					subject := fmt.Sprint("user-", i)
+					was := erased[i].Load()
+					var err error
+					switch n / people % 3 {
+					case 0:
 						_, err = s.For(subject).Reveal(context.Background(), vaulttest.Note, values[i])
+					case 1:
+						_, err = vault.Seal(context.Background(), vaulttest.Note, "text", s.For(subject))
+					default:
+						if err = s.Prefetch(context.Background(), subject, fmt.Sprint("user-", (i+1)%people)); err == nil {
+							_, err = s.For(subject).Reveal(context.Background(), vaulttest.Note, values[i])
+						}
+					}
+					switch {
+					case err == nil && was:
+						faults.Store(subject+" came back", true)
+					case errors.Is(err, vault.ErrErased) && !begun[i].Load(), err != nil && !errors.Is(err, vault.ErrErased):
+						faults.Store(fmt.Sprint(subject, " refused: ", err), true)
 					}
 				}
-				switch {
-				case err == nil && was:
-					faults.Store(subject+" came back", true)
-				case errors.Is(err, vault.ErrErased) && !begun[i].Load(), err != nil && !errors.Is(err, vault.ErrErased):
-					faults.Store(fmt.Sprint(subject, " refused: ", err), true)
-				}
-			}
-		})
-	}
-	for i := range people {
-		if i%10 == 0 {
-			require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
-			require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
+			})
 		}
-		begun[i].Store(true)
-		_, err := a.Erase(t.Context(), fmt.Sprint("user-", i), vaulttest.Security)
-		require.NoError(t, err)
-		erased[i].Store(true)
-		time.Sleep(5 * time.Millisecond)
-	}
-	cancel()
-	running.Wait()
-	faults.Range(func(fault, _ any) bool { t.Error(fault); return true })
+		for i := range people {
+			if i%10 == 0 {
+				require.NoError(t, b.Rotate(t.Context(), vaulttest.Security))
+				require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
+			}
+			begun[i].Store(true)
+			_, err := a.Erase(t.Context(), fmt.Sprint("user-", i), vaulttest.Security)
+			require.NoError(t, err)
+			erased[i].Store(true)
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel()
+		running.Wait()
+		faults.Range(func(fault, _ any) bool { t.Error(fault); return true })
+	})
 }

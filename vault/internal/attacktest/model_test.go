@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -48,13 +49,17 @@ var (
 )
 
 func TestRandomHistories(t *testing.T) {
+	tally := map[string]int{}
+	if n, ok := seed.Fixed(t); ok {
+		synctest.Test(t, func(t *testing.T) { runHistory(t, n, tally) })
+		return
+	}
 	histories := 30
 	if testing.Short() {
 		histories = 5
 	}
-	tally := map[string]int{}
-	for seed := range uint64(histories) {
-		synctest.Test(t, func(t *testing.T) { runHistory(t, seed, tally) })
+	for n := range uint64(histories) {
+		synctest.Test(t, func(t *testing.T) { runHistory(t, n, tally) })
 	}
 	// All that the model knows has to have come up, or it says nothing.
 	for _, event := range []string{
@@ -65,10 +70,11 @@ func TestRandomHistories(t *testing.T) {
 	}
 }
 
-func runHistory(t *testing.T, seed uint64, tally map[string]int) {
+func runHistory(t *testing.T, n uint64, tally map[string]int) {
+	seed.Print(t, n)
 	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	m := &model{
-		t: t, rng: rand.New(rand.NewPCG(seed, 0)), tally: tally,
+		t: t, rng: seed.New(n), tally: tally,
 		epoch: map[purpose.Purpose]int{}, ids: map[purpose.Purpose]map[int]uint32{},
 		out: map[purpose.Purpose]map[int]bool{}, gone: map[purpose.Purpose]map[int]bool{},
 		erased: map[purpose.Purpose]map[string]bool{},

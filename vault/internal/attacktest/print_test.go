@@ -43,10 +43,8 @@ func TestKeysAreOutOfReflectionsReach(t *testing.T) {
 func TestScopesPrintAsLabels(t *testing.T) {
 	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing)
 	s := vaulttest.Scope(t, v, vaulttest.Security).For("alice-4711")
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		require.Equal(t, "vault.Scope(security)", fmt.Sprintf(verb, s))
-		require.Equal(t, "vault.Vault", fmt.Sprintf(verb, v))
-	}
+	requireLabel(t, "vault.Scope(security)", s)
+	requireLabel(t, "vault.Vault", v)
 	require.Equal(t, "vault.Scope()", fmt.Sprint((*vault.Scope)(nil)))
 	var buf bytes.Buffer
 	slog.New(slog.NewJSONHandler(&buf, nil)).Info("x", "scope", s, "vault", v)
@@ -66,9 +64,7 @@ func TestScopesPrintAsLabels(t *testing.T) {
 		buf.Reset()
 		slog.New(slog.NewTextHandler(&buf, nil)).Info("x", "capability", c)
 		require.Contains(t, buf.String(), "capability="+label)
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%10.3s"} {
-			require.Equal(t, label, fmt.Sprintf(verb, c))
-		}
+		requireLabel(t, label, c)
 	}
 
 	rec := &recording{}
@@ -76,6 +72,17 @@ func TestScopesPrintAsLabels(t *testing.T) {
 	require.NotEmpty(t, rec.String())
 	require.NotContains(t, rec.String(), "cipher.")
 	require.NotContains(t, rec.String(), "aes.")
+}
+
+// requireLabel requires that v is printed as a string is, with any verb.
+func requireLabel(t *testing.T, label string, v any) {
+	t.Helper()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%t"} {
+		require.Equal(t, label, fmt.Sprintf(verb, v), verb)
+	}
+	for _, verb := range []string{"%q", "%40s", "%-40s", "%10.3s", "%-40q"} {
+		require.Equal(t, fmt.Sprintf(verb, label), fmt.Sprintf(verb, v), verb)
+	}
 }
 
 type recording struct{ strings.Builder }

@@ -3,7 +3,6 @@ package attacktest
 import (
 	"bytes"
 	"maps"
-	mrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -57,8 +56,8 @@ func TestRecombinedParts(t *testing.T) {
 	}
 	for _, kind := range []string{"email", "phone"} {
 		for _, v := range a.Values[:vaulttest.Few] {
-			for h := range vaulttest.Sample(13, 13, false) { // slots of the same few
-				for s := range vaulttest.Sample(13, 13, false) {
+			for h := range a.Sample(13, 13, false) { // slots of the same few
+				for s := range a.Sample(13, 13, false) {
 					for _, name := range vaulttest.Names {
 						try(kind, name, v.ID, pieces[h], pieces[s])
 					}
@@ -70,19 +69,19 @@ func TestRecombinedParts(t *testing.T) {
 	if vaulttest.Exhaustive() {
 		recombinations = 50
 	}
-	pick := func() piece { return pieces[mrand.IntN(len(pieces))] }
+	pick := func() piece { return pieces[a.Rand.IntN(len(pieces))] }
 	for i := range pieces {
 		for range recombinations {
 			s, h := pieces[i], pick()
-			try(s.kind, s.Purpose, s.id, h, s)                           // another header
-			try(s.kind, s.Purpose, pick().id, s, s)                      // another value's id
-			try(s.kind, pick().Purpose, s.id, s, s)                      // another purpose's name
-			try(pick().kind, s.Purpose, s.id, s, s)                      // another kind
-			try(pick().kind, pick().Purpose, pick().id, h, pieces[i])    // none of its own
-			try(h.kind, h.Purpose, h.id, h, s)                           // in another slot's place
-			try(s.kind, s.Purpose, pick().id, h, s)                      // all but kind and purpose
-			try(s.kind, vaulttest.Names[mrand.IntN(4)], pick().id, s, h) // the other way round
-			try(vaulttest.Kinds[mrand.IntN(4)].String(), h.Purpose, s.id, s, h)
+			try(s.kind, s.Purpose, s.id, h, s)                            // another header
+			try(s.kind, s.Purpose, pick().id, s, s)                       // another value's id
+			try(s.kind, pick().Purpose, s.id, s, s)                       // another purpose's name
+			try(pick().kind, s.Purpose, s.id, s, s)                       // another kind
+			try(pick().kind, pick().Purpose, pick().id, h, pieces[i])     // none of its own
+			try(h.kind, h.Purpose, h.id, h, s)                            // in another slot's place
+			try(s.kind, s.Purpose, pick().id, h, s)                       // all but kind and purpose
+			try(s.kind, vaulttest.Names[a.Rand.IntN(4)], pick().id, s, h) // the other way round
+			try(vaulttest.Kinds[a.Rand.IntN(4)].String(), h.Purpose, s.id, s, h)
 		}
 	}
 }
@@ -94,7 +93,7 @@ func TestRecombinedParts(t *testing.T) {
 func TestSlotsMovedBetweenValues(t *testing.T) {
 	a := vaulttest.NewCatalogue(t)
 	for i, v := range a.Values {
-		for j := range vaulttest.Sample(len(a.Values), 1, vaulttest.Exhaustive()) {
+		for j := range a.Sample(len(a.Values), 1, vaulttest.Exhaustive()) {
 			w := a.Values[j]
 			for n := range v.Slots {
 				if i == j || bytes.Equal(v.ID, w.ID) {
@@ -124,7 +123,7 @@ func TestRelabelled(t *testing.T) {
 	for n, v := range a.Values {
 		kind := vault.MustKind(v.Kind, "vault_test.Value")
 		for i, s := range v.Slots {
-			for j := range vaulttest.Sample(len(names), 2, n < vaulttest.Few || vaulttest.Exhaustive()) {
+			for j := range a.Sample(len(names), 2, n < vaulttest.Few || vaulttest.Exhaustive()) {
 				name := names[j]
 				if h, _, _ := reference.CutHeader(s.Header); h.From == name {
 					continue // does not parse
@@ -169,7 +168,7 @@ func TestRetypedSlots(t *testing.T) {
 	a := vaulttest.NewCatalogue(t)
 	for n, v := range a.Values {
 		for i := range v.Slots {
-			for typ := range vaulttest.Sample(256, vaulttest.Samples(v, 8), n < vaulttest.Few || vaulttest.Exhaustive()) {
+			for typ := range a.Sample(256, vaulttest.Samples(v, 8), n < vaulttest.Few || vaulttest.Exhaustive()) {
 				retype(t, a, v, i, byte(typ))
 			}
 			for typ := range byte(5) {

@@ -196,7 +196,7 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 				s := vaulttest.Scope(t, v, vaulttest.Security)
 				store.Store = older // which every look finds out, and records
 				armed.Store(true)
-				before := goroutines(t)
+				before := vaulttest.Goroutines(t)
 				for range 20 {
 					time.Sleep(vault.DefaultRefresh)
 					synctest.Wait()
@@ -208,10 +208,10 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 				time.Sleep(vault.DefaultTimeout)
 				synctest.Wait()
 				if heeds {
-					requireGoroutines(t, before)
+					vaulttest.RequireGoroutines(t, before)
 					require.EqualValues(t, 2*20, events.Load(), "each is recorded again")
 				} else {
-					requireGoroutines(t, before+2) // one for each handle
+					vaulttest.RequireGoroutines(t, before+2) // one for each handle
 				}
 				v.Close()
 			})

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -79,7 +77,7 @@ func (c *faultCell) run(t *testing.T) {
 	defer time.Sleep(time.Hour) // time stands still once this returns, and nothing may be left then
 	defer w.plug.in()
 	use := c.op.prepare(t, w)
-	before := goroutines(t)
+	before := vaulttest.Goroutines(t)
 	w.recorded()
 	w.plug.pull(c.f, c.from)
 	began := time.Now()
@@ -96,7 +94,7 @@ func (c *faultCell) run(t *testing.T) {
 		}
 		time.Sleep(faultTimeout)
 		synctest.Wait()
-		requireGoroutines(t, before+max(2, c.op.left))
+		vaulttest.RequireGoroutines(t, before+max(2, c.op.left))
 	}
 	w.plug.in()
 	if time.Since(began) >= faultTimeout {
@@ -197,32 +195,6 @@ func (c *faultCell) sound(t *testing.T, w *faultWorld) {
 		return
 	}
 	vaulttest.Opens(t, s.For("alice"), w.alices)
-}
-
-// goroutines returns how many there are in the bubble of the caller. The number
-// in the process would not do: the runtime has some of its own that come and go,
-// and one that has ended in a bubble is counted until its thread is next scheduled.
-func goroutines(t *testing.T) int {
-	t.Helper()
-	synctest.Wait()
-	buffer := make([]byte, 1<<20)
-	n := runtime.Stack(buffer, true) // the caller's first
-	require.Less(t, n, len(buffer))
-	heads := regexp.MustCompile(`(?m)^goroutine \d+ .*\b(synctest bubble \d+)\b`).FindAllStringSubmatch(string(buffer[:n]), -1)
-	require.NotEmpty(t, heads)
-	count := 0
-	for _, head := range heads {
-		if head[1] == heads[0][1] {
-			count++
-		}
-	}
-	return count
-}
-
-// requireGoroutines fails if there are more.
-func requireGoroutines(t *testing.T, most int) {
-	t.Helper()
-	require.LessOrEqual(t, goroutines(t), most, "left behind")
 }
 
 // requireNothing fails if an operation that failed hands out anything.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -31,18 +33,23 @@ func init() {
 func administer(args []string) error {
 	ctx := context.Background()
 	keys, kek := args[0], args[1]
+	n, err := strconv.ParseUint(args[2], 10, 64)
+	if err != nil {
+		return err
+	}
+	random := seed.New(n)
 	v, err := vault.Open(ctx, vault.Dir(keys), vault.LocalKEK(kek), nil)
 	if err != nil {
 		return err
 	}
 	for i := 0; ; i++ {
-		if err := step(ctx, v, fmt.Sprintf("%d-%d", os.Getpid(), i)); err != nil && !errors.Is(err, vault.ErrConflict) {
+		if err := step(ctx, v, random, fmt.Sprintf("%d-%d", os.Getpid(), i)); err != nil && !errors.Is(err, vault.ErrConflict) {
 			return err
 		}
 	}
 }
 
-func step(ctx context.Context, v *vault.Vault, unique string) error {
+func step(ctx context.Context, v *vault.Vault, random *rand.Rand, unique string) error {
 	if err := v.Generate(ctx, vaulttest.Security); err != nil {
 		return err
 	}
@@ -50,7 +57,7 @@ func step(ctx context.Context, v *vault.Vault, unique string) error {
 	if err != nil {
 		return err
 	}
-	switch rand.IntN(18) {
+	switch random.IntN(18) {
 	case 0:
 		return v.Rotate(ctx, vaulttest.Security)
 	case 1:
@@ -92,10 +99,14 @@ type told struct {
 	erased map[string]bool
 }
 
-func (p *told) read(r io.Reader) error {
+// read takes down what a child says, and calls begun at its first line and at its
+// end.
+func (p *told) read(r io.Reader, begun func()) error {
+	defer begun()
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
+		begun()
 		fields := strings.Split(lines.Text(), " ")
 		switch {
 		case len(fields) == 2 && fields[0] == "erased":
@@ -148,8 +159,12 @@ func TestKilledInTheMiddle(t *testing.T) {
 	dir := t.TempDir()
 	keys, kek := filepath.Join(dir, "keys"), filepath.Join(dir, "kek")
 	promises := &told{erased: map[string]bool{}}
-	for range runs {
-		runAndKill(t, promises, time.Duration(5+rand.IntN(60))*time.Millisecond, keys, kek)
+	random := seed.Rand(t)
+	for run := range runs {
+		d := time.Duration(5+random.IntN(60)) * time.Millisecond
+		// On a busy machine a process may not get to anything in that time. Each
+		// second one is given it from its first promise on.
+		start(t, promises, d, run%2 == 0, keys, kek, strconv.FormatUint(random.Uint64(), 10))()
 	}
 	require.NotEmpty(t, promises.sealed)
 	promises.check(t, keys, kek)
@@ -173,9 +188,10 @@ func TestManyProcesses(t *testing.T) {
 	keys, kek := filepath.Join(dir, "keys"), filepath.Join(dir, "kek")
 	var promises []*told
 	var ends []func()
+	random := seed.Rand(t)
 	for range 3 { // at once, whatever number of processors there is
 		p := &told{erased: map[string]bool{}}
-		promises, ends = append(promises, p), append(ends, start(t, p, stress(t), keys, kek))
+		promises, ends = append(promises, p), append(ends, start(t, p, stress(t), true, keys, kek, strconv.FormatUint(random.Uint64(), 10)))
 	}
 	for _, end := range ends {
 		end()
@@ -187,25 +203,24 @@ func TestManyProcesses(t *testing.T) {
 	}
 }
 
-// runAndKill lets a child work for a while, and kills it at whatever it is doing.
-func runAndKill(t *testing.T, promises *told, d time.Duration, args ...string) {
-	t.Helper()
-	start(t, promises, d, args...)()
-}
-
-// start does so too, and returns what waits for the child's end.
-func start(t *testing.T, promises *told, d time.Duration, args ...string) (end func()) {
+// start lets a child work for a while, which begins with its first promise if
+// promised is set, and kills it at whatever it is doing. It returns what waits for
+// the child's end.
+func start(t *testing.T, promises *told, d time.Duration, promised bool, args ...string) (end func()) {
 	t.Helper()
 	cmd := childtest.Command(t, "administer", args...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	timer := time.AfterFunc(d, func() { cmd.Process.Kill() })
+	var once sync.Once
+	kill := func() { once.Do(func() { time.AfterFunc(d, func() { cmd.Process.Kill() }) }) }
+	if !promised {
+		kill()
+	}
 	read := make(chan error, 1)
-	go func() { read <- promises.read(out) }()
+	go func() { read <- promises.read(out, kill) }()
 	return func() {
 		t.Helper()
-		defer timer.Stop()
 		require.NoError(t, <-read)
 		cmd.Wait() // it was killed
 		stderr := cmd.Stderr.(*strings.Builder).String()

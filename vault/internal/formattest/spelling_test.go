@@ -213,7 +213,7 @@ func TestEverySpellingIsRefused(t *testing.T) {
 		own, err := vault.ParseSealed(v.Text())
 		require.NoError(t, err)
 		all := spellingsOf(v)
-		for n := range vaulttest.Sample(len(all), 100, i < vaulttest.Few || i%16 == 0 || vaulttest.Exhaustive()) {
+		for n := range a.Sample(len(all), 100, i < vaulttest.Few || i%16 == 0 || vaulttest.Exhaustive()) {
 			s := all[n]
 			if s.text == v.Text() {
 				continue // it has nothing that is written another way

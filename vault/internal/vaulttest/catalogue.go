@@ -15,6 +15,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
+	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
 
 // Few is how many values [NewVictim] makes by hand. Tests that try everything in
@@ -52,6 +53,13 @@ func records() map[string]reference.Record {
 
 // NewVictim returns a handful of values.
 func NewVictim(t testing.TB) *Victim {
+	t.Helper()
+	a := makeVictim(t)
+	a.Rand = seed.Rand(t)
+	return a
+}
+
+func makeVictim(t testing.TB) *Victim {
 	t.Helper()
 	records := records()
 	store := StoreOfRecords(t, records, nil)
@@ -113,7 +121,9 @@ func NewCatalogue(t testing.TB) *Victim {
 	t.Helper()
 	catalogue.once.Do(func() { catalogue.made = makeCatalogue(t) })
 	require.NotNil(t, catalogue.made, "could not be made")
-	return catalogue.made
+	a := *catalogue.made
+	a.Values, a.Shapes, a.Rand = slices.Clip(a.Values), slices.Clip(a.Shapes), seed.Rand(t)
+	return &a
 }
 
 var catalogue struct {
@@ -124,7 +134,7 @@ var catalogue struct {
 func makeCatalogue(t testing.TB) *Victim {
 	t.Helper()
 	ctx := context.Background()
-	a := NewVictim(t)
+	a := makeVictim(t)
 	lengths := []int{1, 17, 31, 32, 63, 100, vault.MaxPlaintext}
 	texts := 0
 	plaintext := func() string {

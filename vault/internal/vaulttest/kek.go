@@ -18,18 +18,20 @@ func (r Refusing) Encrypt([]byte, []byte) ([]byte, error) { return nil, r.Err }
 // Decrypt fails.
 func (r Refusing) Decrypt([]byte, []byte) ([]byte, error) { return nil, r.Err }
 
-// Denial is a key service's error that unwraps to [vault.ErrNoKeys], and says whether
-// the service denied access.
+// Denial is a key service's error that is [vault.ErrAccessDenied] if the service denied
+// access, and otherwise [vault.ErrNoKeys].
 type Denial bool
 
 // Error is the text of a key service.
 func (Denial) Error() string { return "key service: 403" }
 
-// Unwrap returns [vault.ErrNoKeys].
-func (Denial) Unwrap() error { return vault.ErrNoKeys }
-
-// AccessDenied reports whether the service denied access.
-func (d Denial) AccessDenied() bool { return bool(d) }
+// Unwrap returns the sentinel.
+func (d Denial) Unwrap() error {
+	if d {
+		return vault.ErrAccessDenied
+	}
+	return vault.ErrNoKeys
+}
 
 // KEK is an AES-256-GCM AEAD in Tink's encoding, as the vectors use it. A fixed nonce
 // makes it deterministic, for one message only.

@@ -1,10 +1,11 @@
 package vaulttest
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
@@ -17,13 +18,13 @@ import (
 // NewAEAD returns Tink's AES-256-GCM under a fresh key.
 func NewAEAD(t testing.TB) vault.AEAD {
 	t.Helper()
-	key := bytes.Repeat([]byte{byte(keyCount.Add(1))}, 32)
+	key := binary.BigEndian.AppendUint64(make([]byte, 24), keyCount.Add(1))
 	a, err := subtle.NewAESGCM(key)
 	require.NoError(t, err)
 	return a
 }
 
-var keyCount atomic.Int32
+var keyCount atomic.Uint64
 
 // Open opens a vault, and closes it when the test ends.
 func Open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Vault {
@@ -104,6 +105,13 @@ func Refuses(t testing.TB, s *vault.Scope, v vault.Sealed, want error) {
 	t.Helper()
 	_, err := s.Reveal(t.Context(), Note, v)
 	require.ErrorIs(t, err, want)
+}
+
+// RequireSince fails unless at, in whole seconds, is between before and now.
+func RequireSince(t testing.TB, before, at time.Time) {
+	t.Helper()
+	require.False(t, at.Before(before.Truncate(time.Second)), "%v is before %v", at, before)
+	require.False(t, at.After(time.Now()), "%v is to come", at)
 }
 
 // MustText returns the text form of v.

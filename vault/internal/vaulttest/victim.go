@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
-	mrand "math/rand/v2"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -36,6 +36,7 @@ type Victim struct {
 	// keys and, but for one, no values; gone is erased.
 	Kinds map[string]vault.Kind
 	turn  int
+	Rand  *rand.Rand // of one test
 }
 
 // An ask is one way of looking at a value: for a purpose and a subject or none.
@@ -198,7 +199,7 @@ func Samples(v reference.Value, k int) int {
 // Sample yields numbers below n: all of them if all is set or there are not more
 // than k, and otherwise k of them, one by chance from each of k equal parts. In
 // short runs k is less, and under the race detector there are samples alone.
-func Sample(n, k int, all bool) iter.Seq[int] {
+func (a *Victim) Sample(n, k int, all bool) iter.Seq[int] {
 	if testing.Short() || UnderRace {
 		k = max(1, k/4)
 	}
@@ -211,7 +212,7 @@ func Sample(n, k int, all bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range k {
 			low, high := i*n/k, (i+1)*n/k
-			if !yield(low + mrand.IntN(high-low)) {
+			if !yield(low + a.Rand.IntN(high-low)) {
 				return
 			}
 		}

@@ -25,3 +25,5 @@ func Bound(name, key string) []byte {
 }
 
 func Unused(n int) bool { return n < 3 }
+
+func Suite(n int) bool { return n < 3 }

@@ -8,62 +8,65 @@ import (
 	"sync"
 )
 
-// An outlet collects what comes out at one place of the code under test.
-type outlet struct {
-	name, place string
+// A sink collects the output of the code under test at one point, to be searched.
+type sink struct {
+	name     string
+	callSite callSite
 
 	mu     sync.Mutex
 	pieces [][]byte     // each searched by itself
 	stream bytes.Buffer // searched as a whole
 }
 
-func (c *Contact) outlet(name string) *outlet {
-	o := &outlet{name: name, place: placeOfCall()}
+// sink returns a new sink of the call site.
+func (c *Contact) sink(name string) *sink {
+	s := &sink{name: name, callSite: kitCaller()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.outlets = append(c.outlets, o)
-	return o
+	c.sinks = append(c.sinks, s)
+	return s
 }
 
 // add keeps a copy of b as a piece of its own.
-func (o *outlet) add(b []byte) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.pieces = append(o.pieces, bytes.Clone(b))
+func (s *sink) add(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pieces = append(s.pieces, bytes.Clone(b))
 }
 
 // Write appends b to the stream. It never fails.
-func (o *outlet) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.stream.Write(b)
+func (s *sink) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stream.Write(b)
 }
 
-func (o *outlet) all() [][]byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return append(o.pieces[:len(o.pieces):len(o.pieces)], bytes.Clone(o.stream.Bytes()))
+// all returns the pieces and the stream.
+func (s *sink) all() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(s.pieces[:len(s.pieces):len(s.pieces)], bytes.Clone(s.stream.Bytes()))
 }
 
-// Writer returns a writer for a log, a file or a message, all of which is
-// searched. It never fails.
-func (c *Contact) Writer(name string) io.Writer { return c.outlet(name) }
+// Writer returns a writer for a log, a file or a message. It never fails. Everything
+// that is written to it is searched.
+func (c *Contact) Writer(name string) io.Writer { return c.sink(name) }
 
-// Responses returns h with everything that it answers searched: status line,
-// headers and body.
+// Responses returns a handler that calls h. The headers and bodies that h answers are
+// searched.
 func (c *Contact) Responses(name string, h http.Handler) http.Handler {
-	o := c.outlet(name)
+	s := c.sink(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &answer{ResponseWriter: w}
 		defer func() {
-			o.add(fmt.Append(nil, w.Header()))
-			o.add(answer.body)
+			s.add(fmt.Append(nil, w.Header()))
+			s.add(answer.body)
 		}()
 		h.ServeHTTP(answer, r)
 	})
 }
 
-// answer keeps a copy of what a handler writes.
+// An answer keeps a copy of the body that a handler writes.
 type answer struct {
 	http.ResponseWriter
 	body []byte
@@ -80,17 +83,17 @@ func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flus
 // Unwrap is for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// Requests returns h with every request to it searched, before h sees it: URL,
-// headers and body. It stands for the far end, such as an ad platform to which
-// the code under test posts; a nil h answers 204 No Content.
+// Requests returns a handler that calls h. The URL, headers and body of every request
+// are searched before h sees it. Use it as the far end, such as an ad platform to
+// which the code under test posts. A nil h answers 204 No Content.
 func (c *Contact) Requests(name string, h http.Handler) http.Handler {
-	o := c.outlet(name)
+	s := c.sink(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.add([]byte(r.Method + " " + r.Host + " " + r.RequestURI + " " + r.URL.String()))
-		o.add(fmt.Append(nil, r.Header))
+		s.add([]byte(r.Method + " " + r.Host + " " + r.RequestURI + " " + r.URL.String()))
+		s.add(fmt.Append(nil, r.Header))
 		if r.Body != nil {
 			body, err := io.ReadAll(r.Body)
-			o.add(body)
+			s.add(body)
 			r.Body = &replay{io.MultiReader(bytes.NewReader(body), rest{err}), r.Body}
 		}
 		if h == nil {
@@ -101,13 +104,13 @@ func (c *Contact) Requests(name string, h http.Handler) http.Handler {
 	})
 }
 
-// replay is a body that was read already.
+// A replay is a body that is read a second time.
 type replay struct {
 	io.Reader
 	io.Closer
 }
 
-// rest is the end of a body, which may be that it could not be read.
+// A rest is the end of a body: io.EOF, or the error of its first reading.
 type rest struct{ err error }
 
 func (r rest) Read([]byte) (int, error) {
@@ -117,7 +120,7 @@ func (r rest) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Rows is what *sql.Rows has.
+// Rows has the methods of *sql.Rows that [Contact.Rows] calls.
 type Rows interface {
 	Columns() ([]string, error)
 	Next() bool
@@ -126,15 +129,16 @@ type Rows interface {
 	Close() error
 }
 
-// Rows searches all rows and columns of a query's result, and closes it. The
-// name is best that of the table. Rows that can't be read end the test.
+// Rows searches all rows and columns of a query's result, and closes it. Messages call
+// the result by the name, which is best the name of the table. Rows that can't be
+// read end the test.
 func (c *Contact) Rows(name string, rows Rows) {
 	c.t.Helper()
 	defer rows.Close()
 	columns, err := rows.Columns()
-	outlets := make([]*outlet, len(columns))
+	sinks := make([]*sink, len(columns))
 	for i, column := range columns {
-		outlets[i] = c.outlet(name + ", column " + column)
+		sinks[i] = c.sink(name + ", column " + column)
 	}
 	for err == nil && rows.Next() {
 		cells, dest := make([]any, len(columns)), make([]any, len(columns))
@@ -145,7 +149,7 @@ func (c *Contact) Rows(name string, rows Rows) {
 			break
 		}
 		for i, cell := range cells {
-			outlets[i].addForms(cell)
+			sinks[i].addRenderings(cell)
 		}
 	}
 	if err != nil || rows.Err() != nil {

@@ -9,67 +9,69 @@ import (
 	"io/fs"
 )
 
-// Search looks through v, which came out of the code under test: bytes and
-// strings as they are, an [io.Reader] and an [fs.FS] to the end, an error with all
-// that it wraps, and anything else as fmt prints it with %v, %+v and %#v, as
-// JSON, and as it goes into a database. Fields that none of these show are not
-// seen. What can't be read to the end ends the test.
+// Search looks through v, a result of the code under test: bytes and strings as they
+// are, an [io.Reader] and an [fs.FS] to the end, and an error with all errors that
+// it wraps. It looks through other values as fmt prints them with %v, %+v and %#v,
+// as JSON, and as they go into a database. It does not see fields that none of
+// these show. A v that can't be read to the end ends the test.
 //
-// The name says in messages what v is, such as "audience export".
+// Messages call v by the name, such as "audience export".
 func (c *Contact) Search(name string, v any) {
 	c.t.Helper()
-	if err := c.outlet(name).addForms(v); err != nil {
+	if err := c.sink(name).addRenderings(v); err != nil {
 		c.t.Fatalf("piitest: %s can't be read to the end, so nothing shows that there is no personal data in it", name)
 	}
 }
 
-// addForms adds what of v can be searched.
-func (o *outlet) addForms(v any) error {
+// addRenderings adds every rendering of v that can be searched.
+func (s *sink) addRenderings(v any) error {
 	switch v := v.(type) {
 	case nil:
 	case []byte:
-		o.add(v)
+		s.add(v)
 	case string:
-		o.add([]byte(v))
+		s.add([]byte(v))
 	case error:
-		o.addError(v)
+		s.addError(v)
 	case fs.FS:
-		return o.addFiles(v)
+		return s.addFiles(v)
 	case io.Reader:
 		b, err := io.ReadAll(v)
-		o.add(b)
+		s.add(b)
 		return err
 	default:
-		o.addPrinted(v)
+		s.addPrinted(v)
 		if b, err := json.Marshal(v); err == nil {
-			o.add(b)
+			s.add(b)
 		}
 		if v, ok := v.(driver.Valuer); ok {
 			if stored, err := v.Value(); err == nil && stored != any(v) {
-				return o.addForms(stored)
+				return s.addRenderings(stored)
 			}
 		}
 	}
 	return nil
 }
 
-func (o *outlet) addPrinted(v any) {
+// addPrinted adds v as fmt prints it.
+func (s *sink) addPrinted(v any) {
 	for _, format := range []string{"%v", "%+v", "%#v"} {
-		o.add(fmt.Appendf(nil, format, v))
+		s.add(fmt.Appendf(nil, format, v))
 	}
 }
 
-func (o *outlet) addError(err error) {
-	o.addPrinted(err)
+// addError adds an error and the errors that it wraps, as fmt prints them.
+func (s *sink) addError(err error) {
+	s.addPrinted(err)
 	switch err := err.(type) {
 	case interface{ Unwrap() error }:
 		if inner := err.Unwrap(); inner != nil {
-			o.addError(inner)
+			s.addError(inner)
 		}
 	case interface{ Unwrap() []error }:
 		for _, inner := range err.Unwrap() {
 			if inner != nil {
-				o.addError(inner)
+				s.addError(inner)
 			}
 		}
 	}
@@ -77,10 +79,10 @@ func (o *outlet) addError(err error) {
 
 var errIrregular = errors.New("not a regular file")
 
-// addFiles adds the names and contents of all files.
-func (o *outlet) addFiles(fsys fs.FS) error {
+// addFiles adds the names and contents of all files, and fails if one can't be read.
+func (s *sink) addFiles(fsys fs.FS) error {
 	return fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
-		o.add([]byte(path))
+		s.add([]byte(path))
 		switch {
 		case err != nil:
 			return err
@@ -90,7 +92,7 @@ func (o *outlet) addFiles(fsys fs.FS) error {
 			return errIrregular
 		}
 		b, err := fs.ReadFile(fsys, path)
-		o.add(b)
+		s.add(b)
 		return err
 	})
 }
