@@ -69,7 +69,7 @@ func TestCorpus(t *testing.T) {
 		t.Run(c.rule, func(t *testing.T) {
 			got, err := phonenumber.Parse(c.input, c.region)
 			if c.want == "" {
-				require.ErrorIs(t, err, phonenumber.ErrInvalid)
+				require.ErrorIs(t, err, pii.ErrMalformed)
 				require.Empty(t, got)
 				return
 			}

@@ -31,9 +31,9 @@ import (
 // country code their meaning, and has the prefix for dialling abroad, such as 00 or
 // 011. A number that begins with "+" has one meaning in every region. With region ""
 // only such numbers are accepted. A region without a numbering plan, such as AQ, and
-// an unknown one, such as UK, is [ErrInvalid].
+// an unknown one, such as UK, is [pii.ErrMalformed].
 //
-// Any input but one number that is valid by its country's plan is [ErrInvalid]. No
+// Any input but one number that is valid by its country's plan is [pii.ErrMalformed]. No
 // error ever quotes the input. In detail:
 //
 //   - Blanks around the number, and the invisible marks of direction that come
@@ -56,14 +56,14 @@ import (
 //   - Input of more than 64 bytes is refused unread.
 func Parse(input, region string) (e164 string, err error) {
 	if len(input) > maxInput {
-		return "", ErrInvalid
+		return "", errNumber
 	}
 	if region != "" && !phonenumbers.GetSupportedRegions()[region] {
 		return "", errRegion
 	}
 	dialled, ok := clean(input)
 	if !ok {
-		return "", ErrInvalid
+		return "", errNumber
 	}
 	if region == "" {
 		region = noRegion
@@ -71,11 +71,11 @@ func Parse(input, region string) (e164 string, err error) {
 	n, err := phonenumbers.Parse(dialled, region)
 	// The port's errors are dropped: a future version may quote the input.
 	if err != nil || !phonenumbers.IsValidNumber(n) {
-		return "", ErrInvalid
+		return "", errNumber
 	}
 	e164 = phonenumbers.Format(n, phonenumbers.E164)
 	if !canonical(e164) || !sameEnd(e164, dialled) {
-		return "", ErrInvalid
+		return "", errNumber
 	}
 	return e164, nil
 }

@@ -176,8 +176,8 @@ func (s *suite) together(n int, do func(i int) error) {
 	}
 }
 
-// random returns the same numbers in every run: whoever tests their store with
-// these checks can repeat what failed.
+// random returns the same numbers in every run, so that a failed check can be
+// repeated.
 func random() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
 func randomBytes(n int) []byte {
