@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // ErrMalformed reports text that is not of the kind that a function seals or
@@ -14,7 +15,7 @@ var ErrMalformed = errors.New("pii: not valid text of this kind")
 // A malformedError names the kind that a text is not of, and the action that was
 // to seal or index it.
 type malformedError struct {
-	action vault.Action
+	action audit.Action
 	kind   vault.Kind
 }
 

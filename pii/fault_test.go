@@ -18,6 +18,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A faultyUse is something that an application does with values of a person whom its
@@ -38,7 +39,7 @@ type faultyProcess struct {
 	audit         error // what the auditor says
 }
 
-func (f *faultyProcess) Audit(context.Context, vault.Event) error { return f.audit }
+func (f *faultyProcess) Audit(context.Context, audit.Event) error { return f.audit }
 
 const faultyPerson = "user-7"
 

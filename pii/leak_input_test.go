@@ -19,6 +19,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // What rows of [leakRows] try, and have refused.
@@ -107,11 +108,11 @@ func (w *leakWorld) refusedSubjects() []*vault.Scope {
 
 // scopeUnder returns a scope of a vault that is opened again. The auditor takes
 // part after that.
-func (w *leakWorld) scopeUnder(store vault.Store, kek vault.KEK, audit vault.Auditor) *vault.Scope {
+func (w *leakWorld) scopeUnder(store vault.Store, kek vault.KEK, auditor audit.Auditor) *vault.Scope {
 	w.Helper()
 	late := &lateAuditor{}
 	s := w.scope(w.open(store, kek, late), forSecurity)
-	late.to = audit
+	late.to = auditor
 	return s
 }
 
@@ -121,9 +122,9 @@ func (w *leakWorld) subjectUnder(store vault.Store) *vault.Scope {
 	return w.scope(w.open(onlyKeys{w.store, store}, w.kek, nil), forSecurity).For(w.contact.Address)
 }
 
-type lateAuditor struct{ to vault.Auditor }
+type lateAuditor struct{ to audit.Auditor }
 
-func (l *lateAuditor) Audit(ctx context.Context, e vault.Event) error {
+func (l *lateAuditor) Audit(ctx context.Context, e audit.Event) error {
 	if l.to == nil {
 		return nil
 	}
@@ -136,7 +137,7 @@ type hostileAuditor struct {
 	panics bool
 }
 
-func (a hostileAuditor) Audit(context.Context, vault.Event) error {
+func (a hostileAuditor) Audit(context.Context, audit.Event) error {
 	if a.panics {
 		panic(a.w.hostile())
 	}

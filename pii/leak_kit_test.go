@@ -18,6 +18,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // complaints returns what a helper of tests says when it fails: it goes into logs
@@ -124,12 +125,12 @@ var kitRows = []leakRow{
 		require.NoError(w, err)
 		_, err = w.email.Reveal(c, s.For(w.contact.Address))
 		w.failed(err, vault.ErrSubject)
-		require.NoError(w, recorder.Audit(ctx, vault.Event{Err: err}))
+		require.NoError(w, recorder.Audit(ctx, audit.Event{Err: err}))
 		for _, e := range append(append(recorder.Events(), recorder.Refusals()...), append(rec.Events(), own.Events()...)...) {
 			w.shown(e)
 		}
 		w.complaints(func(t testing.TB) { rec.Only(t, forBilling) })
-		w.complaints(func(t testing.TB) { rec.Never(t, vault.ActionReveal) })
+		w.complaints(func(t testing.TB) { rec.Never(t, audit.Reveal) })
 		w.complaints(func(t testing.TB) { rec.Denied(t, forSecurity, forBilling) })
 		recorder.Reset()
 		kit := piitest.New(w.TB, forSecurity)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 func leakRows() []leakRow {
@@ -205,8 +206,8 @@ var keyRows = []leakRow{
 				w.tried(change())
 			}
 		}
-		for _, audit := range []vault.Auditor{hostileAuditor{w, false}, hostileAuditor{w, true}} {
-			for _, change := range changes(w, w.open(w.store, w.kek, audit), ctx, forSecurity) {
+		for _, auditor := range []audit.Auditor{hostileAuditor{w, false}, hostileAuditor{w, true}} {
+			for _, change := range changes(w, w.open(w.store, w.kek, auditor), ctx, forSecurity) {
 				w.tried(change())
 			}
 		}
@@ -254,18 +255,18 @@ var keyRows = []leakRow{
 			}).Generate(ctx, forSecurity))
 		}
 	}},
-	{"vault.SlogAuditor vault.slogAuditor.Audit vault.Action.Gerund vault.WithCaller", func(w *leakWorld) {
+	{"audit.Slog audit.slogAuditor.Audit audit.Caller audit.Action.Gerund audit.WithCaller", func(w *leakWorld) {
 		for _, text := range w.mistyped() {
 			// A caller is for the log. What is not valid in it is cut out, and a
 			// handler that fails is not quoted.
-			c := vault.WithCaller(ctx, "mail-worker")
-			v := w.open(w.store, w.kek, vault.SlogAuditor(slog.New(hostileHandler{w})))
+			c := audit.WithCaller(ctx, "mail-worker")
+			v := w.open(w.store, w.kek, audit.Slog(slog.New(hostileHandler{w})))
 			_, err := v.Scope(c, forSecurity)
 			w.failed(err, vault.ErrUnavailable)
-			audit := vault.SlogAuditor(slog.New(slog.NewJSONHandler(w, nil)))
+			logs := audit.Slog(slog.New(slog.NewJSONHandler(w, nil)))
 			_, err = w.security.Index(ctx, emailKind, strings.Repeat(text, 1000))
-			w.tried(audit.Audit(c, vault.Event{Time: time.Now(), Action: vault.ActionIndex, Outcome: vault.Failed, Err: err}))
-			w.shown(vault.ActionIndex.Gerund())
+			w.tried(logs.Audit(c, audit.Event{Time: time.Now(), Action: audit.Index, Outcome: audit.Failed, Err: err}))
+			w.shown(audit.Index.Gerund(), audit.Caller(c))
 		}
 	}},
 	{"vault.Vault.String vault.Vault.Format vault.Scope.String vault.Scope.Format vault.Scope.LogValue vault.Scope.Purpose vault.Reader.String " +

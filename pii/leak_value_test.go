@@ -163,7 +163,7 @@ var valueRows = []leakRow{
 		w.failed(err, vault.ErrInvalid)
 		// What was sealed past Parse is masked all the same.
 		for _, text := range w.mistyped() {
-			if len(text) > vault.MaxPlaintext {
+			if len(text) > maxPlaintext {
 				continue
 			}
 			v, err := vault.Seal(ctx, emailKind, text, w.security)

@@ -28,6 +28,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A leakWorld is what a row works with: a contact, a vault whose keys the test
@@ -69,14 +70,14 @@ func newLeakWorld(t testing.TB, c *piitest.Contact) *leakWorld {
 	return w
 }
 
-func (w *leakWorld) open(store vault.Store, kek vault.KEK, audit vault.Auditor) *vault.Admin {
+func (w *leakWorld) open(store vault.Store, kek vault.KEK, auditor audit.Auditor) *vault.Admin {
 	w.Helper()
-	if audit == nil {
-		audit = shownEvents{w, []vault.Auditor{
-			vault.SlogAuditor(slog.New(slog.NewTextHandler(w, timeless))), vault.SlogAuditor(slog.New(slog.NewJSONHandler(w, timeless))),
+	if auditor == nil {
+		auditor = shownEvents{w, []audit.Auditor{
+			audit.Slog(slog.New(slog.NewTextHandler(w, timeless))), audit.Slog(slog.New(slog.NewJSONHandler(w, timeless))),
 		}}
 	}
-	v, err := vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: audit})
+	v, err := vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: auditor})
 	require.NoError(w, err)
 	w.Cleanup(func() { v.Close() })
 	return v
@@ -122,10 +123,10 @@ func (w *leakWorld) Write(b []byte) (int, error) {
 // shownEvents are auditors, beside which every event is printed.
 type shownEvents struct {
 	w  *leakWorld
-	to []vault.Auditor
+	to []audit.Auditor
 }
 
-func (s shownEvents) Audit(ctx context.Context, e vault.Event) error {
+func (s shownEvents) Audit(ctx context.Context, e audit.Event) error {
 	e.Time = time.Time{}
 	text := fmt.Sprintf("%v %+v %#v\n", e, e, e)
 	if s.w.before(text) {

@@ -15,6 +15,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // purposes stands for the package that README.md has readers declare.
@@ -37,12 +38,12 @@ func TestReadme(t *testing.T) {
 	user.ID = "user-1"
 	form := struct{ Phone string }{"+1 415 555 2671"}
 
-	admin, err := vault.OpenAdmin(ctx, vault.Dir("keys"), vault.LocalKEK("kek"), &vault.Options{Audit: vault.SlogAuditor(logger)})
+	admin, err := vault.OpenAdmin(ctx, vault.Dir("keys"), vault.LocalKEK("kek"), &vault.Options{Audit: audit.Slog(logger)})
 	require.NoError(t, err)
 	defer admin.Close()
 	err = admin.Generate(ctx, purposes.Security, purposes.Advertising) // once; keys that exist are left alone
 	require.NoError(t, err)
-	v := admin.Vault() // for the service: a Vault changes no keys
+	v := admin.Vault()                               // for the service: a Vault changes no keys
 	security, err := v.Scope(ctx, purposes.Security) // the key service says yes or no here
 	require.NoError(t, err)
 	advertising, err := v.Scope(ctx, purposes.Advertising)

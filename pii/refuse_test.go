@@ -17,6 +17,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // sentinels are all decisions that a caller can make.
@@ -49,7 +50,7 @@ func TestSealRefusesScopes(t *testing.T) {
 	security, advertising := kit.Scope(forSecurity), kit.Scope(forAdvertising)
 	var many []vault.Sealer
 	var names []purpose.Purpose
-	for i := range vault.MaxSlots + 1 {
+	for i := range maxSlots + 1 {
 		names = append(names, purpose.MustParse(fmt.Sprintf("p%d", i)))
 	}
 	large := piitest.New(t, names...)
@@ -102,7 +103,7 @@ func TestSealRefusesScopes(t *testing.T) {
 			require.True(t, strings.HasPrefix(err.Error(), "people: sealing tax-id: "))
 		})
 	}
-	_, err := pii.SealEmail(ctx, testAddress, many[:vault.MaxSlots]...)
+	_, err := pii.SealEmail(ctx, testAddress, many[:maxSlots]...)
 	require.NoError(t, err, "16 are within bounds")
 	// Whatever the scopes, text comes first: it is the user's to mend.
 	_, err = pii.SealEmail(cancelled, "Hxw93Jd")
@@ -299,11 +300,11 @@ func TestKindOfAUser(t *testing.T) {
 	require.ErrorIs(t, value.Scan(textOf(t, seal(t, security).email)), vault.ErrCorrupt)
 	require.NotPanics(t, func() { _ = value.String() })
 
-	for _, text := range []string{"", strings.Repeat("1", vault.MaxPlaintext+1), strings.Repeat("1", 64<<20)} {
+	for _, text := range []string{"", strings.Repeat("1", maxPlaintext+1), strings.Repeat("1", 64<<20)} {
 		_, err := pii.Seal[anyKind](ctx, text, security)
 		requireOnly(t, err, vault.ErrInvalid)
 	}
-	long := strings.Repeat("1", vault.MaxPlaintext)
+	long := strings.Repeat("1", maxPlaintext)
 	sealed, err := pii.Seal[anyKind](ctx, long, security)
 	require.NoError(t, err)
 	revealed, err := sealed.Reveal(ctx, security)
@@ -357,8 +358,8 @@ func TestAudit(t *testing.T) {
 	require.Error(t, err)
 
 	type event struct {
-		action  vault.Action
-		outcome vault.Outcome
+		action  audit.Action
+		outcome audit.Outcome
 		asked   purpose.Purpose
 		kind    string
 	}
@@ -369,14 +370,14 @@ func TestAudit(t *testing.T) {
 		requireNone(t, fmt.Sprintf("%+v %#v", e, e), testNumber)
 	}
 	require.Equal(t, []event{
-		{vault.ActionSeal, vault.Allowed, forSecurity, "email"},
-		{vault.ActionSeal, vault.Allowed, forSecurity, "phone"},
-		{vault.ActionSeal, vault.Allowed, forSecurity, "tax-id"},
-		{vault.ActionReveal, vault.Allowed, forSecurity, "email"},
-		{vault.ActionHint, vault.Allowed, forSecurity, "phone"},
-		{vault.ActionIndex, vault.Allowed, forAdvertising, "email"},
-		{vault.ActionIndex, vault.Denied, forAdvertising, "email"},
-		{vault.ActionReveal, vault.Denied, forAdvertising, "phone"},
+		{audit.Seal, audit.Allowed, forSecurity, "email"},
+		{audit.Seal, audit.Allowed, forSecurity, "phone"},
+		{audit.Seal, audit.Allowed, forSecurity, "tax-id"},
+		{audit.Reveal, audit.Allowed, forSecurity, "email"},
+		{audit.Hint, audit.Allowed, forSecurity, "phone"},
+		{audit.Index, audit.Allowed, forAdvertising, "email"},
+		{audit.Index, audit.Denied, forAdvertising, "email"},
+		{audit.Reveal, audit.Denied, forAdvertising, "phone"},
 	}, got)
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A Kind describes one kind of personal data to [Sealed]. A struct without fields
@@ -41,7 +42,7 @@ type Sealed[K Kind] struct {
 // kind does not parse is [ErrMalformed]; other errors are the errors of
 // [vault.Seal].
 func Seal[K Kind](ctx context.Context, text string, scopes ...vault.Sealer) (Sealed[K], error) {
-	plaintext, err := parse[K](vault.ActionSeal, text)
+	plaintext, err := parse[K](audit.Seal, text)
 	if err != nil {
 		return Sealed[K]{}, err
 	}
@@ -57,7 +58,7 @@ func Valid[K Kind](text string) bool {
 	return ok
 }
 
-func parse[K Kind](a vault.Action, text string) (string, error) {
+func parse[K Kind](a audit.Action, text string) (string, error) {
 	var k K
 	plaintext, ok := k.Parse(text)
 	if !ok {
@@ -138,7 +139,7 @@ func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error)
 // describes.
 func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Index, error) {
 	var k K
-	plaintext, err := parse[K](vault.ActionIndex, text)
+	plaintext, err := parse[K](audit.Index, text)
 	if err != nil {
 		return poisoned, err
 	}
@@ -151,7 +152,7 @@ func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Ind
 // then returns one poisoned index.
 func IndexesOf[K Kind](ctx context.Context, text string, scope vault.Indexer) ([]Index, error) {
 	var k K
-	plaintext, err := parse[K](vault.ActionIndex, text)
+	plaintext, err := parse[K](audit.Index, text)
 	if err != nil {
 		return []Index{poisoned}, err
 	}

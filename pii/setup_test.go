@@ -263,3 +263,9 @@ func draw(t *testing.T) *mrand.Rand {
 	})
 	return mrand.New(mrand.NewPCG(seed, 0))
 }
+
+// Limits of package vault.
+const (
+	maxPlaintext = 1024 // bytes
+	maxSlots     = 16   // purposes of one value
+)

@@ -9,6 +9,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A Role is the function of a key within its purpose.
@@ -82,7 +83,7 @@ func (a *Admin) Format(f fmt.State, verb rune) { printLabel(f, verb, a.String())
 // anything is stored. A zero purpose is [ErrInvalid].
 func (a *Admin) Generate(ctx context.Context, purposes ...purpose.Purpose) error {
 	for _, p := range purposes {
-		err := a.operate(ctx, Event{Action: ActionGenerate, Purpose: p}, func(ctx context.Context) error {
+		err := a.operate(ctx, audit.Event{Action: audit.Generate, Purpose: p}, func(ctx context.Context) error {
 			return a.generate(ctx, p)
 		})
 		if err != nil {
@@ -119,7 +120,7 @@ func (a *Admin) generate(ctx context.Context, p purpose.Purpose) error {
 // service. It returns the errors of [Vault.Scope].
 func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 	var found []Key
-	err := a.operate(ctx, Event{Action: ActionKeys, Purpose: p}, func(ctx context.Context) error {
+	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
 		r, _, err := a.readKeyRecord(ctx, p)
 		if err != nil {
 			return err
@@ -139,7 +140,7 @@ func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 // errors of [Vault.Scope].
 func (a *Admin) Generation(ctx context.Context, p purpose.Purpose) (uint64, error) {
 	var generation uint64
-	err := a.operate(ctx, Event{Action: ActionKeys, Purpose: p}, func(ctx context.Context) error {
+	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
 		at, seen := a.state(p)
 		k, erasures, err := a.load(ctx, keysID{purpose: p}, &keys{}, 0)
 		switch {
@@ -181,10 +182,10 @@ func (a *Admin) Generation(ctx context.Context, p purpose.Purpose) (uint64, erro
 // the purpose at the same time; nothing was changed then. Other errors are those
 // of [Vault.Scope].
 func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error {
-	e := Event{Action: ActionRotate, Purpose: p}
+	e := audit.Event{Action: audit.Rotate, Purpose: p}
 	switch role { // an event has no text of the caller's
 	case RoleSeal, RoleIndex, RoleCollect, RoleSubject:
-		e.Role = role
+		e.Role = string(role)
 	}
 	return a.changeKeys(ctx, e, func(r *keyRecord) error {
 		switch role {
@@ -217,7 +218,7 @@ func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error 
 // Only an active key can be retired: a primary key, the key of pseudonyms, and an id
 // that is no key of p are [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
 func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, Event{Action: ActionRetire, Purpose: p}, func(r *keyRecord) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Retire, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Active, func(m *keyset.Manager) error { return m.Disable(id) })
 	})
 }
@@ -225,7 +226,7 @@ func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error 
 // Reinstate makes a retired key active again. An id that is no retired key of p is
 // [ErrInvalid]; other errors are the errors of [Admin.Rotate].
 func (a *Admin) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, Event{Action: ActionReinstate, Purpose: p}, func(r *keyRecord) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Reinstate, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Enable(id) })
 	})
 }
@@ -233,13 +234,13 @@ func (a *Admin) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) err
 // Destroy removes a retired key for good: values that it sealed are lost. An id that is
 // no retired key of p is [ErrInvalid]; other errors are the errors of [Admin.Rotate].
 func (a *Admin) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, Event{Action: ActionDestroy, Purpose: p}, func(r *keyRecord) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Destroy, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Delete(id) })
 	})
 }
 
 // changeKeys edits the key record of p in one compare-and-swap.
-func (a *Admin) changeKeys(ctx context.Context, e Event, edit func(*keyRecord) error) error {
+func (a *Admin) changeKeys(ctx context.Context, e audit.Event, edit func(*keyRecord) error) error {
 	p := e.Purpose
 	return a.operate(ctx, e, func(ctx context.Context) error {
 		r, old, err := a.readKeyRecord(ctx, p)

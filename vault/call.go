@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A call is one operation on the store and the key service. It runs in a
@@ -23,7 +24,7 @@ type call struct {
 
 // A callID identifies a call. Only one call of each id runs at a time.
 type callID struct {
-	action Action
+	action audit.Action
 	keys   keysID
 	detail string
 }
@@ -40,7 +41,7 @@ func (b *backend) shared(ctx context.Context, id callID, f func(context.Context)
 
 // exclusive runs f when no other call of that action and purpose is under way. It is
 // for operations that can't share a result, because each has to take place.
-func (b *backend) exclusive(ctx context.Context, a Action, p purpose.Purpose, f func(context.Context) error) error {
+func (b *backend) exclusive(ctx context.Context, a audit.Action, p purpose.Purpose, f func(context.Context) error) error {
 	for {
 		c, ours, err := b.start(ctx, callID{action: a, keys: keysID{purpose: p}}, withoutCall(f))
 		if err != nil {

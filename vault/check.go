@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
@@ -41,10 +42,10 @@ var ErrGranted = errors.New("this process can open keys that it must not have")
 // key service. Key services log the call as an attempt.
 func (v *Vault) CheckDenied(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
-		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
+		return keysError(audit.Check, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, Event{Action: ActionCheck, Purpose: p}, func(ctx context.Context) error { return v.checkDenied(ctx, p) })
+		err := v.operate(ctx, audit.Event{Action: audit.Check, Purpose: p}, func(ctx context.Context) error { return v.checkDenied(ctx, p) })
 		if err != nil {
 			return err
 		}
@@ -134,10 +135,10 @@ var errUnproven = fmt.Errorf("refused, but so could everything be: open a scope 
 // [ErrInvalid].
 func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
-		return keysError(ActionCheck, purpose.Purpose{}, errNoPurpose)
+		return keysError(audit.Check, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, Event{Action: ActionCheck, Purpose: p}, func(ctx context.Context) error {
+		err := v.operate(ctx, audit.Event{Action: audit.Check, Purpose: p}, func(ctx context.Context) error {
 			record, err := v.wrappedKeys(ctx, p)
 			if err != nil {
 				return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -77,15 +78,15 @@ func TestCheckDenied(t *testing.T) {
 		require.ErrorIs(t, v.CheckDenied(ctx, purpose.Purpose{}), vault.ErrInvalid)
 	})
 	t.Run("is recorded as a check", func(t *testing.T) {
-		var events []vault.Event
-		v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied}), &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		var events []audit.Event
+		v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied}), &vault.Options{Audit: auditFunc(func(e audit.Event) error {
 			events = append(events, e)
 			return nil
 		})})
 		require.NoError(t, v.CheckDenied(ctx, vaulttest.Security))
 		require.Len(t, events, 1)
-		require.Equal(t, vault.ActionCheck, events[0].Action)
-		require.Equal(t, vault.Allowed, events[0].Outcome)
+		require.Equal(t, audit.Check, events[0].Action)
+		require.Equal(t, audit.Allowed, events[0].Outcome)
 	})
 }
 
@@ -257,15 +258,15 @@ func TestKeysThatAreOpenAreGranted(t *testing.T) {
 
 // That a process has a grant too many is what an auditor looks for.
 func TestAGrantTooManyIsRecorded(t *testing.T) {
-	var events []vault.Event
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+	var events []audit.Event
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})}, vaulttest.Security)
 	events = nil
 	require.ErrorIs(t, v.CheckDenied(t.Context(), vaulttest.Security), vault.ErrGranted)
 	require.Len(t, events, 1)
-	require.Equal(t, vault.Denied, events[0].Outcome)
+	require.Equal(t, audit.Denied, events[0].Outcome)
 	require.ErrorIs(t, events[0].Err, vault.ErrGranted)
 }
 
@@ -273,7 +274,7 @@ func TestAGrantTooManyIsRecorded(t *testing.T) {
 func TestCheckDeniedFailsClosed(t *testing.T) {
 	store := vault.Memory()
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil).Generate(t.Context(), vaulttest.Security))
-	v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)}), &vault.Options{Audit: auditFunc(func(vault.Event) error {
+	v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)}), &vault.Options{Audit: auditFunc(func(audit.Event) error {
 		return errors.New("disk full")
 	})})
 	require.ErrorIs(t, v.CheckDenied(t.Context(), vaulttest.Security), vault.ErrUnavailable)

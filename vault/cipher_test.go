@@ -20,6 +20,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/secretdata"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -216,10 +217,10 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 		ran := 0
 		f := func(context.Context) error { ran++; return nil }
 		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: ads}, "id"}, f))
-		require.NoError(t, v.shared(ctx, callID{ActionOpen, keysID{purpose: security}, "id"}, f))
+		require.NoError(t, v.shared(ctx, callID{audit.Open, keysID{purpose: security}, "id"}, f))
 		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "di"}, f))
 		require.NoError(t, v.exclusive(ctx, actionFindKey, ads, f))
-		require.NoError(t, v.exclusive(ctx, ActionOpen, security, f))
+		require.NoError(t, v.exclusive(ctx, audit.Open, security, f))
 		require.Equal(t, 5, ran)
 
 		joined, after := make(chan error, 1), make(chan error, 1)
@@ -239,15 +240,15 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 func TestFlightThatNeverReturns(t *testing.T) {
 	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), nil)
 	require.NoError(t, err)
-	err = v.shared(t.Context(), callID{ActionOpen, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
+	err = v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
 		runtime.Goexit()
 		return nil
 	})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NoError(t, v.Close())
 	nothing := func(context.Context) error { return nil }
-	require.Equal(t, errClosed, v.shared(t.Context(), callID{ActionOpen, keysID{purpose: purpose.MustParse("security")}, ""}, nothing))
-	require.Equal(t, errClosed, v.exclusive(t.Context(), ActionOpen, purpose.MustParse("security"), nothing))
+	require.Equal(t, errClosed, v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, nothing))
+	require.Equal(t, errClosed, v.exclusive(t.Context(), audit.Open, purpose.MustParse("security"), nothing))
 }
 
 // The end of a flight ends its context as well. Which of the two is seen first does

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -36,7 +37,7 @@ type Collector struct {
 	purpose  purpose.Purpose
 	public   *publicKey
 	batch    *collectorKey // nil if each value has a key of its own
-	auditor  Auditor       // may be nil
+	auditor  audit.Auditor // may be nil
 	basis    purpose.Basis
 	basisErr error // the refusal of Under
 }
@@ -53,8 +54,8 @@ var (
 // vault is closed.
 func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
 	c, err := v.collector(ctx, p)
-	if err = v.audit(ctx, Event{Action: ActionOpen, Purpose: p}, err); err != nil {
-		return nil, keysError(ActionOpen, p, err)
+	if err = v.audit(ctx, audit.Event{Action: audit.Open, Purpose: p}, err); err != nil {
+		return nil, keysError(audit.Open, p, err)
 	}
 	return c, nil
 }
@@ -82,7 +83,7 @@ func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, e
 // ParseCollector returns the collector with the given text. The auditor records its
 // uses, and may be nil. Text that [Collector.MarshalText] would not write is
 // [ErrCorrupt]; the error does not quote it.
-func ParseCollector(text string, auditor Auditor) (*Collector, error) {
+func ParseCollector(text string, auditor audit.Auditor) (*Collector, error) {
 	p, public, err := parseCollector(text)
 	if err != nil {
 		return nil, fmt.Errorf("vault: reading collector: %w", err)
@@ -235,7 +236,7 @@ func (c *Collector) checkErased() error { return nil }
 
 func (c *Collector) audited() bool { return c != nil && c.auditor != nil }
 
-func (c *Collector) audit(ctx context.Context, e Event, err error) error {
+func (c *Collector) audit(ctx context.Context, e audit.Event, err error) error {
 	e.Purpose = c.Purpose()
-	return audit(ctx, c.auditor, e, err)
+	return recordEvent(ctx, c.auditor, e, err)
 }

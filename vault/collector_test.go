@@ -17,6 +17,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -306,9 +307,9 @@ func TestWhatEmbedsACollectorIsNone(t *testing.T) {
 }
 
 func TestCollectorsAreRecorded(t *testing.T) {
-	var events []vault.Event
+	var events []audit.Event
 	failing := false
-	auditor := auditFunc(func(e vault.Event) error {
+	auditor := auditFunc(func(e audit.Event) error {
 		events = append(events, e)
 		if failing {
 			return errors.New("disk full")
@@ -319,11 +320,11 @@ func TestCollectorsAreRecorded(t *testing.T) {
 	c, err := vault.ParseCollector(text, auditor)
 	require.NoError(t, err)
 	vaulttest.Seal(t, c)
-	_, err = vault.Seal(vault.WithCaller(t.Context(), "sign-up"), vaulttest.Note, "", c)
+	_, err = vault.Seal(audit.WithCaller(t.Context(), "sign-up"), vaulttest.Note, "", c)
 	require.Error(t, err)
 	require.Len(t, events, 2)
-	for i, outcome := range []vault.Outcome{vault.Allowed, vault.Failed} {
-		require.Equal(t, vault.ActionSeal, events[i].Action)
+	for i, outcome := range []audit.Outcome{audit.Allowed, audit.Failed} {
+		require.Equal(t, audit.Seal, events[i].Action)
 		require.Equal(t, outcome, events[i].Outcome)
 		require.Equal(t, vaulttest.Security, events[i].Purpose)
 		require.Equal(t, purpose.NewSet(vaulttest.Security), events[i].Collected)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -54,12 +55,12 @@ type Erasure struct {
 func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) ([]Erasure, error) {
 	var done []Erasure
 	if len(purposes) == 0 {
-		return done, keysError(ActionErase, purpose.Purpose{}, errNoPurpose)
+		return done, keysError(audit.Erase, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
 		e, err := v.eraseFor(ctx, subject, p)
-		if err = v.audit(ctx, Event{Action: ActionErase, Purpose: p, Subject: e.Subject}, err); err != nil {
-			return done, keysError(ActionErase, p, err)
+		if err = v.audit(ctx, audit.Event{Action: audit.Erase, Purpose: p, Subject: e.Subject}, err); err != nil {
+			return done, keysError(audit.Erase, p, err)
 		}
 		done = append(done, e)
 	}
@@ -75,7 +76,7 @@ func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose)
 		return Erasure{}, err
 	}
 	var e Erasure
-	err = v.exclusive(ctx, ActionErase, p, func(ctx context.Context) error {
+	err = v.exclusive(ctx, audit.Erase, p, func(ctx context.Context) error {
 		var err error
 		e, err = pk.erase(ctx, subject, func() { v.markErased(p, subject) })
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -280,8 +281,8 @@ func TestErasureOvertakesKeysInUse(t *testing.T) {
 func TestErasuresAreRecorded(t *testing.T) {
 	ctx := t.Context()
 	security := purpose.MustParse("security")
-	var events []Event
-	record := auditorFunc(func(_ context.Context, e Event) error {
+	var events []audit.Event
+	record := auditorFunc(func(_ context.Context, e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})
@@ -303,8 +304,8 @@ func TestErasuresAreRecorded(t *testing.T) {
 		c, err := v.Erase(ctx, subject, security)
 		require.NoError(t, err)
 		e := events[len(events)-1]
-		require.Equal(t, ActionErase, e.Action)
-		require.Equal(t, Allowed, e.Outcome)
+		require.Equal(t, audit.Erase, e.Action)
+		require.Equal(t, audit.Allowed, e.Outcome)
 		require.Equal(t, security, e.Purpose)
 		require.Len(t, e.Subject, 2*IndexSize)
 		require.Equal(t, c[0].Subject, e.Subject)

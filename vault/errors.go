@@ -3,6 +3,8 @@ package vault
 import (
 	"errors"
 	"fmt"
+
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // The errors of this package are one sentinel for each decision that a caller makes;
@@ -50,7 +52,7 @@ var (
 // An opError names the action and the kind of value that failed, as in
 // "pii: revealing phone: collected for security, not advertising".
 type opError struct {
-	action Action
+	action audit.Action
 	kind   Kind
 	err    error
 }

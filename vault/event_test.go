@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // What says who is calling may come from a request. It is a field of one record
@@ -25,19 +27,19 @@ func FuzzCaller(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	e := Event{Action: ActionReveal, Purpose: purpose.MustParse("security")}
+	e := audit.Event{Action: audit.Reveal, Purpose: purpose.MustParse("security")}
 	f.Fuzz(func(t *testing.T, caller string) {
-		ctx := WithCaller(t.Context(), caller)
-		kept := callerOf(ctx)
-		require.LessOrEqual(t, len(kept), maxCaller)
+		ctx := audit.WithCaller(t.Context(), caller)
+		kept := audit.Caller(ctx)
+		require.LessOrEqual(t, len(kept), 256)
 		require.True(t, utf8.ValidString(kept))
 		if utf8.ValidString(caller) {
 			require.True(t, strings.HasPrefix(caller, kept))
-			require.GreaterOrEqual(t, len(kept), min(len(caller), maxCaller-utf8.UTFMax+1))
+			require.GreaterOrEqual(t, len(kept), min(len(caller), 256-utf8.UTFMax+1))
 		}
 		var text, lines bytes.Buffer
-		require.NoError(t, audit(ctx, SlogAuditor(slog.New(slog.NewTextHandler(&text, nil))), e, nil))
-		require.NoError(t, audit(ctx, SlogAuditor(slog.New(slog.NewJSONHandler(&lines, nil))), e, nil))
+		require.NoError(t, recordEvent(ctx, audit.Slog(slog.New(slog.NewTextHandler(&text, nil))), e, nil))
+		require.NoError(t, recordEvent(ctx, audit.Slog(slog.New(slog.NewJSONHandler(&lines, nil))), e, nil))
 		for _, out := range []string{text.String(), lines.String()} {
 			require.Equal(t, len(out)-1, strings.IndexByte(out, '\n'))
 			require.NotContains(t, out, "\r")
@@ -55,34 +57,34 @@ func TestOutcomes(t *testing.T) {
 	for _, err := range []error{
 		purpose.ErrMismatch, purpose.ErrNoConsent, ErrCorrupt, ErrNoKeys, ErrExpired, ErrErased, ErrSubject, ErrGranted,
 	} {
-		require.Equal(t, Denied, outcomeOf(err), err)
-		require.Equal(t, Denied, outcomeOf(fmt.Errorf("revealing: %w", err)), err)
+		require.Equal(t, audit.Denied, outcomeOf(err), err)
+		require.Equal(t, audit.Denied, outcomeOf(fmt.Errorf("revealing: %w", err)), err)
 	}
-	require.Equal(t, Allowed, outcomeOf(nil))
+	require.Equal(t, audit.Allowed, outcomeOf(nil))
 	for _, err := range []error{ErrUnavailable, ErrConflict, ErrInvalid, context.Canceled, errors.New("other")} {
-		require.Equal(t, Failed, outcomeOf(err), err)
+		require.Equal(t, audit.Failed, outcomeOf(err), err)
 	}
 }
 
 func TestFailedAuditsInWords(t *testing.T) {
-	broken := auditorFunc(func(context.Context, Event) error { return errors.New("secret") })
-	require.EqualError(t, audit(t.Context(), broken, Event{}, nil), "audit failed: unavailable")
-	err := audit(t.Context(), broken, Event{}, ErrErased)
+	broken := auditorFunc(func(context.Context, audit.Event) error { return errors.New("secret") })
+	require.EqualError(t, recordEvent(t.Context(), broken, audit.Event{}, nil), "audit failed: unavailable")
+	err := recordEvent(t.Context(), broken, audit.Event{}, ErrErased)
 	require.EqualError(t, err, "subject is erased; audit failed: unavailable")
 	require.ErrorIs(t, err, ErrErased)
 	require.ErrorIs(t, err, ErrUnavailable)
-	require.EqualError(t, &opError{action: ActionSeal, err: ErrInvalid}, "vault: sealing: invalid argument")
-	require.Equal(t, "dancing", Action("dancing").Gerund())
+	require.EqualError(t, &opError{action: audit.Seal, err: ErrInvalid}, "vault: sealing: invalid argument")
+	require.Equal(t, "dancing", audit.Action("dancing").Gerund())
 }
 
-type auditorFunc func(context.Context, Event) error
+type auditorFunc func(context.Context, audit.Event) error
 
-func (f auditorFunc) Audit(ctx context.Context, e Event) error { return f(ctx, e) }
+func (f auditorFunc) Audit(ctx context.Context, e audit.Event) error { return f(ctx, e) }
 
 // All ways to compute an index make the same event and refuse the same texts.
 func TestUsesAreRecordedAlike(t *testing.T) {
-	var events []Event
-	e := newEraser(t, &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+	var events []audit.Event
+	e := newEraser(t, &Options{Audit: auditorFunc(func(_ context.Context, e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})})
@@ -103,11 +105,11 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 		},
 	}
 
-	longest := strings.Repeat("x", MaxPlaintext)
+	longest := strings.Repeat("x", format.MaxPlaintext)
 	for name, index := range indexes {
 		require.NoError(t, index(longest, s), name)
 		event := events[len(events)-1]
-		want := Event{Time: event.Time, Action: ActionIndex, Outcome: Allowed, Purpose: e.security, Kind: "note"}
+		want := audit.Event{Time: event.Time, Action: audit.Index, Outcome: audit.Allowed, Purpose: e.security, Kind: "note"}
 		if name == "sealed" {
 			want.Collected = purpose.NewSet(e.security)
 		}
@@ -122,8 +124,8 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 	extended, err := Extend(ctx, e.kind, value, s, to)
 	require.NoError(t, err)
 	event := events[len(events)-1]
-	require.Equal(t, Event{
-		Time: event.Time, Action: ActionExtend, Outcome: Allowed, Purpose: e.security, To: ads, Collected: purpose.NewSet(e.security), Kind: "note",
+	require.Equal(t, audit.Event{
+		Time: event.Time, Action: audit.Extend, Outcome: audit.Allowed, Purpose: e.security, To: ads, Collected: purpose.NewSet(e.security), Kind: "note",
 	}, event)
 	_, err = Extend(ctx, e.kind, extended, s, to)
 	require.EqualError(t, err, "vault: extending note: collected for advertising already: invalid argument")

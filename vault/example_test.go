@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 func Example() {
@@ -116,8 +117,8 @@ func ExampleScope_Under() {
 }
 
 // What is refused is recorded like what is allowed.
-func ExampleSlogAuditor() {
-	ctx := vault.WithCaller(context.Background(), "newsletter")
+func ExampleOptions_audit() {
+	ctx := audit.WithCaller(context.Background(), "newsletter")
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		Level: slog.LevelWarn,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -127,7 +128,7 @@ func ExampleSlogAuditor() {
 			return a
 		},
 	}))
-	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(exampleAEAD()), &vault.Options{Audit: vault.SlogAuditor(logger)})
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(exampleAEAD()), &vault.Options{Audit: audit.Slog(logger)})
 	if err != nil {
 		panic(err)
 	}

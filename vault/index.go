@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -12,16 +13,16 @@ import (
 // for equal text, kind and purpose, and for nothing else. Nobody without the keys
 // can compute it. The caller brings text into its canonical form.
 //
-// A text that is empty or longer than [MaxPlaintext] is [ErrInvalid], as are a nil
+// A text that is empty or longer than 1024 bytes is [ErrInvalid], as are a nil
 // scope and the zero Kind. A closed vault is [ErrNoKeys]. A ctx that is done and an
 // auditor that fails are [ErrUnavailable].
 func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error) {
 	index, err := s.index(ctx, k, canonical)
 	if s.audited() {
-		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name}, err)
+		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name}, err)
 	}
 	if err != nil {
-		return [IndexSize]byte{}, &opError{ActionIndex, k, err}
+		return [IndexSize]byte{}, &opError{audit.Index, k, err}
 	}
 	return index, nil
 }
@@ -31,7 +32,7 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 	if err != nil {
 		return index, err
 	}
-	if canonical == "" || len(canonical) > MaxPlaintext {
+	if canonical == "" || len(canonical) > format.MaxPlaintext {
 		return index, errSize
 	}
 	buf := getBuffers()
@@ -46,10 +47,10 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
 	all, err := s.indexes(ctx, k, canonical)
 	if s.audited() {
-		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name}, err)
+		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name}, err)
 	}
 	if err != nil {
-		return nil, &opError{ActionIndex, k, err}
+		return nil, &opError{audit.Index, k, err}
 	}
 	return all, nil
 }
@@ -59,7 +60,7 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	if err != nil {
 		return nil, err
 	}
-	if canonical == "" || len(canonical) > MaxPlaintext {
+	if canonical == "" || len(canonical) > format.MaxPlaintext {
 		return nil, errSize
 	}
 	buf := getBuffers()
@@ -73,14 +74,14 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 // [Scope.Reveal].
 func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical func(plaintext string) (string, bool)) ([IndexSize]byte, error) {
 	if canonical == nil {
-		return [IndexSize]byte{}, &opError{ActionIndex, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
+		return [IndexSize]byte{}, &opError{audit.Index, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
 	}
 	index, err := s.indexSealed(ctx, k, v, canonical)
 	if s.audited() {
-		err = s.audit(ctx, Event{Action: ActionIndex, Kind: k.name, Collected: v.Purposes()}, err)
+		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name, Collected: v.Purposes()}, err)
 	}
 	if err != nil {
-		return [IndexSize]byte{}, &opError{ActionIndex, k, err}
+		return [IndexSize]byte{}, &opError{audit.Index, k, err}
 	}
 	return index, nil
 }

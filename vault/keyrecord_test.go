@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -259,8 +260,8 @@ func TestOperationsOnKeysDoNotWaitForOthers(t *testing.T) {
 func TestOperationsOnKeysAreRecorded(t *testing.T) {
 	ctx := t.Context()
 	p := purpose.MustParse("security")
-	var events []Event
-	v, err := OpenAdmin(ctx, Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+	var events []audit.Event
+	v, err := OpenAdmin(ctx, Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})})

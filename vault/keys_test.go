@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -42,7 +43,7 @@ func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	var old uint32
-	require.NoError(t, v.changeKeys(ctx, Event{Action: ActionRotate, Purpose: p}, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, audit.Event{Action: audit.Rotate, Purpose: p}, func(r *keyRecord) error {
 		all, err := r.describe()
 		require.NoError(t, err)
 		require.Equal(t, RoleSubject, all[2].Role)
@@ -233,7 +234,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	unread := []byte("of another platform")
-	require.NoError(t, v.changeKeys(ctx, Event{Action: ActionRotate, Purpose: p}, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, audit.Event{Action: audit.Rotate, Purpose: p}, func(r *keyRecord) error {
 		r.Collect.Keyset = unread
 		return nil
 	}))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -254,8 +255,8 @@ func (s *slowStore) Get(ctx context.Context, names ...string) ([]vault.Record, e
 }
 
 func TestExtend(t *testing.T) {
-	var events []vault.Event
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error { events = append(events, e); return nil })},
+	var events []audit.Event
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error { events = append(events, e); return nil })},
 		vaulttest.Security, vaulttest.Billing, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	consent := ads.Under(purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"})
@@ -768,11 +769,11 @@ func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
 	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
-		var denied []vault.Event
-		v := vaulttest.Open(t, store, kek, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+		var denied []audit.Event
+		v := vaulttest.Open(t, store, kek, &vault.Options{Audit: auditFunc(func(e audit.Event) error {
 			mu.Lock()
 			defer mu.Unlock()
-			if e.Outcome == vault.Denied {
+			if e.Outcome == audit.Denied {
 				denied = append(denied, e)
 			}
 			return nil
@@ -788,7 +789,7 @@ func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		require.Len(t, denied, 1)
-		require.Equal(t, vault.ActionOpen, denied[0].Action)
+		require.Equal(t, audit.Open, denied[0].Action)
 		require.Equal(t, vaulttest.Security, denied[0].Purpose)
 		v.Close()
 	})
@@ -796,9 +797,9 @@ func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
 
 // Both sides of an extension record it, each in its own log.
 func TestExtendIsRecordedOnBothSides(t *testing.T) {
-	var here, there []vault.Event
-	record := func(to *[]vault.Event) *vault.Options {
-		return &vault.Options{Audit: auditFunc(func(e vault.Event) error { *to = append(*to, e); return nil })}
+	var here, there []audit.Event
+	record := func(to *[]audit.Event) *vault.Options {
+		return &vault.Options{Audit: auditFunc(func(e audit.Event) error { *to = append(*to, e); return nil })}
 	}
 	sec := vaulttest.Scope(t, vaulttest.Generated(t, record(&here), vaulttest.Security), vaulttest.Security)
 	ads := vaulttest.Scope(t, vaulttest.Generated(t, record(&there), vaulttest.Advertising), vaulttest.Advertising)
@@ -806,9 +807,9 @@ func TestExtendIsRecordedOnBothSides(t *testing.T) {
 	here, there = nil, nil
 	_, err := vault.Extend(t.Context(), vaulttest.Note, value, sec, ads.Under(purpose.Basis{Consent: "c-1"}))
 	require.NoError(t, err)
-	for _, events := range [][]vault.Event{here, there} {
+	for _, events := range [][]audit.Event{here, there} {
 		require.Len(t, events, 1)
-		require.Equal(t, vault.ActionExtend, events[0].Action)
+		require.Equal(t, audit.Extend, events[0].Action)
 		require.Equal(t, vaulttest.Security, events[0].Purpose)
 		require.Equal(t, vaulttest.Advertising, events[0].To)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -196,8 +197,8 @@ func TestNarrowHandlesAreRefused(t *testing.T) {
 }
 
 func TestNarrowHandlesAreRecorded(t *testing.T) {
-	var events []vault.Event
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+	var events []audit.Event
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})}, vaulttest.Security)
@@ -205,12 +206,12 @@ func TestNarrowHandlesAreRecorded(t *testing.T) {
 	l, r := vaulttest.Lookup(t, v, vaulttest.Security), vaulttest.Reader(t, v, vaulttest.Security)
 	_, _ = l.Index(t.Context(), vaulttest.Note, "text")
 	_, _ = r.Reveal(t.Context(), vaulttest.Note, vault.Sealed{})
-	var actions []vault.Action
+	var actions []audit.Action
 	for _, e := range events {
 		require.Equal(t, vaulttest.Security, e.Purpose)
 		actions = append(actions, e.Action)
 	}
-	require.Equal(t, []vault.Action{vault.ActionOpen, vault.ActionOpen, vault.ActionIndex, vault.ActionReveal}, actions)
+	require.Equal(t, []audit.Action{audit.Open, audit.Open, audit.Index, audit.Reveal}, actions)
 }
 
 // Neither a lookup nor a reader nor a collector leads to a key that can do more

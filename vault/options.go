@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // The defaults of [Options].
@@ -26,7 +27,7 @@ const maxDuration = 365 * 24 * time.Hour
 type Options struct {
 	// Audit records every use of a scope on a value and every operation on keys,
 	// allowed or not. By default nothing is recorded.
-	Audit Auditor
+	Audit audit.Auditor
 
 	// Timeout bounds how long one call waits for the store and the key service,
 	// even if its context allows more. The default is 30 seconds.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -113,7 +114,7 @@ func (pk *purposeKeys) refreshInBackground() {
 		defer pk.auditing.Store(false)
 		ctx, cancel := context.WithTimeout(ctx, pk.backend.opts.Timeout)
 		defer cancel()
-		pk.backend.audit(ctx, Event{Action: ActionOpen, Purpose: pk.id.purpose}, err)
+		pk.backend.audit(ctx, audit.Event{Action: audit.Open, Purpose: pk.id.purpose}, err)
 	}
 }
 
@@ -135,7 +136,7 @@ func (pk *purposeKeys) refreshNow(ctx context.Context) error {
 // A refresh asks the key service to open newer keys. Only actionRenew asks it about
 // the current keys too: a caller that only needs the state of the store must not
 // fail while the key service is down and the lease still runs.
-func (pk *purposeKeys) refresh(ctx context.Context, a Action) (ours bool, err error) {
+func (pk *purposeKeys) refresh(ctx context.Context, a audit.Action) (ours bool, err error) {
 	c, ours, err := pk.backend.start(ctx, callID{action: a, keys: pk.id}, withoutCall(func(ctx context.Context) error {
 		// The store may not fall behind the state that was known before it was asked.
 		at, seen := pk.current.Load(), pk.erasures.Load()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -21,7 +22,7 @@ import (
 // an auditor that fails are [ErrUnavailable]. A nil scope, the zero Kind and the
 // zero Sealed are [ErrInvalid].
 func (s *Scope) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
-	return s.reveal(ctx, ActionReveal, k, v)
+	return s.reveal(ctx, audit.Reveal, k, v)
 }
 
 // Hint reveals v, and returns the result of mask in place of the plaintext. The
@@ -30,9 +31,9 @@ func (s *Scope) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
 // [Scope.Reveal].
 func (s *Scope) Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext string) string) (string, error) {
 	if mask == nil {
-		return "", &opError{ActionHint, k, fmt.Errorf("nil mask: %w", ErrInvalid)}
+		return "", &opError{audit.Hint, k, fmt.Errorf("nil mask: %w", ErrInvalid)}
 	}
-	plaintext, err := s.reveal(ctx, ActionHint, k, v)
+	plaintext, err := s.reveal(ctx, audit.Hint, k, v)
 	if err != nil {
 		return "", err
 	}
@@ -40,10 +41,10 @@ func (s *Scope) Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext 
 }
 
 // reveal opens v and has the action audited.
-func (s *Scope) reveal(ctx context.Context, a Action, k Kind, v Sealed) (string, error) {
+func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed) (string, error) {
 	plaintext, err := s.unseal(ctx, k, v)
 	if s.audited() {
-		err = s.audit(ctx, Event{Action: a, Kind: k.name, Collected: v.Purposes()}, err)
+		err = s.audit(ctx, audit.Event{Action: a, Kind: k.name, Collected: v.Purposes()}, err)
 	}
 	if err != nil {
 		return "", &opError{a, k, err}

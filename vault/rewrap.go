@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // Rewrap wraps the keys of the given purposes with another KEK. This vault uses that KEK
@@ -19,13 +20,13 @@ import (
 // other errors are the errors of [Admin.Rotate].
 func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose) error {
 	if kek == nil {
-		return keysError(ActionRewrap, purpose.Purpose{}, errNoKEK)
+		return keysError(audit.Rewrap, purpose.Purpose{}, errNoKEK)
 	}
 	if len(purposes) == 0 {
-		return keysError(ActionRewrap, purpose.Purpose{}, errNoPurpose)
+		return keysError(audit.Rewrap, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := a.operate(ctx, Event{Action: ActionRewrap, Purpose: p}, func(ctx context.Context) error {
+		err := a.operate(ctx, audit.Event{Action: audit.Rewrap, Purpose: p}, func(ctx context.Context) error {
 			r, old, err := a.readKeyRecord(ctx, p)
 			if err != nil {
 				// An earlier call may have re-wrapped the record and lost the answer.
@@ -74,8 +75,8 @@ type Progress struct {
 // open. An after that no run returned is [ErrInvalid].
 func (a *Admin) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
 	err := a.rewrapSubjects(ctx, p, after, progress)
-	if err = a.audit(ctx, Event{Action: ActionRewrap, Purpose: p}, err); err != nil {
-		return keysError(ActionRewrap, p, err)
+	if err = a.audit(ctx, audit.Event{Action: audit.Rewrap, Purpose: p}, err); err != nil {
+		return keysError(audit.Rewrap, p, err)
 	}
 	return nil
 }
@@ -97,7 +98,7 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		// One call for each page and each subject: a store that hangs or panics is
 		// left behind, as everywhere else, and progress may take its time.
 		var names []string
-		err := a.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+		err := a.exclusive(ctx, audit.Rewrap, p, func(ctx context.Context) (err error) {
 			names, err = a.subjectsAfter(ctx, prefix, at.After)
 			return err
 		})
@@ -106,7 +107,7 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		}
 		for _, name := range names {
 			changed := false
-			err := a.exclusive(ctx, ActionRewrap, p, func(ctx context.Context) (err error) {
+			err := a.exclusive(ctx, audit.Rewrap, p, func(ctx context.Context) (err error) {
 				changed, err = pk.rewrapSubject(ctx, name)
 				return err
 			})

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -56,10 +57,10 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 			}
 		}, seen: 3, changed: 2},
 	} {
-		var last Event
+		var last audit.Event
 		conflicting := &conflictingStore{Store: Memory(), inside: "/subjects/"}
 		store := &hookedStore{Store: conflicting}
-		v, p := testVault(t, store, &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+		v, p := testVault(t, store, &Options{Audit: auditorFunc(func(_ context.Context, e audit.Event) error {
 			last = e
 			return nil
 		})})
@@ -83,7 +84,7 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 			at = now
 			return nil
 		})
-		require.Equal(t, ActionRewrap, last.Action)
+		require.Equal(t, audit.Rewrap, last.Action)
 		require.Equal(t, p, last.Purpose)
 		if c.want != nil {
 			require.ErrorIs(t, err, c.want, name)
@@ -132,8 +133,8 @@ func TestRewrappingWhatIsDone(t *testing.T) {
 
 func TestResealing(t *testing.T) {
 	ctx := t.Context()
-	var events []Event
-	v, p := testVault(t, Memory(), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+	var events []audit.Event
+	v, p := testVault(t, Memory(), &Options{Audit: auditorFunc(func(_ context.Context, e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})})
@@ -149,7 +150,7 @@ func TestResealing(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, resealed.IsZero())
 	require.Len(t, events, 1)
-	require.Equal(t, ActionReseal, events[0].Action)
+	require.Equal(t, audit.Reseal, events[0].Action)
 	require.Equal(t, "note", events[0].Kind)
 	require.Equal(t, "security", events[0].Collected.String())
 

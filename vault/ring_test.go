@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -148,8 +149,8 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 // What a ring finds by itself is recorded if it concerns somebody.
 func TestWhatARingFindsByItself(t *testing.T) {
 	ctx := t.Context()
-	var events []Event
-	audit := auditorFunc(func(ctx context.Context, e Event) error {
+	var events []audit.Event
+	record := auditorFunc(func(ctx context.Context, e audit.Event) error {
 		_, bounded := ctx.Deadline()
 		require.True(t, bounded)
 		require.NoError(t, ctx.Err())
@@ -160,13 +161,13 @@ func TestWhatARingFindsByItself(t *testing.T) {
 		get    error // of the store
 		kek    error
 		closed bool
-		want   Outcome
+		want   audit.Outcome
 	}{
 		"nothing":         {},
 		"store is down":   {get: errors.New("down")},
 		"key service too": {kek: ErrUnavailable},
-		"store is broken": {get: ErrCorrupt, want: Denied},
-		"withdrawn":       {kek: errors.New("withdrawn"), want: Denied},
+		"store is broken": {get: ErrCorrupt, want: audit.Denied},
+		"withdrawn":       {kek: errors.New("withdrawn"), want: audit.Denied},
 		"closed":          {closed: true},
 	} {
 		store := &hookedStore{Store: Memory()}
@@ -181,7 +182,7 @@ func TestWhatARingFindsByItself(t *testing.T) {
 		})
 		s, err := v.Scope(ctx, p)
 		require.NoError(t, err)
-		v.opts.Audit, events = audit, nil
+		v.opts.Audit, events = record, nil
 		if c.get != nil {
 			store.get = func(context.Context, ...string) ([]Record, error) { return nil, c.get }
 		}
@@ -195,7 +196,7 @@ func TestWhatARingFindsByItself(t *testing.T) {
 			continue
 		}
 		require.Len(t, events, 1, name)
-		require.Equal(t, []any{ActionOpen, p, c.want}, []any{events[0].Action, events[0].Purpose, events[0].Outcome}, name)
+		require.Equal(t, []any{audit.Open, p, c.want}, []any{events[0].Action, events[0].Purpose, events[0].Outcome}, name)
 	}
 }
 
@@ -209,7 +210,7 @@ func TestClosedRingsForget(t *testing.T) {
 	require.NoError(t, err)
 	key, _ := s.opened.subjects.Load().get("alice")
 	require.NotNil(t, key)
-	require.Equal(t, defaultSubjectLifetime+MaxSlots*defaultTimeout, s.opened.subjects.Load().erasedLifetime)
+	require.Equal(t, defaultSubjectLifetime+format.MaxSlots*defaultTimeout, s.opened.subjects.Load().erasedLifetime)
 	at := s.opened.current.Load()
 	require.NoError(t, v.Close())
 	for _, timer := range []*time.Timer{s.opened.refreshTimer, s.opened.leaseTimers[0], s.opened.leaseTimers[1]} {

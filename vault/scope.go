@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A Scope is the right to use one purpose: to seal values for it, and to reveal and
@@ -132,11 +133,11 @@ func (s *Scope) keysFor(ctx context.Context, k Kind) (*keys, error) {
 func (s *Scope) audited() bool { return s.valid() && s.opened.backend.opts.Audit != nil }
 
 // audit records e as an event of the purpose and the subject of s.
-func (s *Scope) audit(ctx context.Context, e Event, err error) error {
+func (s *Scope) audit(ctx context.Context, e audit.Event, err error) error {
 	return s.opened.backend.audit(ctx, s.complete(e), err)
 }
 
-func (s *Scope) complete(e Event) Event {
+func (s *Scope) complete(e audit.Event) audit.Event {
 	e.Purpose = s.Purpose()
 	if s == nil || s.opened == nil || s.subject == "" {
 		return e

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -124,8 +125,8 @@ func TestPseudonymErrors(t *testing.T) {
 // Each sealer's event says who it was about, whatever became of the seal.
 func TestSealsAreRecordedForEach(t *testing.T) {
 	security, billing := purpose.MustParse("security"), purpose.MustParse("billing")
-	var events []Event
-	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+	var events []audit.Event
+	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})})
@@ -142,20 +143,20 @@ func TestSealsAreRecordedForEach(t *testing.T) {
 	for name, c := range map[string]struct {
 		text    string
 		sealers []Sealer
-		outcome Outcome
+		outcome audit.Outcome
 		count   int
 	}{
-		"allowed":      {"text", []Sealer{sec, bill.For("alice")}, Allowed, 2},
-		"empty":        {"", []Sealer{sec, bill.For("alice")}, Failed, 2},
-		"with nil":     {"text", []Sealer{sec, nil, bill.For("alice")}, Failed, 2},
-		"nil scope":    {"text", []Sealer{sec, (*Scope)(nil), bill.For("alice")}, Failed, 2},
-		"zero scope":   {"text", []Sealer{sec, &Scope{}, bill.For("alice")}, Failed, 2},
-		"twice":        {"text", []Sealer{sec, sec, bill.For("alice")}, Failed, 3},
-		"two subjects": {"text", []Sealer{sec.For("bob"), bill.For("alice")}, Failed, 2},
+		"allowed":      {"text", []Sealer{sec, bill.For("alice")}, audit.Allowed, 2},
+		"empty":        {"", []Sealer{sec, bill.For("alice")}, audit.Failed, 2},
+		"with nil":     {"text", []Sealer{sec, nil, bill.For("alice")}, audit.Failed, 2},
+		"nil scope":    {"text", []Sealer{sec, (*Scope)(nil), bill.For("alice")}, audit.Failed, 2},
+		"zero scope":   {"text", []Sealer{sec, &Scope{}, bill.For("alice")}, audit.Failed, 2},
+		"twice":        {"text", []Sealer{sec, sec, bill.For("alice")}, audit.Failed, 3},
+		"two subjects": {"text", []Sealer{sec.For("bob"), bill.For("alice")}, audit.Failed, 2},
 	} {
 		events = nil
 		value, err := Seal(t.Context(), kind, c.text, c.sealers...)
-		require.Equal(t, c.outcome == Allowed, err == nil, name)
+		require.Equal(t, c.outcome == audit.Allowed, err == nil, name)
 		require.Equal(t, err != nil, value.IsZero(), name)
 		require.Len(t, events, c.count, name)
 		first, last := events[0], events[c.count-1]
@@ -164,7 +165,7 @@ func TestSealsAreRecordedForEach(t *testing.T) {
 		require.Equal(t, pseudonym, last.Subject, name)
 		for _, e := range events {
 			require.Equal(t, c.outcome, e.Outcome, name)
-			require.Equal(t, ActionSeal, e.Action, name)
+			require.Equal(t, audit.Seal, e.Action, name)
 			require.Equal(t, "note", e.Kind, name)
 			require.True(t, e.Collected.Contains(security) && e.Collected.Contains(billing), name)
 		}

@@ -68,8 +68,8 @@ func TestScratchesAreCleared(t *testing.T) {
 	require.NoError(t, err)
 	alice, bob := s.For(marker+"alice"), s.For("bob")
 
-	for _, size := range []int{1, 31, 32, MaxPlaintext} {
-		text := strings.Repeat(marker, MaxPlaintext)[:size]
+	for _, size := range []int{1, 31, 32, format.MaxPlaintext} {
+		text := strings.Repeat(marker, format.MaxPlaintext)[:size]
 		same := func(text string) string { return text }
 		panics := func(string) string { panic("callback") }
 		own, err := Seal(ctx, kind, text, s)
@@ -174,7 +174,7 @@ func TestScratchesHoldTheLongest(t *testing.T) {
 	f, err := v.Scope(ctx, from)
 	require.NoError(t, err)
 
-	text := strings.Repeat("x", MaxPlaintext)
+	text := strings.Repeat("x", format.MaxPlaintext)
 	reference := long(purpose.MaxReference)
 	basis := purpose.Basis{Legal: purpose.Consent, Notice: reference, Consent: reference, Retain: time.Hour}
 	subject := strings.Repeat("s", format.MaxSubject)

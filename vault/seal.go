@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -26,22 +27,22 @@ type Sealer interface {
 func (*Scope) sealer() {}
 
 var (
-	errTooMany = fmt.Errorf("more than %d purposes: %w", MaxSlots, ErrInvalid)
+	errTooMany = fmt.Errorf("more than %d purposes: %w", format.MaxSlots, ErrInvalid)
 	errTwice   = fmt.Errorf("two scopes for one purpose: %w", ErrInvalid)
 )
 
 // Seal seals one plaintext of kind k for the purposes of the given sealers, for
-// each under its own basis. The plaintext is 1 to [MaxPlaintext] bytes, in the form
+// each under its own basis. The plaintext is 1 to 1024 bytes, in the form
 // that is to be revealed.
 //
 // No sealer, a nil sealer, two for one purpose, scopes of two persons and more than
-// [MaxSlots] sealers are [ErrInvalid], and so are the zero Kind and a plaintext of
+// 16 sealers are [ErrInvalid], and so are the zero Kind and a plaintext of
 // another size. A subject that was erased is [ErrErased], and a closed vault is
 // [ErrNoKeys]. A ctx that is done, a store that is needed and does not answer, and
 // an auditor that fails are [ErrUnavailable]. After any error the value is sealed
 // for none of the purposes.
 func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sealed, error) {
-	var buf [MaxSlots]slotSealer
+	var buf [format.MaxSlots]slotSealer
 	sorted, err := sortSealers(buf[:0], sealers)
 	var v Sealed
 	if err == nil {
@@ -49,18 +50,18 @@ func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sea
 	}
 	for _, sealer := range sealers {
 		if s := ownSealer(sealer); s != nil && s.audited() {
-			err = s.audit(ctx, Event{Action: ActionSeal, Kind: k.name, Collected: purposesOf(sealers)}, err)
+			err = s.audit(ctx, audit.Event{Action: audit.Seal, Kind: k.name, Collected: purposesOf(sealers)}, err)
 		}
 	}
 	if err != nil {
-		return Sealed{}, &opError{ActionSeal, k, err}
+		return Sealed{}, &opError{audit.Seal, k, err}
 	}
 	return v, nil
 }
 
 // seal is Seal without its audit, for sealers in the order of their purposes.
 func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (Sealed, error) {
-	if plaintext == "" || len(plaintext) > MaxPlaintext {
+	if plaintext == "" || len(plaintext) > format.MaxPlaintext {
 		return Sealed{}, errSize
 	}
 	buf := getBuffers()
@@ -101,7 +102,7 @@ func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (
 // [Under]: Scope.Under
 func Extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, error) {
 	extended, err := extend(ctx, k, v, from, to)
-	e := Event{Action: ActionExtend, Kind: k.name, Collected: v.Purposes(), To: to.Purpose()}
+	e := audit.Event{Action: audit.Extend, Kind: k.name, Collected: v.Purposes(), To: to.Purpose()}
 	if from.audited() {
 		err = from.audit(ctx, e, err)
 	}
@@ -109,7 +110,7 @@ func Extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, err
 		err = to.opened.backend.audit(ctx, from.complete(e), err)
 	}
 	if err != nil {
-		return Sealed{}, &opError{ActionExtend, k, err}
+		return Sealed{}, &opError{audit.Extend, k, err}
 	}
 	return extended, nil
 }
@@ -130,7 +131,7 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (Sealed, err
 		return Sealed{}, errOtherSubject
 	case v.Purposes().Contains(to.Purpose()):
 		return Sealed{}, fmt.Errorf("collected for %v already: %w", to.Purpose(), ErrInvalid)
-	case len(value.Slots) == MaxSlots:
+	case len(value.Slots) == format.MaxSlots:
 		return Sealed{}, errTooMany
 	case to.basis.Consent == "":
 		return Sealed{}, purpose.ErrNoConsent
@@ -164,11 +165,11 @@ func Reseal(ctx context.Context, k Kind, v Sealed, scopes ...*Scope) (Sealed, er
 	resealed, err := reseal(ctx, k, v, scopes)
 	for _, s := range scopes {
 		if s.audited() {
-			err = s.audit(ctx, Event{Action: ActionReseal, Kind: k.name, Collected: v.Purposes()}, err)
+			err = s.audit(ctx, audit.Event{Action: audit.Reseal, Kind: k.name, Collected: v.Purposes()}, err)
 		}
 	}
 	if err != nil {
-		return Sealed{}, &opError{ActionReseal, k, err}
+		return Sealed{}, &opError{audit.Reseal, k, err}
 	}
 	return resealed, nil
 }
@@ -246,7 +247,7 @@ type slotSealer interface {
 	appendSlot(ctx context.Context, body []byte, buf *buffers, value plainValue) ([]byte, error)
 	checkErased() error
 	audited() bool
-	audit(ctx context.Context, e Event, err error) error
+	audit(ctx context.Context, e audit.Event, err error) error
 }
 
 // ownSealer returns s as a slotSealer, or nil if its type is of another package: a
@@ -267,7 +268,7 @@ func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
 	if len(sealers) == 0 {
 		return nil, errNoScopes
 	}
-	if len(sealers) > MaxSlots {
+	if len(sealers) > format.MaxSlots {
 		return nil, errTooMany
 	}
 	subject := "" // one value is of one person
@@ -302,7 +303,7 @@ func sortSealers(sorted []slotSealer, sealers []Sealer) ([]slotSealer, error) {
 // or would have been.
 func purposesOf(sealers []Sealer) purpose.Set {
 	var purposes []purpose.Purpose
-	for _, sealer := range sealers[:min(len(sealers), MaxSlots)] {
+	for _, sealer := range sealers[:min(len(sealers), format.MaxSlots)] {
 		if s := ownSealer(sealer); s != nil {
 			purposes = append(purposes, s.Purpose())
 		}

@@ -8,17 +8,6 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// Limits of the sealed format. All are checked before any other work.
-const (
-	// MaxPlaintext is the size of the largest value that can be sealed or
-	// indexed, in bytes.
-	MaxPlaintext = format.MaxPlaintext
-	// MaxSlots is the largest number of purposes that one value can have.
-	MaxSlots = format.MaxSlots
-	// MaxText is the length of the longest sealed text, in bytes.
-	MaxText = format.MaxText
-)
-
 // A Sealed is an immutable sealed value in its text form. It holds no plaintext and
 // no key. Anybody can read its kind, purposes and provenance; only a [Scope] opens
 // its plaintext.
@@ -45,7 +34,7 @@ func parseSealed(text string) (Sealed, error) {
 	if text == "" {
 		return Sealed{}, nil
 	}
-	if len(text) > MaxText || !format.WellFormed(text) {
+	if len(text) > format.MaxText || !format.WellFormed(text) {
 		return Sealed{}, ErrCorrupt
 	}
 	return Sealed{text}, nil
@@ -139,7 +128,7 @@ func (v Sealed) AppendText(b []byte) ([]byte, error) { return append(b, v.text..
 // UnmarshalText is [ParseSealed]. On error it leaves v unchanged. It implements
 // [encoding.TextUnmarshaler].
 func (v *Sealed) UnmarshalText(text []byte) error {
-	if len(text) > MaxText { // before the copy: the text may be huge
+	if len(text) > format.MaxText { // before the copy: the text may be huge
 		return ErrCorrupt
 	}
 	parsed, err := parseSealed(string(text))

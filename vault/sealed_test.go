@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -41,7 +42,7 @@ func TestSealedForms(t *testing.T) {
 	for name, bad := range map[string]string{
 		"other":     "pii1.note.security.AAAA",
 		"cut":       string(text[:len(text)-1]),
-		"too long":  string(text) + strings.Repeat("A", MaxText),
+		"too long":  string(text) + strings.Repeat("A", format.MaxText),
 		"as binary": string(data),
 	} {
 		require.ErrorIs(t, read.UnmarshalText([]byte(bad)), ErrCorrupt, name)
@@ -49,7 +50,7 @@ func TestSealedForms(t *testing.T) {
 	}
 	for name, bad := range map[string]string{
 		"cut":      string(data[:len(data)-1]),
-		"too long": string(data) + strings.Repeat("A", MaxText),
+		"too long": string(data) + strings.Repeat("A", format.MaxText),
 		"as text":  string(text),
 		"one byte": string(data[:1]),
 		"no names": string(data[:len("__note")]),
@@ -96,7 +97,7 @@ func TestSealRefusals(t *testing.T) {
 	kind := MustKind("note", "vault.Note")
 	value, err := Seal(t.Context(), kind, "text", s)
 	require.NoError(t, err)
-	most := make([]Sealer, MaxSlots+1)
+	most := make([]Sealer, format.MaxSlots+1)
 	for i := range most {
 		most[i] = s
 	}
@@ -108,10 +109,10 @@ func TestSealRefusals(t *testing.T) {
 	}{
 		"for nobody":   {kind, "text", nil, errNoScopes},
 		"for too many": {kind, "text", most, errTooMany},
-		"twice":        {kind, "text", most[:MaxSlots], errTwice},
+		"twice":        {kind, "text", most[:format.MaxSlots], errTwice},
 		"no kind":      {Kind{}, "text", most[:1], errNoKind},
 		"nothing":      {kind, "", most[:1], errSize},
-		"over long":    {kind, strings.Repeat("x", MaxPlaintext+1), most[:1], errSize},
+		"over long":    {kind, strings.Repeat("x", format.MaxPlaintext+1), most[:1], errSize},
 	} {
 		got, err := Seal(t.Context(), c.kind, c.text, c.sealers...)
 		require.ErrorIs(t, err, c.want, name)
@@ -168,8 +169,8 @@ func TestPlaintextIsInTheScratch(t *testing.T) {
 
 // Events go on once the vault is closed, when pseudonyms can't be computed any more.
 func TestEventsOfAClosedVault(t *testing.T) {
-	var last Event
-	v, s := subjectsOf(t, Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e Event) error {
+	var last audit.Event
+	v, s := subjectsOf(t, Memory(), testKEK(t), &Options{Audit: auditorFunc(func(_ context.Context, e audit.Event) error {
 		last = e
 		return nil
 	})})
@@ -187,13 +188,13 @@ func TestEventsOfAClosedVault(t *testing.T) {
 	zero := (&Scope{}).For("alice")
 	_, err = Extend(t.Context(), kind, value, zero, s)
 	require.ErrorIs(t, err, ErrInvalid)
-	require.Equal(t, ActionExtend, last.Action)
-	require.Equal(t, Failed, last.Outcome)
+	require.Equal(t, audit.Extend, last.Action)
+	require.Equal(t, audit.Failed, last.Outcome)
 
 	require.NoError(t, v.Close())
 	_, err = alice.Reveal(t.Context(), kind, value)
 	require.ErrorIs(t, err, ErrNoKeys)
-	require.Equal(t, Denied, last.Outcome)
+	require.Equal(t, audit.Denied, last.Outcome)
 	require.Equal(t, s.Purpose(), last.Purpose)
 	require.Empty(t, last.Subject)
 }
@@ -230,17 +231,17 @@ func TestExtendingBeyondTheMostSlots(t *testing.T) {
 	kind := MustKind("note", "vault.Note")
 	var scopes []*Scope
 	var sealers []Sealer
-	for i := range MaxSlots + 1 {
+	for i := range format.MaxSlots + 1 {
 		p := purpose.MustParse(fmt.Sprintf("p%d", i))
 		require.NoError(t, v.Generate(ctx, p))
 		s, err := v.Scope(ctx, p)
 		require.NoError(t, err)
 		scopes = append(scopes, s)
-		if i < MaxSlots {
+		if i < format.MaxSlots {
 			sealers = append(sealers, s)
 		}
 	}
-	last := scopes[MaxSlots].Under(purpose.Basis{Consent: "c-1"})
+	last := scopes[format.MaxSlots].Under(purpose.Basis{Consent: "c-1"})
 	full, err := Seal(ctx, kind, "text", sealers...)
 	require.NoError(t, err)
 	got, err := Extend(ctx, kind, full, scopes[0], last)
@@ -248,5 +249,5 @@ func TestExtendingBeyondTheMostSlots(t *testing.T) {
 	require.True(t, got.IsZero())
 	got, err = Extend(ctx, kind, full.Without(scopes[1].Purpose()), scopes[0], last)
 	require.NoError(t, err)
-	require.Equal(t, MaxSlots, got.Purposes().Len())
+	require.Equal(t, format.MaxSlots, got.Purposes().Len())
 }

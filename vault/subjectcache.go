@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"time"
+
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A subjectCache keeps the opened keys of a purpose's subjects, for a bounded time
@@ -42,7 +44,7 @@ type subjectEntry struct {
 func newSubjectCache(entries int, lifetime, timeout time.Duration) *subjectCache {
 	// An erasure is remembered for longer than an answer may be on its way, and an
 	// operation may wait for its other slots.
-	c := &subjectCache{seed: maphash.MakeSeed(), lifetime: lifetime, erasedLifetime: lifetime + MaxSlots*timeout}
+	c := &subjectCache{seed: maphash.MakeSeed(), lifetime: lifetime, erasedLifetime: lifetime + format.MaxSlots*timeout}
 	c.perShard = max(1, entries/len(c.shards))
 	return c
 }

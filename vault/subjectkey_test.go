@@ -100,13 +100,13 @@ func TestSubjectKeysOpened(t *testing.T) {
 }
 
 func TestUnpadRefusesOtherPadding(t *testing.T) {
-	for n := range MaxPlaintext + 1 {
+	for n := range format.MaxPlaintext + 1 {
 		padded := format.AppendPadded(nil, strings.Repeat("x", n))
 		plain, ok := format.Unpad(padded)
 		require.Equal(t, n > 0, ok, n)
 		require.Len(t, plain, n)
 	}
-	most := strings.Repeat("x", MaxPlaintext)
+	most := strings.Repeat("x", format.MaxPlaintext)
 	for name, padded := range map[string]string{
 		"nothing":          "",
 		"zeros alone":      strings.Repeat("\x00", format.PadStep),

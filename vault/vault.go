@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A Vault holds the keys of purposes. Its methods may be called from many
@@ -77,8 +78,8 @@ func (v *Vault) Scope(ctx context.Context, p purpose.Purpose) (*Scope, error) {
 // purposeKeys.
 func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope, error) {
 	pk, err := v.openKeys(ctx, p, of)
-	if err = v.audit(ctx, Event{Action: ActionOpen, Purpose: p}, err); err != nil {
-		return nil, keysError(ActionOpen, p, err)
+	if err = v.audit(ctx, audit.Event{Action: audit.Open, Purpose: p}, err); err != nil {
+		return nil, keysError(audit.Open, p, err)
 	}
 	return &Scope{opened: pk}, nil
 }
@@ -95,7 +96,7 @@ func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*pu
 		_, err := pk.fresh(ctx)
 		return pk, err
 	}
-	err := v.shared(ctx, callID{action: ActionOpen, keys: key}, func(ctx context.Context) error {
+	err := v.shared(ctx, callID{action: audit.Open, keys: key}, func(ctx context.Context) error {
 		if v.find(key) != nil {
 			return nil // opened since find was called above
 		}
@@ -158,7 +159,7 @@ func (v *Vault) state(p purpose.Purpose) (generation, erasures uint64) {
 }
 
 // keysError adds the action and the purpose of the keys to err.
-func keysError(a Action, p purpose.Purpose, err error) error {
+func keysError(a audit.Action, p purpose.Purpose, err error) error {
 	if p.IsZero() {
 		return fmt.Errorf("vault: %s keys: %w", a.Gerund(), err)
 	}
@@ -215,7 +216,7 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 }
 
 // operate runs an operation on the keys of p, and audits it.
-func (v *Vault) operate(ctx context.Context, e Event, f func(context.Context) error) error {
+func (v *Vault) operate(ctx context.Context, e audit.Event, f func(context.Context) error) error {
 	var err error
 	switch {
 	case e.Purpose.IsZero():

@@ -19,6 +19,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -429,7 +430,7 @@ func TestUnderRefusesABadBasis(t *testing.T) {
 
 func TestConcurrentUseLosesNothing(t *testing.T) {
 	var events atomic.Int32
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error { events.Add(1); return nil })}, vaulttest.Security)
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(audit.Event) error { events.Add(1); return nil })}, vaulttest.Security)
 	s := vaulttest.Scope(t, v, vaulttest.Security)
 	events.Store(0)
 	var wg sync.WaitGroup
@@ -454,13 +455,13 @@ func TestConcurrentUseLosesNothing(t *testing.T) {
 	require.EqualValues(t, 8*200*2, events.Load())
 }
 
-type auditFunc func(vault.Event) error
+type auditFunc func(audit.Event) error
 
-func (f auditFunc) Audit(_ context.Context, e vault.Event) error { return f(e) }
+func (f auditFunc) Audit(_ context.Context, e audit.Event) error { return f(e) }
 
 func TestAuditFailsClosed(t *testing.T) {
 	var fail func() error
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(vault.Event) error {
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(audit.Event) error {
 		if fail != nil {
 			return fail()
 		}
@@ -509,13 +510,13 @@ func TestAuditFailsClosed(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	var events []vault.Event
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error {
+	var events []audit.Event
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error {
 		events = append(events, e)
 		return nil
 	})}, vaulttest.Security, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
-	ctx := vault.WithCaller(t.Context(), "sign-in")
+	ctx := audit.WithCaller(t.Context(), "sign-in")
 	events = nil
 
 	value, err := vault.Seal(ctx, vaulttest.Note, "text", sec, ads)
@@ -532,24 +533,24 @@ func TestEvents(t *testing.T) {
 	_, _ = sec.Index(ctx, vaulttest.Note, "")
 
 	both, one := purpose.NewSet(vaulttest.Security, vaulttest.Advertising), purpose.NewSet(vaulttest.Security)
-	want := []vault.Event{
-		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
-		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: vaulttest.Advertising, Collected: both},
-		{Action: vault.ActionSeal, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: one},
-		{Action: vault.ActionSeal, Outcome: vault.Failed, Purpose: vaulttest.Security, Collected: one},
-		{Action: vault.ActionReveal, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
-		{Action: vault.ActionHint, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
-		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: vaulttest.Security},
-		{Action: vault.ActionIndex, Outcome: vault.Allowed, Purpose: vaulttest.Security, Collected: both},
-		{Action: vault.ActionReveal, Outcome: vault.Denied, Purpose: vaulttest.Advertising, Collected: one},
-		{Action: vault.ActionIndex, Outcome: vault.Failed, Purpose: vaulttest.Security},
+	want := []audit.Event{
+		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Advertising, Collected: both},
+		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: one},
+		{Action: audit.Seal, Outcome: audit.Failed, Purpose: vaulttest.Security, Collected: one},
+		{Action: audit.Reveal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: audit.Hint, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: audit.Index, Outcome: audit.Allowed, Purpose: vaulttest.Security},
+		{Action: audit.Index, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: audit.Reveal, Outcome: audit.Denied, Purpose: vaulttest.Advertising, Collected: one},
+		{Action: audit.Index, Outcome: audit.Failed, Purpose: vaulttest.Security},
 	}
 	require.Len(t, events, len(want))
 	for i, e := range events {
 		require.False(t, e.Time.IsZero())
 		require.Equal(t, "sign-in", e.Caller)
 		require.Equal(t, "note", e.Kind)
-		require.Equal(t, e.Outcome != vault.Allowed, e.Err != nil)
+		require.Equal(t, e.Outcome != audit.Allowed, e.Err != nil)
 		e.Time, e.Caller, e.Kind, e.Err = time.Time{}, "", "", nil
 		require.Equal(t, want[i], e, "event %d", i)
 	}
@@ -557,9 +558,9 @@ func TestEvents(t *testing.T) {
 
 func TestWithCallerIsBounded(t *testing.T) {
 	var caller string
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e vault.Event) error { caller = e.Caller; return nil })}, vaulttest.Security)
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error { caller = e.Caller; return nil })}, vaulttest.Security)
 	long := string(bytes.Repeat([]byte("é"), 1000))
-	_, err := v.Scope(vault.WithCaller(t.Context(), "x"+long), vaulttest.Security)
+	_, err := v.Scope(audit.WithCaller(t.Context(), "x"+long), vaulttest.Security)
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(caller), 256)
 	require.True(t, len(caller) > 250 && caller[len(caller)-1] == long[1], "cut between characters")
@@ -578,10 +579,10 @@ func TestSlogAuditor(t *testing.T) {
 		}
 		return a
 	}})
-	v := vaulttest.Generated(t, &vault.Options{Audit: vault.SlogAuditor(slog.New(h))}, vaulttest.Security, vaulttest.Advertising)
+	v := vaulttest.Generated(t, &vault.Options{Audit: audit.Slog(slog.New(h))}, vaulttest.Security, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	buf.Reset()
-	ctx := vault.WithCaller(t.Context(), "sign-in\nlevel=INFO")
+	ctx := audit.WithCaller(t.Context(), "sign-in\nlevel=INFO")
 	value, err := vault.Seal(ctx, vaulttest.Note, "text", sec)
 	require.NoError(t, err)
 	_, err = ads.Reveal(ctx, vaulttest.Note, value)
@@ -590,6 +591,6 @@ func TestSlogAuditor(t *testing.T) {
 level=WARN msg=onlyfor action=reveal outcome=denied purpose=advertising collected=security kind=note caller="sign-in\nlevel=INFO" error="collected for security, not advertising"
 `, buf.String())
 
-	w := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &vault.Options{Audit: vault.SlogAuditor(slog.New(brokenHandler{h}))})
+	w := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &vault.Options{Audit: audit.Slog(slog.New(brokenHandler{h}))})
 	require.ErrorIs(t, w.Generate(t.Context(), vaulttest.Security), vault.ErrUnavailable)
 }

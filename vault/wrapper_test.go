@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -161,29 +162,29 @@ func TestSlogAuditorWritesWhatThereIs(t *testing.T) {
 	var buf bytes.Buffer
 	level := slog.LevelInfo
 	logger := slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: &levelOf{&level}}))
-	written := func(a Auditor, e Event) string {
+	written := func(a audit.Auditor, e audit.Event) string {
 		buf.Reset()
 		require.NoError(t, a.Audit(t.Context(), e))
 		return buf.String()
 	}
 	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
 	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
-	least := Event{Time: at, Action: ActionOpen, Outcome: Allowed, Purpose: security}
-	most := Event{
-		Time: at, Action: ActionExtend, Outcome: Failed, Purpose: security, To: ads, Subject: "0123abcd",
+	least := audit.Event{Time: at, Action: audit.Open, Outcome: audit.Allowed, Purpose: security}
+	most := audit.Event{
+		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, Subject: "0123abcd",
 		Collected: purpose.NewSet(security, ads), Kind: "note", Caller: "sign-in", Err: ErrConflict,
 	}
 	const head = "time=2026-05-04T03:02:01.000Z "
 	const leastText = head + "level=INFO msg=onlyfor action=open outcome=allowed purpose=security\n"
 	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising subject=0123abcd " +
 		"collected=advertising+security kind=note caller=sign-in error=\"changed by another process\"\n"
-	a := SlogAuditor(logger)
+	a := audit.Slog(logger)
 	require.Equal(t, leastText, written(a, least))
 	require.Equal(t, mostText, written(a, most))
 
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(logger)
-	require.Equal(t, leastText, written(SlogAuditor(nil), least), "the default logger")
+	require.Equal(t, leastText, written(audit.Slog(nil), least), "the default logger")
 
 	level = slog.LevelWarn
 	require.Empty(t, written(a, least), "what the handler does not want")
@@ -226,7 +227,7 @@ func TestSubjectCacheBelieves(t *testing.T) {
 		c.erase("alice")
 		require.True(t, c.recentlyErased("alice"))
 		c.put("alice", key, time.Now()) // an answer from before, that comes late
-		time.Sleep(lifetime + MaxSlots*timeout - 1)
+		time.Sleep(lifetime + format.MaxSlots*timeout - 1)
 		require.Equal(t, "erased", state("alice"))
 		require.True(t, c.recentlyErased("alice"))
 		require.Equal(t, "unknown", state("bob"))

@@ -8,13 +8,13 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A recorder is the auditor of every vault in a process. It writes each event
 // to a log and counts what was logged, by who was calling.
 type recorder struct {
-	log  vault.Auditor
+	log  audit.Auditor
 	file *os.File
 
 	counts sync.Map // *counter by caller, without a lock that all would wait for
@@ -42,20 +42,20 @@ func newRecorder(file string, refusalsOnly bool) (*recorder, error) {
 		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: level}))
-	return &recorder{log: vault.SlogAuditor(log), file: f}, nil
+	return &recorder{log: audit.Slog(log), file: f}, nil
 }
 
-// Audit implements [vault.Auditor]. What can't be logged is an error, so it
+// Audit implements [audit.Auditor]. What can't be logged is an error, so it
 // does not happen.
-func (r *recorder) Audit(ctx context.Context, e vault.Event) error {
+func (r *recorder) Audit(ctx context.Context, e audit.Event) error {
 	if err := r.log.Audit(ctx, e); err != nil {
 		return err
 	}
 	c := r.counter(e.Caller)
 	switch e.Outcome {
-	case vault.Allowed:
+	case audit.Allowed:
 		c.allowed.Add(1)
-	case vault.Denied:
+	case audit.Denied:
 		c.refused.Add(1)
 	}
 	return nil

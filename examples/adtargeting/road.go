@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A road is one way to use people's data, and what became of it. Roads of
@@ -66,7 +66,7 @@ func (w *walker) walk(ctx context.Context, name string, rule rule, take func(con
 	r := road{Who: w.who, Name: name, Rule: rule}
 	caller := w.who + ": " + name
 	start := time.Now()
-	err := take(vault.WithCaller(ctx, caller), &r)
+	err := take(audit.WithCaller(ctx, caller), &r)
 	if r.Took == 0 { // unless it knows better
 		r.Took = time.Since(start)
 	}

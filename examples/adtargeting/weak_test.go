@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii"
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
 )
@@ -96,7 +96,7 @@ func TestWeakened(t *testing.T) {
 		}, []string{"ad team: take security's scope", "ads process: take security's scope"}},
 		{"events are not recorded", func(t *testing.T, s *story) {
 			s.audit.log = dropAuditor{}
-			s.walker.audit = &recorder{log: vault.SlogAuditor(slog.New(slog.DiscardHandler))}
+			s.walker.audit = &recorder{log: audit.Slog(slog.New(slog.DiscardHandler))}
 		}, []string{"company: sign in: find by e-mail"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestWeakened(t *testing.T) {
 
 type dropAuditor struct{}
 
-func (dropAuditor) Audit(context.Context, vault.Event) error { return nil }
+func (dropAuditor) Audit(context.Context, audit.Event) error { return nil }
 
 // update runs a statement on the row of everybody who signed up, with the value
 // that make returns for them; nil leaves them out.

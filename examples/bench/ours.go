@@ -11,6 +11,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 const (
@@ -53,7 +54,7 @@ func newOurs(ctx context.Context, kek tink.AEAD) (*ours, error) {
 		return nil, err
 	}
 	audited, err := vault.Open(ctx, store, vault.SharedKEK(kek), &vault.Options{
-		Audit: vault.SlogAuditor(slog.New(slog.NewJSONHandler(io.Discard, nil))),
+		Audit: audit.Slog(slog.New(slog.NewJSONHandler(io.Discard, nil))),
 	})
 	if err != nil {
 		return nil, err

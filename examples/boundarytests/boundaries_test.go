@@ -14,6 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 var alice = form{Email: "alice@example.com", Phone: "+12025550101"}
@@ -62,7 +63,7 @@ func TestSettingsRevealNothing(t *testing.T) {
 
 	rec := shop.kit.Record()
 	shop.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/settings/"+id, nil))
-	rec.Never(t, vault.ActionReveal)
+	rec.Never(t, audit.Reveal)
 }
 
 // What people give us to sign in never gets to the ad platform.

@@ -77,7 +77,7 @@ type kind[T sealed[T], P interface {
 func (k kind[T, P]) valid(text string) bool { return k.validText(text) }
 
 func (k kind[T, P]) seal(ctx context.Context, text string, scopes []*vault.Scope) (value, error) {
-	var buf [vault.MaxSlots]vault.Sealer
+	var buf [maxSlots]vault.Sealer
 	sealers := buf[:0]
 	for _, s := range scopes {
 		sealers = append(sealers, s)
@@ -104,3 +104,6 @@ func (v valueOf[T]) reseal(ctx context.Context, scopes []*vault.Scope) (value, e
 }
 
 func (v valueOf[T]) withoutExpired() value { return valueOf[T]{v.WithoutExpired()} }
+
+// maxSlots is the largest number of purposes of one value.
+const maxSlots = 16

@@ -10,6 +10,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // These examples stand in for the t of a test, and print what it would say.
@@ -78,7 +79,7 @@ func ExampleRecording_Never() {
 
 	rec := kit.Record()
 	settingsPage()
-	rec.Never(t, vault.ActionReveal)
+	rec.Never(t, audit.Reveal)
 	// Output:
 	// piitest: want no reveal here: found reveal of email under security, at example_test.go: use
 	// a hint, an index or what the caller has already

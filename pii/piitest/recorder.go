@@ -5,10 +5,10 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
-// A Recorder is a [vault.Auditor] that keeps events for a test. A [Kit] has one. A
+// A Recorder is a [audit.Auditor] that keeps events for a test. A [Kit] has one. A
 // service that opens its own vault gets one as its [vault.Options].Audit. The zero
 // Recorder is empty and ready for use, from many goroutines at once.
 type Recorder struct {
@@ -19,13 +19,13 @@ type Recorder struct {
 
 // recorded is an event with the call site and the context of its cause.
 type recorded struct {
-	vault.Event
+	audit.Event
 	callSite callSite
 	ctx      context.Context
 }
 
 // Audit records e. It never fails.
-func (r *Recorder) Audit(ctx context.Context, e vault.Event) error {
+func (r *Recorder) Audit(ctx context.Context, e audit.Event) error {
 	mustTest()
 	at := vaultCaller()
 	r.mu.Lock()
@@ -35,14 +35,14 @@ func (r *Recorder) Audit(ctx context.Context, e vault.Event) error {
 }
 
 // Events returns the events recorded so far, oldest first.
-func (r *Recorder) Events() []vault.Event {
+func (r *Recorder) Events() []audit.Event {
 	all, _ := r.since(0)
 	return eventsOf(all)
 }
 
 // Refusals returns the events that were refusals, oldest first.
-func (r *Recorder) Refusals() []vault.Event {
-	return slices.DeleteFunc(r.Events(), func(e vault.Event) bool { return e.Outcome != vault.Denied })
+func (r *Recorder) Refusals() []audit.Event {
+	return slices.DeleteFunc(r.Events(), func(e audit.Event) bool { return e.Outcome != audit.Denied })
 }
 
 // Reset forgets the events recorded so far, for recordings under way too.
@@ -68,8 +68,8 @@ func (r *Recorder) since(i int) ([]recorded, int) {
 	return slices.Clone(r.events[min(i, len(r.events)):]), r.resets
 }
 
-func eventsOf(all []recorded) []vault.Event {
-	events := make([]vault.Event, len(all))
+func eventsOf(all []recorded) []audit.Event {
+	events := make([]audit.Event, len(all))
 	for i, e := range all {
 		events[i] = e.Event
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/onlyfor/onlyfor/purpose"
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A Recording is the list of uses of a vault since [Recorder.Record]. With it a test
@@ -37,7 +37,7 @@ func (r *Recording) Context(ctx context.Context) (context.Context, *Recording) {
 }
 
 // Events returns the events of the recording, oldest first.
-func (r *Recording) Events() []vault.Event { return eventsOf(r.own()) }
+func (r *Recording) Events() []audit.Event { return eventsOf(r.own()) }
 
 func (r *Recording) own() []recorded {
 	all, resets := r.recorder.since(r.from)
@@ -88,13 +88,13 @@ func (r *Recording) Denied(t testing.TB, from, to purpose.Purpose) {
 	var allowed []recorded
 	for _, e := range events {
 		asked := e.Purpose == to || e.To == to
-		if e.Action == vault.ActionSeal || !asked || !e.Collected.Contains(from) {
+		if e.Action == audit.Seal || !asked || !e.Collected.Contains(from) {
 			continue
 		}
 		switch {
-		case e.Outcome == vault.Denied:
+		case e.Outcome == audit.Denied:
 			return
-		case e.Outcome == vault.Allowed:
+		case e.Outcome == audit.Allowed:
 			allowed = append(allowed, e)
 		}
 	}
@@ -109,8 +109,8 @@ func (r *Recording) Denied(t testing.TB, from, to purpose.Purpose) {
 
 // Never fails the test if the code asked for any of the actions, under any purpose,
 // even if it was refused. The test of a page that shows hints states
-// rec.Never(t, vault.ActionReveal).
-func (r *Recording) Never(t testing.TB, actions ...vault.Action) {
+// rec.Never(t, audit.Reveal).
+func (r *Recording) Never(t testing.TB, actions ...audit.Action) {
 	mustTest()
 	t.Helper()
 	found := slices.DeleteFunc(r.own(), func(e recorded) bool { return !slices.Contains(actions, e.Action) })
@@ -166,9 +166,9 @@ func describe(e recorded) string {
 		text += " to " + e.To.String()
 	}
 	switch e.Outcome {
-	case vault.Denied:
+	case audit.Denied:
 		text += ", refused"
-	case vault.Failed:
+	case audit.Failed:
 		text += ", failed"
 	}
 	return text + ", at " + string(e.callSite)

@@ -11,12 +11,13 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 func TestRecorder(t *testing.T) {
 	kit := piitest.New(t, security, advertising)
 	require.Empty(t, kit.Audit.Events())
-	ctx := vault.WithCaller(t.Context(), "sign-in")
+	ctx := audit.WithCaller(t.Context(), "sign-in")
 	email := kit.Email(kit.Scope(security))
 	kit.Audit.Reset()
 	_, err := email.Reveal(ctx, kit.Scope(advertising))
@@ -24,10 +25,10 @@ func TestRecorder(t *testing.T) {
 
 	events := kit.Audit.Events()
 	require.Len(t, events, 2)
-	require.Equal(t, vault.ActionOpen, events[0].Action)
+	require.Equal(t, audit.Open, events[0].Action)
 	refusals := kit.Audit.Refusals()
 	require.Len(t, refusals, 1)
-	require.Equal(t, vault.ActionReveal, refusals[0].Action)
+	require.Equal(t, audit.Reveal, refusals[0].Action)
 	require.Equal(t, advertising, refusals[0].Purpose)
 	require.Equal(t, purpose.NewSet(security), refusals[0].Collected)
 	require.Equal(t, "sign-in", refusals[0].Caller)
@@ -54,11 +55,11 @@ func TestRecordingPasses(t *testing.T) {
 	s := newSample(t)
 	rec := s.Record()
 	rec.Only(t)
-	rec.Never(t, vault.ActionReveal)
+	rec.Never(t, audit.Reveal)
 	s.reveal(s.email, s.security)
 	rec.Only(t, security)
 	rec.Only(t, security, advertising)
-	rec.Never(t, vault.ActionIndex, vault.ActionHint)
+	rec.Never(t, audit.Index, audit.Hint)
 	s.reveal(s.email, s.ads)
 	rec.Denied(t, security, advertising)
 
@@ -168,7 +169,7 @@ func TestRecordingFails(t *testing.T) {
 		},
 		"never": {
 			func(s *sample) { s.reveal(s.email, s.security) },
-			func(tb testing.TB, r *piitest.Recording) { r.Never(tb, vault.ActionReveal, vault.ActionExtend) },
+			func(tb testing.TB, r *piitest.Recording) { r.Never(tb, audit.Reveal, audit.Extend) },
 			[]string{"want no reveal or extend here: found reveal of email under security, at recording_test.go:", "use a hint, an index"},
 		},
 	} {
@@ -193,9 +194,9 @@ func TestSealingIsNotDenied(t *testing.T) {
 }
 
 // A tee is an auditor of a service that records in two places.
-type tee []vault.Auditor
+type tee []audit.Auditor
 
-func (t tee) Audit(ctx context.Context, e vault.Event) error {
+func (t tee) Audit(ctx context.Context, e audit.Event) error {
 	for _, a := range t {
 		if err := a.Audit(ctx, e); err != nil {
 			return err
@@ -205,8 +206,8 @@ func (t tee) Audit(ctx context.Context, e vault.Event) error {
 }
 
 // openService is a service's own constructor.
-func openService(ctx context.Context, store vault.Store, kek vault.KEK, audit vault.Auditor) (*vault.Admin, error) {
-	return vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: tee{audit}})
+func openService(ctx context.Context, store vault.Store, kek vault.KEK, auditor audit.Auditor) (*vault.Admin, error) {
+	return vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: tee{auditor}})
 }
 
 func TestRecordingOfAServicesOwnVault(t *testing.T) {
@@ -252,7 +253,7 @@ func TestRecordingsInParallel(t *testing.T) {
 			_, err := pii.IndexEmail(t.Context(), "parallel@example.com", s.security)
 			require.NoError(t, err)
 			for range 10 + i {
-				_, err := pii.IndexEmail(vault.WithCaller(ctx, "handler"), "parallel@example.com", scope)
+				_, err := pii.IndexEmail(audit.WithCaller(ctx, "handler"), "parallel@example.com", scope)
 				require.NoError(t, err)
 			}
 			rec.Only(t, scope.Purpose())

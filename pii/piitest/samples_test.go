@@ -7,7 +7,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/pii/piitest"
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 func TestSamples(t *testing.T) {
@@ -69,4 +69,4 @@ func FuzzIndexIsThatOfTheSealedValue(f *testing.F) {
 	})
 }
 
-var _ vault.Auditor = (*piitest.Recorder)(nil)
+var _ audit.Auditor = (*piitest.Recorder)(nil)

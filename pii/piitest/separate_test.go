@@ -9,6 +9,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 func TestSeparateTriesEverything(t *testing.T) {
@@ -16,7 +17,7 @@ func TestSeparateTriesEverything(t *testing.T) {
 	piitest.Separate(t, kit.Vault) // all three are found
 
 	refused := map[error]int{}
-	actions := map[vault.Action]int{}
+	actions := map[audit.Action]int{}
 	for _, e := range kit.Audit.Refusals() {
 		actions[e.Action]++
 		for _, sentinel := range []error{purpose.ErrMismatch, purpose.ErrNoConsent, vault.ErrCorrupt, vault.ErrSubject} {
@@ -35,7 +36,7 @@ func TestSeparateTriesEverything(t *testing.T) {
 	people := 3 * 2 * 4
 	require.Equal(t, attacks*3*7+people, refused[vault.ErrCorrupt])
 	require.Equal(t, people*2, refused[vault.ErrSubject])
-	for _, a := range []vault.Action{vault.ActionReveal, vault.ActionHint, vault.ActionIndex, vault.ActionExtend, vault.ActionReseal} {
+	for _, a := range []audit.Action{audit.Reveal, audit.Hint, audit.Index, audit.Extend, audit.Reseal} {
 		require.NotZero(t, actions[a], a)
 	}
 }
@@ -46,12 +47,12 @@ func TestSeparateTakesPurposes(t *testing.T) {
 	piitest.Separate(t, kit.Vault, security, advertising)
 	rec.Only(t, security, advertising)
 	for _, p := range []purpose.Purpose{security, advertising} {
-		asked := func(e vault.Event) bool { return e.Purpose == p }
+		asked := func(e audit.Event) bool { return e.Purpose == p }
 		require.True(t, anyEvent(rec.Events(), asked))
 	}
 }
 
-func anyEvent(events []vault.Event, f func(vault.Event) bool) bool {
+func anyEvent(events []audit.Event, f func(audit.Event) bool) bool {
 	for _, e := range events {
 		if f(e) {
 			return true

@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
@@ -164,7 +165,7 @@ func TestLengthIsCheckedFirst(t *testing.T) {
 	for _, head := range []string{"", vaulttest.NewVictim(t).Values[0].Text()} {
 		data := append([]byte(head), bytes.Repeat([]byte("A"), 64<<20)...)
 		text := string(data)
-		short := data[:vault.MaxText+1]
+		short := data[:format.MaxText+1]
 		var into vault.Sealed
 		refuse := func() {
 			_, err1 := vault.ParseSealed(text)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
@@ -105,7 +106,7 @@ func TestSlotsMovedBetweenValues(t *testing.T) {
 				before := len(moved.Slots)
 				moved.Slots = append(moved.Slots, v.Slots[n])
 				slices.SortFunc(moved.Slots, func(x, y reference.Slot) int { return strings.Compare(x.Purpose, y.Purpose) })
-				if len(moved.Slots) > vault.MaxSlots {
+				if len(moved.Slots) > format.MaxSlots {
 					continue
 				}
 				require.Equal(t, before, a.Text(t, moved.Text()), "the moved slot opens for nobody, and the others as they did")
@@ -136,7 +137,7 @@ func TestRelabelled(t *testing.T) {
 				renamed := v.Clone()
 				renamed.Slots[i].Purpose = name
 				forgeries := []reference.Value{renamed}
-				if len(v.Slots) < vault.MaxSlots {
+				if len(v.Slots) < format.MaxSlots {
 					added := v.Clone()
 					added.Slots = append(added.Slots, reference.Slot{Purpose: name, Header: s.Header, Sealed: s.Sealed})
 					forgeries = append(forgeries, added)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -61,7 +62,7 @@ func unrecorded(t *testing.T, out any, err error) {
 }
 
 func auditorFails(t *testing.T, w *faultWorld, use faultUse) {
-	w.auditWith(func(_ context.Context, e vault.Event) error { return fmt.Errorf("%s %v", quoted, e) })
+	w.auditWith(func(_ context.Context, e audit.Event) error { return fmt.Errorf("%s %v", quoted, e) })
 	out, err := use(t.Context())
 	unrecorded(t, out, err)
 	require.ErrorContains(t, err, "audit failed")
@@ -69,14 +70,14 @@ func auditorFails(t *testing.T, w *faultWorld, use faultUse) {
 }
 
 func auditorPanics(t *testing.T, w *faultWorld, use faultUse) {
-	w.auditWith(func(_ context.Context, e vault.Event) error { panic(fmt.Sprint(quoted, e)) })
+	w.auditWith(func(_ context.Context, e audit.Event) error { panic(fmt.Sprint(quoted, e)) })
 	out, err := use(t.Context())
 	unrecorded(t, out, err)
 }
 
 // auditorWaits is one that heeds its context.
 func auditorWaits(t *testing.T, w *faultWorld, use faultUse) {
-	w.auditWith(func(ctx context.Context, _ vault.Event) error {
+	w.auditWith(func(ctx context.Context, _ audit.Event) error {
 		<-ctx.Done()
 		return fmt.Errorf("%s: %w", quoted, ctx.Err())
 	})
@@ -92,7 +93,7 @@ func auditorWaits(t *testing.T, w *faultWorld, use faultUse) {
 // documented to, but nobody else who does the same or something else.
 func auditorHangs(t *testing.T, w *faultWorld, use faultUse) {
 	hung, freed := make(chan struct{}), make(chan struct{})
-	w.auditWith(func(context.Context, vault.Event) error {
+	w.auditWith(func(context.Context, audit.Event) error {
 		w.auditWith(nil)
 		close(hung)
 		<-freed
@@ -120,14 +121,14 @@ func auditorHangs(t *testing.T, w *faultWorld, use faultUse) {
 }
 
 func auditorIsSlow(t *testing.T, w *faultWorld, use faultUse) {
-	w.auditWith(func(context.Context, vault.Event) error {
+	w.auditWith(func(context.Context, audit.Event) error {
 		time.Sleep(time.Hour)
 		return nil
 	})
 	_, err := use(t.Context())
 	require.NoError(t, err)
 	for _, e := range w.recorded() {
-		require.Equal(t, vault.Allowed, e.Outcome)
+		require.Equal(t, audit.Allowed, e.Outcome)
 	}
 }
 
@@ -135,7 +136,7 @@ func auditorIsSlow(t *testing.T, w *faultWorld, use faultUse) {
 func auditorFailsOnARefusal(t *testing.T, w *faultWorld, use faultUse) {
 	w.plug.pull(&fault{of: ofAll, do: failing(func(call) error { return vault.ErrCorrupt })}, 0)
 	defer w.plug.in()
-	w.auditWith(func(context.Context, vault.Event) error { return errors.New(quoted) })
+	w.auditWith(func(context.Context, audit.Event) error { return errors.New(quoted) })
 	out, err := use(t.Context())
 	unrecorded(t, out, err)
 	if kinds, _, _ := w.plug.seen(); len(kinds) > 0 {
@@ -150,7 +151,7 @@ func auditorFailsOnARefusal(t *testing.T, w *faultWorld, use faultUse) {
 // no lock is held.
 func auditorUsesTheVault(op faultOp) func(t *testing.T, w *faultWorld, use faultUse) {
 	return func(t *testing.T, w *faultWorld, use faultUse) {
-		w.auditWith(func(ctx context.Context, _ vault.Event) error {
+		w.auditWith(func(ctx context.Context, _ audit.Event) error {
 			w.auditWith(nil)
 			if _, err := use(ctx); err != nil && !op.once {
 				return err
@@ -177,8 +178,8 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 				defer close(freed)
 				var events atomic.Int32
 				var armed atomic.Bool
-				v := vaulttest.Open(t, store, kek, &vault.Options{Audit: contextAuditFunc(func(ctx context.Context, e vault.Event) error {
-					if !armed.Load() || e.Outcome == vault.Allowed {
+				v := vaulttest.Open(t, store, kek, &vault.Options{Audit: contextAuditFunc(func(ctx context.Context, e audit.Event) error {
+					if !armed.Load() || e.Outcome == audit.Allowed {
 						return nil
 					}
 					events.Add(1)
@@ -219,6 +220,6 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 	}
 }
 
-type contextAuditFunc func(context.Context, vault.Event) error
+type contextAuditFunc func(context.Context, audit.Event) error
 
-func (f contextAuditFunc) Audit(ctx context.Context, e vault.Event) error { return f(ctx, e) }
+func (f contextAuditFunc) Audit(ctx context.Context, e audit.Event) error { return f(ctx, e) }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -164,7 +165,7 @@ func (c *faultCell) recorded(t *testing.T, w *faultWorld, err error) {
 	events := w.recorded()
 	require.NotEmpty(t, events)
 	for _, e := range events {
-		require.Equal(t, err == nil, e.Outcome == vault.Allowed, "%s: %s", e.Action, e.Outcome)
+		require.Equal(t, err == nil, e.Outcome == audit.Allowed, "%s: %s", e.Action, e.Outcome)
 		if e.Err != nil {
 			require.NotContains(t, e.Err.Error(), quoted)
 		}

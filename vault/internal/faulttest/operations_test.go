@@ -14,6 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -132,12 +133,12 @@ type faultWorld struct {
 	sec, ads *vault.Scope // opened before
 
 	mu     sync.Mutex
-	events []vault.Event
-	audit  func(context.Context, vault.Event) error // nil records all
+	events []audit.Event
+	audit  func(context.Context, audit.Event) error // nil records all
 }
 
 // Audit is the vault's auditor.
-func (w *faultWorld) Audit(ctx context.Context, e vault.Event) error {
+func (w *faultWorld) Audit(ctx context.Context, e audit.Event) error {
 	w.mu.Lock()
 	w.events = append(w.events, e)
 	audit := w.audit
@@ -149,7 +150,7 @@ func (w *faultWorld) Audit(ctx context.Context, e vault.Event) error {
 }
 
 // recorded returns the events since it was called last.
-func (w *faultWorld) recorded() []vault.Event {
+func (w *faultWorld) recorded() []audit.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	events := w.events
@@ -158,7 +159,7 @@ func (w *faultWorld) recorded() []vault.Event {
 }
 
 // auditWith has f decide from now on.
-func (w *faultWorld) auditWith(f func(context.Context, vault.Event) error) {
+func (w *faultWorld) auditWith(f func(context.Context, audit.Event) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.audit = f

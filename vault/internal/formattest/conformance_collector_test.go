@@ -13,6 +13,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
@@ -361,26 +362,26 @@ func TestBatchOfABatch(t *testing.T) {
 // it seals where the vault does.
 func TestCollectorsOfAVaultAreRecorded(t *testing.T) {
 	ctx := t.Context()
-	var seen []vault.Event
+	var seen []audit.Event
 	v, err := vault.OpenAdmin(ctx, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}),
-		&vault.Options{Audit: eventsTo(func(e vault.Event) { seen = append(seen, e) })})
+		&vault.Options{Audit: eventsTo(func(e audit.Event) { seen = append(seen, e) })})
 	require.NoError(t, err)
 	c, err := v.Collector(ctx, purpose.MustParse("security"))
 	require.NoError(t, err)
 	_, err = vault.Seal(ctx, vaulttest.Email, vaulttest.Address, c)
 	require.NoError(t, err)
-	var actions []vault.Action
+	var actions []audit.Action
 	for _, e := range seen {
 		require.Equal(t, "security", e.Purpose.String())
 		actions = append(actions, e.Action)
 	}
-	require.Equal(t, []vault.Action{vault.ActionOpen, vault.ActionSeal}, actions)
+	require.Equal(t, []audit.Action{audit.Open, audit.Seal}, actions)
 }
 
 // eventsTo is an auditor that never fails.
-type eventsTo func(vault.Event)
+type eventsTo func(audit.Event)
 
-func (f eventsTo) Audit(_ context.Context, e vault.Event) error {
+func (f eventsTo) Audit(_ context.Context, e audit.Event) error {
 	f(e)
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
@@ -142,7 +143,7 @@ func TestTinkIndexesTheSame(t *testing.T) {
 	scope := tinkScope(t, "security", ks.seal, ks)
 	set, err := prf.NewPRFSet(ks.index)
 	require.NoError(t, err)
-	for n := 1; n <= vault.MaxPlaintext; n++ {
+	for n := 1; n <= format.MaxPlaintext; n++ {
 		canonical := string(reference.Random(n))
 		want, err := set.ComputePrimaryPRF(append([]byte("idx1\x05email\x08security"), canonical...), vault.IndexSize)
 		require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
@@ -323,7 +324,7 @@ func TestFormatSample(t *testing.T) {
 		reference.AAD(sample.Kind, "security", sample.ID, sample.Slots[0].Header, "")), dissected(blocks[5]))
 	require.Contains(t, string(doc), fmt.Sprintf("| text form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Text()))))
 	require.Contains(t, string(doc), fmt.Sprintf("| binary form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Binary()))))
-	require.Equal(t, 32768, vault.MaxText)
+	require.Equal(t, 32768, format.MaxText)
 	collector := reference.CollectorOf("security", vaulttest.Collect["security"][0]).Text()
 	require.Contains(t, string(doc), "\n```\n"+collector+"\n```\n")
 	longest := reference.CollectorOf("p"+strings.Repeat("-", 62), vaulttest.Collect["security"][0]).Text()
@@ -1330,6 +1331,6 @@ func (l *vecList) keyRecords() {
 // The longest value there can be is well below the limit, so no value that can
 // be sealed is too long to be read.
 func TestLongestFits(t *testing.T) {
-	require.Less(t, len(vecLongest().Text()), vault.MaxText)
-	require.Equal(t, vault.MaxSlots, len(vecLongest().Slots))
+	require.Less(t, len(vecLongest().Text()), format.MaxText)
+	require.Equal(t, format.MaxSlots, len(vecLongest().Slots))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
@@ -38,7 +39,7 @@ var (
 // value can have.
 func records() map[string]reference.Record {
 	all := maps.Clone(Records)
-	for i := range vault.MaxSlots - len(all) {
+	for i := range format.MaxSlots - len(all) {
 		name := fmt.Sprintf("p-%02d", i)
 		if i == 0 {
 			name = "support"
@@ -135,7 +136,7 @@ func makeCatalogue(t testing.TB) *Victim {
 	t.Helper()
 	ctx := context.Background()
 	a := makeVictim(t)
-	lengths := []int{1, 17, 31, 32, 63, 100, vault.MaxPlaintext}
+	lengths := []int{1, 17, 31, 32, 63, 100, format.MaxPlaintext}
 	texts := 0
 	plaintext := func() string {
 		texts++
@@ -196,7 +197,7 @@ func makeCatalogue(t testing.TB) *Victim {
 			}
 		}
 	}
-	for _, n := range []int{5, vault.MaxSlots} {
+	for _, n := range []int{5, format.MaxSlots} {
 		for _, kind := range []vault.Kind{Email, TaxID} {
 			var sealers []vault.Sealer
 			for _, name := range slices.Sorted(maps.Keys(a.Scopes))[:n] {

@@ -8,6 +8,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+
 	"github.com/onlyfor/onlyfor/examples/databases/ent/ent/predicate"
 	"github.com/onlyfor/onlyfor/examples/databases/ent/ent/user"
 )

@@ -7,14 +7,14 @@ import (
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/pii/piitest"
-	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 func main() {
 	refuses("New", func() { piitest.New(nil) })
 	refuses("Golden", func() { piitest.Golden(nil, "golden.keys") })
 	refuses("Separate", func() { piitest.Separate(nil, nil) })
-	refuses("Audit", func() { (&piitest.Recorder{}).Audit(context.Background(), vault.Event{}) })
+	refuses("Audit", func() { (&piitest.Recorder{}).Audit(context.Background(), audit.Event{}) })
 	refuses("Only", func() { (&piitest.Recorder{}).Record().Only(nil) })
 	refuses("Script", func() { (&piitest.Outage{}).Script() })
 	refuses("Canary", func() { piitest.Canary(nil, nil, nil) })

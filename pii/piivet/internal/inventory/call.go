@@ -255,7 +255,7 @@ func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 		}
 		return nil
 	}
-	if recv := receiver(sig); recv == "Vault" {
+	if recv := receiver(sig); recv == "Vault" || recv == "Admin" {
 		switch {
 		case name == "Erase":
 			return one(Erase)

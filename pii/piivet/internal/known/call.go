@@ -138,6 +138,9 @@ func path(s *types.Selection) []*types.Var {
 		if !ok || i >= st.NumFields() {
 			return fields
 		}
+		if IsVault(t) { // an Admin embeds its Vault, which is no business of the caller's
+			return fields
+		}
 		fields = append(fields, st.Field(i))
 		t = st.Field(i).Type()
 	}

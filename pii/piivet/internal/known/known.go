@@ -40,8 +40,9 @@ func IsScope(t types.Type) bool {
 	return n != nil && in(n, VaultPath) && scopes[n.Obj().Name()]
 }
 
-// IsVault reports whether t is vault.Vault or a pointer to one.
-func IsVault(t types.Type) bool { return is(t, VaultPath, "Vault") }
+// IsVault reports whether t is vault.Vault or vault.Admin, which does all that a
+// Vault does, or a pointer to one.
+func IsVault(t types.Type) bool { return is(t, VaultPath, "Vault") || is(t, VaultPath, "Admin") }
 
 // IsIndex reports whether t is pii.Index or a pointer to one.
 func IsIndex(t types.Type) bool { return is(t, PIIPath, "Index") }

@@ -134,7 +134,7 @@ func ofFunc(fn *types.Func) (name, consequence string) {
 		return "", ""
 	}
 	switch fn.Name() {
-	case "Open":
+	case "Open", "OpenAdmin":
 		return fn.Name(), "without keys the result is nil"
 	case "ParseSealed":
 		return fn.Name(), "what was altered is an absent value"

@@ -90,11 +90,23 @@ func isKind(t types.Type) bool {
 	return n != nil && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == known.VaultPath && n.Obj().Name() == "Kind"
 }
 
-// isText reports whether sig is func(string) string.
+// isText reports whether sig is func(string) string or func(string) (string, bool).
 func isText(sig *types.Signature) bool {
 	text := types.Typ[types.String]
-	return sig.Params().Len() == 1 && sig.Results().Len() == 1 && !sig.Variadic() &&
-		types.Identical(sig.Params().At(0).Type(), text) && types.Identical(sig.Results().At(0).Type(), text)
+	if sig.Params().Len() != 1 || sig.Variadic() || !types.Identical(sig.Params().At(0).Type(), text) {
+		return false
+	}
+	results := sig.Results()
+	switch results.Len() {
+	case 1: // a mask
+	case 2: // a canonical form, which can refuse
+		if !types.Identical(results.At(1).Type(), types.Typ[types.Bool]) {
+			return false
+		}
+	default:
+		return false
+	}
+	return types.Identical(results.At(0).Type(), text)
 }
 
 func (m *masks) declared(fn *types.Func) *ast.FuncDecl {

@@ -19,7 +19,7 @@ type user struct {
 
 type holder struct{ *vault.Scope }
 
-func calls(ctx context.Context, v *vault.Vault, u user, h holder) {
+func calls(ctx context.Context, v *vault.Admin, u user, h holder) {
 	s, _ := v.Scope(ctx, purposes.Security) // want `Open recv=v purposes=purposes.Security`
 	narrow := s.Under(purpose.Basis{})      // want `Narrow recv=s scopes=s`
 	narrow = h.For("1")                     // want `Narrow recv=h path=Scope scopes=h`

@@ -129,7 +129,7 @@ end:
 
 func add[N numbers](a, b N) N { return a + b }
 
-func scopes(ctx context.Context, v *vault.Vault) (s *vault.Scope, err error) {
+func scopes(ctx context.Context, v *vault.Admin) (s *vault.Scope, err error) {
 	defer func() {
 		if err != nil {
 			s = nil

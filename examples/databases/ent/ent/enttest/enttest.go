@@ -10,6 +10,7 @@ import (
 	_ "github.com/onlyfor/onlyfor/examples/databases/ent/ent/runtime"
 
 	"entgo.io/ent/dialect/sql/schema"
+
 	"github.com/onlyfor/onlyfor/examples/databases/ent/ent/migrate"
 )
 

@@ -4,6 +4,7 @@ package user
 
 import (
 	"entgo.io/ent/dialect/sql"
+
 	"github.com/onlyfor/onlyfor/examples/databases/ent/ent/predicate"
 	"github.com/onlyfor/onlyfor/pii"
 )

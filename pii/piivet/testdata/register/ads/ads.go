@@ -190,7 +190,7 @@ func recurse(ctx context.Context, v *vault.Vault, email pii.Email) (string, erro
 
 //register:uses erase security
 //register:uses keys security
-func erase(ctx context.Context, v *vault.Vault) error {
+func erase(ctx context.Context, v *vault.Admin) error {
 	if err := v.Generate(ctx, purposes.Security); err != nil {
 		return err
 	}

@@ -14,30 +14,31 @@ type User struct {
 	pii.Phone
 }
 
-func discards(ctx context.Context, u User, v *vault.Vault, s, to *vault.Scope, p purpose.Purpose) {
+func discards(ctx context.Context, u User, v *vault.Admin, s, to *vault.Scope, p purpose.Purpose) {
 	address, _ := u.Email.Reveal(ctx, s) // want `error of Reveal discarded: a refusal looks like an empty value; look at it`
 	_ = address
-	u.Email.Reveal(ctx, s)                   // want `error of Reveal discarded`
-	_, _ = u.Reveal(ctx, s)                  // want `error of Reveal discarded`
-	var hint, _ = u.Hint(ctx, s)             // want `error of Hint discarded: a refusal looks like an empty value`
-	index, _ := pii.IndexEmail(ctx, hint, s) // want `error of IndexEmail discarded: an index that failed matches nobody`
-	all, _ := pii.IndexesPhone(ctx, hint, s) // want `error of IndexesPhone discarded`
-	index, _ = u.Email.Index(ctx, s)         // want `error of Index discarded`
-	u.Email, _ = pii.SealEmail(ctx, hint, s) // want `error of SealEmail discarded: what failed is an absent value, and is stored as one`
-	u.Email, _ = u.Email.Extend(ctx, s, to)  // want `error of Extend discarded`
-	u.Email, _ = (u.Email.Reseal(ctx, s))    // want `error of Reseal discarded`
-	scope, _ := v.Scope(ctx, p)              // want `error of Scope discarded: without the keys of the purpose the result is nil`
-	v.Generate(ctx, p)                       // want `error of Generate discarded: keys are not as they should be`
-	_, _ = v.Erase(ctx, "1", p)              // want `error of Erase discarded`
-	_ = v.Generate(ctx, p)                   // want `error of Generate discarded`
-	p, _ = purpose.Parse(hint)               // want `error of Parse discarded: what failed is the zero purpose`
-	v, _ = vault.Open(ctx, nil, nil, nil)    // want `error of Open discarded`
-	_, _, _, _ = index, all, scope, v        //
-	go u.Reveal(ctx, s)                      // want `error of Reveal discarded`
-	defer u.Reveal(ctx, s)                   // want `error of Reveal discarded`
-	defer func() { u.Reveal(ctx, s) }()      // want `error of Reveal discarded`
-	pii.Email.Reveal(u.Email, ctx, s)        // want `error of Reveal discarded`
-	_, _ = pii.IndexOf[kind](ctx, "", s)     // want `error of IndexOf discarded`
+	u.Email.Reveal(ctx, s)                     // want `error of Reveal discarded`
+	_, _ = u.Reveal(ctx, s)                    // want `error of Reveal discarded`
+	var hint, _ = u.Hint(ctx, s)               // want `error of Hint discarded: a refusal looks like an empty value`
+	index, _ := pii.IndexEmail(ctx, hint, s)   // want `error of IndexEmail discarded: an index that failed matches nobody`
+	all, _ := pii.IndexesPhone(ctx, hint, s)   // want `error of IndexesPhone discarded`
+	index, _ = u.Email.Index(ctx, s)           // want `error of Index discarded`
+	u.Email, _ = pii.SealEmail(ctx, hint, s)   // want `error of SealEmail discarded: what failed is an absent value, and is stored as one`
+	u.Email, _ = u.Email.Extend(ctx, s, to)    // want `error of Extend discarded`
+	u.Email, _ = (u.Email.Reseal(ctx, s))      // want `error of Reseal discarded`
+	scope, _ := v.Scope(ctx, p)                // want `error of Scope discarded: without the keys of the purpose the result is nil`
+	v.Generate(ctx, p)                         // want `error of Generate discarded: keys are not as they should be`
+	_, _ = v.Erase(ctx, "1", p)                // want `error of Erase discarded`
+	_ = v.Generate(ctx, p)                     // want `error of Generate discarded`
+	p, _ = purpose.Parse(hint)                 // want `error of Parse discarded: what failed is the zero purpose`
+	v, _ = vault.OpenAdmin(ctx, nil, nil, nil) // want `error of OpenAdmin discarded`
+	_, _ = vault.Open(ctx, nil, nil, nil)      // want `error of Open discarded`
+	_, _, _, _ = index, all, scope, v          //
+	go u.Reveal(ctx, s)                        // want `error of Reveal discarded`
+	defer u.Reveal(ctx, s)                     // want `error of Reveal discarded`
+	defer func() { u.Reveal(ctx, s) }()        // want `error of Reveal discarded`
+	pii.Email.Reveal(u.Email, ctx, s)          // want `error of Reveal discarded`
+	_, _ = pii.IndexOf[kind](ctx, "", s)       // want `error of IndexOf discarded`
 }
 
 type kind struct{}
@@ -79,7 +80,7 @@ func indirect[R revealer](ctx context.Context, r revealer, t R, e pii.Email, s *
 }
 
 // What is looked at, handed on, or can wait.
-func fine(ctx context.Context, e pii.Email, v *vault.Vault, s *vault.Scope) (string, error) {
+func fine(ctx context.Context, e pii.Email, v *vault.Admin, s *vault.Scope) (string, error) {
 	defer v.Close()
 	if _, err := e.Reveal(ctx, s); err != nil {
 		return "", err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 type Scopes struct{ Security, Advertising *vault.Scope }
@@ -111,7 +112,7 @@ func contexts(ctx context.Context, s *vault.Scope, r *http.Request, v *vault.Vau
 	_ = context.WithValue(ctx, key{}, &Service{})      //
 	_ = context.WithValue(ctx, key{}, s.Purpose())     //
 	e.Header.Set("scope", s)                           //
-	_ = vault.WithCaller(ctx, s.Purpose().String())    //
+	_ = audit.WithCaller(ctx, s.Purpose().String())    //
 	var x any = s
 	_ = context.WithValue(ctx, key{}, x) // not followed
 	//piivet:allow scopeplace one process, one purpose: there is nothing to mix up

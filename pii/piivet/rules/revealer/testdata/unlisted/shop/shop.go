@@ -38,13 +38,13 @@ func masks(ctx context.Context, s *vault.Scope, k vault.Kind, v vault.Sealed, al
 		return ""
 	})
 	var copied []byte
-	s.IndexSealed(ctx, k, v, func(p string) string {
+	s.IndexSealed(ctx, k, v, func(p string) (string, bool) {
 		copied = []byte(p)     // want `plaintext kept`
 		into.address = p       // want `plaintext kept`
 		list = append(list, p) // want `plaintext kept`
 		c <- p                 // want `plaintext kept`
 		_ = p
-		return strings.ToLower(p) // as a canonical form does
+		return strings.ToLower(p), true // as a canonical form does
 	})
 	s.Hint(ctx, k, v, func(p string) string { return fmt.Sprintf("%s…", p) })   // want `mask returns the plaintext`
 	s.Hint(ctx, k, v, func(p string) string { return fmt.Sprintf("%.1s…", p) }) //
