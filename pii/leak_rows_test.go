@@ -1,7 +1,6 @@
 package pii_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,9 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
@@ -320,20 +316,6 @@ func (w *leakWorld) tried(err error) {
 		w.failed(err)
 	}
 	fmt.Fprintln(w, err)
-}
-
-// importable returns a keyset, and a text encrypted under it.
-func importable(w *leakWorld, text string) (binary, ciphertext []byte) {
-	w.Helper()
-	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	require.NoError(w, err)
-	var b bytes.Buffer
-	require.NoError(w, insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&b)))
-	a, err := aead.New(h)
-	require.NoError(w, err)
-	ciphertext, err = a.Encrypt([]byte(text), []byte("aad"))
-	require.NoError(w, err)
-	return b.Bytes(), ciphertext
 }
 
 // hostileHandler fails with what it was to log.

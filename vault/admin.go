@@ -312,7 +312,7 @@ func (a *Admin) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpos
 	}
 	k, err := r.open()
 	if err != nil {
-		return nil, Record{}, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+		return nil, Record{}, errKeyRecord
 	}
 	erasures, err := decodeErasures(k, p, records[1].Data)
 	switch {

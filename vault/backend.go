@@ -85,7 +85,7 @@ func (b *backend) unwrap(w kekClient, p purpose.Purpose, record Record) (*keys, 
 	}
 	k, err := r.open()
 	if err != nil {
-		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+		return nil, errKeyRecord
 	}
 	k.revision, k.digest = record.Revision, digest(record.Data)
 	return k, nil

@@ -124,9 +124,9 @@ func denialOf(err error) denial {
 	return undecided
 }
 
-var errOtherRefusal = fmt.Errorf("refused, but not for want of a grant: %w", ErrUnavailable)
+var errOtherRefusal = fmt.Errorf("refused for another reason than a missing grant: %w", ErrUnavailable)
 
-var errUnproven = fmt.Errorf("refused, but so could everything be: open a scope first: %w", ErrUnavailable)
+var errUnproven = fmt.Errorf("KEK refuses without a reason: open a scope of another purpose first: %w", ErrUnavailable)
 
 // CheckKEK tests that the KEK of each purpose binds associated data. Every write of keys
 // makes this test too; CheckKEK is for a process that makes it at start. It costs two
@@ -149,7 +149,7 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 			}
 			wrapped, _, ok := cutKeyRecord(record.Data)
 			if !ok {
-				return fmt.Errorf("malformed key record: %w", ErrCorrupt)
+				return errKeyRecord
 			}
 			if err := w.selfTest(p, wrapped); err != nil {
 				return err
@@ -180,7 +180,7 @@ func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, err
 func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, record Record) error {
 	wrapped, _, ok := cutKeyRecord(record.Data)
 	if !ok {
-		return fmt.Errorf("malformed key record: %w", ErrCorrupt)
+		return errKeyRecord
 	}
 	w, err := newKEKClient(ctx, v.kekOf(p), p)
 	if err != nil {

@@ -98,7 +98,7 @@ func TestChecksTellWhatIsWrong(t *testing.T) {
 	require.ErrorIs(t, v.CheckKEK(ctx, security), errUnbound, "of the purpose's own data it binds but the beginning")
 	refusal = ErrNoKeys
 	err = v.CheckKEK(ctx, security)
-	require.EqualError(t, err, "vault: checking keys of security: no keys for this purpose")
+	require.EqualError(t, err, "vault: checking keys of security: no usable keys")
 
 	store.fail = func(string, string) error { return errors.New("down") }
 	require.ErrorIs(t, v.CheckKEK(ctx, security), ErrUnavailable)

@@ -30,7 +30,7 @@ func TestCheckDenied(t *testing.T) {
 	t.Run("a KEK that was not asked is no proof", func(t *testing.T) {
 		err := process(nil).CheckDenied(ctx, vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
-		require.ErrorContains(t, err, "refused, but not for want of a grant")
+		require.ErrorContains(t, err, "refused for another reason than a missing grant")
 	})
 	t.Run("a KEK that says why is believed", func(t *testing.T) {
 		require.NoError(t, process(vault.SharedKEK(vaulttest.Refusing{Err: vaulttest.Denial(true)})).CheckDenied(ctx, vaulttest.Security))

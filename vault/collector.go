@@ -47,39 +47,6 @@ var (
 	errCollectorText = fmt.Errorf("not the text of a collector: %w", ErrCorrupt)
 )
 
-// Collector returns the right to collect values for p, without the right to
-// anything else. It opens the keys of p to find the public key, so it needs the
-// grants of [Vault.Scope] and has its errors. A purpose without keys for collectors
-// is [ErrNoKeys] (see [Admin.Rotate]). The collector works on after the
-// vault is closed.
-func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
-	c, err := v.collector(ctx, p)
-	if err = v.audit(ctx, audit.Event{Action: audit.Open, Purpose: p}, err); err != nil {
-		return nil, keysError(audit.Open, p, err)
-	}
-	return c, nil
-}
-
-func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
-	pk, err := v.openKeys(ctx, p, allKeys)
-	if err != nil {
-		return nil, err
-	}
-	keys := pk.peek()
-	if keys == nil {
-		return nil, errClosed
-	}
-	set := keys.collect()
-	if set == nil {
-		return nil, fmt.Errorf("none for collectors: %w", ErrNoKeys)
-	}
-	public, err := publicKeyOf(set.primary)
-	if err != nil {
-		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
-	}
-	return &Collector{purpose: p, public: public, auditor: v.opts.Audit}, nil
-}
-
 // ParseCollector returns the collector with the given text. The auditor records its
 // uses, and may be nil. Text that [Collector.MarshalText] would not write is
 // [ErrCorrupt]; the error does not quote it.

@@ -98,37 +98,37 @@ func TestDirErrors(t *testing.T) {
 		is      error
 		want    string
 	}{
-		{"directory open to others", chmod("keys", 0o755), vault.ErrNoKeys, "key store keys: directory is open to others: no keys for this purpose"},
-		{"subdirectory open to others", chmod("keys/security", 0o711), vault.ErrNoKeys, "key store keys: directory security is open to others: no keys for this purpose"},
-		{"file open to others", chmod(file, 0o644), vault.ErrNoKeys, "key store keys: file security/keys.key is open to others: no keys for this purpose"},
+		{"directory open to others", chmod("keys", 0o755), vault.ErrNoKeys, "key store keys: directory is open to others: no usable keys"},
+		{"subdirectory open to others", chmod("keys/security", 0o711), vault.ErrNoKeys, "key store keys: directory security is open to others: no usable keys"},
+		{"file open to others", chmod(file, 0o644), vault.ErrNoKeys, "key store keys: file security/keys.key is open to others: no usable keys"},
 		{"symlinked directory", func(t *testing.T) {
 			require.NoError(t, os.Rename("keys", "elsewhere"))
 			require.NoError(t, os.Symlink("elsewhere", "keys"))
-		}, vault.ErrNoKeys, "key store keys: directory is a symbolic link: no keys for this purpose"},
+		}, vault.ErrNoKeys, "key store keys: directory is a symbolic link: no usable keys"},
 		{"symlinked subdirectory", func(t *testing.T) {
 			require.NoError(t, os.Rename("keys/security", "elsewhere"))
 			require.NoError(t, os.Symlink("../elsewhere", "keys/security"))
-		}, vault.ErrNoKeys, "key store keys: directory security is a symbolic link: no keys for this purpose"},
+		}, vault.ErrNoKeys, "key store keys: directory security is a symbolic link: no usable keys"},
 		{"symlinked file", func(t *testing.T) {
 			require.NoError(t, os.Rename(file, "elsewhere"))
 			require.NoError(t, os.Symlink("../../elsewhere", file))
-		}, vault.ErrNoKeys, "key store keys: file security/keys.key is a symbolic link: no keys for this purpose"},
+		}, vault.ErrNoKeys, "key store keys: file security/keys.key is a symbolic link: no usable keys"},
 		{"FIFO", func(t *testing.T) {
 			require.NoError(t, os.Remove(file))
 			require.NoError(t, syscall.Mkfifo(file, 0o600))
-		}, vault.ErrNoKeys, "key store keys: file security/keys.key is not a regular file: no keys for this purpose"},
+		}, vault.ErrNoKeys, "key store keys: file security/keys.key is not a regular file: no usable keys"},
 		{"file of another user", func(t *testing.T) {
 			if os.Geteuid() != 0 {
 				t.Skip("only root can give files away")
 			}
 			require.NoError(t, os.Chown(file, 12345, -1))
-		}, vault.ErrNoKeys, "key store keys: file security/keys.key belongs to another user: no keys for this purpose"},
+		}, vault.ErrNoKeys, "key store keys: file security/keys.key belongs to another user: no usable keys"},
 		{"no permission", func(t *testing.T) {
 			if os.Geteuid() == 0 {
 				t.Skip("root may read everything")
 			}
 			require.NoError(t, os.Chmod(file, 0))
-		}, vault.ErrNoKeys, "key store keys: opening file security/keys.key: permission denied: no keys for this purpose"},
+		}, vault.ErrNoKeys, "key store keys: opening file security/keys.key: permission denied: no usable keys"},
 
 		{"empty file", content(""), vault.ErrCorrupt, malformed},
 		{"header without data", content("onlyfor-record-1 0123456789abcdef 00000000\n"), vault.ErrCorrupt, malformed},

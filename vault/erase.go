@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
-	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -30,69 +29,6 @@ type Erasure struct {
 	// Generation is the [Admin.Generation] that this erasure led to, for
 	// [Options.Pins].
 	Generation uint64 `json:"generation"`
-}
-
-// Erase destroys the keys of one subject under the given purposes. Every value
-// sealed with a scope that [Scope.For] narrowed to the subject becomes unreadable
-// for these purposes, in every copy, backups of the data included. Other purposes
-// live on. The cost does not depend on the number of values.
-//
-// When Erase returns, every operation for the subject through this vault fails with
-// [ErrErased]. Other vaults, of this process or another, follow within
-// [Options.SubjectLifetime]. A tombstone stays in the store, so that the subject
-// does not come back by itself. Erasing again is no error, and the certificate
-// states the first erasure.
-//
-// Indexes are computed with keys of the purpose, and so outlive an erasure. Set the
-// index columns of the person's row to NULL in the transaction that records the
-// erasure. Together with its KEK, an old backup of the key store still opens the
-// values: see [Options.Pins].
-//
-// Purposes are erased in the order given. If one fails, the certificate lists the
-// purposes that were done, and calling Erase again completes the rest. No purpose
-// at all and a subject that [Scope.For] refuses are [ErrInvalid]; other errors are
-// as for [Vault.Scope].
-func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) ([]Erasure, error) {
-	var done []Erasure
-	if len(purposes) == 0 {
-		return done, keysError(audit.Erase, purpose.Purpose{}, errNoPurpose)
-	}
-	for _, p := range purposes {
-		e, err := v.eraseFor(ctx, subject, p)
-		if err = v.audit(ctx, audit.Event{Action: audit.Erase, Purpose: p, Subject: e.Subject}, err); err != nil {
-			return done, keysError(audit.Erase, p, err)
-		}
-		done = append(done, e)
-	}
-	return done, nil
-}
-
-func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {
-	if subject == "" || len(subject) > format.MaxSubject {
-		return Erasure{}, errSubjectID
-	}
-	pk, err := v.openKeys(ctx, p, allKeys)
-	if err != nil {
-		return Erasure{}, err
-	}
-	var e Erasure
-	err = v.exclusive(ctx, audit.Erase, p, func(ctx context.Context) error {
-		var err error
-		e, err = pk.erase(ctx, subject, func() { v.markErased(p, subject) })
-		return err
-	})
-	if err != nil {
-		return Erasure{}, err
-	}
-	return e, nil
-}
-
-// markErased makes every scope and reader of p in this vault treat the subject as
-// erased.
-func (v *Vault) markErased(p purpose.Purpose, subject string) {
-	for _, pk := range v.findAll(p) {
-		pk.subjects.Load().erase(subject)
-	}
 }
 
 // erase puts a tombstone in the place of the subject's record. It calls markErased

@@ -103,10 +103,10 @@ func TestEraseThatFailsOnTheWay(t *testing.T) {
 
 	e.down("get", e.record(t, "bob"), ErrNoKeys)
 	_, err = e.here.Erase(ctx, "bob", e.security)
-	require.EqualError(t, err, "vault: erasing keys of security: no keys for this purpose")
+	require.EqualError(t, err, "vault: erasing keys of security: no usable keys")
 	e.down("get", "security/erasures", ErrNoKeys)
 	_, err = e.here.Erase(ctx, "bob", e.security)
-	require.EqualError(t, err, "vault: erasing keys of security: no keys for this purpose")
+	require.EqualError(t, err, "vault: erasing keys of security: no usable keys")
 	e.store.fail = nil
 	records, err := e.store.Get(ctx, e.record(t, "bob"))
 	require.NoError(t, err)
@@ -290,7 +290,7 @@ func TestErasuresAreRecorded(t *testing.T) {
 	require.NoError(t, err)
 	defer v.Close()
 	_, err = v.Erase(ctx, "alice", security)
-	require.EqualError(t, err, "vault: erasing keys of security: key store has none: no keys for this purpose")
+	require.EqualError(t, err, "vault: erasing keys of security: key store has none: no usable keys")
 	_, err = v.Erase(ctx, "alice")
 	require.EqualError(t, err, "vault: erasing keys: no purpose: invalid argument")
 	require.NoError(t, v.Generate(ctx, security))

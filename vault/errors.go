@@ -18,7 +18,7 @@ var (
 
 	// ErrNoKeys reports a purpose without keys in the store, or with keys that the key
 	// service, the file permissions or the configuration refuse.
-	ErrNoKeys = errors.New("no keys for this purpose")
+	ErrNoKeys = errors.New("no usable keys")
 
 	// ErrAccessDenied reports keys that were not granted to this process: the key
 	// service knows the caller, and refuses. It is also [ErrNoKeys]. A [KEK] returns

@@ -133,7 +133,7 @@ func ExampleOptions_audit() {
 		panic(err)
 	}
 	_, _ = v.Scope(ctx, purpose.MustParse("advertising"))
-	// Output: level=WARN msg=onlyfor action=open outcome=denied purpose=advertising caller=newsletter error="key store has none: no keys for this purpose"
+	// Output: level=WARN msg=onlyfor action=open outcome=denied purpose=advertising caller=newsletter error="key store has none: no usable keys"
 }
 
 func ExampleSealed_Purposes() {

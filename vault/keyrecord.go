@@ -182,7 +182,7 @@ func wrap(kek kekClient, p purpose.Purpose, r *keyRecord) ([]byte, error) {
 func unwrap(kek kekClient, p purpose.Purpose, data []byte) (*keyRecord, error) {
 	wrapped, payload, ok := cutKeyRecord(data)
 	if !ok {
-		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+		return nil, errKeyRecord
 	}
 	dek, err := kek.decrypt(wrapped, format.KEKAAD(p.String()))
 	if err != nil {
@@ -221,7 +221,7 @@ func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 		return nil, fmt.Errorf("key record of another version: %w", ErrCorrupt)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) || r.Purpose != p.String() || r.Generation == 0 {
-		return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+		return nil, errKeyRecord
 	}
 	return &r, nil
 }
@@ -344,13 +344,13 @@ func (r *keyRecord) describe() ([]Key, error) {
 			continue // a platform without X25519 can't read the keyset, and leaves it as it is
 		}
 		if err != nil {
-			return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+			return nil, errKeyRecord
 		}
 		start := len(all)
 		for i := range h.Len() {
 			e, err := h.Entry(i)
 			if err != nil {
-				return nil, fmt.Errorf("malformed key record: %w", ErrCorrupt)
+				return nil, errKeyRecord
 			}
 			k := Key{ID: e.KeyID(), Role: set.role, Status: Active, Created: time.Unix(set.Created[e.KeyID()], 0).UTC()}
 			switch {
@@ -366,4 +366,7 @@ func (r *keyRecord) describe() ([]Key, error) {
 	return all, nil
 }
 
-var errPseudonymKey = fmt.Errorf("key of pseudonyms: %w", ErrInvalid)
+var (
+	errKeyRecord    = fmt.Errorf("malformed key record: %w", ErrCorrupt)
+	errPseudonymKey = fmt.Errorf("the key of pseudonyms is never changed: %w", ErrInvalid)
+)

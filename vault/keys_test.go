@@ -50,7 +50,7 @@ func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
 		old = all[2].ID
 		return r.add(&r.Subject, RoleSubject)
 	}))
-	require.EqualError(t, v.Retire(ctx, p, old), "vault: retiring keys of security: key of pseudonyms: invalid argument")
+	require.EqualError(t, v.Retire(ctx, p, old), "vault: retiring keys of security: the key of pseudonyms is never changed: invalid argument")
 }
 
 func TestKEKsThatAskNobody(t *testing.T) {
@@ -63,10 +63,10 @@ func TestKEKsThatAskNobody(t *testing.T) {
 	} {
 		a, err := kek.For(ctx, p)
 		require.Nil(t, a)
-		require.EqualError(t, err, name+": no keys for this purpose")
+		require.EqualError(t, err, name+": no usable keys")
 	}
 	_, err := EitherKEK(testKEK(t), nil).For(ctx, p)
-	require.EqualError(t, err, "nil KEK: no keys for this purpose")
+	require.EqualError(t, err, "nil KEK: no usable keys")
 }
 
 type generatingKEK struct {
@@ -140,7 +140,7 @@ func TestEitherKEK(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoKeys)
 	require.Nil(t, wrapped)
 	_, err = EitherKEK(lacking, lacking).For(ctx, p)
-	require.EqualError(t, err, "no KEK for this purpose: no keys for this purpose")
+	require.EqualError(t, err, "no KEK for this purpose: no usable keys")
 }
 
 func TestNamesAndLabelsOfKinds(t *testing.T) {

@@ -205,19 +205,19 @@ func TestLocalKEKErrors(t *testing.T) {
 		want    string
 	}{
 		{"missing", func(t *testing.T) { require.NoError(t, os.Remove(file)) },
-			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: not granted: no keys for this purpose"},
+			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: not granted: no usable keys"},
 		{"open to others", func(t *testing.T) { require.NoError(t, os.Chmod(file, 0o640)) },
-			vault.ErrNoKeys, "local KEK kek: file security.kek is open to others: no keys for this purpose"},
+			vault.ErrNoKeys, "local KEK kek: file security.kek is open to others: no usable keys"},
 		{"directory open to others", func(t *testing.T) { require.NoError(t, os.Chmod("kek", 0o750)) },
-			vault.ErrNoKeys, "local KEK kek: directory is open to others: no keys for this purpose"},
+			vault.ErrNoKeys, "local KEK kek: directory is open to others: no usable keys"},
 		{"symlink", func(t *testing.T) {
 			require.NoError(t, os.Rename(file, "elsewhere"))
 			require.NoError(t, os.Symlink("../elsewhere", file))
-		}, vault.ErrNoKeys, "local KEK kek: file security.kek is a symbolic link: no keys for this purpose"},
+		}, vault.ErrNoKeys, "local KEK kek: file security.kek is a symbolic link: no usable keys"},
 		{"FIFO", func(t *testing.T) {
 			require.NoError(t, os.Remove(file))
 			require.NoError(t, syscall.Mkfifo(file, 0o600))
-		}, vault.ErrNoKeys, "local KEK kek: file security.kek is not a regular file: no keys for this purpose"},
+		}, vault.ErrNoKeys, "local KEK kek: file security.kek is not a regular file: no usable keys"},
 		{"too large", func(t *testing.T) { require.NoError(t, os.Truncate(file, 1<<40)) },
 			vault.ErrCorrupt, "local KEK kek: file security.kek is too large: not sealed here, or altered since"},
 		{"empty", content(""), vault.ErrCorrupt, notAKeyset},

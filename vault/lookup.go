@@ -31,16 +31,6 @@ type Indexer interface {
 // zero Lookup is [ErrInvalid] everywhere.
 type Lookup struct{ scope *Scope }
 
-// Lookup returns the right to look values up for p, and no other right. It returns the
-// errors of [Vault.Scope].
-func (v *Vault) Lookup(ctx context.Context, p purpose.Purpose) (*Lookup, error) {
-	s, err := v.scope(ctx, p, indexKeys)
-	if err != nil {
-		return nil, err
-	}
-	return &Lookup{s}, nil
-}
-
 func (l *Lookup) indexer() {}
 
 func (s *Scope) indexer() {}

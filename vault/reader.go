@@ -32,16 +32,6 @@ type Revealer interface {
 // zero Reader is [ErrInvalid] everywhere.
 type Reader struct{ scope *Scope }
 
-// Reader returns the right to reveal values that were collected for p, and no other
-// right. It returns the errors of [Vault.Scope].
-func (v *Vault) Reader(ctx context.Context, p purpose.Purpose) (*Reader, error) {
-	s, err := v.scope(ctx, p, readKeys)
-	if err != nil {
-		return nil, err
-	}
-	return &Reader{s}, nil
-}
-
 func (r *Reader) revealer() {}
 
 func (s *Scope) revealer() {}

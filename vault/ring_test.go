@@ -59,7 +59,7 @@ func TestNarrowHandlesStayNarrow(t *testing.T) {
 	r, err := v.Reader(ctx, p)
 	require.NoError(t, err)
 	_, err = v.Reader(ctx, purpose.MustParse("billing"))
-	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no keys for this purpose")
+	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no usable keys")
 	for range 2 {
 		looks, reads := l.scope.opened.current.Load(), r.scope.opened.current.Load()
 		require.NotNil(t, looks.index)

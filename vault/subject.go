@@ -96,7 +96,7 @@ func (s *Scope) prefetch(ctx context.Context, subjects []string) error {
 		return ctxError(ctx)
 	case <-own.Done():
 		cancel()
-		return fmt.Errorf("too many reads are waiting: %w: %w", ErrUnavailable, own.Err())
+		return tooManyReads(own)
 	}
 	c := run(own, func() { <-s.opened.subjectReads }, cancel, func(ctx context.Context, _ *call) error {
 		return s.opened.fetchSubjects(ctx, keys, cold)
@@ -156,7 +156,7 @@ func (pk *purposeKeys) subjectKey(ctx context.Context, keys *keys, subject strin
 		case pk.subjectReads <- struct{}{}:
 			defer func() { <-pk.subjectReads }()
 		case <-ctx.Done():
-			return fmt.Errorf("too many reads are waiting: %w: %w", ErrUnavailable, ctx.Err())
+			return tooManyReads(ctx)
 		}
 		var err error
 		c.key, err = pk.loadSubject(ctx, keys, subject, create)
@@ -352,4 +352,10 @@ func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, 
 	buf := getBuffers()
 	defer buf.release()
 	return k.pseudonym.compute(format.AppendPseudonymInput(buf.plaintext(len(buf.plain)), p.String(), subject))
+}
+
+// tooManyReads is [ErrUnavailable] for a read that found no place among
+// [maxSubjectReads] before ctx was done.
+func tooManyReads(ctx context.Context) error {
+	return fmt.Errorf("too many reads are waiting: %w: %w", ErrUnavailable, ctx.Err())
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Vault holds the keys of purposes. Its methods may be called from many
@@ -71,6 +72,59 @@ func (v *Vault) Format(f fmt.State, verb rune) { printLabel(f, verb, v.String())
 // time; [ErrInvalid] for the zero purpose.
 func (v *Vault) Scope(ctx context.Context, p purpose.Purpose) (*Scope, error) {
 	return v.scope(ctx, p, allKeys)
+}
+
+// Lookup returns the right to look values up for p, and no other right. It returns the
+// errors of [Vault.Scope].
+func (v *Vault) Lookup(ctx context.Context, p purpose.Purpose) (*Lookup, error) {
+	s, err := v.scope(ctx, p, indexKeys)
+	if err != nil {
+		return nil, err
+	}
+	return &Lookup{s}, nil
+}
+
+// Reader returns the right to reveal values that were collected for p, and no other
+// right. It returns the errors of [Vault.Scope].
+func (v *Vault) Reader(ctx context.Context, p purpose.Purpose) (*Reader, error) {
+	s, err := v.scope(ctx, p, readKeys)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{s}, nil
+}
+
+// Collector returns the right to collect values for p, without the right to
+// anything else. It opens the keys of p to find the public key, so it needs the
+// grants of [Vault.Scope] and has its errors. A purpose without keys for collectors
+// is [ErrNoKeys] (see [Admin.Rotate]). The collector works on after the
+// vault is closed.
+func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
+	c, err := v.collector(ctx, p)
+	if err = v.audit(ctx, audit.Event{Action: audit.Open, Purpose: p}, err); err != nil {
+		return nil, keysError(audit.Open, p, err)
+	}
+	return c, nil
+}
+
+func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
+	pk, err := v.openKeys(ctx, p, allKeys)
+	if err != nil {
+		return nil, err
+	}
+	keys := pk.peek()
+	if keys == nil {
+		return nil, errClosed
+	}
+	set := keys.collect()
+	if set == nil {
+		return nil, fmt.Errorf("none for collectors: %w", ErrNoKeys)
+	}
+	public, err := publicKeyOf(set.primary)
+	if err != nil {
+		return nil, errKeyRecord
+	}
+	return &Collector{purpose: p, public: public, auditor: v.opts.Audit}, nil
 }
 
 // scope returns a scope with a subset of the keys of p. Nothing leads from the scope to
@@ -164,6 +218,69 @@ func keysError(a audit.Action, p purpose.Purpose, err error) error {
 		return fmt.Errorf("vault: %s keys: %w", a.Gerund(), err)
 	}
 	return fmt.Errorf("vault: %s keys of %s: %w", a.Gerund(), p, err)
+}
+
+// Erase destroys the keys of one subject under the given purposes. Every value
+// sealed with a scope that [Scope.For] narrowed to the subject becomes unreadable
+// for these purposes, in every copy, backups of the data included. Other purposes
+// live on. The cost does not depend on the number of values.
+//
+// When Erase returns, every operation for the subject through this vault fails with
+// [ErrErased]. Other vaults, of this process or another, follow within
+// [Options.SubjectLifetime]. A tombstone stays in the store, so that the subject
+// does not come back by itself. Erasing again is no error, and the certificate
+// states the first erasure.
+//
+// Indexes are computed with keys of the purpose, and so outlive an erasure. Set the
+// index columns of the person's row to NULL in the transaction that records the
+// erasure. Together with its KEK, an old backup of the key store still opens the
+// values: see [Options.Pins].
+//
+// Purposes are erased in the order given. If one fails, the certificate lists the
+// purposes that were done, and calling Erase again completes the rest. No purpose
+// at all and a subject that [Scope.For] refuses are [ErrInvalid]; other errors are
+// as for [Vault.Scope].
+func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) ([]Erasure, error) {
+	var done []Erasure
+	if len(purposes) == 0 {
+		return done, keysError(audit.Erase, purpose.Purpose{}, errNoPurpose)
+	}
+	for _, p := range purposes {
+		e, err := v.eraseFor(ctx, subject, p)
+		if err = v.audit(ctx, audit.Event{Action: audit.Erase, Purpose: p, Subject: e.Subject}, err); err != nil {
+			return done, keysError(audit.Erase, p, err)
+		}
+		done = append(done, e)
+	}
+	return done, nil
+}
+
+func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {
+	if subject == "" || len(subject) > format.MaxSubject {
+		return Erasure{}, errSubjectID
+	}
+	pk, err := v.openKeys(ctx, p, allKeys)
+	if err != nil {
+		return Erasure{}, err
+	}
+	var e Erasure
+	err = v.exclusive(ctx, audit.Erase, p, func(ctx context.Context) error {
+		var err error
+		e, err = pk.erase(ctx, subject, func() { v.markErased(p, subject) })
+		return err
+	})
+	if err != nil {
+		return Erasure{}, err
+	}
+	return e, nil
+}
+
+// markErased makes every scope and reader of p in this vault treat the subject as
+// erased.
+func (v *Vault) markErased(p purpose.Purpose, subject string) {
+	for _, pk := range v.findAll(p) {
+		pk.subjects.Load().erase(subject)
+	}
 }
 
 // Purposes returns the purposes that the store has keys for. It asks no key service.

@@ -98,7 +98,7 @@ func TestScopeRefusals(t *testing.T) {
 
 	_, err := v.Scope(t.Context(), vaulttest.Billing)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no keys for this purpose")
+	require.EqualError(t, err, "vault: opening keys of billing: key store has none: no usable keys")
 
 	_, err = v.Scope(t.Context(), purpose.Purpose{})
 	require.ErrorIs(t, err, vault.ErrInvalid)

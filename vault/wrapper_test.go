@@ -47,7 +47,7 @@ func TestForeignErrors(t *testing.T) {
 		require.EqualError(t, err, "KEK: unavailable: "+sentinel.Error())
 	}
 	secret := errors.New("alice@example.com")
-	require.EqualError(t, kekError(secret), "KEK: no keys for this purpose")
+	require.EqualError(t, kekError(secret), "KEK: no usable keys")
 	require.ErrorIs(t, kekError(secret), ErrNoKeys)
 	require.EqualError(t, storeError(secret), "key store: unavailable")
 	require.ErrorIs(t, storeError(secret), ErrUnavailable)

@@ -184,7 +184,7 @@ func TestFlags(t *testing.T) {
 		{[]string{"-nonsense"}, "bad flags"},
 		{[]string{"-keep", filepath.Join(t.TempDir(), "a", "b")}, "-keep: "},
 		{[]string{adsProcessFlag}, "ads process: bad flags"},
-		{[]string{adsProcessFlag, "-state", t.TempDir()}, "no keys for this purpose"},
+		{[]string{adsProcessFlag, "-state", t.TempDir()}, "no usable keys"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			code, stdout, stderr := play(t, test.args...)

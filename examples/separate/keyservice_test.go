@@ -157,7 +157,7 @@ func withServer(t *testing.T, address, token string) {
 	var out, errs bytes.Buffer
 	code := run(t.Context(), []string{"-users=false", "-kms", template(address)}, &out, &errs)
 	require.Equal(t, exitHeld, code, "%s\n%s", out.String(), errs.String())
-	requireTable(t, out.String(), "refused no keys for this purpose", "not tried there is none: the key service keeps it")
+	requireTable(t, out.String(), "refused no usable keys", "not tried there is none: the key service keeps it")
 	require.Contains(t, out.String(), "the key service knows each by a token of its own")
 	require.Contains(t, out.String(), worked)
 	require.Empty(t, errs.String())

@@ -160,7 +160,9 @@ func TestOutageOfChanges(t *testing.T) {
 			if !test.stored {
 				_, err = store.Put(ctx, vault.Record{Name: "security/keys", Data: []byte("x")})
 				require.NoError(t, err)
-				records, _ = inner.Get(ctx, "security/keys")
+				records, err = inner.Get(ctx, "security/keys")
+				require.NoError(t, err)
+				require.Len(t, records, 1)
 			}
 		})
 	}

@@ -52,14 +52,14 @@ func generateTogether(s *suite) {
 	s.together(n, func(i int) (err error) {
 		g, ok := handles[i%2].(vault.KeyGenerator)
 		if !ok {
-			return errors.New("Reopen returned a KEK that is not a vault.KeyGenerator")
+			return errors.New("the KEK of Reopen is no vault.KeyGenerator")
 		}
 		if err := g.Generate(s.Context(), s.mine); err != nil {
-			return fmt.Errorf("Generate: %w", err)
+			return fmt.Errorf("generating: %w", err)
 		}
 		a, err := g.For(s.Context(), s.mine)
 		if err != nil {
-			return fmt.Errorf("For, after Generate: %w", err)
+			return fmt.Errorf("asking for the AEAD after generating: %w", err)
 		}
 		wrapped[i], err = encrypt(s.Context(), a, key, bound(s.mine))
 		return err

@@ -35,7 +35,7 @@ func ExampleURIs() {
 	fmt.Println(err)
 	// Output:
 	// hcvault://vault.example.com:8200/ads/keys/advertising <nil>
-	// kms: no URI for billing: no keys for this purpose
+	// kms: no URI for billing: no usable keys
 }
 
 func ExampleCheck() {

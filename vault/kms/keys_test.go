@@ -172,7 +172,7 @@ func TestCheck(t *testing.T) {
 func TestURIsWithoutThePurpose(t *testing.T) {
 	_, err := kms.URIs{security: awsKey}.Key(billing)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
-	require.EqualError(t, err, "kms: no URI for billing: no keys for this purpose")
+	require.EqualError(t, err, "kms: no URI for billing: no usable keys")
 	require.NotErrorIs(t, err, vault.ErrAccessDenied, "nobody was asked")
 	_, err = kms.URIs{security: awsKey}.Key(purpose.Purpose{})
 	require.ErrorIs(t, err, vault.ErrInvalid)

@@ -118,7 +118,7 @@ func TestWithoutContext(t *testing.T) {
 func TestWithoutPrefix(t *testing.T) {
 	_, err := kms.URIs{}.Key(security)
 	err = remote.WithoutPrefix(err)
-	require.EqualError(t, err, "no URI for security: no keys for this purpose")
+	require.EqualError(t, err, "no URI for security: no usable keys")
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.NoError(t, remote.WithoutPrefix(nil))
 }
