@@ -120,7 +120,7 @@ func makeVictim(t testing.TB) *Victim {
 // changes them.
 func NewCatalogue(t testing.TB) *Victim {
 	t.Helper()
-	catalogue.once.Do(func() { catalogue.made = makeCatalogue(t) })
+	catalogue.once.Do(func() { catalogue.made = makeCatalogue(t) }) //piivet:allow scopeplace the catalogue is made once for all tests, and none changes it
 	require.NotNil(t, catalogue.made, "could not be made")
 	a := *catalogue.made
 	a.Values, a.Shapes, a.Rand = slices.Clip(a.Values), slices.Clip(a.Shapes), seed.Rand(t)
