@@ -5,8 +5,10 @@
 // unwraps them, and take a [Scope] for each purpose that the process serves:
 //
 //	v, err := vault.Open(ctx, vault.Dir("keys"), vault.LocalKEK("kek"), nil)
-//	err = v.Generate(ctx, purposes.Security, purposes.Advertising) // once
 //	security, err := v.Scope(ctx, purposes.Security)
+//
+// An [Admin] makes the keys, once, and rotates and retires them. A Vault, which a
+// request handler may hold, changes none.
 //
 // Programs seal and reveal values through package pii. Its kinds of values are built on
 // [Seal], [Scope.Reveal] and [Scope.Index].
@@ -47,4 +49,22 @@
 //
 // One key may seal 2^32 values, because nonces are random (NIST SP 800-38D, section
 // 8.3).
+//
+// # Layout
+//
+// For readers of the code, from the outside in. A Vault holds the opened keys of
+// purposes; both share a backend, and neither leads back to the Vault.
+//
+//	vault admin rewrap check          the API of an application and its operator
+//	scope lookup reader collector     the rights that it hands out
+//	seal reveal index sealed kind     values: each verb, and the sealed value
+//	subject subjectcache erase        the keys of one person
+//	backend call purposekeys keys     keys in memory: calls, refresh, leases
+//	keyrecord                         the record that the store keeps of them
+//	primitives                        every AEAD, PRF, HPKE and hash call
+//	internal/format                   the sealed format as bytes, and bind.go:
+//	                                  every input that is bound or tagged
+//	kek kekclient localkek            key-encryption keys, and calls of them
+//	store dir memory                  key stores
+//	event, package audit              the record of every use
 package vault
