@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
-	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 func Example() {
@@ -114,26 +112,6 @@ func ExampleScope_Under() {
 	p, ok := sealed.Provenance(security.Purpose())
 	fmt.Println(p.Notice, p.Legal, ok)
 	// Output: 2fa-prompt-v3 contract true
-}
-
-// What is refused is recorded like what is allowed.
-func ExampleOptions_audit() {
-	ctx := audit.WithCaller(context.Background(), "newsletter")
-	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
-		Level: slog.LevelWarn,
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		},
-	}))
-	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(exampleAEAD()), &vault.Options{Audit: audit.Slog(logger)})
-	if err != nil {
-		panic(err)
-	}
-	_, _ = v.Scope(ctx, purpose.MustParse("advertising"))
-	// Output: level=WARN msg=onlyfor action=open outcome=denied purpose=advertising caller=newsletter error="key store has none: no usable keys"
 }
 
 func ExampleSealed_Purposes() {

@@ -1,12 +1,10 @@
 package vault_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"math"
 	"path/filepath"
 	"sync"
@@ -554,43 +552,4 @@ func TestEvents(t *testing.T) {
 		e.Time, e.Caller, e.Kind, e.Err = time.Time{}, "", "", nil
 		require.Equal(t, want[i], e, "event %d", i)
 	}
-}
-
-func TestWithCallerIsBounded(t *testing.T) {
-	var caller string
-	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error { caller = e.Caller; return nil })}, vaulttest.Security)
-	long := string(bytes.Repeat([]byte("é"), 1000))
-	_, err := v.Scope(audit.WithCaller(t.Context(), "x"+long), vaulttest.Security)
-	require.NoError(t, err)
-	require.LessOrEqual(t, len(caller), 256)
-	require.True(t, len(caller) > 250 && caller[len(caller)-1] == long[1], "cut between characters")
-}
-
-// brokenHandler is a slog handler whose disk is full.
-type brokenHandler struct{ slog.Handler }
-
-func (brokenHandler) Handle(context.Context, slog.Record) error { return errors.New("disk full") }
-
-func TestSlogAuditor(t *testing.T) {
-	var buf bytes.Buffer
-	h := slog.NewTextHandler(&buf, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}})
-	v := vaulttest.Generated(t, &vault.Options{Audit: audit.Slog(slog.New(h))}, vaulttest.Security, vaulttest.Advertising)
-	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
-	buf.Reset()
-	ctx := audit.WithCaller(t.Context(), "sign-in\nlevel=INFO")
-	value, err := vault.Seal(ctx, vaulttest.Note, "text", sec)
-	require.NoError(t, err)
-	_, err = ads.Reveal(ctx, vaulttest.Note, value)
-	require.Error(t, err)
-	require.Equal(t, `level=INFO msg=onlyfor action=seal outcome=allowed purpose=security collected=security kind=note caller="sign-in\nlevel=INFO"
-level=WARN msg=onlyfor action=reveal outcome=denied purpose=advertising collected=security kind=note caller="sign-in\nlevel=INFO" error="collected for security, not advertising"
-`, buf.String())
-
-	w := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &vault.Options{Audit: audit.Slog(slog.New(brokenHandler{h}))})
-	require.ErrorIs(t, w.Generate(t.Context(), vaulttest.Security), vault.ErrUnavailable)
 }

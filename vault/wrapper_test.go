@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
-	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -156,44 +154,6 @@ func TestSelfTestClearsWhatOpened(t *testing.T) {
 	require.ErrorIs(t, w.selfTest(p, bytes.Repeat([]byte{7}, format.DEKSize)), errUnbound)
 	require.Equal(t, make([]byte, format.DEKSize), handed)
 }
-
-// An event is written with all that it has, and without what it has not.
-func TestSlogAuditorWritesWhatThereIs(t *testing.T) {
-	var buf bytes.Buffer
-	level := slog.LevelInfo
-	logger := slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: &levelOf{&level}}))
-	written := func(a audit.Auditor, e audit.Event) string {
-		buf.Reset()
-		require.NoError(t, a.Audit(t.Context(), e))
-		return buf.String()
-	}
-	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
-	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
-	least := audit.Event{Time: at, Action: audit.Open, Outcome: audit.Allowed, Purpose: security}
-	most := audit.Event{
-		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, Subject: "0123abcd",
-		Collected: purpose.NewSet(security, ads), Kind: "note", Caller: "sign-in", Err: ErrConflict,
-	}
-	const head = "time=2026-05-04T03:02:01.000Z "
-	const leastText = head + "level=INFO msg=onlyfor action=open outcome=allowed purpose=security\n"
-	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising subject=0123abcd " +
-		"collected=advertising+security kind=note caller=sign-in error=\"changed by another process\"\n"
-	a := audit.Slog(logger)
-	require.Equal(t, leastText, written(a, least))
-	require.Equal(t, mostText, written(a, most))
-
-	defer slog.SetDefault(slog.Default())
-	slog.SetDefault(logger)
-	require.Equal(t, leastText, written(audit.Slog(nil), least), "the default logger")
-
-	level = slog.LevelWarn
-	require.Empty(t, written(a, least), "what the handler does not want")
-	require.Equal(t, mostText, written(a, most))
-}
-
-type levelOf struct{ level *slog.Level }
-
-func (l *levelOf) Level() slog.Level { return *l.level }
 
 // What erased a subject is believed for the grave time, and what the store said no
 // longer than a lifetime from the question.
