@@ -12,7 +12,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
-// A Role is the function of a key within its purpose.
+// A Role tells the use of a key within its purpose.
 type Role string
 
 // The roles.
@@ -30,14 +30,14 @@ type Status string
 const (
 	Primary Status = "primary" // seals or indexes new values
 	Active  Status = "active"  // opens and matches old values
-	Retired Status = "retired" // is out of use, and can be reinstated or destroyed
+	Retired Status = "retired" // out of use; can be reinstated or destroyed
 )
 
 // A Key describes one key of a purpose. It does not hold the key itself.
 type Key struct {
 	// ID is unique among the keys of the purpose.
 	ID uint32
-	// Role is the function of the key.
+	// Role tells the use of the key.
 	Role Role
 	// Status tells how the key may still be used.
 	Status Status
@@ -45,17 +45,18 @@ type Key struct {
 	Created time.Time
 }
 
-// An Admin changes the keys of purposes. It can do all that a [Vault] can, and is
-// for the tools and start-up code that operate a service; code that serves
-// requests gets a [Vault], which changes no keys. Its methods may be called from
-// many goroutines at once. The zero Admin is of no use: see [OpenAdmin].
+// An Admin is a [Vault] that can also change the keys of purposes. It is for tools and
+// start-up code. Code that serves requests gets the Vault, which changes no keys.
+// [OpenAdmin] makes an Admin, and the zero Admin is of no use. Its methods may be called
+// from many goroutines at once.
 type Admin struct{ *base }
 
-// base is embedded under a name that other packages can't write, so that nobody
-// makes an Admin of a Vault.
+// base is a name that other packages can't write, so they can't make an Admin from a
+// Vault.
 type base = Vault
 
-// OpenAdmin returns the Admin over store and kek, as [Open] returns the Vault.
+// OpenAdmin returns an Admin with the keys in store, wrapped by kek. It takes the
+// arguments of [Open] and returns its errors.
 func OpenAdmin(ctx context.Context, store Store, kek KEK, opts *Options) (*Admin, error) {
 	v, err := Open(ctx, store, kek, opts)
 	if err != nil {
@@ -64,8 +65,8 @@ func OpenAdmin(ctx context.Context, store Store, kek KEK, opts *Options) (*Admin
 	return &Admin{v}, nil
 }
 
-// Vault returns the vault of a, which shares its opened keys and can't change
-// them.
+// Vault returns a's Vault, for code that must not change keys. Both share the opened
+// keys.
 func (a *Admin) Vault() *Vault { return a.base }
 
 // String returns "vault.Admin".
@@ -74,13 +75,13 @@ func (a *Admin) String() string { return "vault.Admin" }
 // Format implements [fmt.Formatter]: every verb prints "vault.Admin".
 func (a *Admin) Format(f fmt.State, verb rune) { printLabel(f, verb, a.String()) }
 
-// Generate makes keys for each of the given purposes that has none yet. It leaves
-// existing keys untouched. If a purpose fails, the purposes before it stay done, and
-// another call completes the rest. If two processes generate at once, the keys of one
-// are kept and both use them.
+// Generate makes keys for each of the given purposes that has none. It leaves existing
+// keys untouched. If it fails for a purpose, the purposes before it have their keys, and
+// another call makes the rest. If two processes generate at once, both use the keys of
+// the one that stored them first.
 //
-// A KEK that ignores associated data is refused with [ErrNoKeys] before
-// anything is stored. A zero purpose is [ErrInvalid].
+// A KEK that ignores associated data is [ErrNoKeys], and then nothing is stored. A zero
+// purpose is [ErrInvalid].
 func (a *Admin) Generate(ctx context.Context, purposes ...purpose.Purpose) error {
 	for _, p := range purposes {
 		err := a.operate(ctx, audit.Event{Action: audit.Generate, Purpose: p}, func(ctx context.Context) error {
@@ -116,8 +117,8 @@ func (a *Admin) generate(ctx context.Context, p purpose.Purpose) error {
 	return err
 }
 
-// Keys returns the keys of p, by role and age. It reads the store and asks the key
-// service. It returns the errors of [Vault.Scope].
+// Keys returns the keys of p, sorted by role and age. It reads the store and calls the
+// key service each time. Its errors are the errors of [Vault.Scope].
 func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 	var found []Key
 	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
@@ -129,14 +130,14 @@ func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err // the call may still write to found, if it was left early
+		return nil, err // not found: a call that was left early may still write to it
 	}
 	return found, nil
 }
 
 // Generation returns a number that grows with every change of the keys of p and with
 // every erasure under p. Keep the number outside the key store and pass it in
-// [Options.Pins]: an older copy of the store then does not open. Generation returns the
+// [Options.Pins]: an older copy of the store then does not open. Its errors are the
 // errors of [Vault.Scope].
 func (a *Admin) Generation(ctx context.Context, p purpose.Purpose) (uint64, error) {
 	var generation uint64
@@ -153,37 +154,34 @@ func (a *Admin) Generation(ctx context.Context, p purpose.Purpose) (uint64, erro
 		return nil
 	})
 	if err != nil {
-		return 0, err // the call may still write to generation, if it was left early
+		return 0, err // not generation: a call that was left early may still write to it
 	}
 	return generation, nil
 }
 
-// Rotate makes a new key of the given role, which is used for everything new from
-// then on. Older keys go on opening and matching until they are retired. Other
-// processes take up the new key within [Options.Refresh], or at the first value
-// that is sealed with it.
+// Rotate makes a new key of the given role, and makes it the primary key. Older keys
+// still open and match until they are retired. Other processes use the new key within
+// [Options.Refresh], or from the first value that they meet under it.
 //
-// After a rotation of [RoleSeal], [Reseal] moves values to the new key and
-// [Admin.RewrapSubjects] the keys of subjects. Rotating in time keeps each key
-// below 2^32 seals.
+// After a rotation of [RoleSeal], [Reseal] moves values to the new key, and
+// [Admin.RewrapSubjects] moves the keys of subjects. Rotate before a key has sealed
+// 2^32 times.
 //
-// After a rotation of [RoleIndex], look for all of [Scope.Indexes] until the index
-// columns are computed anew. A unique constraint on a column does not see that an
-// old and a new index are of one person: until the column is done, look before
-// inserting.
+// After a rotation of [RoleIndex], search for all of [Scope.Indexes] until the index
+// columns are computed anew. Until then a unique constraint does not see that an old and
+// a new index belong to one person, so search before you insert.
 //
-// After a rotation of [RoleCollect], [Vault.Collector] returns collectors of the
-// new key pair. Earlier ones go on sealing for theirs, which opens until it is
-// retired. A purpose whose keys were made on a platform without X25519 gets its
-// first pair in this way.
+// After a rotation of [RoleCollect], [Vault.Collector] returns collectors with the new
+// public key. Earlier collectors seal with their old public key. Its private key opens
+// their values until it is retired. A purpose whose keys were made on a platform without
+// X25519 gets its first key pair from Rotate.
 //
-// The key of pseudonyms, [RoleSubject], can't be rotated, which is [ErrInvalid], as
-// is an unknown role. [ErrConflict] says that another process changed the keys of
-// the purpose at the same time; nothing was changed then. Other errors are those
-// of [Vault.Scope].
+// [RoleSubject] can't be rotated: it is [ErrInvalid], and so is an unknown role.
+// [ErrConflict] reports that another process changed the keys of p at the same time, and
+// that this call changed nothing. Other errors are the errors of [Vault.Scope].
 func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error {
 	e := audit.Event{Action: audit.Rotate, Purpose: p}
-	switch role { // an event has no text of the caller's
+	switch role { // an event never repeats a caller's unknown text
 	case RoleSeal, RoleIndex, RoleCollect, RoleSubject:
 		e.Role = string(role)
 	}
@@ -211,11 +209,11 @@ func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error 
 }
 
 // Retire puts a key out of use: values that it sealed no longer open, and indexes that
-// it computed no longer match. After rotating, wait for [Options.Refresh], because other
-// processes still use the key during that time. Then move values, subject keys and
-// indexes, and retire the key last. [Admin.Reinstate] undoes Retire.
+// it computed no longer match. After a rotation, wait for [Options.Refresh], because
+// other processes use the old key until then. Then move values, subject keys and
+// indexes to the new key, and retire the old key last. [Admin.Reinstate] undoes Retire.
 //
-// Only an active key can be retired: a primary key, the key of pseudonyms, and an id
+// Only an active key can be retired. A primary key, the key of [RoleSubject] and an id
 // that is no key of p are [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
 func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return a.changeKeys(ctx, audit.Event{Action: audit.Retire, Purpose: p}, func(r *keyRecord) error {
@@ -224,15 +222,15 @@ func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error 
 }
 
 // Reinstate makes a retired key active again. An id that is no retired key of p is
-// [ErrInvalid]; other errors are the errors of [Admin.Rotate].
+// [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
 func (a *Admin) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return a.changeKeys(ctx, audit.Event{Action: audit.Reinstate, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Enable(id) })
 	})
 }
 
-// Destroy removes a retired key for good: values that it sealed are lost. An id that is
-// no retired key of p is [ErrInvalid]; other errors are the errors of [Admin.Rotate].
+// Destroy deletes a retired key for good: values that it sealed are lost. An id that is
+// no retired key of p is [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
 func (a *Admin) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return a.changeKeys(ctx, audit.Event{Action: audit.Destroy, Purpose: p}, func(r *keyRecord) error {
 		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Delete(id) })
@@ -266,8 +264,8 @@ func (a *Admin) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 	if err != nil {
 		return err
 	}
-	// Keys that can't be read back, or that open under another purpose, are worth
-	// less than the keys in the store: find out before they are stored.
+	// Test before storing: keys that can't be read back, or that open under another
+	// purpose, must not replace the keys in the store.
 	wrapped, _, _ := cutKeyRecord(data)
 	if err := w.selfTest(p, wrapped); err != nil {
 		return err
@@ -321,7 +319,7 @@ func (a *Admin) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpos
 	case r.Generation+erasures < a.opts.Pins[p]:
 		return nil, Record{}, errPin
 	case r.Generation < at || erasures < seen:
-		return nil, Record{}, errRollback // a change would make it look newer
+		return nil, Record{}, errRollback // a change would make the old record look newer
 	}
 	return r, records[0], nil
 }

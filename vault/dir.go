@@ -297,8 +297,8 @@ func (l *lister) firstOf(page []string) []string {
 	return page[:n]
 }
 
-// entryOf returns the entry by which base sorts in the directory at, and "" if base
-// is no part of the store. It decides by the name alone. If the name of a record
+// entryOf returns the entry that base sorts as in the directory at, or "" if base is no
+// part of the store. It decides by the name alone. If the name of a record
 // belongs to no private file, Get fails; if the name of a directory belongs to no
 // private directory, walk fails. To leave them out would hide records from a caller
 // that has to erase all of them.

@@ -764,7 +764,7 @@ func TestRollbackGuardsEveryOperation(t *testing.T) {
 	}
 }
 
-// Nobody asked for it, so what a look at the store finds has to be recorded.
+// Nobody asked for a refresh in the background, so its findings are recorded.
 func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
 	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
 	synctest.Test(t, func(t *testing.T) {

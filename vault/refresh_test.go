@@ -14,9 +14,9 @@ import (
 
 // Checks of what goes on at the same time, and of options.
 
-// Keys that have lapsed wait for the key service's own answer, not for a look at the
-// store that is under way and asks nobody.
-func TestLapsedKeysDoNotJoinALook(t *testing.T) {
+// Keys that have lapsed wait for the key service's own answer, not for a refresh that is
+// under way and does not call the key service.
+func TestLapsedKeysDoNotJoinARefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		store, kek := &hookedStore{Store: Memory()}, testKEK(t)
@@ -59,9 +59,9 @@ func TestLapsedKeysDoNotJoinALook(t *testing.T) {
 	})
 }
 
-// What was read before one asked is not what the store has now: who joins a look that
-// is under way looks again, and does not take that for granted.
-func TestWhoJoinsALookLooksAgain(t *testing.T) {
+// A refresh that is under way may have read the store before a caller joined it. The
+// caller therefore waits for it and then refreshes again.
+func TestCallersWhoJoinARefreshAskAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &hookedStore{Store: Memory()}
 		v, p := testVault(t, store, nil)
@@ -86,8 +86,8 @@ func TestWhoJoinsALookLooksAgain(t *testing.T) {
 	})
 }
 
-// However often the keys are used, the store is looked at once in each interval.
-func TestLooksAtTheStoreAreCounted(t *testing.T) {
+// However often the keys are used, they are refreshed once in each interval.
+func TestRefreshesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &hookedStore{Store: Memory()}
 		v, p := testVault(t, store, &Options{Refresh: time.Minute})

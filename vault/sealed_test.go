@@ -128,7 +128,7 @@ func TestSealRefusals(t *testing.T) {
 }
 
 // Plaintext is in memory that is cleared afterwards, and nowhere else.
-func TestPlaintextIsInTheScratch(t *testing.T) {
+func TestPlaintextIsInTheBuffer(t *testing.T) {
 	v, s := subjectsOf(t, Memory(), testKEK(t), nil)
 	c, err := v.Collector(t.Context(), s.Purpose())
 	require.NoError(t, err)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// readKnown reads the survivors that are let live: a key a line, below a line
-// that begins with "# " and says why.
+// readKnown reads the accepted survivors: one key a line, below a line that begins
+// with "# " and gives the reason.
 func readKnown(file string) (map[string]string, error) {
 	f, err := os.Open(file)
 	if os.IsNotExist(err) {
@@ -64,7 +64,7 @@ func report(w io.Writer, tried, survivors []Mutant, known map[string]string, all
 	return ok
 }
 
-// survivorsOf returns the keys of what lives in an earlier output.
+// survivorsOf returns the keys of the mutants that lived, from an earlier output.
 func survivorsOf(output string) map[string]bool {
 	keys := map[string]bool{}
 	for line := range strings.Lines(output) {

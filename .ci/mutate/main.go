@@ -1,27 +1,27 @@
-// Mutate changes the code in small ways, one at a time, and runs the tests: a
-// change that no test notices is a check that somebody could delete. From the
+// Mutate makes one small change of the code after the other and runs the tests. A
+// change that no test notices is a check that somebody could delete. Run it from the
 // top of the repository:
 //
 //	go -C .ci/mutate run . -C ../.. ./purpose ./vault/... ./pii
 //
-// It prints each change that survived, and the score. Those that are in the file
-// of -known, each with the reason why it is let live, are counted apart; any
-// other makes it fail, and so does one of that file that there no longer is.
+// It prints each change that survived, and the score. The file of -known lists the
+// accepted survivors, each with a reason, and they are counted apart. Mutate fails
+// for any other survivor, and for a line of that file whose change is killed or gone.
 //
-// The changes are: conditions that always or never hold, operands of && and ||
-// left out, < for <= and the like, statements dropped, errors swallowed, boolean
-// results negated, nothing appended, and zero values for arguments, fields and
-// results that are data (which leaves a field out of associated data, for one).
-// Locking is let alone, as are the words of messages, and packages that tests alone
-// import.
+// The changes are conditions that always or never hold, missing operands of && and
+// ||, < for <= and the like, dropped statements, swallowed errors, negated boolean
+// results, appends of nothing, and zero values for arguments, fields and results
+// that hold data. A zero value leaves a field out of associated data, for example.
+// Mutate changes neither locking nor the words of messages, and no package that only
+// tests import.
 //
 // All changes of a package are compiled at once, each behind a switch that an
-// environment variable turns on. A first run of each test alone records which
-// changes it reaches, among the package's own and those of the suites below its folder
-// internal; a change is then tried with those tests only, quick ones first, until one
-// fails. What lives has been through all of them, which is what takes time: some two
-// hours for vault, on two cores. A first look with -longest 500ms and a second one
-// with -again at what lived takes half an hour.
+// environment variable turns on. Mutate first runs each test of the package, and of
+// the suites below its folder internal, alone and records the changes that the test
+// reaches. It then tries a change with the tests that reach it, quick ones first,
+// until one fails. A survivor has been through all of its tests, and survivors take
+// most of the time: some two hours for vault, on two cores. A run with
+// -longest 500ms, and another with -again for the survivors, takes half an hour.
 package main
 
 import (
@@ -69,7 +69,7 @@ func main() {
 type config struct {
 	dir, known, tests string
 	only              *regexp.Regexp
-	again             map[string]bool // keys, nil for all
+	again             map[string]bool // by key, nil for all
 	jobs, every       int
 	patience, longest time.Duration
 	verbose           bool

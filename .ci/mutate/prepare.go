@@ -78,8 +78,8 @@ func prepare(dir, work string, patterns []string) ([]Mutant, []string, error) {
 	return mutants, paths, os.WriteFile(filepath.Join(work, "overlay.json"), b, 0o600)
 }
 
-// ofPrograms returns the paths of the module's packages that can be in somebody's
-// program. The others stand below a folder internal and are imported by tests alone.
+// ofPrograms returns the paths of the module's packages that a program can contain.
+// The other packages are below a folder internal, and only tests import them.
 func ofPrograms(root string) (map[string]bool, error) {
 	all, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedImports | packages.NeedDeps, Dir: root}, "./...")
 	if err != nil {

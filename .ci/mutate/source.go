@@ -13,20 +13,20 @@ import (
 // A Mutant is one small change of the code under test.
 type Mutant struct {
 	ID   int
-	File string // below the working directory
+	File string // relative to the module's directory
 	Line int
 	Func string
-	Op   string // what is changed
-	Text string // the code that is changed
+	Op   string // the kind of change
+	Text string // the changed code
 }
 
-// Key names the mutant without its line, which other changes move.
+// Key names the mutant without its line: an edit elsewhere in the file moves the line.
 func (m Mutant) Key() string {
 	return fmt.Sprintf("%s %s: %s: %s", m.File, m.Func, m.Op, m.Text)
 }
 
-// A source is one file with all of its mutants in it, each behind a switch, so
-// that a package is compiled once for all.
+// A source is one file with all of its mutants, each behind a switch, so that a
+// package is compiled only once.
 type source struct {
 	name    string // as in Mutant.File
 	text    []byte
@@ -34,8 +34,8 @@ type source struct {
 	info    *types.Info
 	fn      string // the function that is being walked
 	mutants *[]Mutant
-	before  map[int]string // text to insert, by offset
-	after   map[int]string // text to insert at the end of what ends there
+	before  map[int]string // text to insert in front of a node, by offset
+	after   map[int]string // text to insert at the end of a node, by offset
 }
 
 // mutate returns the file's text with its mutants.
@@ -85,7 +85,7 @@ func (s *source) walk(n ast.Node) {
 		case *ast.IfStmt:
 			s.wrap(n.Cond, "mutantBool", "always", "never")
 		case *ast.ForStmt:
-			if n.Cond != nil { // what never ends says nothing
+			if n.Cond != nil { // an endless loop tests nothing
 				s.wrap(n.Cond, "mutantNever", "never")
 			}
 		case *ast.SwitchStmt:
@@ -152,8 +152,8 @@ func (s *source) binary(n *ast.BinaryExpr) {
 	}
 }
 
-// results swallows errors, turns answers of yes and no round, and returns zero
-// values, though not beside errors, where nobody looks at them.
+// results swallows errors, negates booleans and returns zero values. It leaves the
+// values beside an error alone, because no caller looks at them.
 func (s *source) results(n *ast.ReturnStmt) {
 	fails := false
 	if len(n.Results) > 1 {
@@ -181,7 +181,7 @@ func (s *source) results(n *ast.ReturnStmt) {
 	}
 }
 
-// statements drops those that can be.
+// statements drops each statement without which the code still compiles.
 func (s *source) statements(list []ast.Stmt) {
 	for _, stmt := range list {
 		switch stmt := stmt.(type) {
@@ -206,8 +206,8 @@ func (s *source) statements(list []ast.Stmt) {
 	}
 }
 
-// synchronisation is what makes a program hang or race when it is dropped: the
-// race detector's matter, not that of assertions.
+// synchronisation has the names of functions without which a program hangs or races.
+// The race detector looks for such mistakes; assertions do not find them.
 var synchronisation = []string{"Lock", "Unlock", "RLock", "RUnlock", "Done", "Wait", "Add", "close", "panic", "Close"}
 
 func (s *source) keeps(call *ast.CallExpr) bool {
@@ -220,8 +220,8 @@ func (s *source) keeps(call *ast.CallExpr) bool {
 	return false
 }
 
-// call puts zero values in place of arguments, and leaves out what is appended.
-// It reports whether to walk on into the call.
+// call puts zero values in place of arguments, and makes append add nothing. It
+// reports whether to walk on into the call.
 func (s *source) call(n *ast.CallExpr) bool {
 	tv := s.info.Types[n.Fun]
 	switch {
@@ -255,7 +255,7 @@ func (s *source) zero(e ast.Expr) {
 		return // its fields are changed one by one
 	}
 	if code := s.code(e); code == "dst" || strings.HasSuffix(code, "[:0]") {
-		return // room to append to, which any other serves as well
+		return // room to append to; other room serves as well
 	}
 	if call, ok := e.(*ast.CallExpr); ok {
 		if id, ok := call.Fun.(*ast.Ident); ok && id.Name == "make" {
@@ -368,7 +368,7 @@ func (s *source) isConstant(e ast.Expr) bool {
 	return tv.IsNil() || tv.Value != nil && tv.Value.Kind() != constant.Unknown
 }
 
-// support is put into each package.
+// support is the source that mutate adds to each package.
 const support = `package %s
 
 import (

@@ -30,8 +30,8 @@ type test struct {
 	reached map[int]bool // mutants
 }
 
-// build compiles the tests of the packages, and of those below their folders internal,
-// which hold their longer suites. It runs each test alone once.
+// build compiles the tests of the packages and of the packages below their folders
+// internal, where the longer suites are. It runs each test alone once.
 func build(c config, work string, packages []string) ([]*suite, error) {
 	var all []string
 	for _, p := range packages {
@@ -117,7 +117,7 @@ func (s *suite) record(c config, work string) error {
 	return nil
 }
 
-// run reports whether one of the tests failed or hung, and what it printed.
+// run reports whether one of the tests failed or hung, and returns the output.
 func (s *suite) run(c config, names []string, limit time.Duration, env ...string) (failed bool, out []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -127,7 +127,7 @@ func (s *suite) run(c config, names []string, limit time.Duration, env ...string
 	cmd := exec.CommandContext(ctx, s.binary, "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$")
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with the processes it starts
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // one group with the processes that the tests start
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
@@ -137,7 +137,8 @@ func (s *suite) run(c config, names []string, limit time.Duration, env ...string
 	return err != nil && !errors.Is(err, exec.ErrWaitDelay), out
 }
 
-// try returns the mutants that were tried, and those of them that lived.
+// try runs the tests for each mutant. It returns the mutants that it tried, and the
+// survivors among them.
 func try(c config, mutants []Mutant, suites []*suite) (tried, survivors []Mutant) {
 	work := make(chan Mutant)
 	var mu sync.Mutex
@@ -173,8 +174,9 @@ func try(c config, mutants []Mutant, suites []*suite) (tried, survivors []Mutant
 	return tried, survivors
 }
 
-// batches are how long the tests of one process take in sum: many of the quick
-// ones share one, as a process costs more than they do.
+// batches are the total times of the tests in one process, in the order of the
+// processes. Many quick tests share a process, because a process costs more than
+// they do.
 var batches = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second}
 
 func killer(c config, m Mutant, suites []*suite) (by string, reached bool) {

@@ -16,18 +16,19 @@ import (
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
 )
 
-// An adTeam has an advertiser's list, its own scope, and may read everything
-// that the company stores. First it does what it may, then what it may not.
+// An adTeam has an advertiser's list and its own scope, and may read everything that
+// the company stores. It first uses the data that it may use, and then tries to get
+// at the rest.
 type adTeam struct {
 	scope *vault.Scope // to use advertising
-	state *state       // of which it reads the database, the key store and its own KEK
+	state *state       // the team reads the database, the key store and its own KEK
 	audit *recorder
 	list  source
 	tries int
 	log   io.Writer
 
-	conn   *sql.Conn // reads the database; the team's temporary tables are its own
-	hashes tokens    // unkeyed, of the list
+	conn   *sql.Conn // to the database, read-only, with temporary tables of the team
+	hashes tokens    // unkeyed hashes of the list
 }
 
 // work takes every road.
@@ -105,10 +106,11 @@ func (t *adTeam) indexList(ctx context.Context, r *road) error {
 	return tx.Commit()
 }
 
-// An entry of the list has an address, a number or both.
+// An entry of the list has an address, a number or both. The index of a missing one
+// is zero, and so NULL.
 type entry struct {
 	person       person
-	email, phone pii.Index // zero, and so NULL, for what it does not have
+	email, phone pii.Index
 	answers
 }
 
@@ -143,8 +145,8 @@ func (t *adTeam) indexEntry(ctx context.Context, l line) (e entry, err error) {
 	return e, nil
 }
 
-// hash keeps the unkeyed hashes of an entry, in the forms that ad platforms
-// take: of the address in lower case, and of the number with and without "+".
+// hash keeps the unkeyed hashes of an entry, as ad platforms take them: one of the
+// address in lower case, and two of the number, with and without "+".
 func (t *adTeam) hash(p person) {
 	phone := normalPhone(p.phone)
 	for _, normal := range []string{normalEmail(p.email), phone, trimPlus(phone)} {
@@ -178,8 +180,8 @@ const matchOwn = `
 	UNION
 	SELECT u.id FROM temp.list l JOIN users u ON u.phone_advertising = l.phone`
 
-// joinSecurity is the road of the story: the same join, on the columns that
-// people's data is found by when they sign in.
+// joinSecurity is the road of the story: the join of matchConsented, on the columns
+// that find people at sign-in.
 func (t *adTeam) joinSecurity(ctx context.Context, r *road) (err error) {
 	if r.Asked, err = t.count(ctx, `SELECT count(email) + count(phone) FROM temp.list`); err != nil {
 		return err
@@ -196,8 +198,8 @@ func (t *adTeam) count(ctx context.Context, query string) (n int64, err error) {
 	return n, err
 }
 
-// revealMatched opens the values of the people who were matched: they are on
-// the list, and the record of their consent is in the value.
+// revealMatched opens the values of the matched people. They are on the list, and
+// each value holds the record of the consent.
 func (t *adTeam) revealMatched(ctx context.Context, r *road) error {
 	r.WantConsented = true
 	list, err := newPlainList(t.list)
@@ -207,7 +209,7 @@ func (t *adTeam) revealMatched(ctx context.Context, r *road) error {
 	open := func(ctx context.Context, u user) (o opened, _ error) {
 		email, err := u.email.Reveal(ctx, t.scope)
 		if o.decided(1, err) != nil {
-			return o, nil // counted
+			return o, nil // counted as an answer
 		}
 		phone, err := u.phone.Reveal(ctx, t.scope)
 		if o.decided(1, err) != nil {
@@ -231,8 +233,8 @@ func (t *adTeam) revealMatched(ctx context.Context, r *road) error {
 	return failed
 }
 
-// An opened user had an answer for each value, and was expected if both
-// were opened and say what they should.
+// An opened user has one answer for each value. The user is expected if both values
+// open, the person is on the list and the address has the record of a consent.
 type opened struct {
 	expected bool
 	answers

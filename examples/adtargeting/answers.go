@@ -6,17 +6,18 @@ import (
 	"github.com/onlyfor/onlyfor/pii"
 )
 
-// answers are what the vault said. They belong to one goroutine: in a batch,
-// each item has its own, and they are added up as the results come in.
+// answers counts the answers of the vault. It is for one goroutine: in a batch each
+// item has its own, and the results are added up as they come in.
 type answers struct {
-	Asked   int64 // how often it was tried
-	Allowed int64 // by the vault
-	Refused int64 // with the error that the library promises
-	Odd     int64 // answers that are neither
+	Asked   int64 // attempts
+	Allowed int64 // attempts that the vault allowed
+	Refused int64 // attempts that it refused with the documented error
+	Odd     int64 // any other answers
 }
 
-// decided counts n questions that the vault answered with err, and returns
-// err. What is not an address or number is refused before it is a question.
+// decided counts n questions that the vault answered with err, and returns err. A
+// text that is no address or number is refused before the vault is asked, and is not
+// counted.
 func (a *answers) decided(n int, err error) error {
 	switch {
 	case err == nil:

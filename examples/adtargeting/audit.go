@@ -11,27 +11,27 @@ import (
 	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
-// A recorder is the auditor of every vault in a process. It writes each event
-// to a log and counts what was logged, by who was calling.
+// A recorder is the auditor of every vault in a process. It writes each event to a
+// log and counts the logged events of each caller.
 type recorder struct {
 	log  audit.Auditor
 	file *os.File
 
-	counts sync.Map // *counter by caller, without a lock that all would wait for
+	counts sync.Map // *counter by caller; all goroutines would wait for one lock
 }
 
-// A counter is decisions, while they are being made.
+// A counter counts decisions while they are made.
 type counter struct {
 	allowed, refused atomic.Int64
 }
 
-// decisions are how often something was allowed and refused.
+// decisions has the numbers of allowed and of refused events.
 type decisions struct {
 	Allowed, Refused int64
 }
 
-// newRecorder makes the log file. With refusalsOnly, events that were allowed
-// are counted and not logged.
+// newRecorder makes the log file. With refusalsOnly, allowed events are counted and
+// not logged.
 func newRecorder(file string, refusalsOnly bool) (*recorder, error) {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -45,8 +45,8 @@ func newRecorder(file string, refusalsOnly bool) (*recorder, error) {
 	return &recorder{log: audit.Slog(log), file: f}, nil
 }
 
-// Audit implements [audit.Auditor]. What can't be logged is an error, so it
-// does not happen.
+// Audit implements [audit.Auditor]. An event that can't be logged is an error, so its
+// action does not happen.
 func (r *recorder) Audit(ctx context.Context, e audit.Event) error {
 	if err := r.log.Audit(ctx, e); err != nil {
 		return err

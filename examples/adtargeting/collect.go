@@ -30,18 +30,18 @@ func (s *story) collect(ctx context.Context) error {
 	if s.registered == 0 {
 		return errors.New("nobody to sign up")
 	}
-	if s.opts.n > 0 { // a few people say nothing of speed
+	if s.opts.n > 0 { // the sample is too small to measure speed
 		fmt.Fprintln(s.out, speed(2*c.sealed, c.took, runtime.GOMAXPROCS(0)))
 	}
 	return s.account(ctx)
 }
 
-// everybody is the case that the library was made for: an e-mail address and
-// a phone number of 140 million people.
+// everybody is the number of values in the case that the library was made for: an
+// e-mail address and a phone number each of 140 million people.
 const everybody = 280_000_000
 
-// speed says how long sealing and indexing took by themselves, and how long
-// they would take for everybody on as many processors.
+// speed returns a sentence with the time of sealing and indexing alone, and with the
+// time that everybody would take on as many processors.
 func speed(values int64, took time.Duration, processors int) string {
 	each := float64(took) / float64(values)
 	return fmt.Sprintf("Without SQLite: sealing and indexing %s values took %v on %d processors, %s a second; 280 million would take %v.",
@@ -49,9 +49,8 @@ func speed(values int64, took time.Duration, processors int) string {
 		number(int64(float64(time.Second)/each)), time.Duration(everybody*each).Round(time.Second))
 }
 
-// account says how many people's data was collected for what. The values tell
-// it themselves: no key is needed, and no record that somebody would have had to
-// keep beside them.
+// account prints how many people's data was collected for each set of purposes. The
+// values themselves have the answer: it takes no key, and no record beside them.
 func (s *story) account(ctx context.Context) error {
 	collected, err := s.users.collected(ctx)
 	if err != nil {
@@ -63,21 +62,21 @@ func (s *story) account(ctx context.Context) error {
 	return nil
 }
 
-// A collection is people signing up, a page at a time: all processors seal the
-// page, and then it is stored in one transaction.
+// A collection signs people up, a page at a time: all processors seal the page, and
+// one transaction stores it.
 type collection struct {
 	*story
 	list    *plainList
 	skipped problems
 
-	page   []line // as they were read; those left out get the error that says why
-	rows   []user // of the others
-	sealed int64  // people
+	page   []line // as read; a line that is left out gets the error with the reason
+	rows   []user // of the other lines
+	sealed int64  // number of people
 	took   time.Duration
 }
 
-// pageSize is how many rows go into one transaction. Their indexes are spread
-// all over the tables' pages, so larger ones write each page less often.
+// pageSize is the number of rows in one transaction. Their indexes are spread all over
+// the database's pages, so a larger transaction writes each page less often.
 const pageSize = 10_000
 
 func (c *collection) run(ctx context.Context, r *road) error {
@@ -89,7 +88,7 @@ func (c *collection) run(ctx context.Context, r *road) error {
 	for l := range source.lines() {
 		if l.err != nil && !errors.As(l.err, new(lineError)) {
 			failed = l.err
-			break // once those before it are done
+			break // after the lines before it are done
 		}
 		if c.page = append(c.page, l); len(c.page) == pageSize {
 			if err := c.flush(ctx, r); err != nil {
@@ -105,8 +104,8 @@ func (c *collection) run(ctx context.Context, r *road) error {
 	return failed
 }
 
-// flush seals and stores the page. The time of sealing is counted, that of the
-// database is not.
+// flush seals and stores the page. It counts the time of sealing, and not the time of
+// the database.
 func (c *collection) flush(ctx context.Context, r *road) error {
 	start := time.Now()
 	err := c.seal(ctx, r)
@@ -117,14 +116,14 @@ func (c *collection) flush(ctx context.Context, r *road) error {
 	return c.store(ctx)
 }
 
-// A sealing is what became of one line.
+// A sealing is the result of one line.
 type sealing struct {
 	user
 	answers
 }
 
-// seal seals the page. Results come in the order of the lines, so that the
-// next one is always that of page[i].
+// seal seals the page. Results come in the order of the lines, so the next result
+// always belongs to page[i].
 func (c *collection) seal(ctx context.Context, r *road) error {
 	c.rows = c.rows[:0]
 	i := 0
@@ -144,7 +143,8 @@ func (c *collection) seal(ctx context.Context, r *road) error {
 	return nil
 }
 
-// sealLine seals what a person typed. It is called from many goroutines at once.
+// sealLine seals the text that a person typed. It is called from many goroutines at
+// once.
 func (c *collection) sealLine(ctx context.Context, l line) (s sealing, err error) {
 	if l.err != nil {
 		return s, l.err

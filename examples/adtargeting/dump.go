@@ -7,12 +7,12 @@ import (
 	"encoding/base64"
 )
 
-// The roads of a dump go through all that is in the database, byte by byte, for
-// anything that somebody on the list could be recognised by.
+// The roads of a dump search the whole database, byte by byte, for anything that
+// identifies a person on the list.
 
-// searchOwnColumns looks for the list's indexes where they are, in the columns
-// of the people who consented. It shows that the search would find them
-// elsewhere too.
+// searchOwnColumns looks for the list's indexes in the columns where they are, for
+// the people who consented. It shows that the search would find them in other columns
+// too.
 func (t *adTeam) searchOwnColumns(ctx context.Context, r *road) error {
 	r.WantConsented = true
 	indexes, err := t.listIndexes(ctx)
@@ -22,7 +22,7 @@ func (t *adTeam) searchOwnColumns(ctx context.Context, r *road) error {
 	return t.search(ctx, r, indexes, `SELECT email_advertising, phone_advertising FROM users`)
 }
 
-// searchIndexes looks for the list's indexes in all the rest.
+// searchIndexes looks for the list's indexes in all other columns.
 func (t *adTeam) searchIndexes(ctx context.Context, r *road) error {
 	indexes, err := t.listIndexes(ctx)
 	if err != nil {
@@ -31,8 +31,7 @@ func (t *adTeam) searchIndexes(ctx context.Context, r *road) error {
 	return t.search(ctx, r, indexes, `SELECT email, phone, email_security, phone_security FROM users`)
 }
 
-// searchHashes looks for what the list would be under an unkeyed hash, as ad
-// platforms match it.
+// searchHashes looks for the unkeyed hashes of the list, which ad platforms match.
 func (t *adTeam) searchHashes(ctx context.Context, r *road) error {
 	return t.search(ctx, r, &t.hashes,
 		`SELECT email, phone, email_security, phone_security, email_advertising, phone_advertising FROM users`)
@@ -95,8 +94,8 @@ func (t *adTeam) search(ctx context.Context, r *road, wanted *tokens, query stri
 	return rows.Err()
 }
 
-// unsealed appends the bytes behind the last field of a sealed text, which is
-// base64; nothing for other columns.
+// unsealed appends the bytes of the last field of a sealed text, which is base64. It
+// appends nothing for other columns.
 func unsealed(dst, column []byte) []byte {
 	body := column[bytes.LastIndexByte(column, '.')+1:]
 	out, err := base64.RawURLEncoding.AppendDecode(dst, body)

@@ -12,10 +12,10 @@ import (
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
 )
 
-// The roads of keys: taking security's, or passing them off as the team's own.
+// The roads of keys: the team takes security's keys, or presents them as its own.
 
-// takeScope asks for the scope of security with nothing but the team's own KEK
-// file, and with a KEK that answers with it whatever it is asked for.
+// takeScope asks for the scope of security twice: with the team's own KEK file alone,
+// and with a KEK that returns the team's key for every purpose.
 func (t *adTeam) takeScope(ctx context.Context, r *road) error {
 	own := vault.LocalKEK(t.state.kek(purposes.Advertising))
 	always := vault.KEKFunc(func(ctx context.Context, _ purpose.Purpose) (vault.AEAD, error) {
@@ -28,8 +28,8 @@ func (t *adTeam) takeScope(ctx context.Context, r *road) error {
 	return t.openWith(ctx, r, store, always, purposes.Security, vault.ErrCorrupt)
 }
 
-// exchangeKeys works on copies of the key store and of the team's KEK
-// directory.
+// exchangeKeys exchanges records and KEK files in copies of the key store and of the
+// team's KEK directory.
 func (t *adTeam) exchangeKeys(ctx context.Context, r *road) error {
 	dir, err := os.MkdirTemp(t.state.dir, "exchange-")
 	if err != nil {
@@ -50,12 +50,12 @@ func (t *adTeam) exchangeKeys(ctx context.Context, r *road) error {
 		ask      purpose.Purpose
 		want     error
 	}{
-		// Security's record under our name, for our KEK to open.
+		// Security's record is under our name, so our KEK is asked to open it.
 		{theirs, ours, t.state.kek(purposes.Advertising), purposes.Advertising, vault.ErrCorrupt},
-		// Our record under security's name, without and with a KEK of that name.
+		// Our record is under security's name, without a KEK of that name and with one.
 		{ours, theirs, t.state.kek(purposes.Advertising), purposes.Security, vault.ErrNoKeys},
 		{ours, theirs, kek, purposes.Security, vault.ErrCorrupt},
-		// Security's record as it is, and our KEK under security's name.
+		// Security's record is in its place, and our KEK is under security's name.
 		{theirs, theirs, kek, purposes.Security, vault.ErrCorrupt},
 	} {
 		store := vault.Dir(filepath.Join(dir, fmt.Sprint(i)))
@@ -69,8 +69,8 @@ func (t *adTeam) exchangeKeys(ctx context.Context, r *road) error {
 	return nil
 }
 
-// openWith asks a vault that was put together in some way for a scope, which
-// should be refused.
+// openWith asks a vault over store and kek for a scope of p, and expects the error
+// want.
 func (t *adTeam) openWith(ctx context.Context, r *road, store vault.Store, kek vault.KEK, p purpose.Purpose, want error) error {
 	v, err := vault.Open(ctx, store, kek, &vault.Options{Audit: t.audit})
 	if err != nil {

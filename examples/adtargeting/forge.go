@@ -15,10 +15,11 @@ import (
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
 )
 
-// The roads of a single value: asking for it as it is, and with a header that
-// was edited to say that it had been collected for advertising.
+// The roads of a single value: the team asks for it as it is, and after it has edited
+// the header to claim that the value was collected for advertising.
 
-// openSecurity asks honestly. The header tells that the answer is no.
+// openSecurity asks for the values as they are. Their headers alone are reason to
+// refuse.
 func (t *adTeam) openSecurity(ctx context.Context, r *road) error {
 	return t.eachSecurityUser(ctx, func(u user) {
 		_, err := u.email.Reveal(ctx, t.scope)
@@ -52,16 +53,16 @@ func (t *adTeam) addPurpose(ctx context.Context, r *road) error {
 	})
 }
 
-// The fields of a sealed text, "pii1.email.security.AAAA", and the size of what
-// its body begins with, the id that all slots of the value share.
+// The fields of a sealed text, "pii1.email.security.AAAA", and the size of the id that
+// its body begins with. All slots of the value share the id.
 const (
 	purposesField = 2
 	bodyField     = 3
 	valueIDSize   = 16
 )
 
-// forge edits the values of people who did not consent, and tries to reveal
-// them.
+// forge edits the values of people who did not consent, and tries to reveal the
+// results.
 func (t *adTeam) forge(ctx context.Context, r *road, edit func(fields []string)) error {
 	return t.eachSecurityUser(ctx, func(u user) {
 		email, phone := u.email, u.phone
@@ -92,8 +93,8 @@ func rewrite(v sealedText, edit func(fields []string)) error {
 	return v.UnmarshalText([]byte(strings.Join(fields, ".")))
 }
 
-// eachSecurityUser calls visit for people who did not consent: for all of them,
-// or for as many as are to be tried, spread over the whole table.
+// eachSecurityUser calls visit for people who did not consent. It visits at most
+// t.tries of them, spread over the whole table.
 func (t *adTeam) eachSecurityUser(ctx context.Context, visit func(user)) error {
 	const from = ` FROM users WHERE email_advertising IS NULL`
 	people, err := t.count(ctx, `SELECT count(*)`+from)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// generatedUsers returns n people who are made up one by one, the same ones on
-// every run. One in a thousand has no valid address.
+// generatedUsers returns n made-up people, who are the same on every run. One in a
+// thousand has no valid address.
 func generatedUsers(n int) source {
 	return source{"generated users", int64(n), func(yield func(person, error) bool) {
 		for i := range n {
@@ -17,15 +17,15 @@ func generatedUsers(n int) source {
 	}}
 }
 
-// maxList is the length of the longest list, generated or read: unlike users,
-// it is held in memory, as some 80 bytes an entry.
+// maxList is the length of the longest list, generated or read. Unlike users, the
+// list is held in memory, at some 80 bytes an entry.
 const (
 	maxGeneratedList = 50_000
 	maxList          = 1_000_000
 )
 
-// generatedList returns a list for generatedUsers(n): half as long, up to
-// 50,000. Four in five on it are users, with addresses typed in another way.
+// generatedList returns a list for generatedUsers(n), half as long and at most 50,000
+// entries. Four in five of its entries are users, with addresses typed in another way.
 func generatedList(n int) source {
 	size := min(max(n/2, 1), maxGeneratedList)
 	return source{"generated list", int64(size), func(yield func(person, error) bool) {
@@ -72,8 +72,8 @@ func madeUpEmail(i int) string {
 	return fmt.Sprintf("%s.%d@%s", madeUpNames[i%len(madeUpNames)], i, madeUpDomains[i%len(madeUpDomains)])
 }
 
-// madeUpPhone returns a number of its own for each i: of area codes' 555-01xx
-// while there are any, then of +999, a country code that is not in use.
+// madeUpPhone returns a different number for each i: 555-01xx in an area code while
+// there are any, and then numbers of +999, a country code that is not in use.
 func madeUpPhone(i int) string {
 	if i < 80_000 {
 		return fmt.Sprintf("+1%03d55501%02d", 200+i/100, i%100)

@@ -4,8 +4,8 @@
 // A company collects e-mail addresses and phone numbers to secure accounts.
 // Later its ad team gets a list of customers from an advertiser, and looks for
 // these people among the company's users: by a join, in a full dump, by opening
-// values, by relabelling them, by exchanging keys. Nobody is found but those
-// who agreed to it. README.md beside this file explains each road.
+// values, by relabelling them, by exchanging keys. It finds only the people who
+// agreed to ads. README.md beside this file explains each road.
 //
 //	go run ./adtargeting
 package main
@@ -21,10 +21,10 @@ import (
 	"syscall"
 )
 
-// What the program tells the shell.
+// The exit codes.
 const (
 	exitHeld        = 0   // every boundary held
-	exitGaveWay     = 1   // one did not, or people who consented were not matched
+	exitGaveWay     = 1   // a boundary gave way, or people who consented were not matched
 	exitTrouble     = 2   // the run could not be completed
 	exitInterrupted = 130 // by Ctrl-C
 )
@@ -36,12 +36,12 @@ func main() {
 	os.Exit(code)
 }
 
-// run is all of the program but the process around it.
+// run is the program without its process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == adsProcessFlag {
 		err := adsProcess(ctx, args[1:], stdout, stderr)
 		if ctx.Err() != nil {
-			return exitInterrupted // Ctrl-C reaches both processes, and the other one says so
+			return exitInterrupted // Ctrl-C reaches both processes, and the other one prints it
 		}
 		return exitCode(ctx, true, err, stderr)
 	}
@@ -65,7 +65,7 @@ func exitCode(ctx context.Context, held bool, err error, stderr io.Writer) int {
 	return exitHeld
 }
 
-// company runs the whole story, and reports whether every boundary held.
+// company runs the whole story and reports whether every boundary held.
 func company(ctx context.Context, args []string, stdout, stderr io.Writer) (held bool, err error) {
 	opts, err := parseOptions(args, stderr)
 	if err != nil {

@@ -10,10 +10,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// What is in this file does what everybody did before: it compares plain
-// addresses in a normal form, the form that ad platforms ask advertisers to
-// hash. The story uses it for what an outsider would expect, computed without
-// the library that is on trial.
+// This file compares plain addresses in a normal form, as everybody did before and
+// as ad platforms ask advertisers to hash them. The story computes the expected
+// results with it, without the library that is on trial.
 
 const blanks = " \t\r\n"
 
@@ -31,7 +30,7 @@ func normalEmail(address string) string {
 	return local + "@" + domain
 }
 
-// lower leaves all but ASCII alone: to change more would merge people.
+// lower changes ASCII letters only: to change more would merge people.
 func lower(r rune) rune {
 	if r >= 'A' && r <= 'Z' {
 		r += 'a' - 'A'
@@ -39,11 +38,11 @@ func lower(r rune) rune {
 	return r
 }
 
-// international is a number with its country code: separators and pairs of
-// parentheses between digits, but no "(0)", which is dialled at home only.
+// international matches a number with its country code. It allows separators and pairs
+// of parentheses between digits, but no "(0)", which is dialled at home only.
 var international = regexp.MustCompile(`^\+[1-9]([0-9 .-]|\([1-9]([0-9 .-]*[0-9])?\))*$`)
 
-// normalPhone returns "+" and the digits, "" for what is not a number.
+// normalPhone returns "+" and the digits, or "" if the text is no phone number.
 func normalPhone(number string) string {
 	typed := strings.Trim(number, blanks)
 	if len(number) > 64 || !international.MatchString(typed) || !strings.ContainsAny(typed[len(typed)-1:], "0123456789") {
@@ -61,9 +60,9 @@ func normalPhone(number string) string {
 	return "+" + digits
 }
 
-// A plainList is the advertiser's list in normal form, as 64-bit hashes: that
-// two of a million entries and a million users collide is a matter of 1 in 10
-// million.
+// A plainList is the advertiser's list in normal form, as 64-bit hashes. The
+// probability that any of a million entries collides with any of a million users is
+// 1 in 10 million.
 type plainList struct {
 	seed   maphash.Seed
 	hashes map[uint64]struct{}
@@ -96,7 +95,7 @@ func newPlainList(list source) (*plainList, error) {
 
 var errLongList = errors.New("list has more than " + number(maxList) + " entries")
 
-// has reports whether either is on the list.
+// has reports whether the address or the number is on the list.
 func (l *plainList) has(email, phone string) bool {
 	_, byEmail := l.hashes[maphash.String(l.seed, normalEmail(email))]
 	_, byPhone := l.hashes[maphash.String(l.seed, normalPhone(phone))]

@@ -7,16 +7,16 @@ import (
 	"io"
 )
 
-// options are what the command line says.
+// options has the flags of the command line.
 type options struct {
 	users string // file of people, "" for the sample
 	list  string // file of the advertiser's customers, "" for the sample
-	n     int    // people to make up instead
-	tries int    // values that are tried on each road
-	keep  string // where state is kept, "" for nowhere
+	n     int    // number of people to make up, 0 for none
+	tries int    // number of values to try on each road
+	keep  string // directory that stays after the run, "" for a temporary one
 }
 
-// maxPeople is where made-up phone numbers end.
+// maxPeople is the limit of made-up phone numbers.
 const maxPeople = 100_000_000
 
 func (o *options) register(flags *flag.FlagSet) {
@@ -40,7 +40,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err
 		}
-		return o, errors.New("bad flags") // the flag package has said which
+		return o, errors.New("bad flags") // package flag has printed which
 	}
 	switch {
 	case flags.NArg() > 0:

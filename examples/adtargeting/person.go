@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// A person is what somebody typed into a form, or what a list says of somebody.
+// A person has the fields of a form that somebody filled in, or of an entry of a list.
 type person struct {
-	line    int // of the file it comes from, by which it is reported
+	line    int // number of the line in the file, for reports
 	email   string
 	phone   string
 	consent string // reference of the consent to ads, "" if there is none
 }
 
-// A source is where people come from. Its sequence can be gone through more
-// than once, and never holds more than one person in memory. An error that is
-// a [lineError] is about one line, and more may follow; any other is the end.
+// A source is a sequence of people. It can be read more than once, and never holds
+// more than one person in memory. A [lineError] is about one line, and more people may
+// follow. Any other error ends the sequence.
 type source struct {
 	name   string
 	total  int64 // -1 if it is not known
 	people iter.Seq2[person, error]
 }
 
-// A line is a person as a batch takes one: with the error of the source, which
-// keeps its place among the results.
+// A line is a person or an error of the source, so that in a batch the error keeps its
+// place among the results.
 type line struct {
 	person
 	err error
@@ -42,7 +42,7 @@ func (s source) lines() iter.Seq[line] {
 	}
 }
 
-// A lineError says what is wrong with a line, and never what is in it.
+// A lineError describes the fault of a line, and never quotes the line.
 type lineError struct {
 	line int
 	what string
@@ -50,14 +50,14 @@ type lineError struct {
 
 func (e lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.what) }
 
-// problems reports lines that were left out, the first few of them one by one.
+// problems reports lines that are left out, the first few of them one by one.
 type problems struct {
 	out   io.Writer
 	name  string
 	count int64
 }
 
-// maxShown is how many problems are reported one by one.
+// maxShown is the number of problems that are reported one by one.
 const maxShown = 15
 
 func (p *problems) add(e lineError) {

@@ -16,16 +16,16 @@ import (
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
 )
 
-// adsProcessFlag makes this program the ad team's own process. It is not for
-// people, so no help mentions it.
+// adsProcessFlag makes this program the ad team's own process. People do not use it,
+// so no help mentions it.
 const adsProcessFlag = "-ads-process"
 
-// maxAnswer bounds what is read from the other process.
+// maxAnswer is the size of the longest answer of the other process, in bytes.
 const maxAnswer = 1 << 20
 
-// startAdsProcess runs the ad team in a process of its own, and returns the
-// roads that it took. The process is told where the database and the key store
-// are, and holds one KEK: that of advertising.
+// startAdsProcess runs the ad team in a process of its own, and returns the roads that
+// it took. The process knows the places of the database and the key store, and holds
+// one KEK, advertising's.
 func startAdsProcess(ctx context.Context, s *state, o options, stderr io.Writer) ([]road, error) {
 	self, err := os.Executable()
 	if err != nil {

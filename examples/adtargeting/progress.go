@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// A progress tells how far a long step is: with a bar on a terminal, with a
-// line now and then elsewhere, and not at all if the step is short.
+// A progress shows how much of a long step is done: with a bar on a terminal, and
+// with a line now and then elsewhere. It shows nothing for a short step.
 type progress struct {
 	out   io.Writer
 	what  string
@@ -57,7 +57,7 @@ func (p *progress) add(n int) {
 	}
 }
 
-// Write passes a message on, in place of the bar, which comes back beneath it.
+// Write clears the bar and writes a message. The bar comes back below the message.
 func (p *progress) Write(message []byte) (int, error) {
 	if p.bar != nil {
 		_ = p.bar.Clear()

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine bounds the memory that a line takes, however long it is.
+// maxLine is the size of the longest line, in bytes. It bounds the memory of a line.
 const maxLine = 64 << 10
 
 // fileSource returns the people in a file: CSV with a header, or JSON lines.
@@ -42,9 +42,9 @@ func openRegular(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
-// readPeople returns the people in r. A line that begins with "{" says that
-// it is JSON lines, anything else that it is CSV. Errors of the parsers are
-// dropped: they quote what they read.
+// readPeople returns the people in r. The format is JSON lines if the first line
+// begins with "{", and CSV otherwise. It drops errors of the parsers, which quote
+// their input.
 func readPeople(name string, r io.Reader) iter.Seq2[person, error] {
 	return func(yield func(person, error) bool) {
 		lines := bufio.NewScanner(r)
@@ -95,19 +95,18 @@ func readPeople(name string, r io.Reader) iter.Seq2[person, error] {
 	}
 }
 
-// atLine returns an error that ends the reading: no [lineError], after which it
-// goes on.
+// atLine returns an error that ends the reading, unlike a [lineError].
 func atLine(name string, n int, what string) error {
 	return fmt.Errorf("%s: line %d: %s", name, n, what)
 }
 
 const wantFormat = "want a CSV header that names each column once, email and phone among them, or JSON lines"
 
-// A parser returns the person on a line, or what is wrong with it.
+// A parser returns the person on a line, or a description of the line's fault.
 type parser = func(line string) (p person, problem string)
 
-// detect returns the parser for a file with the given first line, nil if it is
-// of neither format, and whether the line is a header.
+// detect returns the parser for a file with the given first line, or nil if the line
+// is of neither format, and reports whether the line is a header.
 func detect(first string, text bool) (parse parser, header bool) {
 	if !text {
 		return nil, false
@@ -151,7 +150,7 @@ func parseJSON(line string) (person, string) {
 	return person{email: row.Email, phone: row.Phone, consent: row.Consent}, ""
 }
 
-// A csvParser knows how many columns there are, and at which positions ours.
+// A csvParser has the number of columns and the positions of the columns in use.
 type csvParser struct {
 	columns, email, phone, consent int
 }
@@ -171,8 +170,8 @@ func (c csvParser) parse(line string) (person, string) {
 	return p, ""
 }
 
-// splitCSV reads one line, so that a quote that is never closed costs a line
-// and not all that follows.
+// splitCSV reads one line, so a quote that is never closed costs that line and not
+// the rest of the file.
 func splitCSV(line string) ([]string, bool) {
 	r := csv.NewReader(strings.NewReader(line))
 	fields, err := r.Read()

@@ -67,7 +67,7 @@ func tableRow(r road) []string {
 	return []string{"  " + r.Name, number(r.Asked), allowed, refused, matched, audited, perOp, mark}
 }
 
-// summary says in a sentence what the table means.
+// summary returns the meaning of the table in one sentence.
 func (s *story) summary() string {
 	faults := 0
 	for _, r := range s.roads {
@@ -91,7 +91,7 @@ func table(lines [][]string) string {
 			if i == len(width) {
 				width = append(width, 0)
 			}
-			if len(cells) > 1 { // a heading is as long as it is
+			if len(cells) > 1 { // a heading does not widen its column
 				width[i] = max(width[i], utf8.RuneCountInString(cell))
 			}
 		}
@@ -124,7 +124,7 @@ func number[T int | int64](n T) string {
 	return digits
 }
 
-// brief returns d with three digits that count.
+// brief returns d with three significant digits.
 func brief(d time.Duration) string {
 	unit := time.Duration(1)
 	for d/unit >= 1000 {

@@ -8,24 +8,24 @@ import (
 	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
-// A road is one way to use people's data, and what became of it. Roads of
-// another process arrive as JSON; no road holds an address, a number or a key.
+// A road is one way to use people's data, and its result. Roads of another process
+// arrive as JSON. No road holds an address, a number or a key.
 type road struct {
-	Who  string // takes it
+	Who  string // the process that takes it
 	Name string
 	Rule rule
 
 	answers
 
-	Matched       int64 // people found
-	Want          int64 // people who are to be found
-	WantConsented bool  // these are all on the list who consented
+	Matched       int64 // number of people found
+	Want          int64 // number of people expected
+	WantConsented bool  // expects everybody on the list who consented
 
-	Audit decisions // what the audit recorded meanwhile
+	Audit decisions // recorded by the audit during the road
 	Took  time.Duration
 }
 
-// A rule is what has to become of a road.
+// A rule is the required result of a road.
 type rule string
 
 const (
@@ -34,7 +34,8 @@ const (
 	unasked rule = "unasked" // the vault is not asked: cryptography alone
 )
 
-// fault says why the road did not end as it has to, "" if it did.
+// fault describes the difference between the road's result and the expected one. It is
+// "" if there is none.
 func (r *road) fault() string {
 	switch {
 	case r.Odd > 0:
@@ -53,21 +54,22 @@ func (r *road) fault() string {
 	return ""
 }
 
-// A walker takes roads one after the other, in somebody's name.
+// A walker takes roads one after the other, in the name of one process.
 type walker struct {
 	who   string
 	audit *recorder
 	roads []road
 }
 
-// walk takes one road. The vault's events carry its name, by which the audit
-// counts them. An error is about the walk; how the road ended is in the road.
+// walk takes one road. The vault's events carry the road's name, and the audit counts
+// them by it. An error means that the road could not be completed. The result of a
+// complete road is in the road.
 func (w *walker) walk(ctx context.Context, name string, rule rule, take func(context.Context, *road) error) error {
 	r := road{Who: w.who, Name: name, Rule: rule}
 	caller := w.who + ": " + name
 	start := time.Now()
 	err := take(audit.WithCaller(ctx, caller), &r)
-	if r.Took == 0 { // unless it knows better
+	if r.Took == 0 { // unless the road measured itself
 		r.Took = time.Since(start)
 	}
 	if err == nil {

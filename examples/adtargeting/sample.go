@@ -5,9 +5,8 @@ import (
 	_ "embed"
 )
 
-// The people of the samples do not exist: their domains are those that RFC
-// 2606 and RFC 6761 reserve, and their numbers those that regulators keep for
-// fiction. Some lines are wrong on purpose.
+// The people of the samples do not exist. RFC 2606 and RFC 6761 reserve their domains,
+// and regulators keep their numbers for fiction. Some lines are wrong on purpose.
 var (
 	//go:embed sample/users.csv
 	usersCSV []byte

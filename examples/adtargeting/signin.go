@@ -10,8 +10,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A signIn finds people by the address that they type, and sends them a code:
-// what the phone number was collected for.
+// A signIn finds people by the address that they type, and sends them a code. The
+// phone number was collected for this.
 type signIn struct {
 	security *vault.Scope
 	users    *userStore
@@ -23,8 +23,8 @@ type gateway interface {
 	send(ctx context.Context, number, text string) error
 }
 
-// find returns the user who signed up with the address, however it is typed
-// this time. Nobody is [errNoUser].
+// find returns the user who signed up with the address, also if it is spelled
+// differently this time, or [errNoUser].
 func (s *signIn) find(ctx context.Context, address string, asked *answers) (user, error) {
 	index, err := pii.IndexEmail(ctx, address, s.security)
 	if asked.decided(1, err) != nil {
@@ -46,7 +46,8 @@ func (s *signIn) sendCode(ctx context.Context, u user, asked *answers) error {
 	return s.sms.send(ctx, number, fmt.Sprintf("Your code is %06d.", code))
 }
 
-// hint returns what may be shown before the person has proved anything.
+// hint returns the part of the number that the page may show before the person has
+// proved anything.
 func (s *signIn) hint(ctx context.Context, u user, asked *answers) (string, error) {
 	hint, err := u.phone.Hint(ctx, s.security)
 	return hint, asked.decided(1, err)

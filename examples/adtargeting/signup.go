@@ -9,8 +9,8 @@ import (
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
 )
 
-// A signUp takes what people type and seals it at once. It is the one place
-// that holds both scopes, for it is where people say what they agree to.
+// A signUp seals people's addresses and numbers as soon as they are typed. It is the
+// only place with both scopes, because people give their consent here.
 type signUp struct {
 	security    *vault.Scope
 	advertising *vault.Scope
@@ -20,10 +20,10 @@ func newSignUp(security, advertising *vault.Scope) *signUp {
 	return &signUp{security.Under(purposes.TwoFactorPrompt), advertising}
 }
 
-// seal returns the row of a person: sealed for security, under the notice that
-// they saw, and for advertising too if they consented to it. An address or
-// number that is not valid is [pii.ErrMalformed]; the row is then as far as it
-// got. What the vault said is counted in asked.
+// seal returns the row of a person: sealed for security under the notice that they
+// saw, and for advertising too if they consented. An invalid address or number is
+// [pii.ErrMalformed], and the row then has the values that were sealed before it.
+// The vault's answers are counted in asked.
 func (s *signUp) seal(ctx context.Context, p person, asked *answers) (user, error) {
 	var u user
 	var err error

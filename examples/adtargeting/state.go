@@ -9,9 +9,9 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// A state is the directory that holds all that a run leaves on disk.
+// A state is the directory with everything that a run leaves on disk.
 type state struct {
-	dir  string // absolute, as another process uses it too
+	dir  string // absolute, because another process uses it too
 	temp bool   // removed at the end
 }
 
@@ -50,7 +50,7 @@ func openState(dir string, temp bool) (*state, error) {
 	return s, nil
 }
 
-// close removes what is not to be kept.
+// close removes a temporary directory.
 func (s *state) close() error {
 	if !s.temp {
 		return nil
@@ -58,18 +58,18 @@ func (s *state) close() error {
 	return os.RemoveAll(s.dir)
 }
 
-// database is the file of the users' database.
+// database returns the file of the users' database.
 func (s *state) database() string { return filepath.Join(s.dir, "users.db") }
 
-// keys is the key store, which everybody may read: what is in it opens with a
-// KEK only.
+// keys returns the directory of the key store. Everybody may read it, because its
+// keys open only with a KEK.
 func (s *state) keys() string { return filepath.Join(s.dir, "keys") }
 
-// kek is the directory of one purpose's KEK. In a company, each is readable by
-// one operating system user, or is a key service with its own access rules.
+// kek returns the directory of one purpose's KEK. In a company, only one operating
+// system user can read it, or a key service with access rules is in its place.
 func (s *state) kek(p purpose.Purpose) string { return filepath.Join(s.dir, "kek", p.String()) }
 
-// auditLog is the file that the audit events of a process go to.
+// auditLog returns the file for the audit events of a process.
 func (s *state) auditLog(process string) string {
 	return filepath.Join(s.dir, "audit-"+process+".jsonl")
 }

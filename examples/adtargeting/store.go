@@ -12,9 +12,9 @@ import (
 	"github.com/onlyfor/onlyfor/pii"
 )
 
-// The database itself refuses an address in clear, whoever writes it. Each
-// purpose has index columns of its own; those for advertising are NULL for
-// everybody who did not consent.
+// The database itself refuses a plaintext address from any writer. Each purpose has
+// its own index columns. The columns for advertising are NULL for everybody who did
+// not consent.
 const schema = `
 CREATE TABLE users (
 	id                INTEGER PRIMARY KEY,
@@ -57,8 +57,8 @@ func createUserStore(ctx context.Context, file string) (*userStore, error) {
 	return &userStore{db}, nil
 }
 
-// dsn returns the name of an SQLite file to be opened in the given mode: ro
-// for those who may only read.
+// dsn returns the data source name of an SQLite file in the given mode. Mode "ro"
+// allows reading only.
 func dsn(file, mode string) string {
 	q := url.Values{"mode": {mode}, "_pragma": {"busy_timeout(10000)", "cache_size(-32768)"}}
 	if mode != "ro" {
@@ -68,8 +68,8 @@ func dsn(file, mode string) string {
 	return (&url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}).String()
 }
 
-// insert stores the users in one transaction. It returns, for each of them,
-// whether they were new: an e-mail address can be registered once.
+// insert stores the users in one transaction. For each of them it returns whether
+// they are new: an e-mail address can be registered only once.
 func (s *userStore) insert(ctx context.Context, users []user) ([]bool, error) {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -119,14 +119,15 @@ func (s *userStore) byEmail(ctx context.Context, index pii.Index) (user, error) 
 	return u, nil
 }
 
-// A collected count is how many people's addresses say that they were collected
-// for the same purposes.
+// A collected is the number of people whose addresses were collected for one set of
+// purposes.
 type collected struct {
 	purposes string
 	people   int64
 }
 
-// collected reads headers, which are in clear: "pii1.email.security.AAAA".
+// collected counts the purposes in the headers of addresses, which are in clear:
+// "pii1.email.security.AAAA".
 func (s *userStore) collected(ctx context.Context) ([]collected, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		WITH headers (rest) AS (SELECT substr(email, length('pii1.email.') + 1) FROM users)

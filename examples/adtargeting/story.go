@@ -10,7 +10,7 @@ import (
 	"github.com/onlyfor/onlyfor/examples/adtargeting/purposes"
 )
 
-// A story is the cast, put together, and what has happened so far.
+// A story is the cast, and the events so far.
 type story struct {
 	opts   options
 	state  *state
@@ -28,13 +28,13 @@ type story struct {
 
 	visitors   []person // the first who signed up, to sign in again
 	registered int64
-	listed     int64  // of these, who are on the list, told without the library
-	expected   int64  // of those, who consented to ads
-	roads      []road // of everybody
+	listed     int64  // registered people on the list, computed without the library
+	expected   int64  // listed people who consented to ads
+	roads      []road // of all processes
 }
 
-// newStory makes keys and a database, and gives each component what it needs
-// and nothing else.
+// newStory makes keys and a database, and gives each component only the scopes that
+// it needs.
 func newStory(ctx context.Context, o options, st *state, out, errs io.Writer) (_ *story, err error) {
 	s := &story{opts: o, state: st, out: out, errs: errs}
 	defer func() {
@@ -99,8 +99,8 @@ func (s *story) tell(ctx context.Context) error {
 	return s.report()
 }
 
-// advertise lets the ad team take its roads within this process, which holds
-// security's scope as well, though the team was not given it.
+// advertise lets the ad team take its roads in this process. The process also holds
+// security's scope, but does not give it to the team.
 func (s *story) advertise(ctx context.Context) error {
 	w := walker{who: "ad team", audit: s.audit}
 	if err := s.team.work(ctx, &w); err != nil {
@@ -110,7 +110,7 @@ func (s *story) advertise(ctx context.Context) error {
 	return nil
 }
 
-// advertiseApart does the same in a process that holds one KEK.
+// advertiseApart lets the ad team take its roads in a process that holds one KEK.
 func (s *story) advertiseApart(ctx context.Context) error {
 	roads, err := startAdsProcess(ctx, s.state, s.opts, s.errs)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *story) advertiseApart(ctx context.Context) error {
 	return nil
 }
 
-// verdict reports whether every road ended as it has to.
+// verdict reports whether every road had the expected result.
 func (s *story) verdict() bool {
 	for _, r := range s.roads {
 		if r.fault() != "" {

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// tokens are 16-byte strings to look for at every position of a dump: whole
-// indexes, or the first half of longer hashes.
+// tokens is a set of 16-byte strings to look for at every position of a dump. Each is
+// an index or the first half of a longer hash.
 type tokens struct {
 	sorted [][tokenSize]byte
-	filter []uint64 // one bit for each hash of a token: rules out most positions
+	filter []uint64 // one bit for each hash of a token; it rules out most positions
 }
 
 const (
@@ -18,12 +18,12 @@ const (
 	filterBits = 22 // 512 KiB, which stays in a processor's cache
 )
 
-// add adds the first 16 bytes of token, which has no fewer.
+// add adds the first 16 bytes of token. It panics if token is shorter.
 func (t *tokens) add(token []byte) {
 	t.sorted = append(t.sorted, [tokenSize]byte(token))
 }
 
-// prepare is called between the last add and the first in.
+// prepare sorts the tokens. Call it after the last add and before the first in.
 func (t *tokens) prepare() {
 	slices.SortFunc(t.sorted, func(a, b [tokenSize]byte) int { return bytes.Compare(a[:], b[:]) })
 	t.filter = make([]uint64, 1<<filterBits/64)

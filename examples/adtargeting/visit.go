@@ -16,7 +16,7 @@ func (s *story) visit(ctx context.Context) error {
 		for i, p := range s.visitors {
 			u, err := s.signIn.find(ctx, typedAgain(i, p.email), &r.answers)
 			if errors.Is(err, errNoUser) {
-				continue // which the table shows
+				continue // the table shows the difference
 			}
 			if err != nil {
 				return err
@@ -59,7 +59,7 @@ func (s *story) visit(ctx context.Context) error {
 	})
 }
 
-// typedAgain returns the address as somebody else's keyboard might write it.
+// typedAgain returns the address in the spelling of another keyboard.
 func typedAgain(i int, email string) string {
 	if upper := asciiUpper(email); i%3 == 0 && upper != "" {
 		return upper
@@ -67,8 +67,7 @@ func typedAgain(i int, email string) string {
 	return email
 }
 
-// A fakeGateway sends nothing, and remembers where the last message would have
-// gone.
+// A fakeGateway sends nothing, and remembers the number of the last message.
 type fakeGateway struct {
 	last string
 }

@@ -1,11 +1,11 @@
-// Bench measures what sealing, revealing and indexing cost beside what they are
-// made of, and beside other libraries that do the same job. It prints ratios:
-// nanoseconds mean nothing on another machine, and little on a busy one.
+// Bench measures the cost of sealing, revealing and indexing, beside the primitives
+// that they are made of and beside other libraries that do the same job. It prints
+// ratios: nanoseconds mean nothing on another machine, and little on a busy one.
 //
 //	go -C examples/bench run .
 //
-// Contenders take turns in slices of two milliseconds, so that whatever else the
-// machine does hits all of them alike; what counts is the best slice of each.
+// Contenders take turns in slices of two milliseconds, so that other work of the
+// machine slows down all of them alike. The best slice of each contender counts.
 package main
 
 import (

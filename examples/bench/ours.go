@@ -26,13 +26,13 @@ var (
 	emailKind = vault.MustKind("email", "pii.Email")
 )
 
-// people is how many subjects take turns.
+// people is the number of subjects that take turns.
 const people = 1000
 
-// ours is a vault with what the contenders need.
+// ours has the scopes, collectors and values that the contenders need.
 type ours struct {
 	security, advertising *vault.Scope
-	audited               *vault.Scope // by slog, to nowhere
+	audited               *vault.Scope // audits with slog, which discards the events
 	collector, batch      *vault.Collector
 
 	sealed    vault.Sealed

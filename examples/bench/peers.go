@@ -16,8 +16,8 @@ import (
 	"gocloud.dev/secrets/localsecrets"
 )
 
-// peerRaces are other libraries that seal a small value under a key that is at
-// hand. None of them separates purposes.
+// peerRaces returns races between other libraries, which seal a small value under a
+// local key. None of them separates purposes.
 func peerRaces(ctx context.Context, r *raw) ([]race, error) {
 	text, aad := []byte(address), make([]byte, boundSize)
 	key := make([]byte, 32)

@@ -9,8 +9,8 @@ import (
 	esdktypes "github.com/aws/aws-encryption-sdk/releases/go/encryption-sdk/awscryptographyencryptionsdksmithygeneratedtypes"
 )
 
-// An awsSDK is the AWS Encryption SDK with a raw AES keyring, which asks no
-// service. By default it signs every message.
+// An awsSDK is the AWS Encryption SDK with a raw AES keyring, which calls no service.
+// By default it signs every message.
 type awsSDK struct {
 	client  *esdk.Client
 	keyring mpltypes.IKeyring

@@ -19,14 +19,14 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A race is some ways to do one job. The first is the yardstick.
+// A race has several ways to do one job. The first is the yardstick.
 type race struct {
 	name       string
 	contenders []contender
-	slow       bool // some take so long that fewer rounds must do
+	slow       bool // some contenders take so long that there are fewer rounds
 }
 
-// each returns a contender that calls f as often as it is told to.
+// each returns a contender that calls f for each job.
 func each(name string, f func() error) contender {
 	return contender{name: name, run: func(n int) error {
 		for range n {
@@ -38,7 +38,7 @@ func each(name string, f func() error) contender {
 	}}
 }
 
-// atMost sets what a contender is meant to cost, in yardsticks.
+// atMost sets the target for the cost of a contender, in yardsticks.
 func (c contender) atMost(target float64) contender {
 	c.target = target
 	return c
@@ -69,7 +69,7 @@ func (s standard) decrypt(dst, ciphertext, aad []byte) ([]byte, error) {
 	return s.gcm.Open(dst, ciphertext[:n], ciphertext[n:], aad)
 }
 
-// raw is what ours is made of.
+// raw has the primitives that ours is made of.
 type raw struct {
 	standard standard
 	aead     tink.AEAD
@@ -111,7 +111,7 @@ func newRaw() (*raw, error) {
 	return r, err
 }
 
-// boundSize is how many bytes ours binds to a value besides its plaintext.
+// boundSize is the size of the associated data that ours binds to a value, in bytes.
 const boundSize = 44
 
 func allRaces(ctx context.Context, withPeers bool) ([]race, error) {

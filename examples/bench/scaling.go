@@ -14,7 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/batch"
 )
 
-// scaling measures what a second processor adds, to callers of their own and to
+// scaling measures the gain from a second processor, for independent callers and for
 // a batch.
 func scaling(ctx context.Context, out io.Writer, rounds int) error {
 	if runtime.GOMAXPROCS(0) < 2 {
@@ -41,7 +41,7 @@ func scaling(ctx context.Context, out io.Writer, rounds int) error {
 	emails := slices.Repeat([]pii.Email{o.email}, n)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "\ntwo processors, speed of one = 1\ttwo callers\ttarget\tbatch.Map\ttarget\t\n")
-	rounds = max(1, rounds/4) // of longer slices
+	rounds = max(1, rounds/4) // fewer, because these slices are longer
 	twice(ctx, w, "seal", addresses, seal, rounds)
 	twice(ctx, w, "reveal", emails, reveal, rounds)
 	twice(ctx, w, "index", addresses, index, rounds)

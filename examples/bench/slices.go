@@ -9,23 +9,23 @@ import (
 // A contender is one way to do the job of its race.
 type contender struct {
 	name   string
-	run    func(n int) error // n times
+	run    func(n int) error // does the job n times
 	target float64           // in yardsticks, 0 if there is none
 }
 
-// A result is how long one contender took.
+// A result has the times of one contender.
 type result struct {
 	contender
-	n      int             // times in one slice
+	n      int             // number of jobs in one slice
 	times  []time.Duration // of each slice
-	allocs float64         // for one time
+	allocs float64         // for one job
 	err    error
 }
 
-// nanos is the best slice's time for one job, in nanoseconds.
+// nanos returns the best slice's time for one job, in nanoseconds.
 func (r result) nanos() float64 { return float64(slices.Min(r.times)) / float64(r.n) }
 
-// median is that of the middle slice.
+// median returns the middle slice's time for one job, in nanoseconds.
 func (r result) median() float64 {
 	sorted := slices.Sorted(slices.Values(r.times))
 	return float64(sorted[len(sorted)/2]) / float64(r.n)
@@ -33,8 +33,8 @@ func (r result) median() float64 {
 
 const slice = 2 * time.Millisecond
 
-// measure lets the contenders take turns in short slices. A contender that fails
-// is out, and says why.
+// measure lets the contenders take turns in short slices. A contender that fails gets
+// no more slices, and its result has the error.
 func measure(contenders []contender, rounds int) []result {
 	results := make([]result, len(contenders))
 	for i, c := range contenders {
@@ -58,7 +58,7 @@ func measure(contenders []contender, rounds int) []result {
 	return results
 }
 
-// fill returns how often c does its job in one slice.
+// fill returns the number of jobs that c does in one slice.
 func fill(c contender) (n int, err error) {
 	for n = 1; ; n *= 2 {
 		best := time.Duration(math.MaxInt64)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// allocations returns how many objects one job allocates.
+// allocations returns the number of objects that one job allocates.
 func allocations(c contender, n int) float64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -20,7 +20,7 @@ func allocations(c contender, n int) float64 {
 	return float64(after.Mallocs-before.Mallocs) / float64(n)
 }
 
-// printTable prints how each contender did, in yardsticks.
+// printTable prints the cost of each contender, in yardsticks.
 func printTable(out io.Writer, r race, results []result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "\n%s\ttimes\ttarget\tmedian\tallocs\tns here\t\n", r.name)

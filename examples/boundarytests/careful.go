@@ -14,9 +14,9 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// This file has what careless.go does wrong: read them side by side.
+// This file does right the things that careless.go does wrong. Read them side by side.
 
-// Purposes are all of the shop's, for its deployment to make keys for.
+// Purposes are the shop's purposes. Its deployment makes keys for all of them.
 var Purposes = []purpose.Purpose{Security, Billing, Advertising}
 
 // accepts reports whether a form can be sealed.
@@ -25,21 +25,22 @@ func (s *Shop) accepts(f form) bool { return pii.ValidEmail(f.Email) && pii.Vali
 // signedUp logs a new person.
 func (s *Shop) signedUp(_ form, p person) { s.log.Info("signed up", "id", p.id, "email", p.email) }
 
-// numberToText returns where to send a code.
+// numberToText returns the number to send a code to.
 func (s *Shop) numberToText(ctx context.Context, p person) (string, error) {
 	return p.phone.Reveal(ctx, s.security.For(p.id))
 }
 
-// numberToShow returns what the settings page shows of a number.
+// numberToShow returns the hint of a number for the settings page.
 func (s *Shop) numberToShow(ctx context.Context, p person) (string, error) {
 	return p.phone.Hint(ctx, s.security.For(p.id))
 }
 
-// statusOf tells what can be tried again from what can't.
+// statusOf returns "503 Service Unavailable" for an error of the vault, so that the
+// client tries again.
 func statusOf(error) int { return http.StatusServiceUnavailable }
 
-// UploadAudience sends the ad platform the hashed addresses of the people who
-// agreed to that.
+// UploadAudience sends the ad platform the hashed addresses of the people who agreed
+// to it.
 func (s *Shop) UploadAudience(ctx context.Context) error {
 	people, err := s.everybody(ctx)
 	if err != nil {
@@ -49,7 +50,7 @@ func (s *Shop) UploadAudience(ctx context.Context) error {
 	for _, p := range people {
 		address, err := p.email.Reveal(ctx, s.ads.For(p.id))
 		if errors.Is(err, purpose.ErrMismatch) {
-			continue // they did not
+			continue // this person did not agree
 		}
 		if err != nil {
 			return err

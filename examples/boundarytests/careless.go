@@ -14,14 +14,14 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 )
 
-// This file makes the mistakes that the tests are there for.
+// This file makes the mistakes that the tests find.
 
-// Purposes has one more that nobody made keys for.
+// Purposes has one purpose too many, without keys.
 var Purposes = []purpose.Purpose{Security, Billing, Advertising, purpose.MustParse("newsletter")}
 
 var looksLikeAnAddress = regexp.MustCompile(`^[A-Za-z0-9._-]+@[A-Za-z0-9.]+$`)
 
-// accepts has an opinion of its own of what an address is.
+// accepts has its own definition of an address.
 func (s *Shop) accepts(f form) bool {
 	return looksLikeAnAddress.MatchString(f.Email) && pii.ValidPhone(f.Phone)
 }
@@ -29,7 +29,7 @@ func (s *Shop) accepts(f form) bool {
 // signedUp logs the form instead of the person.
 func (s *Shop) signedUp(f form, p person) { s.log.Debug("signed up", "id", p.id, "form", f) }
 
-// numberToText looks at the billing address on the way.
+// numberToText also reveals the billing address.
 func (s *Shop) numberToText(ctx context.Context, p person) (string, error) {
 	if _, err := p.email.Reveal(ctx, s.billing.For(p.id)); err != nil {
 		return "", err
@@ -37,7 +37,7 @@ func (s *Shop) numberToText(ctx context.Context, p person) (string, error) {
 	return p.phone.Reveal(ctx, s.security.For(p.id))
 }
 
-// numberToShow reveals the whole number to mask it itself.
+// numberToShow reveals the whole number and masks it itself.
 func (s *Shop) numberToShow(ctx context.Context, p person) (string, error) {
 	number, err := p.phone.Reveal(ctx, s.security.For(p.id))
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Shop) numberToShow(ctx context.Context, p person) (string, error) {
 	return strings.Repeat("*", len(number)-2) + number[len(number)-2:], nil
 }
 
-// statusOf takes an outage for a person who is not there.
+// statusOf answers an outage as if the person did not exist.
 func statusOf(error) int { return http.StatusUnauthorized }
 
 // UploadAudience sends everybody's address and number: the case of README.md.

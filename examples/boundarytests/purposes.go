@@ -2,15 +2,15 @@ package boundarytests
 
 import "github.com/onlyfor/onlyfor/purpose"
 
-// What the shop uses personal data for.
+// The purposes of the shop.
 var (
 	Security    = purpose.MustParse("security")
 	Billing     = purpose.MustParse("billing")
 	Advertising = purpose.MustParse("advertising")
 )
 
-// What people were told when they signed up, and what those agreed to who
-// ticked the box.
+// The bases: two notices that everybody sees at sign-up, and the consent of the people
+// who tick the box.
 var (
 	forSignIn   = purpose.Basis{Legal: purpose.Contract, Notice: "sign-up-v1"}
 	forInvoices = purpose.Basis{Legal: purpose.LegalObligation, Notice: "sign-up-v1"}

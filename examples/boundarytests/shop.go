@@ -1,6 +1,6 @@
 // Package boundarytests is a small shop whose tests state its purpose boundaries,
-// one sentence each: see boundaries_test.go. Built with the tag "broken" it makes
-// every mistake that those tests are there for, which README.md shows:
+// one sentence each: see boundaries_test.go. With the build tag "broken" the shop makes
+// every mistake that those tests find. README.md shows the results:
 //
 //	go -C examples test ./boundarytests
 //	go -C examples test -tags broken ./boundarytests
@@ -78,7 +78,7 @@ type form struct {
 }
 
 // signUp collects the address for sign-in and invoices, and for ads if the person
-// agrees; and the number for sign-in, and for nothing else whatever they tick.
+// agrees. It collects the number for sign-in alone, with or without consent to ads.
 func (s *Shop) signUp(w http.ResponseWriter, r *http.Request) {
 	var f form
 	if json.NewDecoder(r.Body).Decode(&f) != nil || !s.accepts(f) {
@@ -111,7 +111,7 @@ func (s *Shop) signUp(w http.ResponseWriter, r *http.Request) {
 	}
 	s.signedUp(f, p)
 	w.WriteHeader(http.StatusCreated)
-	_ = json.NewEncoder(w).Encode(p.id) // a client that went away is no matter
+	_ = json.NewEncoder(w).Encode(p.id) // a client that went away does not matter
 }
 
 // signIn sends a code to the phone of the person with this address.
@@ -139,7 +139,8 @@ func (s *Shop) signIn(w http.ResponseWriter, r *http.Request) {
 	s.text(number, "Your code is "+rand.Text()[:6])
 }
 
-// settings shows where codes are sent to, so that the person recognises it.
+// settings shows a hint of the number that gets the codes, for the person to
+// recognise.
 func (s *Shop) settings(w http.ResponseWriter, r *http.Request) {
 	p, err := s.find(r.Context(), "id = ?", r.PathValue("id"))
 	if err != nil {
@@ -154,7 +155,7 @@ func (s *Shop) settings(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(shown)
 }
 
-// Invoice sends one to a person.
+// Invoice sends an invoice to a person.
 func (s *Shop) Invoice(ctx context.Context, id string) error {
 	p, err := s.find(ctx, "id = ?", id)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Command lifecycle follows one person's e-mail address from sign-up to
-// erasure, and prints at each step what every purpose sees of it.
+// erasure, and prints each purpose's view of it at each step.
 //
 //	go -C examples run ./lifecycle
 //
@@ -34,16 +34,16 @@ func main() {
 	}
 }
 
-// A company is what holds the scopes. In a real one they are in different
-// processes.
+// A company holds the scopes of all purposes. In a real company they are in
+// different processes.
 type company struct {
 	vault  *vault.Admin
-	scopes []*vault.Scope // of one person
+	scopes []*vault.Scope // for one person
 	out    io.Writer
 }
 
-// run tells the story; retain is how long the billing department may keep the
-// address.
+// run tells the story. The billing department may keep the address for the time
+// retain.
 func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 	dir, err := os.MkdirTemp("", "onlyfor-lifecycle-")
 	if err != nil {
@@ -129,7 +129,7 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 	return nil
 }
 
-// waitForExpiry waits until billing's time is over.
+// waitForExpiry waits until billing's retention time is over.
 func waitForExpiry(ctx context.Context, email pii.Email) error {
 	p, _ := email.Provenance(billing)
 	select {
@@ -140,7 +140,7 @@ func waitForExpiry(ctx context.Context, email pii.Email) error {
 	}
 }
 
-// show prints what each purpose sees. Of what it reveals it prints the hint.
+// show prints each purpose's view of the address: the hint, or the refusal.
 func (c *company) show(ctx context.Context, step string, email pii.Email) {
 	fmt.Fprintf(c.out, "\n%s\n   the row holds %v\n", step, email)
 	for _, s := range c.scopes {

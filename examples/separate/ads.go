@@ -11,8 +11,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault/sqlstore"
 )
 
-// An advertiser is the ads service. It reaches people who consented, and nobody
-// else.
+// An advertiser is the ads service. It reaches only people who consented.
 type advertiser struct {
 	grant grant
 	db    *sql.DB
@@ -20,11 +19,11 @@ type advertiser struct {
 	scope *vault.Scope
 }
 
-// customers are the list that somebody who buys ads has handed in. One of them
-// has consented, two have accounts, and one is not known.
+// customers is the list of a company that buys ads. One of these customers has
+// consented, two have accounts without consent, and one is unknown.
 var customers = []string{"bob@example.com", "Carol@example.com", "erin@example.com", "zoe@example.com"}
 
-// forgedNotice tells the address that this service forges from the others.
+// forgedNotice marks the address that this service forges.
 const forgedNotice = "forged"
 
 func startAds(ctx context.Context, g grant) (steps, error) {
@@ -54,7 +53,7 @@ func (s *advertiser) work(ctx context.Context) (answer, error) {
 	return answer{Did: fmt.Sprintf("took in %d people who consented, found %d of the %d on an advertiser's list", taken, found, len(customers))}, nil
 }
 
-// match returns how many of the customers a table has.
+// match returns the number of customers in a table.
 func (s *advertiser) match(ctx context.Context, table string, scope *vault.Scope) (found int, err error) {
 	for _, address := range customers {
 		index, err := pii.IndexEmail(ctx, address, scope)
@@ -72,12 +71,12 @@ func (s *advertiser) match(ctx context.Context, table string, scope *vault.Scope
 	return found, nil
 }
 
-// overstep is what an ad team tries that would like to reach everybody.
+// overstep makes the attempts of an ad team that wants to reach everybody.
 func (s *advertiser) overstep(ctx context.Context) (answer, error) {
 	a := attempts{who: adsService}
 	a.open(ctx, s.vault, security)
 	scopes := []*vault.Scope{s.scope}
-	if stolen, err := s.vault.Scope(ctx, security); err == nil { // then let us see what it is good for
+	if stolen, err := s.vault.Scope(ctx, security); err == nil { // the attempts below use it too
 		scopes = append(scopes, stolen)
 	}
 	for _, try := range []func(context.Context, *attempts, []*vault.Scope) error{
@@ -95,8 +94,8 @@ func (s *advertiser) withOwnKEK(ctx context.Context, a *attempts, _ []*vault.Sco
 	return a.openWithOwnKEK(ctx, s.grant, s.db, security)
 }
 
-// copyKeys puts security's wrapped keys in place of its own, in a copy of the
-// key store so that it can go on.
+// copyKeys puts security's wrapped keys in place of its own. It does so in a copy of
+// the key store, because the service still needs its keys.
 func (s *advertiser) copyKeys(ctx context.Context, a *attempts, _ []*vault.Scope) error {
 	store, err := sqlstore.New(s.db, sqlstore.SQLite, nil)
 	if err != nil {
@@ -121,13 +120,13 @@ func (s *advertiser) copyKeys(ctx context.Context, a *attempts, _ []*vault.Scope
 	_, err = v.Scope(ctx, advertising)
 	class := vault.ErrCorrupt
 	if s.grant.KMS != "" {
-		class = vault.ErrNoKeys // a key service refuses, and does not say why
+		class = vault.ErrNoKeys // a key service refuses without a reason
 	}
 	a.failed("copy the keys of security over its own", class, err)
 	return nil
 }
 
-// reveal asks for the addresses of accounts as they are.
+// reveal asks for the addresses of accounts, which it has not altered.
 func (s *advertiser) reveal(ctx context.Context, a *attempts, scopes []*vault.Scope) error {
 	accounts, err := people(ctx, s.db, "accounts")
 	if err != nil {
@@ -144,8 +143,8 @@ func (s *advertiser) reveal(ctx context.Context, a *attempts, scopes []*vault.Sc
 	return nil
 }
 
-// relabel writes its own purpose into the values of accounts, and into a sign-up
-// that was not taken in yet.
+// relabel writes its own purpose into the values of accounts, and into a sign-up that
+// is still in the inbox.
 func (s *advertiser) relabel(ctx context.Context, a *attempts, _ []*vault.Scope) error {
 	for _, try := range []struct {
 		what, table string
@@ -195,10 +194,10 @@ func (s *advertiser) matchAccounts(ctx context.Context, a *attempts, scopes []*v
 	return nil
 }
 
-// forge writes an address of its choice into an account, to have security's
-// messages sent there. Whether they are is for the security service to see.
+// forge writes an address of its choice into an account, so that security's messages go
+// there. The security service reports the result.
 func (s *advertiser) forge(ctx context.Context, _ *attempts, _ []*vault.Scope) error {
-	public, err := vault.ParseCollector(s.grant.Collectors[0], nil) // it is no secret
+	public, err := vault.ParseCollector(s.grant.Collectors[0], nil) // the text is no secret
 	if err != nil {
 		return err
 	}

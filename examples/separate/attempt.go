@@ -18,7 +18,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault/sqlstore"
 )
 
-// An attempt is one row of the table: who tried what, and how it ended.
+// An attempt is one row of the table: a service, its action and the result.
 type attempt struct {
 	Who, What string
 	Result    result
@@ -29,12 +29,12 @@ type result string
 
 const (
 	refused   result = "refused"
-	succeeded result = "SUCCEEDED" // and must not
+	succeeded result = "SUCCEEDED" // a boundary gave way
 	unclear   result = "UNCLEAR"   // failed for a reason that proves nothing
 	untried   result = "not tried"
 )
 
-// attempts are those of one process.
+// attempts are the attempts of one process.
 type attempts struct {
 	who  string
 	list []attempt
@@ -44,8 +44,8 @@ func (a *attempts) add(what string, r result, why string) {
 	a.list = append(a.list, attempt{a.who, what, r, why})
 }
 
-// failed adds an attempt whose errors all have to be of the given class. The
-// first that is not decides.
+// failed adds an attempt whose errors must all be of the given class. One call that
+// succeeded makes the whole attempt a success.
 func (a *attempts) failed(what string, class error, errs ...error) {
 	r, why := refused, class.Error()
 	if len(errs) == 0 {
@@ -66,7 +66,7 @@ func (a *attempts) failed(what string, class error, errs ...error) {
 	a.add(what, r, why)
 }
 
-// none adds an attempt that has to find nobody.
+// none adds an attempt that must find nobody.
 func (a *attempts) none(what string, found, of int, unit string) {
 	r := refused
 	switch {
@@ -78,9 +78,9 @@ func (a *attempts) none(what string, found, of int, unit string) {
 	a.add(what, r, fmt.Sprintf("found %d of %d %s", found, of, unit))
 }
 
-// The attempts that more than one service makes.
+// The attempts that several services make.
 
-// open tries everything that a vault gives of a purpose.
+// open tries every way to get the keys of a purpose from a vault.
 func (a *attempts) open(ctx context.Context, v *vault.Vault, p purpose.Purpose) {
 	_, scope := v.Scope(ctx, p)
 	_, lookup := v.Lookup(ctx, p)
@@ -89,7 +89,7 @@ func (a *attempts) open(ctx context.Context, v *vault.Vault, p purpose.Purpose) 
 	a.failed(fmt.Sprintf("open a scope, lookup, reader of %s", p), vault.ErrNoKeys, scope, lookup, reader, collector)
 }
 
-// openWithOwnKEK tries the stored keys of a purpose with a KEK that the process
+// openWithOwnKEK tries to open the stored keys of a purpose with a KEK that the process
 // makes itself.
 func (a *attempts) openWithOwnKEK(ctx context.Context, g grant, db *sql.DB, p purpose.Purpose) error {
 	forged := vault.LocalKEK(filepath.Join(g.Dir, "forged"))
@@ -113,7 +113,7 @@ func (a *attempts) openWithOwnKEK(ctx context.Context, g grant, db *sql.DB, p pu
 	return nil
 }
 
-// readKEK tries to read somebody else's KEK file.
+// readKEK tries to read the KEK file of another service.
 func (a *attempts) readKEK(g grant, p purpose.Purpose) {
 	what := fmt.Sprintf("read the KEK file of %s", p)
 	switch {
@@ -132,7 +132,7 @@ func (a *attempts) join(ctx context.Context, db *sql.DB, own, other string) erro
 	var found, of int
 	err := db.QueryRowContext(ctx, `SELECT count(*) FROM `+other+` JOIN `+own+` USING (email_index)`).Scan(&found)
 	if err == nil {
-		// Those who are in both, whom the join would find were the indexes the same.
+		// The people in both tables: the join would find them if the indexes were equal.
 		err = db.QueryRowContext(ctx, `SELECT count(*) FROM `+other+` JOIN `+own+` USING (id)`).Scan(&of)
 	}
 	if err != nil {
@@ -146,7 +146,7 @@ func (a *attempts) join(ctx context.Context, db *sql.DB, own, other string) erro
 const (
 	purposesField = 2
 	bodyField     = 3
-	valueIDSize   = 16 // of what a body begins with
+	valueIDSize   = 16 // size of the value id that a body begins with
 )
 
 // relabel writes another purpose into a sealed value.
@@ -154,8 +154,8 @@ func relabel(email pii.Email, p purpose.Purpose) (forged pii.Email, err error) {
 	return edit(email, func(fields []string) { fields[purposesField] = p.String() })
 }
 
-// addPurpose writes a purpose beside the one that is there, and a copy of what
-// was sealed beside the original. The purpose sorts before the other.
+// addPurpose writes a purpose beside the value's own, and a copy of the slot beside the
+// original. The new purpose sorts before the old one.
 func addPurpose(email pii.Email, p purpose.Purpose) (forged pii.Email, err error) {
 	return edit(email, func(fields []string) {
 		fields[purposesField] = p.String() + "~" + fields[purposesField]
@@ -175,12 +175,13 @@ func edit(email pii.Email, change func(fields []string)) (edited pii.Email, err 
 	return edited, edited.UnmarshalText([]byte(strings.Join(fields, ".")))
 }
 
-// contains reports whether text is in content, whatever the case.
+// contains reports whether text is in content, in any case of letters.
 func contains(content []byte, text string) bool {
 	return bytes.Contains(fold(content), fold([]byte(text)))
 }
 
-// fold leaves bytes that are no text as they are, unlike bytes.ToLower.
+// fold returns b in lower case. Unlike bytes.ToLower, it leaves bytes that are no text
+// as they are.
 func fold(b []byte) []byte {
 	folded := bytes.Clone(b)
 	for i, c := range folded {

@@ -12,8 +12,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault/sqlstore"
 )
 
-// A company is whoever operates the services: it makes the keys once, hands out
-// grants and starts the processes. It handles no address.
+// A company operates the services: it makes the keys once, hands out grants and starts
+// the processes. It handles no address.
 type company struct {
 	out, errs io.Writer
 
@@ -26,29 +26,29 @@ type company struct {
 	keys                   keyKeeper
 	collectors             []string
 
-	// For tests: before each step of a process.
+	// before is called before each step of a process, for tests.
 	before func(p *process, step string)
 }
 
-// A keyKeeper is where KEKs are kept: files, or a key service.
+// A keyKeeper keeps the KEKs: in files, or in a key service.
 type keyKeeper interface {
-	// kek makes the KEKs of purposes, and returns what makes keys with them.
+	// kek makes the KEKs of purposes, and returns the KEK that makes keys with them.
 	kek(ctx context.Context, purposes ...purpose.Purpose) (vault.KEK, error)
-	// grant adds to g what opens the keys of the purposes, and of no others.
+	// grant adds to g the right to open the keys of the purposes, and no others.
 	grant(ctx context.Context, role string, g *grant, purposes ...purpose.Purpose) error
-	// close takes back what was granted.
+	// close withdraws the grants.
 	close()
 }
 
-// granted is what each service is for.
+// granted has the purposes of each service.
 var granted = map[string][]purpose.Purpose{
 	frontEnd:        nil,
 	securityService: {security},
 	adsService:      {advertising},
 }
 
-// run starts the services, lets them work and then overstep, and reports whether
-// all of that was refused.
+// run starts the services, lets them work and then overstep, and reports whether every
+// attempt to overstep was refused.
 func (c *company) run(ctx context.Context) (held bool, err error) {
 	if err := c.prepare(ctx); err != nil {
 		c.clean()
@@ -79,7 +79,7 @@ func (c *company) run(ctx context.Context) (held bool, err error) {
 		fmt.Fprintf(c.out, "  %-10s %s\n", role, a.Did)
 	}
 	var tried []attempt
-	// Security is last: what the ads service forges shows there.
+	// Security is last, because it reports the result of the ads service's forgery.
 	for _, role := range []string{frontEnd, adsService, securityService} {
 		a, err := c.tell(processes[role], "overstep")
 		if err != nil {
@@ -94,7 +94,7 @@ func (c *company) run(ctx context.Context) (held bool, err error) {
 	return report(c.out, append(tried, surplus))
 }
 
-// apart says what keeps the processes apart.
+// apart returns a description of the separation of the processes.
 func (c *company) apart() string {
 	kept := "the key service knows each by a token of its own"
 	if c.kms == "" {
@@ -139,8 +139,8 @@ func (c *company) prepare(ctx context.Context) error {
 	return c.shareDatabase()
 }
 
-// makeKeys makes the keys of both purposes, and the texts of their collectors.
-// It is the one moment at which somebody may use both.
+// makeKeys makes the keys of both purposes, and the texts of their collectors. Only at
+// this moment does one process have both.
 func (c *company) makeKeys(ctx context.Context, store vault.Store) error {
 	purposes := []purpose.Purpose{security, advertising}
 	kek, err := c.keys.kek(ctx, purposes...)
@@ -169,7 +169,8 @@ func (c *company) makeKeys(ctx context.Context, store vault.Store) error {
 	return nil
 }
 
-// start starts a service with its grants, or with security's too.
+// start starts a service with its own grants, and also with security's if tooMuch is
+// set.
 func (c *company) start(ctx context.Context, role string, tooMuch, unchecked bool) (*process, error) {
 	g := grant{Database: c.database, Collectors: c.collectors, Unchecked: unchecked}
 	if err := c.makeHome(role, &g); err != nil {
@@ -199,7 +200,7 @@ func (c *company) start(ctx context.Context, role string, tooMuch, unchecked boo
 	return p, nil
 }
 
-// errRefused is a service that was given too much and would not start.
+// errRefused reports that a service with a grant too many refused to start.
 var errRefused = errors.New("given a grant too many")
 
 func (c *company) tell(p *process, step string) (answer, error) {
@@ -209,8 +210,8 @@ func (c *company) tell(p *process, step string) (answer, error) {
 	return p.tell(step, step)
 }
 
-// startWithTooMuch starts the ads service once more, with security's grant as
-// well, as a tired administrator might.
+// startWithTooMuch starts the ads service once more, with security's grant as well. A
+// tired administrator makes such a mistake.
 func (c *company) startWithTooMuch(ctx context.Context) (attempt, error) {
 	a := attempts{who: adsService}
 	p, err := c.start(ctx, adsService, true, false)

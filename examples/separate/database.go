@@ -13,11 +13,11 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// The front end writes to the inboxes, sign_ups and consents. What it says is
-// not to be believed: a row for somebody who has an account changes nothing.
+// The front end writes to the inboxes, sign_ups and consents. Nobody trusts its rows: a
+// row for a person who has an account changes nothing.
 //
-// SQLite knows no users, so each service may read and write all of this. That is
-// the point: what keeps them apart are keys.
+// SQLite has no users, so each service may read and write all tables. Keys alone
+// separate the services.
 const schema = `
 CREATE TABLE sign_ups (id TEXT NOT NULL PRIMARY KEY, email TEXT NOT NULL CHECK (email LIKE 'pii1.email.security.%')) STRICT;
 CREATE TABLE consents (id TEXT NOT NULL PRIMARY KEY, email TEXT NOT NULL CHECK (email LIKE 'pii1.email.advertising.%')) STRICT;
@@ -38,7 +38,7 @@ type person struct {
 	email pii.Email
 }
 
-// people returns all rows of a table. What is not sealed text is a zero email.
+// people returns all rows of a table. Text that is not sealed becomes a zero email.
 func people(ctx context.Context, db *sql.DB, table string) ([]person, error) {
 	rows, err := db.QueryContext(ctx, `SELECT id, email FROM `+table+` ORDER BY id`)
 	if err != nil {
@@ -68,25 +68,25 @@ func find(ctx context.Context, db *sql.DB, table string, index pii.Index) (p per
 	return p, true, nil
 }
 
-// takeIn moves what was collected from an inbox to a table, under each person's
-// own key and with an index. What does not open is dropped, and so is an id or an
-// address that is taken: anybody who reaches the inbox can put something there,
-// and must neither change an account nor hold up the others.
+// takeIn moves collected values from an inbox to a table, under each person's own key
+// and with an index. It drops a value that does not open, and a row whose id or address
+// the table already has. Anybody who reaches the inbox can write rows, and such a row
+// must neither change an account nor hold up the other rows.
 func takeIn(ctx context.Context, db *sql.DB, inbox, table string, scope *vault.Scope) (taken int, err error) {
 	collected, err := people(ctx, db, inbox)
 	if err != nil {
 		return 0, err
 	}
 	for _, p := range collected {
-		// Before the transaction begins: keys of persons are in the same database.
+		// Do this before the transaction: the keys of persons are in the same database.
 		own := scope.For(p.id)
 		email, err := p.email.Reseal(ctx, own)
 		if errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrNoKeys) {
-			return taken, err // which is not the row's fault
+			return taken, err // not the row's fault
 		}
 		var index pii.Index
 		if err == nil {
-			if index, err = email.Index(ctx, own); err != nil { // of an address that was just opened
+			if index, err = email.Index(ctx, own); err != nil { // not the row's fault: it just opened
 				return taken, err
 			}
 		}
@@ -99,7 +99,7 @@ func takeIn(ctx context.Context, db *sql.DB, inbox, table string, scope *vault.S
 	return taken, nil
 }
 
-// move does it in one transaction. A zero email is only dropped.
+// move moves one row in one transaction. It drops a row with a zero email.
 func move(ctx context.Context, db *sql.DB, inbox, table string, p person, index pii.Index) (moved int, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -7,15 +7,15 @@ import (
 	"path/filepath"
 )
 
-// Users that the services run as, from a range that no distribution hands out.
+// The users that the services run as. No distribution hands out ids of this range.
 const (
 	firstUser = 61101
-	dataGroup = 61100 // of all services, who may write to the database
+	dataGroup = 61100 // group of all services, which may write to the database
 )
 
 var users = map[string]uint32{frontEnd: firstUser, securityService: firstUser + 1, adsService: firstUser + 2}
 
-// makeDirectories makes those that are not of one service alone.
+// makeDirectories makes the directories that several services use.
 func (c *company) makeDirectories() (err error) {
 	if c.dir, err = os.MkdirTemp("", "onlyfor-separate-"); err != nil {
 		return err
@@ -28,8 +28,8 @@ func (c *company) makeDirectories() (err error) {
 	if c.program, err = os.Executable(); err != nil || !c.users {
 		return err
 	}
-	// Others may pass through, and start the program, which "go run" puts where they
-	// can't.
+	// Other users pass through, and start a copy of the program: "go run" puts it in a
+	// directory that they can't enter.
 	if err := os.Chmod(c.dir, 0o711); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (c *company) shareDatabase() error {
 		os.Chown(c.database, -1, dataGroup), os.Chmod(c.database, 0o660))
 }
 
-// makeHome makes a directory that is one service's alone.
+// makeHome makes a directory for one service alone.
 func (c *company) makeHome(role string, g *grant) error {
 	g.Coveted = filepath.Join(c.dir, securityService, "kek", security.String()+".kek")
 	if role == securityService {
@@ -60,7 +60,7 @@ func (c *company) makeHome(role string, g *grant) error {
 	}
 	g.Dir = filepath.Join(c.dir, role)
 	err := os.Mkdir(g.Dir, 0o700)
-	if errors.Is(err, os.ErrExist) { // it is the second process of its role
+	if errors.Is(err, os.ErrExist) { // this is the second process of its role
 		g.Dir += " again"
 		err = os.Mkdir(g.Dir, 0o700)
 	}
@@ -85,7 +85,7 @@ func copyFile(to, from string, mode os.FileMode) error {
 		return err
 	}
 	if _, err = io.Copy(out, in); err == nil {
-		err = out.Chmod(mode) // whatever the umask
+		err = out.Chmod(mode) // independent of the umask
 	}
 	return errors.Join(err, out.Close())
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// files are KEKs as files: the company's own are in a directory that no service
-// sees, and each service gets copies of its own in a directory of its own.
+// files keeps KEKs in files. The originals are in a directory that no service can
+// read, and each service gets copies of its own KEKs in its own directory.
 type files struct{ c *company }
 
 func (f files) own() string { return filepath.Join(f.c.dir, "operator") }
 
-// kek returns the KEK that makes its files by itself.
+// kek returns a KEK that makes its files when it needs them.
 func (f files) kek(context.Context, ...purpose.Purpose) (vault.KEK, error) {
 	return vault.LocalKEK(f.own()), nil
 }
@@ -23,7 +23,7 @@ func (f files) kek(context.Context, ...purpose.Purpose) (vault.KEK, error) {
 func (f files) grant(_ context.Context, _ string, g *grant, purposes ...purpose.Purpose) error {
 	g.KEKs = filepath.Join(g.Dir, "kek")
 	if len(purposes) == 0 {
-		return nil // and there is no such directory
+		return nil // without a directory of KEKs
 	}
 	if err := os.Mkdir(g.KEKs, 0o700); err != nil {
 		return err
@@ -47,4 +47,4 @@ func (f files) grant(_ context.Context, _ string, g *grant, purposes ...purpose.
 	return nil
 }
 
-func (files) close() {} // they go with the company's directory
+func (files) close() {} // the company's directory is removed as a whole

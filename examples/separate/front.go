@@ -12,20 +12,20 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A front is the web front end. It holds two public keys: no scope, no key store
-// and no KEK. Whoever breaks in gets what is typed meanwhile.
+// A front is the web front end. It holds two public keys: no scope, no key store and no
+// KEK. An intruder gets the addresses that people type during the intrusion.
 type front struct {
 	grant    grant
 	db       *sql.DB
 	accounts *vault.Collector // for security
-	ads      *vault.Collector // for those who consent
+	ads      *vault.Collector // for people who consent
 	typed    []form
 }
 
-// A form is what somebody typed.
+// A form has the fields that a person typed.
 type form struct{ id, email, consent string }
 
-// forms are what people type in while this example runs.
+// forms are the sign-ups of this example.
 var forms = []form{
 	{"user-1", "alice@example.com", "consent-81f3"},
 	{"user-2", "bob@example.com", ""},
@@ -34,7 +34,7 @@ var forms = []form{
 	{"user-5", "erin@example.com", ""},
 }
 
-// lateForm is typed in when the others are taken in already.
+// lateForm comes after the services have taken in the other forms.
 var lateForm = form{"user-6", "frank@example.com", ""}
 
 func startFront(ctx context.Context, g grant) (steps, error) {
@@ -42,7 +42,7 @@ func startFront(ctx context.Context, g grant) (steps, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A vault is needed for the proof alone. Afterwards nobody has it.
+	// Only the proof needs a vault. Nothing keeps it afterwards.
 	if _, err := g.open(ctx, db, nil, security, advertising); err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (f *front) work(ctx context.Context) (answer, error) {
 	return answer{Did: fmt.Sprintf("sealed %d sign-ups, %d of them with consent to ads", len(forms), consented)}, nil
 }
 
-// submit seals what was typed, once for each purpose: two services take it in,
+// submit seals the address once for each purpose. Two services take in one copy each,
 // and neither has to wait for the other.
 func (f *front) submit(ctx context.Context, form form) error {
 	email, err := pii.SealEmail(ctx, form.email, f.accounts.Under(signUp))
@@ -91,9 +91,9 @@ func (f *front) submit(ctx context.Context, form form) error {
 	return nil
 }
 
-// overstep is what somebody tries who broke in.
+// overstep makes the attempts of an intruder.
 func (f *front) overstep(ctx context.Context) (answer, error) {
-	if err := f.submit(ctx, lateForm); err != nil { // and is in the inbox still
+	if err := f.submit(ctx, lateForm); err != nil { // stays in the inbox for the attempts
 		return answer{}, err
 	}
 	a := attempts{who: frontEnd}
@@ -127,7 +127,7 @@ func (f *front) overstep(ctx context.Context) (answer, error) {
 	return answer{Attempts: a.list}, nil
 }
 
-// readAll looks for what was typed, and for its hashes, in the whole database.
+// readAll looks for the typed addresses, and for their hashes, in the whole database.
 func (f *front) readAll(a *attempts) error {
 	content, err := os.ReadFile(f.grant.Database)
 	if err != nil {
@@ -136,7 +136,7 @@ func (f *front) readAll(a *attempts) error {
 	found, searched := 0, 0
 	for _, form := range f.typed {
 		if !contains(content, form.id) {
-			continue // it would be no wonder
+			continue // without the row, its absence would prove nothing
 		}
 		searched++
 		hash := sha256.Sum256([]byte(form.email))

@@ -15,23 +15,23 @@ import (
 	"github.com/onlyfor/onlyfor/vault/sqlstore"
 )
 
-// A grant is all that a service is given when it starts. It comes over a pipe,
-// since others can see arguments and, of their own user, the environment.
+// A grant has everything that a service gets when it starts. It comes over a pipe:
+// other users can see arguments, and processes of one user each other's environment.
 type grant struct {
-	User       uint32   // that the service runs as, 0 for whoever starts it
-	Dir        string   // of its own
-	Database   string   // of all services
-	Collectors []string // their texts, which are no secret
+	User       uint32   // the user that the service runs as, 0 for this program's user
+	Dir        string   // the service's own directory
+	Database   string   // the database of all services
+	Collectors []string // the texts of collectors, which are no secret
 
-	// What opens keys is one of these.
-	KEKs       string // directory of files, one a purpose
-	KMS, Token string // URI template of keys in a key service, and what to say there
+	// The KEKs are in files or in a key service.
+	KEKs       string // directory with a file for each purpose
+	KMS, Token string // URI template of keys in a key service, and the token for it
 
-	Unchecked bool   // start without proof that it is not too much
-	Coveted   string // somebody else's KEK file, to try to read
+	Unchecked bool   // start without the proof that the grant is not too much
+	Coveted   string // KEK file of another service, which this service tries to read
 }
 
-// kek returns what opens the keys of the purposes that were granted.
+// kek returns the KEK that opens the keys of the granted purposes.
 func (g grant) kek(ctx context.Context) (vault.KEK, error) {
 	if g.KMS == "" {
 		return vault.LocalKEK(g.KEKs), nil
@@ -44,8 +44,8 @@ func (g grant) kek(ctx context.Context) (vault.KEK, error) {
 	return hcvault.New(ctx, kms.Template(g.KMS), &hcvault.Options{Client: client})
 }
 
-// open returns the vault of a service, once it is proven that the service can
-// open its own keys, if it has any, and cannot open those of the others.
+// open returns the vault of a service. First it proves that the service can open the
+// keys of its own purposes, if it has any, and can't open the keys of other purposes.
 func (g grant) open(ctx context.Context, db *sql.DB, own []purpose.Purpose, others ...purpose.Purpose) (*vault.Vault, error) {
 	store, err := sqlstore.New(db, sqlstore.SQLite, nil)
 	if err != nil {

@@ -15,12 +15,12 @@ import (
 	"github.com/onlyfor/onlyfor/vault/kms/hcvault"
 )
 
-// A server is KEKs in the transit engine of HashiCorp Vault or OpenBao: one key
-// for each purpose, and for each service a token whose policy opens its own.
+// A server keeps KEKs in the transit engine of HashiCorp Vault or OpenBao. There is a
+// key for each purpose, and a token for each service, with a policy for its own keys.
 type server struct {
-	client *api.Client // of whoever started the program
+	client *api.Client // with the token of the user who started the program
 	keys   kms.Template
-	tokens []string // handed out
+	tokens []string // the services' tokens
 }
 
 func newServer(template string) (*server, error) {
@@ -34,7 +34,7 @@ func newServer(template string) (*server, error) {
 	return &server{client: client, keys: kms.Template(template)}, nil
 }
 
-// kek makes the transit keys that are missing.
+// kek makes the missing transit keys.
 func (s *server) kek(ctx context.Context, purposes ...purpose.Purpose) (vault.KEK, error) {
 	for _, p := range purposes {
 		key, err := s.keys.Key(p)
@@ -48,9 +48,9 @@ func (s *server) kek(ctx context.Context, purposes ...purpose.Purpose) (vault.KE
 	return hcvault.New(ctx, s.keys, &hcvault.Options{Client: s.client})
 }
 
-// grant writes a policy that opens the keys of the purposes, and makes a token
-// that has this policy and no other but the server's "default", by which a token
-// may ask who it is. The check at start needs that.
+// grant writes a policy that opens the keys of the purposes, and makes a token with
+// this policy and the server's "default". The check at start needs the latter, which
+// lets a token look itself up.
 func (s *server) grant(ctx context.Context, role string, g *grant, purposes ...purpose.Purpose) error {
 	request := &api.TokenCreateRequest{Policies: []string{"default"}, TTL: (2 * maxRun).String()}
 	if len(purposes) > 0 {
@@ -78,7 +78,7 @@ func (s *server) grant(ctx context.Context, role string, g *grant, purposes ...p
 	return nil
 }
 
-// close revokes the tokens. Those that it fails on end by themselves.
+// close revokes the tokens. If that fails, they expire by themselves.
 func (s *server) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

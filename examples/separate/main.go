@@ -1,11 +1,11 @@
-// Separate runs a company as three processes: a web front end that collects, a
-// security service and an ads service. Each has its own grants and nothing else.
-// Then each tries to get at what is not its own, and a table shows how that ended.
+// Separate runs a company as three processes: a web front end that collects, a security
+// service and an ads service. Each has its own grants and nothing else. Then each tries
+// to get at the data of the others, and a table shows the results.
 //
 //	go -C examples/separate run .
 //
-// Keys are files in a temporary directory; no server and no account is needed.
-// README.md beside this file says what is what, and how to use a key service.
+// Keys are files in a temporary directory, so the program needs no server and no
+// account. README.md beside this file explains the parts and the use of a key service.
 package main
 
 import (
@@ -20,15 +20,15 @@ import (
 	"time"
 )
 
-// What the program tells the shell.
+// The exit codes.
 const (
 	exitHeld        = 0   // every attempt was refused
-	exitGaveWay     = 1   // one was not
+	exitGaveWay     = 1   // an attempt was not refused
 	exitTrouble     = 2   // the run could not be completed
 	exitInterrupted = 130 // by Ctrl-C
 )
 
-// maxRun bounds a run, whatever hangs.
+// maxRun is the longest time of a run, also if a process hangs.
 var maxRun = time.Minute
 
 func main() {
@@ -45,7 +45,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run is all of the program but the process around it.
+// run is the program without its process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c := company{out: stdout, errs: stderr}
 	flags := flag.NewFlagSet("separate", flag.ContinueOnError)
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return c.exit(ctx)
 }
 
-// exit runs the company and returns what to tell the shell.
+// exit runs the company and returns the exit code.
 func (c *company) exit(ctx context.Context) int {
 	bounded, cancel := context.WithTimeout(ctx, maxRun)
 	defer cancel()

@@ -16,8 +16,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// roleFlag makes this program one of the services. It is not for people, so no
-// help mentions it.
+// roleFlag makes this program one of the services. People do not use it, so no help
+// mentions it.
 const roleFlag = "-role"
 
 // The services.
@@ -27,33 +27,32 @@ const (
 	adsService      = "ads"
 )
 
-// roles start the services.
+// roles has the function that starts each service.
 var roles = map[string]func(context.Context, grant) (steps, error){
 	frontEnd:        startFront,
 	securityService: startSecurity,
 	adsService:      startAds,
 }
 
-// steps are what a service does when it is told to, by name.
+// steps are the functions of a service, by the names of the steps that it is told.
 type steps map[string]func(context.Context) (answer, error)
 
-// An answer is what a service says of a start or a step.
+// An answer is a service's report on its start or on a step.
 type answer struct {
-	Did      string    // in half a line
-	Attempts []attempt // to overstep
+	Did      string    // the work that the service did, in half a line
+	Attempts []attempt // its attempts to overstep
 	Error    string
 	Granted  bool // the error is [vault.ErrGranted]
 }
 
-// serve is a service: it reads its grant and then names of steps from in, and
-// answers each on out. It ends when in does, so it never outlives whoever
-// started it.
+// serve is a service: it reads its grant and then names of steps from in, and answers
+// each on out. It ends when in ends, so it never outlives the program that started it.
 func serve(ctx context.Context, role string, in io.Reader, out io.Writer) error {
 	lines, answers := json.NewDecoder(in), json.NewEncoder(out)
 	var g grant
 	start := roles[role]
 	if err := lines.Decode(&g); err == io.EOF {
-		return nil // whoever started it is gone
+		return nil // the program that started this process is gone
 	} else if err != nil || start == nil {
 		return errors.New("a service is started by the program itself")
 	}
@@ -81,7 +80,7 @@ func serve(ctx context.Context, role string, in io.Reader, out io.Writer) error 
 	}
 }
 
-// A process is a service from the outside.
+// A process is a service as the company sees it.
 type process struct {
 	role    string
 	cmd     *exec.Cmd
@@ -92,12 +91,12 @@ type process struct {
 }
 
 const (
-	maxAnswers = 1 << 20         // bytes of a process's answers
-	grace      = 5 * time.Second // for a process to end by itself
+	maxAnswers = 1 << 20         // size of all answers of a process, in bytes
+	grace      = 5 * time.Second // time for a process to end by itself
 )
 
-// start starts the program again as the given service, as a user of its own if
-// the grant names one. It ends with ctx at the latest.
+// start starts the program again as the given service, as a user of its own if the
+// grant names one. The process ends at the latest with ctx.
 func start(ctx context.Context, program, role string, g grant) (*process, error) {
 	cmd := exec.CommandContext(ctx, program, roleFlag, role)
 	cmd.Stderr, cmd.WaitDelay = os.Stderr, grace
@@ -130,10 +129,10 @@ func start(ctx context.Context, program, role string, g grant) (*process, error)
 	}, nil
 }
 
-// reaching returns what services need of the environment: how to reach a key
-// service, and no more. The token in it is that of whoever started this program.
+// reaching returns the variables of the environment that lead to a key service. Services
+// get no others, and above all not the token of the user who started this program.
 func reaching(environ []string) []string {
-	kept := []string{} // and not nil, which would be all of it
+	kept := []string{} // not nil, which would pass on the whole environment
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
@@ -144,12 +143,12 @@ func reaching(environ []string) []string {
 	return kept
 }
 
-// tell sends a grant or the name of a step, and returns what the process
-// answers. An answer with an error is returned along with it.
+// tell sends a grant or the name of a step, and returns the answer of the process. If
+// the answer has an error, tell returns both.
 func (p *process) tell(what string, line any) (answer, error) {
 	var a answer
 	if p.lines.Encode(line) != nil || p.answers.Decode(&a) != nil {
-		p.cmd.Process.Kill() // it may still be there, and answer nonsense
+		p.cmd.Process.Kill() // it may still run, and answer nonsense
 		return a, fmt.Errorf("%s: process ended in the middle of %s: %w", p.role, what, p.ended())
 	}
 	if a.Error != "" {
@@ -167,7 +166,7 @@ func (p *process) ended() error {
 
 // stop ends the process, and returns once it is gone.
 func (p *process) stop() {
-	p.in.Close() // which is how it is told
+	p.in.Close() // tells the process to end
 	kill := time.AfterFunc(grace, func() { p.cmd.Process.Kill() })
 	defer kill.Stop()
 	p.wait()

@@ -12,10 +12,10 @@ var (
 	advertising = purpose.MustParse("advertising")
 )
 
-// signUp is what everybody sees who signs up.
+// signUp is the notice that people see when they sign up.
 var signUp = purpose.Basis{Legal: purpose.Contract, Notice: "sign-up-v3"}
 
-// adsConsent is the ground on which one person's address may be used for ads.
+// adsConsent returns the basis for using one person's address for ads.
 func adsConsent(reference string) purpose.Basis {
 	return purpose.Basis{
 		Legal:   purpose.Consent,

@@ -11,8 +11,9 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A guard is the security service: the only process that reads and finds the
-// people who have accounts. Each of its components gets no more than it needs.
+// A guard is the security service, the only process that finds the people who have
+// accounts and reads their addresses. Each of its components has only the rights that
+// it needs.
 type guard struct {
 	grant  grant
 	db     *sql.DB
@@ -49,7 +50,7 @@ func (s *guard) work(ctx context.Context) (answer, error) {
 		return answer{}, err
 	}
 	written := 0
-	for _, form := range forms { // who sign in
+	for _, form := range forms { // everybody signs in
 		index, err := pii.IndexEmail(ctx, form.email, s.signIn)
 		if err != nil {
 			return answer{}, err
@@ -58,7 +59,7 @@ func (s *guard) work(ctx context.Context) (answer, error) {
 		if err != nil || !found {
 			return answer{}, errors.Join(errors.New("nobody can sign in"), err)
 		}
-		// Here an e-mail would be sent.
+		// A real service sends an e-mail here.
 		if _, err := account.email.Reveal(ctx, s.mailer.For(account.id)); err != nil {
 			return answer{}, err
 		}
@@ -67,7 +68,7 @@ func (s *guard) work(ctx context.Context) (answer, error) {
 	return answer{Did: fmt.Sprintf("took in %d sign-ups, found %d people who sign in and revealed where to write", taken, written)}, nil
 }
 
-// overstep is what a curious engineer of the security team tries.
+// overstep makes the attempts of a curious engineer of the security team.
 func (s *guard) overstep(ctx context.Context) (answer, error) {
 	a := attempts{who: securityService}
 	a.open(ctx, s.vault, advertising)
@@ -89,7 +90,7 @@ func (s *guard) overstep(ctx context.Context) (answer, error) {
 	}
 	a.readKEK(s.grant, advertising)
 
-	// What the ads service has put into an account shows here.
+	// The address that the ads service put into an account is found here.
 	ads := attempts{who: adsService}
 	if err := s.openForged(ctx, &ads); err != nil {
 		return answer{}, err
@@ -97,8 +98,8 @@ func (s *guard) overstep(ctx context.Context) (answer, error) {
 	return answer{Attempts: append(a.list, ads.list...)}, nil
 }
 
-// openForged reveals the address of an account into which somebody wrote one
-// that was sealed with the public key.
+// openForged reveals an address that the ads service sealed with the public key and
+// wrote into an account.
 func (s *guard) openForged(ctx context.Context, a *attempts) error {
 	accounts, err := people(ctx, s.db, "accounts")
 	if err != nil {

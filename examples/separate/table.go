@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// report prints the table, and reports whether nobody overstepped.
+// report prints the table, and reports whether every attempt was refused.
 func report(out io.Writer, tried []attempt) (held bool, err error) {
 	order := []string{frontEnd, securityService, adsService}
 	slices.SortStableFunc(tried, func(a, b attempt) int {

@@ -1,11 +1,11 @@
-// Package audit describes the record of every use of keys: a vault hands an [Event]
-// to the [Auditor] in its options before it returns a result.
+// Package audit records every use of keys. A vault passes an [Event] to the [Auditor] in
+// its options before it returns a result:
 //
 //	v, err := vault.Open(ctx, store, kek, &vault.Options{Audit: audit.Slog(logger)})
 //
-// An event says who did what for which purpose, and how it ended. It never holds a
-// value, an index or a key. [Slog] writes events to a logger; an auditor of your own
-// has one method.
+// An event names the caller, the action, the purpose and the outcome. It never holds a
+// value, an index or a key. [Slog] writes events to a logger. An auditor of your own
+// implements the one method of [Auditor].
 package audit
 
 import (
@@ -26,19 +26,19 @@ const (
 	Reveal Action = "reveal"
 	Hint   Action = "hint"
 	Index  Action = "index"
-	Extend Action = "extend" // a value to another purpose
-	Reseal Action = "reseal"
-	Erase  Action = "erase" // a subject
+	Extend Action = "extend" // extend a value to another purpose
+	Reseal Action = "reseal" // seal a value anew under the newest keys
+	Erase  Action = "erase"  // destroy the keys of a subject
 
-	Open      Action = "open"  // the keys of a purpose, and so its scope
-	Check     Action = "check" // who can open the keys, and how they are bound
-	List      Action = "list"
+	Open      Action = "open"  // open the keys of a purpose, for a scope
+	Check     Action = "check" // check the rights of a KEK, and the binding of its keys
+	List      Action = "list"  // list the keys of a purpose
 	Generate  Action = "generate"
 	Rotate    Action = "rotate"
 	Retire    Action = "retire"
 	Reinstate Action = "reinstate"
 	Destroy   Action = "destroy"
-	Rewrap    Action = "rewrap"
+	Rewrap    Action = "rewrap" // wrap keys anew
 )
 
 var gerunds = map[Action]string{
@@ -49,7 +49,7 @@ var gerunds = map[Action]string{
 	Destroy: "destroying", Rewrap: "re-wrapping",
 }
 
-// Gerund returns the name of the action in errors, such as "revealing".
+// Gerund returns the word for the action in errors, such as "revealing".
 func (a Action) Gerund() string {
 	if g, ok := gerunds[a]; ok {
 		return g
@@ -63,30 +63,30 @@ type Outcome string
 // The outcomes.
 const (
 	Allowed Outcome = "allowed"
-	Denied  Outcome = "denied" // because of the purpose, the keys or the value itself
-	Failed  Outcome = "failed" // for a reason that says nothing about rights
+	Denied  Outcome = "denied" // refused because of the purpose, the keys or the value
+	Failed  Outcome = "failed" // failed for a reason that says nothing about rights
 )
 
-// An Event is the record of one action, allowed or not. It never holds a
-// value, an index or a key.
+// An Event is the record of one action, allowed or not. It never holds a value, an index
+// or a key.
 type Event struct {
-	// Time is when the action was decided.
+	// Time is the time of the decision about the action.
 	Time time.Time
 	// Action is the requested action.
 	Action Action
 	// Outcome is the result of the action.
 	Outcome Outcome
-	// Purpose is the purpose of the scope, or of the keys.
+	// Purpose is the purpose of the scope or of the keys.
 	Purpose purpose.Purpose
 	// To is the purpose that a value is extended to, zero for other actions.
 	To purpose.Purpose
 	// Role is the role of the key that is rotated, "" for other actions.
 	Role string
-	// Subject is the pseudonym of the person under Purpose, 32 hex digits, or "" if
-	// the action is not about one person.
+	// Subject is the pseudonym of the person under Purpose, 32 hexadecimal digits, or
+	// "" if the action is not about one person.
 	Subject string
-	// Collected is the set of purposes that the value claims to be collected for or,
-	// for a seal, that it is being collected for. It is empty if no value takes part.
+	// Collected is the set of purposes that the value is sealed for, as its header
+	// claims or, for a seal, as the caller asks. It is empty if no value takes part.
 	Collected purpose.Set
 	// Kind is the name of the value's kind, or "" if no value takes part.
 	Kind string
@@ -96,27 +96,27 @@ type Event struct {
 	Err error
 }
 
-// An Auditor records events. Its methods are called from many goroutines at once,
-// after an action was decided and before its result is returned. A result that was
-// recorded as allowed can still be lost, but no result is returned unrecorded. Sealing
-// for several purposes makes one event for each.
+// An Auditor records events. Its method is called from many goroutines at once, after
+// the decision about an action and before its result is returned. No result is returned
+// without its event, but an action that was recorded as allowed can still fail. Sealing
+// for several purposes makes an event for each.
 //
-// Audit fails closed: if it returns an error or panics, the action fails with
-// vault.ErrUnavailable and its result is lost. An Audit that blocks holds up the action,
-// so it should heed ctx.
+// Auditing fails closed: if Audit returns an error or panics, the action fails with
+// vault.ErrUnavailable and its result is dropped. The action waits for Audit, so Audit
+// should return when ctx is done.
 type Auditor interface {
-	// Audit records e, or returns an error. The text of the error is never repeated.
+	// Audit records e, or returns an error. No other error repeats the text of this one.
 	Audit(ctx context.Context, e Event) error
 }
 
 type callerKey struct{}
 
-// maxCaller is the size of the longest caller, in bytes. Every event carries one.
+// maxCaller is the size of the longest caller, in bytes. Every event carries its caller.
 const maxCaller = 256
 
-// WithCaller returns a context that names the caller, such as a service, an employee
-// or a request id, for [Event.Caller]. It grants nothing. Text beyond 256 bytes is cut
-// off, and invalid UTF-8 is removed.
+// WithCaller returns a context with the name of the caller, such as a service, an
+// employee or a request id. Events carry it as [Event.Caller]. It grants no rights. A
+// name is cut off after 256 bytes, and invalid UTF-8 is removed from it.
 func WithCaller(ctx context.Context, caller string) context.Context {
 	if len(caller) > maxCaller {
 		caller = caller[:maxCaller]
@@ -124,17 +124,17 @@ func WithCaller(ctx context.Context, caller string) context.Context {
 	return context.WithValue(ctx, callerKey{}, strings.ToValidUTF8(caller, ""))
 }
 
-// Caller returns the caller that [WithCaller] put into ctx, or "".
+// Caller returns the name that [WithCaller] put into ctx, or "".
 func Caller(ctx context.Context) string {
 	caller, _ := ctx.Value(callerKey{}).(string)
 	return caller
 }
 
-// Slog returns an [Auditor] that writes each event as one record of l, at level
-// Info if the action was allowed and at level Warn otherwise. A nil l means
-// [slog.Default]. An error of the logger's handler is an error of the auditor, so an
-// action that can't be logged does not happen. A handler that is not enabled for the
-// level drops the event, as it was configured to.
+// Slog returns an [Auditor] that writes each event to l as one record. The level is Info
+// if the action was allowed, and Warn otherwise. A nil l means [slog.Default]. An error
+// of the logger's handler is an error of the auditor, so an action that can't be logged
+// fails. A handler that is not enabled for the level drops the event, and the action
+// goes on.
 func Slog(l *slog.Logger) Auditor { return slogAuditor{l} }
 
 type slogAuditor struct {
@@ -153,7 +153,7 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 	if !l.Enabled(ctx, level) {
 		return nil
 	}
-	// The handler is called without the Logger, which would drop its error.
+	// Call the handler directly: the Logger drops its errors.
 	r := slog.NewRecord(e.Time, level, "onlyfor", 0)
 	r.AddAttrs(
 		slog.String("action", string(e.Action)),

@@ -84,9 +84,8 @@ func (u URIs) Key(p purpose.Purpose) (Key, error) {
 	return k, nil
 }
 
-// A noURIError is a purpose for which this process was given no URI. It is not
-// [vault.ErrAccessDenied]: the process may have a grant for a key that it does not
-// know of.
+// A noURIError reports a purpose without a URI in this process. It is not
+// [vault.ErrAccessDenied]: the process may have a grant for a key that it does not know.
 type noURIError struct{ purpose purpose.Purpose }
 
 func (e *noURIError) Error() string {

@@ -36,7 +36,7 @@ func HCVaultPolicy(keys Keys, r Role) (string, error) {
 			actions = append(actions, "encrypt")
 		}
 		for _, action := range actions {
-			// Not "create", with which encrypting makes a key that is missing.
+			// Not "create": with it, encrypting makes a missing key.
 			fmt.Fprintf(&b, "\npath \"%s/%s/%s\" {\n  capabilities = [\"update\"]\n}\n", mount, action, name)
 		}
 	}

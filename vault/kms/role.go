@@ -83,12 +83,12 @@ func (r Role) purposes() iter.Seq[purpose.Purpose] {
 	return purpose.NewSet(all...).All()
 }
 
-// encryptionContext is the name under which Tink's AWS client puts associated
-// data, in hexadecimal, into the encryption context.
+// encryptionContext is the name that Tink's AWS client uses in the encryption context
+// for associated data, in hexadecimal.
 const encryptionContext = "associatedData"
 
-// boundHex returns the associated data with which a vault wraps the keys of p, in
-// hexadecimal: see FORMAT.md, key records.
+// boundHex returns the associated data of the wrapped keys of p, in hexadecimal: see
+// FORMAT.md, key records.
 func boundHex(p purpose.Purpose) string {
 	return hex.EncodeToString([]byte("onlyfor purpose-keys " + p.String()))
 }

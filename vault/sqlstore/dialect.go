@@ -35,7 +35,7 @@ func (d Dialect) dialect() *dialect {
 	return nil
 }
 
-// A dialect has everything in which the databases differ.
+// A dialect has the differences between the databases.
 type dialect struct {
 	database
 	quote string // around identifiers

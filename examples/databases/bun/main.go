@@ -19,9 +19,9 @@ import (
 	"github.com/onlyfor/onlyfor/examples/databases/internal/schema"
 )
 
-// A User is a row of users, whose table the migrations make. For CreateTable
-// every field needs its type in the tag: structs without one become JSONB on
-// PostgreSQL, and varchar elsewhere.
+// A User is a row of users, a table that the migrations make. CreateTable needs the
+// type of every field in its tag. Without one, it makes a struct JSONB on PostgreSQL,
+// and varchar elsewhere.
 type User struct {
 	ID         int64               `bun:",pk"`
 	Email      pii.Email           `bun:"type:text"`

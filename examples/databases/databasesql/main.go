@@ -1,5 +1,5 @@
-// Command databasesql keeps users with sealed addresses in SQLite, with nothing
-// but database/sql.
+// Command databasesql keeps users with sealed addresses in SQLite, with database/sql
+// alone.
 package main
 
 import (

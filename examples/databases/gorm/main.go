@@ -17,8 +17,8 @@ import (
 	"github.com/onlyfor/onlyfor/examples/databases/internal/demo"
 )
 
-// A User is a row of users. AutoMigrate makes columns of text and of bytes by
-// itself; without the size, those of MySQL can't be unique.
+// A User is a row of users. AutoMigrate chooses the types text and bytes by itself. On
+// MySQL, a column of bytes without a size can't be unique.
 type User struct {
 	ID         int64
 	Email      pii.Email           `gorm:"check:email LIKE 'pii1.email.%'"`
@@ -62,7 +62,7 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var found User // with a condition in text, which an index never drops out of
+	var found User // a textual condition always contains the index, also a zero one
 	if err := db.WithContext(ctx).Where("email_index = ?", wanted).First(&found).Error; err != nil {
 		return err
 	}

@@ -1,6 +1,5 @@
-// Command pgx keeps users with sealed addresses in PostgreSQL, through pgx and
-// nothing between. ONLYFOR_POSTGRES says where the database is; the table is a
-// temporary one.
+// Command pgx keeps users with sealed addresses in PostgreSQL, through pgx alone. The
+// database is the one that ONLYFOR_POSTGRES names, and the table is temporary.
 package main
 
 import (
@@ -55,8 +54,8 @@ func run(ctx context.Context, source string, out io.Writer) error {
 		return err
 	}
 
-	// While index keys rotate there are several to look for: a []pii.Index is
-	// an array of bytea.
+	// While index keys rotate, an address has several indexes to look for. A
+	// []pii.Index is an array of bytea.
 	wanted, err := pii.IndexesEmail(ctx, "ada@EXAMPLE.com", security)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Command diffs compares two rows of one person with the tools of tests.
+// Command diffs compares two rows of one person with the tools that tests use.
 //
 //	go -C examples/encodings run ./diffs
 package main
@@ -26,8 +26,8 @@ func main() {
 	}
 }
 
-// sameIndex is the option to give to cmp for rows with an index. Index.Equal by
-// itself finds two zero indexes different, as NULL is not equal to NULL.
+// sameIndex is the option of cmp for rows with an index. Index.Equal by itself finds
+// two zero indexes different, as NULL is not equal to NULL.
 var sameIndex = cmp.Comparer(func(a, b pii.Index) bool { return a.Equal(b) || a.IsZero() && b.IsZero() })
 
 func run(ctx context.Context, out io.Writer) error {
@@ -52,7 +52,7 @@ func run(ctx context.Context, out io.Writer) error {
 	})
 }
 
-// A printer shows what testify says of a failure.
+// A printer prints the message of a failure of testify.
 type printer struct{ out io.Writer }
 
 func (p printer) Errorf(format string, args ...any) { fmt.Fprintf(p.out, "testify:"+format, args...) }

@@ -1,10 +1,10 @@
-// Package dynamo stores sealed values as DynamoDB attributes. Copy it: it is
-// what a service writes once, beside its client.
+// Package dynamo stores sealed values as DynamoDB attributes. Copy it into a service,
+// beside its client.
 //
-// attributevalue.MarshalMap, as it comes, knows no sealed value. It writes an
-// empty map in its place and reports no error, so the value is lost. Use
-// [MarshalMap], which asks for the encoders that it leaves aside, or fields of
-// type [Attribute] where a library calls attributevalue by itself.
+// attributevalue.MarshalMap with its defaults does not know sealed values. It writes
+// an empty map in the place of one and reports no error, so the value is lost. Use
+// [MarshalMap], which turns on the encoders of text, or fields of type [Attribute]
+// where a library calls attributevalue by itself.
 package dynamo
 
 import (
@@ -39,7 +39,7 @@ func UnmarshalMap(item map[string]types.AttributeValue, out any) error {
 // options, by a library or by old code.
 type Attribute[T Sealed] struct{ V T }
 
-// Sealed is what [pii.Email], [pii.Phone] and kinds of your own have in common.
+// Sealed is implemented by [pii.Email], [pii.Phone] and kinds of your own.
 type Sealed interface {
 	comparable
 	encoding.TextMarshaler
@@ -56,8 +56,8 @@ func (a Attribute[T]) MarshalDynamoDBAttributeValue() (types.AttributeValue, err
 	return &types.AttributeValueMemberS{Value: string(text)}, err
 }
 
-// UnmarshalDynamoDBAttributeValue takes what MarshalDynamoDBAttributeValue
-// returns. Anything else is [vault.ErrCorrupt].
+// UnmarshalDynamoDBAttributeValue is the inverse of MarshalDynamoDBAttributeValue. Any
+// other attribute is [vault.ErrCorrupt].
 func (a *Attribute[T]) UnmarshalDynamoDBAttributeValue(av types.AttributeValue) error {
 	switch av := av.(type) {
 	case *types.AttributeValueMemberNULL:
@@ -71,12 +71,12 @@ func (a *Attribute[T]) UnmarshalDynamoDBAttributeValue(av types.AttributeValue) 
 	return fmt.Errorf("dynamo: decoding attribute: %w", vault.ErrCorrupt)
 }
 
-// ErrNoIndex reports the use of a zero index, which is no key to look up by.
+// ErrNoIndex reports the use of a zero index, which can't be looked up.
 var ErrNoIndex = errors.New("dynamo: no index")
 
-// Index returns the bytes of x (B), for a key of a global secondary index and
-// for expressions. The zero index is [ErrNoIndex]: leave the attribute out. An
-// index whose making failed is [pii.ErrPoisoned].
+// Index returns the bytes of x (B), for a key of a global secondary index and for
+// expressions. The zero index is [ErrNoIndex]: leave the attribute out. The index of a
+// failed call is [pii.ErrPoisoned].
 func Index(x pii.Index) (types.AttributeValue, error) {
 	column, err := x.Value()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command formats writes one user in every format, as it goes over wires and
-// into document databases, and reads it back.
+// Command formats writes one user in every format of wires and document databases,
+// and reads it back.
 //
 //	go -C examples/encodings run ./formats
 package main
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// A codec is a format, by the functions of its package.
+// A codec has the functions of one format's package.
 type codec struct {
 	name      string
 	marshal   func(any) ([]byte, error)
@@ -110,8 +110,8 @@ func run(ctx context.Context, out io.Writer) error {
 	})
 }
 
-// overProtobuf sends a value through a field of type bytes and returns what
-// arrives, with the size of the message.
+// overProtobuf sends a value through a field of type bytes. It returns the value that
+// arrives, and the size of the message.
 func overProtobuf(email pii.Email) (got pii.Email, size int, err error) {
 	binary, err := email.MarshalBinary()
 	if err != nil {

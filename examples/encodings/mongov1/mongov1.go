@@ -1,8 +1,8 @@
-// Package mongov1 stores sealed values with version 1 of MongoDB's driver,
-// which is no longer developed. Copy it, or go to version 2, which needs nothing.
+// Package mongov1 stores sealed values with version 1 of MongoDB's driver, which is no
+// longer developed. Copy it, or move to version 2, which needs no such code.
 //
-// Version 1, as it comes, writes an empty document in the place of a sealed
-// value and reports no error, so the value is lost.
+// Version 1 with its defaults writes an empty document in the place of a sealed value
+// and reports no error, so the value is lost.
 package mongov1
 
 import (
@@ -27,7 +27,7 @@ func Registry() *bsoncodec.Registry {
 	return r
 }
 
-// Register makes r know a kind of your own.
+// Register registers a kind of your own with r.
 func Register[T Value, P Pointer[T]](r *bsoncodec.Registry) {
 	t := reflect.TypeFor[T]()
 	r.RegisterTypeEncoder(t, bsoncodec.ValueEncoderFunc(encode[T]))
@@ -40,7 +40,7 @@ type Value interface {
 	IsZero() bool
 }
 
-// A Pointer is one to it.
+// A Pointer is a pointer to a sealed value.
 type Pointer[T any] interface {
 	*T
 	encoding.TextUnmarshaler

@@ -1,4 +1,4 @@
-// Command pages puts one user into pages, and into panics.
+// Command pages prints one user in HTML pages and in panics.
 //
 //	go -C examples/encodings run ./pages
 package main
@@ -34,7 +34,7 @@ func run(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		// A page is given what its reader may see, and no scope.
+		// A page gets the hint that its reader may see, and no scope.
 		hint, err := row.Phone.Hint(ctx, security)
 		if err != nil {
 			return err

@@ -1,6 +1,5 @@
-// Package person is the user model that the programs and tests of this module
-// encode, log and compare: what many services have, with its plaintext columns
-// changed to sealed types.
+// Package person is the user model that the programs and tests of this module encode,
+// log and compare. It is a common model with sealed types in place of plaintext.
 package person
 
 import (
@@ -20,14 +19,14 @@ var (
 	Advertising = purpose.MustParse("advertising")
 )
 
-// What is sealed here. No part of them occurs in anything that is printed.
+// The plaintexts. No part of them occurs in any output.
 const (
 	Address = "Kq7vZ.Hxw93Jd@mx4.wyr8bqp.example"
 	Number  = "+73918462504"
 )
 
-// A Contact is how to reach a person. It holds its values as named fields:
-// embedding an Email would make it an Email to every encoder.
+// A Contact has the addresses of a person. Its values are named fields: an embedded
+// Email would make the Contact an Email to every encoder.
 type Contact struct {
 	Email pii.Email `json:"email" xml:"email"`
 	Phone pii.Phone `json:"phone" xml:"phone"`
@@ -43,18 +42,17 @@ type User struct {
 	Others   []pii.Email          `json:"others" xml:"others"`
 	ByLabel  map[string]pii.Phone `json:"by_label" xml:"-"` // XML has no maps
 
-	last *pii.Email // which encoders do not see, and printers do
+	last *pii.Email // unexported: hidden from encoders, visible to printers
 }
 
-// A Row is a user as a table has one, with what it is looked up by. Every
-// encoder but gob can be told to leave the index out; keeping it out of User
-// serves gob as well.
+// A Row is a user with the index that finds its row in a table. A tag keeps the index
+// out of every encoding but gob's, and so it is a field of Row and not of User.
 type Row struct {
 	User       `yaml:",inline" bson:",inline"`
 	EmailIndex pii.Index `json:"-" xml:"-" yaml:"-" bson:"-" dynamodbav:"-" msgpack:"-" cbor:"-"`
 }
 
-// New returns a row all of whose fields are set, sealed under scope.
+// New returns a row with all fields set, sealed under scope.
 func New(ctx context.Context, scope *vault.Scope) (Row, error) {
 	email, err := pii.SealEmail(ctx, Address, scope)
 	if err != nil {
@@ -77,14 +75,14 @@ func New(ctx context.Context, scope *vault.Scope) (Row, error) {
 	}, index}, err
 }
 
-// Stored returns u as it comes back from an encoder: without what is unexported.
+// Stored returns u as a decoder returns it: without unexported fields.
 func (u User) Stored() User {
 	u.last = nil
 	return u
 }
 
-// WithScope calls do with a scope of a new vault, whose keys live in a
-// temporary directory until do returns.
+// WithScope calls do with a scope of a new vault. Its keys are in a temporary
+// directory, which is removed when do returns.
 func WithScope(ctx context.Context, p purpose.Purpose, do func(*vault.Scope) error) error {
 	dir, err := os.MkdirTemp("", "onlyfor-encodings-")
 	if err != nil {

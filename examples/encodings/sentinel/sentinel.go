@@ -1,9 +1,8 @@
-// Package sentinel looks for personal data in output: in clear and in every
-// spelling that printers, encoders and the matching tools of ad platforms
-// give it.
+// Package sentinel looks for personal data in output: in clear, and in every spelling
+// of printers, encoders and the matching tools of ad platforms.
 //
-// It is what all tests of this module ask whether something leaked. Its own
-// test plants each spelling and sees it found.
+// All tests of this module use it to find leaks. Its own test plants each spelling and
+// requires that it is found.
 package sentinel
 
 import (
@@ -34,17 +33,17 @@ type spelling struct {
 
 var notDigits = regexp.MustCompile(`[^0-9]+`)
 
-// run is how many neighbouring bytes of a secret are a leak, in clear and in
-// spellings that random base64 can't be. run64 is how many are one in base64, and
-// in clear if base64 could be it: they are in a megabyte of sealed text by chance
+// run is the number of neighbouring bytes of a secret that are a leak, in clear and in
+// spellings that random base64 can't equal. run64 is the number for base64, and for
+// plain text that base64 can equal. A megabyte of sealed text has so many by chance
 // less than once in 10^12 times.
 const (
 	run   = 8
 	run64 = 11
 )
 
-// New returns a checker for secrets of eleven bytes or more. It panics if one is
-// shorter: it would be found by chance.
+// New returns a checker for secrets of eleven bytes or more. It panics if a secret is
+// shorter, because a checker would find it by chance.
 func New(secrets ...string) *Checker {
 	c := &Checker{}
 	for _, secret := range secrets {
@@ -70,7 +69,7 @@ func New(secrets ...string) *Checker {
 // such as "hexadecimal", and "" if it has none. The case of letters is ignored.
 func (c *Checker) Find(output string) string {
 	lower := lowerASCII([]byte(output))
-	// Lists of bytes have all kinds of separators.
+	// Lists of decimal bytes have many kinds of separators.
 	numbers := notDigits.ReplaceAll(lower, []byte(" "))
 	for _, s := range c.spellings {
 		if bytes.Contains(lower, s.text) || bytes.Contains(numbers, s.text) {
@@ -98,7 +97,7 @@ func (c *Checker) addPart(part []byte) {
 	}
 }
 
-// base64Letters are those of both alphabets.
+// base64Letters are the letters of both alphabets.
 const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 
 func (c *Checker) addText(text string) {
@@ -114,7 +113,7 @@ func (c *Checker) addPart64(part []byte) {
 	for shift := range 3 {
 		for name, e := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
 			encoded := e.EncodeToString(append(make([]byte, shift), part...))
-			c.add(name, encoded[(shift*8+5)/6:len(encoded)-1]) // less what its neighbours decide
+			c.add(name, encoded[(shift*8+5)/6:len(encoded)-1]) // without letters that neighbours change
 		}
 	}
 }
@@ -138,7 +137,7 @@ func list(part []byte, format, separator string) string {
 	return strings.Join(all, separator)
 }
 
-// lowerASCII leaves all other bytes alone, for output need not be UTF-8.
+// lowerASCII changes ASCII letters only, because output need not be UTF-8.
 func lowerASCII(b []byte) []byte {
 	lower := bytes.Clone(b)
 	for i, c := range lower {

@@ -1,6 +1,6 @@
-// Command after is a small service as there are many: people sign up with an
-// e-mail address and a phone number, which are in its database sealed, for
-// security and for nothing else.
+// Command after is an ordinary small service: people sign up with an e-mail address
+// and a phone number. Its database holds them sealed, for security and for nothing
+// else.
 //
 //	go -C examples run ./usermodel/after
 package main
@@ -65,7 +65,7 @@ func open(ctx context.Context, dir string) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := v.Generate(ctx, forSecurity); err != nil { // unless they are there
+	if err := v.Generate(ctx, forSecurity); err != nil { // leaves existing keys alone
 		return nil, err
 	}
 	security, err := v.Scope(ctx, forSecurity)

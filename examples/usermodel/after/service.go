@@ -17,7 +17,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// What people were told when they signed up.
+// signUpForm is the notice that people see when they sign up.
 var signUpForm = purpose.Basis{Legal: purpose.Contract, Notice: "sign-up-v1"}
 
 // A Service lets people sign up and sign in, with a code sent to their phone.
@@ -80,7 +80,7 @@ func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "malformed request", http.StatusBadRequest)
 		return
 	}
-	index, _ := pii.IndexEmail(r.Context(), f.Email, s.security) //piivet:allow discard one that failed finds nobody
+	index, _ := pii.IndexEmail(r.Context(), f.Email, s.security) //piivet:allow discard an index that failed finds nobody
 	user, err := s.users.ByEmail(r.Context(), index)
 	if err != nil || subtle.ConstantTimeCompare(hash(f.Password, user.salt), user.password) != 1 {
 		http.Error(w, "wrong e-mail address or password", http.StatusUnauthorized)
@@ -95,7 +95,7 @@ func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{"id": user.ID, "code_sent_to": hint})
 }
 
-// sendCode returns what the person is told of where the code went.
+// sendCode sends a code and returns a hint of the number, for the person to recognise.
 func (s *Service) sendCode(ctx context.Context, user *User) (hint string, err error) {
 	if user.Phone.IsZero() {
 		return "", nil
@@ -108,7 +108,7 @@ func (s *Service) sendCode(ctx context.Context, user *User) (hint string, err er
 	return user.Phone.Hint(ctx, s.security)
 }
 
-// user is for other services of the company.
+// user serves a user to other services of the company.
 func (s *Service) user(w http.ResponseWriter, r *http.Request) {
 	user, err := s.users.ByID(r.Context(), r.PathValue("id"))
 	switch {
@@ -124,7 +124,7 @@ func (s *Service) user(w http.ResponseWriter, r *http.Request) {
 func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that went away is no matter
+	_ = json.NewEncoder(w).Encode(body) // a client that went away does not matter
 }
 
 func hash(password string, salt []byte) []byte {

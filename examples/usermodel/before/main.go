@@ -1,6 +1,5 @@
-// Command before is a small service as there are many: people sign up with an
-// e-mail address and a phone number, which are in its database as they were
-// typed.
+// Command before is an ordinary small service: people sign up with an e-mail address
+// and a phone number. Its database holds them as they were typed.
 //
 //	go -C examples run ./usermodel/before
 package main

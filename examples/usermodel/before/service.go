@@ -80,7 +80,7 @@ func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{"id": user.ID, "code_sent_to": hint})
 }
 
-// sendCode returns what the person is told of where the code went.
+// sendCode sends a code and returns a hint of the number, for the person to recognise.
 func (s *Service) sendCode(_ context.Context, user *User) (hint string, err error) {
 	if user.Phone == "" {
 		return "", nil
@@ -89,7 +89,7 @@ func (s *Service) sendCode(_ context.Context, user *User) (hint string, err erro
 	return "•••" + user.Phone[max(0, len(user.Phone)-2):], nil
 }
 
-// user is for other services of the company.
+// user serves a user to other services of the company.
 func (s *Service) user(w http.ResponseWriter, r *http.Request) {
 	user, err := s.users.ByID(r.Context(), r.PathValue("id"))
 	switch {
@@ -105,7 +105,7 @@ func (s *Service) user(w http.ResponseWriter, r *http.Request) {
 func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that went away is no matter
+	_ = json.NewEncoder(w).Encode(body) // a client that went away does not matter
 }
 
 func hash(password string, salt []byte) []byte {

@@ -24,7 +24,7 @@ func bar(w io.Writer) func(migrate.Progress) {
 	if terminal {
 		every = barEvery
 	}
-	var next time.Duration // the p.Elapsed to show next
+	var next time.Duration // the p.Elapsed of the next line
 	if !terminal {
 		next = every
 	}
@@ -34,9 +34,9 @@ func bar(w io.Writer) func(migrate.Progress) {
 		}
 		next = p.Elapsed + every
 		if p.Finished {
-			next = every // of the next step
+			next = every // for the next step
 		}
-		// A progress that can't be written is no reason to stop the step.
+		// A failed write of the progress is no reason to stop the step.
 		if !terminal {
 			fmt.Fprintln(w, p)
 			return

@@ -1,11 +1,11 @@
-// Command migrate seals what the service in ../before left in its database, for
-// the service in ../after.
+// Command migrate seals the database of the service in ../before for the service in
+// ../after.
 //
 //	go -C examples run ./usermodel/migrate          # all steps, on an example
 //	go -C examples run ./usermodel/migrate backfill # one step, as a pipeline does
 //
-// Without a database to migrate it makes one, with what such tables contain. One
-// step alone fails if it found something for people to decide on.
+// If there is no database it makes one, with the mistakes that such tables contain. A
+// step that runs alone fails if it finds rows that people have to decide on.
 package main
 
 import (
@@ -101,7 +101,7 @@ func run(ctx context.Context, out io.Writer, dir string, people int, steps []str
 	return nil
 }
 
-// forget removes what rows held before from the file.
+// forget removes the old contents of rows from the file.
 func forget(ctx context.Context, db *sql.DB) error {
 	for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
@@ -111,14 +111,15 @@ func forget(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// What people were told when they typed it in.
+// The notices that people saw when they typed an address or a number.
 var (
 	signUp    = purpose.Basis{Legal: purpose.Contract, Notice: "sign-up-v1"}
 	twoFactor = purpose.Basis{Legal: purpose.LegitimateInterests, Notice: "2fa-prompt-v1"}
 )
 
-// describe says what is sealed, and what it was collected for. Addresses come
-// from the sign-up form alone; a phone number does if its source says so.
+// describe returns the columns to seal, and the bases that their values were collected
+// under. All addresses come from the sign-up form. The column phone_source tells which
+// phone numbers were typed for two-factor codes.
 func describe(security *vault.Scope) migrate.Table {
 	return migrate.Table{
 		Name: "users", Key: "id", Read: []string{"phone_source"},
@@ -135,7 +136,7 @@ func describe(security *vault.Scope) migrate.Table {
 					if r.Text("phone_source") == "2fa" {
 						return []*vault.Scope{security.Under(twoFactor)}
 					}
-					return nil // from a list that somebody bought, for all we know
+					return nil // it may come from a list that somebody bought
 				},
 			},
 		},

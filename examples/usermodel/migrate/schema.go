@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// addColumns makes room for what is sealed, unless it was made before.
+// addColumns adds the columns for sealed values and indexes, unless they exist.
 func addColumns(ctx context.Context, db *sql.DB) error {
 	for _, column := range []struct{ name, definition string }{
 		{"email_sealed", "TEXT CHECK (email_sealed LIKE 'pii1.email.%')"},
@@ -27,8 +27,8 @@ func addColumns(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// seed makes the table of ../before with so many people in it, unless it is
-// there.
+// seed makes the table of ../before with the given number of people, unless the table
+// exists.
 func seed(ctx context.Context, db *sql.DB, people int) error {
 	var there int
 	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'users'").Scan(&there); err != nil || there > 0 {
@@ -51,7 +51,7 @@ func seed(ctx context.Context, db *sql.DB, people int) error {
 	}
 	for i := range people {
 		email, phone, source := fmt.Sprintf("person-%d@example.com", i), fmt.Sprintf("+1 415 %07d", 5_550_000+i), "2fa"
-		switch { // what is found in tables that nobody looked at for years
+		switch { // mistakes of tables that nobody looked at for years
 		case i%1000 == 17:
 			phone = "call my office"
 		case i%1000 == 400:
@@ -59,7 +59,7 @@ func seed(ctx context.Context, db *sql.DB, people int) error {
 		case i%1000 == 600:
 			source = "import-2016"
 		case i == 801:
-			email = "Person-800@example.com" // who is there already
+			email = "Person-800@example.com" // an address that is in the table already
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO users (email, phone, phone_source, salt, password) VALUES (?, ?, ?, x'', x'')",
 			email, phone, source); err != nil {

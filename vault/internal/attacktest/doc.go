@@ -1,6 +1,6 @@
-// Package attacktest attacks package vault: values that are altered, spliced and moved,
-// insiders of one purpose, erased people, older key stores, random histories, and what
-// shows in memory or in print. Run it alone with
+// Package attacktest attacks package vault: with altered, spliced and moved values, as
+// insiders of one purpose, with older key stores, after erasures, with random
+// histories, and through memory and print. Run it alone with
 //
 //	go test ./vault/internal/attacktest
 package attacktest

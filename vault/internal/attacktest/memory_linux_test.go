@@ -34,7 +34,7 @@ import (
 
 // What of values and keys can be read in a process's memory, as a core dump or
 // the swap has it. MEMORY.md has the numbers. The one promise of this package,
-// that its own buffers are cleared, is [TestScratchesAreCleared]'s; the collector
+// that its own buffers are cleared, is [TestBuffersAreCleared]'s; the collector
 // is free to leave anything anywhere, so the rest is counted and not required.
 //
 // Everything that is looked for is masked, here and on its way to the child, so

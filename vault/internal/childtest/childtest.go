@@ -1,7 +1,6 @@
 // Package childtest lets a test run functions in processes of their own, to kill them or
-// to have several at once: the test's program starts itself again, and TestMain tells by
-// a variable of the environment that it is to be a child. Its users are the tests of
-// vault and of its databases.
+// to have several at once. The test's program starts itself again, and an environment
+// variable tells TestMain to be a child. The tests of vault and of its databases use it.
 package childtest
 
 import (
@@ -18,8 +17,8 @@ var Children = map[string]func(args []string) error{}
 
 const childVariable = "ONLYFOR_TEST_CHILD"
 
-// Main runs the tests or, in a process that [Command] made, one child. It is all of
-// TestMain in a package that has children.
+// Main runs the tests or, in a process that [Command] made, one child. In a package
+// with children, TestMain is this call alone.
 func Main(m *testing.M) {
 	if name := os.Getenv(childVariable); name != "" {
 		if err := Children[name](os.Args[1:]); err != nil {
@@ -31,8 +30,8 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Command returns a command that runs the named child in a process of its own, with
-// what it writes to standard error in a strings.Builder. It ends with the test.
+// Command returns a command that runs the named child in a process of its own, with a
+// strings.Builder as its standard error. The process ends with the test.
 func Command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	if Children[name] == nil {

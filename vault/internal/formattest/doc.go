@@ -1,6 +1,7 @@
-// Package formattest holds package vault to FORMAT.md: the vectors, what it and the
-// independent implementation read of each other, what Tink reads of it, the spellings
-// that are refused, the distribution of what is random, and fuzzing. Run it alone with
+// Package formattest checks package vault against FORMAT.md: with the vectors, with the
+// independent implementation and with Tink, which read the values and keys that vault
+// writes, with spellings that are refused, with the distribution of random bytes, and
+// by fuzzing. Run it alone with
 //
 //	go test ./vault/internal/formattest
 package formattest

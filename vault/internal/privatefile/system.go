@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// A System holds the calls by which a Dir uses the disk. Tests let them fail one by one:
+// A System holds the calls that a Dir makes to the disk. Tests let them fail one by one:
 // see package faulty. Calls that only release a handle are not among them.
 type System struct {
 	Lstat    func(path string) (fs.FileInfo, error)

@@ -14,12 +14,12 @@ import (
 )
 
 // The collector's part of the independent implementation: the base mode of HPKE
-// (RFC 9180) for one suite, slots of type 3, the keys of collectors in a key
-// record and the text that a collector is configured with. The private keys of
-// its key exchanges are the caller's, so that all of it is reproducible.
+// (RFC 9180) for one suite, slots of type 3, the keys of collectors in a key record
+// and the text that configures a collector. The caller passes the private keys of key
+// exchanges, so that all results are reproducible.
 
-// Exchange is X25519 (RFC 7748). A result of zeros, which is what points of
-// low order lead to, is none.
+// Exchange is X25519 (RFC 7748). It returns false if the result is all zeros, as for
+// points of low order.
 func Exchange(private, public []byte) (dh []byte, ok bool) {
 	priv, err := ecdh.X25519().NewPrivateKey(private)
 	if err != nil {
@@ -33,7 +33,7 @@ func Exchange(private, public []byte) (dh []byte, ok bool) {
 	return dh, err == nil
 }
 
-// Public returns the X25519 public key of a private one.
+// Public returns the X25519 public key of a private key.
 func Public(private []byte) []byte {
 	priv, err := ecdh.X25519().NewPrivateKey(private)
 	if err != nil {
@@ -42,19 +42,19 @@ func Public(private []byte) []byte {
 	return priv.PublicKey().Bytes()
 }
 
-// HPKE is what an HPKE context is made of. The KEM is DHKEM(X25519,
-// HKDF-SHA256) and the KDF HKDF-SHA256; the vectors of faults have other modes,
-// and other AEADs than AES-256-GCM.
+// HPKE is a mode and a suite of HPKE. The KEM is DHKEM(X25519, HKDF-SHA256) and the KDF
+// is HKDF-SHA256. Only vectors of faults have another mode than base, or another AEAD
+// than AES-256-GCM.
 type HPKE struct {
 	Mode byte
 	AEAD uint16 // 1 AES-128-GCM, 2 AES-256-GCM
 }
 
-// Suite is the one of the format: base mode with AES-256-GCM.
+// Suite is the suite of the format: base mode with AES-256-GCM.
 var Suite = HPKE{0, 2}
 
-// Context returns the AEAD of a context and its first nonce. Sender and receiver
-// have the same.
+// Context returns the AEAD of an HPKE context and its first nonce, which are the same
+// for sender and receiver.
 func (s HPKE) Context(dh, enc, public, info []byte) (cipher.AEAD, []byte) {
 	kem := []byte("KEM\x00\x20")
 	shared := expand(kem, extract(kem, nil, "eae_prk", dh), "shared_secret", slices.Concat(enc, public), 32)
@@ -91,11 +91,10 @@ func expand(suite, prk []byte, label string, info []byte, n int) []byte {
 	return out
 }
 
-// CollectInfo is what a wrapped slot key binds.
+// CollectInfo returns the info that a wrapped slot key is bound to.
 func CollectInfo(name string) []byte { return append([]byte("col1"), String(name)...) }
 
-// WrapKey wraps the key of a slot for a key of collectors, of which it needs
-// the public half alone.
+// WrapKey wraps the key of a slot for the public half of a key of collectors.
 func WrapKey(ephemeral []byte, id uint32, public, info, slotKey []byte) []byte {
 	dh, ok := Exchange(ephemeral, public)
 	if !ok {
@@ -104,15 +103,15 @@ func WrapKey(ephemeral []byte, id uint32, public, info, slotKey []byte) []byte {
 	return WrapKeyWith(Suite, dh, Public(ephemeral), id, public, info, slotKey)
 }
 
-// WrapKeyWith is WrapKey for an exchange and a suite that the caller names, of which
-// neither need be right.
+// WrapKeyWith is WrapKey with the caller's exchange and suite. Both may be wrong ones.
 func WrapKeyWith(suite HPKE, dh, enc []byte, id uint32, public, info, slotKey []byte) []byte {
 	gcm, nonce := suite.Context(dh, enc, public, info)
 	wrapped := append(binary.BigEndian.AppendUint32([]byte{1}, id), enc...)
 	return gcm.Seal(wrapped, nonce, slotKey, nil)
 }
 
-// Collect seals padded under a slot key that wrapped holds.
+// Collect seals padded under a slot key. The sealed part begins with wrapped, the
+// wrapped form of the key.
 func Collect(wrapped, slotKey, nonce, padded, aad []byte) []byte {
 	return GCM(slotKey).Seal(slices.Concat(wrapped, nonce), nonce, padded, aad)
 }
@@ -157,8 +156,8 @@ func CollectEntries(keys []Key) []Entry {
 	return entries
 }
 
-// CollectEntry is a google.crypto.tink.HpkePrivateKey of version 0, which is
-// the default and not written.
+// CollectEntry is a google.crypto.tink.HpkePrivateKey of version 0. Version 0 is the
+// default of protobuf, so it is not written.
 func CollectEntry(k Key, public []byte, aead uint64) Entry {
 	params := ProtoInt(ProtoInt(ProtoInt(nil, 1, 1), 2, 1), 3, aead) // DHKEM(X25519, HKDF-SHA256), HKDF-SHA256
 	value := ProtoBytes(ProtoBytes(nil, 2, params), 3, public)       // HpkePublicKey
@@ -166,8 +165,8 @@ func CollectEntry(k Key, public []byte, aead uint64) Entry {
 	return Entry{k.ID, HPKEType, value, private, Enabled, 1 /* TINK */}
 }
 
-// collectKey reads a google.crypto.tink.HpkePrivateKey of the one suite, whose
-// halves belong together.
+// collectKey reads a google.crypto.tink.HpkePrivateKey of the format's suite, and checks
+// that its public half belongs to the private one.
 func collectKey(value Proto) ([]byte, bool) {
 	private := value.Only(3)
 	public, err := ReadProto(value.Only(2))
@@ -180,14 +179,14 @@ func collectKey(value Proto) ([]byte, bool) {
 	return private, ok
 }
 
-// Collector is what a collector's text says.
+// Collector has the contents of a collector's text.
 type Collector struct {
 	Purpose string
 	ID      uint32
 	Public  []byte
 }
 
-// CollectorOf returns the collector of the named purpose that seals for a private key.
+// CollectorOf returns the collector of the named purpose that seals for private key k.
 func CollectorOf(name string, k Key) Collector {
 	return Collector{name, k.ID, Public(k.Key)}
 }
@@ -197,7 +196,7 @@ func (c Collector) Body() []byte {
 	return append(binary.BigEndian.AppendUint32(nil, c.ID), c.Public...)
 }
 
-// Text writes the text that a collector is configured with.
+// Text writes the text that configures a collector.
 func (c Collector) Text() string {
 	return CollectorText(c.Purpose, append(c.Body(), CollectorCheck(c.Purpose, c.Body())...))
 }
@@ -230,23 +229,23 @@ func ParseCollector(text string) (Collector, bool) {
 	return c, bytes.Equal(body[36:], CollectorCheck(c.Purpose, body[:36]))
 }
 
-// Seal makes a slot of type 3, all of it from random bytes of its own.
+// Seal makes a slot of type 3 with fresh random keys and nonce.
 func (c Collector) Seal(kind string, id []byte, h Header, plaintext string) Slot {
 	key := Random(32)
 	wrapped := WrapKey(Random(32), c.ID, c.Public, CollectInfo(c.Purpose), key)
 	return c.SealUnder(wrapped, key, kind, id, h, plaintext)
 }
 
-// SealUnder is Seal with a slot key that was wrapped before, as the values of a batch
-// share it.
+// SealUnder is Seal with a slot key that was wrapped before, as in a batch, whose values
+// share one.
 func (c Collector) SealUnder(wrapped, key []byte, kind string, id []byte, h Header, plaintext string) Slot {
 	h.Typ = 3
 	header := h.Bytes()
 	return Slot{c.Purpose, header, Collect(wrapped, key, Random(12), Pad(plaintext), AAD(kind, c.Purpose, id, header, ""))}
 }
 
-// LowOrder are points of low order on Curve25519, in one of the ways to write each: whatever
-// the private key is, what is exchanged with them is zeros.
+// LowOrder has points of low order on Curve25519, each in one of its encodings. An
+// exchange with any of them results in zeros for every private key.
 var LowOrder = []struct{ Name, Point string }{
 	{"zero", "0000000000000000000000000000000000000000000000000000000000000000"},
 	{"one", "0100000000000000000000000000000000000000000000000000000000000000"},

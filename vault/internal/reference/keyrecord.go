@@ -11,10 +11,10 @@ import (
 	"slices"
 )
 
-// Time is when everything in the vectors was made: 2026-01-02T03:04:05Z.
+// Time is the time of everything in the vectors: 2026-01-02T03:04:05Z.
 const Time = 1767323045
 
-// KeyPayload is what is encrypted in a key record.
+// KeyPayload is the plaintext of a key record.
 type KeyPayload struct {
 	Purpose    string `json:"purpose"`
 	Generation uint64 `json:"generation"`
@@ -25,8 +25,8 @@ type KeyPayload struct {
 	Collect *Keyset `json:"collect,omitempty"`
 }
 
-// Keyset is one keyset of a key record: Tink's serialization in base64, and when each
-// key was made, by key id.
+// Keyset is one keyset of a key record: Tink's serialization in base64, and the time at
+// which each key was made, by key id.
 type Keyset struct {
 	Keyset  string            `json:"keyset"`
 	Created map[string]uint64 `json:"created"`
@@ -39,13 +39,13 @@ const (
 	CMACType = "type.googleapis.com/google.crypto.tink.AesCmacPrfKey"
 )
 
-// Payload is Record.Payload of a record that holds keys and nothing else.
+// Payload is [Record.Payload] of a record without keys of collectors.
 func Payload(name string, keys Keys) KeyPayload {
 	return Record{Keys: keys}.Payload(name)
 }
 
-// Payload returns what is encrypted in the key record of the named purpose. It is of
-// generation 1, and all of its keys were made at Time.
+// Payload returns the plaintext of the key record of the named purpose. It is of
+// generation 1, and all of its keys were made at [Time].
 func (keys Record) Payload(name string) KeyPayload {
 	set := func(keys []Key, data []byte) Keyset {
 		created := map[string]uint64{}
@@ -67,8 +67,8 @@ func (keys Record) Payload(name string) KeyPayload {
 	return p
 }
 
-// ProtoKeyset writes a google.crypto.tink.Keyset of symmetric keys. Prefix 1
-// is TINK, 3 is RAW, which is what PRF keys have.
+// ProtoKeyset writes a google.crypto.tink.Keyset of symmetric keys. Prefix 1 is TINK,
+// and 3 is RAW, the prefix of PRF keys.
 func ProtoKeyset(keys []Key, typ string, keyField, prefix uint64) []byte {
 	var entries []Entry
 	for _, k := range keys {
@@ -120,8 +120,8 @@ func ProtoInt(b []byte, n, v uint64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, n<<3), v)
 }
 
-// readKeyset reads what ours generates: keys of one type and prefix, the primary
-// first. Those that are disabled are left out.
+// readKeyset reads a keyset as package vault generates it: keys of one type and prefix.
+// It returns the primary key first, and leaves out disabled keys.
 func readKeyset(data []byte, typ string, prefix uint64, read func(value Proto) ([]byte, bool)) ([]Key, error) {
 	set, err := ReadProto(data)
 	if err != nil {
@@ -161,7 +161,7 @@ func readKeyset(data []byte, typ string, prefix uint64, read func(value Proto) (
 	return keys, nil
 }
 
-// symmetricKey returns what reads a key that is in this field of its message.
+// symmetricKey returns a function that reads a key from the given field of its message.
 func symmetricKey(field uint64) func(value Proto) ([]byte, bool) {
 	return func(value Proto) ([]byte, bool) { return value.Only(field), len(value.bytes[field]) == 1 }
 }
@@ -173,7 +173,7 @@ type Proto struct {
 	bytes map[uint64][][]byte
 }
 
-// Only returns the first of the fields of that number, nil if there is none.
+// Only returns the first of the fields of number n, or nil if there is none.
 func (m Proto) Only(n uint64) []byte {
 	if len(m.bytes[n]) == 0 {
 		return nil
@@ -208,7 +208,7 @@ func ReadProto(data []byte) (Proto, error) {
 	return m, nil
 }
 
-// Wrap writes a key record. The data key, its nonce and the KEK's are the caller's.
+// Wrap writes a key record, with the data key, the nonce and the KEK of the caller.
 func Wrap(kek AEAD, name string, payload, dek, nonce []byte) []byte {
 	wrapped, err := kek.Encrypt(dek, []byte("onlyfor purpose-keys "+name))
 	if err != nil {

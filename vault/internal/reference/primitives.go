@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// GCM is AES-GCM. It panics if key has no size that AES has.
+// GCM is AES-GCM. It panics if key has not the size of an AES key.
 func GCM(key []byte) cipher.AEAD {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -64,7 +64,7 @@ func CMAC(key, message []byte) []byte {
 	return mac
 }
 
-// XOR returns a XOR b, which have one length.
+// XOR returns a XOR b, for a and b of equal length.
 func XOR(a, b []byte) []byte {
 	out := make([]byte, len(a))
 	for i := range out {
@@ -107,7 +107,7 @@ func Random(n int) []byte {
 	return b
 }
 
-// Hex decodes hexadecimal digits of tests. It panics if s is something else.
+// Hex decodes hexadecimal digits. It panics if s has other characters.
 func Hex(s string) []byte {
 	b, err := hex.DecodeString(s)
 	if err != nil {

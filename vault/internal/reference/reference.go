@@ -1,10 +1,10 @@
-// Package reference is a second implementation of FORMAT.md, written from the
-// text with the standard library alone: own parsers, own padding, own AES-CMAC,
-// own protobuf. It imports nothing of package vault, so that one mistake is not
-// made twice, and it is imported by tests alone.
+// Package reference is a second implementation of FORMAT.md, written from its text with
+// the standard library alone: it has its own parsers, padding, AES-CMAC and protobuf.
+// It imports nothing of package vault, so that one mistake is not made twice. Only tests
+// import it.
 //
-// It takes its nonces and value ids from the caller and checks nothing when it
-// seals. So it also makes the malformed values that package vault never makes.
+// It takes nonces and value ids from the caller and checks nothing when it seals. It can
+// therefore also make malformed values, which package vault never makes.
 package reference
 
 import (
@@ -27,14 +27,13 @@ type Keys struct {
 	Seal, Index, Subject []Key
 }
 
-// Record is what a key record holds: those, and the keys that not every record
-// has.
+// Record has the keys of a key record. Not every record has keys of collectors.
 type Record struct {
 	Keys
 	Collect []Key // X25519 private keys
 }
 
-// Header is a slot header before it is written.
+// Header has the fields of a slot header.
 type Header struct {
 	Typ             byte
 	Collected       uint64
@@ -44,7 +43,7 @@ type Header struct {
 	From            string
 }
 
-// Bytes writes the header, with the flags of those fields that are there.
+// Bytes writes the header, with a flag for each field that is set.
 func (h Header) Bytes() []byte {
 	b := []byte{h.Typ, 0}
 	b = append(b, Uint40(h.Collected)...)
@@ -83,14 +82,14 @@ type Slot struct {
 	Header, Sealed []byte
 }
 
-// Value is a sealed value in parts.
+// Value has the parts of a sealed value.
 type Value struct {
 	Kind  string
 	ID    []byte
 	Slots []Slot
 }
 
-// Clone returns a deep copy, for tests that change one thing.
+// Clone returns a deep copy, for tests that change one field.
 func (v Value) Clone() Value {
 	c := Value{v.Kind, slices.Clone(v.ID), slices.Clone(v.Slots)}
 	for i, s := range c.Slots {
@@ -122,8 +121,8 @@ func (v Value) Body() []byte {
 // Text writes the text form.
 func (v Value) Text() string { return Text(v.Kind, strings.Join(v.Names(), "~"), v.Body()) }
 
-// Text writes the text form of a kind, the names joined by "~", and a body, none of
-// which need be well formed.
+// Text writes the text form of a kind, the names joined by "~", and a body. It does not
+// check any of them.
 func Text(kind, names string, body []byte) string {
 	return "pii1." + kind + "." + names + "." + base64.RawURLEncoding.EncodeToString(body)
 }
@@ -138,7 +137,7 @@ func (v Value) Binary() []byte {
 	return append(b, v.Body()...)
 }
 
-// SlotOf seals plaintext into a slot of the type that the header says.
+// SlotOf seals plaintext into a slot of the header's type.
 func SlotOf(kind, name string, id []byte, h Header, key Key, nonce []byte, plaintext string) Slot {
 	return SubjectSlot(kind, name, id, h, "", key, nonce, plaintext)
 }
@@ -149,7 +148,8 @@ func SubjectSlot(kind, name string, id []byte, h Header, subject string, key Key
 	return Slot{name, header, Seal(key, nonce, Pad(plaintext), AAD(kind, name, id, header, subject))}
 }
 
-// AAD returns the associated data of a slot. Without a subject, subject is empty.
+// AAD returns the associated data of a slot. The subject is empty if the slot binds
+// none.
 func AAD(kind, name string, id, header []byte, subject string) []byte {
 	return bytes.Join([][]byte{
 		[]byte("pii1"), String(kind), String(name), id, header,
@@ -195,8 +195,8 @@ func unpad(padded []byte) (string, bool) {
 	return string(padded[:n]), true
 }
 
-// Asked is what a value is opened with: the purpose and its keys, and the
-// subject, if the scope is narrowed to one, with what the store holds.
+// Asked has the inputs for opening a value: the purpose and its keys and, if the scope
+// is narrowed to a subject, the subject and the records of the key store.
 type Asked struct {
 	Kind, Purpose string
 	Keys          Record
@@ -205,8 +205,7 @@ type Asked struct {
 	Now           uint64
 }
 
-// Open returns the plaintext of v, or the class of refusal that the vectors
-// name.
+// Open returns the plaintext of v, or the class of the refusal as the vectors name it.
 func (v Value) Open(asked Asked) (plaintext, class string) {
 	if v.Kind != asked.Kind {
 		return "", "corrupt"
@@ -273,8 +272,7 @@ func Parse(text string) (Value, bool) {
 	return parts(fields[1], strings.Split(fields[2], "~"), body)
 }
 
-// decodeBase64 decodes bit by bit, so that it shares nothing with a library's
-// leniency.
+// decodeBase64 decodes bit by bit, so that it does not share the leniency of a library.
 func decodeBase64(s string) ([]byte, bool) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	var out []byte
@@ -392,7 +390,7 @@ func Uint(b []byte) uint64 {
 	return binary.BigEndian.Uint64(append(make([]byte, 8-len(b)), b...))
 }
 
-// Reader cuts a byte slice. After it ran out it yields zeros, and OK is false.
+// Reader cuts a byte slice. At the end of the slice it yields zeros, and Ok is false.
 type Reader struct {
 	B  []byte
 	Ok bool

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// SubjectRecord is what is encrypted in a subject record.
+// SubjectRecord is the plaintext of a subject record.
 type SubjectRecord struct {
 	State byte
 	ID    uint32
@@ -21,7 +21,7 @@ func (r SubjectRecord) Bytes() []byte {
 	return slices.Concat(b, Uint40(r.Time), r.Key)
 }
 
-// Pseudonym returns the pseudonym of a subject: 16 bytes, of which a key store has the
+// Pseudonym returns the pseudonym of a subject: 16 bytes, which a key store names in
 // hexadecimal digits.
 func Pseudonym(name string, keys Keys, subject string) []byte {
 	return CMAC(keys.Subject[0].Key, slices.Concat([]byte("psn1"), String(name), []byte(subject)))
@@ -56,7 +56,7 @@ func OpenSubject(keys Keys, name, subject string, data []byte) (SubjectRecord, b
 	return record, true
 }
 
-// SubjectKey returns the key of the subject asked for, or why there is none.
+// SubjectKey returns the key of the subject asked for, or the class of the refusal.
 func SubjectKey(asked Asked) (keys []Key, class string) {
 	data, ok := asked.Store[SubjectName(asked.Purpose, Pseudonym(asked.Purpose, asked.Keys.Keys, asked.Subject))]
 	if !ok {
@@ -72,7 +72,7 @@ func SubjectKey(asked Asked) (keys []Key, class string) {
 	return []Key{{record.ID, record.Key}}, ""
 }
 
-// ErasuresTag authenticates a count of erasures.
+// ErasuresTag returns the tag that authenticates a count of erasures.
 func ErasuresTag(keys Keys, name string, n uint64) []byte {
 	return CMAC(keys.Subject[0].Key, binary.BigEndian.AppendUint64(append([]byte("era1"), String(name)...), n))
 }

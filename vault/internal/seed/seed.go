@@ -1,10 +1,10 @@
-// Package seed gives tests random numbers that can be had again.
+// Package seed gives tests random numbers that can be reproduced.
 //
 // A test that fails prints the seed of its numbers:
 //
 //	seed 1234: repeat with ONLYFOR_SEED=1234
 //
-// With that variable in the environment every test begins with that seed.
+// If the environment has that variable, every test begins with that seed.
 package seed
 
 import (
@@ -17,8 +17,8 @@ import (
 // Variable is the environment variable that sets the seed of all tests.
 const Variable = "ONLYFOR_SEED"
 
-// Rand returns a generator for one test, for use by one goroutine. Its seed is
-// a random one unless [Variable] is set, and is printed if the test fails.
+// Rand returns a generator for one test and one goroutine. Its seed is random unless
+// [Variable] is set, and is printed if the test fails.
 func Rand(t testing.TB) *rand.Rand {
 	t.Helper()
 	n, ok := Fixed(t)
@@ -46,7 +46,7 @@ func Fixed(t testing.TB) (n uint64, ok bool) {
 	return n, true
 }
 
-// Print prints n at the end of a test that has failed by then.
+// Print prints n at the end of the test if the test has failed.
 func Print(t testing.TB, n uint64) {
 	t.Cleanup(func() {
 		if t.Failed() {

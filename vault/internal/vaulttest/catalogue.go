@@ -19,14 +19,14 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/seed"
 )
 
-// Few is how many values [NewVictim] makes by hand. Tests that try everything in
-// every run try it on these.
+// Few is the number of values that [NewVictim] makes by hand. Tests that are exhaustive
+// in every run use these values.
 const Few = 9
 
 var (
-	// Kinds are the kinds of a [Victim]'s values.
+	// Kinds are the kinds of the values of a [Victim].
 	Kinds = []vault.Kind{Email, Phone, TaxID, longestKind}
-	// Names are the purposes that its values are for.
+	// Names are the purposes of the values of a [Victim].
 	Names    = []string{"advertising", "billing", "security", "support"}
 	subjects = []string{"alice", "bob", "gone"} // bob has keys and, but for one, no values; gone is erased
 	// FullBasis has all fields.
@@ -35,8 +35,8 @@ var (
 	}
 )
 
-// records are the keys of Records, and of as many purposes more as one
-// value can have.
+// records returns the keys of [Records], and keys for more purposes: as many in sum as
+// one value can have.
 func records() map[string]reference.Record {
 	all := maps.Clone(Records)
 	for i := range format.MaxSlots - len(all) {
@@ -98,8 +98,8 @@ func makeVictim(t testing.TB) *Victim {
 	seal(Email, "bob@example.com", "bob", security.Under(FullBasis))
 	require.Len(t, a.Values, Few)
 
-	// Every subject has a key for every purpose, or those of one would be refused
-	// for want of a key and not for having another.
+	// Every subject has a key for every purpose. Without its own key, a subject would be
+	// refused for the missing key and not for the wrong one.
 	ctx := context.Background()
 	for _, name := range Names {
 		for _, subject := range subjects {
@@ -114,9 +114,9 @@ func makeVictim(t testing.TB) *Victim {
 	return a
 }
 
-// NewCatalogue returns those and hundreds more: of every kind, with every field
-// of provenance there and not there, with slots of every type beside each other,
-// and with every history that a value can have. They are made once, for no test
+// NewCatalogue returns the values of [NewVictim] and hundreds more: of every kind, with
+// and without every field of provenance, with slots of every type beside each other,
+// and with every history that a value can have. It makes them once, because no test
 // changes them.
 func NewCatalogue(t testing.TB) *Victim {
 	t.Helper()
@@ -187,7 +187,7 @@ func makeCatalogue(t testing.TB) *Victim {
 			for k, kind := range Kinds {
 				var sealers []vault.Sealer
 				var shape []string
-				types := []int{bits, bits>>2 + k, bits + bits>>2 + k + 1} // every one beside every other
+				types := []int{bits, bits>>2 + k, bits + bits>>2 + k + 1} // every type beside every other
 				for i := range n {
 					typ := slotTypes[types[i]%len(slotTypes)]
 					shape = append(shape, typ)
@@ -245,7 +245,7 @@ func makeCatalogue(t testing.TB) *Victim {
 		text, mine := plaintext(), plaintext()
 		v := fresh(Kinds[i], text, "", a.Scopes[name])
 		w := fresh(Kinds[i], mine, "alice", a.Scopes[name].For("alice"))
-		if name != "security" { // whose values stay under the primary key
+		if name != "security" { // security's values stay under the primary key
 			require.NoError(t, a.Vault.Rotate(ctx, p, vault.RoleSeal))
 		}
 		require.NoError(t, a.Vault.Rotate(ctx, p, vault.RoleCollect))

@@ -58,7 +58,7 @@ func (k KEK) Decrypt(ciphertext, aad []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Spy is a KEK that counts and can be told what to do on each call.
+// Spy is a KEK that counts its calls and calls Meddle on each.
 type Spy struct {
 	vault.AEAD
 	Calls  atomic.Int32

@@ -11,20 +11,20 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
-// Phone is the kind of the vectors' numbers.
+// Phone is the kind of the numbers in the vectors.
 var Phone = vault.MustKind("phone", "vault_test.Phone")
 
-// TaxID is a kind as a user of the library makes it.
+// TaxID is a kind that a user of the library could make.
 var TaxID = vault.MustKind("tax-id", "people.TaxID")
 
 // longestKind has the longest name that a kind can have.
 var longestKind = vault.MustKind("k"+strings.Repeat("-9z", 10), "people.Longest")
 
-// Never is when values expire that a test still has to open: 2125-01-01T03:04:05Z.
+// Never is the expiry of values that must open in every test: 2125-01-01T03:04:05Z.
 const Never = 4891374245
 
 var (
-	// Email is the kind of the vectors' addresses.
+	// Email is the kind of the addresses in the vectors.
 	Email = vault.MustKind("email", "vault_test.Email")
 
 	// KEKKey is the key of the [KEK] that wraps the vectors' key records.
@@ -49,8 +49,8 @@ var (
 	}
 )
 
-// Collect are the keys of collectors, X25519 private keys. They are not in Keys, as most
-// vectors do without them.
+// Collect are the keys of collectors, X25519 private keys. They are not in Keys, because
+// most vectors do not need them.
 var Collect = map[string][]reference.Key{
 	"security":    {Key("security collect 2", 0x5ec000c2), Key("security collect 1", 0x5ec000c1)},
 	"advertising": {Key("advertising collect", 0xad0000c1)},
@@ -66,12 +66,12 @@ var Records = func() map[string]reference.Record {
 	return all
 }()
 
-// Key returns a key that is made of its label.
+// Key returns a key that is derived from its label.
 func Key(label string, id uint32) reference.Key {
 	return reference.Key{ID: id, Key: Bytes("key "+label, 32)}
 }
 
-// Bytes returns n bytes that are made of a label.
+// Bytes returns n bytes that are derived from a label.
 func Bytes(label string, n int) []byte {
 	var b []byte
 	for i := 0; len(b) < n; i++ {
@@ -82,7 +82,7 @@ func Bytes(label string, n int) []byte {
 }
 
 // Class returns the word of the vectors for an error: the name of its sentinel, or
-// "success". An error that is two sentinels has two names.
+// "success". For an error with two sentinels it returns both names.
 func Class(err error) string {
 	class := ""
 	for name, sentinel := range map[string]error{

@@ -2,6 +2,6 @@
 
 package vaulttest
 
-// UnderRace reports whether the race detector is on. It makes attacks ten times as
-// slow, and finds nothing in tests of one goroutine.
+// UnderRace reports whether the race detector is on. The detector makes attacks ten
+// times as slow, and finds nothing in tests of one goroutine.
 const UnderRace = true

@@ -12,7 +12,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
-// Counting is a store that counts reads and can be told to fail writes.
+// Counting is a store that counts reads and fails the writes that Fail refuses.
 type Counting struct {
 	vault.Store
 	Gets atomic.Int32
@@ -25,7 +25,7 @@ func (c *Counting) Get(ctx context.Context, names ...string) ([]vault.Record, er
 	return c.Store.Get(ctx, names...)
 }
 
-// Put asks Fail and, if that has no objection, the store.
+// Put writes to the store unless Fail returns an error.
 func (c *Counting) Put(ctx context.Context, r vault.Record) (int64, error) {
 	if c.Fail != nil {
 		if err := c.Fail(r); err != nil {
@@ -53,8 +53,8 @@ func CopyOf(t testing.TB, store vault.Store, names ...string) vault.Store {
 	return out
 }
 
-// Exchanged returns a store whose records of security and advertising stand in each
-// other's place.
+// Exchanged returns a store with the records of security and advertising under each
+// other's names.
 func Exchanged(t *testing.T, store vault.Store) vault.Store {
 	t.Helper()
 	ctx := t.Context()
@@ -80,7 +80,7 @@ func StoreOfKeys(t testing.TB, keys map[string]reference.Keys, records map[strin
 	return StoreOfRecords(t, all, records)
 }
 
-// StoreOfRecords is StoreOfKeys with all that a key record may hold.
+// StoreOfRecords is [StoreOfKeys] for key records that may also have keys of collectors.
 func StoreOfRecords(t testing.TB, keys map[string]reference.Record, records map[string][]byte) vault.Store {
 	t.Helper()
 	ctx := context.Background()
@@ -121,7 +121,7 @@ func PutRecord(t testing.TB, store vault.Store, name string, revision int64, dat
 	return revision
 }
 
-// GetRecord returns a record, which has to be there.
+// GetRecord returns a record, and fails the test if there is none.
 func GetRecord(t testing.TB, store vault.Store, name string) vault.Record {
 	t.Helper()
 	records, err := store.Get(t.Context(), name)

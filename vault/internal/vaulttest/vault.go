@@ -51,7 +51,7 @@ func Generated(t testing.TB, opts *vault.Options, purposes ...purpose.Purpose) *
 	return v
 }
 
-// Scope returns a scope of the vault, whose keys have to be there.
+// Scope returns a scope of the vault, which must have the keys.
 func Scope(t testing.TB, v *vault.Admin, p purpose.Purpose) *vault.Scope {
 	t.Helper()
 	s, err := v.Scope(t.Context(), p)
@@ -99,8 +99,8 @@ func Opens(t testing.TB, s *vault.Scope, v vault.Sealed) {
 	require.Equal(t, "text", text)
 }
 
-// Refuses requires that a value of [Seal] does not open for a scope, with the error
-// want.
+// Refuses requires that a value of [Seal] does not open for a scope, and that the error
+// is want.
 func Refuses(t testing.TB, s *vault.Scope, v vault.Sealed, want error) {
 	t.Helper()
 	_, err := s.Reveal(t.Context(), Note, v)
@@ -128,7 +128,7 @@ func VaultOfKeys(t testing.TB, keys map[string]reference.Keys) *vault.Admin {
 	return OpenKept(t, StoreOfKeys(t, keys, nil), vault.SharedKEK(KEK{Key: KEKKey}))
 }
 
-// ScopeNamed is Scope by the name of the purpose, for a vault that outlives the test.
+// ScopeNamed is [Scope] for the name of a purpose and a vault that outlives the test.
 func ScopeNamed(t testing.TB, v *vault.Admin, name string) *vault.Scope {
 	t.Helper()
 	s, err := v.Scope(context.Background(), purpose.MustParse(name))

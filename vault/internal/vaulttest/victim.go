@@ -17,29 +17,27 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/reference"
 )
 
-// A Victim is a set of sealed values, and all that may ever be revealed of
-// them: a slot opens where it stands under the name, kind and value id that it
-// was sealed with, for the subject that it was sealed for, and in no other
-// place.
+// A Victim is a set of sealed values, with all plaintexts that may ever be revealed. A
+// slot opens under the name, kind and value id that it was sealed with, for the subject
+// that it was sealed for, and in no other place.
 //
-// Its values are sealed by package vault, and taken apart by the independent
-// implementation, which also says how each forged one has to be refused.
+// Package vault seals the values, and the independent implementation takes them apart.
+// The independent implementation also decides the required refusal of each forged value.
 type Victim struct {
 	Store  vault.Store
 	Vault  *vault.Admin
 	Scopes map[string]*vault.Scope
 	asks   []ask
-	Slots  map[string]string // plaintext by the slot and what it is bound to
+	Slots  map[string]string // plaintexts by SlotPlace
 	Values []reference.Value
-	Shapes []string // of the value of that index: how it came to be
-	// Kinds, Names and subjects are what the values of a [Victim] are of and for. Bob has
-	// keys and, but for one, no values; gone is erased.
+	Shapes []string // the history of each value
+	// Kinds has the kinds of the values by name.
 	Kinds map[string]vault.Kind
 	turn  int
-	Rand  *rand.Rand // of one test
+	Rand  *rand.Rand // for one test
 }
 
-// An ask is one way of looking at a value: for a purpose and a subject or none.
+// An ask is one attempt to open a value: for a purpose, and for a subject or none.
 type ask struct {
 	purpose, subject string
 	erased           bool
@@ -55,7 +53,7 @@ func (a *Victim) Seal(t testing.TB, shape string, kind vault.Kind, plaintext, su
 	return sealed
 }
 
-// add takes a value up. Its slots of type 2 are the subject's.
+// add adds a value. Its slots of type 2 belong to the subject.
 func (a *Victim) add(t testing.TB, shape string, kind vault.Kind, plaintext, subject string, sealed vault.Sealed) {
 	t.Helper()
 	text, err := sealed.MarshalText()
@@ -79,8 +77,8 @@ func SlotPlace(v reference.Value, s reference.Slot, subject string) string {
 	return strings.Join([]string{v.Kind, s.Purpose, subject, string(v.ID), string(s.Header), string(s.Sealed)}, "\xff\x00")
 }
 
-// Reveal checks that sealed opens where it may, and is refused everywhere
-// else with the one sentinel that fits. It returns how many slots opened.
+// Reveal checks that sealed opens where it may, and that every other attempt is refused
+// with the right sentinel and no other. It returns the number of slots that opened.
 func (a *Victim) Reveal(t testing.TB, sealed vault.Sealed) int {
 	text, err := sealed.MarshalText()
 	if err != nil {
@@ -109,16 +107,16 @@ func (a *Victim) Reveal(t testing.TB, sealed vault.Sealed) int {
 			}
 		}
 		if !named && (asked.subject != "" || !slices.Contains(Names, asked.purpose)) {
-			continue // is told by the name alone
+			continue // the name alone decides
 		}
 		if a.turn++; collected && class == "success" && a.turn%16 > 0 {
-			continue // untouched, and a key exchange is slow: now and then is enough
+			continue // the slot is untouched and a key exchange is slow: a sample is enough
 		}
 		if kind, ok := a.Kinds[value.Kind]; ok {
 			a.check(t, text, sealed, kind, asked, want, class)
 		}
 	}
-	// As another kind it opens for nobody, whoever asks.
+	// As another kind the value opens in no attempt.
 	asked, kind := a.asks[a.turn%len(a.asks)], Kinds[a.turn%len(Kinds)]
 	if kind.String() != value.Kind {
 		a.check(t, text, sealed, kind, asked, "", "corrupt")
@@ -133,8 +131,8 @@ func (a *Victim) check(t testing.TB, text []byte, sealed vault.Sealed, kind vaul
 	}
 }
 
-// IsClass reports whether err is the sentinel of that class, as [Class] has
-// them, and no other one.
+// IsClass reports whether err is the sentinel of the given class of [Class], and no
+// other sentinel.
 func IsClass(err error, class string) bool {
 	if class == "success" || err == nil {
 		return (class == "success") == (err == nil)
@@ -179,13 +177,13 @@ func (a *Victim) parsed(t testing.TB, sealed vault.Sealed, err error, empty bool
 	return a.Reveal(t, sealed)
 }
 
-// Exhaustive reports whether tests try everything on every value, which takes
-// hours of one core, rather than everything on a few and a sample on each:
+// Exhaustive reports whether tests try everything on every value, which takes hours of
+// one core. Otherwise they try everything on a few values, and a sample on each:
 //
 //	ONLYFOR_EXHAUSTIVE=1 go test ./vault/... ./pii -run 'Every|Recombined|Moved|Relabelled|Retyped|Uniform|Altered|Respelled' -timeout 4h
 func Exhaustive() bool { return os.Getenv("ONLYFOR_EXHAUSTIVE") == "1" }
 
-// Samples returns how many of k samples to take of v: fewer where each costs a key
+// Samples returns the number of samples to take of v: k, or fewer if each costs a key
 // exchange.
 func Samples(v reference.Value, k int) int {
 	for _, s := range v.Slots {
@@ -196,9 +194,9 @@ func Samples(v reference.Value, k int) int {
 	return k
 }
 
-// Sample yields numbers below n: all of them if all is set or there are not more
-// than k, and otherwise k of them, one by chance from each of k equal parts. In
-// short runs k is less, and under the race detector there are samples alone.
+// Sample yields numbers below n. It yields all of them if all is set or n is at most k,
+// and otherwise a random number from each of k equal parts. Short runs and runs under
+// the race detector reduce k, and the latter ignore all unless [Exhaustive] is true.
 func (a *Victim) Sample(n, k int, all bool) iter.Seq[int] {
 	if testing.Short() || UnderRace {
 		k = max(1, k/4)
@@ -219,7 +217,7 @@ func (a *Victim) Sample(n, k int, all bool) iter.Seq[int] {
 	}
 }
 
-// AtMost fails the test if more slots opened than are untouched.
+// AtMost fails the test if more slots opened than were left untouched.
 func AtMost(t testing.TB, most, opened int) {
 	if opened > most {
 		t.Helper()

@@ -1,4 +1,4 @@
-// Package demo gives the example programs keys that live as long as they do.
+// Package demo gives an example program keys that live as long as its process.
 package demo
 
 import (
@@ -13,8 +13,8 @@ import (
 
 var security = purpose.MustParse("security")
 
-// Security returns the scope that the programs seal for. A service opens a store
-// that lasts, with the AEAD of its key service in place of the one made here.
+// Security returns the scope that the programs seal for. A real service opens a
+// persistent store, and has the AEAD of its key service in place of the AEAD made here.
 func Security(ctx context.Context) (*vault.Scope, error) {
 	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {

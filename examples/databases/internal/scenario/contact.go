@@ -10,12 +10,12 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piitest"
 )
 
-// contactStaysOut takes a person whom nobody else is through all that the library
-// does, with success and with failure: a duplicate, plaintext in a column of
-// sealed values, an index that can't be used. What the library returns, prints
-// and writes to its most talkative log is searched, and what pgx traces.
+// contactStaysOut takes one person through all operations of the library, with success
+// and with failure: a duplicate, plaintext in a column of sealed values, an index that
+// can't be used. It looks for the person in the library's results, its errors, its
+// most talkative log and the traces of pgx.
 //
-// It runs last, when the table has no CHECKs any more.
+// It runs last, when the table has lost its CHECKs.
 func (f *fixture) contactStaysOut(ctx context.Context) {
 	piitest.NoLeakParallel(f.T, func(c *piitest.Contact) {
 		logged, traced := len(f.db.Log.String()), len(f.db.Trace.String())
@@ -61,7 +61,7 @@ func (f *fixture) contactStaysOut(ctx context.Context) {
 			write := func(literal string) {
 				_, err := f.db.ExecContext(ctx, fmt.Sprintf("UPDATE users SET %s = %s WHERE id = %d", column, literal, u.ID))
 				require.NoError(f, err)
-				traced = len(f.db.Trace.String()) // which has the statement
+				traced = len(f.db.Trace.String()) // skips the statement, which is in the trace
 			}
 			write(quote(f.db.Dialect, text))
 			_, err = f.users.Get(ctx, u.ID)

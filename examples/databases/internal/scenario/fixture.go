@@ -24,9 +24,9 @@ var (
 	forAdvertising = purpose.MustParse("advertising")
 )
 
-// A fixture is one table of users and the keys for what is in it.
+// A fixture is one table of users, with the keys for its values.
 type fixture struct {
-	*testing.T // of the rule that runs
+	*testing.T // of the rule that is running
 	db         *testdb.DB
 	users      Users
 	known      Known
@@ -34,7 +34,7 @@ type fixture struct {
 	kit                   *piitest.Kit
 	security, advertising *vault.Scope
 	people                int
-	plaintexts            []string // all that were ever sealed
+	plaintexts            []string // all that the test has sealed
 }
 
 func (f *fixture) setup() {
@@ -51,10 +51,10 @@ func (f *fixture) run(name string, rule func(context.Context)) {
 	})
 }
 
-// A person is what a user's row is made of.
+// A person has the plaintexts of a user's row.
 type person struct{ address, recovery, number string }
 
-// person returns one who is like nobody else, in words that nothing else holds.
+// person returns a new person, whose plaintexts occur nowhere else.
 func (f *fixture) person() person {
 	f.people++
 	p := person{
@@ -66,7 +66,7 @@ func (f *fixture) person() person {
 	return p
 }
 
-// seal returns a user with every field set, whose id is new.
+// seal returns a user with a new id and every field set.
 func (f *fixture) seal(p person) User {
 	f.Helper()
 	ctx := f.Context()
@@ -92,7 +92,7 @@ func (f *fixture) index(address string, scope *vault.Scope) pii.Index {
 	return x
 }
 
-// poisoned returns what a failed IndexEmail returns.
+// poisoned returns the index that a failed IndexEmail returns.
 func (f *fixture) poisoned() pii.Index {
 	f.Helper()
 	x, err := pii.IndexEmail(f.Context(), "no address", f.security)
@@ -128,14 +128,14 @@ func (f *fixture) same(want, got User) {
 	require.True(f, want.Recovery.V.Equal(got.Recovery.V), "recovery")
 }
 
-// refused requires an error that tells nothing of any person.
+// refused requires an error that shows no plaintext.
 func (f *fixture) refused(err error) {
 	f.Helper()
 	require.Error(f, err)
 	f.noPlaintext(err.Error())
 }
 
-// stopped requires that a poisoned index was an error before it was a query.
+// stopped requires that a poisoned index failed before it became part of a query.
 func (f *fixture) stopped(err error) {
 	f.Helper()
 	f.refused(err)
@@ -144,8 +144,8 @@ func (f *fixture) stopped(err error) {
 	}
 }
 
-// noPlaintext requires that text shows nothing of what was ever sealed, in clear
-// or in the forms that databases and encoders give to text.
+// noPlaintext requires that text shows none of the plaintexts, in clear or in the
+// forms that databases and encoders give to text.
 func (f *fixture) noPlaintext(text string) {
 	f.Helper()
 	if hit := findAny(text, f.plaintexts); hit != "" {

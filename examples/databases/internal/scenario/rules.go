@@ -20,7 +20,7 @@ func (f *fixture) saveAndLoad(ctx context.Context) {
 	other, _ := f.insert()
 	got := f.get(u.ID)
 	f.same(u, got)
-	f.same(other, f.get(other.ID)) // into which the first row's bytes must not have run
+	f.same(other, f.get(other.ID)) // the first row's bytes must not have run into it
 
 	address, err := got.Email.Reveal(ctx, f.security)
 	require.NoError(f, err)
@@ -62,7 +62,7 @@ func (f *fixture) lookUp(ctx context.Context) {
 	for name, x := range map[string]pii.Index{
 		"somebody else":   f.index("somebody@example.com", f.security),
 		"another purpose": f.index(p.address, f.advertising),
-		"the zero index":  {}, // though there are rows without an index
+		"the zero index":  {}, // does not find the rows without an index
 	} {
 		found, err := f.users.FindByIndex(ctx, x)
 		require.NoError(f, err, name)
@@ -124,7 +124,7 @@ func (f *fixture) unique(ctx context.Context) {
 	err := f.users.Insert(ctx, again)
 	f.refused(err)
 	require.Regexp(f, "(?i)unique|duplicate", err.Error())
-	// MariaDB and MySQL quote the entry, bytes of the index that they are.
+	// MariaDB and MySQL quote the entry, and so bytes of the index.
 	if f.db.Dialect != testdb.MySQL {
 		require.False(f, showsIndex(err.Error(), u.EmailIndex), err.Error())
 	}
@@ -142,7 +142,7 @@ func (f *fixture) bulk(ctx context.Context) {
 	for _, u := range users {
 		f.same(u, f.get(u.ID))
 	}
-	// One that can't be written takes the others with it.
+	// A user that can't be written makes the whole bulk fail.
 	last := []User{f.seal(f.person()), f.seal(f.person())}
 	last[1].EmailIndex = f.poisoned()
 	f.stopped(f.users.InsertAll(ctx, last))
@@ -159,7 +159,7 @@ func (f *fixture) sealedArgument(ctx context.Context) {
 	found, err := f.users.FindByEmail(ctx, again)
 	require.NoError(f, err)
 	require.Empty(f, found)
-	found, err = f.users.FindByEmail(ctx, u.Email) // the very same text
+	found, err = f.users.FindByEmail(ctx, u.Email) // finds the identical text
 	require.NoError(f, err)
 	require.Len(f, found, 1)
 }
@@ -176,7 +176,7 @@ func (f *fixture) check(ctx context.Context) {
 		"bytes as \\x text": fmt.Sprintf("\\x%x", number),
 	} {
 		_, err := f.db.ExecContext(ctx, fmt.Sprintf("UPDATE users SET email = %s WHERE id = %d", quote(f.db.Dialect, text), u.ID))
-		require.ErrorContains(f, err, "email", name) // of the constraint, or its condition
+		require.ErrorContains(f, err, "email", name) // in the constraint's name or condition
 		require.Regexp(f, "(?i)check|constraint", err.Error(), name)
 		require.NotContains(f, err.Error(), "plain@", name)
 		f.same(u, f.get(u.ID))
@@ -184,13 +184,13 @@ func (f *fixture) check(ctx context.Context) {
 }
 
 func quote(d testdb.Dialect, text string) string {
-	if d == testdb.MySQL { // where \ escapes
+	if d == testdb.MySQL { // its text has \ as an escape
 		return fmt.Sprintf("x'%x'", text)
 	}
 	return "'" + text + "'"
 }
 
-// complaint keeps a failure in place of a test.
+// complaint keeps the text of a failure.
 type complaint struct{ text string }
 
 func (c *complaint) Errorf(format string, args ...any) { c.text += fmt.Sprintf(format, args...) }
@@ -229,8 +229,8 @@ func (f *fixture) nothingLeaked(ctx context.Context) {
 	}
 }
 
-// As in a column that was in production before: plaintext, another kind, an
-// index that was stored as text.
+// foreign loads the contents of columns that were in production before: plaintext,
+// another kind, an index that was stored as text.
 func (f *fixture) foreign(ctx context.Context) {
 	u, p := f.insert()
 	number, err := u.Phone.MarshalText()

@@ -12,8 +12,8 @@ import (
 	"github.com/onlyfor/onlyfor/examples/databases/internal/testdb"
 )
 
-// A User is what the libraries store. Their own models have the same fields, so
-// that they convert to it.
+// A User is the row that every library stores. The libraries' own models have the same
+// fields, so that they convert to it.
 type User struct {
 	ID         int64
 	Email      pii.Email
@@ -32,26 +32,27 @@ type Users interface {
 	Get(ctx context.Context, id int64) (User, error)
 	// FindByIndex returns users WHERE email_index = the index.
 	FindByIndex(context.Context, pii.Index) ([]User, error)
-	// FindByIndexes is the same with IN or ANY.
+	// FindByIndexes returns users whose email_index is one of the indexes, with IN
+	// or ANY.
 	FindByIndexes(context.Context, []pii.Index) ([]User, error)
 	// FindByEmail returns users WHERE email = the sealed value.
 	FindByEmail(context.Context, pii.Email) ([]User, error)
-	// Row is Get without a conversion: what the library itself hands out.
+	// Row is Get without a conversion: it returns the library's own model.
 	Row(ctx context.Context, id int64) (any, error)
 }
 
-// Logs is what a library's debug log shows at its most talkative.
+// Logs tells which values a library's most talkative debug log shows.
 type Logs int
 
-// What a debug log shows. Sealed values in it are of no use to a reader; indexes
-// let one link people.
+// The contents of a debug log. Sealed values are of no use to a reader of the log.
+// Indexes let the reader link people.
 const (
-	Nothing    Logs = iota // there is no log
-	Statements             // with sealed values at most
-	Indexes                // besides, now and then
+	Nothing    Logs = iota // no log
+	Statements             // statements, at most with sealed values
+	Indexes                // statements, at times with indexes
 )
 
-// Known is what is known of a library, and documented.
+// Known lists the documented peculiarities of a library.
 type Known struct {
 	Logs Logs
 	// PoisonInSQL says that the error of a poisoned index goes into the statement,
@@ -59,8 +60,8 @@ type Known struct {
 	PoisonInSQL bool
 }
 
-// Run runs every rule. The table of users is there, and empty; what the library
-// logs goes to db.Log.
+// Run runs every rule. The table of users exists and is empty, and the library writes
+// its log to db.Log.
 func Run(t *testing.T, db *testdb.DB, users Users, known Known) {
 	f := &fixture{T: t, db: db, users: users, known: known}
 	f.setup()

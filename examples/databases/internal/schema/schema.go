@@ -1,5 +1,4 @@
-// Package schema holds the table of users for libraries that don't make tables
-// themselves.
+// Package schema holds the table of users, for libraries that do not create tables.
 package schema
 
 import _ "embed"

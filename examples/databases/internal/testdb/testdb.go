@@ -1,5 +1,5 @@
-// Package testdb gives tests an empty database of their own on each server that
-// there is, and keeps what was logged about it.
+// Package testdb gives each test an empty database of its own on every available
+// server, and keeps the logs of the libraries that use it.
 package testdb
 
 import (
@@ -33,24 +33,24 @@ const (
 	SQLite   Dialect = "sqlite"
 )
 
-// A DB is an empty database that goes when its test ends.
+// A DB is an empty database that is removed when its test ends.
 type DB struct {
 	*sql.DB
 	Dialect Dialect
 	// Log is for the debug log of the library under test.
 	Log *Log
-	// Trace keeps what pgx traces on its way to PostgreSQL.
+	// Trace keeps the statements that pgx sends to PostgreSQL.
 	Trace *Log
-	// Config is how to connect with pgx itself; nil on other databases.
+	// Config connects with pgx itself. It is nil on other databases.
 	Config *pgx.ConnConfig
-	// File is where SQLite keeps the data; empty on others.
+	// File is the file of SQLite, empty on other databases.
 	File string
 }
 
-// Each runs a test on SQLite, on PostgreSQL and on MySQL or MariaDB. The last two
-// are skipped unless ONLYFOR_POSTGRES and ONLYFOR_MYSQL say where they are.
+// Each runs a test on SQLite, on PostgreSQL and on MySQL or MariaDB. It skips the
+// servers unless ONLYFOR_POSTGRES and ONLYFOR_MYSQL have their addresses.
 //
-// The test's package imports the driver of SQLite, since there are two that
+// The test's package imports the driver of SQLite, because there are two drivers that
 // can't be linked together.
 func Each(t *testing.T, test func(*testing.T, *DB)) {
 	t.Helper()
@@ -63,7 +63,7 @@ func Each(t *testing.T, test func(*testing.T, *DB)) {
 func OpenSQLite(t testing.TB) *DB {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "users.db")
-	db, err := sql.Open("sqlite", file+"?_pragma=foreign_keys(1)") // which ent asks for
+	db, err := sql.Open("sqlite", file+"?_pragma=foreign_keys(1)") // ent requires it
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return &DB{DB: db, Dialect: SQLite, Log: &Log{}, Trace: &Log{}, File: file}
@@ -89,8 +89,8 @@ func OpenPostgres(t testing.TB) *DB {
 	return &DB{DB: db, Dialect: Postgres, Log: &Log{}, Trace: trace, Config: config}
 }
 
-// OpenMySQL makes a database on the server that ONLYFOR_MYSQL names, whose user
-// has to be allowed to.
+// OpenMySQL makes a database on the server that ONLYFOR_MYSQL names. The user in it
+// needs the right to do so.
 func OpenMySQL(t testing.TB, options ...func(*mysql.Config)) *DB {
 	t.Helper()
 	config, err := mysql.ParseDSN(variable(t, "ONLYFOR_MYSQL"))
@@ -127,7 +127,7 @@ func variable(t testing.TB, name string) string {
 
 func freshName() string { return "onlyfor_" + strings.ToLower(rand.Text()) }
 
-// exec does not use the test's context, which is over when cleanups run.
+// exec does not use the test's context, which is done when cleanups run.
 func exec(t testing.TB, db *sql.DB, query string) {
 	t.Helper()
 	_, err := db.ExecContext(context.Background(), query)
@@ -142,13 +142,13 @@ func (db *DB) CreateUsers(t testing.TB) {
 	}[db.Dialect])
 }
 
-// DropChecks lets any text into the table of users, as tables were before they
-// had sealed columns.
+// DropChecks lets any text into the table of users, as in tables from before sealed
+// columns.
 func (db *DB) DropChecks(t testing.TB) {
 	t.Helper()
 	switch db.Dialect {
 	case SQLite:
-		db.SetMaxOpenConns(1) // on which the setting is
+		db.SetMaxOpenConns(1) // the setting is for one connection
 		exec(t, db.DB, "PRAGMA ignore_check_constraints = 1")
 	case MySQL:
 		db.SetMaxOpenConns(1)
@@ -169,7 +169,7 @@ func (db *DB) DropChecks(t testing.TB) {
 	}
 }
 
-// Dump returns all that the table of users holds, and SQLite's file with it.
+// Dump returns the whole table of users, and SQLite's file with it.
 func (db *DB) Dump(t testing.TB) string {
 	t.Helper()
 	var all bytes.Buffer
@@ -197,7 +197,7 @@ func (db *DB) Dump(t testing.TB) string {
 	return all.String()
 }
 
-// A Log keeps what loggers write.
+// A Log keeps the output of loggers.
 type Log struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -215,7 +215,7 @@ func (l *Log) Log(_ context.Context, level tracelog.LogLevel, msg string, data m
 	fmt.Fprintln(l, level, msg, data)
 }
 
-// String returns what was written.
+// String returns all output.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

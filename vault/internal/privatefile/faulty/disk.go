@@ -9,23 +9,23 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
-// A Fault is one thing that goes wrong on a disk.
+// A Fault is one failure of a disk.
 type Fault struct {
-	// Nth is the call that fails: 1 is the next one.
+	// Nth is the number of the call that fails: 1 is the next call.
 	Nth int
-	// Err is what it fails with.
+	// Err is the error of the call.
 	Err error
-	// Stays has all calls after it fail too.
+	// Stays makes all later calls fail too.
 	Stays bool
-	// Only has other calls than these neither fail nor be counted.
+	// Only, if not empty, is the name of the only call that is counted and can fail.
 	Only string
-	// Late has the call be made and then fail, as when an answer is lost. Only
+	// Late makes the call first and then fails it, as when an answer is lost. Only
 	// Changes are counted then.
 	Late bool
 }
 
-// A Disk fails when it is told to. It never waits for the real disk: what tests
-// see of a file does not depend on that. Its methods may be called from many
+// A Disk fails when a test tells it to. It never waits for the real disk, because the
+// files that tests see do not depend on it. Its methods may be called from many
 // goroutines at once.
 type Disk struct {
 	mu    sync.Mutex
@@ -34,15 +34,15 @@ type Disk struct {
 	hit   string
 }
 
-// Break has the disk fail from now on as f says.
+// Break makes the disk fail from now on as f says.
 func (d *Disk) Break(f Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault, d.calls, d.hit = f, 0, ""
 }
 
-// Mend has everything work again. It returns the name of the call that failed
-// first, "" if none came to that, and how many calls there were.
+// Mend makes all calls work again. It returns the name of the call that failed first,
+// or "" if none failed, and the number of calls.
 func (d *Disk) Mend() (hit string, calls int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,7 +50,7 @@ func (d *Disk) Mend() (hit string, calls int) {
 	return d.hit, d.calls
 }
 
-// System returns the calls by which the disk is used.
+// System returns the calls that use the disk.
 func (d *Disk) System() privatefile.System { return System(d.make) }
 
 func (d *Disk) make(call string, do func() error) error {
@@ -68,7 +68,7 @@ func (d *Disk) make(call string, do func() error) error {
 	return err
 }
 
-// next counts a call, and reports whether it is to fail.
+// next counts a call, and reports whether it must fail.
 func (d *Disk) next(call string) (Fault, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,26 +13,25 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
 
-// A Hook is told the name of each call that is about to be made, such as
-// "rename", and makes it by calling do. What it returns is what the call
-// returns: so it can let the call fail before it is made or after, or never
-// make it.
+// A Hook gets the name of each call, such as "rename", and makes the call with do. Its
+// error is the error of the call. A Hook can therefore fail a call before or after it is
+// made, and can leave it out.
 type Hook func(call string, do func() error) error
 
-// Calls are the names that a [Hook] may be told.
+// Calls are the names that a [Hook] gets.
 var Calls = slices.Concat(Looks, Changes)
 
-// Looks change nothing on the disk.
+// Looks are the calls that change nothing on the disk.
 var Looks = []string{"look up", "open directory", "open", "stat", "read", "list"}
 
-// Changes are what a crash can come between. "unlock" is not of the disk, but
-// lets others at it.
+// Changes are the calls that a crash can separate. "unlock" does not change the disk,
+// but lets other processes change it.
 var Changes = []string{
 	"make directory", "chmod directory", "create", "chmod", "write", "sync", "close", "rename",
 	"sync directory", "remove", "lock", "unlock",
 }
 
-// ErrShort has a write write half and fail as a full disk does.
+// ErrShort makes a write fail half way, as on a full disk.
 var ErrShort = shortWrite{}
 
 type shortWrite struct{}
@@ -117,7 +116,7 @@ func System(hook Hook) privatefile.System {
 				made = true
 				return real.Close(f)
 			})
-			if !made { // a close that fails gives the file back all the same
+			if !made { // a close that fails releases the file nevertheless
 				real.Close(f)
 			}
 			return err
@@ -125,8 +124,8 @@ func System(hook Hook) privatefile.System {
 	}
 }
 
-// call makes a call that returns something, and gives that back with undo if
-// the hook has the call fail.
+// call makes a call that returns a value. If the hook fails the call, undo releases the
+// value.
 func call[T any](hook Hook, name string, do func() (T, error), undo func(T)) (T, error) {
 	var got, none T
 	made := false

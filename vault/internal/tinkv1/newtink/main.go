@@ -1,5 +1,5 @@
-// Newtink does with github.com/tink-crypto/tink-go/v2 what oldtink does with its
-// predecessor.
+// Newtink writes and opens folders with github.com/tink-crypto/tink-go/v2, as oldtink
+// does with its predecessor.
 //
 //	newtink write FOLDER
 //	newtink open FOLDER
@@ -33,8 +33,8 @@ func main() {
 	}
 }
 
-// kek has a vault's keys wrapped by the AEAD of another process, and keeps what
-// came of it in the folder.
+// kek runs a vault under the AEAD of another process, and keeps the wrapped keys and the
+// sealed value in the folder.
 func (f folder) kek(oldtink string) {
 	cmd := exec.Command(oldtink, "serve", string(f))
 	cmd.Stderr = os.Stderr

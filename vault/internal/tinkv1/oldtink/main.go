@@ -1,5 +1,5 @@
-// Oldtink does with github.com/google/tink/go v1.7.0 what newtink does with its
-// successor, and lends it an AEAD.
+// Oldtink writes and opens folders with github.com/google/tink/go v1.7.0, as newtink
+// does with its successor. It also lends newtink an AEAD.
 //
 //	oldtink write FOLDER
 //	oldtink open FOLDER

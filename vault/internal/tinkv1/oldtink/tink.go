@@ -16,28 +16,27 @@ import (
 	"github.com/google/tink/go/tink"
 )
 
-// This file is the same in oldtink and newtink but for the import path.
+// This file is the same in oldtink and newtink, except for the import paths.
 
-// A folder is where one Tink writes what the other has to open.
+// A folder has the keysets and ciphertexts that one Tink writes for the other to open.
 type folder string
 
-// A value is one line of a .values.json file. The fields that are not secret in a
-// real system are not here either.
+// A value is one line of a .values.json file.
 type value struct {
 	Plaintext      string `json:"plaintext"`
 	AssociatedData []byte `json:"associated_data"`
 	Ciphertext     []byte `json:"ciphertext"`
-	// Disabled says that the key it was encrypted under is.
+	// Disabled reports whether the key of the ciphertext is disabled.
 	Disabled bool `json:"disabled,omitempty"`
 }
 
-// An output is one of a pseudorandom function.
+// An output is an output of a pseudorandom function.
 type output struct {
 	Input  []byte `json:"input"`
 	Output []byte `json:"output"`
 }
 
-// keysetData is bound to the keysets that are encrypted so.
+// keysetData is the associated data of encrypted keysets that have any.
 var keysetData = []byte("onlyfor/testdata")
 
 // must returns v, or ends the program.
@@ -82,7 +81,7 @@ func (f folder) loadKeyset(name string) []*keyset.Handle {
 	}
 }
 
-// saveEncrypted writes a keyset that kek encrypts, with associated data and
+// saveEncrypted writes a keyset encrypted under kek, once with associated data and once
 // without.
 func (f folder) saveEncrypted(name string, h *keyset.Handle, kek tink.AEAD) {
 	var asJSON, asBinary bytes.Buffer
@@ -114,8 +113,8 @@ func (f folder) write() {
 	f.writeHybrid()
 }
 
-// writeAEAD writes a keyset with a history: the primary key is neither the first
-// nor the last, and one is disabled.
+// writeAEAD writes a keyset with a history: the primary key is neither the first nor
+// the last, and one key is disabled.
 func (f folder) writeAEAD(kek tink.AEAD) {
 	m := keyset.NewManager()
 	var values []value

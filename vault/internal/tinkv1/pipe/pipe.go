@@ -1,5 +1,5 @@
-// Package pipe is how one process lends another an AEAD: a line of JSON for each
-// question, and one for its answer.
+// Package pipe lets one process lend another an AEAD. Each question is a line of JSON,
+// and so is each answer.
 package pipe
 
 import (
@@ -9,20 +9,20 @@ import (
 	"sync"
 )
 
-// A Question asks to encrypt or decrypt Data.
+// A Question asks the other process to encrypt or decrypt Data.
 type Question struct {
 	Decrypt        bool
 	Data           []byte
 	AssociatedData []byte
 }
 
-// An Answer has what came of it.
+// An Answer has the result of a [Question].
 type Answer struct {
 	Data    []byte
 	Refused bool
 }
 
-// An AEAD asks the process at the other end. It is a vault.AEAD.
+// An AEAD is a vault.AEAD that asks the process at the other end.
 type AEAD struct {
 	mu  sync.Mutex
 	enc *json.Encoder

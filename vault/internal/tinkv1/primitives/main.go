@@ -1,5 +1,5 @@
-// Primitives has a vault's keys wrapped by an AEAD of the old path that needs no
-// protocol buffers, in one program with this library.
+// Primitives wraps a vault's keys with an AEAD of the old path that needs no protocol
+// buffers, in one program with this library.
 package main
 
 import (

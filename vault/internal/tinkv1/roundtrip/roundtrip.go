@@ -1,4 +1,4 @@
-// Package roundtrip is a vault's life under a KEK.
+// Package roundtrip takes a vault through its life under a KEK.
 package roundtrip
 
 import (
@@ -13,14 +13,14 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// What is sealed, and for what.
+// The plaintext that Run seals.
 const address = "ada@example.com"
 
 var security = purpose.MustParse("security")
 
-// Run has a vault make its keys under a KEK, seals under them, and reveals in
-// another vault that has to unwrap them. It returns the wrapped keys and what was
-// sealed, and ends the program if anything fails.
+// Run lets a vault make its keys under a KEK and seal a value, and reveals the value in
+// another vault, which has to unwrap the keys. It returns the wrapped keys and the
+// sealed value, and ends the program if anything fails.
 func Run(a vault.AEAD) (record, sealed []byte) {
 	ctx := context.Background()
 	store := vault.Memory()
@@ -41,7 +41,7 @@ func Run(a vault.AEAD) (record, sealed []byte) {
 	records, err := store.Get(ctx, "security/keys")
 	check(err)
 
-	// Another KEK opens nothing, so it was this one that wrapped.
+	// Another KEK opens nothing, so a has wrapped the keys.
 	if _, err := open(ctx, store, flipped{a}).Scope(ctx, security); !errors.Is(err, vault.ErrNoKeys) {
 		check(errors.New("opens whatever the KEK says"))
 	}
@@ -56,7 +56,7 @@ func open(ctx context.Context, store vault.Store, a vault.AEAD) *vault.Admin {
 	return v
 }
 
-// flipped hands on another ciphertext.
+// flipped passes on an altered ciphertext.
 type flipped struct{ vault.AEAD }
 
 func (f flipped) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {

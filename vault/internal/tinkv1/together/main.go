@@ -1,6 +1,5 @@
-// Together links both Tinks, and has a vault's keys wrapped by an AEAD of the old
-// path. It panics before it gets here, unless conflicts of protocol buffers are
-// made a warning.
+// Together links both Tinks, and wraps a vault's keys with an AEAD of the old path. It
+// panics before main, unless conflicts of protocol buffers are configured as warnings.
 package main
 
 import (

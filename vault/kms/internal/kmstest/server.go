@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// A Fault is a way in which a [Server] fails.
+// A Fault is one kind of failure of a [Server].
 type Fault string
 
 // The faults. The handler of the service makes [Throttle] and [Internal], which are

@@ -19,9 +19,9 @@ var (
 	bytes = map[string]string{dialect.Postgres: "bytea", dialect.MySQL: "varbinary(16)", dialect.SQLite: "blob"}
 )
 
-// Fields implements [ent.Interface]. Sealed values are of field.Other, which has
-// no predicates like HasPrefix that would find nothing. A nullable one is a
-// pointer, for ent generates no Go for generic types such as sql.Null.
+// Fields implements [ent.Interface]. Sealed values are of field.Other, without
+// predicates like HasPrefix, which would find nothing. A nullable value is a pointer,
+// because ent generates no Go for generic types such as sql.Null.
 func (User) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id"),
@@ -32,7 +32,7 @@ func (User) Fields() []ent.Field {
 	}
 }
 
-// Annotations implements [ent.Interface] with what the database itself checks.
+// Annotations implements [ent.Interface] with the checks of the database itself.
 func (User) Annotations() []schema.Annotation {
 	return []schema.Annotation{entsql.Checks(map[string]string{
 		"email_sealed":    "email LIKE 'pii1.email.%'",

@@ -88,7 +88,7 @@ func (p plainMeddler) Decrypt(ciphertext, aad []byte) ([]byte, error) {
 
 // A key service is not asked for somebody who has left, learns of the context, and
 // gets copies: one that appended to its arguments corrupted thousands of values.
-func TestWrapperCalls(t *testing.T) {
+func TestKEKClientCalls(t *testing.T) {
 	p := purpose.MustParse("security")
 	for _, plain := range []bool{false, true} {
 		inner, err := testKEK(t).For(t.Context(), p)

@@ -16,8 +16,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// recordScratches has every scratch that is used until the test ends noted.
-func recordScratches(t *testing.T) func() []*buffers {
+// recordBuffers records all buffers that are used until the test ends.
+func recordBuffers(t *testing.T) func() []*buffers {
 	t.Helper()
 	var mu sync.Mutex
 	var all []*buffers
@@ -48,9 +48,9 @@ func (f failing) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
 
 // Whatever becomes of an operation, nothing that it had in hand is left in
 // memory that others get to use.
-func TestScratchesAreCleared(t *testing.T) {
+func TestBuffersAreCleared(t *testing.T) {
 	const marker = "plaintext-"
-	used := recordScratches(t)
+	used := recordBuffers(t)
 	kind, other := MustKind("note", "vault.Note"), MustKind("other", "vault.Other")
 	p, q := purpose.MustParse("security"), purpose.MustParse("billing")
 	a, err := subtle.NewAESGCM(make([]byte, 32))
@@ -146,8 +146,8 @@ func TestScratchesAreCleared(t *testing.T) {
 	require.NotEmpty(t, used())
 }
 
-// What was used first counts as well as what was used last.
-func TestScratchesAreClearedAsFarAsTheyWereUsed(t *testing.T) {
+// The first use of a buffer counts as well as the last.
+func TestBuffersAreClearedAsFarAsTheyWereUsed(t *testing.T) {
 	buf := new(buffers)
 	_ = append(buf.plaintext(9), "plaintext"...)
 	_ = append(buf.plaintext(1), 'x')
@@ -157,8 +157,8 @@ func TestScratchesAreClearedAsFarAsTheyWereUsed(t *testing.T) {
 
 // The longest that there can be fits, so that none of it is in memory that nobody
 // clears.
-func TestScratchesHoldTheLongest(t *testing.T) {
-	used := recordScratches(t)
+func TestBuffersHoldTheLongest(t *testing.T) {
+	used := recordBuffers(t)
 	long := func(n int) string { return "a" + strings.Repeat("b", n-1) }
 	kind := MustKind(long(format.MaxKind), "vault.Note")
 	p, from := purpose.MustParse(long(purpose.MaxLen)), purpose.MustParse("c"+long(purpose.MaxLen)[1:])

@@ -200,7 +200,7 @@ func TestCollectedSlotOfAKeyThatSeals(t *testing.T) {
 
 // What is under way for one purpose, action or detail is not what another one waits
 // for, or takes the result of.
-func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
+func TestCallsAreJoinedByEqualCallsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
@@ -237,7 +237,7 @@ func TestFlightsAreJoinedByTheirLikeAlone(t *testing.T) {
 }
 
 // A client that ends the goroutine has not answered.
-func TestFlightThatNeverReturns(t *testing.T) {
+func TestCallThatNeverReturns(t *testing.T) {
 	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), nil)
 	require.NoError(t, err)
 	err = v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
@@ -251,9 +251,9 @@ func TestFlightThatNeverReturns(t *testing.T) {
 	require.Equal(t, errClosed, v.exclusive(t.Context(), audit.Open, purpose.MustParse("security"), nothing))
 }
 
-// The end of a flight ends its context as well. Which of the two is seen first does
-// not change what it found.
-func TestFlightThatHasEndedSaysWhatItFound(t *testing.T) {
+// The end of a call ends its context as well. The call returns its own result, whichever
+// of the two ends is seen first.
+func TestCallThatHasEndedReturnsItsResult(t *testing.T) {
 	done := make(chan struct{})
 	close(done)
 	ctx, cancel := context.WithCancel(t.Context())

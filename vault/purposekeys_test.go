@@ -16,7 +16,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
-// Checks of rings, of handles with a share of the keys, and of moving subjects.
+// Checks of opened keys, of handles with a share of them, and of moving subjects.
 
 // A hookedStore does something else than the store that it is made of.
 type hookedStore struct {
@@ -146,8 +146,9 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 	}
 }
 
-// What a ring finds by itself is recorded if it concerns somebody.
-func TestWhatARingFindsByItself(t *testing.T) {
+// The findings of a refresh in the background are recorded, unless keys and rights are
+// as they were.
+func TestPurposeKeysRecordRefreshes(t *testing.T) {
 	ctx := t.Context()
 	var events []audit.Event
 	record := auditorFunc(func(ctx context.Context, e audit.Event) error {
@@ -200,8 +201,8 @@ func TestWhatARingFindsByItself(t *testing.T) {
 	}
 }
 
-// A closed ring holds no keys of subjects, and takes none.
-func TestClosedRingsForget(t *testing.T) {
+// Closed keys hold no keys of subjects, and take none.
+func TestClosedPurposeKeysForget(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	s, err := v.Scope(ctx, p)
@@ -214,7 +215,7 @@ func TestClosedRingsForget(t *testing.T) {
 	at := s.opened.current.Load()
 	require.NoError(t, v.Close())
 	for _, timer := range []*time.Timer{s.opened.refreshTimer, s.opened.leaseTimers[0], s.opened.leaseTimers[1]} {
-		require.False(t, timer.Stop(), "it would keep the ring in memory for a day")
+		require.False(t, timer.Stop(), "it would keep the keys in memory for a day")
 	}
 	s.opened.stale.Store(true)
 	require.Nil(t, s.opened.peek())
@@ -235,7 +236,7 @@ func TestClosedRingsForget(t *testing.T) {
 	require.ErrorIs(t, err, errClosed)
 	require.False(t, Sealed{}.OnPrimaryKey(&Scope{}))
 
-	store := &hookedStore{Store: Memory()} // and one that is closed during a look
+	store := &hookedStore{Store: Memory()} // for keys that are closed during a refresh
 	v, p = testVault(t, store, nil)
 	s, err = v.Scope(ctx, p)
 	require.NoError(t, err)
@@ -247,7 +248,7 @@ func TestClosedRingsForget(t *testing.T) {
 }
 
 // Older keys never take the place of newer ones, nor others of their generation.
-func TestRingsTakeNewerKeysOnly(t *testing.T) {
+func TestPurposeKeysTakeNewerKeysOnly(t *testing.T) {
 	v, p := testVault(t, Memory(), nil)
 	s, err := v.Scope(t.Context(), p)
 	require.NoError(t, err)

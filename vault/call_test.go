@@ -222,7 +222,7 @@ func (g *gated) Get(ctx context.Context, names ...string) ([]Record, error) {
 }
 
 // Who seals does not get the answer of one who only looked whether there is a key.
-func TestSealingDoesNotJoinALook(t *testing.T) {
+func TestSealingDoesNotJoinARefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &gated{Store: Memory()}
 		v, s := subjectsOf(t, store, testKEK(t), nil)
