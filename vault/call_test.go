@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // Keys of subjects that are asked for at once do not get into each other's hands, be it
@@ -275,4 +277,70 @@ func TestRevisionsBelowZero(t *testing.T) {
 	require.ErrorIs(t, v.Generate(t.Context(), s.Purpose()), ErrCorrupt)
 	_, err = v.Scope(t.Context(), purpose.Purpose{})
 	require.EqualError(t, err, "vault: opening keys: no purpose: invalid argument")
+}
+
+// What is under way for one purpose, action or detail is not what another one waits
+// for, or takes the result of.
+func TestCallsAreJoinedByEqualCallsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
+		v, err := OpenAdmin(ctx, Memory(), testKEK(t), nil)
+		require.NoError(t, err)
+		defer v.Close()
+		land := make(chan struct{})
+		ends := func(context.Context, *call) error { <-land; return ErrConflict }
+		for _, detail := range []string{"", "id"} {
+			_, started, err := v.start(ctx, callID{actionFindKey, keysID{purpose: security}, detail}, ends)
+			require.NoError(t, err)
+			require.True(t, started)
+		}
+		ran := 0
+		f := func(context.Context) error { ran++; return nil }
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: ads}, "id"}, f))
+		require.NoError(t, v.shared(ctx, callID{audit.Open, keysID{purpose: security}, "id"}, f))
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "di"}, f))
+		require.NoError(t, v.exclusive(ctx, actionFindKey, ads, f))
+		require.NoError(t, v.exclusive(ctx, audit.Open, security, f))
+		require.Equal(t, 5, ran)
+
+		joined, after := make(chan error, 1), make(chan error, 1)
+		go func() { joined <- v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "id"}, f) }()
+		go func() {
+			after <- v.exclusive(ctx, actionFindKey, security, func(context.Context) error { return ErrErased })
+		}()
+		synctest.Wait()
+		close(land)
+		require.Equal(t, ErrConflict, <-joined)
+		require.Equal(t, ErrErased, <-after, "it waits, runs itself, and is told of that")
+		require.Equal(t, 5, ran)
+	})
+}
+
+// A client that ends the goroutine has not answered.
+func TestCallThatNeverReturns(t *testing.T) {
+	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), nil)
+	require.NoError(t, err)
+	err = v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
+		runtime.Goexit()
+		return nil
+	})
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.NoError(t, v.Close())
+	nothing := func(context.Context) error { return nil }
+	require.Equal(t, errClosed, v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, nothing))
+	require.Equal(t, errClosed, v.exclusive(t.Context(), audit.Open, purpose.MustParse("security"), nothing))
+}
+
+// The end of a call ends its context as well. The call returns its own result, whichever
+// of the two ends is seen first.
+func TestCallThatHasEndedReturnsItsResult(t *testing.T) {
+	done := make(chan struct{})
+	close(done)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 {
+		require.Equal(t, ErrConflict, (&call{ctx: ctx, done: done, err: ErrConflict}).wait(t.Context()))
+		require.NoError(t, (&call{ctx: ctx, done: done}).wait(t.Context()))
+	}
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -153,106 +151,4 @@ func TestSelfTestClearsWhatOpened(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, w.selfTest(p, bytes.Repeat([]byte{7}, format.DEKSize)), errUnbound)
 	require.Equal(t, make([]byte, format.DEKSize), handed)
-}
-
-// What erased a subject is believed for the grave time, and what the store said no
-// longer than a lifetime from the question.
-func TestSubjectCacheBelieves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const lifetime, timeout = time.Minute, time.Second
-		c := newSubjectCache(0, lifetime, timeout)
-		key := &subjectKey{}
-		state := func(subject string) string {
-			got, known := c.get(subject)
-			switch {
-			case !known:
-				return "unknown"
-			case got == nil:
-				return "erased"
-			}
-			require.Same(t, key, got)
-			return "key"
-		}
-		require.Equal(t, "unknown", state("alice"))
-		require.False(t, c.recentlyErased("alice"))
-		c.put("alice", key, time.Now().Add(-lifetime+time.Second))
-		require.Equal(t, "key", state("alice"))
-		time.Sleep(time.Second)
-		require.Equal(t, "unknown", state("alice"), "since the question")
-		c.put("alice", key, time.Now())
-		c.put("bob", nil, time.Now())
-		require.Equal(t, "erased", state("bob"))
-		require.False(t, c.recentlyErased("bob"), "not by this process")
-
-		c.erase("alice")
-		require.True(t, c.recentlyErased("alice"))
-		c.put("alice", key, time.Now()) // an answer from before, that comes late
-		time.Sleep(lifetime + format.MaxSlots*timeout - 1)
-		require.Equal(t, "erased", state("alice"))
-		require.True(t, c.recentlyErased("alice"))
-		require.Equal(t, "unknown", state("bob"))
-		c.put("alice", nil, time.Now())
-		time.Sleep(time.Nanosecond)
-		require.False(t, c.recentlyErased("alice"))
-		require.Equal(t, "erased", state("alice"), "what the store says")
-		time.Sleep(lifetime)
-		require.Equal(t, "unknown", state("alice"))
-		c.erase("carol")
-		require.Equal(t, "erased", state("carol"), "who was unknown")
-	})
-}
-
-// A cache that is full makes room by one, and only for who is new.
-func TestSubjectCacheMakesRoom(t *testing.T) {
-	c := newSubjectCache(64*3, time.Minute, time.Second)
-	require.Equal(t, 3, c.perShard)
-	shard := c.shard("s")
-	var inShard []string
-	for i := 0; len(inShard) < 4; i++ {
-		if name := fmt.Sprint("s", i); c.shard(name) == shard {
-			inShard = append(inShard, name)
-		}
-	}
-	for _, name := range inShard[:3] {
-		c.put(name, nil, time.Now())
-	}
-	require.Len(t, shard.entries, 3)
-	for range 50 {
-		c.put(inShard[0], nil, time.Now())
-		require.Len(t, shard.entries, 3, "nobody goes for one who is there")
-	}
-	c.put(inShard[3], nil, time.Now())
-	require.Len(t, shard.entries, 3)
-	require.Contains(t, shard.entries, inShard[3])
-	require.Equal(t, 1, newSubjectCache(1, time.Minute, time.Second).perShard)
-}
-
-// Erasures are forgotten once nothing from before them can be on its way any more.
-func TestSubjectCacheSweeps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newSubjectCache(0, time.Minute, time.Second)
-		shard := c.shard("s")
-		erase := func(first, n int) {
-			for i := first; n > 0; i++ {
-				if name := fmt.Sprint("s", i); c.shard(name) == shard {
-					c.erase(name)
-					n--
-				}
-			}
-		}
-		erase(0, 64)
-		require.Len(t, shard.erased, 64)
-		time.Sleep(c.erasedLifetime - 1)
-		erase(1_000_000, 1)
-		require.Len(t, shard.erased, 65, "none is over")
-		require.Equal(t, 2*64, shard.sweepAt)
-		time.Sleep(time.Nanosecond)
-		erase(2_000_000, 2*64-65)
-		require.Len(t, shard.erased, 2*64)
-		erase(3_000_000, 1)
-		require.Len(t, shard.erased, 2*64-64+1, "64 are over")
-		for name := range shard.erased {
-			require.True(t, c.recentlyErased(name))
-		}
-	})
 }
