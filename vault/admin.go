@@ -48,7 +48,8 @@ type Key struct {
 // An Admin changes the keys of purposes. It can do all that a [Vault] can, and is
 // for the tools and start-up code that operate a service; code that serves
 // requests gets a [Vault], which changes no keys. Its methods may be called from
-// many goroutines at once. The zero Admin is of no use: see [OpenAdmin].
+// many goroutines at once. A zero Admin is [ErrInvalid] everywhere: see [OpenAdmin]. So
+// is a nil Admin, except that the methods that it has from Vault panic.
 type Admin struct{ *base }
 
 // base is embedded under a name that other packages can't write, so that nobody
@@ -65,8 +66,18 @@ func OpenAdmin(ctx context.Context, store Store, kek KEK, opts *Options) (*Admin
 }
 
 // Vault returns the vault of a, which shares its opened keys and can't change
-// them.
-func (a *Admin) Vault() *Vault { return a.base }
+// them. It is nil for a nil or zero Admin.
+func (a *Admin) Vault() *Vault {
+	if a == nil {
+		return nil
+	}
+	return a.base
+}
+
+// operate is the method of the Vault, for an Admin that may be nil.
+func (a *Admin) operate(ctx context.Context, e audit.Event, f func(context.Context) error) error {
+	return a.Vault().operate(ctx, e, f)
+}
 
 // String returns "vault.Admin".
 func (a *Admin) String() string { return "vault.Admin" }

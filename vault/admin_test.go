@@ -1,0 +1,169 @@
+package vault_test
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
+)
+
+// A changer has the names of the methods that change keys, at a depth at which a method
+// of Vault would hide them. This file does not compile if a Vault changes keys.
+type (
+	change  struct{}
+	changes struct{ change }
+	changer struct {
+		*vault.Vault
+		changes
+	}
+	changed struct{}
+)
+
+func (change) Generate() (_ changed)       { return }
+func (change) Keys() (_ changed)           { return }
+func (change) Generation() (_ changed)     { return }
+func (change) Rotate() (_ changed)         { return }
+func (change) Retire() (_ changed)         { return }
+func (change) Reinstate() (_ changed)      { return }
+func (change) Destroy() (_ changed)        { return }
+func (change) Rewrap() (_ changed)         { return }
+func (change) RewrapSubjects() (_ changed) { return }
+
+var _ = []func(changer) changed{
+	changer.Generate, changer.Keys, changer.Generation, changer.Rotate, changer.Retire, changer.Reinstate,
+	changer.Destroy, changer.Rewrap, changer.RewrapSubjects,
+}
+
+// The methods above are all that an Admin has and a Vault has not.
+func TestVaultChangesNoKeys(t *testing.T) {
+	names := func(typ reflect.Type) (names []string) {
+		for i := range typ.NumMethod() {
+			names = append(names, typ.Method(i).Name)
+		}
+		return names
+	}
+	all := names(reflect.TypeFor[*vault.Vault]())
+	require.Equal(t, []string{
+		"CheckDenied", "CheckKEK", "Close", "Collector", "Erase", "Format", "Lookup", "Purposes", "Reader", "Scope", "String",
+	}, all, "a method that changes keys belongs to Admin")
+	own := append(names(reflect.TypeFor[change]()), "Vault")
+	require.ElementsMatch(t, append(all, own...), names(reflect.TypeFor[*vault.Admin]()))
+}
+
+// Nobody makes an Admin of a Vault: OpenAdmin alone returns one, no field and no callback
+// hands one out, and an Admin can't be put together in another package.
+func TestNoAdminComesFromAVault(t *testing.T) {
+	typ := reflect.TypeFor[vault.Admin]()
+	require.Equal(t, 1, typ.NumField())
+	require.False(t, typ.Field(0).IsExported(), "or vault.Admin{Field: v} would compile")
+	v := vaulttest.Generated(t, nil).Vault()
+	for _, other := range []any{v, *v, struct{ *vault.Vault }{v}, &struct{ *vault.Vault }{v}} {
+		require.False(t, reflect.TypeOf(other).ConvertibleTo(typ))
+		require.False(t, reflect.TypeOf(other).ConvertibleTo(reflect.PointerTo(typ)))
+		require.False(t, reflect.TypeOf(other).AssignableTo(reflect.PointerTo(typ)))
+	}
+	var made vault.Admin
+	require.False(t, reflect.ValueOf(&made).Elem().Field(0).CanSet())
+
+	var returned []string
+	paths, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, decl := range file.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				if mentionsAdmin(decl.Type) {
+					returned = append(returned, decl.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					if typ, ok := spec.(*ast.TypeSpec); ok && typ.Name.Name == "Admin" {
+						continue
+					}
+					require.False(t, mentionsAdmin(spec), "%s: a declaration holds an Admin", path)
+				}
+			}
+		}
+	}
+	require.Equal(t, []string{"OpenAdmin"}, returned)
+}
+
+// mentionsAdmin reports whether the type Admin is named in n.
+func mentionsAdmin(n ast.Node) (found bool) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		found = found || ok && id.Name == "Admin"
+		return true
+	})
+	return found
+}
+
+// A Vault or an Admin that nobody opened is refused, as a nil scope is.
+func TestUnopenedVaultsAreRefused(t *testing.T) {
+	arguments := map[reflect.Type]any{
+		reflect.TypeFor[context.Context]():            t.Context(),
+		reflect.TypeOf(vaulttest.Security):            vaulttest.Security,
+		reflect.TypeFor[string]():                     "alice",
+		reflect.TypeFor[uint32]():                     uint32(1),
+		reflect.TypeFor[vault.Role]():                 vault.RoleSeal,
+		reflect.TypeFor[vault.KEK]():                  vault.SharedKEK(vaulttest.NewAEAD(t)),
+		reflect.TypeFor[func(vault.Progress) error](): func(vault.Progress) error { return nil },
+	}
+	ofVault := reflect.TypeFor[*vault.Vault]()
+	for name, handle := range map[string]any{
+		"nil Vault": (*vault.Vault)(nil), "zero Vault": &vault.Vault{}, "nil Admin": (*vault.Admin)(nil), "zero Admin": &vault.Admin{},
+		"Vault of a nil Admin": (*vault.Admin)(nil).Vault(), "Vault of a zero Admin": (&vault.Admin{}).Vault(),
+	} {
+		typ := reflect.TypeOf(handle)
+		for i := range typ.NumMethod() {
+			m := typ.Method(i)
+			t.Run(name+"/"+m.Name, func(t *testing.T) {
+				in := []reflect.Value{reflect.ValueOf(handle)}
+				for i := 1; i < m.Type.NumIn(); i++ {
+					arg := m.Type.In(i)
+					if m.Type.IsVariadic() && i == m.Type.NumIn()-1 {
+						arg = arg.Elem()
+					}
+					if m.Name != "Format" {
+						require.Contains(t, arguments, arg)
+						in = append(in, reflect.ValueOf(arguments[arg]))
+					}
+				}
+				_, promoted := ofVault.MethodByName(m.Name)
+				switch {
+				case m.Name == "String" || m.Name == "Format":
+					require.Equal(t, strings.TrimPrefix(typ.String(), "*"), fmt.Sprintf("%v", handle))
+				case m.Name == "Vault":
+					require.True(t, m.Func.Call(in)[0].IsNil())
+				case name == "nil Admin" && promoted:
+					require.Panics(t, func() { m.Func.Call(in) }, "as documented")
+				case m.Name == "Close":
+					require.True(t, m.Func.Call(in)[0].IsNil())
+				default:
+					out := m.Func.Call(in)
+					err, _ := out[len(out)-1].Interface().(error)
+					require.ErrorIs(t, err, vault.ErrInvalid)
+					require.ErrorContains(t, err, "nil vault")
+					for _, result := range out[:len(out)-1] {
+						require.True(t, result.IsZero())
+					}
+				}
+			})
+		}
+	}
+}
