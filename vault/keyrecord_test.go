@@ -325,5 +325,10 @@ func TestKeyRecordHasTheFieldsOfTheFormat(t *testing.T) {
 			got = append(got, f.Tag.Get("json"))
 		}
 		require.Equal(t, want, got)
+		names := map[reflect.Type][]string{reflect.TypeFor[keyRecord](): recordNames, reflect.TypeFor[keysetRecord](): keysetNames}[typ]
+		require.Len(t, names, len(got))
+		for i, name := range names {
+			require.Equal(t, name, strings.TrimSuffix(got[i], ",omitempty"))
+		}
 	}
 }

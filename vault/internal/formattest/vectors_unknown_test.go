@@ -179,6 +179,16 @@ func unknownRecords() []unknownRecord {
 		keyRecord(role+"_field_unknown", "a keyset with a field of another version: the times of destruction of its keys", "ofk1",
 			inserted(`"`+role+`":{`, `"destroyed":{"1589641218":1767323045}`))
 	}
+	respelled := func(from, to string) []byte {
+		return bytes.Replace(encodePayload(good), []byte(`"`+from+`":`), []byte(`"`+to+`":`), 1)
+	}
+	undated := strings.Split(sealing, `"created"`)[0] + `"created":{}}` // or its time would join those of the other
+	keyRecord("role_uppercase", "names are spelled in one way", "ofk1", respelled("seal", "SEAL"))
+	keyRecord("role_not_ascii", "the first letter is a long s, which some JSON libraries fold to s", "ofk1", respelled("seal", "ſeal"))
+	keyRecord("field_uppercase", "names are spelled in one way", "ofk1", respelled("keyset", "Keyset"))
+	keyRecord("role_uppercase_beside", "a keyset under a name that some JSON libraries fold to that of another", "ofk1", inserted(`{`, `"SEAL":`+undated))
+	keyRecord("role_twice", "a keyset of which some JSON libraries drop the first", "ofk1", inserted(`{`, `"seal":`+undated))
+	keyRecord("field_twice", "a field of which some JSON libraries drop the first", "ofk1", inserted(`"seal":{`, `"keyset":""`))
 	for _, magic := range []string{"ofk0", "ofk2"} {
 		keyRecord("version_unknown_"+magic, magic+" is for another version, and is bound", magic, encodePayload(good))
 	}
