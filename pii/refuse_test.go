@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -407,3 +408,77 @@ type liar struct {
 }
 
 func (l liar) Purpose() purpose.Purpose { return l.p }
+
+// stubborn is a kind that refuses every text, and returns refusedText with the refusal.
+type stubborn struct{}
+
+var (
+	stubbornKind = vault.MustKind("stubborn", "people.Stubborn")
+	refusedText  string
+	usedRefused  bool // a form of the refused text was asked for
+)
+
+func (stubborn) Kind() vault.Kind             { return stubbornKind }
+func (stubborn) Parse(string) (string, bool)  { return refusedText, false }
+func (stubborn) Canonical(text string) string { usedRefused = true; return text }
+func (stubborn) Mask(text string) string      { usedRefused = true; return text }
+
+// A kind that refuses a text says so with false, whatever text comes with it: the text
+// that it was given, a text that it would accept, or an empty one. Such a text is
+// neither sealed nor indexed nor shown.
+func TestARefusalIsOneWhateverTextComesWithIt(t *testing.T) {
+	kit := piitest.New(t, forSecurity)
+	s := kit.Scope(forSecurity)
+	requirePoisoned := func(t *testing.T, x pii.Index) {
+		t.Helper()
+		_, err := x.Value()
+		require.ErrorIs(t, err, pii.ErrPoisoned)
+	}
+	for _, text := range []string{"86095742718", testTaxID, "", " ", strings.Repeat("9", 1024), strings.Repeat("9", 1025)} {
+		refusedText, usedRefused = text, false
+		require.False(t, pii.Valid[stubborn](testTaxID))
+
+		sealed, err := pii.Seal[stubborn](ctx, testTaxID, s)
+		requireOnly(t, err, pii.ErrMalformed)
+		require.True(t, sealed.IsZero())
+		index, err := pii.IndexOf[stubborn](ctx, testTaxID, s)
+		requireOnly(t, err, pii.ErrMalformed)
+		requirePoisoned(t, index)
+		indexes, err := pii.IndexesOf[stubborn](ctx, testTaxID, s)
+		requireOnly(t, err, pii.ErrMalformed)
+		require.Len(t, indexes, 1)
+		requirePoisoned(t, indexes[0])
+
+		// A holder of the keys seals with package vault, which asks no kind.
+		collector, err := kit.Vault.Collector(ctx, forSecurity)
+		require.NoError(t, err)
+		for _, c := range []struct {
+			by   vault.Sealer
+			open *vault.Scope
+		}{{s, s}, {s.For("alice"), s.For("alice")}, {collector, s}} {
+			value, err := vault.Seal(ctx, stubbornKind, testTaxID, c.by)
+			require.NoError(t, err)
+			text, err := value.MarshalText()
+			require.NoError(t, err)
+			var sealed pii.Sealed[stubborn]
+			require.NoError(t, sealed.Scan(string(text)))
+			index, err := sealed.Index(ctx, c.open)
+			requireOnly(t, err, vault.ErrCorrupt)
+			requirePoisoned(t, index)
+			hint, err := sealed.Hint(ctx, c.open)
+			require.NoError(t, err)
+			require.Equal(t, "•••", hint)
+		}
+		require.False(t, usedRefused, "%q was used in spite of the refusal", text)
+	}
+}
+
+// A method of [pii.Kind] that can refuse is in the test above: Parse is the only one.
+func TestParseIsTheOnlyRefusalOfAKind(t *testing.T) {
+	kind := reflect.TypeFor[pii.Kind]()
+	for i := range kind.NumMethod() {
+		m := kind.Method(i)
+		last := m.Type.Out(m.Type.NumOut() - 1)
+		require.Equal(t, m.Name == "Parse", last.Kind() == reflect.Bool || last == reflect.TypeFor[error](), m.Name)
+	}
+}

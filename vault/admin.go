@@ -47,7 +47,8 @@ type Key struct {
 
 // An Admin is a [Vault] that can also change the keys of purposes. It is for tools and
 // start-up code. Code that serves requests gets the Vault, which changes no keys.
-// [OpenAdmin] makes an Admin, and the zero Admin is of no use. Its methods may be called
+// [OpenAdmin] makes an Admin. A zero Admin is [ErrInvalid] everywhere, and so is a nil
+// Admin, except that the methods that it has from Vault panic. Its methods may be called
 // from many goroutines at once.
 type Admin struct{ *base }
 
@@ -66,8 +67,18 @@ func OpenAdmin(ctx context.Context, store Store, kek KEK, opts *Options) (*Admin
 }
 
 // Vault returns a's Vault, for code that must not change keys. Both share the opened
-// keys.
-func (a *Admin) Vault() *Vault { return a.base }
+// keys. It is nil for a nil or zero Admin.
+func (a *Admin) Vault() *Vault {
+	if a == nil {
+		return nil
+	}
+	return a.base
+}
+
+// operate is the method of the Vault, for an Admin that may be nil.
+func (a *Admin) operate(ctx context.Context, e audit.Event, f func(context.Context) error) error {
+	return a.Vault().operate(ctx, e, f)
+}
 
 // String returns "vault.Admin".
 func (a *Admin) String() string { return "vault.Admin" }

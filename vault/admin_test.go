@@ -1,215 +1,169 @@
-package vault
+package vault_test
 
 import (
 	"context"
-	"errors"
-	"maps"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
-// generating is a KEK that makes keys, and notes for which purposes.
-type generating struct {
-	KEK
-	made []purpose.Purpose
-	err  error
-}
-
-func (g *generating) Generate(_ context.Context, p purpose.Purpose) error {
-	g.made = append(g.made, p)
-	return g.err
-}
-
-// Who has no grant for a purpose can still see to it that its keys are there, and the
-// KEK makes its key for that purpose and no other.
-func TestGenerateAsksTheKEKOnlyForNewKeys(t *testing.T) {
-	security, billing := purpose.MustParse("security"), purpose.MustParse("billing")
-	kek := &generating{KEK: testKEK(t)}
-	store := Memory()
-	v, err := OpenAdmin(t.Context(), store, kek, nil)
-	require.NoError(t, err)
-	defer v.Close()
-	require.NoError(t, v.Generate(t.Context(), security))
-	require.Equal(t, []purpose.Purpose{security}, kek.made)
-	kek.err = ErrNoKeys
-	require.NoError(t, v.Generate(t.Context(), security))
-	require.ErrorIs(t, v.Generate(t.Context(), security, billing), ErrNoKeys)
-	require.Equal(t, []purpose.Purpose{security, billing}, kek.made)
-	records, err := store.Get(t.Context(), keyRecordName(billing))
-	require.NoError(t, err)
-	require.Empty(t, records)
-}
-
-// A conflict is taken for somebody else's keys only where there are some, and no other
-// error is.
-func TestGenerateBelievesWhatIsThere(t *testing.T) {
-	security, kek := purpose.MustParse("security"), testKEK(t)
-	for name, c := range map[string]struct {
-		exists bool
-		put    error
-		get    error
-		want   error
-	}{
-		"another was first":       {true, ErrConflict, nil, nil},
-		"a conflict with nothing": {false, ErrConflict, nil, ErrConflict},
-		"which can't be told":     {true, ErrConflict, errors.New("disk on fire"), ErrConflict},
-		"a failure":               {true, errors.New("disk full"), nil, ErrUnavailable},
-	} {
-		memory := &gated{Store: Memory()}
-		store := &beforePut{Store: memory}
-		v, err := OpenAdmin(t.Context(), store, kek, nil)
-		require.NoError(t, err)
-		store.before = func() error {
-			if c.exists {
-				first, err := OpenAdmin(t.Context(), memory.Store, kek, nil)
-				require.NoError(t, err)
-				require.NoError(t, first.Generate(t.Context(), security))
-			}
-			memory.err = c.get
-			return c.put
-		}
-		require.ErrorIs(t, v.Generate(t.Context(), security), c.want, name)
-		v.Close()
+// A changer has the names of the methods that change keys, at a depth at which a method
+// of Vault would hide them. This file does not compile if a Vault changes keys.
+type (
+	change  struct{}
+	changes struct{ change }
+	changer struct {
+		*vault.Vault
+		changes
 	}
+	changed struct{}
+)
+
+func (change) Generate() (_ changed)       { return }
+func (change) Keys() (_ changed)           { return }
+func (change) Generation() (_ changed)     { return }
+func (change) Rotate() (_ changed)         { return }
+func (change) Retire() (_ changed)         { return }
+func (change) Reinstate() (_ changed)      { return }
+func (change) Destroy() (_ changed)        { return }
+func (change) Rewrap() (_ changed)         { return }
+func (change) RewrapSubjects() (_ changed) { return }
+
+var _ = []func(changer) changed{
+	changer.Generate, changer.Keys, changer.Generation, changer.Rotate, changer.Retire, changer.Reinstate,
+	changer.Destroy, changer.Rewrap, changer.RewrapSubjects,
 }
 
-// Purposes that are opened at once do not get each other's answer.
-func TestPurposesOpenedAtOnce(t *testing.T) {
-	memory, kek := Memory(), testKEK(t)
-	purposes := []purpose.Purpose{purpose.MustParse("security"), purpose.MustParse("billing"), purpose.MustParse("advertising")}
-	_, s := subjectsOf(t, memory, kek, nil)
-	_ = s
-	w, err := OpenAdmin(t.Context(), memory, kek, nil)
+// The methods above are all that an Admin has and a Vault has not.
+func TestVaultChangesNoKeys(t *testing.T) {
+	names := func(typ reflect.Type) (names []string) {
+		for i := range typ.NumMethod() {
+			names = append(names, typ.Method(i).Name)
+		}
+		return names
+	}
+	all := names(reflect.TypeFor[*vault.Vault]())
+	require.Equal(t, []string{
+		"CheckDenied", "CheckKEK", "Close", "Collector", "Erase", "Format", "Lookup", "Purposes", "Reader", "Scope", "String",
+	}, all, "a method that changes keys belongs to Admin")
+	own := append(names(reflect.TypeFor[change]()), "Vault")
+	require.ElementsMatch(t, append(all, own...), names(reflect.TypeFor[*vault.Admin]()))
+}
+
+// Nobody makes an Admin of a Vault: OpenAdmin alone returns one, no field and no callback
+// hands one out, and an Admin can't be put together in another package.
+func TestNoAdminComesFromAVault(t *testing.T) {
+	typ := reflect.TypeFor[vault.Admin]()
+	require.Equal(t, 1, typ.NumField())
+	require.False(t, typ.Field(0).IsExported(), "or vault.Admin{Field: v} would compile")
+	v := vaulttest.Generated(t, nil).Vault()
+	for _, other := range []any{v, *v, struct{ *vault.Vault }{v}, &struct{ *vault.Vault }{v}} {
+		require.False(t, reflect.TypeOf(other).ConvertibleTo(typ))
+		require.False(t, reflect.TypeOf(other).ConvertibleTo(reflect.PointerTo(typ)))
+		require.False(t, reflect.TypeOf(other).AssignableTo(reflect.PointerTo(typ)))
+	}
+	var made vault.Admin
+	require.False(t, reflect.ValueOf(&made).Elem().Field(0).CanSet())
+
+	var returned []string
+	paths, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	require.NoError(t, w.Generate(t.Context(), purposes...))
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		v, err := OpenAdmin(t.Context(), &gated{Store: memory, gate: gate}, kek, nil)
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
-		done := make(chan error, len(purposes))
-		for _, p := range purposes {
-			go func() {
-				s, err := v.Scope(t.Context(), p)
-				if err == nil && s.Purpose() != p {
-					err = errors.New("of another purpose")
+		for _, decl := range file.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				if mentionsAdmin(decl.Type) {
+					returned = append(returned, decl.Name.Name)
 				}
-				done <- err
-			}()
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					if typ, ok := spec.(*ast.TypeSpec); ok && typ.Name.Name == "Admin" {
+						continue
+					}
+					require.False(t, mentionsAdmin(spec), "%s: a declaration holds an Admin", path)
+				}
+			}
 		}
-		synctest.Wait()
-		close(gate)
-		for range purposes {
-			require.NoError(t, <-done)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err = v.Scope(ctx, purposes[0])
-		require.ErrorIs(t, err, ErrUnavailable, "though it is open")
-		require.ErrorIs(t, err, context.Canceled)
-		v.Close()
-		_, err = v.Scope(t.Context(), purposes[0])
-		require.ErrorIs(t, err, ErrNoKeys)
+	}
+	require.Equal(t, []string{"OpenAdmin"}, returned)
+}
+
+// mentionsAdmin reports whether the type Admin is named in n.
+func mentionsAdmin(n ast.Node) (found bool) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		found = found || ok && id.Name == "Admin"
+		return true
 	})
+	return found
 }
 
-// What a change of the keys is built on is checked as what a scope is opened with.
-func TestChangesOfKeysCheckTheStore(t *testing.T) {
-	kek := testKEK(t)
-	for name, c := range map[string]struct {
-		spoil func(t *testing.T, store Store, p purpose.Purpose)
-		kek   KEK
-		pin   uint64 // beyond the store's generation
-		want  error
-	}{
-		"nothing wrong":      {nil, kek, 0, nil},
-		"older than its pin": {nil, kek, 1, errPin},
-		"KEK refuses":        {nil, kekFunc(func(context.Context, purpose.Purpose) (AEAD, error) { return nil, ErrNoKeys }), 0, ErrNoKeys},
-		"another KEK":        {nil, testKEK(t), 0, ErrNoKeys},
-		"altered erasures":   {alter(erasuresName), kek, 0, errErasures},
-		"altered keys":       {alter(keyRecordName), kek, 0, ErrCorrupt},
+// A Vault or an Admin that nobody opened is refused, as a nil scope is.
+func TestUnopenedVaultsAreRefused(t *testing.T) {
+	arguments := map[reflect.Type]any{
+		reflect.TypeFor[context.Context]():            t.Context(),
+		reflect.TypeOf(vaulttest.Security):            vaulttest.Security,
+		reflect.TypeFor[string]():                     "alice",
+		reflect.TypeFor[uint32]():                     uint32(1),
+		reflect.TypeFor[vault.Role]():                 vault.RoleSeal,
+		reflect.TypeFor[vault.KEK]():                  vault.SharedKEK(vaulttest.NewAEAD(t)),
+		reflect.TypeFor[func(vault.Progress) error](): func(vault.Progress) error { return nil },
+	}
+	ofVault := reflect.TypeFor[*vault.Vault]()
+	for name, handle := range map[string]any{
+		"nil Vault": (*vault.Vault)(nil), "zero Vault": &vault.Vault{}, "nil Admin": (*vault.Admin)(nil), "zero Admin": &vault.Admin{},
+		"Vault of a nil Admin": (*vault.Admin)(nil).Vault(), "Vault of a zero Admin": (&vault.Admin{}).Vault(),
 	} {
-		store := Memory()
-		before, s := subjectsOf(t, store, kek, nil)
-		_, err := before.Erase(t.Context(), "alice", s.Purpose())
-		require.NoError(t, err)
-		generation, err := before.Generation(t.Context(), s.Purpose())
-		require.NoError(t, err)
-		if c.spoil != nil {
-			c.spoil(t, store, s.Purpose())
-		}
-		v, err := OpenAdmin(t.Context(), store, c.kek, &Options{Pins: map[purpose.Purpose]uint64{s.Purpose(): generation + c.pin}})
-		require.NoError(t, err)
-		records, err := store.Get(t.Context(), keyRecordName(s.Purpose()))
-		require.NoError(t, err)
-		err = v.Rotate(t.Context(), s.Purpose(), RoleSeal)
-		require.ErrorIs(t, err, c.want, name)
-		after, getErr := store.Get(t.Context(), keyRecordName(s.Purpose()))
-		require.NoError(t, getErr)
-		require.Equal(t, err != nil, records[0].Revision == after[0].Revision, name)
-		_, err = v.Scope(t.Context(), s.Purpose())
-		require.ErrorIs(t, err, c.want, name)
-		v.Close()
-	}
-}
-
-// A store that fails is not taken for one that a change was made in.
-func TestRotatingInAFailingStore(t *testing.T) {
-	store := &gated{Store: Memory()}
-	v, s := subjectsOf(t, store, testKEK(t), nil)
-	store.err = errors.New("disk on fire")
-	require.EqualError(t, v.Rotate(t.Context(), s.Purpose(), RoleSeal), "vault: rotating keys of security: key store: unavailable")
-}
-
-// alter changes the last bit of a record.
-func alter(name func(purpose.Purpose) string) func(*testing.T, Store, purpose.Purpose) {
-	return func(t *testing.T, store Store, p purpose.Purpose) {
-		t.Helper()
-		records, err := store.Get(t.Context(), name(p))
-		require.NoError(t, err)
-		records[0].Data[len(records[0].Data)-1] ^= 1
-		_, err = store.Put(t.Context(), records[0])
-		require.NoError(t, err)
-	}
-}
-
-// How far a store has come is known from when it was opened, also to a handle that has
-// not the key that the count of erasures is checked with.
-func TestErasuresAreKnownFromTheStart(t *testing.T) {
-	store, kek := Memory(), testKEK(t)
-	before, s := subjectsOf(t, store, kek, nil)
-	_, err := before.Erase(t.Context(), "alice", s.Purpose())
-	require.NoError(t, err)
-	v, fresh := subjectsOf(t, store, kek, nil)
-	require.EqualValues(t, 1, fresh.opened.erasures.Load())
-	lookup, err := v.Lookup(t.Context(), s.Purpose())
-	require.NoError(t, err)
-	for _, pk := range []*purposeKeys{fresh.opened, lookup.scope.opened} {
-		require.EqualValues(t, 1, pk.erasures.Load())
-		require.NoError(t, pk.refreshNow(t.Context()))
-		require.EqualValues(t, 1, pk.erasures.Load())
-	}
-}
-
-// The caller's map may change; what was pinned at Open does not.
-func TestOptionsAreTakenAsTheyWere(t *testing.T) {
-	p := purpose.MustParse("security")
-	pins := map[purpose.Purpose]uint64{p: 1}
-	given := Options{Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SubjectLifetime: 4, SubjectCache: 5, Pins: pins}
-	got, err := given.withDefaults()
-	require.NoError(t, err)
-	require.Equal(t, given, got)
-	before := maps.Clone(pins)
-	pins[p] = 99
-	require.Equal(t, before, got.Pins)
-	for _, d := range []time.Duration{-1, maxDuration + 1} {
-		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SubjectLifetime: d}, {SubjectCache: -1}} {
-			_, err := o.withDefaults()
-			require.ErrorIs(t, err, ErrInvalid)
+		typ := reflect.TypeOf(handle)
+		for i := range typ.NumMethod() {
+			m := typ.Method(i)
+			t.Run(name+"/"+m.Name, func(t *testing.T) {
+				in := []reflect.Value{reflect.ValueOf(handle)}
+				for i := 1; i < m.Type.NumIn(); i++ {
+					arg := m.Type.In(i)
+					if m.Type.IsVariadic() && i == m.Type.NumIn()-1 {
+						arg = arg.Elem()
+					}
+					if m.Name != "Format" {
+						require.Contains(t, arguments, arg)
+						in = append(in, reflect.ValueOf(arguments[arg]))
+					}
+				}
+				_, promoted := ofVault.MethodByName(m.Name)
+				switch {
+				case m.Name == "String" || m.Name == "Format":
+					require.Equal(t, strings.TrimPrefix(typ.String(), "*"), fmt.Sprintf("%v", handle))
+				case m.Name == "Vault":
+					require.True(t, m.Func.Call(in)[0].IsNil())
+				case name == "nil Admin" && promoted:
+					require.Panics(t, func() { m.Func.Call(in) }, "as documented")
+				case m.Name == "Close":
+					require.True(t, m.Func.Call(in)[0].IsNil())
+				default:
+					out := m.Func.Call(in)
+					err, _ := out[len(out)-1].Interface().(error)
+					require.ErrorIs(t, err, vault.ErrInvalid)
+					require.ErrorContains(t, err, "nil vault")
+					for _, result := range out[:len(out)-1] {
+						require.True(t, result.IsZero())
+					}
+				}
+			})
 		}
 	}
 }

@@ -24,6 +24,7 @@ type backend struct {
 
 var (
 	errClosed    = fmt.Errorf("vault is closed: %w", ErrNoKeys)
+	errNoVault   = fmt.Errorf("nil vault: %w", ErrInvalid)
 	errNoKEK     = fmt.Errorf("nil KEK: %w", ErrInvalid)
 	errNoPurpose = fmt.Errorf("no purpose: %w", ErrInvalid)
 	errNone      = fmt.Errorf("key store has none: %w", ErrNoKeys)

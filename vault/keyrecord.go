@@ -210,20 +210,49 @@ func cutKeyRecord(data []byte) (wrapped, payload []byte, ok bool) {
 	return data[fixed : fixed+n : fixed+n], data[fixed+n:], true
 }
 
-// parseKeyRecord parses the decrypted keysets of p. It refuses unknown fields: an
-// older process that dropped the keys of a newer one on its next write would lose
-// them for good.
+// parseKeyRecord parses the decrypted keysets of p. It refuses unknown fields, and a
+// field that is there twice: an older process that dropped the keys of a newer one on
+// its next write would lose them for good.
 func parseKeyRecord(p purpose.Purpose, plain []byte) (*keyRecord, error) {
 	var r keyRecord
 	d := json.NewDecoder(bytes.NewReader(plain))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
+	if err := d.Decode(&r); err != nil || !exactNames(json.NewDecoder(bytes.NewReader(plain)), recordNames, keysetNames) {
 		return nil, fmt.Errorf("key record of another version: %w", ErrCorrupt)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) || r.Purpose != p.String() || r.Generation == 0 {
 		return nil, errKeyRecord
 	}
 	return &r, nil
+}
+
+// The names of the fields of a key record, and of its keysets.
+var (
+	recordNames = []string{"purpose", "generation", "seal", "index", "subject", "collect"}
+	keysetNames = []string{"keyset", "created"}
+)
+
+// exactNames reports whether no object in the next value has a name twice, and the
+// objects at each depth have the given names alone. Package json takes "SEAL" for
+// "seal", and the last of two fields.
+func exactNames(d *json.Decoder, names ...[]string) bool {
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return err == nil
+	}
+	seen := make(map[string]bool)
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		if err != nil || !ok || seen[name] || len(names) > 0 && !slices.Contains(names[0], name) {
+			return false
+		}
+		seen[name] = true
+		if !exactNames(d, names[min(1, len(names)):]...) {
+			return false
+		}
+	}
+	_, err := d.Token() // the end of the object
+	return err == nil
 }
 
 // parameters returns the parameters of new keys of the role. Seal keys are

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -310,4 +311,24 @@ func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
 	after, err := store.Get(ctx, keyRecordName(security))
 	require.NoError(t, err)
 	require.Equal(t, data, after[0].Data)
+}
+
+// The vectors can hold a few unknown fields; any further field of a key record changes
+// the frozen format, whatever its name is.
+func TestKeyRecordHasTheFieldsOfTheFormat(t *testing.T) {
+	for typ, want := range map[reflect.Type][]string{
+		reflect.TypeFor[keyRecord]():    {"purpose", "generation", "seal", "index", "subject", "collect,omitempty"},
+		reflect.TypeFor[keysetRecord](): {"keyset", "created"},
+	} {
+		var got []string
+		for _, f := range reflect.VisibleFields(typ) {
+			got = append(got, f.Tag.Get("json"))
+		}
+		require.Equal(t, want, got)
+		names := map[reflect.Type][]string{reflect.TypeFor[keyRecord](): recordNames, reflect.TypeFor[keysetRecord](): keysetNames}[typ]
+		require.Len(t, names, len(got))
+		for i, name := range names {
+			require.Equal(t, name, strings.TrimSuffix(got[i], ",omitempty"))
+		}
+	}
 }

@@ -214,8 +214,8 @@ func TestNarrowHandlesAreRecorded(t *testing.T) {
 	require.Equal(t, []audit.Action{audit.Open, audit.Open, audit.Index, audit.Reveal}, actions)
 }
 
-// Neither a lookup nor a reader nor a collector leads to a key that can do more
-// than it says: not even through unexported fields and atomic pointers, and not
+// Neither a lookup nor a reader nor a collector nor a scope leads to a key that can do
+// more than it says: not even through unexported fields and atomic pointers, and not
 // in a process that has opened all scopes there are.
 func TestNarrowHandlesHoldNoOtherKeys(t *testing.T) {
 	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
@@ -260,7 +260,8 @@ func TestNarrowHandlesHoldNoOtherKeys(t *testing.T) {
 
 // A deepWalker counts the types that can be reached from a value by reflection,
 // with the help of package unsafe where reflection ends: unexported fields and
-// atomic pointers. It does not look into functions.
+// atomic pointers. It looks neither into functions nor into channels, which
+// TestNothingLeadsFromAHandleToOtherKeys does with the garbage collector.
 type deepWalker struct {
 	seen  map[unsafe.Pointer]bool
 	types map[string]int

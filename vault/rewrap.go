@@ -75,14 +75,14 @@ type Progress struct {
 // open. An after that no run returned is [ErrInvalid].
 func (a *Admin) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
 	err := a.rewrapSubjects(ctx, p, after, progress)
-	if err = a.audit(ctx, audit.Event{Action: audit.Rewrap, Purpose: p}, err); err != nil {
+	if err = a.Vault().audit(ctx, audit.Event{Action: audit.Rewrap, Purpose: p}, err); err != nil {
 		return keysError(audit.Rewrap, p, err)
 	}
 	return nil
 }
 
 func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
-	pk, err := a.openKeys(ctx, p, allKeys)
+	pk, err := a.Vault().openKeys(ctx, p, allKeys)
 	if err != nil {
 		return err
 	}

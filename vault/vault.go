@@ -12,7 +12,7 @@ import (
 )
 
 // A Vault holds the keys of purposes. Its methods may be called from many
-// goroutines at once. The zero Vault can't be used: see [Open].
+// goroutines at once. A nil or zero Vault is [ErrInvalid] everywhere: see [Open].
 type Vault struct {
 	*backend
 	opened map[keysID]*purposeKeys // guarded by the mutex of the backend
@@ -46,6 +46,9 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 // Close always returns nil, and may be called again. Keys are not overwritten: they are
 // left to the garbage collector.
 func (v *Vault) Close() error {
+	if !v.valid() {
+		return nil
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
@@ -54,6 +57,17 @@ func (v *Vault) Close() error {
 	}
 	clear(v.opened)
 	return nil
+}
+
+func (v *Vault) valid() bool { return v != nil && v.backend != nil }
+
+// audit is the method of the backend, for a Vault that may be nil or zero. Such a Vault
+// has no auditor.
+func (v *Vault) audit(ctx context.Context, e audit.Event, err error) error {
+	if !v.valid() {
+		return err
+	}
+	return v.backend.audit(ctx, e, err)
 }
 
 // String returns "vault.Vault".
@@ -140,6 +154,8 @@ func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope
 
 func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*purposeKeys, error) {
 	switch {
+	case !v.valid():
+		return nil, errNoVault
 	case p.IsZero():
 		return nil, errNoPurpose
 	case ctx.Err() != nil:
@@ -287,6 +303,9 @@ func (v *Vault) markErased(p purpose.Purpose, subject string) {
 // A store that does not answer, and a ctx that is done, is [ErrUnavailable]; a closed
 // vault is [ErrNoKeys]; a store that lists names out of order is [ErrCorrupt].
 func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
+	if !v.valid() {
+		return purpose.Set{}, fmt.Errorf("vault: listing purposes: %w", errNoVault)
+	}
 	var found []purpose.Purpose
 	err := v.exclusive(ctx, actionPurposes, purpose.Purpose{}, func(ctx context.Context) (err error) {
 		found, err = v.listPurposes(ctx)
@@ -336,6 +355,8 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 func (v *Vault) operate(ctx context.Context, e audit.Event, f func(context.Context) error) error {
 	var err error
 	switch {
+	case !v.valid():
+		err = errNoVault
 	case e.Purpose.IsZero():
 		err = errNoPurpose
 	case ctx.Err() != nil:

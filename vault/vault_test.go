@@ -7,6 +7,8 @@ import (
 	"iter"
 	"math"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -552,4 +554,61 @@ func TestEvents(t *testing.T) {
 		e.Time, e.Caller, e.Kind, e.Err = time.Time{}, "", "", nil
 		require.Equal(t, want[i], e, "event %d", i)
 	}
+}
+
+// A canonical form that is refused is refused, whatever text comes with it: even the
+// text that would be right.
+func TestARefusedCanonicalFormIsNeverIndexed(t *testing.T) {
+	var last audit.Event
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error { last = e; return nil })}, vaulttest.Security)
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	for _, c := range []struct {
+		by   vault.Sealer
+		open *vault.Scope
+	}{{s, s}, {s.For("alice"), s.For("alice")}, {vaulttest.Collector(t, v, vaulttest.Security), s}} {
+		value := vaulttest.Seal(t, c.by)
+		for _, text := range []string{"text", "86095742718", "", " ", strings.Repeat("9", 1024), strings.Repeat("9", 1025)} {
+			called := false
+			index, err := c.open.IndexSealed(t.Context(), vaulttest.Note, value, func(plaintext string) (string, bool) {
+				called = true
+				require.Equal(t, "text", plaintext)
+				return text, false
+			})
+			require.True(t, called)
+			require.ErrorIs(t, err, vault.ErrCorrupt)
+			require.NotErrorIs(t, err, vault.ErrInvalid, "the text is not looked at")
+			require.Zero(t, index)
+			require.Equal(t, audit.Denied, last.Outcome)
+		}
+		_, err := c.open.IndexSealed(t.Context(), vaulttest.Note, value, vaulttest.Accepting(strings.Clone))
+		require.NoError(t, err, "it is the refusal that counts")
+	}
+}
+
+// The test above has every callback that can refuse.
+func TestCallbacksThatRefuse(t *testing.T) {
+	var found []string
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[*vault.Vault](), reflect.TypeFor[*vault.Admin](), reflect.TypeFor[*vault.Scope](), reflect.TypeFor[*vault.Reader](),
+		reflect.TypeFor[*vault.Lookup](), reflect.TypeFor[*vault.Collector](), reflect.TypeFor[*vault.Sealed](),
+		reflect.TypeOf(vault.Seal), reflect.TypeOf(vault.Extend), reflect.TypeOf(vault.Reseal),
+	} {
+		refusing := func(name string, f reflect.Type) {
+			for i := range f.NumIn() {
+				in := f.In(i)
+				if in.Kind() == reflect.Func && in.NumOut() > 0 && in.Out(in.NumOut()-1).Kind() == reflect.Bool {
+					found = append(found, name)
+				}
+			}
+		}
+		if typ.Kind() == reflect.Func {
+			refusing(typ.String(), typ)
+			continue
+		}
+		for i := range typ.NumMethod() {
+			m := typ.Method(i)
+			refusing(typ.String()+"."+m.Name, m.Type)
+		}
+	}
+	require.Equal(t, []string{"*vault.Scope.IndexSealed"}, found)
 }

@@ -54,7 +54,10 @@ type fault struct {
 	// succeed as well.
 	orNot bool
 	hangs bool
-	once  bool // becomes of one call only, and those after it go well
+	// The call does not return: it panics, or ends its goroutine. The operation says so
+	// at once.
+	breaks bool
+	once   bool // becomes of one call only, and those after it go well
 }
 
 // pull has the calls from number from on meet f, counted from now.

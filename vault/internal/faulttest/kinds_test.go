@@ -113,8 +113,8 @@ func faultsOf(t testing.TB, b *faultBase) []fault {
 		{name: "says that its own time was up", of: ofAll, want: isDown, do: failing(func(c call) error { return quoting(c, context.DeadlineExceeded) })},
 		{name: "says what is not its to say (KEK)", of: ofKEK, want: isRefused, do: failing(func(c call) error { return quoting(c, vault.ErrErased) })},
 		{name: "says what is not its to say (store)", of: ofStore, want: isDown, do: failing(func(c call) error { return quoting(c, vault.ErrErased) })},
-		{name: "panics", of: ofAll, want: isDown, do: failing(func(c call) error { panic(quoting(c, nil)) })},
-		{name: "ends its goroutine", of: ofAll, want: isDown, do: failing(func(call) error { runtime.Goexit(); return nil })},
+		{name: "panics", of: ofAll, want: isDown, breaks: true, do: failing(func(c call) error { panic(quoting(c, nil)) })},
+		{name: "ends its goroutine", of: ofAll, want: isDown, breaks: true, do: failing(func(call) error { runtime.Goexit(); return nil })},
 		{name: "loses its answer", of: ofAll, want: isDown, do: func(c call) (any, error) {
 			if _, err := c.answer(); err != nil {
 				return nil, err

@@ -24,7 +24,8 @@ import (
 // hands out nothing unless it succeeded, and is recorded as what it was. Once the fault
 // is over the very next call works, and all that was sealed before opens for another
 // process. A call that hangs and heeds its context is shared by those who ask for the
-// same until Options.Timeout is over, and by nobody after that.
+// same until Options.Timeout is over, and by nobody after that. A call that panics, or
+// ends its goroutine, is said to have done so, and nobody waits until a deadline.
 //
 // With -short only the first call of each kind fails.
 func TestFaults(t *testing.T) {
@@ -87,6 +88,13 @@ func (c *faultCell) run(t *testing.T) {
 	require.NotEmpty(t, met)
 	c.judge(t, out, err, met[0], wrong)
 	c.recorded(t, w, err)
+	if c.f.breaks {
+		require.Zero(t, time.Since(began), "waited for an answer that can't come")
+		if err != nil && met[0] != kekProbe && !c.op.refusal {
+			require.ErrorContains(t, err, "key store or KEK panicked")
+			require.NotErrorIs(t, err, context.DeadlineExceeded)
+		}
+	}
 
 	if c.f.hangs {
 		require.LessOrEqual(t, time.Since(began), faultTimeout*time.Duration(max(1, c.op.waits)), "longer than Options.Timeout")

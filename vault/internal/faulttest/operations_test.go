@@ -3,6 +3,8 @@ package faulttest
 import (
 	"context"
 	"maps"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -338,6 +340,19 @@ var faultOps = []faultOp{
 	{name: "Prefetch", unaudited: true, left: 11, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.sec.Prefetch(ctx, "alice", "bob"))
 	})},
+	{name: "Prefetch with a reader", unaudited: true, left: 11, prepare: func(t *testing.T, w *faultWorld) faultUse {
+		r := vaulttest.Reader(t, w.v, vaulttest.Security)
+		return func(ctx context.Context) (any, error) { return nothing(r.Prefetch(ctx, "alice", "bob")) }
+	}},
+	{name: "Hint of a person's with a reader", prepare: func(t *testing.T, w *faultWorld) faultUse {
+		r := vaulttest.Reader(t, w.v, vaulttest.Security)
+		return func(ctx context.Context) (any, error) {
+			return r.For("alice").Hint(ctx, vaulttest.Note, w.alices, itself)
+		}
+	}},
+	{name: "Index a person's", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return w.sec.For("alice").IndexSealed(ctx, vaulttest.Note, w.alices, vaulttest.Accepting(itself))
+	})},
 	{name: "Extend a person's", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return vault.Extend(ctx, vaulttest.Note, w.adsOfAlice, w.ads.For("alice"), w.sec.For("alice").Under(consented))
 	})},
@@ -380,9 +395,39 @@ var faultOps = []faultOp{
 		time.Sleep(faultLifetime + time.Hour)
 		return func(ctx context.Context) (any, error) { return w.sec.Reveal(ctx, vaulttest.Note, w.value) }
 	}},
+	{name: "Prefetch under keys that lapsed", unaudited: true, waits: 2, left: 11, prepare: func(t *testing.T, w *faultWorld) faultUse {
+		w.opened(t)
+		time.Sleep(faultLifetime + time.Hour)
+		return func(ctx context.Context) (any, error) { return nothing(w.sec.Prefetch(ctx, "alice", "bob")) }
+	}},
 	{name: "Index under keys that lapsed", prepare: func(t *testing.T, w *faultWorld) faultUse {
 		l := vaulttest.Lookup(t, w.v, vaulttest.Security)
 		time.Sleep(faultLifetime + time.Hour)
 		return func(ctx context.Context) (any, error) { return l.Index(ctx, vaulttest.Note, "text") }
 	}},
+}
+
+// Every method and function that takes a context is in a row: it can call the store.
+func TestEveryOperationHasARow(t *testing.T) {
+	src, err := os.ReadFile("operations_test.go")
+	require.NoError(t, err)
+	_, rows, found := strings.Cut(string(src), "var faultOps = ")
+	require.True(t, found)
+	rows, _, _ = strings.Cut(rows, "\n}\n")
+	ctx := reflect.TypeFor[context.Context]()
+	operations := map[string]bool{"vault.OpenAdmin(": true, "vault.Seal(": true, "vault.Extend(": true, "vault.Reseal(": true}
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[*vault.Admin](), reflect.TypeFor[*vault.Scope](), reflect.TypeFor[*vault.Reader](), reflect.TypeFor[*vault.Lookup](),
+		reflect.TypeFor[*vault.Collector](), reflect.TypeFor[*vault.Sealed](),
+	} {
+		for i := range typ.NumMethod() {
+			if m := typ.Method(i); m.Type.NumIn() > 1 && m.Type.In(1) == ctx {
+				operations["."+m.Name+"("] = true
+			}
+		}
+	}
+	require.Greater(t, len(operations), 25)
+	for call := range operations {
+		require.Contains(t, rows, call)
+	}
 }

@@ -524,6 +524,7 @@ func allVectors() []*vector {
 	l.collectedFaults()
 	l.collectedRecords()
 	l.collectorTexts()
+	l.unknown()
 	return l
 }
 

@@ -116,8 +116,8 @@ func Collect(wrapped, slotKey, nonce, padded, aad []byte) []byte {
 	return GCM(slotKey).Seal(slices.Concat(wrapped, nonce), nonce, padded, aad)
 }
 
-// uncollect opens the sealed part of a slot of type 3.
-func uncollect(keys []Key, name string, sealed, aad []byte) ([]byte, bool) {
+// Uncollect opens the sealed part of a slot of type 3.
+func Uncollect(keys []Key, name string, sealed, aad []byte) ([]byte, bool) {
 	r := &Reader{B: sealed, Ok: true}
 	prefix, enc, wrapped, nonce := r.Next(5), r.Next(32), r.Next(48), r.Next(12)
 	if !r.Ok || prefix[0] != 1 {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // Time is the time of everything in the vectors: 2026-01-02T03:04:05Z.
@@ -235,6 +237,40 @@ type AEAD interface {
 	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
 }
 
+// spelled refuses a payload with a name that is spelled in another way, or that is
+// there twice, neither of which package json minds.
+func spelled(payload []byte) error {
+	times := map[string]int{} // by path
+	var path []string
+	isName := true
+	for d := json.NewDecoder(bytes.NewReader(payload)); ; {
+		token, err := d.Token()
+		switch {
+		case err == io.EOF:
+			for at, n := range times {
+				if n > 1 || !pathRE.MatchString(at) {
+					return errors.New("name unknown, or there twice")
+				}
+			}
+			return nil
+		case err != nil:
+			return err
+		case token == json.Delim('{'):
+			path, isName = append(path, ""), true
+		case token == json.Delim('}'):
+			path, isName = path[:len(path)-1], true
+		case isName:
+			path[len(path)-1] = token.(string)
+			times[strings.Join(path, ".")]++
+			isName = false
+		default:
+			isName = true
+		}
+	}
+}
+
+var pathRE = regexp.MustCompile(`\A(purpose|generation|(seal|index|subject|collect)(\.keyset|\.created(\.\d+)?)?)\z`)
+
 // Unwrap reads a key record.
 func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
 	r := &Reader{B: data, Ok: true}
@@ -260,6 +296,9 @@ func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
 	}
 	if payload.Purpose != name || payload.Generation == 0 {
 		return Record{}, errors.New("of another purpose")
+	}
+	if err := spelled(plain); err != nil {
+		return Record{}, err
 	}
 	var keys Record
 	for _, x := range []struct {

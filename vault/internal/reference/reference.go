@@ -230,7 +230,7 @@ func (v Value) Open(asked Asked) (plaintext, class string) {
 	aad := AAD(asked.Kind, asked.Purpose, v.ID, s.Header, asked.Subject)
 	var padded []byte
 	if h.Typ == 3 {
-		padded, ok = uncollect(asked.Keys.Collect, asked.Purpose, s.Sealed, aad)
+		padded, ok = Uncollect(asked.Keys.Collect, asked.Purpose, s.Sealed, aad)
 	} else {
 		padded, ok = Unseal(keys, s.Sealed, aad)
 	}
