@@ -163,9 +163,13 @@ func readKeyset(data []byte, typ string, prefix uint64, read func(value Proto) (
 	return keys, nil
 }
 
-// symmetricKey returns a function that reads a key from the given field of its message.
+// symmetricKey returns a function that reads a key of 32 bytes from the given field of
+// its message.
 func symmetricKey(field uint64) func(value Proto) ([]byte, bool) {
-	return func(value Proto) ([]byte, bool) { return value.Only(field), len(value.bytes[field]) == 1 }
+	return func(value Proto) ([]byte, bool) {
+		key := value.Only(field)
+		return key, len(value.bytes[field]) == 1 && len(key) == 32
+	}
 }
 
 // Proto is a protobuf message: its varints, and its strings, bytes and messages, by
@@ -284,6 +288,9 @@ func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
+	if len(dek) != 32 {
+		return Record{}, errors.New("data key of another size")
+	}
 	plain, err := GCM(dek).Open(nil, nonce, r.B, RecordAAD(name, wrapped))
 	if err != nil {
 		return Record{}, err
@@ -293,6 +300,9 @@ func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&payload); err != nil {
 		return Record{}, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Record{}, errors.New("something after the payload")
 	}
 	if payload.Purpose != name || payload.Generation == 0 {
 		return Record{}, errors.New("of another purpose")
