@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -165,5 +166,60 @@ func TestUnopenedVaultsAreRefused(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A rotation makes one key, of the role that it is asked for, and its event names the
+// role. A role that can't be rotated changes nothing.
+func TestRotateByRole(t *testing.T) {
+	ctx, p := t.Context(), vaulttest.Security
+	var events []audit.Event
+	a := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error { events = append(events, e); return nil })}, p)
+	keys := func() map[uint32]vault.Key {
+		all, err := a.Keys(ctx, p)
+		require.NoError(t, err)
+		byID := make(map[uint32]vault.Key)
+		for _, k := range all {
+			byID[k.ID] = k
+		}
+		return byID
+	}
+	for _, role := range []vault.Role{vault.RoleSeal, vault.RoleIndex, vault.RoleCollect} {
+		before := keys()
+		require.NoError(t, a.Rotate(ctx, p, role))
+		last := events[len(events)-1]
+		require.Equal(t, audit.Event{
+			Time: last.Time, Action: audit.Rotate, Outcome: audit.Allowed, Purpose: p, Role: string(role),
+		}, last)
+		after := keys()
+		require.Len(t, after, len(before)+1)
+		for id, k := range after {
+			old, known := before[id]
+			switch {
+			case !known:
+				require.Equal(t, role, k.Role)
+				require.Equal(t, vault.Primary, k.Status)
+			case k.Role == role && old.Status == vault.Primary:
+				require.Equal(t, vault.Active, k.Status)
+			default:
+				require.Equal(t, old, k)
+			}
+		}
+	}
+	for role, named := range map[vault.Role]string{vault.RoleSubject: "subject", "": "", "alice@example.com": ""} {
+		before := keys()
+		generation, err := a.Generation(ctx, p)
+		require.NoError(t, err)
+		err = a.Rotate(ctx, p, role)
+		require.ErrorIs(t, err, vault.ErrInvalid)
+		require.NotContains(t, err.Error(), "alice")
+		last := events[len(events)-1]
+		require.Equal(t, audit.Event{
+			Time: last.Time, Action: audit.Rotate, Outcome: audit.Failed, Purpose: p, Role: named, Err: last.Err,
+		}, last)
+		require.Equal(t, before, keys())
+		now, err := a.Generation(ctx, p)
+		require.NoError(t, err)
+		require.Equal(t, generation, now)
 	}
 }
