@@ -107,9 +107,9 @@ func mysqlNumber(err error) string {
 	return findCode(err, func(v reflect.Value) string { return number(field(v, "Number")) })
 }
 
-// sqliteCode returns the extended result code, or the primary one where there is
-// no other. Errors of modernc.org/sqlite and of ncruces/go-sqlite3 have methods that
-// return it, and those of mattn/go-sqlite3 have fields.
+// sqliteCode returns the extended result code, or the primary code if there is no
+// extended one. Errors of modernc.org/sqlite and of ncruces/go-sqlite3 have methods that
+// return it, and errors of mattn/go-sqlite3 have fields.
 func sqliteCode(err error) string {
 	return findCode(err, func(v reflect.Value) string {
 		for _, name := range []string{"ExtendedCode", "Code"} {
