@@ -79,6 +79,8 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 		require.EqualError(t, index("text", nil), "vault: indexing note: nil scope: invalid argument", name)
 	}
 	require.ErrorIs(t, indexes["sealed"]("", s), ErrCorrupt, "what was sealed is not of the kind")
+	_, err = s.IndexSealed(ctx, e.kind, value, func(string) (string, bool) { return "", true })
+	require.ErrorIs(t, err, ErrCorrupt, "an empty canonical form")
 	_, err = s.IndexSealed(ctx, e.kind, value, nil)
 	require.EqualError(t, err, "vault: indexing note: nil canonical: invalid argument")
 

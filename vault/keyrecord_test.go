@@ -332,3 +332,26 @@ func TestKeyRecordHasTheFieldsOfTheFormat(t *testing.T) {
 		}
 	}
 }
+
+// Package json takes the last of two fields, and a field in other letters. Both would
+// be lost when the record is written again.
+func TestFieldsOfKeyRecordsAreExact(t *testing.T) {
+	exact := func(text string) bool {
+		return exactNames(json.NewDecoder(strings.NewReader(text)), recordNames, keysetNames)
+	}
+	for text, want := range map[string]bool{
+		`{"purpose":"p","generation":1,"seal":{"keyset":"","created":{"1":2}}}`:    true,
+		`{"purpose":"p","purpose":"p"}`:                                            false,
+		`{"purpose":"p","Seal":{}}`:                                                false,
+		`{"purpose":"p","other":1}`:                                                false,
+		`{"seal":{"keyset":"","keyset":""}}`:                                       false,
+		`{"seal":{"Keyset":""}}`:                                                   false,
+		`{"seal":{"keyset":"","other":1}}`:                                         false,
+		`{"seal":{"created":{"1":2,"1":3}}}`:                                       false,
+		`{"seal":{"keyset":""},"index":{"keyset":""},"subject":{"created":{}}}`:    true,
+		`{"seal":{"keyset":""}`:                                                    false,
+		`{"seal":{"keyset":""},"index":{"created":{"1":2}},"index":{"keyset":""}}`: false,
+	} {
+		require.Equal(t, want, exact(text), text)
+	}
+}
