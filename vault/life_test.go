@@ -908,3 +908,59 @@ func TestKeysLapseWhileIdle(t *testing.T) {
 		v.Close()
 	})
 }
+
+// A collector's value is of nobody yet. Reseal makes it one person's, never two's.
+func TestResealMakesNoValueOfTwoPersons(t *testing.T) {
+	ctx := t.Context()
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing)
+	sec, bill := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Billing)
+	one, err := v.Collector(ctx, vaulttest.Security)
+	require.NoError(t, err)
+	two, err := v.Collector(ctx, vaulttest.Billing)
+	require.NoError(t, err)
+	value, err := vault.Seal(ctx, vaulttest.Note, "text", one, two)
+	require.NoError(t, err)
+	_, err = vault.Reseal(ctx, vaulttest.Note, value, sec.For("alice"), bill.For("bob"))
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	resealed, err := vault.Reseal(ctx, vaulttest.Note, value, sec.For("alice"), bill.For("alice"))
+	require.NoError(t, err)
+	vaulttest.Opens(t, sec.For("alice"), resealed)
+	vaulttest.Opens(t, bill.For("alice"), resealed)
+}
+
+// A read makes no key: somebody who tries ids at random leaves nothing in the store.
+func TestRevealMakesNoSubjectKey(t *testing.T) {
+	ctx, store := t.Context(), vault.Memory()
+	v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil)
+	require.NoError(t, v.Generate(ctx, vaulttest.Security))
+	s := vaulttest.Scope(t, v, vaulttest.Security)
+	value := vaulttest.Seal(t, s.For("alice"))
+	before := vaulttest.Content(t, store)
+	vaulttest.Refuses(t, s.For("bob"), value, vault.ErrCorrupt)
+	require.Equal(t, before, vaulttest.Content(t, store))
+}
+
+// Purposes are opened beside each other: none gets the result of another's call.
+func TestPurposesOpenAtTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, store, aead := t.Context(), vault.Memory(), vaulttest.NewAEAD(t)
+		first, err := vault.OpenAdmin(ctx, store, vault.SharedKEK(aead), nil)
+		require.NoError(t, err)
+		defer first.Close()
+		require.NoError(t, first.Generate(ctx, vaulttest.Security, vaulttest.Billing))
+		slow := vault.KEKFunc(func(context.Context, purpose.Purpose) (vault.AEAD, error) {
+			time.Sleep(time.Second)
+			return aead, nil
+		})
+		v, err := vault.Open(ctx, store, slow, nil)
+		require.NoError(t, err)
+		defer v.Close()
+		var errs [2]error
+		for i, p := range []purpose.Purpose{vaulttest.Security, vaulttest.Billing} {
+			go func() { _, errs[i] = v.Scope(ctx, p) }()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, [2]error{}, errs)
+	})
+}
