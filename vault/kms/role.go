@@ -20,7 +20,7 @@ type Role struct {
 	Opens purpose.Set
 	// Manages are the purposes whose scopes the role opens, and whose keys it makes,
 	// rotates, retires and destroys. It may decrypt and encrypt with their keys.
-	// Vault.Rewrap needs both rights on the new key.
+	// Admin.Rewrap needs both rights on the new key.
 	Manages purpose.Set
 	// Member is the holder of the role in Google Cloud. Other services do not use
 	// it:

@@ -24,7 +24,7 @@
 //     Protocol Buffers guarantees nothing for such a program. Use this way during a
 //     move at most.
 //
-// To move, wrap the keys with a KEK of the new path by Vault.Rewrap. Processes that open
+// To move, wrap the keys with a KEK of the new path by Admin.Rewrap. Processes that open
 // keys during the move use EitherKEK. A KEK that is a Tink keyset needs no move: the new
 // path reads the keyset, and unwraps keys that the old path wrapped.
 package tinkv1
