@@ -118,3 +118,25 @@ func productionFiles(t *testing.T) map[string]*ast.File {
 	require.Greater(t, len(files), 20)
 	return files
 }
+
+// The sealed format is bytes: its package has no keys, no context and no randomness.
+func TestFormatImportsPurposeAlone(t *testing.T) {
+	found := 0
+	for name, file := range productionFiles(t) {
+		if !strings.HasPrefix(name, "internal/format/") {
+			continue
+		}
+		found++
+		for _, spec := range file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			if strings.Contains(path, ".") {
+				require.Equal(t, "github.com/onlyfor/onlyfor/purpose", path, name)
+			}
+			require.NotEqual(t, "context", path, name)
+			require.NotContains(t, path, "crypto", name)
+			require.NotContains(t, path, "rand", name)
+		}
+	}
+	require.NotZero(t, found)
+}
