@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/examples
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/onlyfor/onlyfor v0.0.0

@@ -91,7 +91,7 @@ func TestValuesAreSharedByGoroutines(t *testing.T) {
 			defer wg.Done()
 			for range 50 {
 				var e pii.Email
-				if e.Scan(text) != nil || !e.Equal(f.email) || e.String() != f.email.String() || e.Purposes() != f.email.Purposes() {
+				if e.Scan(text) != nil || !e.Equal(f.email) || e.GoString() != f.email.GoString() || e.Purposes() != f.email.Purposes() {
 					t.Error("a shared value was disturbed")
 				}
 				if _, ok := f.email.Provenance(forSecurity); !ok {

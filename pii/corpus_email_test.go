@@ -106,11 +106,11 @@ func neighbours(address string) []string {
 	return distinct
 }
 
-// inALabels encodes the domain and maps nothing: punycode is one to one.
+// inALabels encodes the domain, in small letters: punycode is one to one.
 func inALabels(t testing.TB, address string) string {
 	t.Helper()
 	at := strings.LastIndexByte(address, '@')
-	domain, err := idna.Punycode.ToASCII(address[at+1:])
+	domain, err := idna.Punycode.ToASCII(strings.Map(smallOf, address[at+1:]))
 	require.NoError(t, err)
 	return foldASCII(address[:at+1] + domain)
 }

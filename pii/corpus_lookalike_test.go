@@ -126,7 +126,7 @@ func TestEmailLookalikesAreOthers(t *testing.T) {
 	owner := func(typed string) {
 		index, err := pii.IndexEmail(ctx, typed, security)
 		require.NoError(t, err)
-		key, mailbox := string(indexBytes(t, index)), inALabels(t, strings.Trim(typed, " \t\r\n"))
+		key, mailbox := string(indexBytes(t, index)), inALabels(t, trimmed(typed))
 		if other, taken := byIndex[key]; taken {
 			require.Equal(t, other, mailbox, "two mailboxes have one index")
 		}
@@ -141,8 +141,8 @@ func TestEmailLookalikesAreOthers(t *testing.T) {
 			tried++
 			if pii.ValidEmail(typed) {
 				accepted++
-				at := strings.LastIndexByte(typed, '@')
-				require.True(t, isASCII(typed[:at]), "the local part of %q is beyond ASCII", typed)
+				local, _, _ := strings.Cut(trimmed(typed), "@")
+				require.True(t, isASCII(local), "the local part of %q is beyond ASCII", typed)
 				owner(typed)
 			}
 		})
@@ -151,7 +151,8 @@ func TestEmailLookalikesAreOthers(t *testing.T) {
 	require.Greater(t, accepted, 1000, "internationalised domains were refused")
 }
 
-// A number with one character put for another that looks like it is refused. By
+// A number with one character put for another that looks like it is refused, but for
+// characters that are dropped around it. By
 // default each third number is taken; ONLYFOR_RUNES=all takes them all.
 func TestPhoneLookalikesAreRefused(t *testing.T) {
 	likes := lookalikes(t)
@@ -160,9 +161,10 @@ func TestPhoneLookalikesAreRefused(t *testing.T) {
 		if !c.valid || i%3 != 0 && os.Getenv("ONLYFOR_RUNES") != "all" {
 			continue
 		}
-		substitutes(strings.Trim(c.typed, " \t\r\n"), likes, func(typed string) {
+		number := trimmed(c.typed)
+		substitutes(number, likes, func(typed string) {
 			tried++
-			require.False(t, pii.ValidPhone(typed), "%q", typed)
+			require.Equal(t, trimmed(typed) == number, pii.ValidPhone(typed), "%q", typed)
 		})
 	}
 	require.Greater(t, tried, 50_000)

@@ -19,7 +19,12 @@
 // column of its own. Indexes of one person under two purposes have nothing in
 // common.
 //
-//	index, err := pii.IndexEmail(ctx, form.Email, security) // WHERE email_index = $1
+//	user.Email, user.EmailIndex, err = pii.SealEmailIndexed(ctx, form.Email, security)
+//	wanted, err := pii.IndexesEmail(ctx, form.Email, security) // WHERE email_index IN (…)
+//
+// An address has one index, and two while the index key rotates. A look-up with
+// [IndexesEmail] finds people on that day too, and with [OrNobody] it finds nobody by
+// malformed text.
 //
 // # Guarantees
 //

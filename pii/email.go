@@ -3,6 +3,7 @@ package pii
 import (
 	"context"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -18,6 +19,13 @@ import (
 // Reveal returns the canonical form of the address: the local part as it was
 // typed, and the domain in lower case and ASCII (A-labels, RFC 5891). Indexes
 // ignore the case of the local part as well.
+//
+// Hint returns the first characters of the local part and of the domain, and the
+// top-level domain: "a•••@e•••.com". A label of another script is shown in that
+// script, "i•••@п•••.рф", if the process knows all letters that it would show, and in
+// ASCII otherwise. A hint has no blank, control or format character. It can have
+// letters that are written from right to left, so a page puts it into <bdi>. Many
+// addresses have one hint: it shows nobody whose address this is.
 type Email struct{ sealedEmail }
 
 type sealedEmail = Sealed[email]
@@ -26,13 +34,28 @@ type sealedEmail = Sealed[email]
 //
 // The address is one bare mailbox, as in RFC 5321, section 4.1.2: a dot-string
 // of up to 64 ASCII bytes, "@", and a domain name of two labels or more, 254
-// bytes in all. Blanks around it are dropped. Quoted local parts, address
-// literals, comments, display names and lists are [ErrMalformed]. An
-// internationalised domain that IDNA mapping would turn into another one is
-// ErrMalformed too, so that no two different addresses share a canonical form.
+// bytes in all. Blanks and invisible characters around it are dropped: blanks and
+// line ends of ASCII, the spaces of Unicode, characters of no width, soft hyphens, marks
+// of direction and variation selectors. The text has 1,016 bytes at most, with
+// these. Quoted local parts, address literals, comments, display names, lists and
+// invisible characters within are [ErrMalformed].
+//
+// A domain can be internationalised, in A-labels or in the script of its users.
+// Capitals of any script become small letters where each has one small letter and is
+// the one capital of it. Everything else that IDNA would map to another character is
+// ErrMalformed, so that no two different domains share a canonical form: a Greek
+// capital sigma, which has two small letters, İ, ẞ, KELVIN SIGN, full-width letters, and
+// letters that are not composed (NFC). So is a label that begins with xn-- and is no
+// A-label. I is the capital of i in every language: somebody of ıstanbul.example who
+// types it in Turkish capitals is taken for somebody of istanbul.example. Symbols that
+// UTS #46 has valid, such as ❤, are accepted, though IDNA2008 (RFC 5892) has no symbols.
+// The tables are those of the Go version, so a new one can accept domains that an old
+// one refuses.
 //
 // Dots and tags, as in alice+shop, are part of the address, even if its provider
-// ignores them.
+// ignores them. An address that a provider has handed out against RFC 5321, such as
+// a..b@docomo.example, needs a kind of its own; the package example on addresses as they
+// are written has one.
 //
 // Other errors are the errors of [vault.Seal].
 func SealEmail(ctx context.Context, address string, scopes ...vault.Sealer) (Email, error) {
@@ -45,7 +68,8 @@ func SealEmail(ctx context.Context, address string, scopes ...vault.Sealer) (Ema
 func ValidEmail(address string) bool { return Valid[email](address) }
 
 // IndexEmail returns the blind index of an e-mail address under the scope's
-// purpose, for WHERE email_index = $1. Text that [ValidEmail] refuses is
+// purpose, for the column of a row that is written. Look rows up with [IndexesEmail]:
+// it finds people while the index key rotates too. Text that [ValidEmail] refuses is
 // [ErrMalformed]; other errors are the errors of [vault.Scope.Index]. With an error,
 // the index is poisoned, as [Index] describes.
 func IndexEmail(ctx context.Context, address string, scope vault.Indexer) (Index, error) {
@@ -53,9 +77,10 @@ func IndexEmail(ctx context.Context, address string, scope vault.Indexer) (Index
 }
 
 // IndexesEmail returns the index of an e-mail address under every index key of the
-// purpose that is not retired, the index of the primary key first. Use it with
-// WHERE email_index IN (…) while the column is computed anew after
-// [vault.Admin.Rotate]. It fails as [IndexEmail] does, and then returns one
+// purpose that is not retired, the index of the primary key first. Look rows up with
+// WHERE email_index IN (…): there is one index, and a second while the column is computed
+// anew after [vault.Admin.Rotate]. [OrNobody] makes a look-up of malformed text find
+// nobody. IndexesEmail fails as [IndexEmail] does, and then returns one
 // poisoned index.
 func IndexesEmail(ctx context.Context, address string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[email](ctx, address, scope)
@@ -93,10 +118,58 @@ func (email) Kind() vault.Kind                  { return emailKind }
 func (email) Parse(text string) (string, bool)  { return parseEmail(text) }
 func (email) Canonical(plaintext string) string { return lowerASCII(plaintext) }
 
+// ValidPlaintext judges by the rules of ASCII alone. The tables of Unicode, by which
+// Parse judges an internationalised domain, differ between versions of Go. A revealed
+// address has been judged by them when it was sealed.
+func (email) ValidPlaintext(plaintext string) bool { return validAddress(plaintext) }
+
 // Mask keeps two letters and the top-level domain: "a•••@e•••.com".
 func (email) Mask(plaintext string) string {
 	local, domain, _ := strings.Cut(plaintext, "@")
-	return local[:1] + "•••@" + domain[:1] + "•••" + domain[strings.LastIndexByte(domain, '.'):]
+	host, _, _ := strings.Cut(domain, ".")
+	return local[:1] + "•••@" + firstShown(host) + "•••." + allShown(domain[strings.LastIndexByte(domain, '.')+1:])
+}
+
+// firstShown returns the first character of a label for a hint.
+func firstShown(label string) string {
+	u := uLabel(label)
+	if r, size := utf8.DecodeRuneInString(u); isShown(r) {
+		return u[:size]
+	}
+	return label[:1]
+}
+
+// allShown returns a label for a hint: the U-label, if nothing in it is hidden or
+// controls the text around it, and otherwise the A-label.
+func allShown(label string) string {
+	u := uLabel(label)
+	for _, r := range u {
+		if !isShown(r) {
+			return label
+		}
+	}
+	return u
+}
+
+// isShown reports whether a hint can have r beyond ASCII: letters, marks and digits,
+// and none of those that have no shape of their own.
+func isShown(r rune) bool {
+	return r < utf8.RuneSelf ||
+		unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// uLabel returns the U-label of an A-label, and every other label as it is. A stored
+// label that does not decode, since a collector or a newer version sealed it, stays an
+// A-label: hints do not fail because of the tables of Unicode.
+func uLabel(label string) string {
+	if !strings.HasPrefix(label, aLabelPrefix) {
+		return label
+	}
+	u, err := strictIDNA.ToUnicode(label)
+	if err != nil {
+		return label
+	}
+	return u
 }
 
 const (
@@ -117,12 +190,12 @@ func parseEmail(address string) (string, bool) {
 	if len(address) > maxTyped {
 		return "", false
 	}
-	address = strings.Trim(address, blanks)
+	address = trim(address)
 	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
+	if at < 0 || at > maxLocal {
 		return "", false
 	}
-	domain, ok := toASCII(address[at+1:])
+	domain, ok := toASCII(strictIDNA, address[at+1:])
 	if !ok {
 		return "", false
 	}
@@ -189,9 +262,6 @@ func validAddress(s string) bool {
 // aLabelPrefix begins the A-labels (RFC 5890, section 2.3.2.1).
 const aLabelPrefix = "xn--"
 
-// blanks are characters that forms and files put around a value by accident.
-const blanks = " \t\r\n"
-
 // atext is the set of characters that RFC 5322, section 3.2.3, gives this name.
 var atext = func() (set [utf8.RuneSelf]bool) {
 	for c := range set {
@@ -202,17 +272,50 @@ var atext = func() (set [utf8.RuneSelf]bool) {
 }()
 
 // toASCII returns the domain in A-labels and lower case.
-func toASCII(s string) (string, bool) {
+func toASCII(p idnaProfile, s string) (string, bool) {
 	s = lowerASCII(s)
 	if !isASCII(s) || strings.Contains(s, aLabelPrefix) {
-		return toALabels(s)
+		return toALabels(p, s)
 	}
 	return s, true
 }
 
+// fitsALabels reports whether the A-labels of a domain can be short enough for an
+// address. Punycode takes time that grows with the square of a label's length, and each
+// character of a label takes at least one byte of the A-label, after the prefix. So a
+// label that is too long as it is typed need not be converted to be refused.
+func fitsALabels(domain string) bool {
+	total := 0
+	for label := range strings.SplitSeq(domain, ".") {
+		size := utf8.RuneCountInString(label)
+		if size < len(label) {
+			size += len(aLabelPrefix)
+		}
+		if size > maxLabel {
+			return false
+		}
+		if total += size + len("."); total > maxAddress {
+			return false
+		}
+	}
+	return true
+}
+
+// An idnaProfile converts domains. It is an [idna.Profile], except in tests that count
+// its work.
+type idnaProfile interface {
+	ToASCII(string) (string, error)
+	ToUnicode(string) (string, error)
+}
+
 // strictIDNA converts between A-labels and U-labels. It maps no character: a label
-// that is not a U-label as it stands is an error. Mapping makes twins, such as
-// U+212A KELVIN SIGN and k.
+// that UTS #46 would map is an error, and so is one that is not in NFC, breaks the rules
+// for joiners (RFC 5892, appendix A), or breaks the Bidi rule (RFC 5893). Mapping makes
+// twins, such as U+212A KELVIN SIGN and k.
+//
+// It is not all of RFC 5891: [idna.ValidateForRegistration] takes the symbols that UTS
+// #46 has valid and IDNA2008 has not, and checks no contextual rules but those for
+// joiners. Such a label has one A-label, and no other text becomes it.
 var strictIDNA = idna.New(
 	idna.ValidateLabels(true),
 	idna.ValidateForRegistration(),
@@ -222,14 +325,18 @@ var strictIDNA = idna.New(
 )
 
 // toALabels converts a domain whose ASCII letters are in lower case. Each label
-// must be its own A-label or U-label. That is a second guard against mapping,
-// which holds for the tables of later Unicode versions too.
-func toALabels(s string) (string, bool) {
-	ascii, err := strictIDNA.ToASCII(s)
+// must be its own A-label or U-label, but for capitals. That is a second guard against
+// mapping, which holds for the tables of later Unicode versions too.
+func toALabels(p idnaProfile, s string) (string, bool) {
+	if !fitsALabels(s) {
+		return "", false
+	}
+	s = strings.Map(smallLetter, s)
+	ascii, err := p.ToASCII(s)
 	if err != nil {
 		return "", false
 	}
-	unicode, err := strictIDNA.ToUnicode(ascii)
+	unicode, err := p.ToUnicode(ascii)
 	if err != nil {
 		return "", false
 	}
@@ -244,6 +351,27 @@ func toALabels(s string) (string, bool) {
 	}
 	return ascii, true
 }
+
+// smallLetter returns the small letter of a capital beyond ASCII that can be nothing
+// else: the capital has this one small letter, and the small letter has this one
+// capital. [strictIDNA] refuses all other capitals.
+//
+// Unicode keeps the pairs of letters that it has assigned. A new version can add
+// pairs, whose capitals an old version refuses.
+func smallLetter(r rune) rune {
+	if r == capitalSigma || unicode.Is(unicode.Cherokee, r) {
+		return r
+	}
+	small := unicode.ToLower(r)
+	if unicode.ToUpper(small) != r { // such as KELVIN SIGN, and ẞ
+		return r
+	}
+	return small
+}
+
+// capitalSigma has two small letters, σ and ς, and domains can have both. Cherokee is the
+// other exception of [smallLetter]: its capitals are the letters of domains.
+const capitalSigma = 'Σ'
 
 func isASCII(s string) bool {
 	for i := range len(s) {

@@ -125,19 +125,21 @@ func (s *Sealed[K]) UnmarshalBSONValue(typ byte, data []byte) error {
 	return s.set("decoding", v, err)
 }
 
-// String returns a label such as "pii.Email(security)", without the sealed
-// content.
-func (s Sealed[K]) String() string { return kindOf[K]().Label(s.Purposes()) }
+// label returns a label such as "pii.Email(security)", without the sealed content. There
+// is no exported method of this kind: code that takes the text of an address from a
+// method String must not compile once the field is sealed.
+func (s Sealed[K]) label() string { return kindOf[K]().Label(s.Purposes()) }
 
-// GoString returns the label. It implements [fmt.GoStringer].
-func (s Sealed[K]) GoString() string { return s.String() }
+// GoString returns a label such as "pii.Email(security)", without the sealed content. It
+// implements [fmt.GoStringer].
+func (s Sealed[K]) GoString() string { return s.label() }
 
-// Format prints the label for every verb, and quotes it for %q. It implements
-// [fmt.Formatter].
-func (s Sealed[K]) Format(f fmt.State, verb rune) { printLabel(f, verb, s.String()) }
+// Format prints the label of GoString for every verb, and quotes it for %q. It
+// implements [fmt.Formatter]. There is no String method.
+func (s Sealed[K]) Format(f fmt.State, verb rune) { printLabel(f, verb, s.label()) }
 
-// LogValue returns the label. It implements [slog.LogValuer].
-func (s Sealed[K]) LogValue() slog.Value { return slog.StringValue(s.String()) }
+// LogValue returns the label of GoString. It implements [slog.LogValuer].
+func (s Sealed[K]) LogValue() slog.Value { return slog.StringValue(s.label()) }
 
 // GormDataType tells GORM to use a column of text.
 func (Sealed[K]) GormDataType() string { return "text" }

@@ -25,3 +25,16 @@ func (e *malformedError) Error() string {
 
 // Is reports whether target is [ErrMalformed].
 func (e *malformedError) Is(target error) bool { return target == ErrMalformed }
+
+// A corruptError reports a value of the kind whose plaintext the kind would not have
+// sealed. It is [vault.ErrCorrupt].
+type corruptError struct {
+	action audit.Action
+	kind   vault.Kind
+}
+
+func (e *corruptError) Error() string {
+	return e.kind.Package() + ": " + e.action.Gerund() + " " + e.kind.String() + ": " + vault.ErrCorrupt.Error()
+}
+
+func (e *corruptError) Unwrap() error { return vault.ErrCorrupt }

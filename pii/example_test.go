@@ -246,12 +246,14 @@ func ExampleEmail_Provenance() {
 	email, _ := pii.SealEmail(ctx, "alice@example.com", prompt)
 
 	p, ok := email.Provenance(security.Purpose())
-	fmt.Println(ok, p.Legal, p.Notice, p.Expires.Sub(p.Collected))
+	fmt.Println(ok, p.Legal, p.Notice)
+	fmt.Println(p.Expires.Sub(p.Collected)) // from the day of collection to the end of the last day
 
 	_, ok = email.Provenance(advertising.Purpose())
 	fmt.Println(ok)
 	// Output:
-	// true contract 2fa-prompt-v3 17520h0m0s
+	// true contract 2fa-prompt-v3
+	// 17544h0m0s
 	// false
 }
 
@@ -394,9 +396,9 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-func ExampleEmail_String() {
+func ExampleEmail_Format() {
 	email, _ := pii.SealEmail(ctx, "alice@example.com", security)
-	fmt.Println(email.String())
+	fmt.Println(email)
 	fmt.Printf("%q %#v %x\n", email, email, email)
 	// Output:
 	// pii.Email(security)

@@ -1,12 +1,16 @@
 package pii
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
 	"crypto/subtle"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -17,57 +21,86 @@ import (
 //
 // An Index goes into databases alone. All indexes of one address under one purpose
 // are equal, so in JSON or in logs they would let others link people. An Index
-// therefore refuses other encodings with [ErrNoText], prints as "pii.Index", and
-// keeps its bytes out of reach of printers and test diffs. Compare with
-// [Index.Equal].
+// therefore refuses other encodings with [ErrNoText], and prints as "pii.Index". It is
+// comparable, so structs with an Index compare in tests, and an Index can be a key of a
+// map. Its bytes in memory, which a diff of a test may show, are encrypted with a random
+// key of the process, and of use to nobody outside it.
 //
 // The zero Index is the absence of one, and NULL in SQL. Functions that make an
 // Index return a poisoned one with every error. A poisoned Index can't be a query
 // argument. A zero one would make some query builders leave out the condition and
-// return every row.
+// return every row. For == one absent index is equal to another; to decide who somebody
+// is, use [Index.Equal].
 type Index struct {
-	// The bytes are in a closure, where reflection can't reach them.
-	open func() ([vault.IndexSize]byte, error)
+	state  indexState
+	hidden [vault.IndexSize]byte // encrypted by hide
 }
+
+// An indexState tells a usable [Index] from an absent and from a poisoned one.
+type indexState byte
+
+const (
+	noIndex indexState = iota
+	usableIndex
+	poisonedIndex
+)
 
 // ErrPoisoned reports the use of an [Index] that came with an error.
 var ErrPoisoned = errors.New("pii: index is unusable, for making it failed")
+
+var poisoned = Index{state: poisonedIndex}
+
+// indexCipher has the random key of this process under which indexes are hidden.
+var indexCipher = sync.OnceValue(func() cipher.Block {
+	key := make([]byte, 16)
+	rand.Read(key) // never fails
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic(err) // for keys of another size
+	}
+	return block
+})
 
 func newIndex(bytes [vault.IndexSize]byte, err error) (Index, error) {
 	if err != nil {
 		return poisoned, err
 	}
-	return Index{func() ([vault.IndexSize]byte, error) { return bytes, nil }}, nil
+	x := Index{state: usableIndex}
+	indexCipher().Encrypt(x.hidden[:], bytes[:])
+	return x, nil
 }
 
-var poisoned = Index{func() ([vault.IndexSize]byte, error) { return [vault.IndexSize]byte{}, ErrPoisoned }}
+// bytes returns the bytes of a usable index. A poisoned index is [ErrPoisoned].
+func (x Index) bytes() (bytes [vault.IndexSize]byte, err error) {
+	if x.state != usableIndex {
+		return bytes, ErrPoisoned
+	}
+	indexCipher().Decrypt(bytes[:], x.hidden[:])
+	return bytes, nil
+}
 
 // Equal reports whether x and other are usable indexes of the same bytes. It
 // compares them in constant time. The zero Index and a poisoned one equal nothing,
 // not even themselves, as NULL does in SQL. Diff tools that use Equal, such as
-// go-cmp, therefore find two zero indexes different.
+// go-cmp, therefore find two zero indexes different, unless they are told to use ==.
 func (x Index) Equal(other Index) bool {
-	if x.open == nil || other.open == nil {
-		return false
-	}
-	a, errA := x.open()
-	b, errB := other.open()
-	return errA == nil && errB == nil && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	return x.state == usableIndex && other.state == usableIndex &&
+		subtle.ConstantTimeCompare(x.hidden[:], other.hidden[:]) == 1
 }
 
 // IsZero reports whether x is the absence of an index. It is false for a poisoned
 // one.
-func (x Index) IsZero() bool { return x.open == nil }
+func (x Index) IsZero() bool { return x.state == noIndex }
 
 // Value returns the 16 bytes, or NULL for the zero Index. It implements
 // [driver.Valuer]. A poisoned Index is [ErrPoisoned], so that the query does not
 // run. With that error Value returns bytes that match nobody, for query builders
 // that forget the error.
 func (x Index) Value() (driver.Value, error) {
-	if x.open == nil {
+	if x.IsZero() {
 		return nil, nil
 	}
-	bytes, err := x.open()
+	bytes, err := x.bytes()
 	if err != nil {
 		// Not nil: GORM forgets the error in a comparison and writes IS NULL for
 		// nil, which is true of every row without an index.
@@ -118,10 +151,10 @@ var ErrNoIndex = errors.New(`pii: a zero index has no BSON form, for a filter on
 // would find every document without an index. The zero Index is therefore
 // [ErrNoIndex], and a poisoned one [ErrPoisoned], so that the query does not run.
 func (x Index) MarshalBSONValue() (typ byte, data []byte, err error) {
-	if x.open == nil {
+	if x.IsZero() {
 		return 0, nil, ErrNoIndex
 	}
-	bytes, err := x.open()
+	bytes, err := x.bytes()
 	if err != nil {
 		return 0, nil, err
 	}
@@ -145,9 +178,6 @@ func (x *Index) UnmarshalBSONValue(typ byte, data []byte) error {
 }
 
 const indexLabel = "pii.Index"
-
-// String returns "pii.Index".
-func (x Index) String() string { return indexLabel }
 
 // GoString returns "pii.Index".
 func (x Index) GoString() string { return indexLabel }

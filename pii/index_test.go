@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"encoding/xml"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,45 @@ func TestIndexIs16BytesOfItsOwn(t *testing.T) {
 	clear(column.([]byte)) // a driver may do as it likes
 	require.Equal(t, first, indexBytes(t, x))
 	require.True(t, x.Equal(x))
+}
+
+// Models with an Index compare in tests, and ORMs that join rows on one use it as a key.
+func TestIndexesCompare(t *testing.T) {
+	type model struct {
+		ID    int
+		Index pii.Index
+	}
+	security, advertising := newScopes(t)
+	index := func(scope *vault.Scope, address string) pii.Index {
+		x, err := pii.IndexEmail(ctx, address, scope)
+		require.NoError(t, err)
+		return x
+	}
+	x := index(security, testAddress)
+	again := index(security, testAddress)
+	var scanned pii.Index
+	require.NoError(t, scanned.Scan(indexBytes(t, x)))
+	poisoned, err := pii.IndexEmail(ctx, "", security)
+	require.Error(t, err)
+	others := map[string]pii.Index{
+		"of another person": index(security, "b"+testAddress), "for another purpose": index(advertising, testAddress), "none": {}, "poisoned": poisoned,
+	}
+	for name, same := range map[string]pii.Index{"computed again": again, "of the database": scanned} {
+		require.True(t, x == same, name)
+		require.True(t, reflect.DeepEqual(model{1, x}, model{1, same}), name)
+		require.Equal(t, model{1, x}, model{1, same}, name)
+		require.Equal(t, 7, map[pii.Index]int{x: 7}[same], name)
+	}
+	keys := map[any]string{x: "x"}
+	for name, other := range others {
+		require.False(t, x == other, name)
+		require.False(t, reflect.DeepEqual(model{1, x}, model{1, other}), name)
+		require.NotEqual(t, model{1, x}, model{1, other}, name)
+		require.NotContains(t, keys, any(other), name)
+		keys[other] = name
+	}
+	require.Equal(t, []pii.Index{{}, poisoned}, []pii.Index{{}, poisoned}, "for tests")
+	require.False(t, poisoned.Equal(poisoned) || pii.Index{}.Equal(pii.Index{}), "for decisions")
 }
 
 func TestIndexScan(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -37,7 +38,7 @@ func (w *leakWorld) mistyped() []string {
 		local + "@xn--" + domain, local + "@\u212a" + domain, local + "@-" + domain, "@" + a, domain + "@", strings.Repeat(a, 40),
 		string(quoted), "%" + hex.EncodeToString([]byte(a)), base64.StdEncoding.EncodeToString([]byte(a)),
 		n + " x45", n + "99999999", n + "a", "(" + n, n + "\n" + n, "+0" + n[2:], n[1:], "+" + n, "tel:" + n, n + "\x00", n + "\xff",
-		"pii1.email.security." + a, "pii1.phone." + n + ".AAAA", "pii1." + local + ".security.AAAA", "ofc1.security." + local, "ofc1." + a,
+		"pii1.email.security." + a, "pii1.phone." + n + ".AAAA", "pii1." + local + ".security.AAAA", "ofc1.security." + local, "ofc1." + a, "ofc2.security." + local,
 	}
 }
 
@@ -82,6 +83,7 @@ func (w *leakWorld) refusedScopes() []*vault.Scope {
 		"zero":             {},
 		"no basis":         w.security.Under(purpose.Basis{Notice: a, Consent: w.contact.Number}),
 		"no subject":       w.security.For(""),
+		"subject to come":  w.security.For("<nil>" + a),
 		"subject too long": w.security.For(strings.Repeat(a, 10)),
 		"of two subjects":  w.security.For(a).For(w.contact.Number),
 		"closed":           closedScope,
@@ -119,7 +121,10 @@ func (w *leakWorld) scopeUnder(store vault.Store, kek vault.KEK, auditor audit.A
 // subjectUnder returns a scope of a subject whose key is read from the store.
 func (w *leakWorld) subjectUnder(store vault.Store) *vault.Scope {
 	w.Helper()
-	return w.scope(w.open(onlyKeys{w.store, store}, w.kek, nil), forSecurity).For(w.contact.Address)
+	s := &onlyKeys{keys: w.store, Store: store}
+	scope := w.scope(w.open(s, w.kek, nil), forSecurity).For(w.contact.Address)
+	s.opened.Store(true)
+	return scope
 }
 
 type lateAuditor struct{ to audit.Auditor }
@@ -210,15 +215,17 @@ func (s hostileStore) List(context.Context, string, string) iter.Seq2[string, er
 	return func(yield func(string, error) bool) { yield("", s.fail()) }
 }
 
-// onlyKeys serves the keys of purposes from one store and all else from another.
+// onlyKeys serves the keys of purposes from one store and, once they are opened, all else
+// from another.
 type onlyKeys struct {
-	keys vault.Store
+	keys   vault.Store
+	opened atomic.Bool
 	vault.Store
 }
 
-func (s onlyKeys) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
+func (s *onlyKeys) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
 	for _, name := range names {
-		if strings.HasSuffix(name, "/keys") {
+		if strings.HasSuffix(name, "/keys") || !s.opened.Load() {
 			return s.keys.Get(ctx, names...)
 		}
 	}

@@ -93,7 +93,7 @@ var kitRows = []leakRow{
 		w.complaints(func(t testing.TB) { piitest.Canary(t, nil, nil) })
 	}},
 	{"piitest.New piitest.Golden piitest.goldenKEK.For piitest.memoryKEK.For piitest.gcmKEK.Encrypt piitest.gcmKEK.Decrypt piitest.Kit.Scope " +
-		"piitest.Kit.Email piitest.Kit.Phone piitest.Separate piitest.Labels piitest.Emails piitest.Phones piitest.Sample.Valid", func(w *leakWorld) {
+		"piitest.Kit.Rotate piitest.Kit.Email piitest.Kit.Phone piitest.Separate piitest.Labels piitest.Emails piitest.Phones piitest.Sample.Valid", func(w *leakWorld) {
 		kit := piitest.New(w.TB, forSecurity)
 		w.complaints(func(t testing.TB) { piitest.New(t, purpose.Purpose{}) })
 		for _, text := range w.mistyped()[:4] {
@@ -106,6 +106,7 @@ var kitRows = []leakRow{
 		w.complaints(func(t testing.TB) { piitest.New(t, forSecurity).Scope(forBilling) })
 		w.complaints(func(t testing.TB) { piitest.New(t, forSecurity).Email(faulty.Scope(forSecurity).For("")) })
 		w.complaints(func(t testing.TB) { piitest.New(t, forSecurity).Phone() })
+		w.complaints(func(t testing.TB) { piitest.New(t, forSecurity).Rotate(forSecurity, vault.Role(w.contact.Address)) })
 		w.complaints(func(t testing.TB) { piitest.Separate(t, kit.Vault, forSecurity, forBilling) })
 		w.shown(piitest.Labels("to " + textOf(w, w.email) + " and " + textOf(w, w.phone)))
 		for _, s := range append(piitest.Emails(), piitest.Phones()...) {

@@ -3,6 +3,7 @@ package pii_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -87,10 +88,13 @@ func changes(w *leakWorld, v *vault.Admin, c context.Context, p purpose.Purpose)
 	return []func() error{
 		func() error { return v.Generate(c, purpose.MustParse("fresh"), p) },
 		func() error { return ignore(v.Keys(c, p)) },
-		func() error { return ignore(v.Generation(c, p)) },
+		func() error { return ignore(v.Pin(c, p)) },
+		func() error { return ignore(v.WrappedBy(c, p)) },
 		func() error { return v.Rotate(c, p, vault.RoleSeal) },
 		func() error { return v.Rotate(c, p, vault.RoleIndex) },
 		func() error { return v.Rotate(c, p, vault.RoleCollect) },
+		func() error { return ignore(v.RotateIfOlder(c, p, vault.RoleSeal, time.Hour)) },
+		func() error { return v.Promote(c, p, 1) },
 		func() error { return v.Retire(c, p, 1) },
 		func() error { return v.Reinstate(c, p, 1) },
 		func() error { return v.Destroy(c, p, 1) },
@@ -102,6 +106,7 @@ func changes(w *leakWorld, v *vault.Admin, c context.Context, p purpose.Purpose)
 		func() error { return ignore(v.Collector(c, p)) },
 		func() error { return ignore(v.Erase(c, w.contact.Address, p)) },
 		func() error { return ignore(v.Erase(c, w.contact.Address)) },
+		func() error { return ignore(v.EraseAgain(c, vault.Erasure{Purpose: p, Subject: w.contact.Address})) },
 		func() error { return ignore(v.Erase(c, strings.Repeat(w.contact.Address, 10), p)) },
 		func() error { return v.CheckKEK(c, p) },
 		func() error { return v.CheckDenied(c, p) },
@@ -110,12 +115,27 @@ func changes(w *leakWorld, v *vault.Admin, c context.Context, p purpose.Purpose)
 }
 
 var keyRows = []leakRow{
-	{"vault.OpenAdmin vault.Admin.Vault vault.Admin.Generate vault.Admin.Rotate vault.Admin.Retire vault.Admin.Reinstate vault.Admin.Destroy " +
-		"vault.Admin.Keys vault.Admin.Generation vault.Admin.Rewrap vault.Admin.RewrapSubjects vault.Vault.Close vault.Admin.String vault.Admin.Format", func(w *leakWorld) {
+	{"vault.OpenAdmin vault.Admin.Vault vault.Admin.Generate vault.Admin.Rotate vault.Admin.RotateIfOlder vault.Admin.Promote vault.Admin.Retire vault.Admin.Reinstate vault.Admin.Destroy " +
+		"vault.Admin.Keys vault.Admin.Pin vault.Admin.WrappedBy vault.Pin.IsZero vault.Pin.Purpose vault.Pin.String vault.Pin.MarshalText " +
+		"vault.Pin.UnmarshalText vault.FixedPins vault.movedError.Error vault.movedError.Unwrap vault.retiredError.Error vault.retiredError.Is " +
+		"vault.Admin.Rewrap vault.Admin.RewrapSubjects vault.Vault.Close vault.Admin.String vault.Admin.Format", func(w *leakWorld) {
 		old, err := w.vault.Keys(ctx, forSecurity)
 		require.NoError(w, err)
 		for _, role := range []vault.Role{vault.RoleSeal, vault.RoleIndex, vault.RoleCollect} {
 			require.NoError(w, w.vault.Rotate(ctx, forSecurity, role))
+			rotated, err := w.vault.RotateIfOlder(ctx, forSecurity, role, time.Hour)
+			require.NoError(w, err)
+			require.False(w, rotated)
+		}
+		published, err := w.vault.Keys(ctx, forSecurity)
+		require.NoError(w, err)
+		for _, k := range published {
+			if k.PrimaryAt.IsZero() {
+				w.failed(w.vault.Promote(ctx, forSecurity, k.ID+1), vault.ErrInvalid)
+				continue
+			}
+			require.NoError(w, w.vault.Promote(ctx, forSecurity, k.ID))
+			w.shown(k)
 		}
 		w.failed(w.vault.Rotate(ctx, forSecurity, vault.RoleSubject), vault.ErrInvalid)
 		w.failed(w.vault.Rotate(ctx, forSecurity, vault.Role(w.contact.Address)), vault.ErrInvalid)
@@ -129,12 +149,40 @@ var keyRows = []leakRow{
 			}
 			w.shown(k)
 		}
-		generation, err := w.vault.Generation(ctx, forSecurity)
+		pin, err := w.vault.Pin(ctx, forSecurity)
 		require.NoError(w, err)
+		name, err := w.vault.WrappedBy(ctx, forSecurity)
+		require.NoError(w, err)
+		w.shown(name)
 		require.NoError(w, w.vault.Rewrap(ctx, w.kek, forSecurity))
 		_, err = w.email.Reveal(ctx, w.security) // its key is gone
+		w.failed(err, vault.ErrRetired)
 		w.failed(err, vault.ErrCorrupt)
-		w.shown(generation)
+		w.shown(pin)
+		w.shown(pin.String())
+		w.shown(pin.Purpose())
+		require.False(w, pin.IsZero())
+		text, err := pin.MarshalText()
+		require.NoError(w, err)
+		require.NoError(w, pin.UnmarshalText(text))
+		for _, wrong := range []string{w.contact.Address, "ofp1." + w.contact.Address + ".x", string(text) + w.contact.Address} {
+			w.failed(pin.UnmarshalText([]byte(wrong)), vault.ErrInvalid)
+		}
+		elsewhere := w.open(vault.Memory(), w.kek, nil)
+		require.NoError(w, elsewhere.Generate(ctx, forSecurity))
+		_, err = elsewhere.Erase(ctx, w.contact.Address, forSecurity)
+		require.NoError(w, err)
+		other, err := elsewhere.Pin(ctx, forSecurity)
+		require.NoError(w, err)
+		for _, p := range []vault.Pin{other, pin} { // of another vault, and of a person whose tombstone is gone
+			pinned, err := vault.OpenAdmin(ctx, w.store, w.kek, &vault.Options{Pin: vault.FixedPins(p)})
+			require.NoError(w, err)
+			_, err = pinned.Scope(ctx, forSecurity)
+			w.tried(err)
+			require.NoError(w, pinned.Close())
+		}
+		_, err = vault.FixedPins(other, pin)(ctx, forSecurity)
+		w.failed(err, vault.ErrInvalid)
 		w.handled(w.vault)
 		w.handled(w.vault.Vault())
 		w.shown(w.vault.String())
@@ -144,7 +192,7 @@ var keyRows = []leakRow{
 		}
 	}},
 	{"vault.Open vault.KEKFunc.For vault.KEKs.For vault.KEKs.Generate vault.EitherKEK vault.SharedKEK vault.eitherKEK.For vault.eitherKEK.Generate " +
-		"vault.eitherAEAD.Encrypt vault.eitherAEAD.Decrypt vault.joinedError.Error vault.joinedError.Unwrap vault.opaqueError.Error " +
+		"vault.eitherAEAD.KeyName vault.eitherAEAD.Encrypt vault.eitherAEAD.Decrypt vault.joinedError.Error vault.joinedError.Unwrap vault.opaqueError.Error " +
 		"vault.opaqueError.Unwrap vault.notConfigured.Error vault.notConfigured.Unwrap", func(w *leakWorld) {
 		_, err := vault.OpenAdmin(ctx, nil, w.kek, nil)
 		w.failed(err, vault.ErrInvalid)
@@ -177,7 +225,8 @@ var keyRows = []leakRow{
 		_, err = vault.KEKs{}.For(ctx, forSecurity)
 		w.failed(err, vault.ErrNoKeys)
 	}},
-	{"vault.Vault.Scope vault.Vault.Reader vault.Vault.Lookup vault.Vault.Collector vault.Vault.CheckKEK vault.Vault.CheckDenied vault.Vault.Purposes", func(w *leakWorld) {
+	{"vault.Vault.Scope vault.Vault.Reader vault.Vault.Lookup vault.Vault.Collector vault.Vault.CheckKEK vault.Vault.CheckDenied vault.Vault.Purposes " +
+		"vault.Vault.Status vault.Vault.Stats vault.countedStore.Get vault.countedStore.Put vault.countedStore.List", func(w *leakWorld) {
 		require.NoError(w, w.vault.CheckKEK(ctx, forSecurity))
 		w.failed(w.vault.CheckDenied(ctx, forSecurity), vault.ErrGranted)
 		set, err := w.vault.Purposes(ctx)
@@ -190,7 +239,7 @@ var keyRows = []leakRow{
 		require.NoError(w, err)
 		scope, err := w.vault.Scope(ctx, forSecurity)
 		require.NoError(w, err)
-		w.shown(set)
+		w.shown(set, w.vault.Status(), w.vault.Stats())
 		w.handled(scope, reader, lookup, collector)
 		for _, c := range w.refusedContexts() {
 			for _, change := range changes(w, w.vault, c, forSecurity) {
@@ -198,9 +247,11 @@ var keyRows = []leakRow{
 			}
 		}
 		for _, store := range []vault.Store{hostileStore{w, w.store, false}, hostileStore{w, w.store, true}} {
-			for _, change := range changes(w, w.open(store, w.kek, nil), ctx, forSecurity) {
+			hostile := w.open(store, w.kek, nil)
+			for _, change := range changes(w, hostile, ctx, forSecurity) {
 				w.tried(change())
 			}
+			w.shown(hostile.Status(), hostile.Stats())
 		}
 		for _, auditor := range []audit.Auditor{hostileAuditor{w, false}, hostileAuditor{w, true}} {
 			for _, change := range changes(w, w.open(w.store, w.kek, auditor), ctx, forSecurity) {
@@ -213,7 +264,11 @@ var keyRows = []leakRow{
 			}
 		}
 	}},
-	{"vault.Vault.Erase", func(w *leakWorld) {
+	{"vault.Vault.Stats vault.Vault.Status vault.countedStore.Get vault.countedStore.Put vault.countedStore.List", func(w *leakWorld) {
+		w.shown(w.vault.Stats())
+		w.shown(w.vault.Status())
+	}},
+	{"vault.Vault.Erase vault.Vault.EraseAgain", func(w *leakWorld) {
 		certificate, err := w.vault.Erase(ctx, w.contact.Address, forSecurity, forAdvertising)
 		require.NoError(w, err)
 		w.shown(certificate, certificate[0])
@@ -226,7 +281,7 @@ var keyRows = []leakRow{
 		w.failed(err, vault.ErrNoKeys)
 		w.shown(partly)
 	}},
-	{"vault.LocalKEK vault.localKEK.For vault.localKEK.Generate vault.localAEAD.Encrypt vault.localAEAD.Decrypt", func(w *leakWorld) {
+	{"vault.LocalKEK vault.localKEK.For vault.localKEK.Generate vault.localAEAD.KeyName vault.localAEAD.Encrypt vault.localAEAD.Decrypt", func(w *leakWorld) {
 		kek := vault.LocalKEK(filepath.Join(w.TempDir(), "kek"))
 		v := w.open(vault.Memory(), kek, nil)
 		require.NoError(w, v.Generate(ctx, forSecurity))
@@ -250,6 +305,29 @@ var keyRows = []leakRow{
 				Generate(context.Context, purpose.Purpose) error
 			}).Generate(ctx, forSecurity))
 		}
+	}},
+	{"vault.GenerateKEK vault.TextKEK vault.EnvKEK vault.SecretKEK vault.textKEK.For", func(w *leakWorld) {
+		_, err := vault.GenerateKEK(purpose.Purpose{})
+		w.failed(err, vault.ErrInvalid)
+		good, err := vault.GenerateKEK(forSecurity)
+		require.NoError(w, err)
+		kek := vault.TextKEK(func(purpose.Purpose) (string, error) { return good, nil })
+		a, err := kek.For(ctx, forSecurity)
+		require.NoError(w, err)
+		w.shown(kek, a)
+		_, err = kek.For(ctx, forAdvertising)
+		w.failed(err, vault.ErrNoKeys)
+		for _, text := range append(w.texts(), good+w.contact.Address) {
+			_, err := vault.TextKEK(func(purpose.Purpose) (string, error) { return text, nil }).For(ctx, forSecurity)
+			w.failed(err)
+			_, err = vault.TextKEK(func(purpose.Purpose) (string, error) { return "", errors.New(text) }).For(ctx, forSecurity)
+			w.failed(err, vault.ErrNoKeys)
+			_, err = vault.SecretKEK(filepath.Dir(kekFile(w, text))).For(ctx, forSecurity)
+			w.failed(err)
+		}
+		_, err = vault.EnvKEK("ONLYFOR_NONE_").For(ctx, forSecurity)
+		w.failed(err, vault.ErrNoKeys)
+		w.shown(vault.EnvKEK("ONLYFOR_NONE_"), vault.SecretKEK(w.TempDir()))
 	}},
 	{"audit.Slog audit.slogAuditor.Audit audit.Caller audit.Action.Gerund audit.WithCaller", func(w *leakWorld) {
 		for _, text := range w.mistyped() {

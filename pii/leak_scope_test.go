@@ -31,7 +31,8 @@ func (w *leakWorld) each(do func(c context.Context, s *vault.Scope)) {
 }
 
 var scopeRows = []leakRow{
-	{"vault.Seal vault.Scope.For vault.Scope.Under", func(w *leakWorld) {
+	{"vault.Seal vault.Scope.For vault.ValidSubject vault.Scope.Under", func(w *leakWorld) {
+		require.False(w, vault.ValidSubject("<nil>"+w.contact.Address))
 		v, err := vault.Seal(ctx, emailKind, w.contact.Address, w.security.For(w.contact.Address), w.ads.Under(purpose.Basis{Consent: "c"}))
 		require.NoError(w, err)
 		w.encoded(marshalled(w, v.MarshalText))
@@ -145,36 +146,36 @@ var scopeRows = []leakRow{
 	}},
 	{"vault.Extend vault.Reseal", func(w *leakWorld) {
 		consented := w.ads.Under(purpose.Basis{Consent: "c"})
-		extended, err := vault.Extend(ctx, emailKind, w.plain(w.email), w.security, consented)
+		extended, err := vault.Extend(ctx, emailKind, w.plain(w.email), nil, w.security, consented)
 		require.NoError(w, err)
 		w.encoded(marshalled(w, extended.MarshalText))
-		resealed, err := vault.Reseal(ctx, emailKind, extended, w.security, w.ads)
+		resealed, err := vault.Reseal(ctx, emailKind, extended, nil, w.security, w.ads)
 		require.NoError(w, err)
 		w.encoded(marshalled(w, resealed.MarshalText))
-		_, err = vault.Extend(ctx, emailKind, w.plain(w.email), w.security, w.ads)
+		_, err = vault.Extend(ctx, emailKind, w.plain(w.email), nil, w.security, w.ads)
 		w.failed(err, purpose.ErrNoConsent)
-		_, err = vault.Reseal(ctx, emailKind, w.plain(w.email))
+		_, err = vault.Reseal(ctx, emailKind, w.plain(w.email), nil)
 		w.failed(err, vault.ErrInvalid)
 		w.each(func(c context.Context, s *vault.Scope) {
-			_, err := vault.Extend(c, emailKind, w.plain(w.email), s, consented)
+			_, err := vault.Extend(c, emailKind, w.plain(w.email), nil, s, consented)
 			w.failed(err)
-			_, err = vault.Reseal(c, emailKind, w.plain(w.email), s)
+			_, err = vault.Reseal(c, emailKind, w.plain(w.email), nil, s)
 			w.failed(err)
 		})
 		for _, s := range w.refusedSubjects() {
-			_, err := vault.Extend(ctx, emailKind, w.plain(w.email), w.security, s.Under(purpose.Basis{Consent: "c"}))
+			_, err := vault.Extend(ctx, emailKind, w.plain(w.email), nil, w.security, s.Under(purpose.Basis{Consent: "c"}))
 			w.failed(err)
-			_, err = vault.Reseal(ctx, emailKind, w.plain(w.email), s)
+			_, err = vault.Reseal(ctx, emailKind, w.plain(w.email), nil, s)
 			w.failed(err)
 		}
 		for _, refused := range w.refusedValues() {
-			_, err := vault.Extend(ctx, emailKind, refused, w.security, consented)
+			_, err := vault.Extend(ctx, emailKind, refused, nil, w.security, consented)
 			w.failed(err)
-			_, err = vault.Reseal(ctx, emailKind, refused, w.security)
+			_, err = vault.Reseal(ctx, emailKind, refused, nil, w.security)
 			w.failed(err)
 		}
 	}},
-	{"vault.Scope.Pseudonym vault.Scope.Prefetch vault.Reader.Prefetch", func(w *leakWorld) {
+	{"vault.Scope.Pseudonym vault.Scope.Prefetch vault.recordError.Error vault.recordError.Unwrap vault.Reader.Prefetch", func(w *leakWorld) {
 		pseudonym, err := w.security.Pseudonym(ctx, w.contact.Address)
 		require.NoError(w, err)
 		w.shown(pseudonym)
@@ -193,8 +194,8 @@ var scopeRows = []leakRow{
 		}
 	}},
 	{"vault.ParseSealed vault.Sealed.UnmarshalText vault.Sealed.UnmarshalBinary vault.Sealed.MarshalText vault.Sealed.MarshalBinary " +
-		"vault.Sealed.AppendText vault.Sealed.AppendBinary vault.Sealed.String vault.Sealed.Kind vault.Sealed.Purposes vault.Sealed.Provenance " +
-		"vault.Sealed.ByCollector vault.Sealed.IsZero vault.Sealed.OnPrimaryKey vault.Sealed.Without vault.Sealed.WithoutExpired", func(w *leakWorld) {
+		"vault.Sealed.AppendText vault.Sealed.AppendBinary vault.Sealed.GoString vault.Sealed.Format vault.Sealed.LogValue vault.Sealed.Kind vault.Sealed.Purposes vault.Sealed.Provenance " +
+		"vault.Sealed.ByCollector vault.Sealed.KeyID vault.Sealed.IsZero vault.Sealed.OnPrimaryKey vault.Sealed.Without vault.Sealed.WithoutExpired", func(w *leakWorld) {
 		v := w.plain(w.email)
 		for _, text := range w.texts() {
 			_, err := vault.ParseSealed(text)
@@ -205,7 +206,8 @@ var scopeRows = []leakRow{
 		}
 		provenance, ok := v.Provenance(forSecurity)
 		require.True(w, ok)
-		w.shown(v.String(), v.Kind(), v.Purposes(), provenance, v.ByCollector(forSecurity), v.IsZero(), v.OnPrimaryKey(w.security))
+		id, _ := v.KeyID(forSecurity)
+		w.shown(v.GoString(), v.LogValue(), fmt.Sprintf("%v %+x", v, v), v.Kind(), v.Purposes(), provenance, id, v.ByCollector(forSecurity), v.IsZero(), v.OnPrimaryKey(w.security))
 		for _, part := range []vault.Sealed{v, v.Without(forBilling), v.Without(forSecurity), v.WithoutExpired()} {
 			w.encoded(marshalled(w, part.MarshalText))
 			w.encoded(marshalled(w, part.MarshalBinary))

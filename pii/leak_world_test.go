@@ -77,7 +77,7 @@ func (w *leakWorld) open(store vault.Store, kek vault.KEK, auditor audit.Auditor
 			audit.Slog(slog.New(slog.NewTextHandler(w, timeless))), audit.Slog(slog.New(slog.NewJSONHandler(w, timeless))),
 		}}
 	}
-	v, err := vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: auditor})
+	v, err := vault.OpenAdmin(ctx, store, kek, &vault.Options{Audit: auditor, DestroyAfter: time.Nanosecond})
 	require.NoError(w, err)
 	w.Cleanup(func() { v.Close() })
 	return v
@@ -287,14 +287,16 @@ func (w *leakWorld) secrets() [][]byte {
 func (w *leakWorld) unwrap(dek []byte, p string, data []byte) ([]byte, bool) {
 	w.Helper()
 	const magic = "ofk1"
-	if len(data) < 6 || string(data[:4]) != magic || len(dek) != 32 {
+	if len(data) < 21 || string(data[:4]) != magic || len(dek) != 32 {
 		return nil, false
 	}
-	n := 6 + int(binary.BigEndian.Uint16(data[4:]))
+	named := 21 + int(data[20]) // after the vault's id and the name of the KEK
+	n := named + 2 + int(binary.BigEndian.Uint16(data[named:]))
 	role := "purpose-keys"
 	aad := append([]byte(magic), byte(len(role)))
 	aad = append(append(append(aad, role...), byte(len(p))), p...)
-	plain, err := gcmOf(w, dek).Open(nil, nil, data[n:], append(aad, data[6:n]...))
+	aad = append(append(aad, data[4:named]...), data[named+2:n]...)
+	plain, err := gcmOf(w, dek).Open(nil, nil, data[n:], aad)
 	return plain, err == nil
 }
 
@@ -327,9 +329,14 @@ func subjectKeys(t testing.TB, h *keyset.Handle, p string, records []vault.Recor
 		pseudonym, err := hex.DecodeString(r.Name[strings.LastIndexByte(r.Name, '/')+1:])
 		require.NoError(t, err)
 		aad := append(append([]byte("sub1"), byte(len(p))), p...)
+		for _, r := range records {
+			if r.Name == "0-vault" {
+				aad = append(aad, r.Data[len("ofv1"):]...)
+			}
+		}
 		plain, err := a.Decrypt(r.Data[len("ofs1"):], append(aad, pseudonym...))
 		require.NoError(t, err)
-		if len(plain) > 32 { // and is no tombstone
+		if plain[0] == 1 { // and is no tombstone
 			all = append(all, plain[len(plain)-32:])
 		}
 	}

@@ -22,10 +22,21 @@ type sealedPhone = Sealed[phone]
 //
 // The number is an international one: "+", then 7 to 15 digits, the first of
 // them not 0 (ITU-T E.164). Blanks, hyphens, full stops and pairs of parentheses
-// between the digits are dropped, and so are blanks around the number. The text
+// between the digits are dropped, and so are blanks and invisible characters around
+// the number, as around an address by [SealEmail]. The text
 // has 64 bytes at most. Extensions, letters, "00" in place of "+" and parentheses
 // that open on a 0, as in +44 (0)20, are [ErrMalformed]: their meaning depends on
-// the country. Nothing checks that a number is assigned, since that changes.
+// the country.
+//
+// A digit that is dialled within a country alone is refused behind the country code, as
+// in +44 020 and +7 8 912: it would give one person two indexes. A short table has the
+// country codes whose numbers may begin with 0, such as 39. It changes when countries
+// change their plans, and a value that is sealed stays readable. Nothing else of a
+// numbering plan is checked, for instance that a number is assigned.
+//
+// Numbers that people type go through Parse of package phonenumber, numbers with "+"
+// too: it knows the plans, and reads +44 020 as +4420. No text is one number to
+// SealPhone and another to phonenumber.Parse.
 //
 // Other errors are the errors of [vault.Seal].
 func SealPhone(ctx context.Context, number string, scopes ...vault.Sealer) (Phone, error) {
@@ -34,11 +45,13 @@ func SealPhone(ctx context.Context, number string, scopes ...vault.Sealer) (Phon
 }
 
 // ValidPhone reports whether [SealPhone] accepts the text as a phone number. It
-// needs no scope. A form can call it before anything is sealed.
+// needs no scope. A form can call it before anything is sealed, on the result of Parse
+// of package phonenumber if people typed the number.
 func ValidPhone(number string) bool { return Valid[phone](number) }
 
 // IndexPhone returns the blind index of a phone number under the scope's
-// purpose, for WHERE phone_index = $1. Text that [ValidPhone] refuses is
+// purpose, for the column of a row that is written. Look rows up with [IndexesPhone]:
+// it finds people while the index key rotates too. Text that [ValidPhone] refuses is
 // [ErrMalformed]; other errors are the errors of [vault.Scope.Index]. With an error,
 // the index is poisoned, as [Index] describes.
 func IndexPhone(ctx context.Context, number string, scope vault.Indexer) (Index, error) {
@@ -46,9 +59,10 @@ func IndexPhone(ctx context.Context, number string, scope vault.Indexer) (Index,
 }
 
 // IndexesPhone returns the index of a phone number under every index key of the
-// purpose that is not retired, the index of the primary key first. Use it with
-// WHERE phone_index IN (…) while the column is computed anew after
-// [vault.Admin.Rotate]. It fails as [IndexPhone] does, and then returns one
+// purpose that is not retired, the index of the primary key first. Look rows up with
+// WHERE phone_index IN (…): there is one index, and a second while the column is computed
+// anew after [vault.Admin.Rotate]. [OrNobody] makes a look-up of malformed text find
+// nobody. IndexesPhone fails as [IndexPhone] does, and then returns one
 // poisoned index.
 func IndexesPhone(ctx context.Context, number string, scope vault.Indexer) ([]Index, error) {
 	return IndexesOf[phone](ctx, number, scope)
@@ -86,6 +100,19 @@ func (phone) Kind() vault.Kind                  { return phoneKind }
 func (phone) Parse(text string) (string, bool)  { return parsePhone(text) }
 func (phone) Canonical(plaintext string) string { return plaintext }
 
+// ValidPlaintext reports whether plaintext is "+" and the digits, and nothing else.
+func (phone) ValidPlaintext(plaintext string) bool {
+	if len(plaintext) < 1+minDigits || len(plaintext) > 1+maxDigits || plaintext[0] != '+' || plaintext[1] == '0' {
+		return false
+	}
+	for i := 1; i < len(plaintext); i++ {
+		if !isDigit(plaintext[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // Mask keeps the country code and two digits: "+1 ••• ••• ••71". Its shape does
 // not depend on the length of the number.
 func (phone) Mask(plaintext string) string {
@@ -112,7 +139,7 @@ const (
 	minDigits = 7
 	maxDigits = 15
 	// maxNumber bounds the text that is parsed. It has room for a separator after
-	// every digit, and for blanks around the number.
+	// every digit, and for blanks and marks around the number.
 	maxNumber = 64
 )
 
@@ -121,7 +148,7 @@ func parsePhone(number string) (string, bool) {
 	if len(number) > maxNumber {
 		return "", false
 	}
-	number = strings.Trim(number, blanks)
+	number = trim(number)
 	if len(number) < 1+minDigits || number[0] != '+' || number[1] < '1' || number[1] > '9' {
 		return "", false
 	}
@@ -153,10 +180,62 @@ func parsePhone(number string) (string, bool) {
 	if group || n < 1+minDigits {
 		return "", false
 	}
-	if n == len(number) {
-		return number, true
+	if n != len(number) {
+		number = string(out[:n])
 	}
-	return string(out[:n]), true
+	if keepsPrefix(number[1:]) {
+		return "", false
+	}
+	return number, true
+}
+
+// keepsPrefix reports whether the digits have a country code and then a digit that is
+// dialled within the country alone, as in +44 020 and +7 8 912. With and without that
+// digit, they would be one person's number with two indexes.
+func keepsPrefix(digits string) bool {
+	for i := range keptPrefixes {
+		k := &keptPrefixes[i]
+		if k.start[0] == digits[0] && k.digits == len(digits) && strings.HasPrefix(digits, k.start) {
+			return true
+		}
+	}
+	if digits[1] != '0' && digits[2] != '0' && digits[3] != '0' || digits[countryCodeLen(digits)] != '0' {
+		return false // most numbers, at the first condition
+	}
+	for _, start := range startWithZero {
+		if strings.HasPrefix(digits, start) {
+			return false
+		}
+	}
+	return true
+}
+
+// startWithZero has the country codes whose national numbers may begin with 0, and the
+// digits from the first 0 on as far as they tell such a number from one with a trunk
+// prefix in front: 0 where there is no trunk prefix, and 00 or 06 where it is 0. The
+// numbering plans are those of libphonenumber 9.0.32 of July 2026, with freephone
+// numbers and the like. The tests of package phonenumber compare the table with the
+// plans. Sealed values are not judged by it: [phone.ValidPlaintext] has no table.
+var startWithZero = [...]string{
+	"390", "470", "2250", "2260", "2270", "2290", "2410", "2420", "2470", "2670", "2680", "3780", "5010", "5070", "6760",
+	"6790", "6870", "8000", "8530", "8810", "8880", "9740", "9920",
+	"6200", "6600", "8100", "8200", "9100", "25006", "35900", "59800",
+}
+
+// keptPrefixes has the first digits, and the number of all digits, of texts that are a
+// number of their plan with one more prefix or without its area code, and are no number
+// of the plan as they stand. The plans are those of startWithZero.
+var keptPrefixes = [...]struct {
+	start  string
+	digits int
+}{
+	{"11", 12}, {"6921", 11}, // North America, Marshall Islands: 1
+	{"78", 12}, {"9938", 12}, // Russia and Kazakhstan, Turkmenistan: 8
+	{"3708", 12},                                                                                               // Lithuania: 8 of before 2024
+	{"375815", 13}, {"375816", 13}, {"375817", 13}, {"37582", 13}, {"37583", 13}, {"37584", 13}, {"37580", 14}, // Belarus: 8, 80
+	{"54", 14},                                        // Argentina: 15 behind the area code of a mobile number
+	{"2410", 12},                                      // Gabon: 0 of before 2019
+	{"3788", 9}, {"3789", 9}, {"261", 10}, {"672", 8}, // San Marino, Madagascar, Norfolk Island: no area code
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

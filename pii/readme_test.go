@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +39,7 @@ func TestReadme(t *testing.T) {
 		Phone      pii.Phone
 	}
 	user.ID = "user-1"
-	form := struct{ Phone string }{"+1 415 555 2671"}
+	form := struct{ Email, Phone string }{"alice@example.com", "+1 415 555 2671"}
 
 	admin, err := vault.OpenAdmin(ctx, vault.Dir("keys"), vault.LocalKEK("kek"), &vault.Options{Audit: audit.Slog(logger)})
 	require.NoError(t, err)
@@ -67,6 +70,14 @@ func TestReadme(t *testing.T) {
 	require.False(t, mine.Equal(theirs))
 	require.Equal(t, "pii.Phone(security)", fmt.Sprint(user.Phone))
 
+	user.Email, user.EmailIndex, err = pii.SealEmailIndexed(ctx, form.Email, security)
+	require.NoError(t, err)
+	user.Phone, err = pii.SealOptionalPhone(ctx, form.Phone, security) // "" is NULL
+	require.NoError(t, err)
+	wanted, err := pii.OrNobody(pii.IndexesEmail(ctx, form.Email, security)) // WHERE email_index IN (…); no address is nobody's
+	require.NoError(t, err)
+	require.True(t, wanted[0].Equal(user.EmailIndex))
+
 	address, consent := "alice@example.com", purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"}
 	user.Email, err = pii.SealEmail(ctx, address, security, advertising.Under(consent))
 	require.NoError(t, err)
@@ -78,7 +89,7 @@ func TestReadme(t *testing.T) {
 	_, err = user.Email.Reveal(ctx, advertising)
 	require.NoError(t, err)
 
-	own := security.For(user.ID) // a key for each person …
+	own := security.For(user.ID) // a key for each person, whose id is made first …
 	user.Phone, err = pii.SealPhone(ctx, form.Phone, own)
 	require.NoError(t, err)
 	erasures, err := v.Erase(ctx, user.ID, purposes.Security) // … which can be destroyed, and with it every copy in every backup
@@ -88,10 +99,35 @@ func TestReadme(t *testing.T) {
 	require.ErrorIs(t, err, vault.ErrErased)
 }
 
-// TestBoundaries is the test that README.md shows.
-func TestBoundaries(t *testing.T) {
+// TestSignUpLeaksNothing is the test that README.md shows.
+func TestSignUpLeaksNothing(t *testing.T) {
 	kit := piitest.New(t, purposes.Security, purposes.Advertising)
-	piitest.Separate(t, kit.Vault)
+	piitest.NoLeak(t, func(c *piitest.Contact) { // captures the output of the process, and of loggers made at its start
+		w := httptest.NewRecorder()
+		newService(kit.Scope(purposes.Security)).ServeHTTP(w, signUp(c.Address, c.Number))
+		c.Search("answer", w.Body.String()) // and c.Rows for each table
+		require.Equal(t, http.StatusCreated, w.Code)
+	})
+}
+
+// newService stands for the service of the reader.
+func newService(security *vault.Scope) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		email, err := pii.SealEmail(r.Context(), r.FormValue("email"), security)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		slog.Info("signed up", "email", email)
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, email)
+	})
+}
+
+func signUp(address, number string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(url.Values{"email": {address}, "phone": {number}}.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
 }
 
 // Every statement that README.md shows is one that runs above.

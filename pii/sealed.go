@@ -26,6 +26,19 @@ type Kind interface {
 	Mask(plaintext string) string
 }
 
+// A PlaintextChecker is a [Kind] that judges revealed plaintexts itself. Revealing,
+// hinting, indexing, extending and re-sealing a value check that the kind could have
+// sealed its plaintext: somebody who seals with package vault, such as the front end
+// that a collector is for, seals any text. By default the check is that Parse(plaintext)
+// equals plaintext. A kind whose Parse depends on tables that change between versions,
+// such as those of Unicode, needs a check that does not. Otherwise a new version refuses
+// values that an old one has sealed.
+type PlaintextChecker interface {
+	// ValidPlaintext reports whether the kind seals the plaintext as it stands. It is
+	// true for every result of Parse, of this and of every earlier version.
+	ValidPlaintext(plaintext string) bool
+}
+
 // A Sealed is an immutable sealed value of kind K, or the absence of one. [Email]
 // and [Phone] are made of it. A type of another kind embeds it and gains its
 // methods.
@@ -67,6 +80,16 @@ func parse[K Kind](a audit.Action, text string) (string, error) {
 	return plaintext, nil
 }
 
+// validPlaintext reports whether a value of kind K can have been sealed with plaintext.
+func validPlaintext[K Kind](plaintext string) bool {
+	var k K
+	if checker, ok := any(k).(PlaintextChecker); ok {
+		return checker.ValidPlaintext(plaintext)
+	}
+	parsed, ok := k.Parse(plaintext)
+	return ok && parsed == plaintext
+}
+
 func kindOf[K Kind]() vault.Kind {
 	var k K
 	return k.Kind()
@@ -77,13 +100,18 @@ func kindOf[K Kind]() vault.Kind {
 //
 // A value collected for other purposes is [purpose.ErrMismatch]. A forged,
 // relabelled or altered value is [vault.ErrCorrupt], and so is a value of another
-// person. A value past its retention is [vault.ErrExpired], and a value of an
+// person, and one whose plaintext kind K would not seal, though the event of that
+// revelation says allowed. A value past its retention is [vault.ErrExpired], and a value of an
 // erased person [vault.ErrErased]. A value of a person with a scope that is not
 // narrowed to one, or the reverse, is [vault.ErrSubject]. A nil scope and the zero
 // value are [vault.ErrInvalid]. Other errors are the errors of
 // [vault.Scope.Reveal].
 func (s Sealed[K]) Reveal(ctx context.Context, scope vault.Revealer) (string, error) {
-	return revealer(scope).Reveal(ctx, kindOf[K](), s.value)
+	plaintext, err := revealer(scope).Reveal(ctx, kindOf[K](), s.value)
+	if err == nil && !validPlaintext[K](plaintext) {
+		return "", &corruptError{audit.Reveal, kindOf[K]()}
+	}
+	return plaintext, err
 }
 
 // revealer returns a nil [vault.Scope] in place of a nil interface, so that package
@@ -108,13 +136,17 @@ func indexer(scope vault.Indexer) vault.Indexer {
 // Reveal does.
 func (s Sealed[K]) Hint(ctx context.Context, scope vault.Revealer) (string, error) {
 	var k K
-	return revealer(scope).Hint(ctx, k.Kind(), s.value, func(plaintext string) string {
-		// A holder of the keys can seal other text with package vault, without Parse.
-		if parsed, ok := k.Parse(plaintext); ok {
-			return k.Mask(parsed)
+	valid := true
+	hint, err := revealer(scope).Hint(ctx, k.Kind(), s.value, func(plaintext string) string {
+		if valid = validPlaintext[K](plaintext); !valid {
+			return ""
 		}
-		return "•••"
+		return k.Mask(plaintext)
 	})
+	if err == nil && !valid {
+		return "", &corruptError{audit.Hint, k.Kind()}
+	}
+	return hint, err
 }
 
 // Index returns the blind index of the value under the scope's purpose. It fails
@@ -123,16 +155,15 @@ func (s Sealed[K]) Hint(ctx context.Context, scope vault.Revealer) (string, erro
 func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error) {
 	var k K
 	return newIndex(scope.IndexSealed(ctx, k.Kind(), s.value, func(plaintext string) (string, bool) {
-		parsed, ok := k.Parse(plaintext)
-		if !ok {
+		if !validPlaintext[K](plaintext) {
 			return "", false
 		}
-		return k.Canonical(parsed), true
+		return k.Canonical(plaintext), true
 	}))
 }
 
-// IndexOf returns the blind index of text of kind K under the scope's purpose, for
-// looking values up. The scope can be a [vault.Lookup].
+// IndexOf returns the blind index of text of kind K under the scope's purpose, for the
+// column of a row that is written. Look rows up with [IndexesOf]. The scope can be a [vault.Lookup].
 //
 // Text that the kind does not parse is [ErrMalformed]; other errors are the errors
 // of [vault.Scope.Index]. With an error, the index is poisoned, as [Index]
@@ -147,8 +178,8 @@ func IndexOf[K Kind](ctx context.Context, text string, scope vault.Indexer) (Ind
 }
 
 // IndexesOf returns the index of text of kind K under every index key of the
-// purpose that is not retired, the index of the primary key first. Use it with
-// WHERE … IN (…) after [vault.Admin.Rotate]. It fails as [IndexOf] does, and
+// purpose that is not retired, the index of the primary key first. Look rows up with
+// WHERE … IN (…): there is a second index after [vault.Admin.Rotate]. It fails as [IndexOf] does, and
 // then returns one poisoned index.
 func IndexesOf[K Kind](ctx context.Context, text string, scope vault.Indexer) ([]Index, error) {
 	var k K
@@ -169,9 +200,10 @@ func IndexesOf[K Kind](ctx context.Context, text string, scope vault.Indexer) ([
 
 // Extend returns the value extended to the purpose of to, which must be under a
 // basis that refers to the person's consent. Without one it is
-// [purpose.ErrNoConsent]. Other errors are the errors of [vault.Extend].
+// [purpose.ErrNoConsent]. A plaintext that kind K would not seal is [vault.ErrCorrupt].
+// Other errors are the errors of [vault.Extend].
 func (s Sealed[K]) Extend(ctx context.Context, from, to *vault.Scope) (Sealed[K], error) {
-	value, err := vault.Extend(ctx, kindOf[K](), s.value, from, to)
+	value, err := vault.Extend(ctx, kindOf[K](), s.value, validPlaintext[K], from, to)
 	return Sealed[K]{value}, err
 }
 
@@ -194,9 +226,10 @@ func (s Sealed[K]) WithoutExpired() Sealed[K] {
 }
 
 // Reseal returns the value sealed anew for the purposes of the given scopes,
-// under the keys that are primary now. It fails as [vault.Reseal] does.
+// under the keys that are primary now. It fails as [vault.Reseal] does. A plaintext
+// that kind K would not seal, from a collector for example, is [vault.ErrCorrupt].
 func (s Sealed[K]) Reseal(ctx context.Context, scopes ...*vault.Scope) (Sealed[K], error) {
-	value, err := vault.Reseal(ctx, kindOf[K](), s.value, scopes...)
+	value, err := vault.Reseal(ctx, kindOf[K](), s.value, validPlaintext[K], scopes...)
 	return Sealed[K]{value}, err
 }
 

@@ -75,7 +75,8 @@ func (l *Legal) UnmarshalText(text []byte) error {
 func (l Legal) valid() bool { return int(l) < len(legalNames) }
 
 // A Basis states the legal ground and the notice of a collection, the consent that
-// the person gave, and how long the value may be kept. It
+// the person gave, how long the value may be kept and, if the collection took place
+// before the sealing, when. It
 // becomes part of every value sealed under it. Anybody can read it there, and
 // nobody can change it.
 //
@@ -95,9 +96,28 @@ type Basis struct {
 	// "consent-2026-81f3". It is empty if there is none.
 	Consent string
 	// Retain is how long the value may be used, counted from the moment of
-	// sealing, in whole seconds. It is at most [MaxRetain]; 0 sets no limit.
+	// sealing or, if Collected is set, from Collected. It is in whole seconds and at
+	// most [MaxRetain]; 0 sets no limit.
 	Retain time.Duration
+	// Collected is the time of a collection that took place before the sealing, as
+	// in a migration of old rows. The value keeps its day, and says that the time is
+	// stated and was not observed: see [Provenance.Stated]. The zero Time states
+	// nothing, and the value was collected when it is sealed.
+	//
+	// It is from 1970-01-02, since a column without a time often reads as
+	// 1970-01-01, to now. Five minutes more are allowed for clocks that differ, and
+	// count as now.
+	Collected time.Time `json:",omitzero"`
 }
+
+// maxLead is how far a stated time may be ahead of this clock.
+const maxLead = 5 * time.Minute
+
+// The earliest and the latest time that a basis can state, in seconds since 1970.
+const (
+	firstStated = 24 * 60 * 60
+	lastStated  = 253402300799 // 9999-12-31T23:59:59Z, the last one of the sealed format
+)
 
 // Validate returns nil if every field is within its documented bounds, and
 // [ErrBasis] otherwise.
@@ -115,6 +135,17 @@ func (b Basis) Validate() error {
 		return fmt.Errorf("retention beyond 100 years: %w", ErrBasis)
 	case b.Retain%time.Second != 0:
 		return fmt.Errorf("retention is not in whole seconds: %w", ErrBasis)
+	}
+	if b.Collected.IsZero() {
+		return nil
+	}
+	switch seconds := b.Collected.Unix(); {
+	case seconds < firstStated:
+		return fmt.Errorf("collection stated before 1970-01-02: %w", ErrBasis)
+	case seconds > lastStated:
+		return fmt.Errorf("collection stated after the year 9999: %w", ErrBasis)
+	case b.Collected.After(time.Now().Add(maxLead)):
+		return fmt.Errorf("collection stated in the future: %w", ErrBasis)
 	}
 	return nil
 }

@@ -19,21 +19,32 @@ func TestBasisValidate(t *testing.T) {
 		basis purpose.Basis
 		want  string // in place of nil
 	}{
-		"the zero basis":                 {purpose.Basis{}, ""},
-		"all that can be stated":         {purpose.Basis{Legal: purpose.Consent, Notice: "signup-v1", Consent: "c-1", Retain: time.Hour}, ""},
-		"the last ground":                {purpose.Basis{Legal: purpose.LegitimateInterests}, ""},
-		"a ground beyond the last":       {purpose.Basis{Legal: purpose.LegitimateInterests + 1}, "unknown legal ground"},
-		"the largest number as a ground": {purpose.Basis{Legal: math.MaxUint8}, "unknown legal ground"},
-		"a notice that is no reference":  {purpose.Basis{Notice: "alice@example.com"}, "malformed notice id"},
-		"a consent that is no reference": {purpose.Basis{Consent: "+1 415 555 2671"}, "malformed consent reference"},
-		"a second":                       {purpose.Basis{Retain: time.Second}, ""},
-		"half a second":                  {purpose.Basis{Retain: time.Second / 2}, "retention is not in whole seconds"},
-		"a nanosecond over":              {purpose.Basis{Retain: time.Second + 1}, "retention is not in whole seconds"},
-		"the longest retention":          {purpose.Basis{Retain: purpose.MaxRetain}, ""},
-		"a second longer":                {purpose.Basis{Retain: purpose.MaxRetain + time.Second}, "retention beyond 100 years"},
-		"the largest duration":           {purpose.Basis{Retain: math.MaxInt64}, "retention beyond 100 years"},
-		"less than none":                 {purpose.Basis{Retain: -time.Second}, "negative retention"},
-		"the smallest duration":          {purpose.Basis{Retain: math.MinInt64}, "negative retention"},
+		"the zero basis":                   {purpose.Basis{}, ""},
+		"all that can be stated":           {purpose.Basis{Legal: purpose.Consent, Notice: "signup-v1", Consent: "c-1", Retain: time.Hour}, ""},
+		"the last ground":                  {purpose.Basis{Legal: purpose.LegitimateInterests}, ""},
+		"a ground beyond the last":         {purpose.Basis{Legal: purpose.LegitimateInterests + 1}, "unknown legal ground"},
+		"the largest number as a ground":   {purpose.Basis{Legal: math.MaxUint8}, "unknown legal ground"},
+		"a notice that is no reference":    {purpose.Basis{Notice: "alice@example.com"}, "malformed notice id"},
+		"a consent that is no reference":   {purpose.Basis{Consent: "+1 415 555 2671"}, "malformed consent reference"},
+		"a second":                         {purpose.Basis{Retain: time.Second}, ""},
+		"half a second":                    {purpose.Basis{Retain: time.Second / 2}, "retention is not in whole seconds"},
+		"a nanosecond over":                {purpose.Basis{Retain: time.Second + 1}, "retention is not in whole seconds"},
+		"the longest retention":            {purpose.Basis{Retain: purpose.MaxRetain}, ""},
+		"a second longer":                  {purpose.Basis{Retain: purpose.MaxRetain + time.Second}, "retention beyond 100 years"},
+		"the largest duration":             {purpose.Basis{Retain: math.MaxInt64}, "retention beyond 100 years"},
+		"less than none":                   {purpose.Basis{Retain: -time.Second}, "negative retention"},
+		"the smallest duration":            {purpose.Basis{Retain: math.MinInt64}, "negative retention"},
+		"the first day that can be stated": {purpose.Basis{Collected: time.Unix(24*60*60, 0)}, ""},
+		"a second earlier":                 {purpose.Basis{Collected: time.Unix(24*60*60-1, 0)}, "collection stated before 1970-01-02"},
+		"a column that held 0":             {purpose.Basis{Collected: time.Unix(0, 0)}, "collection stated before 1970-01-02"},
+		"the time before the zero Time":    {purpose.Basis{Collected: time.Time{}.Add(-1)}, "collection stated before 1970-01-02"},
+		"the least Unix time":              {purpose.Basis{Collected: time.Unix(math.MinInt64, 0)}, "collection stated before 1970-01-02"},
+		"now":                              {purpose.Basis{Collected: time.Now()}, ""},
+		"a clock that is ahead":            {purpose.Basis{Collected: time.Now().Add(5 * time.Minute)}, ""},
+		"an hour from now":                 {purpose.Basis{Collected: time.Now().Add(time.Hour)}, "collection stated in the future"},
+		"the last second of 9999":          {purpose.Basis{Collected: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}, "collection stated in the future"},
+		"the year 10000":                   {purpose.Basis{Collected: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "collection stated after the year 9999"},
+		"the greatest Unix time":           {purpose.Basis{Collected: time.Unix(math.MaxInt64, 0)}, "collection stated after the year 9999"},
 	} {
 		t.Run(rule, func(t *testing.T) {
 			err := c.basis.Validate()
@@ -184,6 +195,14 @@ func TestBasisJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"Legal":"legal-obligation","Notice":"tax-v2","Consent":"c-7","Retain":3600000000000}`, string(text))
 	var got purpose.Basis
+	require.NoError(t, json.Unmarshal(text, &got))
+	require.Equal(t, want, got)
+
+	want = purpose.Basis{Collected: time.Date(2019, 3, 4, 0, 0, 0, 0, time.UTC)}
+	text, err = json.Marshal(want)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"Legal":"unstated","Notice":"","Consent":"","Retain":0,"Collected":"2019-03-04T00:00:00Z"}`, string(text))
+	got = purpose.Basis{}
 	require.NoError(t, json.Unmarshal(text, &got))
 	require.Equal(t, want, got)
 

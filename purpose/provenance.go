@@ -6,8 +6,12 @@ import "time"
 // collected for one purpose. It travels in the value. The zero Provenance says
 // nothing.
 type Provenance struct {
-	// Collected is the time of sealing, in UTC and whole seconds.
+	// Collected is the time of collection, in UTC and whole seconds: the time of
+	// sealing, or an earlier time if Stated is true.
 	Collected time.Time
+	// Stated reports that Collected is the time that [Basis.Collected] stated. The
+	// program that sealed the value vouches for it; no clock observed it.
+	Stated bool
 	// Legal is the legal ground, [Unstated] if none was stated.
 	Legal Legal
 	// Notice is the id of the notice that the person was shown, or "".

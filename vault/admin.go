@@ -10,6 +10,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Role tells the use of a key within its purpose.
@@ -43,7 +44,43 @@ type Key struct {
 	Status Status
 	// Created is the time at which the key was made, in UTC and whole seconds.
 	Created time.Time
+	// Seals is the number of times that a key of [RoleSeal] has sealed, in all
+	// processes. A process adds its seals once in [Options.Refresh] and when its vault
+	// is closed, so the number can be late by that, and lacks the last seals of a
+	// process that was killed. Rotate before it comes to 2^32. It is 0 for keys of other
+	// roles.
+	Seals uint64
+	// KEM is the mechanism of a key of RoleCollect, "" for other roles.
+	KEM CollectorKEM
+	// PrimaryAt is the time at which a key that is published becomes the primary key, in
+	// UTC and whole seconds. It is zero for any other key.
+	PrimaryAt time.Time
+	// Retired is the time at which the key was retired, in UTC and whole seconds. It is
+	// zero for a key that is in use.
+	Retired time.Time
 }
+
+// A CollectorKEM is the key encapsulation mechanism of the keys of collectors, by
+// which HPKE (RFC 9180) encrypts for a public key. The rest of the suite is
+// HKDF-SHA256 and AES-256-GCM. A purpose can have keys of both mechanisms, and opens
+// values of both.
+type CollectorKEM string
+
+// The mechanisms. Options.Collectors chooses among them for new keys.
+const (
+	// XWing is ML-KEM-768 and X25519 together (draft-connolly-cfrg-xwing-kem). It
+	// withstands a large quantum computer as long as ML-KEM does, and any other
+	// attacker as long as one of the two does. A collected value of one purpose has
+	// some 1,700 bytes of text until [Reseal] takes it in, and a collector's text has
+	// 1,650.
+	XWing CollectorKEM = "X-Wing"
+
+	// X25519 is DHKEM(X25519, HKDF-SHA256). A collected value of one purpose has some
+	// 230 bytes of text. An attacker who keeps copies of values that were collected
+	// with it opens them once there is a large quantum computer. Under
+	// GODEBUG=fips140=only the platform lacks it.
+	X25519 CollectorKEM = "X25519"
+)
 
 // An Admin is a [Vault] that can also change the keys of purposes. It is for tools and
 // start-up code. Code that serves requests gets the Vault, which changes no keys.
@@ -86,46 +123,147 @@ func (a *Admin) String() string { return "vault.Admin" }
 // Format implements [fmt.Formatter]: every verb prints "vault.Admin".
 func (a *Admin) Format(f fmt.State, verb rune) { printLabel(f, verb, a.String()) }
 
-// Generate makes keys for each of the given purposes that has none. It leaves existing
-// keys untouched. If it fails for a purpose, the purposes before it have their keys, and
-// another call makes the rest. If two processes generate at once, both use the keys of
-// the one that stored them first.
+// Generate makes keys for each of the given purposes that never had any. It leaves
+// existing keys untouched. If it fails for a purpose, the purposes before it have their
+// keys, and another call makes the rest. If two processes generate at once, both use the
+// keys of the one that stored them first. The [audit.Event.Reason] is "made" or "exists".
+//
+// Generate is a step of the deployment and not of every start: keys that were lost must
+// be restored, and new keys in their place would lose every value. A purpose without keys
+// that has a pin, that this vault has opened, or that has any other record in the store,
+// is therefore [ErrCorrupt]. So is a store with records and without the id of its vault,
+// and one with another vault's keys.
 //
 // A KEK that ignores associated data is [ErrNoKeys], and then nothing is stored. A zero
 // purpose is [ErrInvalid].
 func (a *Admin) Generate(ctx context.Context, purposes ...purpose.Purpose) error {
 	for _, p := range purposes {
-		err := a.operate(ctx, audit.Event{Action: audit.Generate, Purpose: p}, func(ctx context.Context) error {
-			return a.generate(ctx, p)
-		})
-		if err != nil {
+		if err := a.generateAudited(ctx, p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *Admin) generate(ctx context.Context, p purpose.Purpose) error {
-	records, err := a.get(ctx, keyRecordName(p))
-	if err != nil || records[0].Revision != 0 {
+// generateAudited makes keys for p, and records an event that says whether there were
+// some.
+func (a *Admin) generateAudited(ctx context.Context, p purpose.Purpose) error {
+	// The call may outlive this caller, so its reason comes by a channel.
+	reason := make(chan string, 1)
+	err := a.Vault().run(ctx, audit.Generate, p, func(ctx context.Context) error {
+		found, err := a.generate(ctx, p)
+		reason <- found
 		return err
+	})
+	e := audit.Event{Action: audit.Generate, Purpose: p}
+	if err == nil {
+		e.Reason = <-reason
 	}
+	if err = a.Vault().audit(ctx, e, err); err != nil {
+		return keysError(audit.Generate, p, err)
+	}
+	return nil
+}
+
+// The reasons of events about [audit.Generate].
+const (
+	reasonMade   = "made"   // this call made the keys
+	reasonExists = "exists" // there were keys, and they were left alone
+)
+
+// errLost reports a purpose that had keys and has none now.
+var errLost = fmt.Errorf("keys of this purpose were lost: %w", ErrCorrupt)
+
+// generate makes keys for p unless there are some, and returns the reason of its event.
+// It makes keys for a purpose that never had any: new keys in the place of lost ones
+// would make the loss final.
+func (a *Admin) generate(ctx context.Context, p purpose.Purpose) (reason string, err error) {
+	var lost error     // the conflict of the last try with another process
+	lostFresh := false // whether that try was to make the vault's id too
+	for {
+		if ctx.Err() != nil {
+			return "", ctxError(ctx)
+		}
+		records, err := a.get(ctx, keyRecordName(p), vaultRecordName)
+		if err != nil {
+			return "", err
+		}
+		id, fresh := newVaultID(), false
+		switch {
+		case records[1].Revision != 0:
+			if id, err = a.checkVaultID(records[1]); err != nil {
+				return "", err
+			}
+		case a.vault.Load() != nil || records[0].Revision != 0:
+			return "", errNoVaultID
+		default:
+			fresh = true
+		}
+		if records[0].Revision != 0 {
+			_, _, err := cutKeyRecord(records[0].Data, id)
+			return reasonExists, err
+		}
+		if lost != nil && fresh == lostFresh {
+			return "", lost // there is nothing that the other process wrote
+		}
+		pin, err := a.pin(ctx, p)
+		if err != nil {
+			return "", err
+		}
+		if !pin.IsZero() || len(a.findAll(p)) > 0 {
+			return "", errLost
+		}
+		// Another process may write meanwhile: records that were not there above are
+		// lost keys only if the keys are not there now.
+		prefix, expected := p.String()+"/", keyRecordName(p)
+		if fresh {
+			prefix, expected = "", vaultRecordName
+		}
+		switch empty, err := a.isEmpty(ctx, prefix); {
+		case err != nil:
+			return "", err
+		case !empty:
+			found, err := a.get(ctx, expected)
+			if err != nil {
+				return "", err
+			}
+			if found[0].Revision != 0 {
+				continue
+			}
+			if fresh {
+				return "", errNoVaultID
+			}
+			return "", errLost
+		}
+		err = a.makeKeys(ctx, p, id, fresh)
+		if !errors.Is(err, ErrConflict) {
+			return reasonMade, err
+		}
+		lost, lostFresh = err, fresh
+	}
+}
+
+// makeKeys makes the first keys of p. If fresh is set, it also makes the vault's record,
+// once the keys have proven that they open.
+func (a *Admin) makeKeys(ctx context.Context, p purpose.Purpose, id format.VaultID, fresh bool) error {
 	kek := a.kekOf(p)
 	if err := generateKEK(ctx, kek, p); err != nil {
 		return err
 	}
-	r, err := newKeyRecord(p)
+	r, err := newKeyRecord(p, id, a.opts.Collectors)
 	if err != nil {
 		return fmt.Errorf("generating keysets: %w", ErrUnavailable)
 	}
-	err = a.put(ctx, kek, p, r, 0)
-	if errors.Is(err, ErrConflict) {
-		// Another process was first. If its keys are there, the purpose has them.
-		if records, getErr := a.get(ctx, keyRecordName(p)); getErr == nil && records[0].Revision != 0 {
-			return nil
+	data, k, err := a.prepare(ctx, kek, p, r)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		if _, err := a.store.Put(ctx, Record{Name: vaultRecordName, Data: encodeVaultID(id)}); err != nil {
+			return storeError(err)
 		}
 	}
-	return err
+	return a.putPrepared(ctx, p, data, k, 0)
 }
 
 // Keys returns the keys of p, sorted by role and age. It reads the store and calls the
@@ -137,8 +275,10 @@ func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 		if err != nil {
 			return err
 		}
-		found, err = r.describe()
-		return err
+		if found, err = r.describe(); err != nil {
+			return err
+		}
+		return a.addSeals(ctx, p, r, found)
 	})
 	if err != nil {
 		return nil, err // not found: a call that was left early may still write to it
@@ -146,89 +286,186 @@ func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 	return found, nil
 }
 
-// Generation returns a number that grows with every change of the keys of p and with
-// every erasure under p. Keep the number outside the key store and pass it in
-// [Options.Pins]: an older copy of the store then does not open. Its errors are the
-// errors of [Vault.Scope].
-func (a *Admin) Generation(ctx context.Context, p purpose.Purpose) (uint64, error) {
-	var generation uint64
-	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
-		at, seen := a.state(p)
-		k, erasures, err := a.load(ctx, keysID{purpose: p}, &keys{}, 0)
-		switch {
-		case err != nil:
-			return err
-		case k.generation < at || erasures < seen:
-			return errRollback
-		}
-		generation = k.generation + erasures
-		return nil
-	})
+// addSeals adds the counts of seals to the keys of r.
+func (a *Admin) addSeals(ctx context.Context, p purpose.Purpose, r *keyRecord, all []Key) error {
+	k, err := r.open()
 	if err != nil {
-		return 0, err // not generation: a call that was left early may still write to it
+		return errKeyRecord
 	}
-	return generation, nil
+	records, err := a.get(ctx, sealsName(p))
+	if err != nil {
+		return err
+	}
+	counts, err := a.sealed(k, p, records[0].Data)
+	for i := range all {
+		all[i].Seals = counts[all[i].ID]
+	}
+	return err
 }
 
-// Rotate makes a new key of the given role, and makes it the primary key. Older keys
-// still open and match until they are retired. Other processes use the new key within
-// [Options.Refresh], or from the first value that they meet under it.
+// Rotate makes a new key of the given role and publishes it: the key is active at once,
+// and becomes the primary key after [Options.Refresh] and a tenth of it. By then every
+// process has read the store, so that all open and match with the new key before the
+// first of them seals or indexes with it. Each process tells the time by its own clock.
+// [Key.PrimaryAt] is the time, and [Admin.Promote] does not wait for it. The first key of
+// a role is primary at once. Older keys still open and match until they are retired.
 //
 // After a rotation of [RoleSeal], [Reseal] moves values to the new key, and
-// [Admin.RewrapSubjects] moves the keys of subjects. Rotate before a key has sealed
-// 2^32 times.
+// [Admin.RewrapSubjects] moves the keys of subjects. Both come after [Key.PrimaryAt].
+// Rotate before a key has sealed 2^32 times.
 //
 // After a rotation of [RoleIndex], search for all of [Scope.Indexes] until the index
 // columns are computed anew. Until then a unique constraint does not see that an old and
-// a new index belong to one person, so search before you insert.
+// a new index belong to one person, so search before you insert, and hold a lock on each
+// of the indexes meanwhile.
 //
 // After a rotation of [RoleCollect], [Vault.Collector] returns collectors with the new
-// public key. Earlier collectors seal with their old public key. Its private key opens
-// their values until it is retired. A purpose whose keys were made on a platform without
-// X25519 gets its first key pair from Rotate.
+// public key from [Key.PrimaryAt] on, which is of the mechanism that
+// [Options.Collectors] names. Earlier collectors seal with their old public key. Its
+// private key opens their values until it is retired. A purpose whose keys were made
+// on a platform without that mechanism gets its first key pair from Rotate.
 //
 // [RoleSubject] can't be rotated: it is [ErrInvalid], and so is an unknown role.
 // [ErrConflict] reports that another process changed the keys of p at the same time, and
 // that this call changed nothing. Other errors are the errors of [Vault.Scope].
 func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error {
+	return a.changeKeys(ctx, rotation(p, role), func(r *keyRecord) error { return a.publish(r, role) })
+}
+
+// RotateIfOlder is [Admin.Rotate] if no key of the role is younger than age, and
+// otherwise changes nothing. It reports whether it rotated. Of many processes that call
+// it at once, one rotates. Retired keys do not count. An age that is not positive is
+// [ErrInvalid]. Other errors are the errors of [Admin.Rotate]; if the answer of the store
+// was lost, the next call finds the new key and reports false.
+func (a *Admin) RotateIfOlder(ctx context.Context, p purpose.Purpose, role Role, age time.Duration) (rotated bool, err error) {
+	e := rotation(p, role)
+	err = a.Vault().run(ctx, e.Action, p, func(ctx context.Context) error {
+		if age <= 0 {
+			return fmt.Errorf("age is not positive: %w", ErrInvalid)
+		}
+		if err := rotatable(role); err != nil {
+			return err
+		}
+		var err error
+		for range maxRotations {
+			err = a.change(ctx, p, func(r *keyRecord) error {
+				young, err := r.hasYounger(role, time.Now().Add(-age))
+				if err == nil && young {
+					err = errUnchanged
+				}
+				if err != nil {
+					return err
+				}
+				return a.publish(r, role)
+			})
+			if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+				return err
+			}
+		}
+		return err
+	})
+	if rotated = err == nil; err == errUnchanged {
+		e.Action, err = audit.List, nil
+	}
+	if err = a.Vault().audit(ctx, e, err); err != nil {
+		return false, keysError(audit.Rotate, p, err)
+	}
+	return rotated, nil
+}
+
+// maxRotations is how often RotateIfOlder tries when other processes change keys at the
+// same time. One of them has rotated, so the second time is usually the last.
+const maxRotations = 3
+
+// rotation returns the event of a rotation. An event never repeats a caller's unknown
+// text.
+func rotation(p purpose.Purpose, role Role) audit.Event {
 	e := audit.Event{Action: audit.Rotate, Purpose: p}
-	switch role { // an event never repeats a caller's unknown text
+	switch role {
 	case RoleSeal, RoleIndex, RoleCollect, RoleSubject:
 		e.Role = string(role)
 	}
-	return a.changeKeys(ctx, e, func(r *keyRecord) error {
-		switch role {
-		case RoleSeal:
-			return r.add(&r.Seal, role)
-		case RoleIndex:
-			return r.add(&r.Index, role)
-		case RoleCollect:
-			collect := r.Collect
-			if collect == nil {
-				collect = &keysetRecord{}
-			}
-			if err := r.add(collect, role); err != nil {
-				return err
-			}
-			r.Collect = collect
-			return nil
-		case RoleSubject:
-			return errPseudonymKey
+	return e
+}
+
+// publish adds a key of the role to r.
+func (a *Admin) publish(r *keyRecord, role Role) error {
+	if err := rotatable(role); err != nil {
+		return err
+	}
+	to := map[Role]*keysetRecord{RoleSeal: &r.Seal, RoleIndex: &r.Index, RoleCollect: r.Collect}[role]
+	if to == nil {
+		to = &keysetRecord{} // the first key of its role
+	}
+	if err := r.add(to, role, a.opts.Collectors, a.opts.publication(time.Now())); err != nil {
+		return err
+	}
+	if role == RoleCollect {
+		r.Collect = to
+	}
+	return nil
+}
+
+// rotatable is [ErrInvalid] for a role whose keys can't be rotated.
+func rotatable(role Role) error {
+	switch role {
+	case RoleSeal, RoleIndex, RoleCollect:
+		return nil
+	case RoleSubject:
+		return errPseudonymKey
+	}
+	return fmt.Errorf("no such role: %w", ErrInvalid)
+}
+
+// Promote makes a published key the primary key now, before its [Key.PrimaryAt]. Keys
+// that were to become primary before it stay active. Promote is for a primary key that
+// may have leaked: use it, and accept that other processes seal and index with the old
+// key until they look at the store again. In that time a unique constraint on indexes
+// does not hold.
+//
+// Promoting the primary key changes nothing. A key that is neither published nor primary,
+// and an id that is no key of p, is [ErrInvalid]. Other errors are the errors of
+// [Admin.Rotate].
+func (a *Admin) Promote(ctx context.Context, p purpose.Purpose, id uint32) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Promote, Purpose: p}, func(r *keyRecord) error {
+		if _, err := r.find(id, Primary); err == nil {
+			return errUnchanged
 		}
-		return fmt.Errorf("no such role: %w", ErrInvalid)
+		k, err := r.find(id, Active)
+		switch {
+		case err != nil:
+			return err
+		case k.PrimaryAt.IsZero():
+			return fmt.Errorf("key is not published: %w", ErrInvalid)
+		}
+		for _, set := range r.keysets() {
+			if set.role == k.Role {
+				return set.promote(id)
+			}
+		}
+		return errKeyRecord
 	})
 }
 
 // Retire puts a key out of use: values that it sealed no longer open, and indexes that
-// it computed no longer match. After a rotation, wait for [Options.Refresh], because
-// other processes use the old key until then. Then move values, subject keys and
-// indexes to the new key, and retire the old key last. [Admin.Reinstate] undoes Retire.
+// it computed no longer match. After a rotation, wait for [Key.PrimaryAt] and for
+// [Options.Refresh], because other processes use the old key until then. Then move
+// values, subject keys and indexes to the new key, and retire the old key last. Data
+// under it is [ErrRetired] from then on. [Admin.Reinstate] undoes Retire.
 //
-// Only an active key can be retired. A primary key, the key of [RoleSubject] and an id
-// that is no key of p are [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
+// Only an active key can be retired. A primary key, a key that is still to become
+// primary, the key of [RoleSubject] and an id that is no key of p are [ErrInvalid]. Other
+// errors are the errors of [Admin.Rotate].
 func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return a.changeKeys(ctx, audit.Event{Action: audit.Retire, Purpose: p}, func(r *keyRecord) error {
-		return r.edit(id, Active, func(m *keyset.Manager) error { return m.Disable(id) })
+		k, err := r.find(id, Active)
+		switch {
+		case err != nil:
+			return err
+		case !k.PrimaryAt.IsZero():
+			return fmt.Errorf("key becomes primary at %s: %w", k.PrimaryAt.Format(time.RFC3339), ErrInvalid)
+		}
+		return r.edit(k.Role, func(m *keyset.Manager) error { return m.Disable(id) })
 	})
 }
 
@@ -236,58 +473,100 @@ func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error 
 // [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
 func (a *Admin) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) error {
 	return a.changeKeys(ctx, audit.Event{Action: audit.Reinstate, Purpose: p}, func(r *keyRecord) error {
-		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Enable(id) })
-	})
-}
-
-// Destroy deletes a retired key for good: values that it sealed are lost. An id that is
-// no retired key of p is [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
-func (a *Admin) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, audit.Event{Action: audit.Destroy, Purpose: p}, func(r *keyRecord) error {
-		return r.edit(id, Retired, func(m *keyset.Manager) error { return m.Delete(id) })
-	})
-}
-
-// changeKeys edits the key record of p in one compare-and-swap.
-func (a *Admin) changeKeys(ctx context.Context, e audit.Event, edit func(*keyRecord) error) error {
-	p := e.Purpose
-	return a.operate(ctx, e, func(ctx context.Context) error {
-		r, old, err := a.readKeyRecord(ctx, p)
+		k, err := r.find(id, Retired)
 		if err != nil {
 			return err
 		}
-		if err := edit(r); err != nil {
+		return r.edit(k.Role, func(m *keyset.Manager) error { return m.Enable(id) })
+	})
+}
+
+// Destroy deletes a retired key for good: values that it sealed are lost, in every table
+// of every database and in every backup of one. A key that has not been retired for
+// [Options.DestroyAfter] is [ErrInvalid], with the date from which on it can be
+// destroyed, and so is an id that is no retired key of p. Other errors are the errors of
+// [Admin.Rotate].
+func (a *Admin) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Destroy, Purpose: p}, func(r *keyRecord) error {
+		k, err := r.find(id, Retired)
+		if err != nil {
 			return err
 		}
-		r.Generation++
-		return a.put(ctx, a.kekOf(p), p, r, old.Revision)
+		if from := k.Retired.Add(a.opts.DestroyAfter.Truncate(time.Second)); time.Now().Before(from) {
+			return fmt.Errorf("key can be destroyed from %s on: %w", from.Format(time.RFC3339), ErrInvalid)
+		}
+		r.Destroyed = cloneOrMake(r.Destroyed)
+		r.Destroyed[id] = unixNow()
+		return r.edit(k.Role, func(m *keyset.Manager) error { return m.Delete(id) })
 	})
+}
+
+// changeKeys edits the key record of p in one compare-and-swap. If edit returns
+// errUnchanged, the record stays as it is.
+func (a *Admin) changeKeys(ctx context.Context, e audit.Event, edit func(*keyRecord) error) error {
+	return a.operate(ctx, e, func(ctx context.Context) error {
+		err := a.change(ctx, e.Purpose, edit)
+		if err == errUnchanged {
+			return nil
+		}
+		return err
+	})
+}
+
+// change is changeKeys within an operation. It returns errUnchanged too.
+func (a *Admin) change(ctx context.Context, p purpose.Purpose, edit func(*keyRecord) error) error {
+	r, old, err := a.readKeyRecord(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := edit(r); err != nil {
+		return err
+	}
+	r.advance(old.Data)
+	return a.put(ctx, a.kekOf(p), p, r, old.Revision)
 }
 
 // put wraps r, stores it in place of the given revision, and installs its keys in the
 // scopes of p.
 func (a *Admin) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecord, revision int64) error {
-	w, err := newKEKClient(ctx, kek, p)
+	data, k, err := a.prepare(ctx, kek, p, r)
 	if err != nil {
 		return err
 	}
-	data, err := wrap(w, p, r)
+	return a.putPrepared(ctx, p, data, k, revision)
+}
+
+// prepare wraps r and opens the record again. Keys that can't be read back, or that open
+// under another purpose, must not replace the keys in the store.
+func (a *Admin) prepare(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecord) (data []byte, k *keys, err error) {
+	w, err := a.kekClient(ctx, kek, p)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	// Test before storing: keys that can't be read back, or that open under another
-	// purpose, must not replace the keys in the store.
-	wrapped, _, _ := cutKeyRecord(data)
-	if err := w.selfTest(p, wrapped); err != nil {
-		return err
+	if data, err = wrap(w, p, r); err != nil {
+		return nil, nil, err
 	}
-	k, err := a.unwrap(w, p, Record{Data: data})
+	id := format.VaultID(r.Vault)
+	h, _, err := cutKeyRecord(data, id)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	if err := w.selfTest(p, h); err != nil {
+		return nil, nil, err
+	}
+	k, err = a.unwrap(w, p, id, Record{Data: data})
+	return data, k, err
+}
+
+// putPrepared stores a record of prepare in place of the given revision, and installs its
+// keys in the scopes of p.
+func (a *Admin) putPrepared(ctx context.Context, p purpose.Purpose, data []byte, k *keys, revision int64) (err error) {
 	k.revision, err = a.store.Put(ctx, Record{Name: keyRecordName(p), Data: data, Revision: revision})
 	if err != nil {
 		return storeError(err)
+	}
+	if err := a.noteVaultID(k.vault); err != nil {
+		return err
 	}
 	for _, pk := range a.findAll(p) {
 		if err := pk.install(k.restrict(pk.id.subset)); err != nil {
@@ -298,24 +577,22 @@ func (a *Admin) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecor
 }
 
 // readKeyRecord reads and unwraps the key record of p, so that it can be changed.
+// Promotions that have passed are permanent in the record that it returns.
 func (a *Admin) readKeyRecord(ctx context.Context, p purpose.Purpose) (*keyRecord, Record, error) {
 	return a.readKeyRecordWith(ctx, a.kekOf(p), p)
 }
 
 func (a *Admin) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpose) (*keyRecord, Record, error) {
-	at, seen := a.state(p)
-	records, err := a.get(ctx, keyRecordName(p), erasuresName(p))
+	at := a.state(p)
+	records, err := a.readPurpose(ctx, p, at)
 	if err != nil {
 		return nil, Record{}, err
 	}
-	if records[0].Revision == 0 {
-		return nil, Record{}, errNone
-	}
-	w, err := newKEKClient(ctx, kek, p)
+	w, err := a.kekClient(ctx, kek, p)
 	if err != nil {
 		return nil, Record{}, err
 	}
-	r, err := unwrap(w, p, records[0].Data)
+	r, err := unwrap(w, p, records.vault, records.keys.Data)
 	if err != nil {
 		return nil, Record{}, err
 	}
@@ -323,14 +600,12 @@ func (a *Admin) readKeyRecordWith(ctx context.Context, kek KEK, p purpose.Purpos
 	if err != nil {
 		return nil, Record{}, errKeyRecord
 	}
-	erasures, err := decodeErasures(k, p, records[1].Data)
-	switch {
-	case err != nil:
-		return nil, Record{}, err
-	case r.Generation+erasures < a.opts.Pins[p]:
-		return nil, Record{}, errPin
-	case r.Generation < at || erasures < seen:
-		return nil, Record{}, errRollback // a change would make the old record look newer
+	k.digest = newRecordDigest(records.keys.Data)
+	if _, err := a.checkPurpose(ctx, p, records, k, at); err != nil {
+		return nil, Record{}, err // a change would make the old record look newer
 	}
-	return r, records[0], nil
+	if err := r.fold(time.Now()); err != nil {
+		return nil, Record{}, errKeyRecord
+	}
+	return r, records.keys, a.noteVaultID(records.vault)
 }

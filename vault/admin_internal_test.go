@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"errors"
-	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +56,7 @@ func TestGenerateBelievesWhatIsThere(t *testing.T) {
 	}{
 		"another was first":       {true, ErrConflict, nil, nil},
 		"a conflict with nothing": {false, ErrConflict, nil, ErrConflict},
-		"which can't be told":     {true, ErrConflict, errors.New("disk on fire"), ErrConflict},
+		"which can't be told":     {true, ErrConflict, errors.New("disk on fire"), ErrUnavailable},
 		"a failure":               {true, errors.New("disk full"), nil, ErrUnavailable},
 	} {
 		memory := &gated{Store: Memory()}
@@ -70,7 +69,7 @@ func TestGenerateBelievesWhatIsThere(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, first.Generate(t.Context(), security))
 			}
-			memory.err = c.get
+			memory.fail(c.get)
 			return c.put
 		}
 		require.ErrorIs(t, v.Generate(t.Context(), security), c.want, name)
@@ -88,8 +87,9 @@ func TestPurposesOpenedAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, w.Generate(t.Context(), purposes...))
 	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		v, err := OpenAdmin(t.Context(), &gated{Store: memory, gate: gate}, kek, nil)
+		closed := &gated{Store: memory}
+		gate := closed.shut()
+		v, err := OpenAdmin(t.Context(), closed, kek, nil)
 		require.NoError(t, err)
 		done := make(chan error, len(purposes))
 		for _, p := range purposes {
@@ -123,7 +123,7 @@ func TestChangesOfKeysCheckTheStore(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(t *testing.T, store Store, p purpose.Purpose)
 		kek   KEK
-		pin   uint64 // beyond the store's generation
+		pin   uint64 // generations beyond the store's
 		want  error
 	}{
 		"nothing wrong":      {nil, kek, 0, nil},
@@ -137,12 +137,13 @@ func TestChangesOfKeysCheckTheStore(t *testing.T) {
 		before, s := subjectsOf(t, store, kek, nil)
 		_, err := before.Erase(t.Context(), "alice", s.Purpose())
 		require.NoError(t, err)
-		generation, err := before.Generation(t.Context(), s.Purpose())
+		pin, err := before.Pin(t.Context(), s.Purpose())
 		require.NoError(t, err)
+		pin.generation += c.pin
 		if c.spoil != nil {
 			c.spoil(t, store, s.Purpose())
 		}
-		v, err := OpenAdmin(t.Context(), store, c.kek, &Options{Pins: map[purpose.Purpose]uint64{s.Purpose(): generation + c.pin}})
+		v, err := OpenAdmin(t.Context(), store, c.kek, &Options{Pin: FixedPins(pin)})
 		require.NoError(t, err)
 		records, err := store.Get(t.Context(), keyRecordName(s.Purpose()))
 		require.NoError(t, err)
@@ -161,7 +162,7 @@ func TestChangesOfKeysCheckTheStore(t *testing.T) {
 func TestRotatingInAFailingStore(t *testing.T) {
 	store := &gated{Store: Memory()}
 	v, s := subjectsOf(t, store, testKEK(t), nil)
-	store.err = errors.New("disk on fire")
+	store.fail(errors.New("disk on fire"))
 	require.EqualError(t, v.Rotate(t.Context(), s.Purpose(), RoleSeal), "vault: rotating keys of security: key store: unavailable")
 }
 
@@ -185,31 +186,33 @@ func TestErasuresAreKnownFromTheStart(t *testing.T) {
 	_, err := before.Erase(t.Context(), "alice", s.Purpose())
 	require.NoError(t, err)
 	v, fresh := subjectsOf(t, store, kek, nil)
-	require.EqualValues(t, 1, fresh.opened.erasures.Load())
+	require.EqualValues(t, 1, fresh.opened.erasure.Load().count)
 	lookup, err := v.Lookup(t.Context(), s.Purpose())
 	require.NoError(t, err)
 	for _, pk := range []*purposeKeys{fresh.opened, lookup.scope.opened} {
-		require.EqualValues(t, 1, pk.erasures.Load())
+		require.EqualValues(t, 1, pk.erasure.Load().count)
 		require.NoError(t, pk.refreshNow(t.Context()))
-		require.EqualValues(t, 1, pk.erasures.Load())
+		require.EqualValues(t, 1, pk.erasure.Load().count)
 	}
 }
 
-// The caller's map may change; what was pinned at Open does not.
-func TestOptionsAreTakenAsTheyWere(t *testing.T) {
-	p := purpose.MustParse("security")
-	pins := map[purpose.Purpose]uint64{p: 1}
-	given := Options{Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SubjectLifetime: 4, SubjectCache: 5, Pins: pins}
+// Options within bounds are taken as they are.
+func TestOptionsAreTakenAsTheyAre(t *testing.T) {
+	given := Options{
+		Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SubjectLifetime: 4, SubjectCache: 5, Collectors: X25519, DestroyAfter: 6, ExactTimes: true,
+	}
 	got, err := given.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, given, got)
-	before := maps.Clone(pins)
-	pins[p] = 99
-	require.Equal(t, before, got.Pins)
 	for _, d := range []time.Duration{-1, maxDuration + 1} {
-		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SubjectLifetime: d}, {SubjectCache: -1}} {
+		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SubjectLifetime: d}, {DestroyAfter: d}, {SubjectCache: -1}} {
 			_, err := o.withDefaults()
 			require.ErrorIs(t, err, ErrInvalid)
 		}
 	}
+	_, err = (&Options{Collectors: "x25519"}).withDefaults()
+	require.ErrorIs(t, err, ErrInvalid)
+	got, err = (*Options)(nil).withDefaults()
+	require.NoError(t, err)
+	require.Equal(t, XWing, got.Collectors)
 }

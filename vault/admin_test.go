@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,8 +34,11 @@ type (
 
 func (change) Generate() (_ changed)       { return }
 func (change) Keys() (_ changed)           { return }
-func (change) Generation() (_ changed)     { return }
+func (change) Pin() (_ changed)            { return }
+func (change) WrappedBy() (_ changed)      { return }
 func (change) Rotate() (_ changed)         { return }
+func (change) RotateIfOlder() (_ changed)  { return }
+func (change) Promote() (_ changed)        { return }
 func (change) Retire() (_ changed)         { return }
 func (change) Reinstate() (_ changed)      { return }
 func (change) Destroy() (_ changed)        { return }
@@ -41,7 +46,7 @@ func (change) Rewrap() (_ changed)         { return }
 func (change) RewrapSubjects() (_ changed) { return }
 
 var _ = []func(changer) changed{
-	changer.Generate, changer.Keys, changer.Generation, changer.Rotate, changer.Retire, changer.Reinstate,
+	changer.Generate, changer.Keys, changer.Pin, changer.WrappedBy, changer.Rotate, changer.RotateIfOlder, changer.Promote, changer.Retire, changer.Reinstate,
 	changer.Destroy, changer.Rewrap, changer.RewrapSubjects,
 }
 
@@ -55,7 +60,7 @@ func TestVaultChangesNoKeys(t *testing.T) {
 	}
 	all := names(reflect.TypeFor[*vault.Vault]())
 	require.Equal(t, []string{
-		"CheckDenied", "CheckKEK", "Close", "Collector", "Erase", "Format", "Lookup", "Purposes", "Reader", "Scope", "String",
+		"CheckDenied", "CheckKEK", "Close", "Collector", "Erase", "EraseAgain", "Format", "Lookup", "Purposes", "Reader", "Scope", "Stats", "Status", "String",
 	}, all, "a method that changes keys belongs to Admin")
 	own := append(names(reflect.TypeFor[change]()), "Vault")
 	require.ElementsMatch(t, append(all, own...), names(reflect.TypeFor[*vault.Admin]()))
@@ -121,6 +126,8 @@ func TestUnopenedVaultsAreRefused(t *testing.T) {
 		reflect.TypeOf(vaulttest.Security):            vaulttest.Security,
 		reflect.TypeFor[string]():                     "alice",
 		reflect.TypeFor[uint32]():                     uint32(1),
+		reflect.TypeFor[time.Duration]():              time.Hour,
+		reflect.TypeFor[vault.Erasure]():              vault.Erasure{Purpose: vaulttest.Security, Subject: strings.Repeat("0", 32)},
 		reflect.TypeFor[vault.Role]():                 vault.RoleSeal,
 		reflect.TypeFor[vault.KEK]():                  vault.SharedKEK(vaulttest.NewAEAD(t)),
 		reflect.TypeFor[func(vault.Progress) error](): func(vault.Progress) error { return nil },
@@ -153,6 +160,8 @@ func TestUnopenedVaultsAreRefused(t *testing.T) {
 					require.True(t, m.Func.Call(in)[0].IsNil())
 				case name == "nil Admin" && promoted:
 					require.Panics(t, func() { m.Func.Call(in) }, "as documented")
+				case m.Name == "Stats" || m.Name == "Status":
+					require.True(t, m.Func.Call(in)[0].IsZero())
 				case m.Name == "Close":
 					require.True(t, m.Func.Call(in)[0].IsNil())
 				default:
@@ -194,21 +203,18 @@ func TestRotateByRole(t *testing.T) {
 		after := keys()
 		require.Len(t, after, len(before)+1)
 		for id, k := range after {
-			old, known := before[id]
-			switch {
-			case !known:
-				require.Equal(t, role, k.Role)
-				require.Equal(t, vault.Primary, k.Status)
-			case k.Role == role && old.Status == vault.Primary:
-				require.Equal(t, vault.Active, k.Status)
-			default:
+			if old, known := before[id]; known {
 				require.Equal(t, old, k)
+				continue
 			}
+			require.Equal(t, role, k.Role)
+			require.Equal(t, vault.Active, k.Status)
+			require.False(t, k.PrimaryAt.IsZero())
 		}
 	}
 	for role, named := range map[vault.Role]string{vault.RoleSubject: "subject", "": "", "alice@example.com": ""} {
 		before := keys()
-		generation, err := a.Generation(ctx, p)
+		pin, err := a.Pin(ctx, p)
 		require.NoError(t, err)
 		err = a.Rotate(ctx, p, role)
 		require.ErrorIs(t, err, vault.ErrInvalid)
@@ -218,8 +224,79 @@ func TestRotateByRole(t *testing.T) {
 			Time: last.Time, Action: audit.Rotate, Outcome: audit.Failed, Purpose: p, Role: named, Err: last.Err,
 		}, last)
 		require.Equal(t, before, keys())
-		now, err := a.Generation(ctx, p)
+		now, err := a.Pin(ctx, p)
 		require.NoError(t, err)
-		require.Equal(t, generation, now)
+		require.Equal(t, pin, now)
 	}
+}
+
+// WrappedBy tells the KEK of a purpose by the name that its keys were wrapped under, through
+// each move. A name that somebody else wrote into the record is refused.
+func TestWrappedByNamesTheKEK(t *testing.T) {
+	ctx, p := t.Context(), vaulttest.Security
+	aead := vaulttest.NewAEAD(t)
+	store := vault.Memory()
+	v := vaulttest.Open(t, store, vault.SharedKEK(namedAEAD{aead, "transit/security:v1"}), nil)
+	require.NoError(t, v.Generate(ctx, p))
+	wrappedBy := func(v *vault.Admin, want string) {
+		t.Helper()
+		name, err := v.WrappedBy(ctx, p)
+		require.NoError(t, err)
+		require.Equal(t, want, name)
+	}
+	wrappedBy(v, "transit/security:v1")
+	other := vault.SharedKEK(namedAEAD{aead, "transit/security:v2"})
+	wrappedBy(vaulttest.Open(t, store, other, nil), "transit/security:v1") // the record's, not the configured one
+	require.NoError(t, v.Rewrap(ctx, other, p))
+	wrappedBy(v, "transit/security:v2")
+	require.NoError(t, v.Rotate(ctx, p, vault.RoleSeal))
+	wrappedBy(v, "transit/security:v2")
+
+	record := vaulttest.GetRecord(t, store, "security/keys")
+	forged := strings.Replace(string(record.Data), "security:v2", "security:v1", 1)
+	require.NotEqual(t, string(record.Data), forged)
+	at := vaulttest.PutRecord(t, store, "security/keys", record.Revision, forged)
+	_, err := vaulttest.Open(t, store, other, nil).WrappedBy(ctx, p)
+	require.ErrorIs(t, err, vault.ErrCorrupt)
+	vaulttest.PutRecord(t, store, "security/keys", at, string(record.Data))
+
+	require.NoError(t, v.Rewrap(ctx, vault.SharedKEK(aead), p))
+	wrappedBy(v, "")
+	_, err = v.WrappedBy(ctx, vaulttest.Billing)
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+}
+
+// The event of Generate tells keys that were made from keys that were left alone, so that an
+// auditor sees when a purpose began. Of many processes that start at once, one made them.
+func TestGenerateTellsMadeFromLeftAlone(t *testing.T) {
+	ctx := t.Context()
+	var mu sync.Mutex
+	reasons := map[string]int{}
+	opts := &vault.Options{Audit: auditFunc(func(e audit.Event) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Action == audit.Generate {
+			reasons[fmt.Sprint(e.Purpose, " ", e.Outcome, " ", e.Reason)]++
+		}
+		return nil
+	})}
+	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
+	const processes = 8
+	var wg sync.WaitGroup
+	for range processes {
+		v := vaulttest.Open(t, store, kek, opts)
+		wg.Go(func() { require.NoError(t, v.Generate(ctx, vaulttest.Security)) })
+	}
+	wg.Wait()
+	require.Equal(t, map[string]int{"security allowed made": 1, "security allowed exists": processes - 1}, reasons)
+
+	clear(reasons)
+	v := vaulttest.Open(t, store, kek, opts)
+	require.NoError(t, v.Generate(ctx, vaulttest.Security, vaulttest.Advertising, vaulttest.Security))
+	require.Equal(t, map[string]int{"security allowed exists": 2, "advertising allowed made": 1}, reasons)
+
+	clear(reasons)
+	refusing := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrUnavailable}), opts)
+	require.ErrorIs(t, refusing.Generate(ctx, vaulttest.Billing), vault.ErrUnavailable)
+	require.Equal(t, map[string]int{"billing failed ": 1}, reasons)
 }

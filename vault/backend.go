@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A backend calls the store and the KEK for a vault and for the keys that the vault
@@ -14,12 +16,20 @@ import (
 type backend struct {
 	store Store
 	opts  Options
+	vault atomic.Pointer[format.VaultID] // nil until keys have opened
+
+	stats      *counters
+	clock      *clock
+	jitter     float64       // from 0 to 1
+	operations chan struct{} // holds one element for each operation under way
 
 	mu     sync.Mutex
 	closed bool
 	calls  map[callID]*call
 	kek    KEK
 	keks   map[purpose.Purpose]KEK // set by Rewrap, in place of kek
+	seals  map[purpose.Purpose]*sealCounts
+	failed map[keysID]*failures // by keys that did not open, or whose lease was not renewed
 }
 
 var (
@@ -28,8 +38,6 @@ var (
 	errNoKEK     = fmt.Errorf("nil KEK: %w", ErrInvalid)
 	errNoPurpose = fmt.Errorf("no purpose: %w", ErrInvalid)
 	errNone      = fmt.Errorf("key store has none: %w", ErrNoKeys)
-	errPin       = fmt.Errorf("key store is older than its pin: %w", ErrCorrupt)
-	errRollback  = fmt.Errorf("key store went back to an older state: %w", ErrCorrupt)
 )
 
 // kekOf returns the KEK that wraps the keys of p now.
@@ -42,45 +50,9 @@ func (b *backend) kekOf(p purpose.Purpose) KEK {
 	return b.kek
 }
 
-// load reads and opens the keys of p, and returns the number of erasures under p.
-// If the record in the store has the revision of at, load returns at, and does not
-// ask the key service. The argument seen is the number of erasures known so far.
-//
-// A purpose without a record is errNone, and a store older than its pin is errPin.
-func (b *backend) load(ctx context.Context, key keysID, at *keys, seen uint64) (k *keys, erasures uint64, err error) {
-	p := key.purpose
-	records, err := b.get(ctx, keyRecordName(p), erasuresName(p))
-	if err != nil {
-		return nil, 0, err
-	}
-	if records[0].Revision == 0 {
-		return nil, 0, errNone
-	}
-	k = at
-	switch {
-	case records[0].Revision != at.revision:
-		w, err := newKEKClient(ctx, b.kekOf(p), p)
-		if err != nil {
-			return nil, 0, err
-		}
-		if k, err = b.unwrap(w, p, records[0]); err != nil {
-			return nil, 0, err
-		}
-	case at.pseudonym == nil: // the key that authenticates the count
-		return at, seen, nil
-	}
-	if erasures, err = decodeErasures(k, p, records[1].Data); err != nil {
-		return nil, 0, err
-	}
-	if k.generation+erasures < b.opts.Pins[p] {
-		return nil, 0, errPin
-	}
-	return k.restrict(key.subset), erasures, nil
-}
-
 // unwrap opens a key record, with one call to the key service.
-func (b *backend) unwrap(w kekClient, p purpose.Purpose, record Record) (*keys, error) {
-	r, err := unwrap(w, p, record.Data)
+func (b *backend) unwrap(w kekClient, p purpose.Purpose, id format.VaultID, record Record) (*keys, error) {
+	r, err := unwrap(w, p, id, record.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +60,24 @@ func (b *backend) unwrap(w kekClient, p purpose.Purpose, record Record) (*keys, 
 	if err != nil {
 		return nil, errKeyRecord
 	}
-	k.revision, k.digest = record.Revision, digest(record.Data)
+	k.revision, k.digest = record.Revision, newRecordDigest(record.Data)
+	k.seal.countWith(b.sealCounts(p))
 	return k, nil
+}
+
+// now returns the time that a record about a subject holds: the day alone, unless the
+// options ask for more, because times join listings of different purposes.
+func (b *backend) now() time.Time { return recordTime(time.Now(), b.opts.ExactTimes) }
+
+// recordTime returns the given time as a record about a subject holds it. A clock that is
+// set after the year 9999 counts as the end of that year: no reader accepts a later time,
+// and an erasure must not fail because of a clock.
+func recordTime(now time.Time, exact bool) time.Time {
+	now = time.Unix(min(now.Unix(), format.MaxSeconds), 0).UTC()
+	if exact {
+		return now
+	}
+	return now.Truncate(format.Day * time.Second)
 }
 
 // get reads the named records in one call. It returns one record for each name,
@@ -113,18 +101,78 @@ func (b *backend) get(ctx context.Context, names ...string) ([]Record, error) {
 	return records, nil
 }
 
-// leaseLeft returns how long it is until the key service is to be asked again, and
-// until the lease that it gave is over. Both count from the time of the question:
-// the answer may have been on its way for long, and the grant withdrawn meanwhile.
-func (b *backend) leaseLeft(asked time.Time) (due, lapse time.Duration) {
-	lapse = b.opts.KeyLifetime - time.Since(asked)
-	return lapse - b.opts.KeyLifetime/2, lapse
+// The failures of one kind of keys to open are counted, so that a withdrawn grant and an
+// outage do not ask the key service for every value: ten questions at once, ten more
+// each second.
+type failures struct {
+	left  int    // how many more questions may fail
+	since moment // when left was last topped up
+	last  error
 }
+
+// maxFailures bounds how many keys the failures are counted of.
+const maxFailures = 1024
+
+// asking runs f, which asks the key service for keys, and counts a failure. Once too many
+// have failed, it returns the error of the last one.
+func (b *backend) asking(key keysID, f func() error) (err error) {
+	if err := b.mayAsk(key); err != nil {
+		return err
+	}
+	err = errBroken // unless f returns
+	defer func() { b.noteAnswer(key, err) }()
+	err = f()
+	return err
+}
+
+func (b *backend) mayAsk(key keysID) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.failed[key]
+	if f == nil {
+		return nil
+	}
+	now := b.clock.now()
+	if more := (now - f.since) / moment(askEvery); more > 0 {
+		f.left, f.since = int(min(maxAsks, moment(f.left)+more)), now
+	}
+	if f.left == 0 {
+		return f.last
+	}
+	return nil
+}
+
+func (b *backend) noteAnswer(key keysID, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.failed[key]
+	switch {
+	case err == nil || err == errNone: // without keys, the key service was not asked
+		delete(b.failed, key)
+		return
+	case f == nil:
+		if len(b.failed) >= maxFailures {
+			clear(b.failed)
+		}
+		f = &failures{left: maxAsks, since: b.clock.now()}
+		b.failed[key] = f
+	}
+	f.left, f.last = max(0, f.left-1), err
+}
+
+// early returns d, shortened by this vault's own fraction of at most a tenth: processes
+// that started together do not ask together.
+func (b *backend) early(d time.Duration) time.Duration {
+	return d - time.Duration(b.jitter*float64(d)/10)
+}
+
+// lapse returns the moment at which a lease is over that was asked for at the given time.
+func (b *backend) lapse(asked moment) moment { return asked + moment(b.early(b.opts.KeyLifetime)) }
 
 // checkLease is [ErrUnavailable] if a lease that was asked for at the given time is
 // over before it begins.
-func (b *backend) checkLease(asked time.Time) error {
-	if _, lapse := b.leaseLeft(asked); lapse <= 0 {
+func (b *backend) checkLease(asked moment) error {
+	if b.clock.exact() >= b.lapse(asked) {
 		return fmt.Errorf("answer of the key service came too late: %w", ErrUnavailable)
 	}
 	return nil

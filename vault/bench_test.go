@@ -1,10 +1,15 @@
 package vault_test
 
 import (
+	"crypto/ecdh"
+	"crypto/hpke"
 	"fmt"
 	"testing"
 
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/hybrid"
+	tinkhpke "github.com/tink-crypto/tink-go/v2/hybrid/hpke"
+	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
@@ -123,6 +128,147 @@ func BenchmarkIndex(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.Index(b.Context(), vaulttest.Note, benchText); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCollect and BenchmarkRevealCollected put collectors beside the HPKE of Tink
+// and of the standard library, which encrypt a key of 32 bytes.
+func BenchmarkCollect(b *testing.B) {
+	for _, kem := range benchKEMs {
+		info, key := []byte("col1\x08security"), make([]byte, 32)
+		b.Run(string(kem.name)+"/tink", func(b *testing.B) {
+			public, err := kem.tinkKeyset(b).Public()
+			if err != nil {
+				b.Fatal(err)
+			}
+			enc, err := hybrid.NewHybridEncrypt(public)
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchErr(b, func(int) error { _, err := enc.Encrypt(key, info); return err })
+		})
+		b.Run(string(kem.name)+"/crypto-hpke", func(b *testing.B) {
+			private, err := kem.hpke.GenerateKey()
+			if err != nil {
+				b.Fatal(err)
+			}
+			public := private.PublicKey()
+			benchErr(b, func(int) error {
+				_, err := hpke.Seal(public, hpke.HKDFSHA256(), hpke.AES256GCM(), info, key)
+				return err
+			})
+		})
+		v := vaulttest.Generated(b, &vault.Options{Collectors: kem.name}, vaulttest.Security)
+		c := vaulttest.Collector(b, v, vaulttest.Security)
+		b.Run(string(kem.name)+"/seal", func(b *testing.B) { benchSeal(b, c) })
+		b.Run(string(kem.name)+"/batch", func(b *testing.B) { benchSeal(b, benchBatch(b, c)) })
+	}
+}
+
+func BenchmarkRevealCollected(b *testing.B) {
+	for _, kem := range benchKEMs {
+		info, key := []byte("col1\x08security"), make([]byte, 32)
+		b.Run(string(kem.name)+"/tink", func(b *testing.B) {
+			h := kem.tinkKeyset(b)
+			public, err := h.Public()
+			if err != nil {
+				b.Fatal(err)
+			}
+			enc, err := hybrid.NewHybridEncrypt(public)
+			if err != nil {
+				b.Fatal(err)
+			}
+			dec, err := hybrid.NewHybridDecrypt(h)
+			if err != nil {
+				b.Fatal(err)
+			}
+			sealed, err := enc.Encrypt(key, info)
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchErr(b, func(int) error { _, err := dec.Decrypt(sealed, info); return err })
+		})
+		b.Run(string(kem.name)+"/crypto-hpke", func(b *testing.B) {
+			private, err := kem.hpke.GenerateKey()
+			if err != nil {
+				b.Fatal(err)
+			}
+			sealed, err := hpke.Seal(private.PublicKey(), hpke.HKDFSHA256(), hpke.AES256GCM(), info, key)
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchErr(b, func(int) error {
+				_, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), info, sealed)
+				return err
+			})
+		})
+		v := vaulttest.Generated(b, &vault.Options{Collectors: kem.name}, vaulttest.Security)
+		s, c := vaulttest.Scope(b, v, vaulttest.Security), vaulttest.Collector(b, v, vaulttest.Security)
+		reveal := func(b *testing.B, values []vault.Sealed) {
+			benchErr(b, func(i int) error {
+				_, err := s.Reveal(b.Context(), vaulttest.Note, values[i%len(values)])
+				return err
+			})
+		}
+		b.Run(string(kem.name)+"/reveal", func(b *testing.B) {
+			values := make([]vault.Sealed, 64) // more than the slot keys that are kept
+			for i := range values {
+				values[i] = vaulttest.Seal(b, c)
+			}
+			reveal(b, values)
+		})
+		b.Run(string(kem.name)+"/batch", func(b *testing.B) {
+			batch := benchBatch(b, c)
+			reveal(b, []vault.Sealed{vaulttest.Seal(b, batch), vaulttest.Seal(b, batch)})
+		})
+	}
+}
+
+// A benchKEM is a mechanism of collectors, as Tink and the standard library name it.
+type benchKEM struct {
+	name vault.CollectorKEM
+	tink tinkhpke.KEMID
+	hpke hpke.KEM
+}
+
+var benchKEMs = []benchKEM{
+	{vault.XWing, tinkhpke.X_WING, hpke.MLKEM768X25519()},
+	{vault.X25519, tinkhpke.DHKEM_X25519_HKDF_SHA256, hpke.DHKEM(ecdh.X25519())},
+}
+
+func (k benchKEM) tinkKeyset(b *testing.B) *keyset.Handle {
+	params, err := tinkhpke.NewParameters(tinkhpke.ParametersOpts{
+		KEMID: k.tink, KDFID: tinkhpke.HKDFSHA256, AEADID: tinkhpke.AES256GCM, Variant: tinkhpke.VariantTink,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := keyset.NewManager()
+	id, err := m.AddNewKeyFromParameters(params)
+	if err != nil || m.SetPrimary(id) != nil {
+		b.Fatal(err)
+	}
+	h, err := m.Handle()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return h
+}
+
+func benchBatch(b *testing.B, c *vault.Collector) *vault.Collector {
+	batch, err := c.Batch()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return batch
+}
+
+func benchErr(b *testing.B, f func(i int) error) {
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := f(i); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -115,19 +115,22 @@ func TestBuffersAreCleared(t *testing.T) {
 				_, err := s.IndexSealed(ctx, kind, own, func(text string) (string, bool) { return panics(text), true })
 				return err
 			},
-			"reseal":    func() error { _, err := Reseal(ctx, kind, own, s); return err },
-			"take in":   func() error { _, err := Reseal(ctx, kind, collected, alice); return err },
-			"extend":    func() error { _, err := Extend(ctx, kind, own, s, to.Under(purpose.Basis{Consent: "c"})); return err },
+			"reseal":  func() error { _, err := Reseal(ctx, kind, own, nil, s); return err },
+			"take in": func() error { _, err := Reseal(ctx, kind, collected, nil, alice); return err },
+			"extend": func() error {
+				_, err := Extend(ctx, kind, own, nil, s, to.Under(purpose.Basis{Consent: "c"}))
+				return err
+			},
 			"pseudonym": func() error { _, err := s.Pseudonym(ctx, marker+"carol"); return err },
 			"a cipher panics": func() error {
-				s.opened.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
-				defer s.opened.subjects.Load().put("bob", bobs, time.Now())
+				s.opened.subjects.Load().put("bob", &subjectKey{failing{bobs.gcm}}, s.opened.backend.clock.exact())
+				defer s.opened.subjects.Load().put("bob", bobs, s.opened.backend.clock.exact())
 				_, err := bob.Reveal(ctx, kind, broken)
 				return err
 			},
 			"a cipher panics while it seals": func() error {
-				s.opened.subjects.Load().put("bob", &subjectKey{bobs.prefix, failing{bobs.gcm}}, time.Now())
-				defer s.opened.subjects.Load().put("bob", bobs, time.Now())
+				s.opened.subjects.Load().put("bob", &subjectKey{failing{bobs.gcm}}, s.opened.backend.clock.exact())
+				defer s.opened.subjects.Load().put("bob", bobs, s.opened.backend.clock.exact())
 				_, err := Seal(ctx, kind, text, bob)
 				return err
 			},
@@ -180,7 +183,7 @@ func TestBuffersHoldTheLongest(t *testing.T) {
 	subject := strings.Repeat("s", format.MaxSubject)
 	value, err := Seal(ctx, kind, text, f.For(subject))
 	require.NoError(t, err)
-	value, err = Extend(ctx, kind, value, f.For(subject), s.Under(basis).For(subject))
+	value, err = Extend(ctx, kind, value, nil, f.For(subject), s.Under(basis).For(subject))
 	require.NoError(t, err)
 	got, err := s.For(subject).Reveal(ctx, kind, value)
 	require.NoError(t, err)

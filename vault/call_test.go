@@ -26,8 +26,7 @@ func TestSubjectKeysAskedForAtOnce(t *testing.T) {
 		require.NoError(t, v.Generate(t.Context(), billing))
 		bill, err := v.Scope(t.Context(), billing)
 		require.NoError(t, err)
-		gate := make(chan struct{})
-		store.gate = gate
+		gate := store.shut()
 		kind := MustKind("note", "vault.Note")
 		type result struct {
 			s   *Scope
@@ -61,7 +60,9 @@ func TestSubjectKeysAskedForAtOnce(t *testing.T) {
 			again, err := s.opened.loadSubject(t.Context(), s.opened.current.Load(), s.subject, false)
 			require.NoError(t, err)
 			key, _ := s.opened.subjects.Load().get(s.subject)
-			require.Equal(t, again.prefix, key.prefix)
+			opened, err := again.open(nil, key.seal(nil, []byte("text"), nil), nil)
+			require.NoError(t, err)
+			require.Equal(t, "text", string(opened))
 		}
 		v.Close()
 	})
@@ -75,19 +76,18 @@ func TestErasedWhileLookedUp(t *testing.T) {
 		keys, err := s.freshKeys(t.Context())
 		require.NoError(t, err)
 		for _, create := range []bool{false, true} {
-			gate := make(chan struct{})
-			store.gate = gate
+			gate := store.shut()
 			done := make(chan error)
 			subject := map[bool]string{false: "alice", true: "bob"}[create]
 			go func() { _, err := s.opened.loadSubject(t.Context(), keys, subject, true); done <- err }()
 			close(gate)
 			require.NoError(t, <-done)
-			s.opened.subjects.Store(newSubjectCache(0, time.Minute, time.Second)) // as in another process
-			store.gate = make(chan struct{})
+			s.opened.subjects.Store(newSubjectCache(newClock(), 0, time.Minute, 0, time.Second)) // as in another process
+			gate = store.shut()
 			go func() { _, err := s.opened.subjectKey(t.Context(), keys, subject, create); done <- err }()
 			synctest.Wait()
 			s.opened.subjects.Load().erase(subject)
-			close(store.gate)
+			close(gate)
 			require.ErrorIs(t, <-done, ErrErased)
 		}
 		v.Close()
@@ -106,7 +106,7 @@ func (h *heedless) Get(_ context.Context, names ...string) ([]Record, error) {
 }
 
 func (h *heedless) Put(_ context.Context, r Record) (int64, error) {
-	if r.Name == keyRecordName(purpose.MustParse("security")) {
+	if r.Name == keyRecordName(purpose.MustParse("security")) || r.Name == vaultRecordName {
 		return h.Store.Put(context.Background(), r)
 	}
 	h.puts++
@@ -127,6 +127,7 @@ func TestConflictsEnd(t *testing.T) {
 		v.mu.Unlock()
 		require.LessOrEqual(t, store.puts, 11)
 		v.Close()
+		time.Sleep(time.Minute) // until the store has let go of the counts of seals
 	})
 }
 
@@ -135,11 +136,11 @@ func TestSubjectOfAFailingStore(t *testing.T) {
 	store := &gated{Store: Memory()}
 	v, s := subjectsOf(t, store, testKEK(t), nil)
 	kind := MustKind("note", "vault.Note")
-	store.err = errors.New("disk on fire")
+	store.fail(errors.New("disk on fire"))
 	_, err := Seal(t.Context(), kind, "text", s.For("alice"))
 	require.EqualError(t, err, "vault: sealing note: key store: unavailable")
 	require.ErrorIs(t, err, ErrUnavailable)
-	store.err = nil
+	store.fail(nil)
 	store.gets.Store(0)
 	_, err = Seal(t.Context(), kind, "text", s.For("alice"))
 	require.NoError(t, err)
@@ -156,13 +157,13 @@ func TestSubjectOfAFailingStore(t *testing.T) {
 // slow is a store whose reads take some time.
 type slow struct {
 	Store
-	delay time.Duration
+	delay atomic.Int64 // vaults read in the background too
 	gets  atomic.Int32
 }
 
 func (s *slow) Get(ctx context.Context, names ...string) ([]Record, error) {
 	s.gets.Add(1)
-	time.Sleep(s.delay)
+	time.Sleep(time.Duration(s.delay.Load()))
 	return s.Store.Get(ctx, names...)
 }
 
@@ -179,7 +180,7 @@ func TestAnswersThatTakeTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &slow{Store: memory}
 		v, s := subjectsOf(t, store, kek, &Options{SubjectLifetime: time.Second, Timeout: 10 * time.Second})
-		store.delay = time.Second
+		store.delay.Store(int64(time.Second))
 		store.gets.Store(0)
 		_, err := Seal(t.Context(), kind, "text", s.For("alice"))
 		require.ErrorIs(t, err, ErrErased)
@@ -190,7 +191,7 @@ func TestAnswersThatTakeTooLong(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnavailable)
 		time.Sleep(time.Minute) // until nothing is under way
 		synctest.Wait()
-		store.delay = time.Second - 1
+		store.delay.Store(int64(time.Second - 1))
 		_, err = s.For("bob").Reveal(t.Context(), kind, value)
 		require.NoError(t, err)
 		v.Close()
@@ -200,19 +201,29 @@ func TestAnswersThatTakeTooLong(t *testing.T) {
 // gated is a store whose reads wait until they are let through, or fail.
 type gated struct {
 	Store
-	gate chan struct{} // nil for open
-	err  error
+	gate atomic.Pointer[chan struct{}] // nil for open; vaults read in the background too
+	err  atomic.Pointer[error]
 	gets atomic.Int32
 	last int64 // a revision that is said in place of what there is
 }
 
+// shut has later reads wait until the channel that it returns is closed.
+func (g *gated) shut() chan struct{} {
+	gate := make(chan struct{})
+	g.gate.Store(&gate)
+	return gate
+}
+
+// fail has later reads return err, which may be nil.
+func (g *gated) fail(err error) { g.err.Store(&err) }
+
 func (g *gated) Get(ctx context.Context, names ...string) ([]Record, error) {
-	if g.gate != nil {
-		<-g.gate
+	if gate := g.gate.Load(); gate != nil {
+		<-*gate
 	}
 	g.gets.Add(1)
-	if g.err != nil {
-		return nil, g.err
+	if err := g.err.Load(); err != nil && *err != nil {
+		return nil, *err
 	}
 	records, err := g.Store.Get(ctx, names...)
 	if g.last != 0 {
@@ -230,13 +241,13 @@ func TestSealingDoesNotJoinARefresh(t *testing.T) {
 		v, s := subjectsOf(t, store, testKEK(t), nil)
 		keys, err := s.freshKeys(t.Context())
 		require.NoError(t, err)
-		store.gate = make(chan struct{})
+		gate := store.shut()
 		looked, made := make(chan error, 1), make(chan error, 1)
 		go func() { _, err := s.opened.subjectKey(t.Context(), keys, "alice", false); looked <- err }()
 		synctest.Wait()
 		go func() { _, err := s.opened.subjectKey(t.Context(), keys, "alice", true); made <- err }()
 		synctest.Wait()
-		close(store.gate)
+		close(gate)
 		require.NoError(t, <-made)
 		if err := <-looked; err != nil { // if it was the first
 			require.ErrorIs(t, err, ErrCorrupt)
@@ -254,9 +265,9 @@ func TestPrefetchOfTheErased(t *testing.T) {
 	require.NoError(t, err)
 	store := &gated{Store: memory}
 	_, s := subjectsOf(t, store, kek, nil)
-	store.err = errors.New("disk on fire")
+	store.fail(errors.New("disk on fire"))
 	require.ErrorIs(t, s.Prefetch(t.Context(), "alice"), ErrUnavailable)
-	store.err = nil
+	store.fail(nil)
 	require.NoError(t, s.Prefetch(t.Context(), "alice", "bob"))
 	gets := store.gets.Load()
 	_, err = Seal(t.Context(), MustKind("note", "vault.Note"), "text", s.For("alice"))
@@ -288,24 +299,26 @@ func TestCallsAreJoinedByEqualCallsAlone(t *testing.T) {
 		v, err := OpenAdmin(ctx, Memory(), testKEK(t), nil)
 		require.NoError(t, err)
 		defer v.Close()
+		own, cancel := v.ownTime(ctx)
+		defer cancel()
 		land := make(chan struct{})
 		ends := func(context.Context, *call) error { <-land; return ErrConflict }
 		for _, detail := range []string{"", "id"} {
-			_, started, err := v.start(ctx, callID{actionFindKey, keysID{purpose: security}, detail}, ends)
+			_, started, err := v.start(ctx, own, callID{actionFindKey, keysID{purpose: security}, detail}, gate{}, ends)
 			require.NoError(t, err)
 			require.True(t, started)
 		}
 		ran := 0
 		f := func(context.Context) error { ran++; return nil }
-		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: ads}, "id"}, f))
-		require.NoError(t, v.shared(ctx, callID{audit.Open, keysID{purpose: security}, "id"}, f))
-		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "di"}, f))
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: ads}, "id"}, gate{}, f))
+		require.NoError(t, v.shared(ctx, callID{audit.Open, keysID{purpose: security}, "id"}, gate{}, f))
+		require.NoError(t, v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "di"}, gate{}, f))
 		require.NoError(t, v.exclusive(ctx, actionFindKey, ads, f))
 		require.NoError(t, v.exclusive(ctx, audit.Open, security, f))
 		require.Equal(t, 5, ran)
 
 		joined, after := make(chan error, 1), make(chan error, 1)
-		go func() { joined <- v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "id"}, f) }()
+		go func() { joined <- v.shared(ctx, callID{actionFindKey, keysID{purpose: security}, "id"}, gate{}, f) }()
 		go func() {
 			after <- v.exclusive(ctx, actionFindKey, security, func(context.Context) error { return ErrErased })
 		}()
@@ -321,14 +334,14 @@ func TestCallsAreJoinedByEqualCallsAlone(t *testing.T) {
 func TestCallThatNeverReturns(t *testing.T) {
 	v, err := OpenAdmin(t.Context(), Memory(), testKEK(t), nil)
 	require.NoError(t, err)
-	err = v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, func(context.Context) error {
+	err = v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, gate{}, func(context.Context) error {
 		runtime.Goexit()
 		return nil
 	})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NoError(t, v.Close())
 	nothing := func(context.Context) error { return nil }
-	require.Equal(t, errClosed, v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, nothing))
+	require.Equal(t, errClosed, v.shared(t.Context(), callID{audit.Open, keysID{purpose: purpose.MustParse("security")}, ""}, gate{}, nothing))
 	require.Equal(t, errClosed, v.exclusive(t.Context(), audit.Open, purpose.MustParse("security"), nothing))
 }
 

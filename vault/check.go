@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
@@ -23,29 +24,31 @@ var ErrGranted = errors.New("this process can open keys that it must not have")
 //		log.Fatal(err)
 //	}
 //
-// Keys that open are [ErrGranted]. A missing proof is an error too. It is [ErrNoKeys] if
-// the store holds no keys of the purpose to try. It is [ErrUnavailable] if the key
-// service is down, or refuses for another reason than a missing grant, such as a key
-// that is disabled today, a KEK that is not configured here, or a file that [LocalKEK]
-// refuses because others could read it too. The KEK must therefore be configured for the
-// purposes. Both KEKs of an [EitherKEK] have to refuse. No purpose at all, and a zero
-// purpose, is [ErrInvalid].
+// The keys to try come from the key store: it must be one that this process shares with the
+// processes of the purposes, or hold a copy of their wrapped keys. A [Dir] that only this
+// process uses holds none of them.
 //
-// A KEK proves a missing grant with [ErrAccessDenied]. Any other error of this package
-// proves nothing. An error of another package counts only if the KEK opens the keys of
-// another purpose immediately afterwards; the vault must have a scope of that purpose.
-// Such a proof covers one key service alone. It fails if the key store was tampered
-// with, because a damaged record opens for nobody. A KEK that returns ErrAccessDenied is
-// better.
+// Keys that open are [ErrGranted]. A missing proof is an error too. It is [ErrNoKeys] if
+// the store holds no keys of the purpose to try: that is no denial. It is [ErrUnavailable] if the key
+// service is down, or refuses for another reason than a missing grant: a key that is
+// disabled today, a KEK that is not configured here, a key file that is missing, or a key
+// file that [LocalKEK] refuses because others could read it too. The KEK must therefore be
+// configured for the purposes. Both KEKs of an [EitherKEK] have to refuse. No purpose at
+// all, and a zero purpose, is [ErrInvalid].
+//
+// The one proof is [ErrAccessDenied] of the KEK: the key exists, and this process was
+// refused it. Any other error proves nothing. If the AEAD of the KEK is a [KeyNamer], or
+// if the keys were wrapped by one, the names must be equal too: a key service denies a
+// mistyped key like a key that is not granted, and such a denial is ErrUnavailable.
 //
 // CheckDenied tries each purpose as [Vault.Scope] would open it, with one call of the
 // key service. Key services log the call as an attempt.
 func (v *Vault) CheckDenied(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
-		return keysError(audit.Check, purpose.Purpose{}, errNoPurpose)
+		return keysError(audit.CheckDenied, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, audit.Event{Action: audit.Check, Purpose: p}, func(ctx context.Context) error { return v.checkDenied(ctx, p) })
+		err := v.operate(ctx, audit.Event{Action: audit.CheckDenied, Purpose: p}, func(ctx context.Context) error { return v.checkDenied(ctx, p) })
 		if err != nil {
 			return err
 		}
@@ -57,76 +60,50 @@ func (v *Vault) checkDenied(ctx context.Context, p purpose.Purpose) error {
 	if len(v.findAll(p)) > 0 {
 		return ErrGranted
 	}
-	record, err := v.wrappedKeys(ctx, p)
+	_, h, err := v.wrappedKeys(ctx, p)
+	if err == errNone {
+		return errNothingToTry
+	}
 	if err != nil {
 		return err
 	}
-	err = v.tryKEK(ctx, p, record)
+	err = v.tryKEK(ctx, p, h)
 	switch {
 	case err == nil:
 		return ErrGranted
 	case !errors.Is(err, ErrNoKeys):
-		return err
+		return err // errOtherKey is among them
 	}
-	switch denialOf(err) {
-	case accessDenied:
-		return nil
-	case undecided:
+	if !deniedBy(err) {
 		return errOtherRefusal
 	}
-	// A client that can't reach its service refuses everything. A refusal without a
-	// reason counts only if the KEK opens the keys of a purpose that is granted.
-	for _, own := range v.openedPurposes() {
-		record, err := v.wrappedKeys(ctx, own)
-		if err == nil && v.tryKEK(ctx, own, record) == nil {
-			return nil
-		}
-	}
-	return errUnproven
+	return nil
 }
 
-// A denial tells how far an error of a KEK proves that the KEK does not open keys. A
-// larger denial proves less.
-type denial int
-
-const (
-	accessDenied denial = iota
-	notStated           // the key service refused, or was not even asked
-	undecided           // the KEK may open the keys tomorrow
-)
-
-func denialOf(err error) denial {
+// deniedBy reports whether an error of a KEK proves that the key exists and that this
+// process was refused it.
+func deniedBy(err error) bool {
 	var either *joinedError
 	if errors.As(err, &either) { // every KEK has to refuse
-		worst := accessDenied
-		for _, err := range either.errs {
-			worst = max(worst, denialOf(err))
-		}
-		return worst
-	}
-	if !errors.Is(err, ErrNoKeys) {
-		return undecided
+		return !slices.ContainsFunc(either.errs, func(err error) bool { return !deniedBy(err) })
 	}
 	// A key file that is refused because it is not private can be read nevertheless.
 	for _, other := range []error{
 		ErrUnavailable, context.DeadlineExceeded, context.Canceled, privatefile.ErrRefused, errors.ErrUnsupported,
 	} {
 		if errors.Is(err, other) {
-			return undecided
+			return false
 		}
 	}
-	switch {
-	case errors.Is(err, ErrAccessDenied):
-		return accessDenied
-	case errors.As(err, new(*opaqueError)):
-		return notStated
-	}
-	return undecided
+	return errors.Is(err, ErrAccessDenied)
 }
 
 var errOtherRefusal = fmt.Errorf("refused for another reason than a missing grant: %w", ErrUnavailable)
 
-var errUnproven = fmt.Errorf("KEK refuses without a reason: open a scope of another purpose first: %w", ErrUnavailable)
+// errNothingToTry reports a key store without keys of the purpose, such as a [Dir] of this
+// process alone.
+var errNothingToTry = fmt.Errorf("nothing to try and so no proof: the check needs a key store shared with that purpose's processes, "+
+	"or a copy of its wrapped keys: %w", ErrNoKeys)
 
 // CheckKEK tests that the KEK of each purpose binds associated data. Every write of keys
 // makes this test too; CheckKEK is for a process that makes it at start. It costs two
@@ -135,26 +112,22 @@ var errUnproven = fmt.Errorf("KEK refuses without a reason: open a scope of anot
 // [ErrInvalid].
 func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
-		return keysError(audit.Check, purpose.Purpose{}, errNoPurpose)
+		return keysError(audit.CheckKEK, purpose.Purpose{}, errNoPurpose)
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, audit.Event{Action: audit.Check, Purpose: p}, func(ctx context.Context) error {
-			record, err := v.wrappedKeys(ctx, p)
+		err := v.operate(ctx, audit.Event{Action: audit.CheckKEK, Purpose: p}, func(ctx context.Context) error {
+			record, h, err := v.wrappedKeys(ctx, p)
 			if err != nil {
 				return err
 			}
-			w, err := newKEKClient(ctx, v.kekOf(p), p)
+			w, err := v.kekClient(ctx, v.kekOf(p), p)
 			if err != nil {
 				return err
 			}
-			wrapped, _, ok := cutKeyRecord(record.Data)
-			if !ok {
-				return errKeyRecord
-			}
-			if err := w.selfTest(p, wrapped); err != nil {
+			if err := w.selfTest(p, h); err != nil {
 				return err
 			}
-			_, err = v.unwrap(w, p, record)
+			_, err = v.unwrap(w, p, h.vault, record)
 			return err
 		})
 		if err != nil {
@@ -164,42 +137,54 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 	return nil
 }
 
-// wrappedKeys returns the key record of p, still wrapped. It is an error if p has none.
-func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, error) {
-	records, err := v.get(ctx, keyRecordName(p))
+// wrappedKeys returns the key record of p, still wrapped, and its header. It is an error
+// if p has none, or if the record is of another vault.
+func (v *Vault) wrappedKeys(ctx context.Context, p purpose.Purpose) (Record, keyRecordHeader, error) {
+	records, err := v.get(ctx, keyRecordName(p), vaultRecordName)
 	if err != nil {
-		return Record{}, err
+		return Record{}, keyRecordHeader{}, err
 	}
 	if records[0].Revision == 0 {
-		return Record{}, errNone
+		return Record{}, keyRecordHeader{}, errNone
 	}
-	return records[0], nil
+	id, err := v.checkVaultID(records[1])
+	if err != nil {
+		return Record{}, keyRecordHeader{}, err
+	}
+	h, _, err := cutKeyRecord(records[0].Data, id)
+	return records[0], h, err
 }
 
 // tryKEK unwraps the keys of p with the KEK, and drops them.
-func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, record Record) error {
-	wrapped, _, ok := cutKeyRecord(record.Data)
-	if !ok {
-		return errKeyRecord
-	}
-	w, err := newKEKClient(ctx, v.kekOf(p), p)
+func (v *Vault) tryKEK(ctx context.Context, p purpose.Purpose, h keyRecordHeader) error {
+	w, err := v.kekClient(ctx, v.kekOf(p), p)
 	if err != nil {
 		return err
 	}
-	dek, err := w.decrypt(wrapped, format.KEKAAD(p.String()))
+	dek, err := w.decrypt(h.wrapped, format.KEKAAD(p.String(), h.vault))
 	clear(dek)
+	if errors.Is(err, ErrAccessDenied) && !w.mayBeNamed(h.kek) {
+		return errOtherKey
+	}
 	return err
 }
 
-// openedPurposes returns the purposes that this vault has opened scopes of.
-func (v *Vault) openedPurposes() []purpose.Purpose {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var all []purpose.Purpose
-	for key := range v.opened {
-		if key.subset == allKeys {
-			all = append(all, key.purpose)
+// errOtherKey reports the denial of a key that did not wrap the keys of the purpose. Key
+// services deny a mistyped key as they deny a key that is not granted.
+var errOtherKey = fmt.Errorf("refused a key of another name than the one that wraps the keys: %w", ErrUnavailable)
+
+// mayBeNamed reports whether the key with that name is among the keys of w. A key of an
+// [EitherKEK] that was refused before there was an AEAD has no name to compare.
+func (w kekClient) mayBeNamed(name string) bool {
+	either, ok := w.aead.(*eitherAEAD)
+	if !ok {
+		own, err := w.keyName()
+		return err == nil && own == name
+	}
+	for _, w := range either.keks {
+		if w.aead == nil || w.mayBeNamed(name) {
+			return true
 		}
 	}
-	return all
+	return false
 }

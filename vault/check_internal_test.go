@@ -68,7 +68,7 @@ func TestChecksAskTheKEKOfToday(t *testing.T) {
 	require.NoError(t, v.Rewrap(ctx, testKEK(t), security))
 	require.NoError(t, v.CheckKEK(ctx, security, ads))
 	require.ErrorIs(t, v.CheckDenied(ctx, security), ErrGranted)
-	require.NoError(t, v.Rotate(ctx, security, RoleSeal))
+	rotateNow(t, v, security, RoleSeal)
 }
 
 func testKEK(t *testing.T) KEK {
@@ -100,7 +100,7 @@ func TestChecksTellWhatIsWrong(t *testing.T) {
 	err = v.CheckKEK(ctx, security)
 	require.EqualError(t, err, "vault: checking keys of security: no usable keys")
 
-	store.fail = func(string, string) error { return errors.New("down") }
+	store.fail(func(string, string) error { return errors.New("down") })
 	require.ErrorIs(t, v.CheckKEK(ctx, security), ErrUnavailable)
 	err = v.CheckDenied(ctx, security)
 	require.EqualError(t, err, "vault: checking keys of security: key store: unavailable")

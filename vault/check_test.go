@@ -50,18 +50,11 @@ func TestCheckDenied(t *testing.T) {
 		vaulttest.Scope(t, v, vaulttest.Advertising)
 		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
 	})
-	t.Run("a refusal without a reason proves nothing by itself", func(t *testing.T) {
+	t.Run("a refusal without a reason proves nothing", func(t *testing.T) {
 		v := process(vault.SharedKEK(vaulttest.Refusing{Err: errors.New("dial tcp: no route to host")}))
 		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
 		vaulttest.Scope(t, v, vaulttest.Advertising)
-		require.NoError(t, v.CheckDenied(ctx, vaulttest.Security), "beside a purpose that does open")
-	})
-	t.Run("nor beside a purpose that no longer opens", func(t *testing.T) {
-		kek := &vaulttest.Spy{AEAD: ours}
-		v := vaulttest.Open(t, store, vault.KEKs{vaulttest.Advertising: kek, vaulttest.Security: vault.SharedKEK(vaulttest.Refusing{Err: errors.New("no route")})}, nil)
-		vaulttest.Scope(t, v, vaulttest.Advertising)
-		kek.Meddle = func(context.Context) error { return errors.New("no route") }
-		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable)
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrUnavailable, "beside a purpose that does open")
 	})
 	t.Run("a service that is down is no proof", func(t *testing.T) {
 		v := process(vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrUnavailable}))
@@ -85,9 +78,61 @@ func TestCheckDenied(t *testing.T) {
 		})})
 		require.NoError(t, v.CheckDenied(ctx, vaulttest.Security))
 		require.Len(t, events, 1)
-		require.Equal(t, audit.Check, events[0].Action)
+		require.Equal(t, audit.CheckDenied, events[0].Action)
 		require.Equal(t, audit.Allowed, events[0].Outcome)
+
+		events = nil
+		v = vaulttest.Open(t, store, admin, &vault.Options{Audit: auditFunc(func(e audit.Event) error {
+			events = append(events, e)
+			return nil
+		})})
+		require.NoError(t, v.CheckKEK(ctx, vaulttest.Security))
+		require.Len(t, events, 1)
+		require.Equal(t, audit.CheckKEK, events[0].Action, "the opposite proof is another action")
 	})
+}
+
+// namedAEAD is an AEAD that tells the name of its key.
+type namedAEAD struct {
+	vault.AEAD
+	name string
+}
+
+func (n namedAEAD) KeyName() string { return n.name }
+
+// A denial for a key of another name than the record's proves nothing: the key was
+// mistyped, and the one that wraps the keys was never asked for.
+func TestADenialIsForTheKeyOfTheRecord(t *testing.T) {
+	denied := vaulttest.Refusing{Err: vault.ErrAccessDenied}
+	named := func(a vault.AEAD, name string) vault.KEK {
+		if name == "" {
+			return vault.SharedKEK(a)
+		}
+		return vault.SharedKEK(namedAEAD{a, name})
+	}
+	for _, test := range []struct {
+		wrapped string
+		asked   vault.KEK
+		proof   bool
+	}{
+		{"key-1", named(denied, "key-1"), true},
+		{"key-1", named(denied, "kye-1"), false},
+		{"key-1", named(denied, ""), false},
+		{"", named(denied, ""), true},
+		{"", named(denied, "key-1"), false},
+		{"key-1", vault.EitherKEK(named(denied, "key-2"), named(denied, "key-1")), true},
+		{"key-1", vault.EitherKEK(named(denied, "key-1"), named(denied, "key-0")), true},
+		{"key-1", vault.EitherKEK(named(denied, "key-2"), named(denied, "key-0")), false},
+	} {
+		store := vault.Memory()
+		require.NoError(t, vaulttest.Open(t, store, named(vaulttest.NewAEAD(t), test.wrapped), nil).Generate(t.Context(), vaulttest.Security))
+		err := vaulttest.Open(t, store, test.asked, nil).CheckDenied(t.Context(), vaulttest.Security)
+		if test.proof {
+			require.NoError(t, err, test)
+			continue
+		}
+		require.ErrorIs(t, err, vault.ErrUnavailable, test)
+	}
 }
 
 // With key files, a file that the process may read is a grant.
@@ -97,7 +142,7 @@ func TestCheckDeniedWithFiles(t *testing.T) {
 	require.NoError(t, vaulttest.Open(t, store, all, nil).Generate(t.Context(), vaulttest.Security))
 	require.ErrorIs(t, vaulttest.Open(t, store, all, nil).CheckDenied(t.Context(), vaulttest.Security), vault.ErrGranted)
 	other := vaulttest.Open(t, store, vault.LocalKEK(filepath.Join(dir, "ads")), nil)
-	require.NoError(t, other.CheckDenied(t.Context(), vaulttest.Security))
+	require.ErrorIs(t, other.CheckDenied(t.Context(), vaulttest.Security), vault.ErrUnavailable, "the file may be elsewhere")
 }
 
 func TestPurposes(t *testing.T) {
@@ -131,6 +176,58 @@ func TestPurposesOfDir(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "advertising+security+security-2fa", found.String())
 }
+
+// A key file that can't be read costs no other purpose: all are listed, with an error that
+// names the file. A store that does not answer lists nothing.
+func TestPurposesGoOnPastABadKeyFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	v := vaulttest.Open(t, vault.Dir(dir), vault.SharedKEK(vaulttest.NewAEAD(t)), nil)
+	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, vaulttest.Billing, vaulttest.Advertising))
+	file := func(p purpose.Purpose) string { return filepath.Join(dir, p.String(), "keys.key") }
+	whole, err := os.ReadFile(file(vaulttest.Billing))
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		damage func() error
+		want   error
+	}{
+		"malformed":               {func() error { return os.WriteFile(file(vaulttest.Billing), []byte("x"), 0o600) }, vault.ErrCorrupt},
+		"empty":                   {func() error { return os.WriteFile(file(vaulttest.Billing), nil, 0o600) }, vault.ErrCorrupt},
+		"cut short":               {func() error { return os.WriteFile(file(vaulttest.Billing), whole[:len(whole)-1], 0o600) }, vault.ErrCorrupt},
+		"open to others":          {func() error { return os.Chmod(file(vaulttest.Billing), 0o644) }, vault.ErrNoKeys},
+		"with a second hard link": {func() error { return os.Link(file(vaulttest.Billing), dir+"-backup") }, vault.ErrNoKeys},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, test.damage())
+			found, err := v.Purposes(t.Context())
+			require.ErrorIs(t, err, test.want)
+			require.NotErrorIs(t, err, vault.ErrUnavailable)
+			require.ErrorContains(t, err, "vault: listing purposes: record billing/keys: ")
+			require.Equal(t, "advertising+billing+security", found.String())
+			require.NoError(t, os.RemoveAll(dir+"-backup"))
+			require.NoError(t, os.Remove(file(vaulttest.Billing)))
+			require.NoError(t, os.WriteFile(file(vaulttest.Billing), whole, 0o600))
+		})
+	}
+	require.NoError(t, os.WriteFile(file(vaulttest.Security), nil, 0o600))
+	require.NoError(t, os.WriteFile(file(vaulttest.Billing), nil, 0o600))
+	_, err = v.Purposes(t.Context())
+	require.ErrorContains(t, err, "record billing/keys: ", "the first one")
+
+	for _, failure := range []error{vault.ErrUnavailable, fmt.Errorf("%w: %w", vault.ErrCorrupt, vault.ErrUnavailable), errors.New("down")} {
+		down := vaulttest.Open(t, failingGet{vault.Dir(dir), failure}, vault.SharedKEK(vaulttest.NewAEAD(t)), nil)
+		found, err := down.Purposes(t.Context())
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		require.Zero(t, found.Len())
+	}
+}
+
+// failingGet is a store whose reads fail.
+type failingGet struct {
+	vault.Store
+	err error
+}
+
+func (s failingGet) Get(context.Context, ...string) ([]vault.Record, error) { return nil, s.err }
 
 // kekFailing is a KEK that fails before there is an AEAD.
 func kekFailing(err error) vault.KEK {
@@ -231,7 +328,7 @@ func TestKeyFilesThatAreNotPrivateAreNoProof(t *testing.T) {
 	require.NoError(t, os.Symlink("security.kek.1", file))
 	require.ErrorIs(t, check(), vault.ErrUnavailable)
 	require.NoError(t, os.Remove(file))
-	require.NoError(t, check(), "without a file there is no grant")
+	require.ErrorIs(t, check(), vault.ErrUnavailable, "a missing file may be elsewhere")
 
 	require.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
 	require.ErrorIs(t, check(), vault.ErrCorrupt, "a file that is broken today")
@@ -250,7 +347,7 @@ func TestKeysThatAreOpenAreGranted(t *testing.T) {
 			kek := &vaulttest.Spy{AEAD: a}
 			v := vaulttest.Open(t, store, kek, nil)
 			require.NoError(t, take(v))
-			kek.Meddle = func(context.Context) error { return vaulttest.Denial(true) }
+			kek.Meddle(func(context.Context) error { return vaulttest.Denial(true) })
 			require.ErrorIs(t, v.CheckDenied(t.Context(), vaulttest.Security), vault.ErrGranted)
 		})
 	}
@@ -278,4 +375,38 @@ func TestCheckDeniedFailsClosed(t *testing.T) {
 		return errors.New("disk full")
 	})})
 	require.ErrorIs(t, v.CheckDenied(t.Context(), vaulttest.Security), vault.ErrUnavailable)
+}
+
+// Processes that have a Dir each, and copies of each other's wrapped keys, prove that they
+// are denied them, as OPERATIONS.md describes. Their Dirs are of one vault: the wrapped keys
+// of another vault are no keys to try.
+func TestCheckDeniedWithADirForEach(t *testing.T) {
+	ctx := t.Context()
+	for _, oneVault := range []bool{true, false} {
+		base := t.TempDir()
+		theirs, ours := filepath.Join(base, "security"), filepath.Join(base, "advertising")
+		copied := func(file string) {
+			t.Helper()
+			b, err := os.ReadFile(filepath.Join(theirs, file))
+			require.NoError(t, err)
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(ours, file)), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(ours, file), b, 0o600))
+		}
+		require.NoError(t, vaulttest.Open(t, vault.Dir(theirs), vault.SharedKEK(vaulttest.NewAEAD(t)), nil).Generate(ctx, vaulttest.Security))
+		v := vaulttest.Open(t, vault.Dir(ours), vault.KEKs{
+			vaulttest.Advertising: vault.SharedKEK(vaulttest.NewAEAD(t)), vaulttest.Security: vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrAccessDenied}),
+		}, nil)
+		if oneVault {
+			copied("0-vault.key")
+		}
+		require.NoError(t, v.Generate(ctx, vaulttest.Advertising))
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Security), vault.ErrNoKeys, "no keys to try")
+		copied("security/keys.key")
+		if err := v.CheckDenied(ctx, vaulttest.Security); oneVault {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, vault.ErrCorrupt)
+		}
+		require.ErrorIs(t, v.CheckDenied(ctx, vaulttest.Advertising), vault.ErrGranted)
+	}
 }

@@ -31,11 +31,14 @@ func abroad(t testing.TB, c *vault.Collector) *vault.Collector {
 	return parsed
 }
 
-func TestCollectedValuesOpenForTheirPurpose(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+func TestCollectedValuesOpenForTheirPurpose(t *testing.T) { eachKEM(t, testCollectedValuesOpen) }
+
+func testCollectedValuesOpen(t *testing.T, kem vault.CollectorKEM) {
+	v := vaulttest.Generated(t, &vault.Options{Collectors: kem}, vaulttest.Security, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	c := abroad(t, vaulttest.Collector(t, v, vaulttest.Security))
 	require.Equal(t, vaulttest.Security, c.Purpose())
+	before := time.Now()
 	value := vaulttest.Seal(t, c.Under(purpose.Basis{Legal: purpose.Contract, Notice: "2fa-v3", Retain: time.Hour}))
 	require.Equal(t, purpose.NewSet(vaulttest.Security), value.Purposes())
 	vaulttest.Opens(t, sec, value)
@@ -43,7 +46,8 @@ func TestCollectedValuesOpenForTheirPurpose(t *testing.T) {
 	p, ok := value.Provenance(vaulttest.Security)
 	require.True(t, ok)
 	require.Equal(t, "2fa-v3", p.Notice)
-	require.Equal(t, p.Collected.Add(time.Hour), p.Expires)
+	require.Equal(t, time.Duration(0), p.Expires.Sub(p.Collected)%time.Second)
+	vaulttest.RequireSince(t, before, p.Expires.Add(-time.Hour))
 
 	// For several purposes, by public and by other keys at once.
 	both := vaulttest.Seal(t, ads, c)
@@ -62,8 +66,10 @@ func TestCollectedValuesOpenForTheirPurpose(t *testing.T) {
 }
 
 // A back end takes values in: under the purpose's own key or a person's.
-func TestTakingInWhatWasCollected(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+func TestTakingInWhatWasCollected(t *testing.T) { eachKEM(t, testTakingIn) }
+
+func testTakingIn(t *testing.T, kem vault.CollectorKEM) {
+	v := vaulttest.Generated(t, &vault.Options{Collectors: kem}, vaulttest.Security, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	value := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security).Under(purpose.Basis{Notice: "2fa-v3"}), ads)
 	before, _ := value.Provenance(vaulttest.Security)
@@ -74,14 +80,14 @@ func TestTakingInWhatWasCollected(t *testing.T) {
 	require.False(t, vault.Sealed{}.ByCollector(vaulttest.Security))
 	vaulttest.Refuses(t, sec.For("alice"), value, vault.ErrSubject)
 
-	own, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec)
+	own, err := vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec)
 	require.NoError(t, err)
 	require.True(t, own.OnPrimaryKey(sec))
 	require.False(t, own.ByCollector(vaulttest.Security))
 	vaulttest.Opens(t, sec, own)
 	vaulttest.Opens(t, ads, own)
 
-	alices, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("alice"))
+	alices, err := vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec.For("alice"))
 	require.NoError(t, err)
 	vaulttest.Opens(t, sec.For("alice"), alices)
 	vaulttest.Opens(t, ads, alices)
@@ -90,34 +96,64 @@ func TestTakingInWhatWasCollected(t *testing.T) {
 	after, _ := alices.Provenance(vaulttest.Security)
 	require.Equal(t, before, after, "and it stays collected as it was")
 
-	// What belongs to a person, or to nobody, is not taken in for another.
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, alices, sec.For("bob"))
+	// A value of a person is not taken in for another, and is not widened.
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, alices, nil, sec.For("bob"))
 	require.ErrorIs(t, err, vault.ErrCorrupt)
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, own, sec.For("alice"))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, alices, nil, sec)
 	require.ErrorIs(t, err, vault.ErrSubject)
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, sec.For(""))
+	// A value of the purpose is taken in as one of a collector is.
+	alices, err = vault.Reseal(t.Context(), vaulttest.Note, own, nil, sec.For("alice"))
+	require.NoError(t, err)
+	vaulttest.Opens(t, sec.For("alice"), alices)
+	vaulttest.Refuses(t, sec, alices, vault.ErrSubject)
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec.For(""))
 	require.ErrorIs(t, err, vault.ErrInvalid)
 
 	_, err = v.Erase(t.Context(), "carol", vaulttest.Security)
 	require.NoError(t, err)
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("carol"))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec.For("carol"))
 	require.ErrorIs(t, err, vault.ErrErased)
 	require.NoError(t, v.Close())
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, sec.For("alice"))
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec.For("alice"))
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 }
 
-// Extending takes the key of the purpose it comes from, whoever sealed it.
+// A collected value is vouched for before it is extended. Otherwise the slot of the
+// other purpose vouches for content that anybody with a public key can have made.
 func TestExtendingWhatWasCollected(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
-	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
-	value, err := vault.Extend(t.Context(), vaulttest.Note, vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security)), sec, ads.Under(purpose.Basis{Consent: "c-1"}))
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising, vaulttest.Billing)
+	sec, ads, bill := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising), vaulttest.Scope(t, v, vaulttest.Billing)
+	ads = ads.Under(purpose.Basis{Consent: "c-1"})
+	collected := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security), bill)
+	_, err := vault.Extend(t.Context(), vaulttest.Note, collected, nil, sec, ads)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	require.EqualError(t, err, "vault: extending note: a collector sealed it, so reseal it first: invalid argument")
+	// It is refused from the header, before the slot is opened.
+	forged := vaulttest.Seal(t, vaulttest.Collector(t, vaulttest.Generated(t, nil, vaulttest.Security), vaulttest.Security))
+	_, err = vault.Extend(t.Context(), vaulttest.Note, forged, nil, sec, ads)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	// The slot beside it is the purpose's own.
+	value, err := vault.Extend(t.Context(), vaulttest.Note, collected, nil, bill, ads)
+	require.NoError(t, err)
+	vaulttest.Opens(t, ads, value)
+	taken, err := vault.Reseal(t.Context(), vaulttest.Note, collected, nil, sec)
+	require.NoError(t, err)
+	value, err = vault.Extend(t.Context(), vaulttest.Note, taken, nil, sec, ads)
 	require.NoError(t, err)
 	vaulttest.Opens(t, ads, value)
 }
 
-func TestBatchesShareAnEncapsulation(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security)
+func TestBatchesShareAnEncapsulation(t *testing.T) { eachKEM(t, testBatchesShareAnEncapsulation) }
+
+// eachKEM runs a test for each mechanism of collectors.
+func eachKEM(t *testing.T, test func(t *testing.T, kem vault.CollectorKEM)) {
+	for _, kem := range []vault.CollectorKEM{vault.XWing, vault.X25519} {
+		t.Run(string(kem), func(t *testing.T) { test(t, kem) })
+	}
+}
+
+func testBatchesShareAnEncapsulation(t *testing.T, kem vault.CollectorKEM) {
+	v := vaulttest.Generated(t, &vault.Options{Collectors: kem}, vaulttest.Security)
 	sec := vaulttest.Scope(t, v, vaulttest.Security)
 	c := abroad(t, vaulttest.Collector(t, v, vaulttest.Security))
 	batch, err := c.Batch()
@@ -125,8 +161,10 @@ func TestBatchesShareAnEncapsulation(t *testing.T) {
 	wrapped := func(v vault.Sealed) string {
 		raw, err := v.MarshalBinary()
 		require.NoError(t, err)
-		body := raw[len(raw)-(16+2+5+2+85+12+32+16):]
-		return string(body[16+2+5+2:][:85])
+		size := map[vault.CollectorKEM]int{vault.XWing: 5 + 1120 + 32 + 16, vault.X25519: 5 + 32 + 32 + 16}[kem]
+		body := raw[len(raw)-(16+2+5+2+size+12+32+16):]
+		require.Equal(t, raw[:len(raw)-len(body)], []byte("\x01\x04note\x01\x08security"))
+		return string(body[16+2+5+2:][:size])
 	}
 	one, other := vaulttest.Seal(t, batch), vaulttest.Seal(t, batch.Under(purpose.Basis{}))
 	require.Equal(t, wrapped(one), wrapped(other))
@@ -136,17 +174,19 @@ func TestBatchesShareAnEncapsulation(t *testing.T) {
 	require.NotEqual(t, wrapped(one), wrapped(vaulttest.Seal(t, next)))
 	for _, value := range []vault.Sealed{one, other} {
 		vaulttest.Opens(t, sec, value)
-		resealed, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec)
+		resealed, err := vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec)
 		require.NoError(t, err)
 		vaulttest.Opens(t, sec, resealed)
 	}
 }
 
-func TestCollectorKeysRotate(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security)
+func TestCollectorKeysRotate(t *testing.T) { eachKEM(t, testCollectorKeysRotate) }
+
+func testCollectorKeysRotate(t *testing.T, kem vault.CollectorKEM) {
+	v := vaulttest.Generated(t, &vault.Options{Collectors: kem}, vaulttest.Security)
 	sec, old := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Collector(t, v, vaulttest.Security)
 	early := vaulttest.Seal(t, old)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleCollect))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleCollect)
 	fresh := vaulttest.Collector(t, v, vaulttest.Security)
 	require.NotEqual(t, mustMarshal(t, old), mustMarshal(t, fresh))
 	late := vaulttest.Seal(t, old)
@@ -178,7 +218,7 @@ func TestCollectorKeyOfAnotherProcess(t *testing.T) {
 	require.NoError(t, here.Generate(t.Context(), vaulttest.Security))
 	s := vaulttest.Scope(t, here, vaulttest.Security)
 	r := vaulttest.Reader(t, here, vaulttest.Security)
-	require.NoError(t, there.Rotate(t.Context(), vaulttest.Security, vault.RoleCollect))
+	vaulttest.Rotate(t, there, vaulttest.Security, vault.RoleCollect)
 	value := vaulttest.Seal(t, vaulttest.Collector(t, there, vaulttest.Security))
 	vaulttest.Opens(t, s, value)
 	_, err := r.Reveal(t.Context(), vaulttest.Note, value)
@@ -187,8 +227,10 @@ func TestCollectorKeyOfAnotherProcess(t *testing.T) {
 
 // Whoever has the public key can neither open nor relabel, and whoever has
 // another purpose's private key can't either.
-func TestCollectedValuesAreBound(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+func TestCollectedValuesAreBound(t *testing.T) { eachKEM(t, testCollectedValuesAreBound) }
+
+func testCollectedValuesAreBound(t *testing.T, kem vault.CollectorKEM) {
+	v := vaulttest.Generated(t, &vault.Options{Collectors: kem}, vaulttest.Security, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	value := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security))
 	text := string(vaulttest.MustText(t, value))
@@ -196,7 +238,7 @@ func TestCollectedValuesAreBound(t *testing.T) {
 	relabelled, err := vault.ParseSealed(strings.Replace(text, ".security.", ".advertising.", 1))
 	require.NoError(t, err)
 	vaulttest.Refuses(t, ads, relabelled, vault.ErrCorrupt)
-	other := vault.MustKind("other", "vault_test.Other")
+	other := vault.MustKind("other", "vault.Other")
 	rekinded, err := vault.ParseSealed(strings.Replace(text, "pii1.note.", "pii1.other.", 1))
 	require.NoError(t, err)
 	_, err = sec.Reveal(t.Context(), other, rekinded)
@@ -217,10 +259,14 @@ func TestCollectedValuesAreBound(t *testing.T) {
 	}
 }
 
-func TestCollectorText(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security)
+func TestCollectorText(t *testing.T) { eachKEM(t, testCollectorText) }
+
+func testCollectorText(t *testing.T, kem vault.CollectorKEM) {
+	v := vaulttest.Generated(t, &vault.Options{Collectors: kem}, vaulttest.Security)
 	good := mustMarshal(t, vaulttest.Collector(t, v, vaulttest.Security))
-	require.Regexp(t, `^ofc1\.security\.[A-Za-z0-9_-]{54}$`, good)
+	magic := map[vault.CollectorKEM]string{vault.XWing: "ofc2", vault.X25519: "ofc1"}[kem]
+	require.Regexp(t, `^`+magic+`\.security\.[A-Za-z0-9_-]+$`, good)
+	require.Len(t, good, len("ofc1.security.")+map[vault.CollectorKEM]int{vault.XWing: 1632, vault.X25519: 54}[kem])
 	again, err := vault.ParseCollector(good, nil)
 	require.NoError(t, err)
 	require.Equal(t, good, mustMarshal(t, again))
@@ -231,7 +277,8 @@ func TestCollectorText(t *testing.T) {
 	require.NoError(t, err)
 	for name, text := range map[string]string{
 		"empty":             "",
-		"other version":     "ofc2" + good[4:],
+		"other version":     "ofc3" + good[4:],
+		"other mechanism":   map[string]string{"ofc1": "ofc2", "ofc2": "ofc1"}[magic] + good[4:],
 		"other purpose":     strings.Replace(good, "security", "advertising", 1),
 		"no purpose":        strings.Replace(good, "security", "", 1),
 		"not a purpose":     strings.Replace(good, "security", "Security", 1),
@@ -242,10 +289,10 @@ func TestCollectorText(t *testing.T) {
 		"line break behind": good + "\n",
 		"blank before":      " " + good,
 		"a field too many":  good + ".x",
-		"two fields":        "ofc1.security",
+		"two fields":        magic + ".security",
 		"over-long":         good + strings.Repeat("A", 1<<20),
-		"other alphabet":    "ofc1.security." + strings.NewReplacer("-", "+", "_", "/").Replace(body) + "+",
-		"low order":         lowOrder(raw),
+		"other alphabet":    magic + ".security." + strings.NewReplacer("-", "+", "_", "/").Replace(body) + "+",
+		"low order":         lowOrder(magic, raw),
 	} {
 		_, err := vault.ParseCollector(text, nil)
 		require.ErrorIs(t, err, vault.ErrCorrupt, name)
@@ -344,10 +391,11 @@ func mustMarshal(t testing.TB, m encoding.TextMarshaler) string {
 
 // lowOrder returns the text of a collector whose public key is a point of low
 // order, with the right check: every shared secret with it is zero.
-func lowOrder(raw []byte) string {
-	body := append(bytes.Clone(raw[:4]), make([]byte, 32)...)
-	sum := sha256.Sum256(append([]byte("ofc1.security."), body...))
-	return "ofc1.security." + base64.RawURLEncoding.EncodeToString(append(body, sum[:4]...))
+func lowOrder(magic string, raw []byte) string {
+	body := bytes.Clone(raw[:len(raw)-4])
+	clear(body[len(body)-32:])
+	sum := sha256.Sum256(append([]byte(magic+".security."), body...))
+	return magic + ".security." + base64.RawURLEncoding.EncodeToString(append(body, sum[:4]...))
 }
 
 // A front end's clock may be ahead by a day. What says that it was collected
@@ -356,7 +404,7 @@ func TestCollectorsClockAhead(t *testing.T) {
 	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	ahead := func(by time.Duration) (value vault.Sealed) {
 		synctest.Test(t, func(t *testing.T) { // whose clock begins in the year 2000
-			v := vaulttest.Open(t, store, kek, nil)
+			v := vaulttest.Open(t, store, kek, &vault.Options{ExactTimes: true})
 			require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 			c := vaulttest.Collector(t, v, vaulttest.Security).Under(purpose.Basis{Retain: time.Hour})
 			time.Sleep(by)

@@ -25,8 +25,9 @@ import (
 // it would mean the working directory itself.
 //
 // The directory, and each directory and file in it, must belong to this process's
-// user, must be closed to everybody else, and must not be a symbolic link. Dir sets
-// the modes 0700 and 0600, regardless of the umask. A directory or file that breaks
+// user, must be closed to everybody else, and must not be a symbolic link, and a file
+// must not have a second hard link. Dir sets the modes 0700 and 0600, regardless of the
+// umask. A directory or file that breaks
 // these rules is refused with [ErrNoKeys] and not repaired, because others may have
 // read or planted it. A file that Dir did not write is [ErrCorrupt].
 //
@@ -41,8 +42,13 @@ import (
 // subjects, Get took 30 microseconds, a List of all names 0.2 seconds, and the first
 // name of a List 0.06 seconds. Each List looks through the whole directory, so
 // continue one List instead of asking for page after page. A change waits for the
-// disk twice, and only one change is made at a time. If that is too slow, keep the
+// disk twice, and a third time if it replaces a record, and only one change is made at a
+// time. If that is too slow, keep the
 // keys in a database.
+//
+// A replaced file is overwritten with zeros once the new one is durable, so an erased
+// record leaves the disk where the file system writes in place, as ext4 and XFS do.
+// Modification times tell the day of a change, at a random time of day.
 //
 // The path must be on a local file system of a Unix system. On other systems every
 // method fails with [errors.ErrUnsupported].

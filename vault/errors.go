@@ -16,6 +16,12 @@ var (
 	// value it never says which step found the fault. Refuse the data, and investigate.
 	ErrCorrupt = errors.New("not sealed here, or altered since")
 
+	// ErrRetired reports data under a key of the purpose that was retired or destroyed.
+	// It is also [ErrCorrupt]. The id of the key stands readable in the data and is not
+	// authenticated, so forged data can be ErrRetired too. [Admin.Reinstate] brings a
+	// retired key back; a destroyed key is lost, with everything that it sealed.
+	ErrRetired error = retiredError{}
+
 	// ErrNoKeys reports a purpose without keys in the store, or with keys that the key
 	// service, the file permissions or the configuration refuse.
 	ErrNoKeys = errors.New("no usable keys")
@@ -48,6 +54,14 @@ var (
 	// all, two scopes of one purpose, a value that is too long to seal.
 	ErrInvalid = errors.New("invalid argument")
 )
+
+// A retiredError is [ErrRetired].
+type retiredError struct{}
+
+func (retiredError) Error() string { return "key is retired or destroyed" }
+
+// Is reports that the error is also [ErrCorrupt].
+func (retiredError) Is(target error) bool { return target == ErrCorrupt }
 
 // An opError names the action and the kind of value that failed, as in
 // "pii: revealing phone: collected for security, not advertising".

@@ -12,11 +12,12 @@ import (
 
 // These actions are steps of others, and are not audited.
 const (
-	actionRefresh audit.Action = "refresh"
+	actionRefresh audit.Action = "read"
 	actionRenew   audit.Action = "ask" // the key service, about opened keys
 	actionFindKey audit.Action = "learn"
 	actionSubject audit.Action = "subject"
 
+	actionSeals    audit.Action = "seals"
 	actionPurposes audit.Action = "purposes"
 )
 
@@ -36,6 +37,7 @@ func outcomeOf(err error) audit.Outcome {
 // the event could not be recorded, it returns errUnaudited and keeps err beside it, so
 // that a refusal stays a refusal.
 func (b *backend) audit(ctx context.Context, e audit.Event, err error) error {
+	b.stats.operation(e.Action, err)
 	return recordEvent(ctx, b.opts.Audit, e, err)
 }
 

@@ -84,12 +84,16 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 	_, err = s.IndexSealed(ctx, e.kind, value, nil)
 	require.EqualError(t, err, "vault: indexing note: nil canonical: invalid argument")
 
-	extended, err := Extend(ctx, e.kind, value, s, to)
+	extended, err := Extend(ctx, e.kind, value, nil, s, to)
 	require.NoError(t, err)
-	event := events[len(events)-1]
+	event := events[len(events)-2]
 	require.Equal(t, audit.Event{
 		Time: event.Time, Action: audit.Extend, Outcome: audit.Allowed, Purpose: e.security, To: ads, Collected: purpose.NewSet(e.security), Kind: "note",
 	}, event)
-	_, err = Extend(ctx, e.kind, extended, s, to)
+	event = events[len(events)-1]
+	require.Equal(t, audit.Event{
+		Time: event.Time, Action: audit.Extend, Outcome: audit.Allowed, Purpose: ads, From: e.security, Collected: purpose.NewSet(e.security), Kind: "note",
+	}, event)
+	_, err = Extend(ctx, e.kind, extended, nil, s, to)
 	require.EqualError(t, err, "vault: extending note: collected for advertising already: invalid argument")
 }

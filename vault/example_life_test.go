@@ -2,13 +2,14 @@ package vault_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-var exampleNote = vault.MustKind("note", "example.Note")
+var exampleNote = vault.MustKind("memo", "example.Memo")
 
 // What is sealed for one person opens for that person alone.
 func ExampleScope_For() {
@@ -20,8 +21,8 @@ func ExampleScope_For() {
 	_, err = security.For("user-2").Reveal(ctx, exampleNote, sealed)
 	fmt.Println(err)
 	// Output:
-	// note(security) <nil>
-	// example: revealing note: not sealed here, or altered since
+	// memo(security) <nil>
+	// example: revealing memo: not sealed here, or altered since
 }
 
 // A page of a thousand people costs one read of the store.
@@ -49,10 +50,12 @@ func ExampleVault_Erase() {
 	fmt.Println(err)
 	// Output:
 	// 1 <nil>
-	// example: revealing note: subject is erased
+	// example: revealing memo: subject is erased
 }
 
-// A rotation in full: new key, people's keys, values, and out with the old one.
+// A rotation in full: new key, people's keys, values, and out with the old one. A
+// program waits for Key.PrimaryAt, when every process can know the key, and promotes no
+// key.
 func ExampleAdmin_Rotate() {
 	ctx := context.Background()
 	v, security := exampleVault(ctx)
@@ -62,29 +65,40 @@ func ExampleAdmin_Rotate() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(v.Rotate(ctx, p, vault.RoleSeal), v.RewrapSubjects(ctx, p, "", nil))
-	fmt.Println(sealed.OnPrimaryKey(security))
-	if sealed, err = vault.Reseal(ctx, exampleNote, sealed, security); err != nil {
-		panic(err)
-	}
+	fmt.Println(v.Rotate(ctx, p, vault.RoleSeal))
 	keys, err := v.Keys(ctx, p)
 	if err != nil {
 		panic(err)
 	}
 	for _, k := range keys {
-		if k.Role == vault.RoleSeal && k.Status == vault.Active {
-			fmt.Println(v.Retire(ctx, p, k.ID), v.Destroy(ctx, p, k.ID))
+		if !k.PrimaryAt.IsZero() {
+			fmt.Println(k.Role, k.Status, v.Promote(ctx, p, k.ID))
+		}
+	}
+	fmt.Println(v.RewrapSubjects(ctx, p, "", nil))
+	fmt.Println(sealed.OnPrimaryKey(security))
+	if sealed, err = vault.Reseal(ctx, exampleNote, sealed, nil, security); err != nil {
+		panic(err)
+	}
+	for _, k := range keys {
+		if k.Role == vault.RoleSeal && k.Status == vault.Primary { // when they were listed
+			fmt.Println(v.Retire(ctx, p, k.ID))
+			fmt.Println(errors.Is(v.Destroy(ctx, p, k.ID), vault.ErrInvalid)) // not for 30 days
 		}
 	}
 	fmt.Println(security.Reveal(ctx, exampleNote, sealed))
 	// Output:
-	// <nil> <nil>
+	// <nil>
+	// seal active <nil>
+	// <nil>
 	// false
-	// <nil> <nil>
+	// <nil>
+	// true
 	// text <nil>
 }
 
-// While index columns are computed anew, rows are found under all keys.
+// A new index key is looked for at once, and indexes new values later. While index columns
+// are computed anew, rows are found under all keys.
 func ExampleAdmin_Rotate_index() {
 	ctx := context.Background()
 	v, security := exampleVault(ctx)
@@ -92,7 +106,11 @@ func ExampleAdmin_Rotate_index() {
 	err := v.Rotate(ctx, security.Purpose(), vault.RoleIndex)
 	candidates, indexErr := security.Indexes(ctx, exampleNote, "text")
 	fmt.Println(err, len(candidates), indexErr)
-	// Output: <nil> 2 <nil>
+	index, err := security.Index(ctx, exampleNote, "text")
+	fmt.Println(index == candidates[0], err)
+	// Output:
+	// <nil> 2 <nil>
+	// true <nil>
 }
 
 // Another KEK takes over; values stay what they are.
@@ -120,31 +138,40 @@ func ExampleAdmin_Rewrap() {
 	// <nil>
 }
 
-// A generation that is kept elsewhere makes an older key store refuse to open.
-func ExampleAdmin_Generation() {
+// A pin that is kept elsewhere makes an older key store refuse to open.
+func ExampleAdmin_Pin() {
 	ctx := context.Background()
 	kek, security := vault.SharedKEK(exampleAEAD()), purpose.MustParse("security")
-	v, err := vault.OpenAdmin(ctx, vault.Memory(), kek, nil)
+	store, backup := vault.Memory(), vault.Memory()
+	v, err := vault.OpenAdmin(ctx, store, kek, nil)
 	if err != nil {
 		panic(err)
 	}
 	defer v.Close()
-	fmt.Println(v.Generate(ctx, security), v.Rotate(ctx, security, vault.RoleSeal))
-	pin, err := v.Generation(ctx, security)
-	fmt.Println(pin, err)
+	fmt.Println(v.Generate(ctx, security))
+	for name := range store.List(ctx, "", "") {
+		records, err := store.Get(ctx, name)
+		if err != nil {
+			panic(err)
+		}
+		if _, err := backup.Put(ctx, vault.Record{Name: name, Data: records[0].Data}); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(v.Rotate(ctx, security, vault.RoleSeal))
+	pin, err := v.Pin(ctx, security)
+	fmt.Println(pin.Purpose(), err)
 
-	backup := vault.Memory() // as it was before the rotation
-	old, err := vault.OpenAdmin(ctx, backup, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{security: pin}})
+	old, err := vault.OpenAdmin(ctx, backup, kek, &vault.Options{Pin: vault.FixedPins(pin)})
 	if err != nil {
 		panic(err)
 	}
 	defer old.Close()
-	fmt.Println(old.Generate(ctx, security))
 	_, err = old.Scope(ctx, security)
 	fmt.Println(err)
 	// Output:
-	// <nil> <nil>
-	// 2 <nil>
 	// <nil>
-	// vault: opening keys of security: key store is older than its pin: not sealed here, or altered since
+	// <nil>
+	// security <nil>
+	// vault: opening keys of security: key store is older than its pin, or came from an older one: not sealed here, or altered since
 }

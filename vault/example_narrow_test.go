@@ -32,13 +32,13 @@ func ExampleParseCollector() {
 	fmt.Println(sealed, err)
 
 	// The back end takes it in, under the person's own key.
-	own, err := vault.Reseal(ctx, exampleNote, sealed, security.For("user-1"))
+	own, err := vault.Reseal(ctx, exampleNote, sealed, nil, security.For("user-1"))
 	if err != nil {
 		panic(err)
 	}
 	fmt.Println(security.For("user-1").Reveal(ctx, exampleNote, own))
 	// Output:
-	// note(security) <nil>
+	// memo(security) <nil>
 	// typed in <nil>
 }
 
@@ -102,6 +102,12 @@ func ExampleVault_Reader() {
 	// Output: text <nil>
 }
 
+// deniedAEAD is the AEAD of a key service that knows the caller and refuses.
+type deniedAEAD struct{}
+
+func (deniedAEAD) Encrypt(_, _ []byte) ([]byte, error) { return nil, vault.ErrAccessDenied }
+func (deniedAEAD) Decrypt(_, _ []byte) ([]byte, error) { return nil, vault.ErrAccessDenied }
+
 // The advertising process refuses to start if it could open security's keys.
 func ExampleVault_CheckDenied() {
 	ctx := context.Background()
@@ -117,7 +123,7 @@ func ExampleVault_CheckDenied() {
 	}
 
 	for _, granted := range []vault.KEKs{
-		{advertising: advertisingKEK, security: vault.LocalKEK("no grant")},
+		{advertising: advertisingKEK, security: vault.SharedKEK(deniedAEAD{})},
 		{advertising: advertisingKEK, security: securityKEK}, // a grant too many
 	} {
 		v, err := vault.OpenAdmin(ctx, store, granted, nil)

@@ -42,6 +42,7 @@ func ExampleDir() {
 		fmt.Println(name)
 	}
 	// Output:
+	// 0-vault
 	// billing/keys
 	// security/keys
 }

@@ -45,7 +45,7 @@ func Example() {
 		panic(err)
 	}
 
-	note := vault.MustKind("note", "example.Note")
+	note := vault.MustKind("memo", "example.Memo")
 	sealed, err := vault.Seal(ctx, note, "only for sign-in", signIn)
 	if err != nil {
 		panic(err)
@@ -55,7 +55,7 @@ func Example() {
 	fmt.Println(err, errors.Is(err, purpose.ErrMismatch))
 	// Output:
 	// only for sign-in <nil>
-	// example: revealing note: collected for security, not advertising true
+	// example: revealing memo: collected for security, not advertising true
 }
 
 // Any tink.AEAD can wrap the keys: here a keyset in memory, in production one
@@ -105,7 +105,7 @@ func ExampleScope_Under() {
 	v, security := exampleVault(ctx)
 	defer v.Close()
 	prompt := security.Under(purpose.Basis{Legal: purpose.Contract, Notice: "2fa-prompt-v3"})
-	sealed, err := vault.Seal(ctx, vault.MustKind("note", "example.Note"), "text", prompt)
+	sealed, err := vault.Seal(ctx, vault.MustKind("memo", "example.Memo"), "text", prompt)
 	if err != nil {
 		panic(err)
 	}
@@ -118,7 +118,7 @@ func ExampleSealed_Purposes() {
 	ctx := context.Background()
 	v, security := exampleVault(ctx)
 	defer v.Close()
-	sealed, err := vault.Seal(ctx, vault.MustKind("note", "example.Note"), "text", security)
+	sealed, err := vault.Seal(ctx, vault.MustKind("memo", "example.Memo"), "text", security)
 	if err != nil {
 		panic(err)
 	}
@@ -126,12 +126,12 @@ func ExampleSealed_Purposes() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(strings.HasPrefix(string(text), "pii1.note.security."))
+	fmt.Println(strings.HasPrefix(string(text), "pii1.memo.security."))
 	parsed, err := vault.ParseSealed(string(text))
 	fmt.Println(parsed.Kind(), parsed.Purposes(), err)
 	// Output:
 	// true
-	// note security <nil>
+	// memo security <nil>
 }
 
 // exampleVault returns a vault with keys for security, and their scope.

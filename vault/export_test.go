@@ -43,7 +43,7 @@ func IndexUnder(raw, input []byte) ([IndexSize]byte, error) {
 	if err != nil {
 		return [IndexSize]byte{}, err
 	}
-	x, err := newIndexSet(h)
+	x, err := newIndexSet(h, nil)
 	if err != nil {
 		return [IndexSize]byte{}, err
 	}
@@ -65,7 +65,7 @@ func cipherSetOf(raw []byte, id uint32) (*cipherSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newCipherSet(h)
+	return newCipherSet(h, nil)
 }
 
 // recordedKeyset writes a keyset as a key record has it, and reads it again.

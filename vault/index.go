@@ -20,6 +20,8 @@ func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize
 	index, err := s.index(ctx, k, canonical)
 	if s.audited() {
 		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name}, err)
+	} else {
+		s.count(audit.Index, err)
 	}
 	if err != nil {
 		return [IndexSize]byte{}, &opError{audit.Index, k, err}
@@ -28,7 +30,7 @@ func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize
 }
 
 func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [IndexSize]byte, err error) {
-	keys, err := s.keysFor(ctx, k)
+	keys, err := s.newestFor(ctx, k)
 	if err != nil {
 		return index, err
 	}
@@ -48,6 +50,8 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	all, err := s.indexes(ctx, k, canonical)
 	if s.audited() {
 		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name}, err)
+	} else {
+		s.count(audit.Index, err)
 	}
 	if err != nil {
 		return nil, &opError{audit.Index, k, err}
@@ -56,7 +60,7 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 }
 
 func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
-	keys, err := s.keysFor(ctx, k)
+	keys, err := s.newestFor(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -72,30 +76,27 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 // plaintext, and returns [Scope.Index] of the result. If canonical returns false, or
 // no text, v is [ErrCorrupt]. A nil canonical is [ErrInvalid]. Other errors are as for
 // [Scope.Reveal].
+//
+// The event is recorded before canonical is called: it says that v was opened, and so
+// may say allowed where the result is ErrCorrupt. If it can't be recorded, canonical is
+// not called.
 func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical func(plaintext string) (string, bool)) ([IndexSize]byte, error) {
 	if canonical == nil {
 		return [IndexSize]byte{}, &opError{audit.Index, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
 	}
-	index, err := s.indexSealed(ctx, k, v, canonical)
-	if s.audited() {
-		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name, Collected: v.Purposes()}, err)
-	}
-	if err != nil {
-		return [IndexSize]byte{}, &opError{audit.Index, k, err}
-	}
-	return index, nil
-}
-
-func (s *Scope) indexSealed(ctx context.Context, k Kind, v Sealed, canonical func(string) (string, bool)) ([IndexSize]byte, error) {
-	plaintext, err := s.unseal(ctx, k, v)
+	plaintext, err := s.reveal(ctx, audit.Index, k, v)
 	if err != nil {
 		return [IndexSize]byte{}, err
 	}
 	text, ok := canonical(plaintext)
 	if !ok || text == "" { // the kind would not have sealed this plaintext
-		return [IndexSize]byte{}, ErrCorrupt
+		return [IndexSize]byte{}, &opError{audit.Index, k, ErrCorrupt}
 	}
-	return s.index(ctx, k, text)
+	index, err := s.index(ctx, k, text)
+	if err != nil {
+		return [IndexSize]byte{}, &opError{audit.Index, k, err}
+	}
+	return index, nil
 }
 
 // indexInput returns the input of an index key, in the memory of buf.

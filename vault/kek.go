@@ -34,6 +34,18 @@ type ContextAEAD interface {
 	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
 }
 
+// A KeyNamer is an [AEAD] that tells the name of its key. The vault stores the name in
+// clear beside the keys that the AEAD wraps (see [Admin.WrappedBy]). It is for operators:
+// it decides nothing about which key unwraps.
+type KeyNamer interface {
+	AEAD
+	// KeyName returns the name of the key in its service, such as the ARN of a key of a
+	// cloud or the number of a key in a file. It must hold no secret. It has at most 255
+	// bytes of printable ASCII without blanks, or is "" for a key without a name. Any
+	// other name is [ErrInvalid] when keys are wrapped.
+	KeyName() string
+}
+
 // A KEK (key-encryption key) wraps the keys of purposes. A vault asks it when the keys
 // of a purpose are opened or changed, and never for a value. The right to use a KEK is
 // the right to use its purpose.
@@ -140,6 +152,14 @@ func (e eitherKEK) Generate(ctx context.Context, p purpose.Purpose) error {
 type eitherAEAD struct {
 	keks []kekClient // current and previous
 	errs []error     // for each KEK, why it can't be used
+}
+
+// KeyName returns the name of the key that Encrypt uses.
+func (e *eitherAEAD) KeyName() string {
+	if n, ok := e.keks[0].aead.(KeyNamer); ok {
+		return n.KeyName()
+	}
+	return ""
 }
 
 func (e *eitherAEAD) Encrypt(plaintext, associatedData []byte) ([]byte, error) {

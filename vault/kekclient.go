@@ -15,6 +15,17 @@ import (
 type kekClient struct {
 	ctx  context.Context // of the one operation that the client is made for
 	aead AEAD
+
+	stats *counters // nil for the KEKs of an [EitherKEK], which are called for one that counts
+}
+
+// kekClient returns a client whose calls are counted.
+func (b *backend) kekClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
+	w, err := newKEKClient(ctx, kek, p)
+	if w.stats = b.stats; err != nil {
+		w.count(err)
+	}
+	return w, err
 }
 
 func newKEKClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
@@ -25,17 +36,17 @@ func newKEKClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, e
 	if a == nil {
 		return kekClient{}, notConfigured("no KEK")
 	}
-	return kekClient{ctx, a}, nil
+	return kekClient{ctx: ctx, aead: a}, nil
 }
 
 // encrypt and decrypt pass fresh copies: an AEAD that keeps its arguments, or appends
 // to them, must not reach the slices of this package.
-func (w kekClient) encrypt(plaintext, aad []byte) ([]byte, error) {
+func (w kekClient) encrypt(plaintext, aad []byte) (out []byte, err error) {
+	err = errBroken // unless the AEAD returns
+	defer func() { w.count(err) }()
 	if err := w.ctx.Err(); err != nil {
 		return nil, kekError(err)
 	}
-	var out []byte
-	var err error
 	if a, ok := w.aead.(ContextAEAD); ok {
 		out, err = a.EncryptWithContext(w.ctx, bytes.Clone(plaintext), bytes.Clone(aad))
 	} else {
@@ -44,18 +55,54 @@ func (w kekClient) encrypt(plaintext, aad []byte) ([]byte, error) {
 	return out, kekError(err)
 }
 
-func (w kekClient) decrypt(ciphertext, aad []byte) ([]byte, error) {
+func (w kekClient) decrypt(ciphertext, aad []byte) (out []byte, err error) {
+	err = errBroken // unless the AEAD returns
+	defer func() { w.count(err) }()
 	if err := w.ctx.Err(); err != nil {
 		return nil, kekError(err)
 	}
-	var out []byte
-	var err error
 	if a, ok := w.aead.(ContextAEAD); ok {
 		out, err = a.DecryptWithContext(w.ctx, bytes.Clone(ciphertext), bytes.Clone(aad))
 	} else {
 		out, err = w.aead.Decrypt(bytes.Clone(ciphertext), bytes.Clone(aad))
 	}
 	return out, kekError(err)
+}
+
+// keyName returns the name of the key in its service, or "" if the AEAD states none.
+func (w kekClient) keyName() (string, error) {
+	n, ok := w.aead.(KeyNamer)
+	if !ok {
+		return "", nil
+	}
+	name := n.KeyName()
+	if !validKeyName(name) {
+		return "", fmt.Errorf("malformed name of a KEK: %w", ErrInvalid)
+	}
+	return name, nil
+}
+
+// validKeyName reports whether name is "" or the name of a KEK: see [KeyNamer].
+func validKeyName(name string) bool {
+	if len(name) > maxKeyName {
+		return false
+	}
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// maxKeyName is the size of the longest name of a KEK, in bytes.
+const maxKeyName = 255
+
+// count counts a call and its failure.
+func (w kekClient) count(err error) {
+	if w.stats != nil {
+		called(&w.stats.kekCalls, &w.stats.kekFailures, err)
+	}
 }
 
 // selfTest fails if the AEAD decrypts a key that it wrapped for p with other associated
@@ -66,8 +113,8 @@ func (w kekClient) decrypt(ciphertext, aad []byte) ([]byte, error) {
 // selfTest runs whenever a record is written, and never when a record is read. A key
 // that was wrapped with associated data does not decrypt without it, and a record
 // binds its purpose even if the KEK does not.
-func (w kekClient) selfTest(p purpose.Purpose, wrapped []byte) error {
-	dek, err := w.decrypt(wrapped, format.WrongKEKAAD(p.String()))
+func (w kekClient) selfTest(p purpose.Purpose, h keyRecordHeader) error {
+	dek, err := w.decrypt(h.wrapped, format.WrongKEKAAD(p.String(), h.vault))
 	clear(dek)
 	if err == nil {
 		return errUnbound

@@ -149,6 +149,6 @@ func TestSelfTestClearsWhatOpened(t *testing.T) {
 	p := purpose.MustParse("security")
 	w, err := newKEKClient(t.Context(), SharedKEK(keeper{&handed}), p)
 	require.NoError(t, err)
-	require.ErrorIs(t, w.selfTest(p, bytes.Repeat([]byte{7}, format.DEKSize)), errUnbound)
+	require.ErrorIs(t, w.selfTest(p, keyRecordHeader{wrapped: bytes.Repeat([]byte{7}, format.DEKSize)}), errUnbound)
 	require.Equal(t, make([]byte, format.DEKSize), handed)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -71,21 +70,21 @@ func TestEveryRecordHasADataKeyOfItsOwn(t *testing.T) {
 // A data key of another size would make the record one of AES-128.
 func TestDataKeysOfOtherSizesAreRefused(t *testing.T) {
 	p := purpose.MustParse("security")
-	kek := kekClient{t.Context(), testAEAD(t, p)}
-	r, err := newKeyRecord(p)
+	kek := kekClient{ctx: t.Context(), aead: testAEAD(t, p)}
+	r, err := newKeyRecord(p, testVaultID, XWing)
 	require.NoError(t, err)
 	payload, err := json.Marshal(r)
 	require.NoError(t, err)
 	for _, size := range []int{16, 24, format.DEKSize} {
 		dek := make([]byte, size)
 		rand.Read(dek)
-		wrapped, err := kek.encrypt(dek, format.KEKAAD(p.String()))
+		wrapped, err := kek.encrypt(dek, format.KEKAAD(p.String(), testVaultID))
 		require.NoError(t, err)
 		gcm, err := newGCM(dek)
 		require.NoError(t, err)
-		data := binary.BigEndian.AppendUint16([]byte(format.KeyRecordMagic), uint16(len(wrapped)))
-		data = gcm.Seal(append(data, wrapped...), nil, payload, format.AppendKeyRecordAAD(nil, p.String(), wrapped))
-		_, err = unwrap(kek, p, data)
+		h := keyRecordHeader{vault: testVaultID, wrapped: wrapped}
+		data := gcm.Seal(h.encode(), nil, payload, h.aad(p))
+		_, err = unwrap(kek, p, testVaultID, data)
 		if size == format.DEKSize {
 			require.NoError(t, err)
 			continue
@@ -98,11 +97,11 @@ func TestDataKeysOfOtherSizesAreRefused(t *testing.T) {
 // or it would open for nobody.
 func TestWrappedKeysOfNoUsableSize(t *testing.T) {
 	p := purpose.MustParse("security")
-	r, err := newKeyRecord(p)
+	r, err := newKeyRecord(p, testVaultID, XWing)
 	require.NoError(t, err)
 	for size, usable := range map[int]bool{0: false, 1: true, maxWrapped: true, maxWrapped + 1: false} {
 		wrapped := bytes.Repeat([]byte{7}, size)
-		kek := kekClient{t.Context(), meddledAEAD{encrypt: func([]byte, []byte) ([]byte, error) { return wrapped, nil }}}
+		kek := kekClient{ctx: t.Context(), aead: meddledAEAD{encrypt: func([]byte, []byte) ([]byte, error) { return wrapped, nil }}}
 		data, err := wrap(kek, p, r)
 		if !usable {
 			require.ErrorIs(t, err, ErrUnavailable, "%d bytes", size)
@@ -110,47 +109,54 @@ func TestWrappedKeysOfNoUsableSize(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		got, _, ok := cutKeyRecord(data)
-		require.True(t, ok)
-		require.Equal(t, wrapped, got)
+		got, _, err := cutKeyRecord(data, testVaultID)
+		require.NoError(t, err)
+		require.Equal(t, keyRecordHeader{vault: testVaultID, wrapped: wrapped}, got)
 	}
 }
 
 // The key service is not asked about what is no key record.
 func TestKeyRecordsThatAreCutShort(t *testing.T) {
 	p := purpose.MustParse("security")
+	head := "ofk1" + string(testVaultID[:]) + "\x00"
 	for name, data := range map[string]string{
 		"nothing":                  "",
-		"no length":                "ofk1\x00",
-		"no wrapped key":           "ofk1\x00\x00payload",
-		"wrapped key is cut short": "ofk1\x00\x05wrap",
-		"another beginning":        "ofk2\x00\x04wrappayload",
+		"no vault":                 "ofk1",
+		"vault is cut short":       "ofk1" + string(testVaultID[:15]),
+		"no name of the KEK":       head[:20],
+		"name is cut short":        head[:20] + "\x04ke",
+		"name is not one":          head[:20] + "\x02k \x00\x04wrappayload",
+		"no length":                head + "\x00",
+		"no wrapped key":           head + "\x00\x00payload",
+		"wrapped key is cut short": head + "\x00\x05wrap",
+		"another beginning":        "ofk2" + head[4:] + "\x00\x04wrappayload",
+		"another vault":            "ofk1" + strings.Repeat("x", 16) + "\x00\x00\x04wrappayload",
 	} {
-		_, _, ok := cutKeyRecord([]byte(data))
-		require.False(t, ok, name)
+		_, _, err := cutKeyRecord([]byte(data), testVaultID)
+		require.ErrorIs(t, err, ErrCorrupt, name)
 		asked := false
-		kek := kekClient{t.Context(), meddledAEAD{decrypt: func([]byte, []byte) ([]byte, error) {
+		kek := kekClient{ctx: t.Context(), aead: meddledAEAD{decrypt: func([]byte, []byte) ([]byte, error) {
 			asked = true
 			return nil, errors.New("no")
 		}}}
-		_, err := unwrap(kek, p, []byte(data))
+		_, err = unwrap(kek, p, testVaultID, []byte(data))
 		require.ErrorIs(t, err, ErrCorrupt, name)
 		require.False(t, asked, name)
 	}
-	wrapped, payload, ok := cutKeyRecord([]byte("ofk1\x00\x04wrappayload"))
-	require.True(t, ok)
-	require.Equal(t, "wrap payload", string(wrapped)+" "+string(payload))
+	h, payload, err := cutKeyRecord([]byte(head[:20]+"\x05key-1\x00\x04wrappayload"), testVaultID)
+	require.NoError(t, err)
+	require.Equal(t, "key-1 wrap payload", h.kek+" "+string(h.wrapped)+" "+string(payload))
 }
 
 // What stands behind a record would be lost with the next change.
 func TestKeyRecordsWithMoreBehind(t *testing.T) {
 	p := purpose.MustParse("security")
-	r, err := newKeyRecord(p)
+	r, err := newKeyRecord(p, testVaultID, XWing)
 	require.NoError(t, err)
 	plain, err := json.Marshal(r)
 	require.NoError(t, err)
 	for behind, ok := range map[string]bool{"": true, "\n ": true, "{}": false, " 1": false, "}": false, "x": false} {
-		_, err := parseKeyRecord(p, append(bytes.Clone(plain), behind...))
+		_, err := parseKeyRecord(p, testVaultID, append(bytes.Clone(plain), behind...))
 		require.Equal(t, ok, err == nil, "%q", behind)
 		if !ok {
 			require.ErrorIs(t, err, ErrCorrupt, "%q", behind)
@@ -185,7 +191,7 @@ func TestKeysThatCanNotBeReadBackAreNotStored(t *testing.T) {
 		"refuses to encrypt": {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, errors.New("no") }}, ErrNoKeys},
 		"returns nothing":    {meddledAEAD{AEAD: a, encrypt: func([]byte, []byte) ([]byte, error) { return nil, nil }}, ErrUnavailable},
 		"does not read back": {meddledAEAD{AEAD: a, encrypt: encrypt, decrypt: func(ciphertext, aad []byte) ([]byte, error) {
-			if bytes.Equal(ciphertext, wrapped) && bytes.Equal(aad, format.KEKAAD(p.String())) {
+			if bytes.Equal(ciphertext, wrapped) && bytes.Equal(aad, format.KEKAAD(p.String(), *v.vault.Load())) {
 				return make([]byte, format.DEKSize), nil
 			}
 			return a.Decrypt(ciphertext, aad)
@@ -220,7 +226,7 @@ func TestOperationsOnKeysThatAreNotBegun(t *testing.T) {
 	for range 20 {
 		require.ErrorIs(t, v.Rotate(done, p, RoleSeal), ErrUnavailable)
 	}
-	require.NoError(t, v.Rotate(ctx, p, RoleSeal)) // and what was begun all the same has ended
+	rotateNow(t, v, p, RoleSeal) // and what was begun all the same has ended
 	after, err := v.Keys(ctx, p)
 	require.NoError(t, err)
 	require.Len(t, after, len(before)+1)
@@ -292,7 +298,7 @@ func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
 	require.NoError(t, err)
 	records, err := store.Get(ctx, keyRecordName(security))
 	require.NoError(t, err)
-	r, err := unwrap(w, security, records[0].Data)
+	r, err := unwrap(w, security, *v.vault.Load(), records[0].Data)
 	require.NoError(t, err)
 	r.Index.Keyset = []byte("none")
 	data, err := wrap(w, security, r)
@@ -317,18 +323,18 @@ func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
 // the frozen format, whatever its name is.
 func TestKeyRecordHasTheFieldsOfTheFormat(t *testing.T) {
 	for typ, want := range map[reflect.Type][]string{
-		reflect.TypeFor[keyRecord]():    {"purpose", "generation", "seal", "index", "subject", "collect,omitempty"},
-		reflect.TypeFor[keysetRecord](): {"keyset", "created"},
+		reflect.TypeFor[keyRecord]():    {"purpose", "vault", "generation", "history", "seal", "index", "subject", "collect,omitempty", "destroyed,omitempty"},
+		reflect.TypeFor[keysetRecord](): {"keyset", "created", "retired,omitempty", "primary,omitempty"},
 	} {
 		var got []string
 		for _, f := range reflect.VisibleFields(typ) {
 			got = append(got, f.Tag.Get("json"))
 		}
 		require.Equal(t, want, got)
-		names := map[reflect.Type][]string{reflect.TypeFor[keyRecord](): recordNames, reflect.TypeFor[keysetRecord](): keysetNames}[typ]
+		names := map[reflect.Type]names{reflect.TypeFor[keyRecord](): recordNames, reflect.TypeFor[keysetRecord](): keysetNames}[typ]
 		require.Len(t, names, len(got))
-		for i, name := range names {
-			require.Equal(t, name, strings.TrimSuffix(got[i], ",omitempty"))
+		for _, name := range got {
+			require.Contains(t, names, strings.TrimSuffix(name, ",omitempty"))
 		}
 	}
 }
@@ -337,7 +343,7 @@ func TestKeyRecordHasTheFieldsOfTheFormat(t *testing.T) {
 // be lost when the record is written again.
 func TestFieldsOfKeyRecordsAreExact(t *testing.T) {
 	exact := func(text string) bool {
-		return exactNames(json.NewDecoder(strings.NewReader(text)), recordNames, keysetNames)
+		return exactNames(json.NewDecoder(strings.NewReader(text)), recordNames)
 	}
 	for text, want := range map[string]bool{
 		`{"purpose":"p","generation":1,"seal":{"keyset":"","created":{"1":2}}}`:    true,
@@ -348,6 +354,16 @@ func TestFieldsOfKeyRecordsAreExact(t *testing.T) {
 		`{"seal":{"Keyset":""}}`:                                                   false,
 		`{"seal":{"keyset":"","other":1}}`:                                         false,
 		`{"seal":{"created":{"1":2,"1":3}}}`:                                       false,
+		`{"seal":{"created":{"1":2,"01":3}}}`:                                      false,
+		`{"seal":{"created":{"4294967295":2},"retired":{"0":1},"primary":{}}}`:     true,
+		`{"seal":{"created":{"4294967296":2}}}`:                                    false,
+		`{"seal":{"created":{"+1":2}}}`:                                            false,
+		`{"seal":{"created":{"seal":2}}}`:                                          false,
+		`{"seal":{"destroyed":{}}}`:                                                false,
+		`{"destroyed":{"1":2},"purpose":"p"}`:                                      true,
+		`{"destroyed":{"1":2,"1":2}}`:                                              false,
+		`{"destroyed":{"keyset":2}}`:                                               false,
+		`{"retired":{"1":2}}`:                                                      false,
 		`{"seal":{"keyset":""},"index":{"keyset":""},"subject":{"created":{}}}`:    true,
 		`{"seal":{"keyset":""}`:                                                    false,
 		`{"seal":{"keyset":""},"index":{"created":{"1":2}},"index":{"keyset":""}}`: false,
@@ -355,3 +371,5 @@ func TestFieldsOfKeyRecordsAreExact(t *testing.T) {
 		require.Equal(t, want, exact(text), text)
 	}
 }
+
+var testVaultID = format.VaultID{1, 2, 3, 15: 16}

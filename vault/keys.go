@@ -4,31 +4,42 @@ import (
 	"sync"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // keys are the opened keys of one purpose, as of one revision of its record. They
 // are immutable.
 type keys struct {
 	seal       *cipherSet
+	retired    *cipherSet // seal keys that are out of use; for tombstones alone
 	index      *indexSet
 	pseudonym  *indexSet
-	collect    func() *collectSet // opened at the first call; returns nil if there is none
-	generation uint64             // of the record
-	revision   int64              // of the record
-	digest     [32]byte           // SHA-256 of the record
+	collect    func() *collectSet  // opened at the first call; returns nil if there is none
+	described  []Key               // all keys of the record
+	vault      format.VaultID      // of the record
+	generation uint64              // of the record
+	revision   int64               // of the record
+	digest     recordDigest        // of the record
+	history    []byte              // the digests of all generations before
+	states     map[uint32]keyState // of all keys that the purpose has or had, by id
 }
 
 // open opens the keysets of the record. It leaves the revision and the digest to
 // the caller.
 func (r *keyRecord) open() (*keys, error) {
-	k := &keys{generation: r.Generation}
+	if len(r.Vault) != format.VaultIDSize {
+		return nil, errKeyset
+	}
+	k := &keys{vault: format.VaultID(r.Vault), generation: r.Generation, history: r.History, states: r.states()}
 	seal, err := r.Seal.handle()
 	if err != nil {
 		return nil, errKeyset
 	}
-	if k.seal, err = newCipherSet(seal); err != nil {
+	if k.seal, err = newCipherSet(seal, r.Seal.Primary); err != nil {
 		return nil, err
 	}
+	k.retired = newRetiredSet(seal)
 	for _, x := range []struct {
 		from *keysetRecord
 		to   **indexSet
@@ -37,24 +48,27 @@ func (r *keyRecord) open() (*keys, error) {
 		if err != nil {
 			return nil, errKeyset
 		}
-		if *x.to, err = newIndexSet(h); err != nil {
+		if *x.to, err = newIndexSet(h, x.from.Primary); err != nil {
 			return nil, err
 		}
 	}
 	k.collect = lazily(r.Collect, newCollectSet)
+	if k.described, err = r.describe(); err != nil {
+		return nil, err
+	}
 	return k, nil
 }
 
 // lazily returns a function that opens the keyset at its first call: few processes
 // need all keysets of a purpose, and some are slow to open. The function returns
 // nil for a keyset that is nil or does not open.
-func lazily[T any](from *keysetRecord, open func(*keyset.Handle) (T, error)) func() T {
+func lazily[T any](from *keysetRecord, open func(*keyset.Handle, map[uint32]int64) (T, error)) func() T {
 	return sync.OnceValue(func() (set T) {
 		if from == nil {
 			return set
 		}
 		if h, err := from.handle(); err == nil {
-			if opened, err := open(h); err == nil {
+			if opened, err := open(h, from.Primary); err == nil {
 				set = opened
 			}
 		}
@@ -78,12 +92,16 @@ const (
 
 // restrict returns k without the keys that are not in s.
 func (k *keys) restrict(s subset) *keys {
-	narrowed := &keys{generation: k.generation, revision: k.revision, digest: k.digest}
+	narrowed := &keys{
+		described: k.described, vault: k.vault, generation: k.generation, revision: k.revision, digest: k.digest, history: k.history,
+		states: k.states,
+	}
 	switch s {
 	case indexKeys:
 		narrowed.index = k.index
 	case readKeys:
-		narrowed.seal, narrowed.pseudonym, narrowed.collect = k.seal, k.pseudonym, k.collect
+		narrowed.seal, narrowed.retired = k.seal, k.retired
+		narrowed.pseudonym, narrowed.collect = k.pseudonym, k.collect
 	default:
 		return k
 	}

@@ -17,11 +17,11 @@ import (
 // Checks of single keys, of KEKs and kinds, and of what goes through a whole store.
 
 func TestKeysAreListedByAge(t *testing.T) {
-	r, err := newKeyRecord(purpose.MustParse("security"))
+	r, err := newKeyRecord(purpose.MustParse("security"), testVaultID, XWing)
 	require.NoError(t, err)
 	var ids []uint32
 	for range 3 {
-		require.NoError(t, r.add(&r.Seal, RoleSeal))
+		require.NoError(t, r.add(&r.Seal, RoleSeal, XWing, 0))
 	}
 	all, err := r.describe()
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, RoleSubject, all[2].Role)
 		old = all[2].ID
-		return r.add(&r.Subject, RoleSubject)
+		return r.add(&r.Subject, RoleSubject, XWing, 0)
 	}))
 	require.EqualError(t, v.Retire(ctx, p, old), "vault: retiring keys of security: the key of pseudonyms is never changed: invalid argument")
 }
@@ -168,11 +168,38 @@ func TestNamesAndLabelsOfKinds(t *testing.T) {
 	require.Equal(t, "vault.Note(billing+security)", MustKind("note", "vault.Note").Label(both))
 }
 
-// A clock that was never set is before what the format has seconds for.
+// A clock that was never set can't tell when a retention ends, and neither can a clock
+// that is set after the last time of the format.
 func TestProvenanceOfAnUnsetClock(t *testing.T) {
-	p := newProvenance(time.Unix(-1, 0), purpose.Basis{Retain: time.Hour})
-	require.Zero(t, p.Collected.Unix())
-	require.EqualValues(t, 3600, p.Expires.Unix())
+	const last = 253402300799 // 9999-12-31T23:59:59Z
+	for _, exact := range []bool{false, true} {
+		for _, at := range []int64{-1, 0} {
+			p, err := newProvenance(time.Unix(at, 0), purpose.Basis{}, exact)
+			require.NoError(t, err)
+			require.Zero(t, p.Collected.Unix())
+			require.True(t, p.Expires.IsZero())
+			_, err = newProvenance(time.Unix(at, 0), purpose.Basis{Retain: time.Hour}, exact)
+			require.ErrorIs(t, err, ErrUnavailable)
+			require.EqualError(t, err, "clock is not set: unavailable")
+		}
+		// Of a clock that was set back after Under had accepted the basis.
+		stated := purpose.Basis{Collected: time.Unix(1e9, 0)}
+		_, err := newProvenance(time.Unix(1e9-int64(maxSkew/time.Second)-1, 0), stated, exact)
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.EqualError(t, err, "clock stands before the collection: unavailable")
+		_, err = newProvenance(time.Unix(1e9-int64(maxSkew/time.Second), 0), stated, exact)
+		require.NoError(t, err)
+		_, err = newProvenance(time.Unix(0, 0), purpose.Basis{Collected: time.Unix(1, 0)}, exact)
+		require.ErrorIs(t, err, ErrUnavailable)
+		_, err = newProvenance(time.Unix(last, 0), purpose.Basis{}, exact)
+		require.NoError(t, err)
+		_, err = newProvenance(time.Unix(last+1, 0), purpose.Basis{}, exact)
+		require.ErrorIs(t, err, ErrUnavailable)
+		_, err = newProvenance(time.Unix(last-1, 0), purpose.Basis{Retain: time.Second}, exact)
+		require.NoError(t, err)
+		_, err = newProvenance(time.Unix(last, 0), purpose.Basis{Retain: time.Second}, exact)
+		require.ErrorIs(t, err, ErrUnavailable)
+	}
 }
 
 // A list that breaks off is not all that there is, and one that goes back has no end.
@@ -223,12 +250,12 @@ func TestListsThatCanNotBeBelieved(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt, last)
 	}
 	store.list = nil
-	store.get = func(context.Context, ...string) ([]Record, error) { return nil, ErrCorrupt }
+	store.setGet(func(context.Context, ...string) ([]Record, error) { return nil, ErrCorrupt })
 	_, err = v.Purposes(ctx)
 	require.ErrorIs(t, err, ErrCorrupt)
 }
 
-// A platform that can't read the keys of collectors, for want of X25519, leaves them as
+// A platform that can't read the keys of collectors leaves them as
 // they are and does all else. Others have to be read.
 func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	ctx := t.Context()
@@ -238,7 +265,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 		r.Collect.Keyset = unread
 		return nil
 	}))
-	require.NoError(t, v.Rotate(ctx, p, RoleSeal))
+	rotateNow(t, v, p, RoleSeal)
 	require.ErrorIs(t, v.Rotate(ctx, p, RoleCollect), ErrUnavailable)
 	all, err := v.Keys(ctx, p)
 	require.NoError(t, err)
@@ -257,6 +284,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	require.ErrorIs(t, err, ErrCorrupt)
 	_, err = r.open()
 	require.Equal(t, errKeyset, err)
-	require.ErrorIs(t, r.add(&r.Seal, RoleSeal), ErrCorrupt)
-	require.ErrorIs(t, r.edit(all[0].ID, Active, nil), ErrCorrupt)
+	require.ErrorIs(t, r.add(&r.Seal, RoleSeal, XWing, 0), ErrCorrupt)
+	_, err = r.find(all[0].ID, Active)
+	require.ErrorIs(t, err, ErrCorrupt)
 }

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
@@ -29,7 +30,10 @@ const (
 // It appears in printed values, and errors begin with its package. It consists of
 // ASCII letters, digits, "_" and ".", 64 bytes at most.
 //
-// MustKind is for constants in the program: it panics if name or label is malformed.
+// MustKind is for constants in the program. It panics if name or label is malformed, and
+// if the program has a kind of this name with another label: two packages would take
+// each other's values for their own, and have two canonical forms of one text. With the
+// same name and label it returns an equal Kind.
 func MustKind(name, label string) Kind {
 	if !format.ValidKind(name) {
 		panic("vault: not the name of a kind")
@@ -37,8 +41,20 @@ func MustKind(name, label string) Kind {
 	if !validLabel(label) {
 		panic("vault: not the label of a kind")
 	}
+	kinds.mu.Lock()
+	defer kinds.mu.Unlock()
+	if registered, found := kinds.labels[name]; found && registered != label {
+		panic("vault: the program has a kind " + name + " with the label " + registered)
+	}
+	kinds.labels[strings.Clone(name)] = strings.Clone(label)
 	return Kind{name, label}
 }
+
+// kinds has the labels of all kinds of the program, by name.
+var kinds = struct {
+	mu     sync.Mutex
+	labels map[string]string
+}{labels: make(map[string]string)}
 
 // String returns the name, "" for the zero Kind.
 func (k Kind) String() string { return k.name }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,30 +140,33 @@ func TestSubjectCacheIsBounded(t *testing.T) {
 }
 
 func TestErase(t *testing.T) {
+	// The character @ is in no text of random bytes, such as that of a pin.
+	const alice = "alice@"
 	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
 	v := vaulttest.Open(t, store, kek, nil)
 	require.NoError(t, v.Generate(t.Context(), vaulttest.Security, vaulttest.Billing))
 	sec, bill := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Billing)
-	value := vaulttest.Seal(t, sec.For("alice"), bill.For("alice"))
+	value := vaulttest.Seal(t, sec.For(alice), bill.For(alice))
 	bobs := vaulttest.Seal(t, sec.For("bob"))
-	pseudonym, err := sec.Pseudonym(t.Context(), "alice")
+	pseudonym, err := sec.Pseudonym(t.Context(), alice)
 	require.NoError(t, err)
 
 	before := time.Now()
-	c, err := v.Erase(t.Context(), "alice", vaulttest.Security)
+	c, err := v.Erase(t.Context(), alice, vaulttest.Security)
 	require.NoError(t, err)
 	require.Len(t, c, 1)
 	e := c[0]
 	require.Equal(t, vaulttest.Security, e.Purpose)
 	require.Equal(t, pseudonym, e.Subject)
 	require.Len(t, e.KeyID, 8)
-	vaulttest.RequireSince(t, before, e.Erased)
-	generation, err := v.Generation(t.Context(), vaulttest.Security)
+	require.Equal(t, e.Erased.Truncate(24*time.Hour), e.Erased, "a whole day")
+	vaulttest.RequireSince(t, before.Add(-24*time.Hour), e.Erased)
+	pin, err := v.Pin(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	require.Equal(t, generation, e.Generation)
+	require.Equal(t, pin, e.Pin)
 	text, err := json.Marshal(c)
 	require.NoError(t, err)
-	require.NotContains(t, string(text), "alice")
+	require.NotContains(t, string(text), alice)
 	var read []vault.Erasure
 	require.NoError(t, json.Unmarshal(text, &read))
 	require.Equal(t, c, read)
@@ -172,16 +174,16 @@ func TestErase(t *testing.T) {
 	fresh := vaulttest.Open(t, store, kek, nil)
 	for _, vv := range []*vault.Admin{v, fresh} {
 		sec, bill := vaulttest.Scope(t, vv, vaulttest.Security), vaulttest.Scope(t, vv, vaulttest.Billing)
-		vaulttest.Refuses(t, sec.For("alice"), value, vault.ErrErased)
-		_, err = vault.Seal(t.Context(), vaulttest.Note, "text", sec.For("alice"))
+		vaulttest.Refuses(t, sec.For(alice), value, vault.ErrErased)
+		_, err = vault.Seal(t.Context(), vaulttest.Note, "text", sec.For(alice))
 		require.ErrorIs(t, err, vault.ErrErased, "does not come back")
-		require.NoError(t, sec.Prefetch(t.Context(), "alice"))
-		vaulttest.Refuses(t, sec.For("alice"), value, vault.ErrErased)
-		vaulttest.Opens(t, bill.For("alice"), value)
+		require.NoError(t, sec.Prefetch(t.Context(), alice))
+		vaulttest.Refuses(t, sec.For(alice), value, vault.ErrErased)
+		vaulttest.Opens(t, bill.For(alice), value)
 		vaulttest.Opens(t, sec.For("bob"), bobs)
 	}
 
-	again, err := fresh.Erase(t.Context(), "alice", vaulttest.Security)
+	again, err := fresh.Erase(t.Context(), alice, vaulttest.Security)
 	require.NoError(t, err)
 	require.Equal(t, e.Erased, again[0].Erased, "the first time counts")
 	require.Equal(t, e.KeyID, again[0].KeyID)
@@ -194,7 +196,7 @@ func TestErase(t *testing.T) {
 	_, err = vault.Seal(t.Context(), vaulttest.Note, "text", sec.For("nobody"))
 	require.ErrorIs(t, err, vault.ErrErased)
 
-	_, err = v.Erase(t.Context(), "alice")
+	_, err = v.Erase(t.Context(), alice)
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	_, err = v.Erase(t.Context(), "", vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrInvalid)
@@ -262,29 +264,33 @@ func TestExtend(t *testing.T) {
 	consent := ads.Under(purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"})
 	value := vaulttest.Seal(t, sec)
 
-	_, err := vault.Extend(t.Context(), vaulttest.Note, value, sec, ads)
+	_, err := vault.Extend(t.Context(), vaulttest.Note, value, nil, sec, ads)
 	require.ErrorIs(t, err, purpose.ErrNoConsent)
-	_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec, ads.Under(purpose.Basis{Legal: purpose.Consent, Notice: "ads-v1"}))
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, sec, ads.Under(purpose.Basis{Legal: purpose.Consent, Notice: "ads-v1"}))
 	require.ErrorIs(t, err, purpose.ErrNoConsent)
 	for _, bad := range []string{"consent\n81f3", strings.Repeat("c", 10_000), "alice@example.com"} {
-		_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec, ads.Under(purpose.Basis{Consent: bad}))
+		_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, sec, ads.Under(purpose.Basis{Consent: bad}))
 		require.ErrorIs(t, err, purpose.ErrBasis)
 		require.NotContains(t, err.Error(), bad)
 	}
-	_, err = vault.Extend(t.Context(), vaulttest.Note, value, vaulttest.Scope(t, v, vaulttest.Billing), consent)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, vaulttest.Scope(t, v, vaulttest.Billing), consent)
 	require.ErrorIs(t, err, purpose.ErrMismatch, "from a purpose that has it not")
-	_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, consent)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, nil, consent)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec, nil)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, sec, nil)
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	vaulttest.Refuses(t, ads, value, purpose.ErrMismatch)
 
 	events = nil
-	extended, err := vault.Extend(t.Context(), vaulttest.Note, value, sec, consent)
+	extended, err := vault.Extend(t.Context(), vaulttest.Note, value, nil, sec, consent)
 	require.NoError(t, err)
-	require.Len(t, events, 1, "one event with both")
+	require.Len(t, events, 2, "one event for each purpose")
 	require.Equal(t, vaulttest.Security, events[0].Purpose)
 	require.Equal(t, vaulttest.Advertising, events[0].To)
+	require.Zero(t, events[0].From)
+	require.Equal(t, vaulttest.Advertising, events[1].Purpose)
+	require.Equal(t, vaulttest.Security, events[1].From)
+	require.Zero(t, events[1].To)
 	vaulttest.Opens(t, ads, extended)
 	vaulttest.Opens(t, sec, extended)
 	p, ok := extended.Provenance(vaulttest.Advertising)
@@ -295,9 +301,9 @@ func TestExtend(t *testing.T) {
 	after, _ := extended.Provenance(vaulttest.Security)
 	require.Equal(t, before, after)
 
-	_, err = vault.Extend(t.Context(), vaulttest.Note, extended, sec, consent)
+	_, err = vault.Extend(t.Context(), vaulttest.Note, extended, nil, sec, consent)
 	require.ErrorIs(t, err, vault.ErrInvalid, "there already")
-	_, err = vault.Extend(t.Context(), vaulttest.Note, extended, sec, sec.Under(purpose.Basis{Consent: "c-1"}))
+	_, err = vault.Extend(t.Context(), vaulttest.Note, extended, nil, sec, sec.Under(purpose.Basis{Consent: "c-1"}))
 	require.ErrorIs(t, err, vault.ErrInvalid, "to itself")
 	vaulttest.Refuses(t, ads, extended.Without(vaulttest.Advertising), purpose.ErrMismatch)
 	require.Equal(t, value, extended.Without(vaulttest.Advertising), "withdrawal undoes it")
@@ -307,7 +313,7 @@ func TestExtend(t *testing.T) {
 func TestExtendedSlotCannotBeEdited(t *testing.T) {
 	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
-	extended, err := vault.Extend(t.Context(), vaulttest.Note, vaulttest.Seal(t, sec), sec, ads.Under(purpose.Basis{Consent: "consent-1"}))
+	extended, err := vault.Extend(t.Context(), vaulttest.Note, vaulttest.Seal(t, sec), nil, sec, ads.Under(purpose.Basis{Consent: "consent-1"}))
 	require.NoError(t, err)
 	raw, err := extended.MarshalBinary()
 	require.NoError(t, err)
@@ -354,7 +360,7 @@ func TestWithoutExpired(t *testing.T) {
 		kept := value.WithoutExpired()
 		require.Equal(t, purpose.NewSet(vaulttest.Billing), kept.Purposes())
 		vaulttest.Opens(t, bill, kept)
-		_, err := vault.Reseal(t.Context(), vaulttest.Note, value, sec)
+		_, err := vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec)
 		require.ErrorIs(t, err, vault.ErrExpired)
 		require.True(t, vaulttest.Seal(t, sec.Under(purpose.Basis{Retain: time.Second})).Without(vaulttest.Security).IsZero())
 	})
@@ -385,7 +391,7 @@ func TestRotate(t *testing.T) {
 	old := vaulttest.Seal(t, s)
 	require.True(t, old.OnPrimaryKey(s))
 
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
 	fresh := vaulttest.Seal(t, s)
 	require.False(t, old.OnPrimaryKey(s))
 	require.True(t, fresh.OnPrimaryKey(s))
@@ -393,7 +399,7 @@ func TestRotate(t *testing.T) {
 	vaulttest.Opens(t, other, fresh) // which makes it look for the new key
 	require.True(t, fresh.OnPrimaryKey(other))
 
-	resealed, err := vault.Reseal(t.Context(), vaulttest.Note, old, s)
+	resealed, err := vault.Reseal(t.Context(), vaulttest.Note, old, nil, s)
 	require.NoError(t, err)
 	require.True(t, resealed.OnPrimaryKey(s))
 	collected, _ := old.Provenance(vaulttest.Security)
@@ -403,7 +409,7 @@ func TestRotate(t *testing.T) {
 	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	require.Len(t, keys, 5)
-	require.Equal(t, vault.Key{ID: keys[0].ID, Role: vault.RoleSeal, Status: vault.Active, Created: keys[0].Created}, keys[0])
+	require.Equal(t, vault.Key{ID: keys[0].ID, Role: vault.RoleSeal, Status: vault.Active, Created: keys[0].Created, Seals: 1}, keys[0])
 	require.Equal(t, vault.Primary, keys[1].Status)
 	require.Equal(t, vault.RoleIndex, keys[2].Role)
 	require.Equal(t, vault.RoleSubject, keys[3].Role)
@@ -432,11 +438,11 @@ func TestRotate(t *testing.T) {
 	vaulttest.Refuses(t, s, old, vault.ErrCorrupt)
 	vaulttest.Opens(t, s, resealed)
 
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, resealed)
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, resealed, nil)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, resealed, s, s)
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, resealed, nil, s, s)
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	_, err = vault.Reseal(t.Context(), vaulttest.Note, vault.Sealed{}, s)
+	_, err = vault.Reseal(t.Context(), vaulttest.Note, vault.Sealed{}, nil, s)
 	require.ErrorIs(t, err, vault.ErrInvalid)
 	require.False(t, resealed.OnPrimaryKey(nil))
 	require.False(t, vault.Sealed{}.OnPrimaryKey(s))
@@ -451,7 +457,7 @@ func TestRotateIndex(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, [][vault.IndexSize]byte{old}, all)
 
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleIndex))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleIndex)
 	fresh, err := s.Index(t.Context(), vaulttest.Note, "text")
 	require.NoError(t, err)
 	require.NotEqual(t, old, fresh)
@@ -488,8 +494,8 @@ func TestSubjectsOutliveRotation(t *testing.T) {
 	require.NoError(t, err)
 	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleIndex))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleIndex)
 
 	interrupted := errors.New("enough")
 	var at vault.Progress
@@ -529,7 +535,7 @@ func TestRefreshByInterval(t *testing.T) {
 		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 		there := vaulttest.Open(t, store, kek, &vault.Options{Refresh: time.Hour})
 		s, other := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, there, vaulttest.Security)
-		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+		vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
 		require.False(t, vaulttest.Seal(t, other).OnPrimaryKey(s), "does not know yet")
 		time.Sleep(time.Hour + time.Second)
 		_ = vaulttest.Seal(t, other) // has it look
@@ -557,7 +563,7 @@ func TestUnknownKeysAreNotAskedForAtWill(t *testing.T) {
 		s := vaulttest.Scope(t, vaulttest.Open(t, store, kek, nil), vaulttest.Security)
 		store.Gets.Store(0)
 		for range 100 {
-			require.NoError(t, stranger.Rotate(context.Background(), vaulttest.Security, vault.RoleSeal))
+			vaulttest.Rotate(t, stranger, vaulttest.Security, vault.RoleSeal)
 			vaulttest.Refuses(t, s, vaulttest.Seal(t, vaulttest.Scope(t, stranger, vaulttest.Security)), vault.ErrCorrupt)
 		}
 		require.LessOrEqual(t, store.Gets.Load(), int32(10), "many ids are asked for rarely")
@@ -640,7 +646,7 @@ func TestRewrap(t *testing.T) {
 	}
 
 	// Nothing but the wrapping changed, and this vault goes on with the new KEK.
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
 	s = vaulttest.Scope(t, vaulttest.Open(t, store, newKEK, nil), vaulttest.Security)
 	vaulttest.Opens(t, s, value)
 	vaulttest.Opens(t, s.For("alice"), subject)
@@ -656,49 +662,37 @@ func TestPins(t *testing.T) {
 	v := vaulttest.Open(t, store, kek, nil)
 	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 	_ = vaulttest.Seal(t, vaulttest.Scope(t, v, vaulttest.Security).For("alice"))
-	backup, err := store.Get(t.Context(), "security/keys", "security/erasures")
-	require.NoError(t, err)
-	require.Len(t, backup, 1)
+	restored := vaulttest.CopyOf(t, store, "security/keys", "security/erasures")
 
 	certificate, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	pins := map[purpose.Purpose]uint64{vaulttest.Security: certificate[0].Generation}
-	_, err = vaulttest.Open(t, store, kek, &vault.Options{Pins: pins}).Scope(t.Context(), vaulttest.Security)
+	pin := vault.FixedPins(certificate[0].Pin)
+	_, err = vaulttest.Open(t, store, kek, &vault.Options{Pin: pin}).Scope(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 
-	restored := vault.Memory()
-	_, err = restored.Put(t.Context(), vault.Record{Name: backup[0].Name, Data: backup[0].Data})
-	require.NoError(t, err)
 	_, err = vaulttest.Open(t, restored, kek, nil).Scope(t.Context(), vaulttest.Security)
 	require.NoError(t, err, "without a pin nobody notices")
-	pinned := vaulttest.Open(t, restored, kek, &vault.Options{Pins: pins})
+	pinned := vaulttest.Open(t, restored, kek, &vault.Options{Pin: pin})
 	_, err = pinned.Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
 	require.ErrorContains(t, err, "older than its pin")
 	_, err = pinned.Erase(t.Context(), "alice", vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
-	pins[vaulttest.Security] = math.MaxUint64
-	_, err = vaulttest.Open(t, restored, kek, &vault.Options{Pins: pins}).Scope(t.Context(), vaulttest.Security)
-	require.ErrorIs(t, err, vault.ErrCorrupt)
 }
 
 // A store that goes back while a vault is open is noticed without a pin.
 func TestRollbackIsNoticed(t *testing.T) {
-	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	store, kek := vaulttest.Swappable(vault.Memory()), vault.SharedKEK(vaulttest.NewAEAD(t))
 	v := vaulttest.Open(t, store, kek, nil)
 	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
-	backup := vault.Memory()
-	records, err := store.Get(t.Context(), "security/keys")
-	require.NoError(t, err)
-	_, err = backup.Put(t.Context(), vault.Record{Name: records[0].Name, Data: records[0].Data})
-	require.NoError(t, err)
+	backup := vaulttest.CopyOf(t, store, "security/keys")
 
 	s := vaulttest.Scope(t, v, vaulttest.Security)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
-	_, err = v.Erase(t.Context(), "alice", vaulttest.Security)
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+	_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
 	value := vaulttest.Seal(t, s)
-	store.Store = backup
+	store.Swap(backup)
 	require.ErrorIs(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil), vault.ErrCorrupt)
 	_, err = v.Erase(t.Context(), "bob", vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrCorrupt)
@@ -714,24 +708,24 @@ func TestOneValueIsOfOnePerson(t *testing.T) {
 	value := vaulttest.Seal(t, sec.For("alice"))
 	consent := ads.Under(purpose.Basis{Consent: "c-1"})
 	for _, to := range []*vault.Scope{consent.For("bob"), consent} {
-		_, err = vault.Extend(t.Context(), vaulttest.Note, value, sec.For("alice"), to)
+		_, err = vault.Extend(t.Context(), vaulttest.Note, value, nil, sec.For("alice"), to)
 		require.ErrorIs(t, err, vault.ErrInvalid)
 	}
-	extended, err := vault.Extend(t.Context(), vaulttest.Note, value, sec.For("alice"), consent.For("alice"))
+	extended, err := vault.Extend(t.Context(), vaulttest.Note, value, nil, sec.For("alice"), consent.For("alice"))
 	require.NoError(t, err)
 	vaulttest.Opens(t, ads.For("alice"), extended)
 }
 
 // A pin and an open scope guard every way to the keys, not only Scope.
 func TestRollbackGuardsEveryOperation(t *testing.T) {
-	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	store, kek := vaulttest.Swappable(vault.Memory()), vault.SharedKEK(vaulttest.NewAEAD(t))
 	v := vaulttest.Open(t, store, kek, nil)
 	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 	old := vaulttest.CopyOf(t, store, "security/keys")
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
 	_, err := v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	pin, err := v.Generation(t.Context(), vaulttest.Security)
+	pin, err := v.Pin(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
 	onlyErasuresBack := vaulttest.CopyOf(t, store, "security/keys")
 	vaulttest.Scope(t, v, vaulttest.Security)
@@ -739,14 +733,15 @@ func TestRollbackGuardsEveryOperation(t *testing.T) {
 	require.NoError(t, err)
 
 	for state, back := range map[string]vault.Store{"all": old, "erasures": onlyErasuresBack} {
-		store.Store = back
+		store.Swap(back)
 		for guard, v := range map[string]*vault.Admin{
 			"open scope": v,
-			"pin":        vaulttest.Open(t, store, kek, &vault.Options{Pins: map[purpose.Purpose]uint64{vaulttest.Security: pin}}),
+			"pin":        vaulttest.Open(t, store, kek, &vault.Options{Pin: vault.FixedPins(pin)}),
 		} {
 			for name, operation := range map[string]func() error{
 				"keys":         func() error { _, err := v.Keys(t.Context(), vaulttest.Security); return err },
-				"generation":   func() error { _, err := v.Generation(t.Context(), vaulttest.Security); return err },
+				"pin":          func() error { _, err := v.Pin(t.Context(), vaulttest.Security); return err },
+				"wrapped by":   func() error { _, err := v.WrappedBy(t.Context(), vaulttest.Security); return err },
 				"rotate":       func() error { return v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal) },
 				"rotate index": func() error { return v.Rotate(t.Context(), vaulttest.Security, vault.RoleIndex) },
 				"retire":       func() error { return v.Retire(t.Context(), vaulttest.Security, keys[0].ID) },
@@ -766,7 +761,7 @@ func TestRollbackGuardsEveryOperation(t *testing.T) {
 
 // Nobody asked for a refresh in the background, so its findings are recorded.
 func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
-	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	store, kek := vaulttest.Swappable(vault.Memory()), vault.SharedKEK(vaulttest.NewAEAD(t))
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var denied []audit.Event
@@ -781,21 +776,22 @@ func TestRollbackInTheBackgroundIsRecorded(t *testing.T) {
 		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 		old := vaulttest.CopyOf(t, store, "security/keys")
 		s := vaulttest.Scope(t, v, vaulttest.Security)
-		require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
-		store.Store = old
+		vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+		store.Swap(old)
 		time.Sleep((5 * time.Minute) + time.Second)
 		_ = vaulttest.Seal(t, s)
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
 		require.Len(t, denied, 1)
-		require.Equal(t, audit.Open, denied[0].Action)
+		require.Equal(t, audit.Refresh, denied[0].Action)
 		require.Equal(t, vaulttest.Security, denied[0].Purpose)
 		v.Close()
 	})
 }
 
-// Both sides of an extension record it, each in its own log.
+// Both sides of an extension record it, each in its own log, with the pseudonym that the
+// person has there.
 func TestExtendIsRecordedOnBothSides(t *testing.T) {
 	var here, there []audit.Event
 	record := func(to *[]audit.Event) *vault.Options {
@@ -803,16 +799,26 @@ func TestExtendIsRecordedOnBothSides(t *testing.T) {
 	}
 	sec := vaulttest.Scope(t, vaulttest.Generated(t, record(&here), vaulttest.Security), vaulttest.Security)
 	ads := vaulttest.Scope(t, vaulttest.Generated(t, record(&there), vaulttest.Advertising), vaulttest.Advertising)
-	value := vaulttest.Seal(t, sec)
+	value := vaulttest.Seal(t, sec.For("alice"))
 	here, there = nil, nil
-	_, err := vault.Extend(t.Context(), vaulttest.Note, value, sec, ads.Under(purpose.Basis{Consent: "c-1"}))
+	_, err := vault.Extend(t.Context(), vaulttest.Note, value, nil, sec.For("alice"), ads.For("alice").Under(purpose.Basis{Consent: "c-1"}))
 	require.NoError(t, err)
-	for _, events := range [][]audit.Event{here, there} {
-		require.Len(t, events, 1)
-		require.Equal(t, audit.Extend, events[0].Action)
-		require.Equal(t, vaulttest.Security, events[0].Purpose)
-		require.Equal(t, vaulttest.Advertising, events[0].To)
+	for _, side := range []struct {
+		events []audit.Event
+		own    *vault.Scope
+		want   audit.Event
+	}{
+		{here, sec, audit.Event{Purpose: vaulttest.Security, To: vaulttest.Advertising}},
+		{there, ads, audit.Event{Purpose: vaulttest.Advertising, From: vaulttest.Security}},
+	} {
+		require.Len(t, side.events, 1)
+		side.want.Time, side.want.Action, side.want.Outcome = side.events[0].Time, audit.Extend, audit.Allowed
+		side.want.Kind, side.want.Collected = "note", purpose.NewSet(vaulttest.Security)
+		side.want.Subject, err = side.own.Pseudonym(t.Context(), "alice")
+		require.NoError(t, err)
+		require.Equal(t, side.want, side.events[0])
 	}
+	require.NotEqual(t, here[0].Subject, there[0].Subject)
 }
 
 // Who comes second with new keys uses those of the first.
@@ -865,10 +871,10 @@ func TestKeysLapse(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		require.EqualValues(t, 2+2, kek.Calls.Load(), "once in some five hours")
+		require.InDelta(t, 2+2.5, kek.Calls.Load(), 0.5, "once in some five hours, or up to an hour earlier")
 
-		kek.Meddle = func(context.Context) error { return vault.ErrUnavailable }
-		for range 50 {
+		kek.Meddle(func(context.Context) error { return vault.ErrUnavailable })
+		for range 45 {
 			time.Sleep(5 * time.Minute)
 			vaulttest.Opens(t, s, value)
 			synctest.Wait()
@@ -882,10 +888,10 @@ func TestKeysLapse(t *testing.T) {
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 		_, err = v.Scope(t.Context(), vaulttest.Security)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
-		kek.Meddle = func(context.Context) error { return vault.ErrNoKeys } // the grant is withdrawn
+		kek.Meddle(func(context.Context) error { return vault.ErrNoKeys }) // the grant is withdrawn
 		vaulttest.Refuses(t, s, value, vault.ErrNoKeys)
 
-		kek.Meddle = nil
+		kek.Meddle(nil)
 		vaulttest.Opens(t, s, value) // a yes brings them back at once
 		_, err = r.Reveal(t.Context(), vaulttest.Note, value)
 		require.NoError(t, err)
@@ -920,9 +926,9 @@ func TestResealMakesNoValueOfTwoPersons(t *testing.T) {
 	require.NoError(t, err)
 	value, err := vault.Seal(ctx, vaulttest.Note, "text", one, two)
 	require.NoError(t, err)
-	_, err = vault.Reseal(ctx, vaulttest.Note, value, sec.For("alice"), bill.For("bob"))
+	_, err = vault.Reseal(ctx, vaulttest.Note, value, nil, sec.For("alice"), bill.For("bob"))
 	require.ErrorIs(t, err, vault.ErrInvalid)
-	resealed, err := vault.Reseal(ctx, vaulttest.Note, value, sec.For("alice"), bill.For("alice"))
+	resealed, err := vault.Reseal(ctx, vaulttest.Note, value, nil, sec.For("alice"), bill.For("alice"))
 	require.NoError(t, err)
 	vaulttest.Opens(t, sec.For("alice"), resealed)
 	vaulttest.Opens(t, bill.For("alice"), resealed)
@@ -962,5 +968,73 @@ func TestPurposesOpenAtTheSameTime(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Equal(t, [2]error{}, errs)
+	})
+}
+
+// A stated time of collection is kept, by its day, and told apart from an observed one.
+// Retention counts from it.
+func TestStatedCollection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		for _, exact := range []bool{false, true} {
+			v := vaulttest.Generated(t, &vault.Options{ExactTimes: exact}, vaulttest.Security, vaulttest.Advertising)
+			sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+			at := time.Now().AddDate(0, -10, 0).Add(15 * time.Hour).UTC()
+			basis := purpose.Basis{Notice: "n-1", Retain: 365 * 24 * time.Hour, Collected: at.In(time.FixedZone("west", -10*60*60))}
+			day, end := at.Truncate(24*time.Hour), at.Add(basis.Retain).Truncate(24*time.Hour).Add(24*time.Hour)
+			if exact {
+				day, end = at, at.Add(basis.Retain)
+			}
+			want := purpose.Provenance{Collected: day, Stated: true, Notice: "n-1", Expires: end}
+			provenance := func(v vault.Sealed, p purpose.Purpose) purpose.Provenance {
+				got, ok := v.Provenance(p)
+				require.True(t, ok)
+				return got
+			}
+			value := vaulttest.Seal(t, sec.Under(basis))
+			require.Equal(t, want, provenance(value, vaulttest.Security))
+			vaulttest.Opens(t, sec, value)
+			again, err := vault.Reseal(ctx, vaulttest.Note, value, nil, sec)
+			require.NoError(t, err)
+			require.Equal(t, want, provenance(again, vaulttest.Security), "re-sealed")
+			collected := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security).Under(basis))
+			require.Equal(t, want, provenance(collected, vaulttest.Security), "by a collector")
+
+			// An extension takes place now, unless its own basis states an earlier time.
+			consent := purpose.Basis{Consent: "c-1"}
+			extended, err := vault.Extend(ctx, vaulttest.Note, value, nil, sec, ads.Under(consent))
+			require.NoError(t, err)
+			require.False(t, provenance(extended, vaulttest.Advertising).Stated)
+			require.Equal(t, time.Now().Unix(), provenance(extended, vaulttest.Advertising).Collected.Unix())
+			require.Equal(t, end, provenance(extended, vaulttest.Advertising).Expires)
+			consent.Collected = at
+			extended, err = vault.Extend(ctx, vaulttest.Note, value, nil, sec, ads.Under(consent))
+			require.NoError(t, err)
+			require.Equal(t, purpose.Provenance{Collected: day, Stated: true, Consent: "c-1", Expires: end, From: vaulttest.Security}, provenance(extended, vaulttest.Advertising))
+			consent.Collected = at.Add(-24 * time.Hour)
+			_, err = vault.Extend(ctx, vaulttest.Note, value, nil, sec, ads.Under(consent))
+			require.ErrorIs(t, err, purpose.ErrBasis)
+			require.ErrorIs(t, err, vault.ErrInvalid)
+			require.ErrorContains(t, err, "extension stated before the collection")
+
+			// Nobody could ever reveal a value whose retention is over.
+			for _, sealer := range []vault.Sealer{
+				sec.Under(purpose.Basis{Retain: 24 * time.Hour, Collected: at}),
+				vaulttest.Collector(t, v, vaulttest.Security).Under(purpose.Basis{Retain: 24 * time.Hour, Collected: at}),
+			} {
+				_, err = vault.Seal(ctx, vaulttest.Note, "text", sealer)
+				require.ErrorIs(t, err, vault.ErrExpired)
+			}
+
+			// A clock that is ahead by minutes counts as now, one of hours is refused.
+			ahead := vaulttest.Seal(t, sec.Under(purpose.Basis{Collected: time.Now().Add(4 * time.Minute)}))
+			require.Equal(t, purpose.Provenance{Collected: time.Now().UTC(), Stated: true}, provenance(ahead, vaulttest.Security))
+			for _, wrong := range []time.Time{time.Now().Add(2 * time.Hour), time.Unix(0, 0)} {
+				_, err = vault.Seal(ctx, vaulttest.Note, "text", sec.Under(purpose.Basis{Collected: wrong}))
+				require.ErrorIs(t, err, purpose.ErrBasis)
+				require.ErrorIs(t, err, vault.ErrInvalid)
+			}
+			v.Close()
+		}
 	})
 }

@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,7 +23,8 @@ import (
 // out of the security data only because it can't read security.kek. Give each
 // process a directory of its own with the files of its purposes only, and run
 // processes of different purposes as different users, or in containers that see only
-// their own directory. Processes of one user that see each other's files have each
+// their own directory. For CheckDenied, a process names with [KEKs] the directory of the
+// other user for each purpose of that user. Processes of one user that see each other's files have each
 // other's purposes, regardless of the scopes that they open. A [Dir] is not shared
 // between users either, and each user can have one.
 //
@@ -34,7 +36,10 @@ import (
 //
 // The privacy rules of [Dir] hold for the directory and its files, and one that
 // breaks them is refused with [ErrNoKeys]. A purpose without a file is ErrNoKeys too:
-// For makes no file. [Admin.Generate] makes the file of a purpose that has none, and
+// For makes no file. A file or directory of another user that this process can't open is
+// [ErrAccessDenied], which is a proof for [Vault.CheckDenied]. A file that is missing
+// proves nothing, because it may be elsewhere, and nor does a file of this process's own
+// user, whatever its mode: its owner may change the mode. [Admin.Generate] makes the file of a purpose that has none, and
 // makes the directory, whose parent must exist. A file is never overwritten. A
 // directory that others may read is refused; the TempDir of package testing is such
 // a directory, so name one below it. An empty dir is [ErrInvalid].
@@ -131,8 +136,11 @@ func (k *localKEK) fail(err error) error {
 		return nil
 	}
 	kind := fileErrorKind(err)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, privatefile.ErrDenied):
 		kind = ErrAccessDenied // the right to read the file is the right to use its purpose
+	case errors.Is(err, fs.ErrNotExist):
+		kind = ErrNoKeys // the file may be elsewhere, or the disk is not mounted yet
 	}
 	return fmt.Errorf("local KEK %s: %w: %w", k.path, err, kind)
 }
@@ -156,7 +164,7 @@ func parseLocalKEK(file []byte) (AEAD, error) {
 	if err != nil {
 		return nil, ErrCorrupt
 	}
-	c, err := newCipherSet(h)
+	c, err := newCipherSet(h, nil)
 	if err != nil {
 		return nil, ErrCorrupt
 	}
@@ -166,6 +174,11 @@ func parseLocalKEK(file []byte) (AEAD, error) {
 // A localAEAD is the AEAD of a key file. It is a function, so that fmt and test diffs,
 // which look into unexported fields, print an address and no key.
 type localAEAD func() *cipherSet
+
+// KeyName returns the number of the primary key in the file, such as "tink:1589641218".
+func (a localAEAD) KeyName() string {
+	return fmt.Sprint("tink:", binary.BigEndian.Uint32(a().schedule.primary().id[1:]))
+}
 
 // Encrypt encrypts with the primary key.
 func (a localAEAD) Encrypt(plaintext, associatedData []byte) ([]byte, error) {

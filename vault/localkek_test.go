@@ -205,7 +205,7 @@ func TestLocalKEKErrors(t *testing.T) {
 		want    string
 	}{
 		{"missing", func(t *testing.T) { require.NoError(t, os.Remove(file)) },
-			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: not granted: no usable keys"},
+			vault.ErrNoKeys, "local KEK kek: opening file security.kek: no such file or directory: no usable keys"},
 		{"open to others", func(t *testing.T) { require.NoError(t, os.Chmod(file, 0o640)) },
 			vault.ErrNoKeys, "local KEK kek: file security.kek is open to others: no usable keys"},
 		{"directory open to others", func(t *testing.T) { require.NoError(t, os.Chmod("kek", 0o750)) },

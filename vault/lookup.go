@@ -27,16 +27,26 @@ type Indexer interface {
 // over through its own code. It is no boundary between processes: a process that may
 // open the Lookup may open the whole [Scope].
 //
-// Lookups are immutable and may be used from many goroutines at once. A nil or
-// zero Lookup is [ErrInvalid] everywhere.
-type Lookup struct{ scope *Scope }
+// Lookups are immutable and may be used from many goroutines at once. A nil, zero or
+// copied Lookup is [ErrInvalid] everywhere (see [Scope]).
+type Lookup struct {
+	self  *Lookup // where the lookup was made
+	scope *Scope
+}
+
+// newLookup returns a lookup with the index keys of s.
+func newLookup(s *Scope) *Lookup {
+	l := &Lookup{scope: s}
+	l.self = l
+	return l
+}
 
 func (l *Lookup) indexer() {}
 
 func (s *Scope) indexer() {}
 
 func (l *Lookup) of() *Scope {
-	if l == nil {
+	if l == nil || l.self != l {
 		return nil
 	}
 	return l.scope

@@ -1,8 +1,8 @@
 package vault
 
 import (
+	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -16,6 +16,7 @@ const (
 	defaultKeyLifetime     = 24 * time.Hour
 	defaultSubjectLifetime = time.Minute
 	defaultSubjectCache    = 16384
+	defaultDestroyAfter    = 30 * 24 * time.Hour
 )
 
 // maxDuration is the longest duration of an option. It keeps sums of durations from
@@ -34,17 +35,25 @@ type Options struct {
 	Timeout time.Duration
 
 	// Refresh is how long a vault uses the keys of a purpose before it asks the store
-	// for newer ones. It asks in the background, only while the keys are in use, and
-	// no caller waits. A key that another process destroys is therefore used for at
-	// most this long, if the store answers. The default is 5 minutes.
+	// for newer ones, by the wall clock. While the keys are in use, the vault asks in
+	// the background after half of this time, and no caller waits. Keys that were not
+	// in use for this long, as on a machine that was suspended, are read again before
+	// they seal, index or wrap; the caller waits. A key that another process replaces
+	// is therefore used for at most this long, if the store answers. If it does not,
+	// the vault goes on with the keys that it has, asks once a second while they are
+	// in use, and writes no record of a subject. A key that [Admin.Rotate] publishes becomes
+	// primary after this time and a tenth of it, so all vaults with keys in one store
+	// need the same Refresh. The default is 5 minutes.
 	Refresh time.Duration
 
 	// KeyLifetime is how long a vault uses the keys of a purpose before the key
-	// service has to unwrap them again. A process can work for this long while the
-	// key service is down, and keys outlive a withdrawn grant by this long. After
-	// half of this time the vault asks the key service along with the next refresh.
-	// The time counts from the question, no matter how long the answer takes. The
-	// default is 24 hours.
+	// service has to unwrap them again, by the wall clock. A process can work for this
+	// long while the key service is down, and keys outlive a withdrawn grant by this
+	// long. After half of this time the vault asks the key service along with the next
+	// refresh. The time counts from the question, no matter how long the answer takes.
+	// Each vault shortens it by a fraction of its own, up to a tenth, so that processes
+	// which were started together do not ask, or end, together. The default is 24
+	// hours.
 	KeyLifetime time.Duration
 
 	// SubjectLifetime is how long a vault relies on one answer of the store about a
@@ -52,16 +61,46 @@ type Options struct {
 	// this time. The default is one minute.
 	SubjectLifetime time.Duration
 
+	// SubjectGrace is how much longer than SubjectLifetime a vault relies on the last
+	// answer about a subject while the store does not answer. The vault asks the store
+	// once a second meanwhile. A subject that another process erases is then erased in
+	// this process after the sum of both times at the latest. The default is none:
+	// values of subjects fail one SubjectLifetime after the store failed.
+	SubjectGrace time.Duration
+
 	// SubjectCache is the approximate number of subjects whose keys a vault keeps for
 	// each purpose, in steps of 64. Each takes some 1.5 kB. The default is
 	// 16384.
 	SubjectCache int
 
-	// Pins are the generations that the key store must have reached, by purpose (see
-	// [Admin.Generation]). A purpose whose keys are older is [ErrCorrupt]: somebody
-	// restored an old copy of the store, and with it keys that were destroyed and
-	// people who were erased.
-	Pins map[purpose.Purpose]uint64
+	// ExactTimes makes this vault, and the collectors that it returns, write times to
+	// the second. Without it, the time of collection is the day in UTC, and a retention
+	// of a day or more ends with the day in which it runs out. Anybody who sees two
+	// tables can link rows by rare times: at one sign-up a second, half of all people
+	// are alone in their second. The times in records about subjects follow it too.
+	ExactTimes bool
+
+	// Collectors is the mechanism of the key pairs that [Admin.Generate] and
+	// [Admin.Rotate] make for collectors. The default is [XWing]. Anything but XWing
+	// and [X25519] is [ErrInvalid].
+	Collectors CollectorKEM
+
+	// DestroyAfter is how long a key has to be retired before [Admin.Destroy] destroys
+	// it, in whole seconds: the time in which somebody notices that data still needs the
+	// key, such as a backup. Under one second a key can be destroyed at once. The
+	// default is 30 days.
+	DestroyAfter time.Duration
+
+	// Pin returns the state that the key store must have reached for a purpose: see
+	// [Admin.Pin] and [FixedPins]. It is called whenever keys are opened, read again or
+	// changed, and read for an erasure, so it may read the pin from a log. It should
+	// return when ctx is done. A purpose whose keys or erasures are older than the pin,
+	// or did not come from it, is [ErrCorrupt]: somebody restored an old copy of the
+	// store, and with it keys that were destroyed and people who were erased. The zero
+	// Pin pins nothing. A pin of another purpose is [ErrInvalid]. An error that is no
+	// sentinel of this package is [ErrUnavailable], and its text is not repeated. By
+	// default nothing is pinned.
+	Pin func(ctx context.Context, p purpose.Purpose) (Pin, error)
 }
 
 // withDefaults returns a copy of o with defaults in place of zeros. o may be nil.
@@ -70,13 +109,20 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		out = *o
 	}
-	for _, d := range []time.Duration{out.Timeout, out.Refresh, out.KeyLifetime, out.SubjectLifetime} {
+	for _, d := range []time.Duration{out.Timeout, out.Refresh, out.KeyLifetime, out.SubjectLifetime, out.SubjectGrace, out.DestroyAfter} {
 		if d < 0 || d > maxDuration {
 			return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
 		}
 	}
 	if out.SubjectCache < 0 {
 		return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
+	}
+	switch out.Collectors {
+	case "":
+		out.Collectors = XWing
+	case XWing, X25519:
+	default:
+		return out, fmt.Errorf("no such mechanism of collectors: %w", ErrInvalid)
 	}
 	if out.Timeout == 0 {
 		out.Timeout = defaultTimeout
@@ -90,9 +136,11 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.SubjectLifetime == 0 {
 		out.SubjectLifetime = defaultSubjectLifetime
 	}
+	if out.DestroyAfter == 0 {
+		out.DestroyAfter = defaultDestroyAfter
+	}
 	if out.SubjectCache == 0 {
 		out.SubjectCache = defaultSubjectCache
 	}
-	out.Pins = maps.Clone(out.Pins)
 	return out, nil
 }

@@ -23,18 +23,27 @@ type purposeKeys struct {
 	id           keysID
 	current      atomic.Pointer[keys] // nil once the vault is closed
 	subjects     atomic.Pointer[subjectCache]
-	erasures     atomic.Uint64 // the number of erasures that the store has counted
-	subjectReads chan struct{} // holds one element for each read of subject records under way
+	erasure      atomic.Pointer[erasureState] // the last erasure that is known to be complete
+	subjectReads chan struct{}                // holds one element for each read of subject records under way
+	keyReads     chan struct{}                // holds one element for each read for an unknown id under way
 
-	stale        atomic.Bool // the store is due to be read again
-	refreshTimer *time.Timer // sets stale
-	auditing     atomic.Bool // an event of a background refresh is being recorded
+	// Moments of the backend's clock.
+	lookDue   atomic.Int64 // the store is to be read in the background
+	lookLimit atomic.Int64 // the store is to be read before the keys seal, index or wrap
+	renewDue  atomic.Int64 // the key service is to be asked in the background
+	lapse     atomic.Int64 // the key service has to agree before the next use
 
-	leaseOver   atomic.Bool    // the key service has to agree before the next use
-	renewalDue  atomic.Bool    // the next background refresh asks the key service too
-	leaseTimers [2]*time.Timer // set renewalDue and leaseOver
+	lookErr  atomic.Pointer[error] // of the last look at the store, nil if it succeeded
+	renewErr atomic.Pointer[error] // of the last question to the key service, nil if it succeeded
+	retry    atomic.Int64          // while subject records can't be read: when to try again
+	counting atomic.Bool           // the seals of this vault are to be written soon
+	writing  atomic.Bool           // they are being written
+	renewing atomic.Bool           // the key service is being asked in the background
+	events   sync.Mutex            // locked while an event of a background call is recorded
+	recorded map[audit.Action]string
 
 	mu      sync.Mutex
+	look    *look                               // under way, or nil
 	asks    int                                 // how many more unknown ids may cause a read of the store
 	since   time.Time                           // when asks was last topped up
 	unknown map[[format.KeyIDSize]byte]struct{} // ids that the store had no key for
@@ -47,44 +56,40 @@ type keysID struct {
 	subset  subset
 }
 
-// newPurposeKeys returns the keys k with their timers running. The key service was
-// asked for k at the given time.
-func newPurposeKeys(b *backend, key keysID, k *keys, erasures uint64, asked time.Time) *purposeKeys {
+// newPurposeKeys returns the keys of a state. The store and the key service were asked for
+// them at the given time.
+func newPurposeKeys(b *backend, key keysID, at purposeState, asked moment) *purposeKeys {
 	pk := &purposeKeys{
 		backend:      b,
 		id:           key,
 		subjectReads: make(chan struct{}, maxSubjectReads),
+		keyReads:     make(chan struct{}, maxAsks),
+		recorded:     make(map[audit.Action]string),
 		unknown:      make(map[[format.KeyIDSize]byte]struct{}),
 	}
-	pk.current.Store(k)
-	pk.subjects.Store(newSubjectCache(b.opts.SubjectCache, b.opts.SubjectLifetime, b.opts.Timeout))
-	pk.erasures.Store(erasures)
-	pk.refreshTimer = time.AfterFunc(b.opts.Refresh, func() { pk.stale.Store(true) })
-	due, lapse := b.leaseLeft(asked)
-	pk.leaseTimers = [2]*time.Timer{
-		time.AfterFunc(due, func() { pk.renewalDue.Store(true) }),
-		time.AfterFunc(lapse, func() { pk.leaseOver.Store(true) }),
-	}
+	pk.current.Store(at.keys)
+	pk.erasure.Store(&at.erasure)
+	pk.subjects.Store(newSubjectCache(b.clock, b.opts.SubjectCache, b.opts.SubjectLifetime, b.opts.SubjectGrace, b.opts.Timeout))
+	pk.noteLook(asked)
+	pk.renewLease(asked)
+	pk.counting.Store(key.subset != allKeys) // other handles do not seal
 	return pk
 }
 
 // peek returns the current keys without waiting, nil if the vault is closed. If the
-// store is due to be read again, peek starts the read in the background, and no
-// caller waits for it.
+// store is due to be read again, peek starts the read in the background.
 func (pk *purposeKeys) peek() *keys {
-	if pk.stale.Load() && pk.stale.CompareAndSwap(true, false) {
-		pk.refreshTimer.Reset(pk.backend.opts.Refresh)
-		pk.stopIfClosed()
-		go pk.refreshInBackground()
+	if pk.backend.clock.now() >= pk.lookDue.Load() {
+		pk.startLook()
 	}
 	return pk.current.Load()
 }
 
-// fresh returns the keys for an operation. Once their lease is over, every caller
-// waits until the key service has agreed to the keys anew. A closed vault is
+// fresh returns the keys for an operation that reads. Once their lease is over, every
+// caller waits until the key service has agreed to the keys anew. A closed vault is
 // errClosed.
 func (pk *purposeKeys) fresh(ctx context.Context) (*keys, error) {
-	if pk.leaseOver.Load() {
+	if pk.backend.clock.now() >= pk.lapse.Load() {
 		if _, err := pk.refresh(ctx, actionRenew); err != nil {
 			return nil, err
 		}
@@ -95,27 +100,145 @@ func (pk *purposeKeys) fresh(ctx context.Context) (*keys, error) {
 	return nil, errClosed
 }
 
-// refreshInBackground refreshes the keys while no caller waits. It records an event
-// if the store went back to an older state, or if the keys are refused by now: an
-// operator has to know.
-func (pk *purposeKeys) refreshInBackground() {
-	ctx := context.Background()
-	_, err := pk.refresh(ctx, actionRefresh)
-	if err == nil && pk.renewalDue.Load() {
-		_, err = pk.refresh(ctx, actionRenew)
+// newest returns the keys for an operation that seals or indexes. Keys that nobody used
+// for longer than [Options.Refresh] may have been replaced, or destroyed, meanwhile, so
+// the caller waits for a look at the store. If the store does not answer, the keys stay
+// in use, and further callers do not wait while looks in the background fail.
+func (pk *purposeKeys) newest(ctx context.Context) (*keys, error) {
+	if !pk.counting.Load() {
+		pk.countSoon()
 	}
-	if !errors.Is(err, ErrCorrupt) && (!errors.Is(err, ErrNoKeys) || err == errClosed) {
+	now, due := pk.backend.clock.now(), pk.lookDue.Load()
+	if now < due && now < pk.lookLimit.Load() && now < pk.lapse.Load() { // nearly always
+		if k := pk.current.Load(); k != nil {
+			return k, nil
+		}
+		return nil, errClosed
+	}
+	k, err := pk.fresh(ctx)
+	now = pk.backend.clock.now()
+	if err != nil || now < pk.lookLimit.Load() || pk.lookErr.Load() != nil && now < due+moment(failureCounts) {
+		return k, err
+	}
+	l := pk.startLook()
+	patience := time.NewTimer(time.Duration(l.began-pk.backend.clock.now()) + min(maxPatience, pk.backend.opts.Timeout))
+	defer patience.Stop()
+	select {
+	case <-l.done:
+	case <-patience.C:
+	case <-ctx.Done():
+		return nil, ctxError(ctx)
+	}
+	return pk.fresh(ctx)
+}
+
+// maxPatience is how long callers wait for a look at a store that may be down.
+const maxPatience = 5 * time.Second
+
+// confirmed returns the keys for an operation that writes a subject's record. A record
+// that was wrapped with a destroyed key would open for nobody, so the store must have
+// confirmed the keys within [Options.Refresh].
+func (pk *purposeKeys) confirmed(ctx context.Context) (*keys, error) {
+	pk.countSoon()
+	k, err := pk.fresh(ctx)
+	if err != nil || pk.backend.clock.now() < pk.lookLimit.Load() {
+		return k, err
+	}
+	if err := pk.lookErr.Load(); err != nil && pk.backend.clock.now() < pk.lookDue.Load() {
+		return nil, *err // a moment ago
+	}
+	l := pk.startLook()
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		return nil, ctxError(ctx)
+	}
+	if l.err != nil {
+		return nil, l.err
+	}
+	return pk.fresh(ctx)
+}
+
+// A look is a read of the keys from the store that no caller has asked for.
+type look struct {
+	began moment
+	done  chan struct{}
+	err   error // written before done is closed, and read after it
+}
+
+// failureCounts is how long after its time a look that is due makes up for one that
+// failed.
+const failureCounts = 10 * time.Second
+
+// lookPause is the least time between two looks. A look that fails is followed by
+// another one after this time.
+const lookPause = time.Second
+
+// startLook returns the look that is under way, or starts one. So there is one goroutine
+// for it, however long the store takes.
+func (pk *purposeKeys) startLook() *look {
+	pk.mu.Lock()
+	defer pk.mu.Unlock()
+	now := pk.backend.clock.exact()
+	pk.lookDue.Store(now + moment(lookPause))
+	if pk.look == nil {
+		pk.look = &look{began: now, done: make(chan struct{})}
+		go pk.runLook(pk.look)
+	}
+	return pk.look
+}
+
+// runLook refreshes the keys and, if the key service is due to be asked, has it agree to
+// them.
+func (pk *purposeKeys) runLook(l *look) {
+	ctx := context.Background()
+	_, l.err = pk.refresh(ctx, actionRefresh)
+	if l.err != nil {
+		pk.lookErr.Store(&l.err)
+	}
+	pk.mu.Lock()
+	pk.look = nil
+	pk.mu.Unlock()
+	close(l.done)
+	pk.report(audit.Refresh, l.err)
+	if l.err == nil && pk.backend.clock.now() >= pk.renewDue.Load() && pk.renewing.CompareAndSwap(false, true) {
+		defer pk.renewing.Store(false)
+		_, err := pk.refresh(ctx, actionRenew)
+		pk.report(audit.Renew, err)
+	}
+}
+
+// report records an event when the background calls of an action start to fail, when
+// they fail for another reason, and when they succeed again: an operator has to know
+// before the keys lapse.
+//
+// No caller notices an auditor that hangs. One that heeds its context is abandoned after
+// the timeout. One that does not is called no more until it returns.
+func (pk *purposeKeys) report(a audit.Action, err error) {
+	if err == errClosed || !pk.events.TryLock() {
 		return
 	}
-	// No caller notices an auditor that hangs. One that heeds its context is
-	// abandoned after the timeout. One that does not is called no more until it
-	// returns.
-	if pk.auditing.CompareAndSwap(false, true) {
-		defer pk.auditing.Store(false)
-		ctx, cancel := context.WithTimeout(ctx, pk.backend.opts.Timeout)
+	defer pk.events.Unlock()
+	if reason := reasonOf(err); reason != pk.recorded[a] {
+		ctx, cancel := context.WithTimeout(context.Background(), pk.backend.opts.Timeout)
 		defer cancel()
-		pk.backend.audit(ctx, audit.Event{Action: audit.Open, Purpose: pk.id.purpose}, err)
+		if !errors.Is(pk.backend.audit(ctx, audit.Event{Action: a, Purpose: pk.id.purpose}, err), errUnaudited) {
+			pk.recorded[a] = reason
+		}
 	}
+}
+
+// reasonOf returns a word for the kind of err, "" for nil.
+func reasonOf(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrCorrupt):
+		return "corrupt"
+	case errors.Is(err, ErrNoKeys):
+		return "no keys"
+	}
+	return "unavailable"
 }
 
 // refreshNow refreshes the keys from a read of the store that begins after the
@@ -137,37 +260,42 @@ func (pk *purposeKeys) refreshNow(ctx context.Context) error {
 // the current keys too: a caller that only needs the state of the store must not
 // fail while the key service is down and the lease still runs.
 func (pk *purposeKeys) refresh(ctx context.Context, a audit.Action) (ours bool, err error) {
-	c, ours, err := pk.backend.start(ctx, callID{action: a, keys: pk.id}, withoutCall(func(ctx context.Context) error {
+	_, ours, err = pk.backend.join(ctx, callID{action: a, keys: pk.id}, gate{}, withoutCall(func(ctx context.Context) error {
 		// The store may not fall behind the state that was known before it was asked.
-		at, seen := pk.current.Load(), pk.erasures.Load()
-		if at == nil {
+		at := pk.known()
+		if at.keys == nil {
 			return errClosed
 		}
-		known := at
-		if a == actionRenew {
-			known = &keys{}
+		asked := pk.backend.clock.exact()
+		var (
+			now purposeState
+			err error
+		)
+		load := func() error {
+			now, err = pk.backend.load(ctx, pk.id, at, a == actionRenew)
+			return err
 		}
-		asked := time.Now()
-		k, erasures, err := pk.backend.load(ctx, pk.id, known, seen)
+		if a == actionRenew {
+			if err = pk.backend.asking(pk.id, load); err != nil {
+				pk.renewErr.Store(&err)
+			}
+		} else {
+			err = load()
+		}
 		if err != nil {
 			return err
 		}
-		if k.generation < at.generation || k.generation == at.generation && k.digest != at.digest || erasures < seen {
-			return errRollback
-		}
-		pk.noteErasures(erasures)
-		if k.revision != known.revision { // then the key service was asked
+		pk.noteErasure(now.erasure)
+		if a == actionRenew || now.keys.revision != at.keys.revision { // then the key service was asked
 			if err := pk.backend.checkLease(asked); err != nil {
 				return err
 			}
 			pk.renewLease(asked)
 		}
-		return pk.install(k)
+		defer pk.noteLook(asked)
+		return pk.install(now.keys)
 	}))
-	if err != nil {
-		return false, err
-	}
-	return ours, c.wait(ctx)
+	return ours, err
 }
 
 // install replaces the current keys by k if k is newer.
@@ -189,28 +317,40 @@ func (pk *purposeKeys) install(k *keys) error {
 	}
 }
 
-// noteErasures raises the known number of erasures to the given one.
-func (pk *purposeKeys) noteErasures(erasures uint64) {
-	for at := pk.erasures.Load(); at < erasures; at = pk.erasures.Load() {
-		pk.erasures.CompareAndSwap(at, erasures)
+// known returns the state that these keys are of. Its keys are nil once the vault is
+// closed.
+func (pk *purposeKeys) known() purposeState {
+	return purposeState{pk.current.Load(), *pk.erasure.Load()}
+}
+
+// noteErasure notes that an erasure is complete, unless a later one is known.
+func (pk *purposeKeys) noteErasure(e erasureState) {
+	for at := pk.erasure.Load(); at.count < e.count; at = pk.erasure.Load() {
+		pk.erasure.CompareAndSwap(at, &e)
 	}
 }
 
 // renewLease notes that the key service, asked at the given time, agreed to the
-// current keys. It clears the flags before it sets the timers, which may set the
-// flags again at once.
-func (pk *purposeKeys) renewLease(asked time.Time) {
-	pk.renewalDue.Store(false)
-	pk.leaseOver.Store(false)
-	due, lapse := pk.backend.leaseLeft(asked)
-	pk.leaseTimers[0].Reset(due)
-	pk.leaseTimers[1].Reset(lapse)
-	pk.stopIfClosed()
+// current keys. The answer may have been on its way for long, and the grant withdrawn
+// meanwhile, so the lease counts from the question.
+func (pk *purposeKeys) renewLease(asked moment) {
+	pk.renewDue.Store(asked + moment(pk.backend.early(pk.backend.opts.KeyLifetime/2)))
+	pk.lapse.Store(pk.backend.lapse(asked))
+	pk.renewErr.Store(nil)
+}
+
+// noteLook notes that the store, asked at the given time, confirmed the current keys.
+func (pk *purposeKeys) noteLook(asked moment) {
+	refresh := pk.backend.opts.Refresh
+	pk.lookErr.Store(nil)
+	pk.lookDue.Store(asked + moment(pk.backend.early(refresh/2)))
+	pk.lookLimit.Store(asked + moment(refresh))
 }
 
 // findKey returns keys that include the key named by sealed. If the current keys
 // lack it, findKey reads the store: another process may have rotated. If the store
-// lacks it too, the error is ErrCorrupt.
+// lacks it too, the error is ErrCorrupt, and ErrRetired for a key that the purpose
+// retired or destroyed.
 //
 // An id that the store did not know causes no second read until there are newer
 // keys, and reads for other ids are limited in rate. So a value sealed under a
@@ -224,12 +364,15 @@ func (pk *purposeKeys) findKey(ctx context.Context, sealed []byte) (*keys, error
 		return k, nil // another caller has found it
 	}
 	// Callers that meet one id at the same time share one read.
-	err := pk.backend.shared(ctx, callID{actionFindKey, pk.id, string(id[:])}, func(ctx context.Context) error {
+	g := gate{places: pk.keyReads, admit: func() error {
+		if k := pk.current.Load(); k != nil && !k.has(id[:]) && !pk.mayAsk(id) {
+			return k.unknown(id[:])
+		}
+		return nil
+	}}
+	err := pk.backend.shared(ctx, callID{actionFindKey, pk.id, string(id[:])}, g, func(ctx context.Context) error {
 		if k := pk.current.Load(); k != nil && k.has(id[:]) {
 			return nil
-		}
-		if !pk.mayAsk(id) {
-			return ErrCorrupt
 		}
 		if err := pk.refreshNow(ctx); err != nil {
 			return err
@@ -241,7 +384,7 @@ func (pk *purposeKeys) findKey(ctx context.Context, sealed []byte) (*keys, error
 				clear(pk.unknown)
 			}
 			pk.unknown[id] = struct{}{}
-			return ErrCorrupt
+			return k.unknown(id[:])
 		}
 		return nil
 	})
@@ -253,7 +396,7 @@ func (pk *purposeKeys) findKey(ctx context.Context, sealed []byte) (*keys, error
 	case k == nil:
 		return nil, errClosed
 	case !k.has(sealed):
-		return nil, ErrCorrupt // destroyed meanwhile
+		return nil, k.unknown(sealed) // retired meanwhile
 	}
 	return k, nil
 }
@@ -289,17 +432,5 @@ func (pk *purposeKeys) mayAsk(id [format.KeyIDSize]byte) bool {
 // close makes every later use of the keys fail.
 func (pk *purposeKeys) close() {
 	pk.current.Store(nil)
-	pk.stopIfClosed()
-	pk.subjects.Store(newSubjectCache(0, 0, 0))
-}
-
-// stopIfClosed stops the timers if the keys are closed. Each function that sets a
-// timer calls it afterwards, since close may have run in between.
-func (pk *purposeKeys) stopIfClosed() {
-	if pk.current.Load() != nil {
-		return
-	}
-	for _, t := range []*time.Timer{pk.refreshTimer, pk.leaseTimers[0], pk.leaseTimers[1]} {
-		t.Stop()
-	}
+	pk.subjects.Store(newSubjectCache(pk.backend.clock, 0, 0, 0, 0))
 }

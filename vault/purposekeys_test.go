@@ -2,17 +2,14 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"iter"
-	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
-	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
@@ -21,13 +18,24 @@ import (
 // A hookedStore does something else than the store that it is made of.
 type hookedStore struct {
 	Store
-	get  func(ctx context.Context, names ...string) ([]Record, error)
+	get  atomic.Pointer[getFunc] // vaults read in the background too
 	list func(yield func(string, error) bool)
 }
 
+type getFunc = func(ctx context.Context, names ...string) ([]Record, error)
+
+// setGet has the store call f in place of its Get, or its Get if f is nil.
+func (s *hookedStore) setGet(f getFunc) {
+	if f == nil {
+		s.get.Store(nil)
+		return
+	}
+	s.get.Store(&f)
+}
+
 func (s *hookedStore) Get(ctx context.Context, names ...string) ([]Record, error) {
-	if s.get != nil {
-		return s.get(ctx, names...)
+	if get := s.get.Load(); get != nil {
+		return (*get)(ctx, names...)
 	}
 	return s.Store.Get(ctx, names...)
 }
@@ -98,8 +106,8 @@ func TestAnotherRecordOfTheSameGeneration(t *testing.T) {
 	}
 }
 
-// A pin is taken from Generation: from a store that went back there is none.
-func TestGenerationOfAnOlderStore(t *testing.T) {
+// A pin is taken from no store that went back.
+func TestPinOfAnOlderStore(t *testing.T) {
 	ctx := t.Context()
 	store := &hookedStore{Store: Memory()}
 	v, p := testVault(t, store, nil)
@@ -111,93 +119,43 @@ func TestGenerationOfAnOlderStore(t *testing.T) {
 	defer early.Close()
 	opened, err := early.Scope(ctx, p)
 	require.NoError(t, err)
-	_, err = v.Erase(ctx, "alice", p)
+	certificate, err := v.Erase(ctx, "alice", p)
 	require.NoError(t, err)
 	require.NoError(t, opened.opened.refreshNow(ctx))
 	late, err := OpenAdmin(ctx, store, v.kek, nil)
 	require.NoError(t, err)
 	defer late.Close()
-	for name, stale := range map[string]func([]Record) []Record{
-		"keys":     func(now []Record) []Record { return append(slices.Clone(now[:1]), keysThen[0]) },
-		"erasures": func(now []Record) []Record { return now[1:] },
+	for name, stale := range map[string]func(Record) []Record{
+		"keys":      func(now Record) []Record { return keysThen },
+		"erasures":  func(now Record) []Record { return nil },
+		"tombstone": func(now Record) []Record { return nil },
 	} {
-		store.get = nil
+		store.setGet(nil)
 		for _, v := range []*Admin{v, early, late} {
 			_, err = v.Scope(ctx, p)
 			require.NoError(t, err)
-			n, err := v.Generation(ctx, p)
+			pin, err := v.Pin(ctx, p)
 			require.NoError(t, err)
-			require.EqualValues(t, 3, n)
+			require.Equal(t, certificate[0].Pin, pin)
 		}
-		store.get = func(ctx context.Context, names ...string) ([]Record, error) {
-			now, err := store.Store.Get(ctx, names...)
-			if len(now) != 2 {
-				return now, err
+		store.setGet(func(ctx context.Context, names ...string) ([]Record, error) {
+			all, err := store.Store.Get(ctx, names...)
+			var out []Record
+			for _, r := range all {
+				if strings.Contains(r.Name, map[string]string{"keys": "/keys", "erasures": "/erasures", "tombstone": "/subjects/"}[name]) {
+					out = append(out, stale(r)...)
+				} else {
+					out = append(out, r)
+				}
 			}
-			require.Equal(t, erasuresName(p), now[0].Name)
-			return stale(now), err
-		}
+			return out, err
+		})
 		for _, v := range []*Admin{v, early, late} {
-			n, err := v.Generation(ctx, p)
+			pin, err := v.Pin(ctx, p)
 			require.ErrorIs(t, err, errRollback, name)
-			require.Zero(t, n)
+			require.Zero(t, pin)
 			require.ErrorIs(t, v.find(keysID{purpose: p}).refreshNow(ctx), errRollback, name)
 		}
-	}
-}
-
-// The findings of a refresh in the background are recorded, unless keys and rights are
-// as they were.
-func TestPurposeKeysRecordRefreshes(t *testing.T) {
-	ctx := t.Context()
-	var events []audit.Event
-	record := auditorFunc(func(ctx context.Context, e audit.Event) error {
-		_, bounded := ctx.Deadline()
-		require.True(t, bounded)
-		require.NoError(t, ctx.Err())
-		events = append(events, e)
-		return nil
-	})
-	for name, c := range map[string]struct {
-		get    error // of the store
-		kek    error
-		closed bool
-		want   audit.Outcome
-	}{
-		"nothing":         {},
-		"store is down":   {get: errors.New("down")},
-		"key service too": {kek: ErrUnavailable},
-		"store is broken": {get: ErrCorrupt, want: audit.Denied},
-		"withdrawn":       {kek: errors.New("withdrawn"), want: audit.Denied},
-		"closed":          {closed: true},
-	} {
-		store := &hookedStore{Store: Memory()}
-		v, p := testVault(t, store, nil)
-		v.opts.Audit = nil
-		kek := v.kek
-		v.kek = kekFunc(func(ctx context.Context, p purpose.Purpose) (AEAD, error) {
-			if c.kek != nil && v.opts.Audit != nil {
-				return nil, c.kek
-			}
-			return kek.For(ctx, p)
-		})
-		s, err := v.Scope(ctx, p)
-		require.NoError(t, err)
-		v.opts.Audit, events = record, nil
-		if c.get != nil {
-			store.get = func(context.Context, ...string) ([]Record, error) { return nil, c.get }
-		}
-		if c.closed {
-			v.Close()
-		}
-		s.opened.renewalDue.Store(true)
-		s.opened.refreshInBackground()
-		if c.want == "" {
-			require.Empty(t, events, name)
-			continue
-		}
-		require.Len(t, events, 1, name)
-		require.Equal(t, []any{audit.Open, p, c.want}, []any{events[0].Action, events[0].Purpose, events[0].Outcome}, name)
 	}
 }
 
@@ -214,16 +172,8 @@ func TestClosedPurposeKeysForget(t *testing.T) {
 	require.Equal(t, defaultSubjectLifetime+format.MaxSlots*defaultTimeout, s.opened.subjects.Load().erasedLifetime)
 	at := s.opened.current.Load()
 	require.NoError(t, v.Close())
-	for _, timer := range []*time.Timer{s.opened.refreshTimer, s.opened.leaseTimers[0], s.opened.leaseTimers[1]} {
-		require.False(t, timer.Stop(), "it would keep the keys in memory for a day")
-	}
-	s.opened.stale.Store(true)
+	s.opened.lookDue.Store(0)
 	require.Nil(t, s.opened.peek())
-	require.False(t, s.opened.refreshTimer.Stop(), "set again after closing")
-	s.opened.renewLease(time.Now())
-	for _, timer := range []*time.Timer{s.opened.refreshTimer, s.opened.leaseTimers[0], s.opened.leaseTimers[1]} {
-		require.False(t, timer.Stop(), "set again after closing")
-	}
 	key, known := s.opened.subjects.Load().get("alice")
 	require.Nil(t, key)
 	require.False(t, known)
@@ -232,7 +182,7 @@ func TestClosedPurposeKeysForget(t *testing.T) {
 	require.ErrorIs(t, s.opened.install(&newer), errClosed)
 	require.Equal(t, errClosed, s.opened.refreshNow(ctx))
 	require.Nil(t, s.opened.current.Load())
-	_, err = s.opened.rewrapSubject(ctx, subjectPrefix(p)+strings.Repeat("0", 2*IndexSize))
+	_, err = s.opened.rewrapSubject(ctx, subjectRecordName(p, [IndexSize]byte{}))
 	require.ErrorIs(t, err, errClosed)
 	require.False(t, Sealed{}.OnPrimaryKey(&Scope{}))
 
@@ -240,10 +190,10 @@ func TestClosedPurposeKeysForget(t *testing.T) {
 	v, p = testVault(t, store, nil)
 	s, err = v.Scope(ctx, p)
 	require.NoError(t, err)
-	store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+	store.setGet(func(ctx context.Context, names ...string) ([]Record, error) {
 		v.Close()
 		return store.Store.Get(ctx, names...)
-	}
+	})
 	require.Equal(t, errClosed, s.opened.refreshNow(ctx))
 }
 

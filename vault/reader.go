@@ -28,16 +28,26 @@ type Revealer interface {
 // over through its own code. It is no boundary between processes: a process that may
 // open the Reader may open the whole [Scope].
 //
-// Readers are immutable and may be used from many goroutines at once. A nil or
-// zero Reader is [ErrInvalid] everywhere.
-type Reader struct{ scope *Scope }
+// Readers are immutable and may be used from many goroutines at once. A nil, zero or
+// copied Reader is [ErrInvalid] everywhere (see [Scope]).
+type Reader struct {
+	self  *Reader // where the reader was made
+	scope *Scope
+}
+
+// newReader returns a reader with the keys of s that open values.
+func newReader(s *Scope) *Reader {
+	r := &Reader{scope: s}
+	r.self = r
+	return r
+}
 
 func (r *Reader) revealer() {}
 
 func (s *Scope) revealer() {}
 
 func (r *Reader) of() *Scope {
-	if r == nil {
+	if r == nil || r.self != r {
 		return nil
 	}
 	return r.scope
@@ -48,7 +58,7 @@ func (r *Reader) For(subject string) *Reader {
 	if r == nil {
 		return nil
 	}
-	return &Reader{r.scope.For(subject)}
+	return newReader(r.of().For(subject))
 }
 
 // Reveal is [Scope.Reveal].

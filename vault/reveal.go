@@ -26,7 +26,7 @@ func (s *Scope) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
 }
 
 // Hint reveals v, and returns the result of mask in place of the plaintext. The
-// audit records a hint. Like every function that is handed a plaintext, mask is
+// audit records a hint, before mask is called. Like every function that is handed a plaintext, mask is
 // trusted with it. A nil mask is [ErrInvalid]; other errors are as for
 // [Scope.Reveal].
 func (s *Scope) Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext string) string) (string, error) {
@@ -45,6 +45,8 @@ func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed) (s
 	plaintext, err := s.unseal(ctx, k, v)
 	if s.audited() {
 		err = s.audit(ctx, audit.Event{Action: a, Kind: k.name, Collected: v.Purposes()}, err)
+	} else {
+		s.count(a, err)
 	}
 	if err != nil {
 		return "", &opError{a, k, err}
@@ -106,13 +108,13 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 		if padded, err = key.open(padded, slot.Sealed, aad); err == nil {
 			err = s.checkErased()
 		}
-	case slot.Type() == format.OfCollector && s.subject == "":
+	case slot.ByCollector() && s.subject == "":
 		if !keys.collect().has(slot.Sealed) {
 			if keys, err = s.opened.findKey(ctx, slot.Sealed); err != nil {
 				return nil, err
 			}
 		}
-		padded, err = keys.collect().open(padded, s.opened.id.purpose, slot.Sealed, aad)
+		padded, err = keys.collect().open(padded, s.opened.id.purpose, slot, aad)
 	default:
 		return nil, ErrSubject
 	}
@@ -148,7 +150,7 @@ func checkTime(s format.Slot) error {
 	switch now := time.Now(); {
 	case !now.Before(p.Expires):
 		return ErrExpired
-	case s.Type() == format.OfCollector && now.Add(maxLead).Before(p.Collected):
+	case s.ByCollector() && now.Add(maxLead).Before(p.Collected):
 		return ErrCorrupt // anybody with the public key can write any time
 	case now.Add(maxSkew).Before(p.Collected):
 		return errClock

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // Rewrap wraps the keys of the given purposes with another KEK. This vault uses that KEK
@@ -38,7 +40,7 @@ func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 				if err := generateKEK(ctx, kek, p); err != nil {
 					return err
 				}
-				r.Generation++
+				r.advance(old.Data)
 				if err := a.put(ctx, kek, p, r, old.Revision); err != nil {
 					return err
 				}
@@ -46,6 +48,7 @@ func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.keks[p] = kek
+			clear(a.failed)
 			return nil
 		})
 		if err != nil {
@@ -58,9 +61,12 @@ func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 // Progress reports how many subjects [Admin.RewrapSubjects] has done.
 type Progress struct {
 	// Seen is the number of subjects that were read. Changed is the number of subjects
-	// that were re-wrapped.
-	Seen, Changed int
-	// After is the position to continue from after an interruption.
+	// that were re-wrapped. Corrupt is the number of subjects whose record does not open,
+	// which RewrapSubjects left as it was.
+	Seen, Changed, Corrupt int
+	// After is the position to continue from after an interruption: the name of the
+	// last record that was read. If the call raised Corrupt, it is the record that does
+	// not open, and ends in the pseudonym of its subject.
 	After string
 }
 
@@ -71,12 +77,16 @@ type Progress struct {
 // error, RewrapSubjects ends and returns that error. after is "" or the
 // [Progress.After] of an interrupted run. Starting over costs only time, because
 // subjects that are done are skipped. Other processes may use the keys meanwhile.
-// Errors are the errors of [Admin.Rotate], and [ErrCorrupt] for a record that does not
-// open. An after that no run returned is [ErrInvalid].
+//
+// A record that does not open costs one subject: RewrapSubjects counts it in
+// [Progress.Corrupt], goes on with the other subjects, and at the end returns an error
+// that is [ErrCorrupt] and names the first such record. Restore the record from a backup
+// of the key store, or erase the subject; then call again. Other errors are the errors
+// of [Admin.Rotate]. An after that no run returned is [ErrInvalid].
 func (a *Admin) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
 	err := a.rewrapSubjects(ctx, p, after, progress)
-	if err = a.Vault().audit(ctx, audit.Event{Action: audit.Rewrap, Purpose: p}, err); err != nil {
-		return keysError(audit.Rewrap, p, err)
+	if err = a.Vault().audit(ctx, audit.Event{Action: audit.RewrapSubjects, Purpose: p}, err); err != nil {
+		return keysError(audit.RewrapSubjects, p, err)
 	}
 	return nil
 }
@@ -94,11 +104,12 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		return fmt.Errorf("not a position of this purpose: %w", ErrInvalid)
 	}
 	at := Progress{After: after}
+	var damaged error // about the first record that does not open
 	for {
 		// One call for each page and each subject: a store that hangs or panics is
 		// left behind, as everywhere else, and progress may take its time.
 		var names []string
-		err := a.exclusive(ctx, audit.Rewrap, p, func(ctx context.Context) (err error) {
+		err := a.exclusive(ctx, audit.RewrapSubjects, p, func(ctx context.Context) (err error) {
 			names, err = a.subjectsAfter(ctx, prefix, at.After)
 			return err
 		})
@@ -107,18 +118,23 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		}
 		for _, name := range names {
 			changed := false
-			err := a.exclusive(ctx, audit.Rewrap, p, func(ctx context.Context) (err error) {
+			err := a.exclusive(ctx, audit.RewrapSubjects, p, func(ctx context.Context) (err error) {
 				changed, err = pk.rewrapSubject(ctx, name)
 				return err
 			})
-			if err != nil {
+			switch {
+			case ofOneRecord(err):
+				at.Corrupt++
+				if damaged == nil {
+					damaged = fmt.Errorf("%s: %w", recordLabel(name), err)
+				}
+			case err != nil:
 				return err
+			case changed:
+				at.Changed++
 			}
 			at.Seen++
 			at.After = name
-			if changed {
-				at.Changed++
-			}
 			if progress != nil {
 				if err := progress(at); err != nil {
 					return err
@@ -126,9 +142,18 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 			}
 		}
 		if len(names) < subjectsPerPage {
-			return nil
+			return damaged
 		}
 	}
+}
+
+// recordLabel returns the name of a record for an error. Another name than a store
+// accepts is not repeated.
+func recordLabel(name string) string {
+	if !validName(name) {
+		return "record of a malformed name"
+	}
+	return "record " + name
 }
 
 // subjectsPerPage is the number of names of subjects that are read at a time.
@@ -158,23 +183,30 @@ func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed 
 		return false, errSubjectRecord
 	}
 	pseudonym := [IndexSize]byte(raw)
+	if name != subjectRecordName(pk.id.purpose, pseudonym) {
+		// A copy under another name opens, and no erasure reaches it. It must not live on
+		// under the newest key.
+		return false, errSubjectRecord
+	}
 	for {
 		if ctx.Err() != nil {
 			return false, ctxError(ctx)
 		}
-		keys, err := pk.fresh(ctx)
+		keys, err := pk.confirmed(ctx)
 		if err != nil {
 			return false, err
 		}
-		records, err := pk.backend.get(ctx, name)
-		if err != nil || records[0].Revision == 0 {
+		records, damaged, err := pk.readRecords(ctx, []string{name})
+		if err = cmp.Or(err, damaged); err != nil || records[0].Revision == 0 {
 			return false, err
 		}
 		sealed, ok := cutSubjectRecord(records[0].Data)
 		if !ok {
 			return false, errSubjectRecord
 		}
-		if keys.seal.onPrimary(sealed) {
+		// A process whose clock is ahead may have moved the record to the next key
+		// already: moving it back would undo its work.
+		if keys.seal.onNewest(sealed) {
 			return false, nil
 		}
 		record, err := pk.openSubjectRecord(ctx, keys, pseudonym, records[0].Data)
@@ -193,4 +225,25 @@ func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed 
 		}
 		return err == nil, storeError(err)
 	}
+}
+
+// WrappedBy returns the name of the KEK that wrapped the keys of p, as its [KeyNamer]
+// stated it, or "" if the KEK has no name. It asks the key service: a name in a record
+// that does not open is a claim of anybody who can write to the store. Its errors are the
+// errors of [Vault.Scope].
+func (a *Admin) WrappedBy(ctx context.Context, p purpose.Purpose) (string, error) {
+	found := make(chan string, 1) // a call that was left early may still send
+	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
+		r, record, err := a.readKeyRecord(ctx, p)
+		if err != nil {
+			return err
+		}
+		h, _, err := cutKeyRecord(record.Data, format.VaultID(r.Vault))
+		found <- h.kek
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return <-found, nil
 }

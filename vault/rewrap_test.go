@@ -34,27 +34,28 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 		err           error // of Put
 		want          error
 		seen, changed int
+		corrupt       int
 	}{
 		"all":             {seen: 3, changed: 3},
 		"others write":    {conflicts: 2, err: ErrConflict, seen: 3, changed: 3},
 		"store is full":   {conflicts: 1, err: errors.New("full"), want: ErrUnavailable},
-		"altered":         {meddle: func(_ *hookedStore, r *Record) { r.Data[len(r.Data)-1] ^= 1 }, want: errSubjectRecord},
-		"of another kind": {meddle: func(_ *hookedStore, r *Record) { r.Data[0] ^= 1 }, want: errSubjectRecord},
+		"altered":         {meddle: func(_ *hookedStore, r *Record) { r.Data[len(r.Data)-1] ^= 1 }, want: errSubjectRecord, seen: 3, changed: 2, corrupt: 1},
+		"of another kind": {meddle: func(_ *hookedStore, r *Record) { r.Data[0] ^= 1 }, want: errSubjectRecord, seen: 3, changed: 2, corrupt: 1},
 		"says no": {meddle: func(s *hookedStore, r *Record) {
-			s.get = func(ctx context.Context, names ...string) ([]Record, error) {
+			s.setGet(func(ctx context.Context, names ...string) ([]Record, error) {
 				if slices.Contains(names, r.Name) {
 					return nil, ErrNoKeys
 				}
 				return s.Store.Get(ctx, names...)
-			}
+			})
 		}, want: ErrNoKeys},
 		"gone": {meddle: func(s *hookedStore, r *Record) {
-			s.get = func(ctx context.Context, names ...string) ([]Record, error) {
+			s.setGet(func(ctx context.Context, names ...string) ([]Record, error) {
 				if slices.Contains(names, r.Name) {
 					return nil, nil
 				}
 				return s.Store.Get(ctx, names...)
-			}
+			})
 		}, seen: 3, changed: 2},
 	} {
 		var last audit.Event
@@ -70,7 +71,7 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 			_, err := Seal(ctx, MustKind("note", "vault.Note"), "text", s.For(subject))
 			require.NoError(t, err)
 		}
-		require.NoError(t, v.Rotate(ctx, p, RoleSeal))
+		rotateNow(t, v, p, RoleSeal)
 		if c.meddle != nil {
 			records, err := store.Get(ctx, subjectNames(store)[0])
 			require.NoError(t, err)
@@ -84,17 +85,20 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 			at = now
 			return nil
 		})
-		require.Equal(t, audit.Rewrap, last.Action)
+		require.Equal(t, audit.RewrapSubjects, last.Action)
 		require.Equal(t, p, last.Purpose)
 		if c.want != nil {
 			require.ErrorIs(t, err, c.want, name)
 			require.ErrorContains(t, err, "keys of security: ", name)
-			require.Zero(t, at, name)
+			require.Equal(t, []int{c.seen, c.changed, c.corrupt}, []int{at.Seen, at.Changed, at.Corrupt}, name)
+			if c.corrupt > 0 {
+				require.EqualError(t, err, "vault: re-wrapping keys of security: record "+subjectNames(store)[0]+": malformed subject record: "+ErrCorrupt.Error())
+			}
 			continue
 		}
 		require.NoError(t, err, name)
 		require.Equal(t, []int{c.seen, c.changed}, []int{at.Seen, at.Changed}, name)
-		store.get = nil
+		store.setGet(nil)
 		names := subjectNames(store)
 		require.Equal(t, names[2], at.After)
 		require.NoError(t, v.RewrapSubjects(ctx, p, names[1], func(now Progress) error {
@@ -109,7 +113,7 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 		}
 		done, cancel := context.WithCancel(ctx)
 		cancel()
-		store.get = func(_ context.Context, names ...string) ([]Record, error) { return store.Store.Get(ctx, names...) }
+		store.setGet(func(_ context.Context, names ...string) ([]Record, error) { return store.Store.Get(ctx, names...) })
 		_, err = s.opened.rewrapSubject(done, names[0])
 		require.ErrorIs(t, err, ErrUnavailable)
 	}
@@ -128,7 +132,7 @@ func TestRewrappingWhatIsDone(t *testing.T) {
 	require.ErrorIs(t, other.Rewrap(ctx, testKEK(t), p), ErrNoKeys, "of a third one")
 	require.ErrorIs(t, other.Rotate(ctx, p, RoleSeal), ErrNoKeys)
 	require.NoError(t, other.Rewrap(ctx, next, p))
-	require.NoError(t, other.Rotate(ctx, p, RoleSeal))
+	rotateNow(t, other, p, RoleSeal)
 }
 
 func TestResealing(t *testing.T) {
@@ -138,7 +142,7 @@ func TestResealing(t *testing.T) {
 		events = append(events, e)
 		return nil
 	})})
-	kind := MustKind("note", "diary.Note")
+	kind := MustKind("page", "diary.Page")
 	s, err := v.Scope(ctx, p)
 	require.NoError(t, err)
 	c, err := v.Collector(ctx, p)
@@ -146,12 +150,12 @@ func TestResealing(t *testing.T) {
 	value, err := Seal(ctx, kind, "text", c)
 	require.NoError(t, err)
 	events = nil
-	resealed, err := Reseal(ctx, kind, value, s.For("alice"))
+	resealed, err := Reseal(ctx, kind, value, nil, s.For("alice"))
 	require.NoError(t, err)
 	require.False(t, resealed.IsZero())
 	require.Len(t, events, 1)
 	require.Equal(t, audit.Reseal, events[0].Action)
-	require.Equal(t, "note", events[0].Kind)
+	require.Equal(t, "page", events[0].Kind)
 	require.Equal(t, "security", events[0].Collected.String())
 
 	for name, scopes := range map[string][]*Scope{
@@ -161,9 +165,9 @@ func TestResealing(t *testing.T) {
 		"no name":  {s.For("")},
 		"two":      {s.For("alice").For("bob")},
 	} {
-		got, err := Reseal(ctx, kind, value, scopes...)
+		got, err := Reseal(ctx, kind, value, nil, scopes...)
 		require.ErrorIs(t, err, ErrInvalid, name)
-		require.ErrorContains(t, err, "diary: re-sealing note: ", name)
+		require.ErrorContains(t, err, "diary: re-sealing page: ", name)
 		require.True(t, got.IsZero(), name)
 	}
 
@@ -173,7 +177,7 @@ func TestResealing(t *testing.T) {
 	defer other.Close()
 	_, err = other.Erase(ctx, "bob", p)
 	require.NoError(t, err)
-	got, err := Reseal(ctx, kind, value, s.For("bob"))
+	got, err := Reseal(ctx, kind, value, nil, s.For("bob"))
 	require.ErrorIs(t, err, ErrErased)
 	require.True(t, got.IsZero())
 
@@ -204,23 +208,23 @@ func TestLearningNewKeys(t *testing.T) {
 			s, err := v.Scope(ctx, p)
 			require.NoError(t, err)
 			opened = append(opened, s.opened)
-			require.NoError(t, other.Rotate(ctx, p, RoleSeal))
+			rotateNow(t, other, p, RoleSeal)
 			all, err := other.Keys(ctx, p)
 			require.NoError(t, err)
 			i := slices.IndexFunc(all, func(k Key) bool { return k.Role == RoleSeal && k.Status == Primary })
 			ids = append(ids, binary.BigEndian.AppendUint32([]byte{1}, all[i].ID))
 		}
-		store.get = func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") }
+		store.setGet(func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") })
 		_, err = opened[0].findKey(ctx, ids[0])
 		require.ErrorIs(t, err, ErrUnavailable)
 		_, err = opened[0].findKey(ctx, ids[0][:format.KeyIDSize-1])
 		require.ErrorIs(t, err, ErrCorrupt)
 
 		over := make(chan struct{})
-		store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+		store.setGet(func(ctx context.Context, names ...string) ([]Record, error) {
 			<-over
 			return store.Store.Get(ctx, names...)
-		}
+		})
 		var errs [3]error
 		for i, c := range []struct {
 			keys *purposeKeys
@@ -285,12 +289,12 @@ func TestMovingSubjectsDoesNotWaitForOthers(t *testing.T) {
 			if at == "list" {
 				store.list = func(func(string, error) bool) { <-over }
 			} else {
-				store.get = func(ctx context.Context, names ...string) ([]Record, error) {
+				store.setGet(func(ctx context.Context, names ...string) ([]Record, error) {
 					if strings.HasPrefix(names[0], subjectPrefix(security)) {
 						<-over
 					}
 					return store.Store.Get(ctx, names...)
-				}
+				})
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- v.RewrapSubjects(ctx, security, "", nil) }()

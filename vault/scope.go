@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -19,20 +20,51 @@ import (
 // given them could take them.
 //
 // Scopes are immutable and may be used from many goroutines at once. A nil or
-// zero Scope is [ErrInvalid] everywhere.
+// zero Scope is [ErrInvalid] everywhere. So is a Scope that was copied or overwritten
+// through a pointer, as with *a = *b: otherwise one holder of a pointer could turn the
+// scope of another component into a scope of another purpose.
 type Scope struct {
-	opened  *purposeKeys
-	basis   purpose.Basis
-	subject string // "" if the scope is not narrowed to a subject
-
-	// The errors of Under and For. Every use of the scope returns them.
-	basisErr, subjectErr error
+	self       *Scope // where the scope was made
+	opened     *purposeKeys
+	under      *statedBasis // of Under, nil for none
+	subject    string       // "" if the scope is not narrowed to a subject
+	subjectErr error        // of For: every use of the scope returns it
 }
 
-// Purpose returns the purpose that s may use. It is the zero Purpose for a nil or zero
-// Scope.
+// A statedBasis is the basis that a caller of Under gave, with the error of validating it.
+// It never changes, so all scopes narrowed from one scope share it: [Scope.For] is called
+// for each request, and copies a pointer.
+type statedBasis struct {
+	purpose.Basis
+	err error // every use of the scope returns it
+}
+
+var noBasis = new(statedBasis)
+
+// basis returns the basis of s, and the error of Under.
+func (s *Scope) basis() *statedBasis { return cmp.Or(s.under, noBasis) }
+
+// newScope returns a scope of opened keys.
+func newScope(opened *purposeKeys) *Scope {
+	s := &Scope{opened: opened}
+	s.self = s
+	return s
+}
+
+// clone returns a scope that may be changed before it is handed out. It is a copy of an
+// invalid scope if s is invalid.
+func (s *Scope) clone() *Scope {
+	c := *s
+	if s.self == s {
+		c.self = &c
+	}
+	return &c
+}
+
+// Purpose returns the purpose that s may use. It is the zero Purpose for a nil, zero or
+// copied Scope.
 func (s *Scope) Purpose() purpose.Purpose {
-	if s == nil || s.opened == nil {
+	if !s.valid() {
 		return purpose.Purpose{}
 	}
 	return s.opened.id.purpose
@@ -73,16 +105,17 @@ func (s *Scope) Under(basis purpose.Basis) *Scope {
 	if s == nil {
 		return nil
 	}
-	narrowed := *s
-	narrowed.basis, narrowed.basisErr = basis, nil
+	narrowed := s.clone()
+	narrowed.under = &statedBasis{Basis: basis}
 	if err := basis.Validate(); err != nil {
-		narrowed.basisErr = fmt.Errorf("%w: %w", err, ErrInvalid)
+		narrowed.under.err = fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	return &narrowed
+	return narrowed
 }
 
 var (
 	errNoScope  = fmt.Errorf("nil scope: %w", ErrInvalid)
+	errCopied   = fmt.Errorf("scope was copied: %w", ErrInvalid)
 	errNoScopes = fmt.Errorf("no scopes: %w", ErrInvalid)
 	errNoKind   = fmt.Errorf("no kind: %w", ErrInvalid)
 	errAbsent   = fmt.Errorf("there is no value: %w", ErrInvalid)
@@ -92,21 +125,42 @@ var (
 // freshKeys returns the keys that s works with. It fails for a nil scope, for a scope
 // that Under or For refused, for a closed vault and once ctx is done.
 func (s *Scope) freshKeys(ctx context.Context) (*keys, error) {
-	switch {
-	case s == nil || s.opened == nil:
-		return nil, errNoScope
-	case s.subjectErr != nil:
-		return nil, s.subjectErr
-	case s.basisErr != nil:
-		return nil, s.basisErr
-	}
-	if ctx.Err() != nil {
-		return nil, ctxError(ctx)
+	if err := s.check(ctx); err != nil {
+		return nil, err
 	}
 	return s.opened.fresh(ctx)
 }
 
-func (s *Scope) valid() bool { return s != nil && s.opened != nil }
+// newestFor is keysFor for an action that seals or indexes.
+func (s *Scope) newestFor(ctx context.Context, k Kind) (*keys, error) {
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	keys, err := s.opened.newest(ctx)
+	if err == nil && k == (Kind{}) {
+		err = errNoKind
+	}
+	return keys, err
+}
+
+// check refuses a scope that can't be used, and a ctx that is done.
+func (s *Scope) check(ctx context.Context) error {
+	switch {
+	case s == nil || s.opened == nil:
+		return errNoScope
+	case s.self != s:
+		return errCopied
+	case s.subjectErr != nil:
+		return s.subjectErr
+	case s.basis().err != nil:
+		return s.basis().err
+	case ctx.Err() != nil:
+		return ctxError(ctx)
+	}
+	return nil
+}
+
+func (s *Scope) valid() bool { return s != nil && s.opened != nil && s.self == s }
 
 func (s *Scope) subjectID() string { return s.subject }
 
@@ -132,6 +186,13 @@ func (s *Scope) keysFor(ctx context.Context, k Kind) (*keys, error) {
 // events.
 func (s *Scope) audited() bool { return s.valid() && s.opened.backend.opts.Audit != nil }
 
+// count counts an operation that is not audited: [backend.audit] counts the others.
+func (s *Scope) count(a audit.Action, err error) {
+	if s.valid() {
+		s.opened.backend.stats.operation(a, err)
+	}
+}
+
 // audit records e as an event of the purpose and the subject of s.
 func (s *Scope) audit(ctx context.Context, e audit.Event, err error) error {
 	return s.opened.backend.audit(ctx, s.complete(e), err)
@@ -139,7 +200,7 @@ func (s *Scope) audit(ctx context.Context, e audit.Event, err error) error {
 
 func (s *Scope) complete(e audit.Event) audit.Event {
 	e.Purpose = s.Purpose()
-	if s == nil || s.opened == nil || s.subject == "" {
+	if !s.valid() || s.subject == "" {
 		return e
 	}
 	if keys := s.opened.current.Load(); keys != nil {

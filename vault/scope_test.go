@@ -108,7 +108,7 @@ func TestPseudonymErrors(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, name, other)
 
-	for _, subject := range []string{"", strings.Repeat("x", format.MaxSubject+1)} {
+	for _, subject := range []string{"", "0", strings.Repeat("x", format.MaxSubject+1)} {
 		name, err = s.Pseudonym(t.Context(), subject)
 		require.ErrorIs(t, err, ErrInvalid)
 		require.Empty(t, name)

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -92,7 +94,27 @@ func (v Sealed) Provenance(p purpose.Purpose) (purpose.Provenance, bool) {
 // can have made such a slot. ByCollector needs no key.
 func (v Sealed) ByCollector(p purpose.Purpose) bool {
 	value, err := v.decode()
-	return err == nil && value.Type(p) == format.OfCollector
+	return err == nil && value.ByCollector(p)
+}
+
+// KeyID returns the id of the key that v's slot for purpose p names: the id of one of
+// the purpose's keys that seal or, if a [Collector] sealed the slot, of one of its
+// key pairs (see [Key]). It reports false if v was not collected for p, and for a slot
+// of one person, which names no key: values that share a person's key would be linked
+// by it. KeyID needs no key, and is a claim until v is opened.
+func (v Sealed) KeyID(p purpose.Purpose) (id uint32, ok bool) {
+	value, err := v.decode()
+	if err != nil {
+		return 0, false
+	}
+	for _, part := range value.Slots {
+		if part.Name == p.String() {
+			if slot, _, ok := format.CutSlot(part.Slot); ok {
+				return slot.KeyID()
+			}
+		}
+	}
+	return 0, false
 }
 
 // Without returns v without its slot for purpose p. It needs no key: a process that
@@ -113,9 +135,19 @@ func (v Sealed) WithoutExpired() Sealed {
 	})
 }
 
-// String returns a label without the sealed content, such as
-// "email(security)".
-func (v Sealed) String() string { return v.Kind() + "(" + v.Purposes().String() + ")" }
+func (v Sealed) label() string { return v.Kind() + "(" + v.Purposes().String() + ")" }
+
+// GoString returns a label without the sealed content, such as "email(security)". It
+// implements [fmt.GoStringer].
+func (v Sealed) GoString() string { return v.label() }
+
+// Format prints the label of GoString for every verb, and quotes it for %q. It
+// implements [fmt.Formatter]. There is no String method: code that takes the text of a
+// field from it must not compile once the field is sealed.
+func (v Sealed) Format(f fmt.State, verb rune) { printLabel(f, verb, v.label()) }
+
+// LogValue returns the label of GoString. It implements [slog.LogValuer].
+func (v Sealed) LogValue() slog.Value { return slog.StringValue(v.label()) }
 
 // MarshalText returns the text form, empty for the zero Sealed. It implements
 // [encoding.TextMarshaler].

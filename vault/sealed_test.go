@@ -186,7 +186,7 @@ func TestEventsOfAClosedVault(t *testing.T) {
 	require.Empty(t, last.Subject)
 
 	zero := (&Scope{}).For("alice")
-	_, err = Extend(t.Context(), kind, value, zero, s)
+	_, err = Extend(t.Context(), kind, value, nil, zero, s.Under(purpose.Basis{Consent: "c-1"}))
 	require.ErrorIs(t, err, ErrInvalid)
 	require.Equal(t, audit.Extend, last.Action)
 	require.Equal(t, audit.Failed, last.Outcome)
@@ -206,7 +206,7 @@ func TestTimesOfSlots(t *testing.T) {
 		check := func(kind byte, collected, expires time.Time) error {
 			return checkTime(format.Slot{Header: format.AppendHeader(nil, kind, &purpose.Provenance{Collected: collected, Expires: expires})})
 		}
-		for _, kind := range []byte{format.OfPurpose, format.OfSubject, format.OfCollector} {
+		for _, kind := range []byte{format.OfPurpose, format.OfSubject, format.OfCollector, format.OfCollectorXWing} {
 			later := now.Add(1000 * time.Hour)
 			require.ErrorIs(t, check(kind, now.Add(-time.Hour), now), ErrExpired)
 			require.NoError(t, check(kind, now.Add(-time.Hour), now.Add(time.Second)))
@@ -214,7 +214,7 @@ func TestTimesOfSlots(t *testing.T) {
 			require.ErrorIs(t, check(kind, now.Add(maxSkew+time.Second), later), errClock)
 			require.ErrorIs(t, check(kind, now.Add(maxLead), later), errClock)
 			want := errClock
-			if kind == format.OfCollector {
+			if format.WrappedKeySize(kind) > 0 {
 				want = ErrCorrupt
 			}
 			require.ErrorIs(t, check(kind, now.Add(maxLead+time.Second), later), want)
@@ -244,10 +244,10 @@ func TestExtendingBeyondTheMostSlots(t *testing.T) {
 	last := scopes[format.MaxSlots].Under(purpose.Basis{Consent: "c-1"})
 	full, err := Seal(ctx, kind, "text", sealers...)
 	require.NoError(t, err)
-	got, err := Extend(ctx, kind, full, scopes[0], last)
+	got, err := Extend(ctx, kind, full, nil, scopes[0], last)
 	require.ErrorIs(t, err, ErrInvalid)
 	require.True(t, got.IsZero())
-	got, err = Extend(ctx, kind, full.Without(scopes[1].Purpose()), scopes[0], last)
+	got, err = Extend(ctx, kind, full.Without(scopes[1].Purpose()), nil, scopes[0], last)
 	require.NoError(t, err)
 	require.Equal(t, format.MaxSlots, got.Purposes().Len())
 }

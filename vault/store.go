@@ -38,8 +38,10 @@ type Record struct {
 // an error that is no sentinel of this package, counts as [ErrUnavailable], and its
 // text is never repeated. After an error other than ErrConflict the change may or
 // may not have been made: read the record to find out. Methods return an error
-// promptly once ctx is done. They neither change nor keep the slices that they are
-// given, and the slices that they return belong to the caller alone.
+// promptly once ctx is done: of the calls that never return, a vault leaves a fixed
+// number behind and then refuses further ones. Methods neither change nor keep the
+// slices that they are given, and the slices that they return belong to the caller
+// alone.
 type Store interface {
 	// Get returns the named records that exist, each once, in any order. One call
 	// is one read of the store for any number of names, but the records need not

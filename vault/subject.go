@@ -1,12 +1,15 @@
 package vault
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -15,8 +18,9 @@ import (
 
 var (
 	errSubjectID     = fmt.Errorf("subject id is empty or too long: %w", ErrInvalid)
+	errNoSubject     = fmt.Errorf("subject id is the text of an id that does not exist yet; make the id first: %w", ErrInvalid)
 	errOtherSubject  = fmt.Errorf("scope is of another subject: %w", ErrInvalid)
-	errSubjectRecord = fmt.Errorf("malformed subject record: %w", ErrCorrupt)
+	errSubjectRecord = error(&recordError{fmt.Errorf("malformed subject record: %w", ErrCorrupt)})
 )
 
 // For returns a scope for values of one person. The scope seals with a random key
@@ -27,9 +31,26 @@ var (
 // work.
 //
 // The subject is the permanent id of the person, such as the primary key of their
-// row: 1 to 255 bytes of any kind. A subject of another length is [ErrInvalid] when
-// the returned scope is used, and so is narrowing a scope of one subject to another
+// row: 1 to 255 bytes of any kind. A subject that [ValidSubject] refuses is [ErrInvalid]
+// when the returned scope is used, and so is narrowing a scope of one subject to another
 // subject. A nil scope stays nil.
+//
+// # Id first
+//
+// The id has to exist before the value is sealed. A row whose id the database makes has
+// none at that moment: its field is 0, nil or empty, and everybody sealed for that text
+// would share one key, which the first erasure destroys. For refuses these texts. Make
+// the id here, or take it from the database first:
+//
+//	user := User{ID: uuid.NewString()} // or rand.Text()
+//	user.Email, err = pii.SealEmail(ctx, form.Email, security.For(user.ID))
+//	// then INSERT
+//
+//	err = db.QueryRow("SELECT nextval('users_id_seq')").Scan(&user.ID) // PostgreSQL; then seal, and INSERT with the id
+//
+// A database with AUTO_INCREMENT and no sequences takes an INSERT of the row without its
+// sealed columns, and in the same transaction an UPDATE with the values sealed for
+// LastInsertId.
 //
 // For itself calls neither the store nor the key service. The first use of a
 // subject reads the store once, and the answer holds for [Options.SubjectLifetime].
@@ -37,23 +58,70 @@ func (s *Scope) For(subject string) *Scope {
 	if s == nil {
 		return nil
 	}
-	narrowed := *s
+	narrowed := s.clone()
 	if narrowed.subjectErr == nil { // a refusal stays
 		narrowed.subjectErr = s.checkSubject(subject)
 	}
 	narrowed.subject = subject
-	return &narrowed
+	return narrowed
 }
 
 // checkSubject is [ErrInvalid] if s can't be narrowed to subject.
 func (s *Scope) checkSubject(subject string) error {
 	switch {
-	case subject == "" || len(subject) > format.MaxSubject:
-		return errSubjectID
+	case !ValidSubject(subject):
+		return subjectError(subject)
 	case s.subject != "" && s.subject != subject:
 		return errOtherSubject
 	}
 	return nil
+}
+
+// ValidSubject reports whether [Scope.For] accepts the id of a person: 1 to 255 bytes
+// that are not the text of an id which does not exist. It refuses the texts of zero values,
+// which are no people and would be many: 0 and other zeros alone, the nil UUID and the
+// zero ids of ULID, KSUID and MongoDB in their usual forms, structs of them as package fmt
+// prints them, "nil", "null", "NULL", texts with "<nil>", and the errors of package fmt
+// such as "%!s(<nil>)".
+//
+// A person who really has the id 0, in a table that counts from 0 or of Unix users, gets a
+// prefix, and so does everybody of that table: "uid-0", "uid-1000".
+func ValidSubject(id string) bool {
+	return id != "" && len(id) <= format.MaxSubject && !absentID(id)
+}
+
+// subjectError returns the reason for which ValidSubject refuses an id.
+func subjectError(id string) error {
+	if id == "" || len(id) > format.MaxSubject {
+		return errSubjectID
+	}
+	return errNoSubject
+}
+
+// absentID reports whether id is the text of an id that does not exist. Most ids end the
+// loop at their first or second byte.
+func absentID(id string) bool {
+	switch id {
+	case "nil", "null", "NULL":
+		return true
+	}
+	if strings.Contains(id, "<nil>") || strings.Trim(id, "\x00") == "" {
+		return true
+	}
+	// An id may be 16 random bytes, so two bytes decide nothing: %!d(string=) has five.
+	if strings.HasPrefix(id, "%!") && len(id) > 4 && id[3] == '(' && id[len(id)-1] == ')' {
+		return true
+	}
+	zeros := strings.TrimPrefix(strings.TrimPrefix(id, "urn:uuid:"), "0x")
+	zeros = strings.TrimSuffix(strings.TrimSuffix(zeros, "}"), "false") // {0 false} is a sql.NullInt64
+	for i := range len(zeros) {
+		switch zeros[i] {
+		case '0', '-', ' ', '{', '}', '[', ']', '(', ')':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // Prefetch loads the keys of the given subjects before they are used, for pages and
@@ -62,8 +130,10 @@ func (s *Scope) checkSubject(subject string) error {
 // [Options.SubjectCache] subjects fit.
 //
 // A nil scope and a subject that [Scope.For] refuses are [ErrInvalid]. A store that
-// does not answer and a ctx that is done are [ErrUnavailable], a record that was
-// altered is [ErrCorrupt], and a closed vault is [ErrNoKeys].
+// does not answer and a ctx that is done are [ErrUnavailable], and a closed vault is
+// [ErrNoKeys]. [ErrCorrupt] reports records that were altered. The keys of all other
+// subjects are loaded nevertheless, so a batch can go on: only the values of the
+// subjects with such a record fail.
 func (s *Scope) Prefetch(ctx context.Context, subjects ...string) error {
 	if err := s.prefetch(ctx, subjects); err != nil {
 		return fmt.Errorf("vault: fetching keys of subjects: %w", err)
@@ -89,19 +159,23 @@ func (s *Scope) prefetch(ctx context.Context, subjects []string) error {
 		return nil
 	}
 	own, cancel := s.opened.backend.ownTime(ctx)
-	select {
-	case s.opened.subjectReads <- struct{}{}:
-	case <-ctx.Done():
-		cancel()
-		return ctxError(ctx)
-	case <-own.Done():
-		cancel()
-		return tooManyReads(own)
+	defer cancel()
+	if err := takePlace(ctx, own, s.opened.subjectReads); err != nil {
+		return err
 	}
-	c := run(own, func() { <-s.opened.subjectReads }, cancel, func(ctx context.Context, _ *call) error {
+	c := run(ctx, own, func() { <-s.opened.subjectReads }, func(ctx context.Context, _ *call) error {
 		return s.opened.fetchSubjects(ctx, keys, cold)
 	})
-	return c.wait(ctx)
+	err = c.wait(ctx)
+	if err == nil || !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		return err
+	}
+	for _, subject := range cold {
+		if _, known := s.opened.subjects.Load().getOld(subject); !known {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxSubjectReads bounds how many reads of subject records wait for the store at a
@@ -119,8 +193,8 @@ func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects [
 		}
 		names[i] = subjectRecordName(pk.id.purpose, pseudonyms[i])
 	}
-	asked := time.Now()
-	records, err := pk.backend.get(ctx, names...)
+	asked := pk.backend.clock.exact()
+	records, damaged, err := pk.readRecords(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -128,12 +202,55 @@ func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects [
 		if record.Revision == 0 {
 			continue
 		}
-		if _, err := pk.cacheSubject(ctx, keys, subjects[i], pseudonyms[i], record, asked); err != nil && !errors.Is(err, ErrErased) {
+		_, err := pk.cacheSubject(ctx, keys, subjects[i], pseudonyms[i], record, asked)
+		switch {
+		case err == nil, errors.Is(err, ErrErased):
+		case ofOneRecord(err):
+			damaged = cmp.Or(damaged, err)
+		default:
 			return err
 		}
 	}
-	return nil
+	return damaged
 }
+
+// readRecords reads the named records, as get does. A store may refuse to read several
+// records because of one of them. After such a refusal readRecords reads each half by
+// itself, down to the records at fault: they have revision 0 in the result, and the
+// error about the first of them is returned in damaged.
+func (pk *purposeKeys) readRecords(ctx context.Context, names []string) (records []Record, damaged, err error) {
+	records, err = pk.backend.get(ctx, names...)
+	switch {
+	case err == nil:
+		return records, nil, nil
+	case ctx.Err() != nil:
+		return nil, nil, ctxError(ctx)
+	case !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnavailable):
+		return nil, nil, err
+	case len(names) == 1:
+		return make([]Record, 1), &recordError{err}, nil
+	}
+	half := len(names) / 2
+	records, damaged, err = pk.readRecords(ctx, names[:half])
+	if err != nil {
+		return nil, nil, err
+	}
+	others, otherDamage, err := pk.readRecords(ctx, names[half:])
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(records, others...), cmp.Or(damaged, otherDamage), nil
+}
+
+// A recordError is an error about one record of a subject. The keys of the purpose and
+// the records of other subjects are not at fault, so work on other subjects goes on.
+type recordError struct{ err error }
+
+func (e *recordError) Error() string { return e.err.Error() }
+
+func (e *recordError) Unwrap() error { return e.err }
+
+func ofOneRecord(err error) bool { return errors.As(err, new(*recordError)) }
 
 // subjectKey returns the key of a subject, from the cache or from the store. If the
 // store has none and create is set, subjectKey makes a key. If create is not set,
@@ -143,29 +260,75 @@ func (pk *purposeKeys) subjectKey(ctx context.Context, keys *keys, subject strin
 	key, known := pk.subjects.Load().get(subject)
 	switch {
 	case known && key == nil:
+		pk.backend.stats.subjectHits.add(1)
 		return nil, ErrErased
 	case known:
+		pk.backend.stats.subjectHits.add(1)
 		return key, nil
 	}
+	pk.backend.stats.subjectMisses.add(1)
+	if key, known = pk.subjects.Load().getOld(subject); known {
+		key, err := pk.renewSubject(ctx, keys, subject, key, create)
+		if err == nil && (key == nil || pk.subjects.Load().recentlyErased(subject)) {
+			return nil, ErrErased
+		}
+		return key, err
+	}
+	return pk.askSubject(ctx, keys, subject, create)
+}
+
+// renewSubject asks the store about a subject whose last answer is old, and returns that
+// answer if the store does not answer. While it does not, the store is asked once a
+// second, and no caller waits.
+func (pk *purposeKeys) renewSubject(ctx context.Context, keys *keys, subject string, old *subjectKey, create bool) (*subjectKey, error) {
+	now := pk.backend.clock.now()
+	if at := pk.retry.Load(); at != 0 && now < at+moment(failureCounts) {
+		if now >= at && pk.retry.CompareAndSwap(at, now+moment(lookPause)) {
+			own, cancel := pk.backend.ownTime(ctx)
+			defer cancel()
+			id, g, load := pk.subjectCall(keys, subject, create)
+			g.admit = func() error {
+				if len(g.places) == cap(g.places) {
+					return errLate
+				}
+				return nil
+			}
+			if _, _, err := pk.backend.start(ctx, own, id, g, load); err == errClosed {
+				return nil, err
+			}
+		}
+		return old, nil
+	}
+	soon, cancel := context.WithTimeout(ctx, maxPatience)
+	defer cancel()
+	key, err := pk.askSubject(soon, keys, subject, create)
+	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		return key, err
+	}
+	pk.retry.Store(pk.backend.clock.now() + moment(lookPause))
+	return old, nil
+}
+
+// subjectCall returns the call that loads the key of a subject.
+func (pk *purposeKeys) subjectCall(keys *keys, subject string, create bool) (callID, gate, func(context.Context, *call) error) {
 	detail := "?" + subject
 	if create {
 		detail = "+" + subject // another call: only a caller that seals makes keys
 	}
-	c, _, err := pk.backend.start(ctx, callID{actionSubject, pk.id, detail}, func(ctx context.Context, c *call) error {
-		select {
-		case pk.subjectReads <- struct{}{}:
-			defer func() { <-pk.subjectReads }()
-		case <-ctx.Done():
-			return tooManyReads(ctx)
-		}
+	return callID{actionSubject, pk.id, detail}, gate{places: pk.subjectReads}, func(ctx context.Context, c *call) error {
 		var err error
 		c.key, err = pk.loadSubject(ctx, keys, subject, create)
+		if !errors.Is(err, ErrUnavailable) {
+			pk.retry.Store(0)
+		}
 		return err
-	})
-	if err != nil {
-		return nil, err
 	}
-	if err := c.wait(ctx); err != nil {
+}
+
+func (pk *purposeKeys) askSubject(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
+	id, g, load := pk.subjectCall(keys, subject, create)
+	c, _, err := pk.backend.join(ctx, id, g, load)
+	if err != nil {
 		return nil, err
 	}
 	// The subject may have been erased while the answer was on its way.
@@ -187,14 +350,14 @@ func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject stri
 		if ctx.Err() != nil {
 			return nil, ctxError(ctx)
 		}
-		asked := time.Now()
+		asked := pk.backend.clock.exact()
 		records, err := pk.backend.get(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		if records[0].Revision != 0 {
 			key, err := pk.cacheSubject(ctx, keys, subject, pseudonym, records[0], asked)
-			if err == nil && time.Since(asked) >= pk.backend.opts.SubjectLifetime {
+			if err == nil && pk.backend.clock.exact()-asked >= moment(pk.backend.opts.SubjectLifetime) {
 				continue // so late that the cache may have forgotten an erasure since
 			}
 			return key, err
@@ -202,7 +365,10 @@ func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject stri
 		if !create {
 			return nil, ErrCorrupt
 		}
-		fresh := newSubjectRecord()
+		if keys, err = pk.confirmed(ctx); err != nil {
+			return nil, err
+		}
+		fresh := newSubjectRecord(pk.backend.now())
 		data := fresh.encode(keys, pk.id.purpose, pseudonym)
 		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data})
 		switch {
@@ -216,7 +382,7 @@ func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject stri
 			return nil, err
 		}
 		pk.subjects.Load().put(subject, key, asked)
-		if time.Since(asked) >= pk.backend.opts.SubjectLifetime {
+		if pk.backend.clock.exact()-asked >= moment(pk.backend.opts.SubjectLifetime) {
 			continue
 		}
 		return key, nil
@@ -225,7 +391,7 @@ func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject stri
 
 // cacheSubject opens the record of a subject and caches its key. A tombstone is
 // cached as well, and returns ErrErased.
-func (pk *purposeKeys) cacheSubject(ctx context.Context, keys *keys, subject string, pseudonym [IndexSize]byte, record Record, asked time.Time) (*subjectKey, error) {
+func (pk *purposeKeys) cacheSubject(ctx context.Context, keys *keys, subject string, pseudonym [IndexSize]byte, record Record, asked moment) (*subjectKey, error) {
 	found, err := pk.openSubjectRecord(ctx, keys, pseudonym, record.Data)
 	if err != nil {
 		return nil, err
@@ -247,20 +413,28 @@ func (pk *purposeKeys) openSubjectRecord(ctx context.Context, keys *keys, pseudo
 	if !keys.seal.has(sealed) {
 		var err error
 		if keys, err = pk.findKey(ctx, sealed); err != nil {
+			if err == ErrCorrupt { // the store was read, and has no such key
+				err = errSubjectRecord
+			}
 			return subjectRecord{}, err
 		}
 	}
-	return decodeSubject(keys, pk.id.purpose, pseudonym, data)
+	return decodeSubject(keys.seal, keys.vault, pk.id.purpose, pseudonym, data)
 }
 
 // A subjectRecord is the record of one subject in the store. It holds the subject's
-// key or, once erased, is a tombstone. It is sealed under the keys of the purpose
+// key or, once erased, is a tombstone. Both have one size, so that a listing of sizes does
+// not tell who was erased. A record is sealed under the keys of the purpose
 // and bound to the subject's pseudonym, so it can't pass for the record of another
 // purpose or another subject.
 type subjectRecord struct {
 	id  uint32    // the id of the key
 	key []byte    // nil in a tombstone
 	at  time.Time // when the key or the tombstone was made
+
+	// Of a tombstone: the erasure that it is of, see erasureState.
+	count  uint64
+	digest format.ErasureDigest
 }
 
 const (
@@ -269,14 +443,15 @@ const (
 	stateKey       = 1
 	stateTombstone = 2
 	stateSize      = 1 + 4 + format.TimeSize // state, key id, time
+	tombstoneSize  = 8 + format.ErasureDigestSize
+	recordSize     = stateSize + format.DEKSize // a tombstone is filled up with zeros
 )
 
-// newSubjectRecord returns a record with a fresh key.
-func newSubjectRecord() subjectRecord {
+// newSubjectRecord returns a record with a fresh key, made at the given time.
+func newSubjectRecord(at time.Time) subjectRecord {
 	var id [4]byte
 	rand.Read(id[:])
-	r := subjectRecord{id: binary.BigEndian.Uint32(id[:]), key: newDEK(), at: time.Now()}
-	return r
+	return subjectRecord{id: binary.BigEndian.Uint32(id[:]), key: newDEK(), at: at}
 }
 
 // open returns the key of r, ready for use, and clears its bytes in r. A tombstone
@@ -286,7 +461,7 @@ func (r subjectRecord) open() (*subjectKey, error) {
 		return nil, ErrErased
 	}
 	defer clear(r.key)
-	k, err := newSubjectKey(r.id, r.key)
+	k, err := newSubjectKey(r.key)
 	if err != nil {
 		return nil, errSubjectRecord
 	}
@@ -295,7 +470,7 @@ func (r subjectRecord) open() (*subjectKey, error) {
 
 // encode seals r under the primary key of k.
 func (r subjectRecord) encode(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte) []byte {
-	plain := make([]byte, 0, stateSize+format.DEKSize)
+	plain := make([]byte, 0, recordSize)
 	defer func() { clear(plain[:cap(plain)]) }()
 	state := byte(stateKey)
 	if r.key == nil {
@@ -304,30 +479,47 @@ func (r subjectRecord) encode(k *keys, p purpose.Purpose, pseudonym [IndexSize]b
 	plain = append(plain, state)
 	plain = binary.BigEndian.AppendUint32(plain, r.id)
 	plain = format.AppendSeconds(plain, r.at)
-	plain = append(plain, r.key...)
-	return k.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), pseudonym))
+	if r.key == nil {
+		plain = binary.BigEndian.AppendUint64(plain, r.count)
+		plain = append(plain, r.digest[:]...)
+		plain = plain[:recordSize]
+	} else {
+		plain = append(plain, r.key...)
+	}
+	return k.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), k.vault, pseudonym))
 }
 
-// decodeSubject is the reverse of encode. Every fault is ErrCorrupt.
-func decodeSubject(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte, data []byte) (subjectRecord, error) {
+// decodeSubject is the reverse of encode, with the keys of a set. Every fault is
+// ErrCorrupt.
+func decodeSubject(c *cipherSet, vault format.VaultID, p purpose.Purpose, pseudonym [IndexSize]byte, data []byte) (subjectRecord, error) {
 	sealed, ok := cutSubjectRecord(data)
 	if !ok {
 		return subjectRecord{}, errSubjectRecord
 	}
-	plain, err := k.seal.open(nil, sealed, format.AppendSubjectAAD(nil, p.String(), pseudonym))
-	if err != nil || len(plain) < stateSize {
+	plain, err := c.open(nil, sealed, format.AppendSubjectAAD(nil, p.String(), vault, pseudonym))
+	if err != nil || len(plain) != recordSize {
 		return subjectRecord{}, errSubjectRecord
 	}
 	r := subjectRecord{id: binary.BigEndian.Uint32(plain[1:]), at: format.Seconds(plain[5:])}
-	switch {
-	case plain[0] == stateKey && len(plain) == stateSize+format.DEKSize:
-		r.key = plain[stateSize:]
-	case plain[0] == stateTombstone && len(plain) == stateSize:
-	default:
+	if r.at.Unix() > format.MaxSeconds {
 		return subjectRecord{}, errSubjectRecord
 	}
-	return r, nil
+	switch plain[0] {
+	case stateKey:
+		r.key = plain[stateSize:]
+		return r, nil
+	case stateTombstone:
+		r.count = binary.BigEndian.Uint64(plain[stateSize:])
+		r.digest = format.ErasureDigest(plain[stateSize+8:])
+		if r.count > 0 && allZero(plain[stateSize+tombstoneSize:]) {
+			return r, nil
+		}
+	}
+	return subjectRecord{}, errSubjectRecord
 }
+
+// allZero reports whether b has no other byte than 0.
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 // cutSubjectRecord returns the sealed part of a subject record.
 func cutSubjectRecord(data []byte) (sealed []byte, ok bool) {
@@ -352,10 +544,4 @@ func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, 
 	buf := getBuffers()
 	defer buf.release()
 	return k.pseudonym.compute(format.AppendPseudonymInput(buf.plaintext(len(buf.plain)), p.String(), subject))
-}
-
-// tooManyReads is [ErrUnavailable] for a read that found no place among
-// [maxSubjectReads] before ctx was done.
-func tooManyReads(ctx context.Context) error {
-	return fmt.Errorf("too many reads are waiting: %w: %w", ErrUnavailable, ctx.Err())
 }

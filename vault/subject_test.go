@@ -2,7 +2,7 @@ package vault
 
 import (
 	"context"
-	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,50 +36,87 @@ func TestSubjectRecordPayloads(t *testing.T) {
 	keys, p := s.opened.current.Load(), s.opened.id.purpose
 	var pseudonym [IndexSize]byte
 	sealed := func(state byte, n int) []byte {
-		plain := append([]byte{state, 0, 0, 1, 2, 0, 0, 0, 0, 9}, make([]byte, 64)...)[:n]
-		return keys.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), pseudonym))
+		plain := append([]byte{state, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 7, 3}, make([]byte, 64)...)[:n]
+		return keys.seal.seal([]byte(subjectMagic), plain, format.AppendSubjectAAD(nil, p.String(), keys.vault, pseudonym))
 	}
-	r, err := decodeSubject(keys, p, pseudonym, sealed(stateKey, stateSize+format.DEKSize))
+	r, err := decodeSubject(keys.seal, keys.vault, p, pseudonym, sealed(stateKey, stateSize+format.DEKSize))
 	require.NoError(t, err)
-	require.Equal(t, subjectRecord{id: 0x102, key: make([]byte, format.DEKSize), at: time.Unix(9, 0).UTC()}, r)
-	r, err = decodeSubject(keys, p, pseudonym, sealed(stateTombstone, stateSize))
+	require.Equal(t, subjectRecord{id: 0x102, key: append([]byte{0, 0, 0, 0, 0, 0, 0, 7, 3}, make([]byte, 23)...), at: time.Unix(9, 0).UTC()}, r)
+	r, err = decodeSubject(keys.seal, keys.vault, p, pseudonym, sealed(stateTombstone, recordSize))
 	require.NoError(t, err)
-	require.Equal(t, subjectRecord{id: 0x102, at: time.Unix(9, 0).UTC()}, r)
+	require.Equal(t, subjectRecord{id: 0x102, at: time.Unix(9, 0).UTC(), count: 7, digest: format.ErasureDigest{3}}, r)
 	for _, state := range []byte{0, stateKey, stateTombstone, 3} {
 		for _, n := range []int{0, 1, stateSize - 1, stateSize, stateSize + 1, stateSize + format.DEKSize - 1, stateSize + format.DEKSize, stateSize + format.DEKSize + 1} {
-			if state == stateKey && n == stateSize+format.DEKSize || state == stateTombstone && n == stateSize {
+			if (state == stateKey || state == stateTombstone) && n == recordSize {
 				continue
 			}
 			if n == 0 && state != 0 {
 				continue
 			}
-			r, err := decodeSubject(keys, p, pseudonym, sealed(state, n))
+			r, err := decodeSubject(keys.seal, keys.vault, p, pseudonym, sealed(state, n))
 			require.ErrorIs(t, err, errSubjectRecord, "state %d of %d bytes", state, n)
 			require.Zero(t, r)
 		}
 	}
 	good := sealed(stateKey, stateSize+format.DEKSize)
 	for _, n := range []int{0, 1, len(subjectMagic) - 1, len(subjectMagic), len(subjectMagic) + format.KeyIDSize - 1, len(subjectMagic) + format.KeyIDSize} {
-		_, err := decodeSubject(keys, p, pseudonym, good[:n])
+		_, err := decodeSubject(keys.seal, keys.vault, p, pseudonym, good[:n])
 		require.ErrorIs(t, err, errSubjectRecord, n)
 	}
-	_, err = decodeSubject(keys, p, pseudonym, append([]byte("ofs2"), good[len(subjectMagic):]...))
+	_, err = decodeSubject(keys.seal, keys.vault, p, pseudonym, append([]byte("ofs2"), good[len(subjectMagic):]...))
 	require.ErrorIs(t, err, errSubjectRecord)
 }
 
-// The bytes of a subject's key are gone once it is ready for use, and what it seals
-// names it as Tink's keys do.
+// A clock that is set after the year 9999 does not keep anybody from being erased. Records
+// and certificates have the last time that JSON can write, and no reader takes a later one.
+func TestTimesOfSubjectRecords(t *testing.T) {
+	at := func(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+	const day = 24 * 60 * 60
+	for now, want := range map[int64]struct{ exact, rounded int64 }{
+		day + 1: {day + 1, day}, format.MaxSeconds: {format.MaxSeconds, format.MaxSeconds + 1 - day},
+		format.MaxSeconds + 1: {format.MaxSeconds, format.MaxSeconds + 1 - day}, 1 << 39: {format.MaxSeconds, format.MaxSeconds + 1 - day},
+	} {
+		require.Equal(t, at(want.exact), recordTime(at(now), true), now)
+		require.Equal(t, at(want.rounded), recordTime(at(now), false), now)
+	}
+
+	v, s := subjectsOf(t, Memory(), testKEK(t), nil)
+	keys, p := s.opened.current.Load(), s.opened.id.purpose
+	pseudonym, err := keys.pseudonymOf(p, "alice")
+	require.NoError(t, err)
+	name := subjectRecordName(p, pseudonym)
+	for _, r := range []subjectRecord{newSubjectRecord(time.Time{}), {count: 1}} {
+		for seconds, want := range map[int64]error{0: nil, format.MaxSeconds: nil, format.MaxSeconds + 1: errSubjectRecord, 1<<40 - 1: errSubjectRecord} {
+			r.at = at(seconds)
+			_, err := decodeSubject(keys.seal, keys.vault, p, pseudonym, r.encode(keys, p, pseudonym))
+			require.Equal(t, want, err, seconds)
+		}
+	}
+
+	// A person with such a record can be erased, and the certificate is JSON.
+	r := newSubjectRecord(at(1<<40 - 1))
+	_, err = v.store.Put(t.Context(), Record{Name: name, Data: r.encode(keys, p, pseudonym)})
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Prefetch(t.Context(), "alice"), ErrCorrupt)
+	certificates, err := v.Erase(t.Context(), "alice", p)
+	require.NoError(t, err)
+	_, err = json.Marshal(certificates)
+	require.NoError(t, err)
+}
+
+// The bytes of a subject's key are gone once it is ready for use, and its ciphertexts
+// do not name it.
 func TestSubjectKeysOpened(t *testing.T) {
-	r := newSubjectRecord()
+	r := newSubjectRecord(time.Now())
 	require.NotEqual(t, make([]byte, format.DEKSize), r.key)
-	require.NotEqual(t, r.key, newSubjectRecord().key)
+	require.NotEqual(t, r.key, newSubjectRecord(time.Now()).key)
 	k, err := r.open()
 	require.NoError(t, err)
 	require.Equal(t, make([]byte, format.DEKSize), r.key)
 	sealed := k.seal([]byte("before"), []byte("text"), []byte("data"))
-	require.Equal(t, "before\x01", string(sealed[:7]))
-	require.Equal(t, r.id, binary.BigEndian.Uint32(sealed[7:]))
+	require.Equal(t, "before", string(sealed[:6]))
 	sealed = sealed[6:]
+	require.Len(t, sealed, format.NonceSize+len("text")+format.TagSize)
 	plain, err := k.open([]byte("to "), sealed, []byte("data"))
 	require.NoError(t, err)
 	require.Equal(t, "to text", string(plain))
@@ -261,7 +298,7 @@ func TestTooManyReadsAreWaiting(t *testing.T) {
 func TestSubjectCacheBelieves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lifetime, timeout = time.Minute, time.Second
-		c := newSubjectCache(0, lifetime, timeout)
+		c := newSubjectCache(newClock(), 0, lifetime, 0, timeout)
 		key := &subjectKey{}
 		state := func(subject string) string {
 			got, known := c.get(subject)
@@ -276,27 +313,27 @@ func TestSubjectCacheBelieves(t *testing.T) {
 		}
 		require.Equal(t, "unknown", state("alice"))
 		require.False(t, c.recentlyErased("alice"))
-		c.put("alice", key, time.Now().Add(-lifetime+time.Second))
+		c.put("alice", key, c.clock.exact()-moment(lifetime-time.Second))
 		require.Equal(t, "key", state("alice"))
-		time.Sleep(time.Second)
+		pass(c, time.Second)
 		require.Equal(t, "unknown", state("alice"), "since the question")
-		c.put("alice", key, time.Now())
-		c.put("bob", nil, time.Now())
+		c.put("alice", key, c.clock.exact())
+		c.put("bob", nil, c.clock.exact())
 		require.Equal(t, "erased", state("bob"))
 		require.False(t, c.recentlyErased("bob"), "not by this process")
 
 		c.erase("alice")
 		require.True(t, c.recentlyErased("alice"))
-		c.put("alice", key, time.Now()) // an answer from before, that comes late
-		time.Sleep(lifetime + format.MaxSlots*timeout - 1)
+		c.put("alice", key, c.clock.exact()) // an answer from before, that comes late
+		pass(c, lifetime+format.MaxSlots*timeout-1)
 		require.Equal(t, "erased", state("alice"))
 		require.True(t, c.recentlyErased("alice"))
 		require.Equal(t, "unknown", state("bob"))
-		c.put("alice", nil, time.Now())
-		time.Sleep(time.Nanosecond)
+		c.put("alice", nil, c.clock.exact())
+		pass(c, time.Nanosecond)
 		require.False(t, c.recentlyErased("alice"))
 		require.Equal(t, "erased", state("alice"), "what the store says")
-		time.Sleep(lifetime)
+		pass(c, lifetime)
 		require.Equal(t, "unknown", state("alice"))
 		c.erase("carol")
 		require.Equal(t, "erased", state("carol"), "who was unknown")
@@ -305,7 +342,7 @@ func TestSubjectCacheBelieves(t *testing.T) {
 
 // A cache that is full makes room by one, and only for who is new.
 func TestSubjectCacheMakesRoom(t *testing.T) {
-	c := newSubjectCache(64*3, time.Minute, time.Second)
+	c := newSubjectCache(newClock(), 64*3, time.Minute, 0, time.Second)
 	require.Equal(t, 3, c.perShard)
 	shard := c.shard("s")
 	var inShard []string
@@ -315,23 +352,23 @@ func TestSubjectCacheMakesRoom(t *testing.T) {
 		}
 	}
 	for _, name := range inShard[:3] {
-		c.put(name, nil, time.Now())
+		c.put(name, nil, c.clock.exact())
 	}
 	require.Len(t, shard.entries, 3)
 	for range 50 {
-		c.put(inShard[0], nil, time.Now())
+		c.put(inShard[0], nil, c.clock.exact())
 		require.Len(t, shard.entries, 3, "nobody goes for one who is there")
 	}
-	c.put(inShard[3], nil, time.Now())
+	c.put(inShard[3], nil, c.clock.exact())
 	require.Len(t, shard.entries, 3)
 	require.Contains(t, shard.entries, inShard[3])
-	require.Equal(t, 1, newSubjectCache(1, time.Minute, time.Second).perShard)
+	require.Equal(t, 1, newSubjectCache(newClock(), 1, time.Minute, 0, time.Second).perShard)
 }
 
 // Erasures are forgotten once nothing from before them can be on its way any more.
 func TestSubjectCacheSweeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newSubjectCache(0, time.Minute, time.Second)
+		c := newSubjectCache(newClock(), 0, time.Minute, 0, time.Second)
 		shard := c.shard("s")
 		erase := func(first, n int) {
 			for i := first; n > 0; i++ {
@@ -343,11 +380,11 @@ func TestSubjectCacheSweeps(t *testing.T) {
 		}
 		erase(0, 64)
 		require.Len(t, shard.erased, 64)
-		time.Sleep(c.erasedLifetime - 1)
+		pass(c, c.erasedLifetime-1)
 		erase(1_000_000, 1)
 		require.Len(t, shard.erased, 65, "none is over")
 		require.Equal(t, 2*64, shard.sweepAt)
-		time.Sleep(time.Nanosecond)
+		pass(c, time.Nanosecond)
 		erase(2_000_000, 2*64-65)
 		require.Len(t, shard.erased, 2*64)
 		erase(3_000_000, 1)
@@ -356,4 +393,11 @@ func TestSubjectCacheSweeps(t *testing.T) {
 			require.True(t, c.recentlyErased(name))
 		}
 	})
+}
+
+// pass lets time pass, and has the clock of c notice it.
+func pass(c *subjectCache, d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+	c.clock.exact()
 }

@@ -13,7 +13,9 @@ import (
 // cores would do the work of one.
 type subjectCache struct {
 	seed           maphash.Seed
+	clock          *clock
 	lifetime       time.Duration
+	grace          time.Duration // how much longer an answer may be relied on while the store is down
 	erasedLifetime time.Duration // how long an erasure by this process is remembered
 	perShard       int
 	shards         [64]subjectShard
@@ -26,7 +28,7 @@ type subjectShard struct {
 	// erased holds, for each subject that this process erased, until when to
 	// remember the erasure. By then every answer that the store gave before the
 	// erasure has expired, so no such answer outlives the memory of the erasure.
-	erased  map[string]time.Time
+	erased  map[string]moment
 	sweepAt int // size of erased that makes erase remove entries that are over
 
 	_ [64]byte // shards do not share cache lines
@@ -36,15 +38,18 @@ type subjectShard struct {
 // subject is erased. It is valid until it expires.
 type subjectEntry struct {
 	key     *subjectKey
-	expires time.Time
+	expires moment
 }
 
 // newSubjectCache returns a cache for about the given number of entries. A call to
 // the store ends within timeout.
-func newSubjectCache(entries int, lifetime, timeout time.Duration) *subjectCache {
+func newSubjectCache(clock *clock, entries int, lifetime, grace, timeout time.Duration) *subjectCache {
 	// An erasure is remembered for longer than an answer may be on its way, and an
 	// operation may wait for its other slots.
-	c := &subjectCache{seed: maphash.MakeSeed(), lifetime: lifetime, erasedLifetime: lifetime + format.MaxSlots*timeout}
+	c := &subjectCache{
+		seed: maphash.MakeSeed(), clock: clock, lifetime: lifetime, grace: grace,
+		erasedLifetime: lifetime + grace + format.MaxSlots*timeout,
+	}
 	c.perShard = max(1, entries/len(c.shards))
 	return c
 }
@@ -52,6 +57,15 @@ func newSubjectCache(entries int, lifetime, timeout time.Duration) *subjectCache
 // get returns the key of subject, or nil if the subject is erased. It reports in
 // known whether the cache has a valid answer.
 func (c *subjectCache) get(subject string) (key *subjectKey, known bool) {
+	return c.getWithin(subject, 0)
+}
+
+// getOld is get while the store is down: an answer stays valid for the grace.
+func (c *subjectCache) getOld(subject string) (key *subjectKey, known bool) {
+	return c.getWithin(subject, c.grace)
+}
+
+func (c *subjectCache) getWithin(subject string, grace time.Duration) (key *subjectKey, known bool) {
 	s := c.shard(subject)
 	s.mu.RLock()
 	e, found := s.entries[subject]
@@ -60,17 +74,17 @@ func (c *subjectCache) get(subject string) (key *subjectKey, known bool) {
 	if !found && !erased {
 		return nil, false
 	}
-	now := time.Now()
-	if erased && now.Before(until) {
+	now := c.clock.now()
+	if erased && now < until {
 		return nil, true
 	}
-	return e.key, found && now.Before(e.expires)
+	return e.key, found && now < e.expires+moment(grace)
 }
 
 // put keeps the answer of the store for subject, nil meaning erased. The answer's
 // lifetime begins when the store was asked, since the answer may have been on its
 // way for long.
-func (c *subjectCache) put(subject string, key *subjectKey, asked time.Time) {
+func (c *subjectCache) put(subject string, key *subjectKey, asked moment) {
 	s := c.shard(subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +97,7 @@ func (c *subjectCache) put(subject string, key *subjectKey, asked time.Time) {
 			break
 		}
 	}
-	s.entries[subject] = subjectEntry{key, asked.Add(c.lifetime)}
+	s.entries[subject] = subjectEntry{key, asked + moment(c.lifetime)}
 }
 
 // erase makes every later get say that the subject is erased, and recentlyErased
@@ -93,19 +107,19 @@ func (c *subjectCache) erase(subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.entries, subject)
-	now := time.Now()
+	now := c.clock.exact()
 	if len(s.erased) >= s.sweepAt {
 		for subject, until := range s.erased {
-			if !now.Before(until) {
+			if now >= until {
 				delete(s.erased, subject)
 			}
 		}
 		s.sweepAt = max(64, 2*len(s.erased))
 	}
 	if s.erased == nil {
-		s.erased = make(map[string]time.Time)
+		s.erased = make(map[string]moment)
 	}
-	s.erased[subject] = now.Add(c.erasedLifetime)
+	s.erased[subject] = now + moment(c.erasedLifetime)
 }
 
 // recentlyErased reports whether this process has erased subject lately.
@@ -114,7 +128,7 @@ func (c *subjectCache) recentlyErased(subject string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	until, erased := s.erased[subject]
-	return erased && time.Now().Before(until)
+	return erased && c.clock.now() < until
 }
 
 func (c *subjectCache) shard(subject string) *subjectShard {

@@ -1,14 +1,16 @@
 package vault
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
-	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A Vault holds the keys of purposes. Its methods may be called from many
@@ -34,9 +36,11 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	if err != nil {
 		return nil, fmt.Errorf("vault: opening: %w", err)
 	}
+	stats := &counters{}
 	return &Vault{
 		backend: &backend{
-			store: store, opts: o, calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK),
+			store: &countedStore{store, stats}, opts: o, stats: stats, clock: newClock(), jitter: rand.Float64(), operations: make(chan struct{}, maxCalls),
+			calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK), failed: make(map[keysID]*failures), seals: make(map[purpose.Purpose]*sealCounts),
 		},
 		opened: make(map[keysID]*purposeKeys),
 	}, nil
@@ -45,10 +49,25 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 // Close forgets all keys. The vault and its scopes fail with [ErrNoKeys] from then on.
 // Close always returns nil, and may be called again. Keys are not overwritten: they are
 // left to the garbage collector.
+//
+// Close adds the seals of this vault to the counts in the store (see [Key]), and waits
+// for that for up to five seconds. A vault that is dropped without Close is collected as
+// well; the seals of the last [Options.Refresh] are then not counted.
 func (v *Vault) Close() error {
 	if !v.valid() {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), min(maxPatience, v.opts.Timeout))
+	defer cancel()
+	var wg sync.WaitGroup
+	v.mu.Lock()
+	for _, pk := range v.opened {
+		if pk.id.subset == allKeys {
+			wg.Go(func() { _ = pk.writeSeals(ctx) })
+		}
+	}
+	v.mu.Unlock()
+	wg.Wait()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
@@ -95,7 +114,7 @@ func (v *Vault) Lookup(ctx context.Context, p purpose.Purpose) (*Lookup, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Lookup{s}, nil
+	return newLookup(s), nil
 }
 
 // Reader returns the right to reveal values that were collected for p, and no other
@@ -105,7 +124,7 @@ func (v *Vault) Reader(ctx context.Context, p purpose.Purpose) (*Reader, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{s}, nil
+	return newReader(s), nil
 }
 
 // Collector returns the right to collect values for p, without the right to
@@ -126,20 +145,22 @@ func (v *Vault) collector(ctx context.Context, p purpose.Purpose) (*Collector, e
 	if err != nil {
 		return nil, err
 	}
-	keys := pk.peek()
-	if keys == nil {
-		return nil, errClosed
+	keys, err := pk.newest(ctx)
+	if err != nil {
+		return nil, err
 	}
 	set := keys.collect()
 	if set == nil {
-		return nil, fmt.Errorf("none for collectors: %w", ErrNoKeys)
+		return nil, errNoCollectKeys
 	}
-	public, err := publicKeyOf(set.primary)
-	if err != nil {
-		return nil, errKeyRecord
+	public := set.schedule.primary()
+	if public == nil {
+		return nil, errNoCollectKeys
 	}
-	return &Collector{purpose: p, public: public, auditor: v.opts.Audit}, nil
+	return newCollector(Collector{purpose: p, public: public, auditor: v.opts.Audit, exact: v.opts.ExactTimes}), nil
 }
+
+var errNoCollectKeys = fmt.Errorf("none for collectors: %w", ErrNoKeys)
 
 // scope returns a scope with a subset of the keys of p. Nothing leads from the scope to
 // the other keys: its purposeKeys holds the subset alone, and knows no other
@@ -149,7 +170,7 @@ func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope
 	if err = v.audit(ctx, audit.Event{Action: audit.Open, Purpose: p}, err); err != nil {
 		return nil, keysError(audit.Open, p, err)
 	}
-	return &Scope{opened: pk}, nil
+	return newScope(pk), nil
 }
 
 func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*purposeKeys, error) {
@@ -166,19 +187,23 @@ func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*pu
 		_, err := pk.fresh(ctx)
 		return pk, err
 	}
-	err := v.shared(ctx, callID{action: audit.Open, keys: key}, func(ctx context.Context) error {
+	err := v.shared(ctx, callID{action: audit.Open, keys: key}, gate{places: v.operations}, func(ctx context.Context) error {
 		if v.find(key) != nil {
 			return nil // opened since find was called above
 		}
-		asked := time.Now()
-		k, erasures, err := v.load(ctx, key, &keys{}, 0)
+		asked := v.clock.exact()
+		var at purposeState
+		err := v.asking(key, func() (err error) {
+			at, err = v.load(ctx, key, v.state(p), true)
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		if err := v.checkLease(asked); err != nil {
 			return err
 		}
-		return v.add(newPurposeKeys(v.backend, key, k, erasures, asked))
+		return v.add(newPurposeKeys(v.backend, key, at, asked))
 	})
 	if err != nil {
 		return nil, err
@@ -217,15 +242,15 @@ func (v *Vault) add(pk *purposeKeys) error {
 	return nil
 }
 
-// state returns the generation of the keys that scopes of p use, and the number of
-// erasures that they know of. Both are 0 if no scope of p is open.
-func (v *Vault) state(p purpose.Purpose) (generation, erasures uint64) {
-	if pk := v.find(keysID{p, allKeys}); pk != nil {
-		if k := pk.current.Load(); k != nil {
-			return k.generation, pk.erasures.Load()
+// state returns the state of p that this vault knows of. It is zero if the vault has
+// opened no keys of p.
+func (v *Vault) state(p purpose.Purpose) purposeState {
+	for _, pk := range v.findAll(p) {
+		if at := pk.known(); at.keys != nil {
+			return at
 		}
 	}
-	return 0, 0
+	return purposeState{}
 }
 
 // keysError adds the action and the purpose of the keys to err.
@@ -250,7 +275,7 @@ func keysError(a audit.Action, p purpose.Purpose, err error) error {
 // Indexes are computed with keys of the purpose, and so outlive an erasure. Set the
 // index columns of the person's row to NULL in the transaction that records the
 // erasure. Together with its KEK, an old backup of the key store still opens the
-// values: see [Options.Pins].
+// values: see [Options.Pin].
 //
 // Purposes are erased in the order given. If one fails, the certificate lists the
 // purposes that were done, and calling Erase again completes the rest. No purpose
@@ -272,23 +297,37 @@ func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.P
 }
 
 func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {
-	if subject == "" || len(subject) > format.MaxSubject {
-		return Erasure{}, errSubjectID
+	if !ValidSubject(subject) {
+		return Erasure{}, subjectError(subject)
 	}
+	return v.eraseBy(ctx, p, func(k *keys) ([IndexSize]byte, error) { return k.pseudonymOf(p, subject) },
+		func() { v.markErased(p, subject) })
+}
+
+// eraseBy erases the subject under p that has the pseudonym that find returns.
+func (v *Vault) eraseBy(ctx context.Context, p purpose.Purpose, find func(*keys) ([IndexSize]byte, error), markErased func()) (Erasure, error) {
 	pk, err := v.openKeys(ctx, p, allKeys)
 	if err != nil {
 		return Erasure{}, err
 	}
-	var e Erasure
+	done := make(chan Erasure, 1) // a call that was left early may still send
 	err = v.exclusive(ctx, audit.Erase, p, func(ctx context.Context) error {
-		var err error
-		e, err = pk.erase(ctx, subject, func() { v.markErased(p, subject) })
+		k := pk.current.Load()
+		if k == nil {
+			return errClosed
+		}
+		pseudonym, err := find(k)
+		if err != nil {
+			return err
+		}
+		e, err := pk.erase(ctx, pseudonym, markErased)
+		done <- e
 		return err
 	})
 	if err != nil {
 		return Erasure{}, err
 	}
-	return e, nil
+	return <-done, nil
 }
 
 // markErased makes every scope and reader of p in this vault treat the subject as
@@ -300,51 +339,71 @@ func (v *Vault) markErased(p purpose.Purpose, subject string) {
 }
 
 // Purposes returns the purposes that the store has keys for. It asks no key service.
-// A store that does not answer, and a ctx that is done, is [ErrUnavailable]; a closed
-// vault is [ErrNoKeys]; a store that lists names out of order is [ErrCorrupt].
+//
+// A key record that the store can't read, such as a malformed file of a [Dir], costs no
+// other purpose: Purposes returns all purposes, this one included, and an error that is
+// [ErrCorrupt] and names the first such record. A file of a Dir that is open to others is
+// [ErrNoKeys] in the same way. With any other error the set is empty: a store that does
+// not answer, and a ctx that is done, is [ErrUnavailable]; a closed vault is [ErrNoKeys]; a
+// store that lists names out of order is [ErrCorrupt].
 func (v *Vault) Purposes(ctx context.Context) (purpose.Set, error) {
 	if !v.valid() {
 		return purpose.Set{}, fmt.Errorf("vault: listing purposes: %w", errNoVault)
 	}
 	var found []purpose.Purpose
+	var damaged error
 	err := v.exclusive(ctx, actionPurposes, purpose.Purpose{}, func(ctx context.Context) (err error) {
-		found, err = v.listPurposes(ctx)
+		found, damaged, err = v.listPurposes(ctx)
 		return err
 	})
-	if err != nil {
+	if err != nil { // not found: a call that was left early may still write to it
 		return purpose.Set{}, fmt.Errorf("vault: listing purposes: %w", err)
 	}
-	return purpose.NewSet(found...), nil
+	if damaged != nil {
+		err = fmt.Errorf("vault: listing purposes: %w", damaged)
+	}
+	return purpose.NewSet(found...), err
 }
 
 // errOrder reports a store that lists a name which does not sort after the name before
 // it.
 var errOrder = fmt.Errorf("key store lists names out of order: %w", ErrCorrupt)
 
-func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err error) {
+// listPurposes returns the purposes with a key record, and in damaged the error about the
+// first key record that the store can't read.
+func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, damaged, err error) {
 	after := ""
 	for {
 		folder, more := "", false
 		for name, err := range v.store.List(ctx, "", after) {
 			if err != nil {
-				return nil, storeError(err)
+				return nil, nil, storeError(err)
 			}
 			if name <= after { // otherwise the loop would never end
-				return nil, errOrder
+				return nil, nil, errOrder
 			}
-			folder, _, more = strings.Cut(name, "/")
+			folder, more = name, true
 			break
 		}
 		if !more {
-			return found, nil
+			return found, damaged, nil
+		}
+		folder, _, inFolder := strings.Cut(folder, "/")
+		if !inFolder { // no folder, such as the record of the vault
+			after = folder
+			continue
 		}
 		if p, err := purpose.Parse(folder); err == nil {
 			records, err := v.get(ctx, keyRecordName(p))
-			if err != nil {
-				return nil, err
-			}
-			if records[0].Revision != 0 {
+			switch {
+			case err == nil && records[0].Revision == 0:
+			case err == nil:
 				found = append(found, p)
+			case ctx.Err() == nil && !errors.Is(err, ErrUnavailable) && (errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoKeys)):
+				found = append(found, p)
+				damaged = cmp.Or(damaged, fmt.Errorf("%s: %w", recordLabel(keyRecordName(p)), err))
+			default:
+				return nil, nil, err
 			}
 		}
 		after = folder + "0" // after all names in the folder, as it may hold many subjects
@@ -353,19 +412,21 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, err 
 
 // operate runs an operation on the keys of p, and audits it.
 func (v *Vault) operate(ctx context.Context, e audit.Event, f func(context.Context) error) error {
-	var err error
-	switch {
-	case !v.valid():
-		err = errNoVault
-	case e.Purpose.IsZero():
-		err = errNoPurpose
-	case ctx.Err() != nil:
-		err = ctxError(ctx)
-	default:
-		err = v.exclusive(ctx, e.Action, e.Purpose, f)
-	}
-	if err = v.audit(ctx, e, err); err != nil {
+	if err := v.audit(ctx, e, v.run(ctx, e.Action, e.Purpose, f)); err != nil {
 		return keysError(e.Action, e.Purpose, err)
 	}
 	return nil
+}
+
+// run runs an operation on the keys of p.
+func (v *Vault) run(ctx context.Context, a audit.Action, p purpose.Purpose, f func(context.Context) error) error {
+	switch {
+	case !v.valid():
+		return errNoVault
+	case p.IsZero():
+		return errNoPurpose
+	case ctx.Err() != nil:
+		return ctxError(ctx)
+	}
+	return v.exclusive(ctx, a, p, f)
 }

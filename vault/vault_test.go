@@ -122,12 +122,12 @@ func TestScopeRefusals(t *testing.T) {
 func TestSelfTestOfAThrottledKeyService(t *testing.T) {
 	a := vaulttest.NewAEAD(t)
 	kek := &vaulttest.Spy{AEAD: forgetful{a}}
-	kek.Meddle = func(context.Context) error {
+	kek.Meddle(func(context.Context) error {
 		if kek.Calls.Load() > 1 {
 			return errors.New("429 Too Many Requests")
 		}
 		return nil
-	}
+	})
 	v := vaulttest.Open(t, vault.Memory(), kek, nil)
 	require.ErrorIs(t, v.Generate(t.Context(), vaulttest.Security), vault.ErrNoKeys)
 }
@@ -137,7 +137,7 @@ func TestCheckKEKOfEach(t *testing.T) {
 	store, good, lax := vault.Memory(), vaulttest.NewAEAD(t), vaulttest.NewAEAD(t)
 	keks := vault.KEKs{vaulttest.Billing: vault.SharedKEK(good), vaulttest.Security: vault.SharedKEK(lax)}
 	require.NoError(t, vaulttest.Open(t, store, keks, nil).Generate(t.Context(), vaulttest.Billing, vaulttest.Security))
-	keks[vaulttest.Security] = vault.SharedKEK(lenient{lax})
+	keks[vaulttest.Security] = vault.SharedKEK(lenient{lax, kekAAD(t, store)})
 	v := vaulttest.Open(t, store, keks, nil)
 	require.NoError(t, v.CheckKEK(t.Context(), vaulttest.Billing))
 	err := v.CheckKEK(t.Context(), vaulttest.Billing, vaulttest.Security)
@@ -214,17 +214,17 @@ func TestFailureIsNotKept(t *testing.T) {
 	store, a := vault.Memory(), vaulttest.NewAEAD(t)
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 	down := errors.New("dial tcp: secret-host refused")
-	kek := &vaulttest.Spy{AEAD: a, Meddle: func(context.Context) error { return fmt.Errorf("%w: %w", vault.ErrUnavailable, down) }}
+	kek := (&vaulttest.Spy{AEAD: a}).Meddle(func(context.Context) error { return fmt.Errorf("%w: %w", vault.ErrUnavailable, down) })
 	v := vaulttest.Open(t, store, kek, nil)
 	_, err := v.Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
 
-	kek.Meddle = func(context.Context) error { return down }
+	kek.Meddle(func(context.Context) error { return down })
 	_, err = v.Scope(t.Context(), vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)
 	require.NotContains(t, err.Error(), "secret-host")
 
-	kek.Meddle = nil
+	kek.Meddle(nil)
 	vaulttest.Scope(t, v, vaulttest.Security)
 }
 
@@ -253,7 +253,7 @@ func TestSelfTest(t *testing.T) {
 		// Keys that were made well, read through a client that lost its binding.
 		a := vaulttest.NewAEAD(t)
 		require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
-		lax := vault.SharedKEK(lenient{a})
+		lax := vault.SharedKEK(lenient{a, kekAAD(t, store)})
 		v := vaulttest.Open(t, store, lax, nil)
 		for range 2 {
 			err := v.CheckKEK(t.Context(), vaulttest.Security)
@@ -268,12 +268,12 @@ func TestSelfTest(t *testing.T) {
 		store := vault.Memory()
 		require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 		kek := &vaulttest.Spy{AEAD: a}
-		kek.Meddle = func(context.Context) error {
+		kek.Meddle(func(context.Context) error {
 			if kek.Calls.Load() == 1 { // with the wrong data
 				return vault.ErrUnavailable
 			}
 			return nil
-		}
+		})
 		v := vaulttest.Open(t, store, kek, nil)
 		require.ErrorIs(t, v.CheckKEK(t.Context(), vaulttest.Security), vault.ErrUnavailable)
 		require.NoError(t, v.CheckKEK(t.Context(), vaulttest.Security))
@@ -287,10 +287,18 @@ func TestSelfTest(t *testing.T) {
 }
 
 // lenient opens whatever was wrapped for security, with any associated data.
-type lenient struct{ vault.AEAD }
+type lenient struct {
+	vault.AEAD
+	aad []byte
+}
 
 func (l lenient) Decrypt(ciphertext, _ []byte) ([]byte, error) {
-	return l.AEAD.Decrypt(ciphertext, []byte("onlyfor purpose-keys security"))
+	return l.AEAD.Decrypt(ciphertext, l.aad)
+}
+
+// kekAAD returns the associated data of security's wrapped key in a store.
+func kekAAD(t *testing.T, store vault.Store) []byte {
+	return fmt.Appendf(nil, "onlyfor purpose-keys security %x", vaulttest.GetRecord(t, store, "0-vault").Data[4:])
 }
 
 // hanging is a KEK without a context whose calls do not return until released.
@@ -345,14 +353,14 @@ func TestOneCallersCancelDoesNotFailOthers(t *testing.T) {
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		kek := &vaulttest.Spy{AEAD: a, Meddle: func(ctx context.Context) error {
+		kek := (&vaulttest.Spy{AEAD: a}).Meddle(func(ctx context.Context) error {
 			select {
 			case <-release:
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-		}}
+		})
 		v, err := vault.OpenAdmin(t.Context(), store, kek, nil)
 		require.NoError(t, err)
 		impatient, cancel := context.WithCancel(t.Context())
@@ -578,14 +586,50 @@ func TestARefusedCanonicalFormIsNeverIndexed(t *testing.T) {
 			require.ErrorIs(t, err, vault.ErrCorrupt)
 			require.NotErrorIs(t, err, vault.ErrInvalid, "the text is not looked at")
 			require.Zero(t, index)
-			require.Equal(t, audit.Denied, last.Outcome)
+			require.Equal(t, audit.Allowed, last.Outcome, "the value was opened, and that was recorded before")
 		}
 		_, err := c.open.IndexSealed(t.Context(), vaulttest.Note, value, vaulttest.Accepting(strings.Clone))
 		require.NoError(t, err, "it is the refusal that counts")
 	}
 }
 
-// The test above has every callback that can refuse.
+// A plaintext that the caller refuses is not vouched for: no slot of it, in no scope's
+// keys, comes out.
+func TestARefusedPlaintextIsNotVouchedFor(t *testing.T) {
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Billing, vaulttest.Advertising)
+	sec, bill, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Billing), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security), bill)
+	for _, scopes := range [][]*vault.Scope{{sec}, {sec.For("alice")}, {bill}, {sec, bill}} {
+		for refused := range scopes {
+			asked := 0
+			resealed, err := vault.Reseal(t.Context(), vaulttest.Note, value, func(plaintext string) bool {
+				require.Equal(t, "text", plaintext)
+				asked++
+				return asked-1 != refused
+			}, scopes...)
+			require.ErrorIs(t, err, vault.ErrCorrupt)
+			require.True(t, resealed.IsZero())
+			require.Equal(t, refused+1, asked, "each slot is judged, until one is refused")
+		}
+		resealed, err := vault.Reseal(t.Context(), vaulttest.Note, value, func(string) bool { return true }, scopes...)
+		require.NoError(t, err)
+		require.False(t, resealed.IsZero())
+	}
+	consent := ads.Under(purpose.Basis{Consent: "c-1"})
+	for _, accepts := range []bool{false, true} {
+		extended, err := vault.Extend(t.Context(), vaulttest.Note, value, func(plaintext string) bool {
+			require.Equal(t, "text", plaintext)
+			return accepts
+		}, bill, consent)
+		require.Equal(t, accepts, err == nil)
+		require.Equal(t, !accepts, extended.IsZero())
+		if !accepts {
+			require.ErrorIs(t, err, vault.ErrCorrupt)
+		}
+	}
+}
+
+// The tests above have every callback that can refuse.
 func TestCallbacksThatRefuse(t *testing.T) {
 	var found []string
 	for _, typ := range []reflect.Type{
@@ -602,7 +646,7 @@ func TestCallbacksThatRefuse(t *testing.T) {
 			}
 		}
 		if typ.Kind() == reflect.Func {
-			refusing(typ.String(), typ)
+			refusing(fmt.Sprint("func ", typ.NumIn()), typ)
 			continue
 		}
 		for i := range typ.NumMethod() {
@@ -610,5 +654,5 @@ func TestCallbacksThatRefuse(t *testing.T) {
 			refusing(typ.String()+"."+m.Name, m.Type)
 		}
 	}
-	require.Equal(t, []string{"*vault.Scope.IndexSealed"}, found)
+	require.Equal(t, []string{"*vault.Scope.IndexSealed", "func 6", "func 5"}, found) // and Extend and Reseal
 }

@@ -69,7 +69,7 @@ func TestWhatFailsUnchangedSaysNothing(t *testing.T) {
 	c := guarded(t)
 	c.dir = t.TempDir()
 	for name, text := range map[string]string{
-		"go.mod":         "module example.com/broken\n\ngo 1.25.0\n",
+		"go.mod":         "module example.com/broken\n\ngo 1.26.0\n",
 		"broken.go":      "package broken\n\nfunc F(b bool) bool { return b }\n",
 		"broken_test.go": "package broken\n\nimport \"testing\"\n\nfunc TestF(t *testing.T) { t.Fatal(F(true)) }\n",
 	} {

@@ -43,6 +43,8 @@ func (t *adTeam) exchangeKeys(ctx context.Context, r *road) error {
 	const (
 		ours   = "advertising/keys"
 		theirs = "security/keys"
+
+		vaultID = "0-vault" // the record of the vault's id
 	)
 	for i, exchange := range []struct {
 		from, to string // records
@@ -60,6 +62,9 @@ func (t *adTeam) exchangeKeys(ctx context.Context, r *road) error {
 	} {
 		store := vault.Dir(filepath.Join(dir, fmt.Sprint(i)))
 		if err := t.copyRecord(ctx, store, exchange.from, exchange.to); err != nil {
+			return err
+		}
+		if err := t.copyRecord(ctx, store, vaultID, vaultID); err != nil {
 			return err
 		}
 		if err := t.openWith(ctx, r, store, vault.LocalKEK(exchange.kek), exchange.ask, exchange.want); err != nil {

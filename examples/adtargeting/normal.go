@@ -6,19 +6,41 @@ import (
 	"hash/maphash"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/onlyfor/onlyfor/pii"
 )
 
 // This file compares plain addresses in a normal form, as everybody did before and
 // as ad platforms ask advertisers to hash them. The story computes the expected
-// results with it, without the library that is on trial.
+// results with it, without the library that is on trial, but for the numbering plans.
 
-const blanks = " \t\r\n"
+// invisible are the blanks, characters of no width, soft hyphens, marks of direction and
+// variation selectors that are dropped around a text.
+const invisible = " \t\r\n\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000" +
+	joiners + "\u200b\u2060\ufeff\u00ad\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" +
+	"\ufe00\ufe01\ufe02\ufe03\ufe04\ufe05\ufe06\ufe07\ufe08\ufe09\ufe0a\ufe0b\ufe0c\ufe0d\ufe0e\ufe0f"
+
+// joiners can be part of a domain behind a letter beyond ASCII.
+const joiners = "\u200c\u200d"
+
+// trim drops the invisible characters around a text.
+func trim(text string) string {
+	text = strings.TrimLeft(text, invisible)
+	trimmed := strings.TrimRight(text, invisible)
+	rest := text[len(trimmed):]
+	if last, _ := utf8.DecodeLastRuneInString(trimmed); last >= utf8.RuneSelf && len(rest) >= 3 && strings.Contains(joiners, rest[:3]) {
+		trimmed += rest[:3]
+	}
+	return trimmed
+}
 
 // normalEmail returns the address in lower case and ASCII.
 func normalEmail(address string) string {
-	address = strings.Map(lower, strings.Trim(address, blanks))
+	address = strings.Map(lower, trim(address))
 	local, domain, found := strings.Cut(address, "@")
 	if !found {
 		return ""
@@ -30,12 +52,15 @@ func normalEmail(address string) string {
 	return local + "@" + domain
 }
 
-// lower changes ASCII letters only: to change more would merge people.
+// lower changes letters of ASCII, and of other scripts those that are the one capital
+// of their small letter: to change more would merge people. The Greek sigma has two small
+// letters, and Cherokee domains are written in capitals.
 func lower(r rune) rune {
-	if r >= 'A' && r <= 'Z' {
-		r += 'a' - 'A'
+	small := unicode.ToLower(r)
+	if unicode.ToUpper(small) != r || r == 'Σ' || unicode.Is(unicode.Cherokee, r) {
+		return r
 	}
-	return r
+	return small
 }
 
 // international matches a number with its country code. It allows separators and pairs
@@ -44,7 +69,7 @@ var international = regexp.MustCompile(`^\+[1-9]([0-9 .-]|\([1-9]([0-9 .-]*[0-9]
 
 // normalPhone returns "+" and the digits, or "" if the text is no phone number.
 func normalPhone(number string) string {
-	typed := strings.Trim(number, blanks)
+	typed := trim(number)
 	if len(number) > 64 || !international.MatchString(typed) || !strings.ContainsAny(typed[len(typed)-1:], "0123456789") {
 		return ""
 	}
@@ -54,10 +79,12 @@ func normalPhone(number string) string {
 		}
 		return r
 	}, typed)
-	if len(digits) < 7 || len(digits) > 15 {
+	// Whether a digit behind the country code is kept by mistake takes the numbering plans,
+	// of which the library has a table: the one thing that is asked of it here.
+	if number = "+" + digits; !pii.ValidPhone(number) {
 		return ""
 	}
-	return "+" + digits
+	return number
 }
 
 // A plainList is the advertiser's list in normal form, as 64-bit hashes. The

@@ -45,6 +45,7 @@ func TestNormal(t *testing.T) {
 		" Ana.Silva@Bücher.example ": "ana.silva@xn--bcher-kva.example",
 		"ana@xn--bcher-kva.example":  "ana@xn--bcher-kva.example",
 		"\u212Aim@example.com":       "\u212Aim@example.com", // KELVIN SIGN: not kim
+		"\u00a0ana@BÜCHER.example":   "ana@xn--bcher-kva.example",
 		"nobody":                     "",
 		"":                           "",
 	} {
@@ -73,6 +74,7 @@ func FuzzNormal(f *testing.F) {
 	for _, typed := range []string{
 		"+1 (212) 555-0111", "+44.7700.900111\t", "+44 (0)20 7946 0111", "+1 )212( 555 0111", "+1 212 555 0111-", "+1((212)) 5550111",
 		" Ana.Silva@Bücher.example ", "ana@XN--bcher-kva.Example", "\u212Aim@example.com", "a@b@example.com", "a..b@example.com", "a@b",
+		"\u00a0ana@MÜLLER.example\u200b", "\u202a+12125550111\u202c", "a@example.\u0915\u094d\u200d", "a@example.\u0915\u094d\u200d\ufeff",
 	} {
 		f.Add(typed)
 	}

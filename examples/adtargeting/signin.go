@@ -26,11 +26,11 @@ type gateway interface {
 // find returns the user who signed up with the address, also if it is spelled
 // differently this time, or [errNoUser].
 func (s *signIn) find(ctx context.Context, address string, asked *answers) (user, error) {
-	index, err := pii.IndexEmail(ctx, address, s.security)
+	indexes, err := pii.IndexesEmail(ctx, address, s.security)
 	if asked.decided(1, err) != nil {
 		return user{}, err
 	}
-	return s.users.byEmail(ctx, index)
+	return s.users.byEmail(ctx, indexes)
 }
 
 // sendCode sends a code to the user's phone.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	_ "modernc.org/sqlite"
 
@@ -104,12 +105,16 @@ func (s *userStore) insert(ctx context.Context, users []user) ([]bool, error) {
 
 var errNoUser = errors.New("no such user")
 
-// byEmail returns the user with the given index of the security purpose, or
+// byEmail returns the user with one of the given indexes of the security purpose, or
 // [errNoUser].
-func (s *userStore) byEmail(ctx context.Context, index pii.Index) (user, error) {
-	u := user{emailSecurity: index}
-	err := s.db.QueryRowContext(ctx,
-		`SELECT id, email, phone FROM users WHERE email_security = ?`, index).Scan(&u.id, &u.email, &u.phone)
+func (s *userStore) byEmail(ctx context.Context, indexes []pii.Index) (user, error) {
+	args := make([]any, len(indexes))
+	for i, index := range indexes {
+		args[i] = index
+	}
+	var u user
+	err := s.db.QueryRowContext(ctx, `SELECT id, email, email_security, phone FROM users WHERE email_security IN (?`+
+		strings.Repeat(`, ?`, len(args)-1)+`)`, args...).Scan(&u.id, &u.email, &u.emailSecurity, &u.phone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return user{}, errNoUser
 	}

@@ -33,12 +33,11 @@ const people = 1000
 type ours struct {
 	security, advertising *vault.Scope
 	audited               *vault.Scope // audits with slog, which discards the events
-	collector, batch      *vault.Collector
+	batch                 *vault.Collector
 
-	sealed    vault.Sealed
-	collected vault.Sealed
-	email     pii.Email
-	phone     pii.Phone
+	sealed vault.Sealed
+	email  pii.Email
+	phone  pii.Phone
 
 	ids    []string
 	theirs []pii.Email // one for each of ids
@@ -69,16 +68,14 @@ func newOurs(ctx context.Context, kek tink.AEAD) (*ours, error) {
 	if o.audited, err = audited.Scope(ctx, security); err != nil {
 		return nil, err
 	}
-	if o.collector, err = v.Collector(ctx, security); err != nil {
+	collector, err := v.Collector(ctx, security)
+	if err != nil {
 		return nil, err
 	}
-	if o.batch, err = o.collector.Batch(); err != nil {
+	if o.batch, err = collector.Batch(); err != nil {
 		return nil, err
 	}
 	if o.sealed, err = vault.Seal(ctx, emailKind, address, o.security); err != nil {
-		return nil, err
-	}
-	if o.collected, err = vault.Seal(ctx, emailKind, address, o.collector); err != nil {
 		return nil, err
 	}
 	if o.email, err = pii.SealEmail(ctx, address, o.security); err != nil {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -74,8 +73,6 @@ type raw struct {
 	standard standard
 	aead     tink.AEAD
 	prf      *prf.Set
-	encrypt  tink.HybridEncrypt
-	decrypt  tink.HybridDecrypt
 }
 
 func newRaw() (*raw, error) {
@@ -94,20 +91,7 @@ func newRaw() (*raw, error) {
 	if h, err = keyset.NewHandle(prf.AESCMACPRFKeyTemplate()); err != nil {
 		return nil, err
 	}
-	if r.prf, err = prf.NewPRFSet(h); err != nil {
-		return nil, err
-	}
-	if h, err = keyset.NewHandle(hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template()); err != nil {
-		return nil, err
-	}
-	if r.decrypt, err = hybrid.NewHybridDecrypt(h); err != nil {
-		return nil, err
-	}
-	public, err := h.Public()
-	if err != nil {
-		return nil, err
-	}
-	r.encrypt, err = hybrid.NewHybridEncrypt(public)
+	r.prf, err = prf.NewPRFSet(h)
 	return r, err
 }
 
@@ -126,10 +110,6 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 	text, aad, scratch := []byte(address), make([]byte, boundSize), make([]byte, 0, 256)
 	byStandard := r.standard.encrypt(make([]byte, 0, 256), text, aad)
 	byTink, err := r.aead.Encrypt(text, aad)
-	if err != nil {
-		return nil, err
-	}
-	byHPKE, err := r.encrypt.Encrypt(text, aad)
 	if err != nil {
 		return nil, err
 	}
@@ -173,14 +153,14 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 		each("pii.IndexEmail", func() error { _, err := pii.IndexEmail(ctx, address, o.security); return err }).atMost(3),
 		each("pii.IndexPhone", func() error { _, err := pii.IndexPhone(ctx, number, o.security); return err }).atMost(3),
 	}}
-	collect := race{name: "collect, with a public key", slow: true, contenders: []contender{
-		each("Tink HPKE Encrypt", func() error { _, err := r.encrypt.Encrypt(text, aad); return err }),
-		each("pii.SealEmail by a collector", func() error { _, err := pii.SealEmail(ctx, address, o.collector); return err }).atMost(1.3),
-		each("… by a collector's batch", func() error { _, err := pii.SealEmail(ctx, address, o.batch); return err }).atMost(1.0 / 20),
-		each("Tink HPKE Decrypt", func() error { _, err := r.decrypt.Decrypt(byHPKE, aad); return err }),
-		each("reveal what was collected", func() error { _, err := o.security.Reveal(ctx, emailKind, o.collected); return err }),
-	}}
-	races := []race{seal, reveal, index, collect}
+	races := []race{seal, reveal, index}
+	for _, m := range mechanisms {
+		collect, err := m.races(ctx, r.aead)
+		if err != nil {
+			return nil, err
+		}
+		races = append(races, collect...)
+	}
 	if !withPeers {
 		return races, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	_ "modernc.org/sqlite"
 
@@ -121,12 +122,16 @@ func (s *Shop) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "malformed request", http.StatusBadRequest)
 		return
 	}
-	index, err := pii.IndexEmail(r.Context(), f.Email, s.security)
+	wanted, err := pii.OrNobody(pii.IndexesEmail(r.Context(), f.Email, s.security))
 	if err != nil {
-		http.Error(w, "no such person", http.StatusUnauthorized)
+		s.fail(w, err)
 		return
 	}
-	p, err := s.find(r.Context(), "email_index = ?", index)
+	args := make([]any, len(wanted))
+	for i, index := range wanted {
+		args[i] = index
+	}
+	p, err := s.find(r.Context(), "email_index IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 	if err != nil {
 		http.Error(w, "no such person", http.StatusUnauthorized)
 		return
@@ -169,8 +174,8 @@ func (s *Shop) Invoice(ctx context.Context, id string) error {
 	return nil
 }
 
-func (s *Shop) find(ctx context.Context, condition string, arg any) (p person, err error) {
-	err = s.db.QueryRowContext(ctx, "SELECT id, email, phone FROM people WHERE "+condition, arg).
+func (s *Shop) find(ctx context.Context, condition string, args ...any) (p person, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT id, email, phone FROM people WHERE "+condition, args...).
 		Scan(&p.id, &p.email, &p.phone)
 	return p, err
 }

@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/examples/databases
 
-go 1.25.0
+go 1.26.0
 
 replace github.com/onlyfor/onlyfor => ../../
 
@@ -10,6 +10,7 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/jmoiron/sqlx v1.4.0
+	github.com/lib/pq v1.12.3
 	github.com/onlyfor/onlyfor v0.0.0
 	github.com/stretchr/testify v1.12.1
 	github.com/tink-crypto/tink-go/v2 v2.9.0

@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/examples/encodings
 
-go 1.25.0
+go 1.26.0
 
 replace github.com/onlyfor/onlyfor => ../../
 
@@ -10,8 +10,10 @@ require (
 	github.com/davecgh/go-spew v1.1.1
 	github.com/fxamacker/cbor/v2 v2.10.0
 	github.com/go-json-experiment/json v0.0.0-20251027170946-4849db3c2f7e
+	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
+	github.com/google/go-querystring v1.2.0
 	github.com/kr/pretty v0.3.1
 	github.com/onlyfor/onlyfor v0.0.0
 	github.com/rs/zerolog v1.35.1

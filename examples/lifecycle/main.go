@@ -28,7 +28,7 @@ var (
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdout, 2*time.Second); err != nil {
+	if err := run(context.Background(), os.Stdout, 8*time.Second); err != nil {
 		fmt.Fprintln(os.Stderr, "lifecycle:", err)
 		os.Exit(1)
 	}
@@ -50,7 +50,8 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	v, err := vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+	v, err := vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")),
+		&vault.Options{Refresh: time.Second}) // minutes, outside of an example
 	if err != nil {
 		return err
 	}
@@ -93,6 +94,9 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 	if err := v.Rotate(ctx, security, vault.RoleSeal); err != nil {
 		return err
 	}
+	if err := waitForPrimary(ctx, v); err != nil {
+		return err
+	}
 	if err := v.RewrapSubjects(ctx, security, "", nil); err != nil {
 		return err
 	}
@@ -129,11 +133,30 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 	return nil
 }
 
+// waitForPrimary waits until the published key is the primary key: every process has
+// read it by then.
+func waitForPrimary(ctx context.Context, v *vault.Admin) error {
+	keys, err := v.Keys(ctx, security)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := waitUntil(ctx, k.PrimaryAt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // waitForExpiry waits until billing's retention time is over.
 func waitForExpiry(ctx context.Context, email pii.Email) error {
 	p, _ := email.Provenance(billing)
+	return waitUntil(ctx, p.Expires)
+}
+
+func waitUntil(ctx context.Context, at time.Time) error {
 	select {
-	case <-time.After(time.Until(p.Expires)):
+	case <-time.After(time.Until(at)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -56,11 +56,11 @@ func (s *advertiser) work(ctx context.Context) (answer, error) {
 // match returns the number of customers in a table.
 func (s *advertiser) match(ctx context.Context, table string, scope *vault.Scope) (found int, err error) {
 	for _, address := range customers {
-		index, err := pii.IndexEmail(ctx, address, scope)
+		wanted, err := pii.IndexesEmail(ctx, address, scope)
 		if err != nil {
 			return found, err
 		}
-		_, is, err := find(ctx, s.db, table, index)
+		_, is, err := find(ctx, s.db, table, wanted)
 		if err != nil {
 			return found, err
 		}
@@ -101,13 +101,15 @@ func (s *advertiser) copyKeys(ctx context.Context, a *attempts, _ []*vault.Scope
 	if err != nil {
 		return err
 	}
-	records, err := store.Get(ctx, security.String()+"/keys")
-	if err != nil || len(records) != 1 {
-		return fmt.Errorf("no keys to copy: %w", err)
-	}
 	copied := vault.Memory()
-	if _, err := copied.Put(ctx, vault.Record{Name: advertising.String() + "/keys", Data: records[0].Data}); err != nil {
-		return err
+	for from, to := range map[string]string{security.String() + "/keys": advertising.String() + "/keys", "0-vault": "0-vault"} {
+		records, err := store.Get(ctx, from)
+		if err != nil || len(records) != 1 {
+			return fmt.Errorf("no keys to copy: %w", err)
+		}
+		if _, err := copied.Put(ctx, vault.Record{Name: to, Data: records[0].Data}); err != nil {
+			return err
+		}
 	}
 	kek, err := s.grant.kek(ctx)
 	if err != nil {

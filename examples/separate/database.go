@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	_ "modernc.org/sqlite"
 
@@ -56,9 +57,14 @@ func people(ctx context.Context, db *sql.DB, table string) ([]person, error) {
 	return all, rows.Err()
 }
 
-// find returns the row with an index.
-func find(ctx context.Context, db *sql.DB, table string, index pii.Index) (p person, found bool, err error) {
-	err = db.QueryRowContext(ctx, `SELECT id, email FROM `+table+` WHERE email_index = ?`, index).Scan(&p.id, &p.email)
+// find returns the row with one of the indexes of an address.
+func find(ctx context.Context, db *sql.DB, table string, indexes []pii.Index) (p person, found bool, err error) {
+	args := make([]any, len(indexes))
+	for i, index := range indexes {
+		args[i] = index
+	}
+	query := `SELECT id, email FROM ` + table + ` WHERE email_index IN (?` + strings.Repeat(`, ?`, len(args)-1) + `)`
+	err = db.QueryRowContext(ctx, query, args...).Scan(&p.id, &p.email)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, false, nil
 	}

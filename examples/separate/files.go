@@ -22,6 +22,9 @@ func (f files) kek(context.Context, ...purpose.Purpose) (vault.KEK, error) {
 
 func (f files) grant(_ context.Context, _ string, g *grant, purposes ...purpose.Purpose) error {
 	g.KEKs = filepath.Join(g.Dir, "kek")
+	if g.User != 0 {
+		g.Operator = f.own()
+	}
 	if len(purposes) == 0 {
 		return nil // without a directory of KEKs
 	}

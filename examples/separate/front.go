@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 
@@ -45,6 +46,9 @@ func startFront(ctx context.Context, g grant) (steps, error) {
 	// Only the proof needs a vault. Nothing keeps it afterwards.
 	if _, err := g.open(ctx, db, nil, security, advertising); err != nil {
 		return nil, err
+	}
+	if len(g.Collectors) != 2 {
+		return nil, errors.New("no collectors")
 	}
 	f := &front{grant: g, db: db}
 	for i, c := range []**vault.Collector{&f.accounts, &f.ads} {

@@ -51,11 +51,11 @@ func (s *guard) work(ctx context.Context) (answer, error) {
 	}
 	written := 0
 	for _, form := range forms { // everybody signs in
-		index, err := pii.IndexEmail(ctx, form.email, s.signIn)
+		wanted, err := pii.IndexesEmail(ctx, form.email, s.signIn)
 		if err != nil {
 			return answer{}, err
 		}
-		account, found, err := find(ctx, s.db, "accounts", index)
+		account, found, err := find(ctx, s.db, "accounts", wanted)
 		if err != nil || !found {
 			return answer{}, errors.Join(errors.New("nobody can sign in"), err)
 		}

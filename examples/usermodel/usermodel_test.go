@@ -86,7 +86,7 @@ func apply(t *testing.T, text, patch string) string {
 // the migration.
 func TestFromBeforeToAfter(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator), "./before", "./migrate", "./after")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator), "./before", "./both", "./migrate", "./after")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	dir := filepath.Join(t.TempDir(), "data")
@@ -97,16 +97,41 @@ func TestFromBeforeToAfter(t *testing.T) {
 	require.Contains(t, body, "alice@example.com")
 	stop()
 
-	for _, step := range []string{"plan", "backfill", "verify", "cut-over"} {
-		out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "migrate"), "-dir", dir, step).CombinedOutput()
+	step := func(name, wants string) {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "migrate"), "-dir", dir, name).CombinedOutput()
 		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), wants)
 	}
+	step("plan", "plan: 1 rows")
+
+	// The version that writes both serves before, during and after the backfill.
+	url, stop = serve(t, filepath.Join(bin, "both"), dir)
+	status, body = post(t, url+"/signup", `{"email": "carol@example.com", "phone": "+44 20 7946 0000", "password": "x"}`)
+	require.Equal(t, http.StatusCreated, status, body)
+	step("backfill", "backfill: 1 rows, 1 changed") // the other one is sealed already
+	for _, form := range []string{`{"email": "alice@example.com", "password": "correct horse"}`, `{"email": "Carol@example.com", "password": "x"}`} {
+		status, body = post(t, url+"/signin", form)
+		require.Equal(t, http.StatusOK, status, body)
+	}
+	status, body = post(t, url+"/signup", `{"email": "dave@example.com", "password": "x"}`)
+	require.Equal(t, http.StatusCreated, status, body)
+	status, body = post(t, url+"/signup", `{"email": "not an address@", "password": "x"}`)
+	require.Equal(t, http.StatusBadRequest, status, body)
+	status, body = send(t, http.MethodPut, url+"/phone", `{"email": "alice@example.com", "phone": "+1 212 555 0100", "password": "correct horse"}`)
+	require.Equal(t, http.StatusNoContent, status, body) // of a row that the backfill sealed
+	stop()
+	step("verify", "verify: 3 rows")
+	step("cut-over", "cut-over: 3 rows, 3 changed")
 
 	url, stop = serve(t, filepath.Join(bin, "after"), dir)
 	defer stop()
 	status, body = post(t, url+"/signin", `{"email": "alice@example.com", "password": "correct horse"}`)
 	require.Equal(t, http.StatusOK, status, body)
-	require.JSONEq(t, `{"id": 1, "code_sent_to": "+1 ••• ••• ••71"}`, body)
+	require.JSONEq(t, `{"id": 1, "code_sent_to": "+1 ••• ••• ••00"}`, body)
+	status, body = post(t, url+"/signin", `{"email": "CAROL@example.com", "password": "x"}`)
+	require.Equal(t, http.StatusOK, status, body)
+	status, body = post(t, url+"/signin", `{"email": "dave@example.com", "password": "x"}`)
+	require.Equal(t, http.StatusOK, status, body)
 	status, body = post(t, url+"/signup", `{"email": "ALICE@example.com", "password": "x"}`)
 	require.Equal(t, http.StatusConflict, status, body)
 	status, body = post(t, url+"/signup", `{"email": "bob@example.com", "password": "x"}`)
@@ -130,7 +155,11 @@ func serve(t *testing.T, command, dir string) (url string, stop func()) {
 }
 
 func post(t *testing.T, url, body string) (int, string) {
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	return send(t, http.MethodPost, url, body)
+}
+
+func send(t *testing.T, method, url, body string) (int, string) {
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)

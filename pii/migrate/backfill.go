@@ -17,13 +17,14 @@ import (
 // loses anything. Each batch is one transaction, so that a crash loses nothing
 // either.
 //
-// It reports and does not change values that are [Invalid], [Quarantined], of
-// [NoSubject] or of a subject that is [Erased], and values that a unique
-// constraint refuses as a [Duplicate]. It seals the other rows nevertheless. After
+// It reports and does not change values that are [Invalid], [Unreadable], [Quarantined], [Expired] or
+// under an [InvalidBasis], of [NoSubject] or of a subject that is [Erased], values that a unique constraint
+// refuses as a [Duplicate], and as [Corrupt] the values of a subject whose key does
+// not open. It seals the other rows nevertheless. After
 // an error, the report covers the rows until then, and another call completes the
 // rest.
 //
-// Errors are [ErrTable], [vault.ErrUnavailable] if the database, the store or an
+// Errors are [ErrTable], [ErrClock], [vault.ErrUnavailable] if the database, the store or an
 // auditor does not answer or ctx is done, the errors of [vault.Seal], and the
 // error of [Options.Pause]. A table without a plaintext column is [ErrTable].
 func (m *Migration) Backfill(ctx context.Context, opts *Options) (*Report, error) {
@@ -31,9 +32,17 @@ func (m *Migration) Backfill(ctx context.Context, opts *Options) (*Report, error
 	if err != nil {
 		return m.newReport("backfill"), &stepError{"backfill", m.table.Name, err}
 	}
+	sel.clock = true
+	for _, c := range m.columns {
+		done := "1 = 0"
+		if c.plain >= 0 {
+			done = m.present(c.plain) + " AND " + m.present(c.sealed)
+		}
+		sel.done = append(sel.done, done)
+	}
 	return m.run(ctx, "backfill", opts, sel, func(ctx context.Context, r *rowEdit) error {
 		for i := range m.columns {
-			if c := &m.columns[i]; c.plain < 0 || !r.has(c.plain) || r.has(c.sealed) {
+			if c := &m.columns[i]; !r.hasPlain(i) || r.has(c.sealed) {
 				continue
 			}
 			if err := m.sealPlain(ctx, r, i); err != nil {
@@ -67,11 +76,11 @@ func (m *Migration) withPlaintext(state func(*column) string) (selection, error)
 // sealPlain seals a column's plaintext, and replaces the content of the sealed column.
 func (m *Migration) sealPlain(ctx context.Context, r *rowEdit, i int) error {
 	c := &m.columns[i]
-	text := r.text(c.plain)
 	scopes, purposes, err := m.decideValid(r, i)
 	if err != nil || len(scopes) == 0 {
 		return err
 	}
+	text := r.plain[i].text
 	v, err := c.Kind.seal(ctx, text, scopes)
 	if err != nil {
 		return m.findError(r, i, err)
@@ -104,20 +113,28 @@ func (m *Migration) sealPlain(ctx context.Context, r *rowEdit, i int) error {
 // the plaintext can't be sealed, it adds a finding and returns no scopes.
 func (m *Migration) decideValid(r *rowEdit, i int) ([]*vault.Scope, purpose.Set, error) {
 	c := &m.columns[i]
-	if !c.Kind.valid(r.text(c.plain)) {
-		r.find(c.name, Invalid)
+	plain := r.plain[i]
+	if plain.problem == "" && !c.Kind.valid(plain.text) {
+		plain.problem = Invalid
+	}
+	if plain.problem != "" {
+		m.findOrLeave(r, i, plain.problem)
 		return nil, purpose.Set{}, nil
 	}
-	scopes, purposes, err := m.decide(r, i)
+	scopes, purposes, p, err := m.decide(r, i)
 	if err != nil {
 		return nil, purpose.Set{}, err
+	}
+	if p != "" {
+		r.find(c.name, p)
+		return nil, purpose.Set{}, nil
 	}
 	r.decisions = append(r.decisions, decision{i, purposes})
 	switch id := r.subject.String; {
 	case len(scopes) == 0:
-		r.find(c.name, Quarantined)
-	case m.table.Subject != "" && (id == "" || len(id) > maxSubject):
-		r.find(c.name, NoSubject)
+		m.findOrLeave(r, i, Quarantined)
+	case m.table.Subject != "" && !vault.ValidSubject(id):
+		m.findOrLeave(r, i, NoSubject)
 		scopes = nil
 	}
 	return scopes, purposes, nil
@@ -127,7 +144,7 @@ func (m *Migration) decideValid(r *rowEdit, i int) ([]*vault.Scope, purpose.Set,
 func (m *Migration) findError(r *rowEdit, i int, err error) error {
 	p, err := m.problem(r, i, err)
 	if err == nil {
-		r.find(m.columns[i].name, p)
+		m.findOrLeave(r, i, p)
 	}
 	return err
 }
@@ -147,10 +164,14 @@ func problemOf(err error) (Problem, bool) {
 	case errors.Is(err, vault.ErrUnavailable): // as when a refusal could not be recorded
 	case errors.Is(err, pii.ErrMalformed):
 		return Invalid, true
+	case errors.Is(err, purpose.ErrBasis):
+		return InvalidBasis, true
 	case errors.Is(err, vault.ErrErased):
 		return Erased, true
 	case errors.Is(err, vault.ErrExpired):
 		return Expired, true
+	case errors.Is(err, vault.ErrRetired): // which is ErrCorrupt too
+		return Retired, true
 	case errors.Is(err, vault.ErrCorrupt), errors.Is(err, vault.ErrSubject):
 		return Corrupt, true
 	case errors.Is(err, purpose.ErrMismatch):

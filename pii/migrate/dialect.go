@@ -10,7 +10,7 @@ const (
 	Postgres Dialect = 1 + iota
 	// MySQL is MySQL, from version 5.7, and MariaDB, from version 10.2.
 	MySQL
-	// SQLite is SQLite, from version 3.24. The database must be a file: one in
+	// SQLite is SQLite, from version 3.26. The database must be a file: one in
 	// memory is another for every connection of the pool.
 	SQLite
 )
@@ -45,6 +45,21 @@ type dialect struct {
 	// equal, and so may an address before and after it was changed.
 	text, exact, exactParam string // with %s
 
+	// catalogue asks for name, generating expression, type and width of each column.
+	catalogue string
+	// searchable asks for schema, table and name of each column that may hold text, in the
+	// order of tables, whether it needs a cast to text, and why it can't be read, "" if
+	// it can.
+	searchable string
+	size       string // of a column's content in bytes, with %s
+
+	// clock asks for the seconds since 1970.
+	clock string
+
+	// stale are codes after which a statement has to be prepared anew, since the table
+	// was altered.
+	stale   []string
+	tooLong []string // codes of a value that is too long for its column
 	unique  []string // codes of a unique constraint that refuses a row
 	refused []string // codes of errors that no retry will mend, or their first bytes
 }
@@ -55,7 +70,30 @@ var postgres = dialect{
 	text:       "(%s)::text",
 	exact:      `(%s)::text COLLATE "C"`,
 	exactParam: "%s::text",
-	unique:     []string{"23505"},
+	catalogue: `SELECT a.attname::text, CASE WHEN a.attgenerated <> '' THEN COALESCE(pg_get_expr(d.adbin, d.adrelid), '') END AS generated,
+		COALESCE(b.typname, t.typname)::text, (CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END)::bigint - 4
+		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+		LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
+		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped`,
+	// Categories of types that hold no text: numbers, dates, booleans, enumerations,
+	// network addresses, intervals, geometry. The text of bytes in an array is hexadecimal.
+	searchable: `SELECT n.nspname::text, c.relname::text, a.attname::text, b.typname <> 'bytea',
+		CASE WHEN c.relkind = 'f' THEN 'foreign table' WHEN e.typname = 'bytea' THEN 'array of bytes' ELSE '' END
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+		JOIN pg_type t ON t.oid = a.atttypid
+		JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+		LEFT JOIN pg_type e ON b.typcategory = 'A' AND e.oid = b.typelem
+		WHERE n.oid = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass($1::text))
+		AND c.relkind IN ('r', 'p', 'm', 'f') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+		AND COALESCE(e.typcategory, b.typcategory) NOT IN ('N', 'D', 'B', 'E', 'I', 'T', 'G') AND b.typname <> 'uuid'
+		ORDER BY c.relname, a.attnum`,
+	size:  "octet_length(%s)",
+	clock: "SELECT extract(epoch FROM clock_timestamp())::bigint AS clock_seconds",
+	// "cached plan must not change result type", and a prepared statement that is gone.
+	stale:   []string{"0A000", "26000"},
+	tooLong: []string{"22001"},
+	unique:  []string{"23505"},
 	// The classes of errors in data, constraints, privileges and statements. Not
 	// 28, invalid authorization: then no step begins.
 	refused: []string{"22", "23", "42", "44", "0A", "25006"},
@@ -67,7 +105,20 @@ var mysql = dialect{
 	text:       "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exact:      "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exactParam: "CAST(%s AS BINARY)",
-	unique:     []string{"1062", "1586"},
+	catalogue: `SELECT column_name, NULLIF(generation_expression, '') AS generated, data_type, character_maximum_length
+		FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?`,
+	searchable: `SELECT c.table_schema, c.table_name, c.column_name, 0, CASE WHEN t.table_type = 'BASE TABLE' THEN '' ELSE 'history of rows' END
+		FROM information_schema.columns c
+		JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+		WHERE c.table_schema = COALESCE(?, DATABASE()) AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+		AND (c.data_type LIKE '%char' OR c.data_type LIKE '%text' OR c.data_type LIKE '%blob' OR c.data_type LIKE '%binary' OR c.data_type = 'json')
+		ORDER BY c.table_name, c.ordinal_position`,
+	size:  "OCTET_LENGTH(%s)",
+	clock: "SELECT UNIX_TIMESTAMP() AS clock_seconds",
+	// ER_NEED_REPREPARE, ER_TABLE_DEF_CHANGED, ER_UNKNOWN_STMT_HANDLER.
+	stale:   []string{"1615", "1412", "1243"},
+	tooLong: []string{"1406"},
+	unique:  []string{"1062", "1586"},
 	// NULL, unknown table or column, syntax, range, length, type, CHECK, and
 	// denied access.
 	refused: []string{
@@ -83,6 +134,13 @@ var sqlite = dialect{
 	text:       "CAST(%s AS TEXT)",
 	exact:      "CAST(%s AS TEXT) COLLATE BINARY",
 	exactParam: "%s",
+	catalogue:  `SELECT name, CASE WHEN hidden IN (2, 3) THEN '' END AS generated, type, NULL FROM pragma_table_xinfo(?1)`,
+	// A column of any type may hold text.
+	searchable: `SELECT '', s.name, x.name, 0, '' FROM sqlite_master s JOIN pragma_table_xinfo(s.name) x
+		WHERE s.type = 'table' AND s.name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY s.name, x.cid`,
+	size:  "LENGTH(CAST(%s AS BLOB))",
+	clock: "SELECT CAST(strftime('%s', 'now') AS INTEGER) AS clock_seconds",
+	stale: []string{"17"}, // SQLITE_SCHEMA
 	// SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY.
 	unique: []string{"2067", "1555"},
 	// SQLITE_ERROR, PERM, READONLY, CONSTRAINT, MISMATCH, AUTH.

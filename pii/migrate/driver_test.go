@@ -47,6 +47,7 @@ type fake struct {
 	query, update []error // what the next ones fail with
 	commit        error
 	updates       int
+	written       map[int64][]driver.Value // the arguments of the last update, by key
 }
 
 func next(errs *[]error) (err error) {
@@ -65,16 +66,37 @@ func (f *fake) Rollback() error                              { return nil }
 func (f *fake) Prepare(string) (driver.Stmt, error)          { return f, nil }
 func (f *fake) NumInput() int                                { return -1 }
 func (f *fake) Query([]driver.Value) (driver.Rows, error)    { return nil, errors.New(secret) }
-func (f *fake) Exec([]driver.Value) (driver.Result, error) {
+func (f *fake) Exec(args []driver.Value) (driver.Result, error) {
+	if len(args) == 0 { // SET CONSTRAINTS
+		return driver.RowsAffected(0), nil
+	}
 	f.updates++
+	if f.written == nil {
+		f.written = make(map[int64][]driver.Value)
+	}
+	for _, arg := range args {
+		if id, ok := arg.(int64); ok {
+			f.written[id] = args
+		}
+	}
 	return driver.RowsAffected(1), next(&f.update)
 }
 
-func (f *fake) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
+func (f *fake) QueryContext(_ context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	list, _, _ := strings.Cut(strings.TrimPrefix(query, "SELECT "), " FROM ")
 	rows := &fakeRows{columns: strings.Split(list, ", ")}
 	switch {
-	case strings.HasSuffix(query, "LIMIT 0"), strings.Contains(query, "IS NULL LIMIT 1"):
+	case strings.Contains(query, "stored_"): // reading back
+		rows.of, rows.left = f, 1
+		for rows.left < len(args) && args[rows.left].Value != args[rows.left-1].Value {
+			rows.left++
+		}
+		rows.id = args[0].Value.(int64)
+	case strings.HasPrefix(query, "SELECT SUM("):
+		rows.left = 1
+	case strings.Contains(query, "clock_seconds"):
+		rows.columns, rows.left, rows.id = []string{"clock"}, 1, time.Now().Unix()
+	case strings.HasSuffix(query, "LIMIT 0"), strings.Contains(query, "IS NULL LIMIT 1"), strings.Contains(query, "AS generated"):
 	default:
 		if err := next(&f.query); err != nil {
 			return nil, err
@@ -100,6 +122,7 @@ type fakeRows struct {
 	columns []string
 	left    int
 	id      int64
+	of      *fake // of rows that are read back
 }
 
 func (r *fakeRows) Columns() []string { return r.columns }
@@ -122,8 +145,14 @@ func (r *fakeRows) Next(dest []driver.Value) error {
 	defer func() { r.id++ }()
 	for i, column := range r.columns {
 		switch {
-		case strings.Contains(column, "id"):
+		case r.of != nil && i > 0 && strings.Contains(column, "sealed"):
+			dest[i] = r.of.written[r.id][0]
+		case r.of != nil && i > 0 && strings.Contains(column, "index"):
+			dest[i] = r.of.written[r.id][1]
+		case strings.Contains(column, "clock"), strings.Contains(column, "id"):
 			dest[i] = r.id
+		case strings.Contains(column, "SUM("):
+			dest[i] = int64(0)
 		case strings.Contains(column, "index"), strings.Contains(column, "sealed"):
 			dest[i] = nil
 		default:
@@ -184,6 +213,11 @@ func TestDriverErrors(t *testing.T) {
 		{"SQLite: not null", migrate.SQLite, []error{codeError(1299)}, "database error 1299: table is not as described", migrate.ErrTable},
 		{"SQLite: check", migrate.SQLite, []error{fieldError{Code: 19, ExtendedCode: 275}}, "database error 275: table is not as described", migrate.ErrTable},
 		{"SQLite: disk is full", migrate.SQLite, always(codeError(13)), "database error 13: unavailable", vault.ErrUnavailable},
+		{"PostgreSQL: a cached plan", migrate.Postgres, []error{stateError("0A000"), stateError("0A000")}, "", nil},
+		{"PostgreSQL: a prepared statement that is gone", migrate.Postgres, []error{stateError("26000")}, "", nil},
+		{"PostgreSQL: a feature that is not there", migrate.Postgres, always(stateError("0A000")), "database error 0A000: table is not as described", migrate.ErrTable},
+		{"MySQL: a statement to prepare anew", migrate.MySQL, []error{&numberError{1615}, &numberError{1412}, &numberError{1243}}, "", nil},
+		{"SQLite: another schema", migrate.SQLite, []error{codeError(17)}, "", nil},
 		{"an error that says nothing", migrate.SQLite, []error{errors.New(secret)}, "database error: unavailable", vault.ErrUnavailable},
 		{"a connection that is gone", migrate.SQLite, []error{driver.ErrBadConn, driver.ErrBadConn, driver.ErrBadConn}, "database error: unavailable", vault.ErrUnavailable},
 	} {
@@ -287,7 +321,7 @@ func TestErrorsHaveOnePrefix(t *testing.T) {
 		Name: "users", Key: "id", Scopes: []*vault.Scope{security},
 		Columns: []migrate.Column{{
 			Kind: migrate.Email(), Plain: "email", Sealed: "email_sealed",
-			CollectedFor: func(migrate.Row) []*vault.Scope { return []*vault.Scope{security.Under(purpose.Basis{Retain: -1})} },
+			CollectedFor: func(migrate.Row) []*vault.Scope { return []*vault.Scope{security, security} },
 		}},
 	})
 	require.NoError(t, err)

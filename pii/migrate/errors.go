@@ -12,8 +12,8 @@ import (
 )
 
 // ErrTable reports a [Table] that is malformed or differs from the database's: a
-// column does not exist or is of another type, or a constraint refuses a row that a
-// step writes. No retry will mend it.
+// column does not exist or is of another type, a constraint refuses a row that a
+// step writes, or somebody altered the table under a step. No retry will mend it.
 var ErrTable = errors.New("table is not as described")
 
 // A stepError has the step and the table that an error belongs to. It has no text of
@@ -67,10 +67,13 @@ func (e *dbError) Unwrap() error { return e.err }
 const (
 	attempts    = 40
 	longestWait = 256 * time.Millisecond
+	// Each connection of a pool may hold a statement from before an ALTER.
+	staleAttempts = 12
 )
 
 // withRetries calls f. It calls f again after an error that says that the database
-// rolled the statements back because of others.
+// rolled the statements back because of others, or that the statement is from before
+// the table was altered.
 func (m *Migration) withRetries(ctx context.Context, f func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := f()
@@ -78,7 +81,8 @@ func (m *Migration) withRetries(ctx context.Context, f func() error) error {
 			return nil
 		}
 		code := m.dialect.code(err)
-		if !m.dialect.rolledBack(code) || attempt == attempts || !sleep(ctx, backoff(attempt, longestWait)) {
+		again := m.dialect.rolledBack(code) && attempt < attempts || slices.Contains(m.dialect.stale, m.dialect.primary(code)) && attempt < staleAttempts
+		if !again || !sleep(ctx, backoff(attempt, longestWait)) {
 			return m.fail(ctx, err, code)
 		}
 	}
@@ -95,6 +99,8 @@ func (m *Migration) fail(ctx context.Context, err error, code string) error {
 		return err
 	case slices.Contains(m.dialect.unique, code):
 		return &dbError{code, true, ErrTable}
+	case slices.Contains(m.dialect.tooLong, code):
+		return m.tooLong(code)
 	case m.dialect.refuses(primary):
 		return &dbError{code, false, ErrTable}
 	}

@@ -11,6 +11,8 @@ import (
 
 // A Kind is the kind of a column's values: [Email], [Phone] or a [KindOf].
 type Kind interface {
+	// name returns the name under which the values are sealed.
+	name() string
 	// valid reports whether text is of the kind, as people wrote it.
 	valid(text string) bool
 	// seal seals a text that people wrote.
@@ -37,18 +39,19 @@ type value interface {
 
 // Email is the kind of columns that become [pii.Email].
 func Email() Kind {
-	return kind[pii.Email, *pii.Email]{pii.ValidEmail, pii.SealEmail, pii.IndexEmail}
+	return kind[pii.Email, *pii.Email]{"email", pii.ValidEmail, pii.SealEmail, pii.IndexEmail}
 }
 
 // Phone is the kind of columns that become [pii.Phone].
 func Phone() Kind {
-	return kind[pii.Phone, *pii.Phone]{pii.ValidPhone, pii.SealPhone, pii.IndexPhone}
+	return kind[pii.Phone, *pii.Phone]{"phone", pii.ValidPhone, pii.SealPhone, pii.IndexPhone}
 }
 
 // KindOf is the kind of columns that become a [pii.Sealed] of a kind of your
 // own, or a type that embeds a pii.Sealed.
 func KindOf[K pii.Kind]() Kind {
-	return kind[pii.Sealed[K], *pii.Sealed[K]]{pii.Valid[K], pii.Seal[K], pii.IndexOf[K]}
+	var k K
+	return kind[pii.Sealed[K], *pii.Sealed[K]]{k.Kind().String(), pii.Valid[K], pii.Seal[K], pii.IndexOf[K]}
 }
 
 // sealed is implemented by pii.Email, pii.Phone and every pii.Sealed.
@@ -69,10 +72,13 @@ type kind[T sealed[T], P interface {
 	*T
 	Scan(any) error
 }] struct {
+	kindName  string
 	validText func(string) bool
 	sealText  func(context.Context, string, ...vault.Sealer) (T, error)
 	indexText func(context.Context, string, vault.Indexer) (pii.Index, error)
 }
+
+func (k kind[T, P]) name() string { return k.kindName }
 
 func (k kind[T, P]) valid(text string) bool { return k.validText(text) }
 

@@ -31,7 +31,13 @@ type dbField struct {
 	column  int
 	purpose purpose.Purpose // of an index
 	scope   int             // the number of the scope for that purpose
+
+	raw      bool // plaintext in a column of bytes
+	document bool // plaintext in a column of JSON
 }
+
+// bytes reports whether the field is read and compared as bytes.
+func (f dbField) bytes() bool { return f.role == indexBytes || f.raw }
 
 // A role is the use of a field.
 type role int
@@ -148,6 +154,9 @@ func (b *layoutBuilder) addColumn(c Column) (err error) {
 	i := len(b.columns)
 	if c.Kind == nil {
 		return refuse("column %d is of no kind", i)
+	}
+	if c.Rest != nil && c.Plaintext == nil {
+		return refuse("column %d has a Rest and no Plaintext", i)
 	}
 	numbered := column{Column: c, name: c.Plain, plain: -1}
 	if c.Plain == "" {

@@ -20,13 +20,18 @@ type Migration struct {
 	db      *sql.DB
 	dialect *dialect
 	key     keyType
-	from    string // the table's name, quoted
-	keyCol  string // the key's name, quoted
+	from    string   // the table's name, quoted
+	keyCol  string   // the key's name, quoted
+	bounded []string // sealed columns of a bounded width
 }
 
 // New returns a migration of a table. It reads the names and types of the columns,
 // and no rows. A table or column that does not exist, a column of the wrong type,
-// a key that is NULL and a description that contradicts itself are [ErrTable].
+// a key that is NULL and a description that contradicts itself are [ErrTable]. So are
+// columns that would not keep a value as it is written: a generated column, a sealed
+// column that is shorter than any value or of fixed length, an index of another fixed
+// length, and in a session of MySQL that is not strict a sealed column of less than
+// 50,798 characters.
 // A database that does not answer is [vault.ErrUnavailable].
 func New(ctx context.Context, db *sql.DB, d Dialect, t Table) (*Migration, error) {
 	layout, err := newLayout(t)
@@ -108,9 +113,20 @@ func (m *Migration) checkColumns(ctx context.Context) error {
 		return err
 	}
 	for i, f := range m.fields {
-		if err := f.check(types[first+i]); err != nil {
+		if f.role == plainText && m.columns[f.column].Plaintext != nil {
+			name := types[first+i].DatabaseTypeName()
+			m.fields[i].raw = kindOfType(name) == typeBytes
+			m.fields[i].document = strings.Contains(strings.ToUpper(name), "JSON")
+			if m.fields[i].raw || m.fields[i].document {
+				continue
+			}
+		}
+		if err := m.check(f, types[first+i]); err != nil {
 			return err
 		}
+	}
+	if err := m.checkCatalogue(ctx); err != nil {
+		return err
 	}
 	return m.noNullKeys(ctx)
 }
@@ -153,7 +169,7 @@ func (m *Migration) setKeyType(t *sql.ColumnType) error {
 }
 
 // check holds a field against the type of its column.
-func (f dbField) check(t *sql.ColumnType) error {
+func (m *Migration) check(f dbField, t *sql.ColumnType) error {
 	kind := kindOfType(t.DatabaseTypeName())
 	length, bounded := t.Length()
 	switch {
@@ -163,14 +179,11 @@ func (f dbField) check(t *sql.ColumnType) error {
 		return refuse("column %s is shorter than an index", f.name)
 	case f.role != indexBytes && kind != typeText && kind != typeUnknown:
 		return refuse("column %s is no column of text", f.name)
-	case f.role == sealedText && bounded && length < minSealed:
-		return refuse("column %s is too short for sealed values: make it TEXT", f.name)
+	case f.role == sealedText && bounded && length < int64(m.shortest(f)):
+		return refuse("column %s is shorter than any sealed value: make it TEXT", f.name)
 	}
 	return nil
 }
-
-// minSealed is well below the length of any sealed value.
-const minSealed = 100
 
 // missing names the column that does not exist, given the error of a query for all
 // columns.

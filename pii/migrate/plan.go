@@ -24,6 +24,7 @@ func (m *Migration) Plan(ctx context.Context, opts *Options) (*Report, error) {
 	if err != nil {
 		return report, &stepError{"plan", m.table.Name, err}
 	}
+	sel.withoutKeys = true
 	rows, err := m.reader(sel).count(ctx, nil)
 	if err != nil {
 		return report, &stepError{"plan", m.table.Name, err}
@@ -52,7 +53,10 @@ func (m *Migration) Plan(ctx context.Context, opts *Options) (*Report, error) {
 	again := m.newReport("plan, duplicates")
 	again.Problems, again.Findings = report.Problems, report.Findings
 	err = m.runInto(ctx, again, opts, sel, d.hash, d.name)
-	report.Problems, report.Findings = again.Problems, again.Findings
+	report.Findings = again.Findings
+	for i := range report.Columns {
+		report.Columns[i].merge(&again.Columns[i])
+	}
 	return report, err
 }
 
@@ -88,7 +92,7 @@ func (c columnCanonical) short() columnHash {
 // plan decides on the values of a row, and hashes them.
 func (d *duplicates) plan(ctx context.Context, r *rowEdit) error {
 	for i := range d.m.columns {
-		if c := &d.m.columns[i]; c.plain >= 0 && r.has(c.plain) && !r.has(c.sealed) {
+		if c := &d.m.columns[i]; r.hasPlain(i) && !r.has(c.sealed) {
 			if _, _, err := d.m.decideValid(r, i); err != nil {
 				return err
 			}
@@ -101,10 +105,11 @@ func (d *duplicates) plan(ctx context.Context, r *rowEdit) error {
 func (d *duplicates) hash(ctx context.Context, r *rowEdit) error {
 	for i := range d.m.columns {
 		c := &d.m.columns[i]
-		if c.plain < 0 || !r.has(c.plain) || !c.Kind.valid(r.text(c.plain)) {
+		plain := r.plain[i]
+		if !r.hasPlain(i) || plain.problem != "" || !c.Kind.valid(plain.text) {
 			continue
 		}
-		canonical, err := d.ref.canonical(ctx, c.Kind, r.text(c.plain))
+		canonical, err := d.ref.canonical(ctx, c.Kind, plain.text)
 		if err != nil {
 			return err
 		}
@@ -138,13 +143,15 @@ func (d *duplicates) settle() {
 
 // name adds a finding for each duplicate in a row.
 func (d *duplicates) name(r *rowEdit) {
-	r.findings = nil
+	r.findings, r.left = nil, nil
 	for _, c := range r.canonicals {
 		if !d.twice[c.short()] {
 			continue
 		}
 		if of, known := d.first[c]; known {
-			r.findings = append(r.findings, Finding{r.keyText, d.m.columns[c.column].name, Duplicate, of})
+			if !d.m.leave(r, c.column, Duplicate) {
+				r.findings = append(r.findings, Finding{r.keyText, d.m.columns[c.column].name, Duplicate, of})
+			}
 		} else {
 			d.first[c] = r.keyText
 		}

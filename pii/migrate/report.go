@@ -26,6 +26,8 @@ type Report struct {
 	Findings []Finding
 	// Last is the key of the last row that is done, for [Options.After].
 	Last string
+
+	writes bool // the step may write
 }
 
 // A ColumnReport counts the values of one column, as the step read them.
@@ -36,6 +38,16 @@ type ColumnReport struct {
 	// Plain is the number of rows with plaintext, and Sealed the number of rows with
 	// a sealed value.
 	Plain, Sealed int64
+	// Written is the number of sealed values that the step wrote, Cleared the number of
+	// plaintexts and sealed values that it removed, and Indexes the number of indexes that it
+	// wrote or set to NULL. Skipped is the number of sealed values that needed
+	// nothing, since an earlier run or the application has done it.
+	Written, Cleared, Indexes, Skipped int64
+	// Left counts the values that stay as they are, by the reason that [Column.Leave]
+	// gave.
+	Left map[string]int64
+	// Problems counts the findings of each problem in the column.
+	Problems map[Problem]int64
 	// Decisions counts the answers of [Column.CollectedFor] for valid values. No
 	// scope counts under the zero Set. It is empty after steps that don't ask.
 	Decisions map[purpose.Set]int64
@@ -48,33 +60,56 @@ type Problem string
 const (
 	// Invalid is text that is not of the column's kind. No step changes it.
 	Invalid Problem = "invalid"
+	// Unreadable is content of a column that [Column.Plaintext] or [Column.Rest] could not
+	// read. No step changes it.
+	Unreadable Problem = "unreadable"
 	// Duplicate is a value whose canonical form an earlier row has as well. If the
 	// index column is unique, Backfill can't seal it and reports it again.
 	Duplicate Problem = "duplicate"
 	// Quarantined is a value for which [Column.CollectedFor] returned no scope.
 	Quarantined Problem = "quarantined"
-	// NoSubject is a value in a row without the id of its subject.
+	// InvalidBasis is a value for which [Column.CollectedFor] returned a scope under a
+	// basis that [purpose.Basis.Validate] refuses, such as a time of collection in the
+	// future.
+	InvalidBasis Problem = "invalid basis"
+	// NoSubject is a value in a row without the id of its subject, or with an id that
+	// [vault.ValidSubject] refuses, such as 0.
 	NoSubject Problem = "no subject"
 	// Unsealed is plaintext that is not sealed yet.
 	Unsealed Problem = "unsealed"
 	// Stale is a sealed value that differs from the plaintext: some program still
 	// writes the plaintext alone. Repair mends it.
 	Stale Problem = "stale"
-	// StaleIndex is an index that is missing, or differs from the value's index
-	// under the primary index key.
+	// StaleIndex is an index that is missing, differs from the value's index under the
+	// primary index key, or stands without a value.
 	StaleIndex Problem = "stale index"
 	// OtherPurposes is a sealed value that lacks a purpose it was collected for,
 	// or that has only purposes without a scope in [Table.Scopes].
 	OtherPurposes Problem = "other purposes"
-	// Corrupt is a sealed value that does not open. Investigate.
+	// Retired is a sealed value under a key that was retired or destroyed, or a value of
+	// a subject whose key is: see [vault.ErrRetired]. Reinstate the key with
+	// [vault.Admin.Reinstate], and call [Migration.Reseal].
+	Retired Problem = "retired"
+	// Corrupt is a sealed value that does not open, or a value of a subject whose key
+	// does not open. Investigate.
 	Corrupt Problem = "corrupt"
-	// Expired is a value whose time of retention is over. Sweep removes it.
+	// Expired is a value whose time of retention is over. Sweep removes it if it is
+	// sealed. Backfill does not seal plaintext whose retention is over, counted from the
+	// time of collection that its basis states: delete it.
 	Expired Problem = "expired"
 	// Erased is a value of a subject that is erased.
 	Erased Problem = "erased"
 	// Plaintext is a value that can't be swept because its plaintext is still there.
 	Plaintext Problem = "plaintext"
-	// Contended is a row that others changed again and again. The next run writes it.
+	// Altered is a value that the database did not keep as the step wrote it: a trigger, a
+	// rule or the type of a column changed the row. The step took the write back.
+	Altered Problem = "altered"
+	// Failed is a value for which [Column.CollectedFor] or [Column.Leave] panicked or
+	// called runtime.Goexit, or for which Leave returned a malformed reason.
+	Failed Problem = "function failed"
+	// Contended is a row that was not written, since others changed it again and again or
+	// since the database writes no such row: a policy of rows or a trigger keeps the
+	// statement from it. In the former case the next run writes it.
 	Contended Problem = "contended"
 )
 
@@ -109,7 +144,7 @@ func printable(key string) string {
 	return key
 }
 
-// OK reports whether there are no findings.
+// OK reports whether there are no findings. Values that are left are no findings.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
 const maxFindings = 1000
@@ -118,8 +153,20 @@ const maxFindings = 1000
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d rows, %d changed\n", r.Step, r.Rows, r.Changed)
+	total := maps.Clone(r.Problems)
 	for _, c := range r.Columns {
-		fmt.Fprintf(&b, "  %s: %d plain, %d sealed\n", c.Column, c.Plain, c.Sealed)
+		fmt.Fprintf(&b, "  %s: %d plain, %d sealed", c.Column, c.Plain, c.Sealed)
+		sep := " when read; "
+		for _, did := range []struct {
+			n    int64
+			what string
+		}{{c.Written, "values written"}, {c.Cleared, "cleared"}, {c.Indexes, "indexes written"}, {c.Skipped, "skipped"}} {
+			if did.n > 0 {
+				fmt.Fprintf(&b, "%s%d %s", sep, did.n, did.what)
+				sep = ", "
+			}
+		}
+		b.WriteByte('\n')
 		for _, set := range slices.SortedFunc(maps.Keys(c.Decisions), func(a, b purpose.Set) int {
 			return strings.Compare(a.String(), b.String())
 		}) {
@@ -129,23 +176,57 @@ func (r *Report) String() string {
 			}
 			fmt.Fprintf(&b, "    %d collected for %s\n", c.Decisions[set], purposes)
 		}
+		for _, reason := range slices.Sorted(maps.Keys(c.Left)) {
+			fmt.Fprintf(&b, "    %d left: %s\n", c.Left[reason], reason)
+		}
+		for _, p := range slices.Sorted(maps.Keys(c.Problems)) {
+			fmt.Fprintf(&b, "    %s: %d\n", p, c.Problems[p])
+			if total[p] -= c.Problems[p]; total[p] == 0 {
+				delete(total, p)
+			}
+		}
 	}
-	for _, p := range slices.Sorted(maps.Keys(r.Problems)) {
-		fmt.Fprintf(&b, "  %s: %d\n", p, r.Problems[p])
+	for _, p := range slices.Sorted(maps.Keys(total)) {
+		fmt.Fprintf(&b, "  %s: %d\n", p, total[p])
 	}
 	return b.String()
 }
 
 func (m *Migration) newReport(step string) *Report {
-	r := &Report{Step: step, Problems: make(map[Problem]int64)}
+	r := &Report{Step: step, Problems: make(map[Problem]int64), writes: !slices.Contains([]string{"plan", "plan, duplicates", "verify", "leftovers of"}, step)}
 	for _, c := range m.columns {
-		r.Columns = append(r.Columns, ColumnReport{Column: c.name, Decisions: make(map[purpose.Set]int64)})
+		r.Columns = append(r.Columns, ColumnReport{
+			Column: c.name, Decisions: make(map[purpose.Set]int64), Left: make(map[string]int64), Problems: make(map[Problem]int64),
+		})
 	}
 	return r
 }
 
+// problems returns the number of all findings.
+func (r *Report) problems() (n int64) {
+	for _, of := range r.Problems {
+		n += of
+	}
+	return n
+}
+
+// merge adds the problems and reasons of another report on the column.
+func (c *ColumnReport) merge(more *ColumnReport) {
+	for p, n := range more.Problems {
+		c.Problems[p] += n
+	}
+	for reason, n := range more.Left {
+		c.Left[reason] += n
+	}
+}
+
 func (r *Report) find(f Finding, found func(Finding)) {
 	r.Problems[f.Problem]++
+	for i := range r.Columns {
+		if r.Columns[i].Column == f.Column {
+			r.Columns[i].Problems[f.Problem]++
+		}
+	}
 	if len(r.Findings) < maxFindings {
 		r.Findings = append(r.Findings, f)
 	}
@@ -157,19 +238,49 @@ func (r *Report) find(f Finding, found func(Finding)) {
 // count adds a row that is done to the report.
 func (m *Migration) count(report *Report, r *rowEdit, o *Options) {
 	report.Rows++
-	for i, c := range m.columns {
-		if c.plain >= 0 && r.has(c.plain) {
-			report.Columns[i].Plain++
+	if len(r.written) > 0 {
+		report.Changed++
+	}
+	settled := make([]bool, len(m.columns)) // columns that were not skipped
+	for _, a := range r.written {
+		f := m.fields[a.field]
+		settled[f.column] = true
+		switch c := &report.Columns[f.column]; {
+		case f.role == indexBytes:
+			if a.value != nil || r.has(a.field) { // not NULL in the place of NULL
+				c.Indexes++
+			}
+		case f.role == plainText || a.value == nil:
+			c.Cleared++
+		default:
+			c.Written++
 		}
-		if r.has(c.sealed) {
-			report.Columns[i].Sealed++
+	}
+	for _, l := range r.left {
+		settled[l.column] = true
+		left := report.Columns[l.column].Left
+		if left[l.reason] == 0 && len(left) == maxReasons {
+			r.find(m.columns[l.column].name, Failed)
+			continue
 		}
+		left[l.reason]++
 	}
 	for _, d := range r.decisions {
 		report.Columns[d.column].Decisions[d.purposes]++
 	}
 	for _, f := range r.findings {
 		report.find(f, o.Found)
+	}
+	for i, c := range m.columns {
+		if r.hasPlain(i) {
+			report.Columns[i].Plain++
+		}
+		if r.has(c.sealed) {
+			report.Columns[i].Sealed++
+		}
+		if report.writes && !settled[i] && !r.found(&m.columns[i]) && r.has(c.sealed) {
+			report.Columns[i].Skipped++
+		}
 	}
 	report.Last = r.keyText
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii"
@@ -18,12 +19,15 @@ type rowEdit struct {
 	keyText string
 	subject sql.NullString
 	read    []sql.NullString
-	cells   []cell // by field; those that were not read are empty
+	fields  fieldSet    // that were read
+	cells   []cell      // by field; those that were not read are empty
+	plain   []plaintext // by column
 
 	// The fields to write, and the content that other fields must still have.
 	sets, conditions []assignment
 
-	refused    bool // by a unique constraint
+	written    []assignment // of the fields, once the transaction is committed
+	left       []leftValue
 	findings   []Finding
 	decisions  []decision
 	canonicals []columnCanonical
@@ -74,12 +78,17 @@ func (r *rowEdit) find(column string, p Problem) {
 }
 
 // reset drops the decisions on the row.
-func (r *rowEdit) reset() { r.sets, r.conditions, r.findings, r.decisions = nil, nil, nil, nil }
+func (r *rowEdit) reset() {
+	r.sets, r.conditions, r.findings, r.decisions, r.left = nil, nil, nil, nil, nil
+}
 
 // A selection is the rows that a step goes through, and the fields that it reads.
 type selection struct {
-	fields fieldSet
-	where  string // "" for all rows
+	fields      fieldSet
+	where       string   // "" for all rows
+	withoutKeys bool     // the step neither seals nor opens values
+	clock       bool     // the step depends on the clock
+	done        []string // conditions of the values that were done before, by column; nil not to count them
 }
 
 // A reader reads the rows of one selection.
@@ -96,17 +105,18 @@ func (m *Migration) reader(sel selection) *reader {
 	}
 	columns := []string{key}
 	if m.table.Subject != "" {
-		columns = append(columns, expr(m.dialect.text, m.dialect.ident(m.table.Subject)))
+		// The key's own name would be ambiguous in ORDER BY.
+		columns = append(columns, expr(m.dialect.text, m.dialect.ident(m.table.Subject))+" AS subject_text")
 	}
-	for _, name := range m.table.Read {
-		columns = append(columns, expr(m.dialect.text, m.dialect.ident(name)))
+	for i, name := range m.table.Read {
+		columns = append(columns, expr(m.dialect.text, m.dialect.ident(name))+" AS read_"+strconv.Itoa(i))
 	}
 	for i, f := range m.fields {
 		if !sel.fields.has(i) {
 			continue
 		}
 		column := m.dialect.ident(f.name)
-		if f.role != indexBytes {
+		if !f.bytes() {
 			column = expr(m.dialect.text, column)
 		}
 		columns = append(columns, column)
@@ -130,6 +140,23 @@ func (r *reader) count(ctx context.Context, after any) (n int64, err error) {
 	query := "SELECT COUNT(*) FROM " + r.m.from + r.conditions(r.after(after)...)
 	err = r.m.withRetries(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(&n) })
 	return n, err
+}
+
+// countDone counts the values that were done before the step, in rows that the step does
+// not read.
+func (r *reader) countDone(ctx context.Context, after any, report *Report) error {
+	counts, targets := make([]sql.NullInt64, len(r.done)), make([]any, len(r.done))
+	columns := make([]string, len(r.done))
+	for i, done := range r.done {
+		columns[i], targets[i] = "SUM(CASE WHEN "+done+" THEN 1 ELSE 0 END)", &counts[i]
+	}
+	query := "SELECT " + strings.Join(columns, ", ") + " FROM " + r.m.from + " WHERE " +
+		strings.Join(append(r.after(after), "NOT ("+r.where+")"), " AND ")
+	err := r.m.withRetries(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(targets...) })
+	for i, n := range counts {
+		report.Columns[i].Skipped += n.Int64
+	}
+	return err
 }
 
 func (r *reader) after(key any) []string {
@@ -188,7 +215,7 @@ func (r *reader) query(ctx context.Context, n int, query string, args ...any) (a
 		defer rows.Close()
 		var targets []any
 		for rows.Next() {
-			next := &rowEdit{cells: make([]cell, len(r.m.fields))}
+			next := &rowEdit{fields: r.fields, cells: make([]cell, len(r.m.fields))}
 			var number int64
 			var text string
 			var raw []byte
@@ -211,7 +238,7 @@ func (r *reader) query(ctx context.Context, n int, query string, args ...any) (a
 			for i, f := range r.m.fields {
 				switch {
 				case !r.fields.has(i):
-				case f.role == indexBytes:
+				case f.bytes():
 					targets = append(targets, &next.cells[i].bytes)
 				default:
 					targets = append(targets, &next.cells[i].text)
@@ -257,22 +284,25 @@ func (m *Migration) scopesOf(r *rowEdit, purposes purpose.Set) []*vault.Scope {
 }
 
 // decide calls CollectedFor for a column's value. The scopes are narrowed to the
-// row.
-func (m *Migration) decide(r *rowEdit, i int) ([]*vault.Scope, purpose.Set, error) {
+// row. A function that fails is a problem of the row.
+func (m *Migration) decide(r *rowEdit, i int) ([]*vault.Scope, purpose.Set, Problem, error) {
 	c := &m.columns[i]
 	if c.CollectedFor == nil {
-		return nil, purpose.Set{}, nil
+		return nil, purpose.Set{}, "", nil
 	}
-	decided := c.CollectedFor(Row{m, r})
+	var decided []*vault.Scope
+	if !guarded(func() { decided = c.CollectedFor(Row{m, r}) }) {
+		return nil, purpose.Set{}, Failed, nil
+	}
 	scopes := make([]*vault.Scope, 0, len(decided))
 	purposes := make([]purpose.Purpose, 0, len(decided))
 	for _, s := range decided {
 		if scopeNumber(m.table.Scopes, s.Purpose()) < 0 {
-			return nil, purpose.Set{}, refuse("CollectedFor of column %s returned a scope that is not in Scopes", c.name)
+			return nil, purpose.Set{}, "", refuse("CollectedFor of column %s returned a scope that is not in Scopes", c.name)
 		}
 		scopes, purposes = append(scopes, m.narrow(r, s)), append(purposes, s.Purpose())
 	}
-	return scopes, purpose.NewSet(purposes...), nil
+	return scopes, purpose.NewSet(purposes...), "", nil
 }
 
 // scan parses a column's sealed value. It reports false if there is none or it is

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -35,24 +36,38 @@ func (m *Migration) Verify(ctx context.Context, opts *Options) (*Report, error) 
 
 // Repair seals [Stale] values again, for the purposes that [Column.CollectedFor]
 // returns: some program that does not write both columns changed the plaintext after
-// it was sealed. Find that program first. Repair neither changes nor reports other
-// problems. It returns the errors of [Migration.Verify].
+// it was sealed. Find that program first. Likewise it replaces malformed text in the
+// sealed column, such as a value that was cut off, while the plaintext is there; and it
+// sets an index that stands without a sealed value to NULL. It neither changes nor
+// reports other problems: a well-formed value that does not open may be a trace of an
+// attack. It returns the errors of [Migration.Verify].
 func (m *Migration) Repair(ctx context.Context, opts *Options) (*Report, error) {
-	sel, err := m.withPlaintext(func(c *column) string { return m.present(c.plain) + " AND " + m.present(c.sealed) })
+	sel, err := m.withPlaintext(func(c *column) string { return m.present(c.plain) + " AND " + m.present(c.sealed) + m.orWithout(c) })
 	if err != nil {
 		return m.newReport("repair"), &stepError{"repair", m.table.Name, err}
 	}
+	sel.clock = true
+	sel.fields |= m.indexFields()
 	return m.compare(ctx, "repair", opts, sel, func(ctx context.Context, ref *reference, r *rowEdit) error {
 		for i := range m.columns {
 			c := &m.columns[i]
-			if c.plain < 0 || !r.has(c.plain) || !r.has(c.sealed) {
+			if !r.has(c.sealed) {
+				r.clearIndexes(c)
+			}
+			if !r.hasPlain(i) || !r.has(c.sealed) {
 				continue
 			}
-			p, err := m.verifyValue(ctx, ref, r, i)
-			if err == nil && p == Stale {
-				err = m.sealPlain(ctx, r, i)
+			p := Stale
+			if _, malformed := vault.ParseSealed(r.text(c.sealed)); malformed == nil {
+				var err error
+				if p, err = m.verifyValue(ctx, ref, r, i); err != nil {
+					return err
+				}
 			}
-			if err != nil {
+			if p != Stale {
+				continue
+			}
+			if err := m.sealPlain(ctx, r, i); err != nil {
 				return err
 			}
 		}
@@ -60,11 +75,12 @@ func (m *Migration) Repair(ctx context.Context, opts *Options) (*Report, error) 
 	})
 }
 
-// CutOver removes plaintext. It sets the column to NULL in each row where the sealed
-// value opens, equals the plaintext and has the right indexes, and where none of them
-// has changed since they were read. In other rows it reports the problems that
-// Verify would report, and changes nothing. A column of plaintext that refuses NULL
-// is [ErrTable].
+// CutOver removes plaintext. It sets the column to NULL, or to its [Column.Rest], in each
+// row where the sealed value opens, equals the plaintext and has the right indexes, and
+// where none of them has changed since they were read. In other rows it reports the
+// problems that Verify would report, and changes nothing; values that [Column.Leave]
+// leaves keep their plaintext. A column of plaintext that refuses NULL is [ErrTable], and
+// so is a column of JSON without a Rest.
 //
 // Afterwards the sealed values are the only copy. Call CutOver when no program reads
 // the plaintext any more and the key store has a backup. Drop the column when
@@ -75,11 +91,16 @@ func (m *Migration) CutOver(ctx context.Context, opts *Options) (*Report, error)
 	if err != nil {
 		return m.newReport("cut-over"), &stepError{"cut-over", m.table.Name, err}
 	}
+	for _, c := range m.columns {
+		if c.plain >= 0 && m.fields[c.plain].document && c.Rest == nil {
+			return m.newReport("cut-over"), &stepError{"cut-over", m.table.Name, refuse("column %s holds documents, so it needs a Rest", c.name)}
+		}
+	}
 	sel.fields = m.allFields()
 	return m.compare(ctx, "cut-over", opts, sel, func(ctx context.Context, ref *reference, r *rowEdit) error {
 		for i := range m.columns {
 			c := &m.columns[i]
-			if c.plain < 0 || !r.has(c.plain) {
+			if !r.hasPlain(i) {
 				continue
 			}
 			p, err := m.verify(ctx, ref, r, i)
@@ -93,7 +114,15 @@ func (m *Migration) CutOver(ctx context.Context, opts *Options) (*Report, error)
 			if !r.verified(c) { // verify added the finding
 				continue
 			}
-			r.set(c.plain, nil)
+			rest, p, err := m.rest(r, i)
+			if err != nil {
+				return err
+			}
+			if p != "" {
+				r.find(c.name, p)
+				continue
+			}
+			r.set(c.plain, rest)
 			r.unchanged(c.plain)
 			r.unchanged(c.sealed)
 			for _, f := range c.indexes {
@@ -123,12 +152,12 @@ func (m *Migration) allFields() (all fieldSet) {
 
 // verified reports whether the column has a sealed value and no finding.
 func (r *rowEdit) verified(c *column) bool {
-	for _, f := range r.findings {
-		if f.Column == c.name {
-			return false
-		}
-	}
-	return r.has(c.sealed)
+	return r.has(c.sealed) && !r.found(c)
+}
+
+// found reports whether the column has a finding.
+func (r *rowEdit) found(c *column) bool {
+	return slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Column == c.name })
 }
 
 // verify returns the problem of a column in a row, and "" if there is none or it is
@@ -136,19 +165,20 @@ func (r *rowEdit) verified(c *column) bool {
 func (m *Migration) verify(ctx context.Context, ref *reference, r *rowEdit, i int) (Problem, error) {
 	c := &m.columns[i]
 	switch {
-	case !r.has(c.sealed) && (c.plain < 0 || !r.has(c.plain)):
-		for _, f := range c.indexes {
-			if r.has(f) {
-				return StaleIndex, nil
+	case !r.has(c.sealed):
+		if r.hasPlain(i) {
+			scopes, _, err := m.decideValid(r, i)
+			if err != nil {
+				return "", err
+			}
+			if len(scopes) > 0 {
+				m.findOrLeave(r, i, Unsealed)
 			}
 		}
-		return "", nil
-	case !r.has(c.sealed):
-		scopes, _, err := m.decideValid(r, i)
-		if err != nil || len(scopes) == 0 {
-			return "", err
+		if !r.found(c) && slices.ContainsFunc(c.indexes, r.has) {
+			return StaleIndex, nil
 		}
-		return Unsealed, nil
+		return "", nil
 	}
 	p, err := m.verifyValue(ctx, ref, r, i)
 	if err == nil && p == "" {
@@ -168,10 +198,10 @@ func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *rowEdit,
 	if len(scopes) == 0 {
 		return OtherPurposes, nil
 	}
-	if c.plain >= 0 && r.has(c.plain) { // after cut-over, the value alone has the purposes
-		_, decided, err := m.decide(r, i)
-		if err != nil {
-			return "", err
+	if r.hasPlain(i) { // after cut-over, the value alone has the purposes
+		_, decided, p, err := m.decide(r, i)
+		if err != nil || p != "" {
+			return p, err
 		}
 		for p := range decided.All() {
 			if !v.Purposes().Contains(p) {
@@ -184,10 +214,16 @@ func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *rowEdit,
 		if err != nil {
 			return m.problem(r, i, err)
 		}
-		if c.plain < 0 || !r.has(c.plain) {
+		if !r.hasPlain(i) {
 			continue
 		}
-		same, err := ref.reveals(ctx, c.Kind, r.text(c.plain), revealed)
+		switch r.plain[i].problem {
+		case Invalid:
+			return Stale, nil
+		case Unreadable:
+			return Unreadable, nil
+		}
+		same, err := ref.reveals(ctx, c.Kind, r.plain[i].text, revealed)
 		if err != nil {
 			return "", err
 		}

@@ -3,9 +3,13 @@ package migrate
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/onlyfor/onlyfor/vault"
 )
 
 // A walk goes through the rows of a selection in the order of their keys. While one
@@ -39,7 +43,20 @@ func (m *Migration) run(ctx context.Context, step string, opts *Options, sel sel
 // runInto also calls done for each row that is done, from one goroutine and in
 // order, before the row is counted.
 func (m *Migration) runInto(ctx context.Context, report *Report, opts *Options, sel selection, work func(context.Context, *rowEdit) error, done func(*rowEdit)) error {
-	w := &walk{m: m, reader: m.reader(sel), work: work, done: done, report: report, start: time.Now()}
+	readAndWork := func(ctx context.Context, r *rowEdit) error {
+		if err := m.readPlain(r); err != nil {
+			return err
+		}
+		return work(ctx, r)
+	}
+	if report.writes { // the read-back compares all fields
+		for i, f := range m.fields {
+			if f.role != plainText {
+				sel.fields = sel.fields.with(i)
+			}
+		}
+	}
+	w := &walk{m: m, reader: m.reader(sel), work: readAndWork, done: done, report: report, start: time.Now()}
 	var err error
 	if w.opts, err = opts.withDefaults(); err == nil {
 		report.Last = w.opts.After
@@ -66,6 +83,16 @@ func (w *walk) run(ctx context.Context) (err error) {
 			return err
 		}
 		defer w.progress(true)
+	}
+	if w.reader.clock {
+		if err := w.m.checkClock(ctx); err != nil {
+			return err
+		}
+	}
+	if w.reader.done != nil {
+		if err := w.reader.countDone(ctx, after, w.report); err != nil {
+			return err
+		}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -145,7 +172,7 @@ func (w *walk) workAll(ctx context.Context, rows []*rowEdit) error {
 			for rows := range chunks {
 				for _, r := range rows {
 					if errs[i] = ctx.Err(); errs[i] == nil {
-						errs[i] = w.work(ctx, r)
+						w.workOn(ctx, r, &errs[i])
 					}
 					if errs[i] != nil {
 						return
@@ -161,30 +188,55 @@ func (w *walk) workAll(ctx context.Context, rows []*rowEdit) error {
 	return cmp.Or(errs...)
 }
 
-// prefetch loads the keys of a batch's subjects with few calls of the key store.
+// workOn calls work for a row. A kind of the program's own that panics costs the row, and
+// one that ends the goroutine ends the step.
+func (w *walk) workOn(ctx context.Context, r *rowEdit, err *error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if recover() == nil {
+			*err = errGoexit
+			return
+		}
+		*err = nil
+		r.reset()
+		for _, c := range w.m.columns {
+			r.find(c.name, Failed)
+		}
+	}()
+	*err = w.work(ctx, r)
+	returned = true
+}
+
+// errGoexit reports a method of a [pii.Kind] that ends its goroutine.
+var errGoexit = fmt.Errorf("a kind called runtime.Goexit: %w", vault.ErrInvalid)
+
+// prefetch loads the keys of a batch's subjects with few calls of the key store. A
+// record that does not open is no error here: the rows of its subject get a finding each,
+// and the walk goes on.
 func (w *walk) prefetch(ctx context.Context, rows []*rowEdit) error {
-	if w.m.table.Subject == "" {
+	if w.m.table.Subject == "" || w.reader.withoutKeys {
 		return nil
 	}
 	// A chunk fits into the smallest cache that anybody would set.
 	for some := range slices.Chunk(rows, defaultBatch) {
 		subjects := make([]string, 0, len(some))
 		for _, r := range some {
-			if id := r.subject.String; id != "" && len(id) <= maxSubject {
+			if id := r.subject.String; vault.ValidSubject(id) {
 				subjects = append(subjects, id)
 			}
 		}
 		for _, s := range w.m.table.Scopes {
-			if err := s.Prefetch(ctx, subjects...); err != nil {
+			err := s.Prefetch(ctx, subjects...)
+			if err != nil && (!errors.Is(err, vault.ErrCorrupt) || errors.Is(err, vault.ErrUnavailable)) {
 				return err
 			}
 		}
 	}
 	return nil
 }
-
-// maxSubject is the length of the longest id that [vault.Scope.For] accepts.
-const maxSubject = 255
 
 // rereads is how often a row is read again after somebody changed it between the
 // step's reading and writing.
@@ -198,15 +250,14 @@ func (w *walk) write(ctx context.Context, rows []*rowEdit) error {
 			todo = append(todo, r)
 		}
 	}
+	if w.reader.clock && len(todo) > 0 { // it may have been set since
+		if err := w.m.checkClock(ctx); err != nil {
+			return err
+		}
+	}
 	lost, err := w.m.writeAll(ctx, todo)
 	if err != nil {
 		return err
-	}
-	w.report.Changed += int64(len(todo) - len(lost))
-	for _, r := range todo {
-		if r.refused {
-			w.report.Changed--
-		}
 	}
 	for _, r := range lost {
 		if err := w.writeAgain(ctx, r); err != nil {
@@ -232,10 +283,12 @@ func (w *walk) writeAgain(ctx context.Context, r *rowEdit) error {
 		}
 		if fresh == nil { // deleted, or done by somebody else
 			r.reset()
+			r.cells, r.plain = make([]cell, len(w.m.fields)), nil
 			return nil
 		}
+		fresh.written = r.written
 		*r = *fresh
-		if err := w.work(ctx, r); err != nil {
+		if err := w.workAll(ctx, []*rowEdit{r}); err != nil {
 			return err
 		}
 		if len(r.sets) == 0 {
@@ -246,16 +299,15 @@ func (w *walk) writeAgain(ctx context.Context, r *rowEdit) error {
 			return err
 		}
 		if len(lost) == 0 {
-			if !r.refused {
-				w.report.Changed++
-			}
 			return nil
 		}
 	}
+	// An index alone counts too: a step that wrote nothing is not OK.
+	reported := make([]bool, len(w.m.columns))
 	for _, s := range r.sets {
-		f := w.m.fields[s.field]
-		if f.role != indexBytes {
-			r.find(w.m.columns[f.column].name, Contended)
+		if i := w.m.fields[s.field].column; !reported[i] && !r.found(&w.m.columns[i]) {
+			reported[i] = true
+			r.find(w.m.columns[i].name, Contended)
 		}
 	}
 	return nil
@@ -264,7 +316,7 @@ func (w *walk) writeAgain(ctx context.Context, r *rowEdit) error {
 func (w *walk) progress(finished bool) {
 	if w.opts.Progress != nil {
 		w.opts.Progress(Progress{
-			Step: w.report.Step, Done: w.report.Rows, Total: w.total,
+			Step: w.report.Step, Done: w.report.Rows, Total: w.total, Changed: w.report.Changed, Problems: w.report.problems(),
 			Elapsed: time.Since(w.start), Last: w.report.Last, Finished: finished,
 		})
 	}

@@ -49,7 +49,7 @@ func (m *Migration) update(s shape) string {
 		case s.absent.has(i):
 			conditions = append(conditions, m.absent(i))
 		case !s.equal.has(i):
-		case f.role == indexBytes:
+		case f.bytes():
 			conditions = append(conditions, m.dialect.ident(f.name)+" = "+param())
 		default:
 			conditions = append(conditions, expr(m.dialect.exact, m.dialect.ident(f.name))+" = "+expr(m.dialect.exactParam, param()))
@@ -61,7 +61,7 @@ func (m *Migration) update(s shape) string {
 // absent returns the condition that a field is NULL or empty text.
 func (m *Migration) absent(f int) string {
 	column := m.dialect.ident(m.fields[f].name)
-	if m.fields[f].role == indexBytes {
+	if m.fields[f].bytes() {
 		return column + " IS NULL"
 	}
 	return "(" + column + " IS NULL OR " + expr(m.dialect.exact, column) + " = '')"
@@ -70,7 +70,7 @@ func (m *Migration) absent(f int) string {
 // present returns the opposite condition.
 func (m *Migration) present(f int) string {
 	column := m.dialect.ident(m.fields[f].name)
-	if m.fields[f].role == indexBytes {
+	if m.fields[f].bytes() {
 		return column + " IS NOT NULL"
 	}
 	return "(" + column + " IS NOT NULL AND " + expr(m.dialect.exact, column) + " <> '')"
@@ -95,18 +95,39 @@ func (m *Migration) args(r *rowEdit) []any {
 
 // writeAll writes rows in one transaction, and returns the rows that did not meet
 // their conditions any more. It adds a finding for each row that a unique constraint
-// refuses, and writes the others without it.
+// refuses or that the database alters, and writes the others without it.
 func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowEdit, err error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	err = m.withRetries(ctx, func() error {
-		lost = lost[:0]
-		return m.transaction(ctx, rows, &lost)
-	})
+	out, err := m.transaction(ctx, rows)
 	var refused *dbError
-	if err == nil || !errors.As(err, &refused) || !refused.unique {
-		return lost, err
+	switch {
+	case err == nil && !out.rolledBack():
+		for _, r := range rows {
+			if !slices.Contains(out.lost, r) {
+				r.written = append(r.written, r.sets...)
+			}
+		}
+		return out.lost, nil
+	case err == nil: // nothing is written yet
+		rest := slices.DeleteFunc(slices.Clone(rows), func(r *rowEdit) bool {
+			return slices.Contains(out.altered, r) || slices.Contains(out.moved, r)
+		})
+		if lost, err = m.writeAll(ctx, rest); err != nil {
+			return nil, err
+		}
+		lost = append(lost, out.moved...)
+		for _, r := range out.altered {
+			more, err := m.writeApart(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			lost = append(lost, more...)
+		}
+		return lost, nil
+	case !errors.As(err, &refused) || !refused.unique:
+		return nil, err
 	}
 	if len(rows) == 1 {
 		return m.writeApart(ctx, rows[0])
@@ -121,45 +142,70 @@ func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowE
 	return append(lost, more...), err
 }
 
-// writeApart writes the columns of a refused row one by one, and adds a finding for
-// each that is refused again.
+// writeApart writes the columns of a refused or altered row one by one, and adds a
+// finding for each that is refused or altered again.
 func (m *Migration) writeApart(ctx context.Context, r *rowEdit) (lost []*rowEdit, err error) {
-	r.refused = true // until one of its columns is written
 	for i, c := range m.columns {
-		part := &rowEdit{key: r.key}
+		part := &rowEdit{key: r.key, keyText: r.keyText, subject: r.subject, read: r.read, fields: r.fields, cells: r.cellsNow(m)}
 		of := func(a assignment) bool { return m.fields[a.field].column != i }
 		part.sets = slices.DeleteFunc(slices.Clone(r.sets), of)
 		part.conditions = slices.DeleteFunc(slices.Clone(r.conditions), of)
 		if len(part.sets) == 0 {
 			continue
 		}
-		var some []*rowEdit
-		err := m.withRetries(ctx, func() error {
-			some = some[:0]
-			return m.transaction(ctx, []*rowEdit{part}, &some)
-		})
+		out, err := m.transaction(ctx, []*rowEdit{part})
 		var refused *dbError
 		switch {
 		case errors.As(err, &refused) && refused.unique:
-			r.find(c.name, Duplicate)
+			m.findOrLeave(r, i, Duplicate)
 		case err != nil:
 			return nil, err
-		case len(some) > 0:
+		case len(out.altered) > 0:
+			r.find(c.name, Altered)
+		case len(out.lost)+len(out.moved) > 0:
 			lost = []*rowEdit{r}
 		default:
-			r.refused = false
+			r.written = append(r.written, part.sets...)
 		}
 	}
 	return lost, nil
 }
 
-func (m *Migration) transaction(ctx context.Context, rows []*rowEdit, lost *[]*rowEdit) error {
+// cellsNow returns the content of fields as it was read, or as it was written since.
+func (r *rowEdit) cellsNow(m *Migration) []cell {
+	cells := slices.Clone(r.cells)
+	for _, a := range r.written {
+		switch value := a.value.(type) {
+		case nil:
+			cells[a.field] = cell{}
+		case []byte:
+			cells[a.field] = cell{bytes: value}
+		case string:
+			cells[a.field] = cell{text: sql.NullString{String: value, Valid: true}}
+		}
+	}
+	return cells
+}
+
+// transaction writes rows in one transaction.
+func (m *Migration) transaction(ctx context.Context, rows []*rowEdit) (out outcome, err error) {
+	err = m.withRetries(ctx, func() error {
+		out = outcome{}
+		return m.transact(ctx, rows, &out)
+	})
+	return out, err
+}
+
+// rolledBack reports whether the transaction has written nothing.
+func (o outcome) rolledBack() bool { return len(o.altered)+len(o.moved) > 0 }
+
+func (m *Migration) transact(ctx context.Context, rows []*rowEdit, out *outcome) error {
 	tx, err := m.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	statements := make(map[shape]*sql.Stmt)
+	statements, written := make(map[shape]*sql.Stmt), make([]*rowEdit, 0, len(rows))
 	for _, r := range rows {
 		s := r.shape()
 		statement := statements[s]
@@ -178,10 +224,15 @@ func (m *Migration) transaction(ctx context.Context, rows []*rowEdit, lost *[]*r
 		case err != nil:
 			return err
 		case n == 0:
-			*lost = append(*lost, r)
+			out.lost = append(out.lost, r)
 		case n > 1:
 			return refuse("key %s is not unique", m.table.Key)
+		default:
+			written = append(written, r)
 		}
+	}
+	if err := m.readBack(ctx, tx, written, out); err != nil || out.rolledBack() {
+		return err
 	}
 	return tx.Commit()
 }

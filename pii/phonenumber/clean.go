@@ -5,10 +5,26 @@ import "strings"
 // maxInput is the longest input in bytes, that of package pii.
 const maxInput = 64
 
-// edges are dropped around a number: blanks, also no-break ones, and the marks of
-// direction and width that address books and spreadsheets put around copied text.
-const edges = " \t\r\n\u00a0\u2007\u2009\u202f\u3000" +
-	"\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+// isEdge reports whether r is dropped around a number: blanks of all kinds, and the
+// invisible marks that come with text from address books, spreadsheets and web pages.
+// Package pii drops the same.
+func isEdge(r rune) bool {
+	switch {
+	case r < 0x80:
+		return r == ' ' || r == '\t' || r == '\r' || r == '\n'
+	case r >= '\u2000' && r <= '\u200f', // blanks, blanks and joiners of no width, marks of direction
+		r >= '\u202a' && r <= '\u202f', // marks of direction, a no-break blank
+		r >= '\u2066' && r <= '\u2069', // marks of direction
+		r >= '\ufe00' && r <= '\ufe0f': // variation selectors
+		return true
+	}
+	switch r {
+	case '\u00a0', '\u1680', '\u205f', '\u3000', // blanks
+		'\u00ad', '\u061c', '\u2060', '\ufeff': // soft hyphen, Arabic letter mark, word joiner, byte order mark
+		return true
+	}
+	return false
+}
 
 // separators are dropped between digits: blanks, hyphens, dashes, the minus
 // sign, full stops.
@@ -28,7 +44,7 @@ func clean(input string) (dialled string, ok bool) {
 		plus   bool
 		last   rune
 	)
-	for _, r := range strings.Trim(input, edges) {
+	for _, r := range strings.TrimFunc(input, isEdge) {
 		last = r
 		if z, isDigit := zeroOf(r); isDigit {
 			if zero != 0 && z != zero {

@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/pii/phonenumber
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/nyaruka/phonenumbers v1.8.1

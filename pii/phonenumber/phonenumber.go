@@ -17,6 +17,7 @@
 package phonenumber
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -30,21 +31,34 @@ import (
 // 3166-1 alpha-2), such as the country chosen in the form. It gives numbers without a
 // country code their meaning, and has the prefix for dialling abroad, such as 00 or
 // 011. A number that begins with "+" has one meaning in every region. With region ""
-// only such numbers are accepted. A region without a numbering plan, such as AQ, and
-// an unknown one, such as UK, is [pii.ErrMalformed].
+// only such numbers are accepted, and with a country of ISO 3166-1 that has no numbering
+// plan: AQ, BV, GS, HM, PN, TF and UM. An unknown region, such as UK, is
+// [pii.ErrMalformed].
 //
 // Any input but one number that is valid by its country's plan is [pii.ErrMalformed]. No
-// error ever quotes the input. In detail:
+// error ever quotes the input. Text that is two such numbers is [ErrAmbiguous]:
 //
-//   - Blanks around the number, and the invisible marks of direction that come
-//     with pasted text, are dropped. Between the digits may be blanks, hyphens and
-//     dashes, full stops, and digits in parentheses. A slash may follow an area
-//     code, as in 030/901820. Behind more digits, a slash begins a second number or
-//     an extension, which is refused.
+//   - Text that begins with 00, where the region dials abroad with 00 and more digits:
+//     one number by the region's plan, and another with "+" in place of 00. Where 00 is
+//     the only or the preferred prefix, and the plan has no other reading, it is "+".
+//   - Text that begins with the region's own country code: one number by the region's
+//     plan, and another with "+" in front. In Germany, 49 is an area code too. With its
+//     trunk prefix, as in 0491 51234567, a national number has one reading.
+//
+// A foreign number without "+" or a prefix can't be told from a national one. A list of
+// digits that all begin with a country code needs "+" in front of each, and no region.
+//
+// In detail:
+//
+//   - Blanks around the number, and the invisible marks that come with pasted text,
+//     are dropped. Between the digits may be blanks, hyphens and dashes, full stops, and
+//     digits in parentheses. A slash may follow an area code, as in 030/901820. Behind
+//     more digits, a slash begins a second number or an extension, which is refused.
 //   - A trunk prefix behind the country code is dropped where the country's plan
-//     has one, and kept where it is a digit of the number: +44 (0)20 7946 0018 is
-//     +442079460018, +39 (0)6 6982 is +39066982, and +1 (0)212 555 0123 is
-//     refused.
+//     has one, and kept where it is a digit of the number: +44 (0)20 7946 0018 and
+//     +44 020 7946 0018 are +442079460018, +39 (0)6 6982 is +39066982, and +1 (0)212
+//     555 0123 is refused.
+//   - Input that [pii.SealPhone] seals as it stands is that number or is refused.
 //   - "+" in front of 0, as in +0044, is refused: no country code begins with 0.
 //   - Digits that begin with the region's own country code, without "+", are an
 //     international number if they are no national number of the plan.
@@ -59,26 +73,20 @@ func Parse(input, region string) (e164 string, err error) {
 		return "", errNumber
 	}
 	if region != "" && !phonenumbers.GetSupportedRegions()[region] {
-		return "", errRegion
+		if !slices.Contains(withoutPlan[:], region) {
+			return "", errRegion
+		}
+		region = ""
 	}
 	dialled, ok := clean(input)
 	if !ok {
 		return "", errNumber
 	}
-	if region == "" {
-		region = noRegion
-	}
-	n, err := phonenumbers.Parse(dialled, region)
-	// The port's errors are dropped: a future version may quote the input.
-	if err != nil || !phonenumbers.IsValidNumber(n) {
-		return "", errNumber
-	}
-	e164 = phonenumbers.Format(n, phonenumbers.E164)
-	if !canonical(e164) || !sameEnd(e164, dialled) {
-		return "", errNumber
-	}
-	return e164, nil
+	return readOnce(dialled, input, region)
 }
+
+// withoutPlan has the countries of ISO 3166-1 that have no numbering plan.
+var withoutPlan = [...]string{"AQ", "BV", "GS", "HM", "PN", "TF", "UM"}
 
 // noRegion is libphonenumber's own name for an unknown region, in which only
 // numbers that begin with "+" have a meaning.

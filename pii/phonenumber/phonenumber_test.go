@@ -188,13 +188,45 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestRegions(t *testing.T) {
-	for _, region := range []string{"UK", "gb", "Gb", " GB", "GB ", "GBR", "EN", "EU", "AQ", "001", "ZZ", "XX", "en-US", "+44", "G\x00", strings.Repeat("A", 1<<20)} {
+	for _, region := range []string{"UK", "gb", "Gb", " GB", "GB ", "GBR", "EN", "EU", "aq", "AQ ", "001", "ZZ", "XX", "en-US", "+44", "G\x00", strings.Repeat("A", 1<<20)} {
 		for _, input := range []string{"+442079460018", "020 7946 0018"} {
 			_, err := phonenumber.Parse(input, region)
 			require.ErrorIs(t, err, pii.ErrMalformed, "%.10q", region)
 			require.EqualError(t, err, "phonenumber: not a region with a numbering plan")
 		}
 	}
+}
+
+// Countries of ISO 3166-1 that have no plan are as no region: with "+", their people's
+// numbers are other countries'. The standard has 249 countries. Ascension, Tristan da
+// Cunha and Kosovo have a plan and are not among them.
+func TestRegionsWithoutAPlan(t *testing.T) {
+	without := []string{"AQ", "BV", "GS", "HM", "PN", "TF", "UM"}
+	plans := phonenumbers.GetSupportedRegions()
+	for _, region := range []string{"AC", "TA", "XK"} {
+		require.True(t, plans[region], region)
+	}
+	require.Equal(t, 249, len(plans)-3+len(without))
+	for _, region := range without {
+		require.False(t, plans[region], region)
+		got, err := phonenumber.Parse("+1 415 555 2671", region)
+		require.NoError(t, err, region)
+		require.Equal(t, "+14155552671", got)
+		for _, input := range []string{"415 555 2671", "00 1 415 555 2671", "1 415 555 2671"} {
+			_, err = phonenumber.Parse(input, region)
+			require.EqualError(t, err, "phonenumber: not a valid phone number", region)
+		}
+	}
+}
+
+func TestAmbiguous(t *testing.T) {
+	_, err := phonenumber.Parse("49 151 23456789", "DE")
+	require.ErrorIs(t, err, phonenumber.ErrAmbiguous)
+	require.ErrorIs(t, err, pii.ErrMalformed)
+	require.EqualError(t, err, `phonenumber: the text has two readings: type "+" and the country code`)
+	_, err = phonenumber.Parse("49 151", "DE")
+	require.NotErrorIs(t, err, phonenumber.ErrAmbiguous)
+	require.ErrorIs(t, err, pii.ErrMalformed)
 }
 
 func TestErrorIsNoMistakeOfTheProgram(t *testing.T) {
@@ -370,6 +402,34 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// Text of any kind through each function that takes text: a typed error, no panic, no
+// answer, and no time lost on long text.
+func TestHostileText(t *testing.T) {
+	texts := []string{
+		"", " ", "\x00", "\x1b[31m", "\xff\xfe", "\xed\xa0\x80", "\u0000", "\u202e\u202d", "\ufeff", "\U000e0001", "\U0001f4a9", "\u0660", "\u0967\u0968\u0969\u096a\u096b\u096c\u096d",
+		"null", "nil", "undefined", "true", "NaN", "-1", "0", "00", "+", "+0", "+00", "00+", "1e1000", "0x7fffffff", "1/0", "1,000,000", "9223372036854775808",
+		"<script>alert(1)</script>", "' OR 1=1 --", "'; DROP TABLE users", "${jndi:ldap://x}", "{{7*7}}", "../../etc/passwd", "%s%n%x", "%00", "$(id)", "`id`", "\\", "\r\nBcc: x@example.com",
+		"tel:;ext=;phone-context=", "tel:1;phone-context=+", ";phone-context=", ";ext=1", "+1;isub=1;phone-context=x", "((((((((", "))))", "(0)(0)(0)", "////", "0/0/0", "........", "--------",
+		"++++++++", "+0000000000", "+999999999999999", "+1000000000000000", "00000000000000", strings.Repeat("0", 64), strings.Repeat("9", 64), strings.Repeat("(", 64), "+" + strings.Repeat("1", 63),
+		strings.Repeat("1", 10_000), "+" + strings.Repeat("4", 10_000), "+44 20 7946 0018" + strings.Repeat(" ", 10_000), strings.Repeat("\u200b", 10_000) + "+442079460018", strings.Repeat("\u0660", 10_000),
+	}
+	regions := append([]string{"", "US", "HK", "DE", "AQ", "us", "ZZ", "001", "U", "USA", "\x00\x00", "\xff\xff"}, texts...)
+	for _, text := range texts {
+		for _, region := range regions {
+			number, err := phonenumber.Parse(text, region)
+			require.ErrorIs(t, err, pii.ErrMalformed, "%.20q in %.20q", text, region)
+			require.Empty(t, number)
+			require.Contains(t, []string{
+				"phonenumber: not a valid phone number", "phonenumber: not a region with a numbering plan", phonenumber.ErrAmbiguous.Error(),
+			}, err.Error())
+		}
+		require.Empty(t, phonenumber.OldForms(text))
+		form, ok := phonenumber.NewForm(text)
+		require.Empty(t, form)
+		require.False(t, ok)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, e := range examples() {
 		f.Add(e.national, e.region)
@@ -389,6 +449,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		isKept(t, scope, number)
+		if pii.ValidPhone(input) {
+			parsed, _ := pii.IndexPhone(context.Background(), number, scope)
+			asTyped, err := pii.IndexPhone(context.Background(), input, scope)
+			if err != nil || !parsed.Equal(asTyped) {
+				t.Fatalf("%q is %s to Parse alone, error %v", input, number, err)
+			}
+		}
 		if strings.ContainsAny(input, "+\uff0b") {
 			if anywhere, err := phonenumber.Parse(input, ""); err != nil || anywhere != number {
 				t.Fatalf("%q means another number in %s: %q, error %v", input, region, anywhere, err)
@@ -406,15 +473,4 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkParse(b *testing.B) {
-	for name, input := range map[string]string{"national": "020 7946 0018", "international": "+44 20 7946 0018", "refused": "+44 20 7946 0018 x 5"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				phonenumber.Parse(input, "GB")
-			}
-		})
-	}
 }

@@ -22,7 +22,8 @@ type Job struct {
 	Purposes []string
 	// Basis is the basis that values are sealed under. The zero Basis states nothing.
 	Basis purpose.Basis
-	// ForRow narrows scopes to the person with the row's id: see [vault.Scope.For].
+	// ForRow narrows scopes to the person with the row's id: see [vault.Scope.For]. A row
+	// whose id is empty or longer than 255 bytes fails.
 	ForRow bool
 }
 
@@ -136,6 +137,15 @@ func (j Job) worker(ctx context.Context) (*worker, error) {
 	return &worker{f, scopes, j.ForRow}, nil
 }
 
+// errRowID reports a row that names no person, in a job that seals for persons.
+var errRowID = fmt.Errorf("piibeam: the id of the row is empty or too long: %w", vault.ErrInvalid)
+
+// maxSubject is the length of the longest id that [vault.Scope.For] accepts.
+const maxSubject = 255
+
+// takes reports whether a row with that id can be narrowed to a person, if it has to be.
+func (w *worker) takes(id string) bool { return !w.forRow || id != "" && len(id) <= maxSubject }
+
 // of returns the scopes for a row.
 func (w *worker) of(id string) []*vault.Scope {
 	if !w.forRow {
@@ -151,6 +161,9 @@ func (w *worker) of(id string) []*vault.Scope {
 // rowsFault reports whether the value is at fault. Another attempt, here or on another
 // worker, would fail in the same way.
 func rowsFault(err error) bool {
+	if err == errRowID {
+		return true
+	}
 	for _, sentinel := range []error{
 		pii.ErrMalformed, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject,
 	} {

@@ -233,7 +233,6 @@ func TestFailedBundles(t *testing.T) {
 		"no such kind":      {Vault: "company", Kind: "address", Purposes: []string{"security"}},
 		"no purpose":        {Vault: "company", Kind: piibeam.Email},
 		"not a purpose":     {Vault: "company", Kind: piibeam.Email, Purposes: []string{"Security!"}},
-		"subject too long":  {Vault: "company", Kind: piibeam.Email, Purposes: []string{"security"}, ForRow: true},
 		"basis not allowed": {Vault: "company", Kind: piibeam.Email, Purposes: []string{"security"}, Basis: purpose.Basis{Notice: "a b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,6 +243,55 @@ func TestFailedBundles(t *testing.T) {
 			err := ptest.Run(p)
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "alice@")
+		})
+	}
+}
+
+// A row with a bad id, or of a person whose record in the key store does not open, fails
+// alone. So does it in every transform.
+func TestOneBadRowFailsAlone(t *testing.T) {
+	ctx := t.Context()
+	sec := scope(t, security)
+	var values []string
+	for _, id := range []string{"row-1", "row-2", "row-3"} {
+		email, err := pii.SealEmail(ctx, id+"@example.com", sec.For(id))
+		require.NoError(t, err)
+		text, err := email.MarshalText()
+		require.NoError(t, err)
+		values = append(values, id+","+string(text))
+	}
+	name, err := sec.Pseudonym(ctx, "row-2")
+	require.NoError(t, err)
+	records, err := store.Get(ctx, "security/subjects/"+name[:2]+"/"+name)
+	require.NoError(t, err)
+	records[0].Data[len(records[0].Data)-1] ^= 1
+	_, err = store.Put(ctx, records[0])
+	require.NoError(t, err)
+	values = append(values, strings.Repeat("x", 256)+","+values[0][len("row-1,"):], ","+values[0][len("row-1,"):])
+	typed := []string{"row-1,a@example.com", "row-2,b@example.com", "row-3,c@example.com", strings.Repeat("x", 256) + ",d@example.com", ",e@example.com"}
+
+	j := piibeam.Job{Vault: "company", Kind: piibeam.Email, Purposes: []string{"security"}, ForRow: true}
+	for name, run := range map[string]func(s beam.Scope) (done, failed beam.PCollection){
+		"seal": func(s beam.Scope) (done, failed beam.PCollection) {
+			return piibeam.Seal(s, j, beam.ParDo(s, cut, beam.CreateList(s, typed)))
+		},
+		"reseal": func(s beam.Scope) (done, failed beam.PCollection) {
+			return piibeam.Reseal(s, j, beam.ParDo(s, cut, beam.CreateList(s, values)))
+		},
+		"index": func(s beam.Scope) (done, failed beam.PCollection) {
+			return piibeam.Index(s, j, beam.ParDo(s, cut, beam.CreateList(s, values)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, s := beam.NewPipelineWithRoot()
+			done, failed := run(s)
+			passert.Count(s, done, "done", 2)
+			doing := map[string]string{"seal": "sealing", "reseal": "re-sealing", "index": "indexing"}[name]
+			passert.Equals(s, beam.ParDo(s, joined, failed),
+				"row-2,pii: "+doing+" email: malformed subject record: not sealed here, or altered since",
+				strings.Repeat("x", 256)+",piibeam: the id of the row is empty or too long: invalid argument",
+				",piibeam: the id of the row is empty or too long: invalid argument")
+			require.NoError(t, ptest.Run(p))
 		})
 	}
 }

@@ -86,6 +86,9 @@ func (f *sealFn) Setup(ctx context.Context) (err error) {
 
 // ProcessElement seals one row.
 func (f *sealFn) ProcessElement(ctx context.Context, id, text string, emit, failed func(string, string)) error {
+	if !f.worker.takes(id) {
+		return give(id, errRowID, failed)
+	}
 	scopes := f.worker.of(id)
 	sealers := make([]vault.Sealer, len(scopes))
 	for i, s := range scopes {
@@ -114,6 +117,9 @@ func (f *resealFn) Setup(ctx context.Context) (err error) {
 
 // ProcessElement re-seals one value.
 func (f *resealFn) ProcessElement(ctx context.Context, id, text string, emit, failed func(string, string)) error {
+	if !f.worker.takes(id) {
+		return give(id, errRowID, failed)
+	}
 	sealed, err := f.worker.reseal(ctx, text, f.worker.of(id))
 	if err == nil {
 		emit(id, sealed)
@@ -143,6 +149,9 @@ func (f *indexFn) ProcessElement(ctx context.Context, id, text string, emit func
 	if f.Typed {
 		compute = f.worker.lookup
 	} else {
+		if !f.worker.takes(id) {
+			return give(id, errRowID, failed)
+		}
 		scope = f.worker.of(id)[0]
 	}
 	index, err := compute(ctx, text, scope)

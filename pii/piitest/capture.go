@@ -17,6 +17,7 @@ var capturing sync.Mutex
 // A capture replaces the streams and loggers of the process.
 type capture struct {
 	stdout, stderr *captureFile
+	descriptors    []*captureDescriptor
 	logs           *sink
 	slogs          *captureHandler
 
@@ -31,6 +32,7 @@ func newCapture(t testing.TB, c *Contact) *capture {
 	k := &capture{log: log.Writer(), logFlags: log.Flags(), slog: slog.Default()}
 	k.stdout = newCaptureFile(t, c, "standard output", &os.Stdout)
 	k.stderr = newCaptureFile(t, c, "standard error", &os.Stderr)
+	k.descriptors = newCaptureDescriptors(t, c)
 	k.logs = c.sink("log")
 	k.slogs = newCaptureHandler(c)
 	slog.SetDefault(slog.New(k.slogs)) // which redirects package log as well
@@ -46,6 +48,9 @@ func (k *capture) restore() {
 	log.SetFlags(k.logFlags)
 	k.stdout.restore()
 	k.stderr.restore()
+	for _, d := range k.descriptors {
+		d.restore()
+	}
 }
 
 // forward writes the captured output to its original destinations.
@@ -61,6 +66,9 @@ func (k *capture) forward() {
 		}
 	}
 	k.slogs.forward()
+	for _, d := range k.descriptors {
+		d.forward()
+	}
 }
 
 // A captureFile replaces one of the files of package os. It is a file rather than a

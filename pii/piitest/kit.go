@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/purpose"
@@ -16,7 +17,8 @@ import (
 type Kit struct {
 	// Vault has the keys of the kit's purposes. It is closed when the test ends.
 	Vault *vault.Vault
-	// Admin changes the keys of Vault, to rotate or to retire one in a test.
+	// Admin changes the keys of Vault, to retire one in a test. A retired key can be
+	// destroyed at once.
 	Admin *vault.Admin
 	// Audit records every event of Vault.
 	Audit *Recorder
@@ -40,7 +42,7 @@ func New(t testing.TB, purposes ...purpose.Purpose) *Kit {
 func newKit(t testing.TB, store vault.Store, kek vault.KEK, purposes []purpose.Purpose) *Kit {
 	t.Helper()
 	k := &Kit{Audit: &Recorder{}, Store: store, KEK: kek, t: t}
-	admin, err := vault.OpenAdmin(t.Context(), store, kek, &vault.Options{Audit: k.Audit})
+	admin, err := vault.OpenAdmin(t.Context(), store, kek, &vault.Options{Audit: k.Audit, DestroyAfter: time.Nanosecond})
 	if err != nil {
 		t.Fatalf("piitest: %v", err)
 	}
@@ -67,6 +69,40 @@ func (k *Kit) Scope(p purpose.Purpose) *vault.Scope {
 		k.t.Fatalf("piitest: %v: name the purpose in piitest.New", err)
 	}
 	return s
+}
+
+// Rotate rotates the keys of p of the given role, and makes the new key primary at once: a
+// test does not wait until every process knows the key. Older keys stay active. It costs
+// three operations on keys, which [Kit.Audit] records. The test ends if the keys can't be
+// rotated.
+func (k *Kit) Rotate(p purpose.Purpose, role vault.Role) {
+	k.t.Helper()
+	ctx := byKit(k.t.Context())
+	err := k.Admin.Rotate(ctx, p, role)
+	if err == nil {
+		err = promoteLast(ctx, k.Admin, p, role)
+	}
+	if err != nil {
+		k.t.Fatalf("piitest: %v", err)
+	}
+}
+
+// promoteLast makes the key primary that was published last.
+func promoteLast(ctx context.Context, admin *vault.Admin, p purpose.Purpose, role vault.Role) error {
+	keys, err := admin.Keys(ctx, p)
+	if err != nil {
+		return err
+	}
+	var last vault.Key
+	for _, k := range keys {
+		if k.Role == role && k.PrimaryAt.After(last.PrimaryAt) {
+			last = k
+		}
+	}
+	if last.PrimaryAt.IsZero() {
+		return nil // the first key of a role is primary already
+	}
+	return admin.Promote(ctx, p, last.ID)
 }
 
 // Email returns a sealed address that no other call of this kit returns. Its domain

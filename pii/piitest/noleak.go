@@ -13,10 +13,17 @@ import "testing"
 //
 // NoLeak captures os.Stdout, os.Stderr, the default loggers of packages log and slog,
 // and the value of a panic of f. It captures every level of slog, since production
-// may log more than a test. A logger made before NoLeak keeps its destination: make
-// it in f, or let it write to [Contact.Writer]. NoLeak does not see output that
-// bypasses package os, such as that of println. When f returns, the captured output
-// goes to its original destinations, unless the contact leaked.
+// may log more than a test.
+//
+// On Unix it captures the file descriptors 1 and 2 as well, and so loggers that took
+// os.Stderr when the program started, println, C code and child processes. On other
+// systems a logger made before NoLeak keeps its destination: make it in f, or let it write
+// to [Contact.Writer]. The same holds everywhere for loggers that write to files and
+// sockets. Under go test -v the lines of t.Log go to file descriptor 1 too, so f must not
+// log the contact there.
+//
+// When f returns, the captured output goes to its original destinations, unless the
+// contact leaked. A crash of the program within f is reported on standard error at once.
 //
 // Sealed values may come out. NoLeak searches for plaintext and for its unkeyed
 // hashes, hex and base64, as [Contact] describes. [Canary] searches for more.

@@ -65,7 +65,8 @@ func (r *Recording) Only(t testing.TB, purposes ...purpose.Purpose) {
 	}
 	var others []recorded
 	for _, e := range events {
-		if !allowed.Contains(e.Purpose) || !e.To.IsZero() && !allowed.Contains(e.To) {
+		if !allowed.Contains(e.Purpose) || !e.To.IsZero() && !allowed.Contains(e.To) ||
+			!e.From.IsZero() && !allowed.Contains(e.From) {
 			others = append(others, e)
 		}
 	}
@@ -164,6 +165,9 @@ func describe(e recorded) string {
 	text += " under " + named(purpose.NewSet(e.Purpose))
 	if !e.To.IsZero() {
 		text += " to " + e.To.String()
+	}
+	if !e.From.IsZero() {
+		text += " from " + e.From.String()
 	}
 	switch e.Outcome {
 	case audit.Denied:

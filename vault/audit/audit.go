@@ -30,23 +30,38 @@ const (
 	Reseal Action = "reseal" // seal a value anew under the newest keys
 	Erase  Action = "erase"  // destroy the keys of a subject
 
-	Open      Action = "open"  // open the keys of a purpose, for a scope
-	Check     Action = "check" // check the rights of a KEK, and the binding of its keys
-	List      Action = "list"  // list the keys of a purpose
+	Open      Action = "open" // open the keys of a purpose, for a scope
+	List      Action = "list" // list the keys of a purpose
 	Generate  Action = "generate"
-	Rotate    Action = "rotate"
+	Rotate    Action = "rotate"  // publish a new key
+	Promote   Action = "promote" // make a published key primary before its time
 	Retire    Action = "retire"
 	Reinstate Action = "reinstate"
 	Destroy   Action = "destroy"
-	Rewrap    Action = "rewrap" // wrap keys anew
+	Rewrap    Action = "rewrap" // wrap the keys of a purpose with another KEK
+
+	RewrapSubjects Action = "rewrap-subjects" // wrap the keys of subjects with the primary key
+	CheckDenied    Action = "check-denied"    // prove that this process can't open the keys of a purpose
+	CheckKEK       Action = "check-kek"       // prove that the KEK of a purpose binds associated data
+
+	// These are recorded without a caller, once when they start to fail and once when
+	// they succeed again.
+	Refresh Action = "refresh" // read the keys in use again from the store
+	Renew   Action = "renew"   // ask the key service again about the keys in use
+	Count   Action = "count"   // write the number of seals to the store
+
+	// Due is recorded once, without a caller, when a key has sealed 2^31 times: half of
+	// its budget is used, so its role is due for a rotation.
+	Due Action = "due"
 )
 
 var gerunds = map[Action]string{
 	Seal: "sealing", Reveal: "revealing", Hint: "hinting", Index: "indexing",
 	Extend: "extending", Reseal: "re-sealing", Erase: "erasing",
-	Open: "opening", Check: "checking", List: "listing", Generate: "generating", Rotate: "rotating",
+	Open: "opening", CheckDenied: "checking", CheckKEK: "checking", List: "listing", Generate: "generating", Rotate: "rotating", Promote: "promoting",
 	Retire: "retiring", Reinstate: "reinstating",
-	Destroy: "destroying", Rewrap: "re-wrapping",
+	Destroy: "destroying", Rewrap: "re-wrapping", RewrapSubjects: "re-wrapping", Refresh: "refreshing", Renew: "renewing",
+	Count: "counting", Due: "rotating",
 }
 
 // Gerund returns the word for the action in errors, such as "revealing".
@@ -78,8 +93,10 @@ type Event struct {
 	Outcome Outcome
 	// Purpose is the purpose of the scope or of the keys.
 	Purpose purpose.Purpose
-	// To is the purpose that a value is extended to, zero for other actions.
-	To purpose.Purpose
+	// To is the purpose that a value is extended to, and From the purpose that it is
+	// extended from. An extension makes an event for each of the two purposes, which
+	// names the other one. To and From are zero for other actions.
+	To, From purpose.Purpose
 	// Role is the role of the key that is rotated, "" for other actions.
 	Role string
 	// Subject is the pseudonym of the person under Purpose, 32 hexadecimal digits, or
@@ -90,6 +107,9 @@ type Event struct {
 	Collected purpose.Set
 	// Kind is the name of the value's kind, or "" if no value takes part.
 	Kind string
+	// Reason is one word that tells more about the result of some actions, "" for others:
+	// "made" or "exists" for Generate, "again" for an erasure by its certificate.
+	Reason string
 	// Caller is the caller that [WithCaller] put into the context, or "".
 	Caller string
 	// Err is the error of an action that was not allowed, nil otherwise.
@@ -163,6 +183,9 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 	if !e.To.IsZero() {
 		r.AddAttrs(slog.String("to", e.To.String()))
 	}
+	if !e.From.IsZero() {
+		r.AddAttrs(slog.String("from", e.From.String()))
+	}
 	if e.Role != "" {
 		r.AddAttrs(slog.String("role", e.Role))
 	}
@@ -174,6 +197,9 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 	}
 	if e.Kind != "" {
 		r.AddAttrs(slog.String("kind", e.Kind))
+	}
+	if e.Reason != "" {
+		r.AddAttrs(slog.String("reason", e.Reason))
 	}
 	if e.Caller != "" {
 		r.AddAttrs(slog.String("caller", e.Caller))

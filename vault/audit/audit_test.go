@@ -76,12 +76,12 @@ func TestSlogWritesTheFieldsThatAreSet(t *testing.T) {
 	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 	least := audit.Event{Time: at, Action: audit.Open, Outcome: audit.Allowed, Purpose: security}
 	most := audit.Event{
-		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, Role: "seal", Subject: "0123abcd",
+		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, From: security, Role: "seal", Subject: "0123abcd",
 		Collected: purpose.NewSet(security, ads), Kind: "note", Caller: "sign-in", Err: vault.ErrConflict,
 	}
 	const head = "time=2026-05-04T03:02:01.000Z "
 	const leastText = head + "level=INFO msg=onlyfor action=open outcome=allowed purpose=security\n"
-	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising role=seal subject=0123abcd " +
+	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising from=security role=seal subject=0123abcd " +
 		"collected=advertising+security kind=note caller=sign-in error=\"changed by another process\"\n"
 	a := audit.Slog(logger)
 	require.Equal(t, leastText, written(a, least))

@@ -219,9 +219,12 @@ func decrypt(ctx context.Context, a vault.AEAD, ciphertext, associatedData []byt
 	return a.Decrypt(ciphertext, associatedData)
 }
 
-// bound returns the associated data that a vault binds when it wraps a key for p.
+// bound returns the associated data that a vault with this id binds when it wraps a key
+// for p.
 // The policies of a key service may demand it.
-func bound(p purpose.Purpose) []byte { return []byte("onlyfor purpose-keys " + p.String()) }
+func bound(p purpose.Purpose) []byte {
+	return []byte("onlyfor purpose-keys " + p.String() + " 000102030405060708090a0b0c0d0e0f")
+}
 
 // The size of a key, and of the longest wrapped key that fits a key record.
 const (

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
+	"github.com/onlyfor/onlyfor/vault/internal/privatefile/faulty"
 	"github.com/onlyfor/onlyfor/vault/kektest"
 )
 
@@ -17,7 +19,10 @@ func TestLocalKEK(t *testing.T) {
 		return vault.LocalKEK(dir)
 	}, &kektest.Options{
 		Reopen: func(testing.TB) vault.KEK { return vault.LocalKEK(dir) },
-		Denied: func(t testing.TB) vault.KEK { return vault.LocalKEK(filepath.Join(t.TempDir(), "kek")) },
+		Denied: func(testing.TB) vault.KEK { // of another user
+			defer privatefile.Mount(faulty.OfAnotherUser(privatefile.OperatingSystem()), dir)()
+			return vault.LocalKEK(dir)
+		},
 	})
 }
 

@@ -67,8 +67,10 @@ func ExampleAWSPolicy() {
 	//       "Resource": "arn:aws:kms:eu-central-1:111122223333:key/*",
 	//       "Condition": {
 	//         "StringEquals": {
-	//           "kms:EncryptionContext:associatedData": "6f6e6c79666f7220707572706f73652d6b657973206164766572746973696e67",
 	//           "kms:RequestAlias": "alias/onlyfor-advertising"
+	//         },
+	//         "StringLike": {
+	//           "kms:EncryptionContext:associatedData": "6f6e6c79666f7220707572706f73652d6b657973206164766572746973696e6720*"
 	//         }
 	//       }
 	//     }

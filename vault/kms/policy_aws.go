@@ -9,7 +9,7 @@ import (
 )
 
 // AWSPolicy returns the IAM policy that lets a role use exactly its purposes: a
-// statement for each, with the encryption context that the vault sends. It is
+// statement for each, with the encryption context that the vault sends, of any vault. It is
 // identity-based: attach it to the IAM role of the service. The policies of the keys
 // have to leave the decision to IAM, as the policies do that the command line and the
 // console make.
@@ -34,10 +34,10 @@ func AWSPolicy(keys Keys, r Role) (string, error) {
 		if g.manages {
 			s.Action = append(s.Action, "kms:Encrypt")
 		}
-		s.Condition.StringEquals = map[string]string{"kms:EncryptionContext:" + encryptionContext: boundHex(g.purpose)}
+		s.Condition.StringLike = map[string]string{"kms:EncryptionContext:" + encryptionContext: boundHex(g.purpose) + "*"}
 		if scope, alias, ok := strings.Cut(g.key.name, ":alias/"); ok {
 			s.Resource = scope + ":key/*"
-			s.Condition.StringEquals["kms:RequestAlias"] = "alias/" + alias
+			s.Condition.StringEquals = map[string]string{"kms:RequestAlias": "alias/" + alias}
 		}
 		policy.Statement = append(policy.Statement, s)
 	}
@@ -60,7 +60,10 @@ type awsStatement struct {
 	Effect    string
 	Action    []string
 	Resource  string
-	Condition struct{ StringEquals map[string]string }
+	Condition struct {
+		StringEquals map[string]string `json:",omitempty"`
+		StringLike   map[string]string
+	}
 }
 
 // indent returns v as indented JSON, with a newline at the end.

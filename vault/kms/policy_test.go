@@ -103,7 +103,8 @@ func TestPoliciesRequireWhatTheVaultBinds(t *testing.T) {
 		require.NoError(t, v.Rewrap(ctx, vault.SharedKEK(rec), p))
 		require.Len(t, rec.bound, 1)
 		for aad := range rec.bound {
-			require.Equal(t, 1, strings.Count(text, `"kms:EncryptionContext:associatedData": "`+hex.EncodeToString([]byte(aad))+`"`))
+			begin := hex.EncodeToString([]byte(aad[:strings.LastIndexByte(aad, ' ')+1]))
+			require.Equal(t, 1, strings.Count(text, `"kms:EncryptionContext:associatedData": "`+begin+`*"`))
 		}
 	}
 }

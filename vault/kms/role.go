@@ -87,8 +87,10 @@ func (r Role) purposes() iter.Seq[purpose.Purpose] {
 // for associated data, in hexadecimal.
 const encryptionContext = "associatedData"
 
-// boundHex returns the associated data of the wrapped keys of p, in hexadecimal: see
-// FORMAT.md, key records.
+// boundHex returns the associated data of the wrapped keys of p up to the id of the
+// vault, in hexadecimal: see FORMAT.md, key records. The id is random, and is made with
+// the first keys, so policies that are written before don't name it. The blank after the
+// purpose keeps the purpose from being the beginning of another one.
 func boundHex(p purpose.Purpose) string {
-	return hex.EncodeToString([]byte("onlyfor purpose-keys " + p.String()))
+	return hex.EncodeToString([]byte("onlyfor purpose-keys " + p.String() + " "))
 }

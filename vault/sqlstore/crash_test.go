@@ -21,13 +21,14 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/childtest"
 	"github.com/onlyfor/onlyfor/vault/internal/seed"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 func init() { childtest.Children["administer"] = administer }
 
 var (
 	crashPurpose = purpose.MustParse("security")
-	crashKind    = vault.MustKind("note", "sqlstore_test.Note")
+	crashKind    = vault.MustKind("note", "vault.Note")
 )
 
 // administer changes keys for as long as it lives, in a random order. It prints
@@ -68,7 +69,7 @@ func administerOnce(ctx context.Context, v *vault.Admin, random *rand.Rand, uniq
 	}
 	switch random.IntN(18) {
 	case 0:
-		return v.Rotate(ctx, crashPurpose, vault.RoleSeal)
+		return vaulttest.RotateNow(ctx, v, crashPurpose, vault.RoleSeal)
 	case 1:
 		return v.Rotate(ctx, crashPurpose, vault.RoleIndex)
 	case 2:

@@ -1,6 +1,10 @@
 package sqlstore
 
-import "database/sql"
+import (
+	"context"
+	"database/sql"
+	"strings"
+)
 
 // A Dialect is the SQL that a database speaks. The zero Dialect is none.
 type Dialect int
@@ -44,11 +48,15 @@ type dialect struct {
 	create string
 	insert string // of name, revision, data; it changes nothing if there is a row with that name
 
+	// exec runs a statement that changes a row.
+	exec func(ctx context.Context, db *sql.DB, query string, args ...any) (sql.Result, error)
+
 	// inserted reports whether the insert statement made a row.
 	inserted func(sql.Result) (bool, error)
 
-	// Codes of errors after which CREATE TABLE is tried again, and of denied access.
-	retryCreate, denied []string
+	// Codes of errors after which CREATE TABLE is tried again, of denied access, and of a
+	// table that does not exist.
+	retryCreate, denied, missing []string
 }
 
 var postgres = dialect{
@@ -60,13 +68,15 @@ var postgres = dialect{
 	data bytea NOT NULL
 )`,
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+	exec:     execPlain,
 	inserted: affected,
 	// unique_violation, duplicate_table, duplicate_object: IF NOT EXISTS does
 	// not see the table that another session is creating.
 	retryCreate: []string{"23505", "42P07", "42710"},
 	// insufficient_privilege, invalid_authorization_specification,
 	// invalid_password.
-	denied: []string{"42501", "28000", "28P01"},
+	denied:  []string{"42501", "28000", "28P01"},
+	missing: []string{"42P01", "3F000"}, // undefined_table, invalid_schema_name
 }
 
 var mysql = dialect{
@@ -80,10 +90,12 @@ var mysql = dialect{
 	// INSERT IGNORE would hide other errors as well, such as truncated data. The
 	// update changes nothing, and insertedMySQL tells it from an insert.
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE revision = LAST_INSERT_ID(revision)",
+	exec:     execPlain,
 	inserted: insertedMySQL,
 	// Access denied to the database, the server, the table, the column, without a
 	// privilege, without a password, and to a row that a view hides.
-	denied: []string{"1044", "1045", "1142", "1143", "1227", "1698", "1369"},
+	denied:  []string{"1044", "1045", "1142", "1143", "1227", "1698", "1369"},
+	missing: []string{"1146", "1049"}, // ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR
 }
 
 var sqlite = dialect{
@@ -95,8 +107,10 @@ var sqlite = dialect{
 	data BLOB NOT NULL
 ) WITHOUT ROWID`,
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+	exec:     execSQLite,
 	inserted: affected,
 	denied:   []string{"3", "8", "23"}, // SQLITE_PERM, SQLITE_READONLY, SQLITE_AUTH
+	missing:  []string{"1"},            // SQLITE_ERROR, the one error of statements that do not compile
 }
 
 // affected reports whether the statement changed a row. MySQL does not count rows
@@ -113,4 +127,29 @@ func affected(r sql.Result) (bool, error) {
 func insertedMySQL(r sql.Result) (bool, error) {
 	id, err := r.LastInsertId()
 	return id == 0, err
+}
+
+func execPlain(ctx context.Context, db *sql.DB, query string, args ...any) (sql.Result, error) {
+	return db.ExecContext(ctx, query, args...)
+}
+
+// execSQLite also removes the former content of a row from the files. secure_delete is a
+// setting of the connection. Without it, a replaced or moved row stays in the free space of
+// its page. The write-ahead log holds each row that was written since it was last emptied.
+func execSQLite(ctx context.Context, db *sql.DB, query string, args ...any) (sql.Result, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "PRAGMA secure_delete = ON"); err != nil {
+		return nil, err
+	}
+	result, err := conn.ExecContext(ctx, query, args...)
+	if err == nil && strings.HasPrefix(query, "UPDATE") {
+		// This does nothing without a log, and fails while a reader uses the log. The change
+		// is made, so the next Put tries again.
+		conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	}
+	return result, err
 }

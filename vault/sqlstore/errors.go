@@ -40,6 +40,8 @@ func (s *Store) fail(ctx context.Context, code string) error {
 		return fmt.Errorf("%s: %w: %w", s.name, err, vault.ErrUnavailable)
 	case slices.Contains(s.dialect.denied, code):
 		return fmt.Errorf("%s: access denied, database error %s: %w", s.name, code, vault.ErrNoKeys)
+	case slices.Contains(s.dialect.missing, code):
+		return fmt.Errorf("%s: database error %s: if the table is missing, run CreateTable: %w", s.name, code, vault.ErrUnavailable)
 	case code != "":
 		return fmt.Errorf("%s: database error %s: %w", s.name, code, vault.ErrUnavailable)
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,7 +58,10 @@ func (f *faulty) Driver() driver.Driver                        { return nil }
 func (f *faulty) Prepare(string) (driver.Stmt, error)          { return nil, errors.New("secret") }
 func (f *faulty) Begin() (driver.Tx, error)                    { return nil, errors.New("secret") }
 func (f *faulty) Close() error                                 { return nil }
-func (f *faulty) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+func (f *faulty) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
+	if strings.HasPrefix(query, "PRAGMA ") { // beside the statements of the store
+		return driver.RowsAffected(0), nil
+	}
 	return driver.RowsAffected(1), f.next()
 }
 func (f *faulty) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
@@ -154,4 +158,17 @@ type cancelling struct {
 func (e cancelling) SQLState() string {
 	e.cancel(errors.New("secret"))
 	return e.stateError.SQLState()
+}
+
+// A missing table says how to make one.
+func TestMissingTableNamesTheRemedy(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		store := d.noTable(t).store(t)
+		_, getErr := store.Get(t.Context(), "security/keys")
+		_, putErr := store.Put(t.Context(), vault.Record{Name: "security/keys", Data: []byte("x")})
+		for _, err := range []error{getErr, putErr} {
+			require.ErrorIs(t, err, vault.ErrUnavailable)
+			require.ErrorContains(t, err, "if the table is missing, run CreateTable")
+		}
+	})
 }

@@ -64,6 +64,7 @@ func Example() {
 	}
 	// Output:
 	// pii.Phone(security)
+	// 0-vault
 	// security/keys
 }
 

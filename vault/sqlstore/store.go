@@ -152,6 +152,12 @@ func (s *Store) get(ctx context.Context, names []string) ([]vault.Record, error)
 // Put writes r.Data if the record's current revision is still r.Revision, 0
 // meaning that there is none, and returns the new revision. Otherwise it is
 // [vault.ErrConflict].
+//
+// On SQLite, Put turns secure_delete on for its connection, and empties the write-ahead
+// log after it has replaced a record. Otherwise the key of an erased person would stay in
+// the files. Another reader can keep Put from emptying the log; the next Put tries again.
+// On other databases the former content stays until the database reuses the space: see
+// README.md.
 func (s *Store) Put(ctx context.Context, r vault.Record) (int64, error) {
 	switch {
 	case !validName(r.Name):
@@ -181,7 +187,7 @@ func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (
 	query := fmt.Sprintf(format, fill...)
 	var changed bool
 	err := s.withRetries(ctx, nil, func() error {
-		result, err := s.db.ExecContext(ctx, query, args...)
+		result, err := s.dialect.exec(ctx, s.db, query, args...)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // A vault as two services have it: one table, and for each service the
@@ -80,6 +81,13 @@ func TestVault(t *testing.T) {
 	})
 }
 
+// No record of another vault is taken for one of this vault.
+func TestRecordsOfAnotherVault(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		vaulttest.RefusesAnotherVault(t, func(t *testing.T) vault.Store { return d.table(t).store(t) })
+	})
+}
+
 // People's keys live in the table too: made, fetched in batches, wrapped anew
 // and erased, by several services.
 func TestVaultSubjects(t *testing.T) {
@@ -108,7 +116,7 @@ func TestVaultSubjects(t *testing.T) {
 		}
 		_, err := v.Erase(ctx, "user-7", security)
 		require.NoError(t, err)
-		require.NoError(t, v.Rotate(ctx, security, vault.RoleSeal))
+		vaulttest.Rotate(t, v, security, vault.RoleSeal)
 		var at vault.Progress
 		require.NoError(t, v.RewrapSubjects(ctx, security, "", func(p vault.Progress) error { at = p; return nil }))
 		require.Equal(t, 50, at.Changed)

@@ -51,11 +51,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	email, err := pii.SealEmail(ctx, "Ada@example.com", security)
-	if err != nil {
-		return err
-	}
-	index, err := email.Index(ctx, security)
+	email, index, err := pii.SealEmailIndexed(ctx, "Ada@example.com", security)
 	if err != nil {
 		return err
 	}
@@ -63,12 +59,13 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	wanted, err := pii.IndexEmail(ctx, "ada@EXAMPLE.com", security)
+	// While index keys rotate, an address has several indexes to look for.
+	wanted, err := pii.IndexesEmail(ctx, "ada@EXAMPLE.com", security)
 	if err != nil {
 		return err
 	}
 	var found User
-	if err := db.NewSelect().Model(&found).Where("email_index = ?", wanted).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&found).Where("email_index IN (?)", bun.List(wanted)).Scan(ctx); err != nil {
 		return err
 	}
 	hint, err := found.Email.Hint(ctx, security)

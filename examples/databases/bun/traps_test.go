@@ -153,6 +153,52 @@ func TestOmitZeroKeepsWhatWasRemoved(t *testing.T) {
 	require.False(t, u.EmailIndex.IsZero())
 }
 
+// Relations are joined in memory, by a map whose keys are the values of the joined columns.
+// Indexes are comparable, and so they may be the joined columns: each account gets its own
+// logins. An account without an index gets none, also if logins have none.
+func TestRelationsJoinedByIndex(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *testdb.DB) {
+		bytes := map[testdb.Dialect]string{testdb.Postgres: "bytea", testdb.MySQL: "varbinary(16)", testdb.SQLite: "blob"}[db.Dialect]
+		for _, query := range []string{
+			"CREATE TABLE accounts (id integer PRIMARY KEY, email_index " + bytes + ")",
+			"CREATE TABLE logins (id integer PRIMARY KEY, email_index " + bytes + ")",
+		} {
+			_, err := db.ExecContext(t.Context(), query)
+			require.NoError(t, err)
+		}
+		opened := open(db)
+		a, b := indexOf(t, "AAAAAAAAAAAAAAAA"), indexOf(t, "BBBBBBBBBBBBBBBB")
+		_, err := opened.NewInsert().Model(&[]Account{{ID: 1, EmailIndex: a}, {ID: 2, EmailIndex: b}, {ID: 3}}).Exec(t.Context())
+		require.NoError(t, err)
+		_, err = opened.NewInsert().Model(&[]Login{{ID: 1, EmailIndex: b}, {ID: 2, EmailIndex: a}, {ID: 3, EmailIndex: b}, {ID: 4}}).Exec(t.Context())
+		require.NoError(t, err)
+
+		var accounts []Account
+		require.NoError(t, opened.NewSelect().Model(&accounts).Relation("Logins").Order("id").Scan(t.Context()))
+		got := map[int64][]int64{}
+		for _, account := range accounts {
+			for _, login := range account.Logins {
+				require.True(t, login.EmailIndex.Equal(account.EmailIndex))
+				got[account.ID] = append(got[account.ID], login.ID)
+			}
+		}
+		require.Equal(t, map[int64][]int64{1: {2}, 2: {1, 3}}, got)
+	})
+}
+
+// An Account has the logins that name its index.
+type Account struct {
+	ID         int64     `bun:",pk"`
+	EmailIndex pii.Index `bun:"type:bytea"`
+	Logins     []*Login  `bun:"rel:has-many,join:email_index=email_index"`
+}
+
+// A Login names an account by the index of its address.
+type Login struct {
+	ID         int64     `bun:",pk"`
+	EmailIndex pii.Index `bun:"type:bytea"`
+}
+
 func indexOf(t *testing.T, bytes string) (x pii.Index) {
 	t.Helper()
 	require.NoError(t, x.Scan([]byte(bytes)))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"strings"
 
 	_ "modernc.org/sqlite"
 
@@ -38,11 +39,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	email, err := pii.SealEmail(ctx, "Ada@example.com", security)
-	if err != nil {
-		return err
-	}
-	index, err := email.Index(ctx, security)
+	email, index, err := pii.SealEmailIndexed(ctx, "Ada@example.com", security)
 	if err != nil {
 		return err
 	}
@@ -50,12 +47,18 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	wanted, err := pii.IndexEmail(ctx, "ada@EXAMPLE.com", security)
+	// While index keys rotate, an address has several indexes to look for.
+	wanted, err := pii.IndexesEmail(ctx, "ada@EXAMPLE.com", security)
 	if err != nil {
 		return err
 	}
+	args := make([]any, len(wanted))
+	for i, x := range wanted {
+		args[i] = x
+	}
+	query := "SELECT email FROM users WHERE email_index IN (?" + strings.Repeat(", ?", len(wanted)-1) + ")"
 	var found pii.Email
-	if err := db.QueryRowContext(ctx, "SELECT email FROM users WHERE email_index = ?", wanted).Scan(&found); err != nil {
+	if err := db.QueryRowContext(ctx, query, args...).Scan(&found); err != nil {
 		return err
 	}
 	hint, err := found.Hint(ctx, security)

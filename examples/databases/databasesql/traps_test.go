@@ -4,10 +4,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/lib/pq"
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii"
@@ -124,6 +126,51 @@ func TestGeneralLog(t *testing.T) {
 	require.NoError(t, rows.Err())
 	require.Contains(t, log.String(), "pii1.email.security.")
 	require.NotContains(t, strings.ToLower(log.String()), "quokka@")
+}
+
+// lib/pq has arrays of its own. pq.Array writes an index as text, which is no array of bytea,
+// and the server refuses it. pq.ByteaArray takes the bytes of indexes.
+func TestArraysOfLibPQ(t *testing.T) {
+	testdb.OpenPostgres(t) // or skip
+	db, err := sql.Open("postgres", os.Getenv("ONLYFOR_POSTGRES"))
+	require.NoError(t, err)
+	defer db.Close()
+	a, b := indexOf(t, "\xff\x00AAAAAAAAAAAAAA"), indexOf(t, "BBBBBBBBBBBBBBBB")
+	const query = "SELECT $1 = ANY($2::bytea[])"
+	var found bool
+	err = db.QueryRowContext(t.Context(), query, a, pq.Array([]pii.Index{a, b})).Scan(&found)
+	require.ErrorContains(t, err, "invalid byte sequence", "which names one byte of the index")
+
+	indexes, err := bytesOf([]pii.Index{a, b})
+	require.NoError(t, err)
+	require.NoError(t, db.QueryRowContext(t.Context(), query, a, indexes).Scan(&found))
+	require.True(t, found)
+	require.NoError(t, db.QueryRowContext(t.Context(), query, indexOf(t, "CCCCCCCCCCCCCCCC"), indexes).Scan(&found))
+	require.False(t, found)
+	poisoned, err := pii.IndexEmail(t.Context(), "", nil)
+	require.Error(t, err)
+	_, err = bytesOf([]pii.Index{a, poisoned})
+	require.ErrorIs(t, err, pii.ErrPoisoned)
+
+	// Sealed values are text, of which pq.Array makes an array.
+	kit := piitest.New(t, security)
+	email := kit.Email(kit.Scope(security))
+	var back []pii.Email
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT $1::text[]", pq.Array([]pii.Email{email})).Scan(pq.Array(&back)))
+	require.Equal(t, []pii.Email{email}, back)
+}
+
+// bytesOf returns indexes as lib/pq writes them into an array of bytea.
+func bytesOf(indexes []pii.Index) (pq.ByteaArray, error) {
+	array := make(pq.ByteaArray, len(indexes))
+	for i, x := range indexes {
+		v, err := x.Value()
+		if err != nil {
+			return nil, err
+		}
+		array[i], _ = v.([]byte) // nil, which is NULL, for the zero index
+	}
+	return array, nil
 }
 
 func exec(t *testing.T, db *testdb.DB, query string, args ...any) {

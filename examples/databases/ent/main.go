@@ -2,7 +2,7 @@
 // generates from ent/schema.
 package main
 
-//go:generate go run entgo.io/ent/cmd/ent@v0.14.5 generate ./ent/schema
+//go:generate go run entgo.io/ent/cmd/ent@v0.14.5 generate --feature sql/upsert ./ent/schema
 
 import (
 	"context"
@@ -44,11 +44,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	email, err := pii.SealEmail(ctx, "Ada@example.com", security)
-	if err != nil {
-		return err
-	}
-	index, err := email.Index(ctx, security)
+	email, index, err := pii.SealEmailIndexed(ctx, "Ada@example.com", security)
 	if err != nil {
 		return err
 	}
@@ -56,11 +52,12 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	wanted, err := pii.IndexEmail(ctx, "ada@EXAMPLE.com", security)
+	// While index keys rotate, an address has several indexes to look for.
+	wanted, err := pii.IndexesEmail(ctx, "ada@EXAMPLE.com", security)
 	if err != nil {
 		return err
 	}
-	found, err := client.User.Query().Where(user.EmailIndex(wanted)).Only(ctx)
+	found, err := client.User.Query().Where(user.EmailIndexIn(wanted...)).Only(ctx)
 	if err != nil {
 		return err
 	}

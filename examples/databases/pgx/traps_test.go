@@ -67,12 +67,26 @@ func TestArraysHaveToBeRegistered(t *testing.T) {
 			require.NoError(t, err)
 			defer conn.Close(t.Context())
 			asked := mode != pgx.QueryExecModeExec && mode != pgx.QueryExecModeSimpleProtocol
-			const query = "SELECT 'x'::bytea = ANY($1::bytea[])"
-			var found bool
-			err = conn.QueryRow(t.Context(), query, []pii.Index{indexOf(t, "AAAAAAAAAAAAAAAA")}).Scan(&found)
-			require.Equal(t, asked, err == nil)
+			email := sealed(t)
+			for query, slice := range map[string]any{
+				"SELECT 'x'::bytea = ANY($1::bytea[])": []pii.Index{indexOf(t, "AAAAAAAAAAAAAAAA")},
+				"SELECT 'x'::bytea = ANY($1)":          []pii.Index{indexOf(t, "AAAAAAAAAAAAAAAA")},
+				"SELECT 'x' = ANY($1::text[])":         []pii.Email{email},
+			} {
+				var found bool
+				err = conn.QueryRow(t.Context(), query, slice).Scan(&found)
+				require.Equal(t, asked, err == nil, query)
+			}
 			registerArrays(conn.TypeMap())
-			require.NoError(t, conn.QueryRow(t.Context(), query, []pii.Index{indexOf(t, "AAAAAAAAAAAAAAAA")}).Scan(&found))
+			for query, slice := range map[string]any{
+				"SELECT 'AAAAAAAAAAAAAAAA'::bytea = ANY($1::bytea[])": []pii.Index{indexOf(t, "AAAAAAAAAAAAAAAA")},
+				"SELECT 'AAAAAAAAAAAAAAAA'::bytea = ANY($1)":          []pii.Index{indexOf(t, "AAAAAAAAAAAAAAAA")},
+				"SELECT 'pii1.email' = left(($1::text[])[1], 10)":     []pii.Email{email},
+			} {
+				var found bool
+				require.NoError(t, conn.QueryRow(t.Context(), query, slice).Scan(&found), query)
+				require.True(t, found, query)
+			}
 		})
 	}
 }

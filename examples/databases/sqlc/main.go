@@ -42,11 +42,7 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	queries := sqlite.New(db)
 
-	email, err := pii.SealEmail(ctx, "Ada@example.com", security)
-	if err != nil {
-		return err
-	}
-	index, err := email.Index(ctx, security)
+	email, index, err := pii.SealEmailIndexed(ctx, "Ada@example.com", security)
 	if err != nil {
 		return err
 	}

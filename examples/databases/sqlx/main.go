@@ -50,11 +50,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	email, err := pii.SealEmail(ctx, "Ada@example.com", security)
-	if err != nil {
-		return err
-	}
-	index, err := email.Index(ctx, security)
+	email, index, err := pii.SealEmailIndexed(ctx, "Ada@example.com", security)
 	if err != nil {
 		return err
 	}
@@ -62,12 +58,17 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	wanted, err := pii.IndexEmail(ctx, "ada@EXAMPLE.com", security)
+	// While index keys rotate, an address has several indexes to look for.
+	wanted, err := pii.IndexesEmail(ctx, "ada@EXAMPLE.com", security)
+	if err != nil {
+		return err
+	}
+	query, args, err := sqlx.In("SELECT * FROM users WHERE email_index IN (?)", wanted)
 	if err != nil {
 		return err
 	}
 	var found User
-	if err := db.GetContext(ctx, &found, "SELECT * FROM users WHERE email_index = ?", wanted); err != nil {
+	if err := db.GetContext(ctx, &found, query, args...); err != nil {
 		return err
 	}
 	hint, err := found.Email.Hint(ctx, security)

@@ -104,7 +104,7 @@ func testFormat(t *testing.T, f format) {
 		number, err := got.Recovery.V.Reveal(t.Context(), scope)
 		require.NoError(t, err)
 		require.Equal(t, person.Number, number)
-		require.Equal(t, "pii.Email(security)", got.Email.String())
+		require.Equal(t, "pii.Email(security)", got.Email.GoString())
 		_, err = got.Email.Reveal(t.Context(), kit.Scope(person.Advertising))
 		require.Error(t, err)
 	})

@@ -36,10 +36,10 @@ func run(ctx context.Context, out io.Writer) error {
 		slog.New(slog.NewJSONHandler(out, nil)).Info("slog", "email", row.Email, "contact", row.Contact)
 
 		z := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(out), zap.InfoLevel))
-		z.Info("zap", zap.Any("email", row.Email), zap.Any("contact", row.Contact))
+		z.Info("zap", zap.String("email", row.Email.GoString()), zap.Any("contact", row.Contact))
 
 		l := zerolog.New(out)
-		l.Info().Stringer("email", row.Email).Interface("contact", row.Contact).Msg("zerolog")
+		l.Info().Str("email", row.Email.GoString()).Interface("contact", row.Contact).Msg("zerolog")
 
 		r := logrus.New()
 		r.Out, r.Formatter = out, &logrus.TextFormatter{DisableColors: true}

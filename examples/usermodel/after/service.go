@@ -32,6 +32,7 @@ func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /signup", s.signUp)
 	mux.HandleFunc("POST /signin", s.signIn)
+	mux.HandleFunc("PUT /phone", s.changePhone)
 	mux.HandleFunc("GET /users/{id}", s.user)
 	return mux
 }
@@ -62,28 +63,37 @@ func (s *Service) signUp(w http.ResponseWriter, r *http.Request) {
 
 func (s *Service) newUser(ctx context.Context, f form) (user *User, err error) {
 	user = new(User)
-	if user.Email, err = pii.SealEmail(ctx, f.Email, s.security.Under(signUpForm)); err != nil {
+	signUp := s.security.Under(signUpForm)
+	if user.Email, user.EmailIndex, err = pii.SealEmailIndexed(ctx, f.Email, signUp); err != nil {
 		return nil, err
 	}
-	if user.EmailIndex, err = pii.IndexEmail(ctx, f.Email, s.security); err != nil {
-		return nil, err
-	}
-	if f.Phone != "" {
-		user.Phone, err = pii.SealPhone(ctx, f.Phone, s.security.Under(signUpForm))
-	}
+	user.Phone, err = pii.SealOptionalPhone(ctx, f.Phone, signUp)
 	return user, err
 }
 
-func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
-	var f form
+// authenticate returns the user whose address and password the request has, with its form.
+// Otherwise it has answered.
+func (s *Service) authenticate(w http.ResponseWriter, r *http.Request) (user *User, f form, ok bool) {
 	if json.NewDecoder(r.Body).Decode(&f) != nil {
 		http.Error(w, "malformed request", http.StatusBadRequest)
-		return
+		return nil, f, false
 	}
-	index, _ := pii.IndexEmail(r.Context(), f.Email, s.security) //piivet:allow discard an index that failed finds nobody
-	user, err := s.users.ByEmail(r.Context(), index)
+	wanted, err := pii.OrNobody(pii.IndexesEmail(r.Context(), f.Email, s.security))
+	if err != nil {
+		http.Error(w, "try again later", http.StatusServiceUnavailable)
+		return nil, f, false
+	}
+	user, err = s.users.ByEmail(r.Context(), wanted)
 	if err != nil || subtle.ConstantTimeCompare(hash(f.Password, user.salt), user.password) != 1 {
 		http.Error(w, "wrong e-mail address or password", http.StatusUnauthorized)
+		return nil, f, false
+	}
+	return user, f, true
+}
+
+func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
+	user, _, ok := s.authenticate(w, r)
+	if !ok {
 		return
 	}
 	hint, err := s.sendCode(r.Context(), user)
@@ -93,6 +103,24 @@ func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	s.log.Info("signed in", "user", user.ID, "phone", user.Phone)
 	reply(w, http.StatusOK, map[string]any{"id": user.ID, "code_sent_to": hint})
+}
+
+// changePhone replaces the number of a user, or removes it if the new one is empty.
+func (s *Service) changePhone(w http.ResponseWriter, r *http.Request) {
+	user, f, ok := s.authenticate(w, r)
+	if !ok {
+		return
+	}
+	phone, err := pii.SealOptionalPhone(r.Context(), f.Phone, s.security.Under(signUpForm))
+	if err != nil {
+		http.Error(w, "not a valid phone number", http.StatusBadRequest)
+		return
+	}
+	if s.users.SetPhone(r.Context(), user.ID, phone) != nil {
+		http.Error(w, "try again later", http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // sendCode sends a code and returns a hint of the number, for the person to recognise.

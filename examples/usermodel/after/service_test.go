@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/vault"
 )
 
 // A client is a service with what it logged and whom it texted.
@@ -89,6 +91,55 @@ func TestSignUpRefuses(t *testing.T) {
 	status, body := c.do("POST", "/signin", `{"email": "bob@example.com", "password": "x"}`)
 	require.Equal(t, http.StatusOK, status)
 	require.JSONEq(t, `{"id": 2, "code_sent_to": ""}`, body)
+}
+
+func TestChangePhone(t *testing.T) {
+	c := newClient(t)
+	c.do("POST", "/signup", alice)
+	status, body := c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "+44 20 7946 0000", "password": "correct horse"}`)
+	require.Equal(t, http.StatusNoContent, status, body)
+	_, body = c.do("POST", "/signin", alice)
+	require.JSONEq(t, `{"id": 1, "code_sent_to": "+44 ••• ••• ••00"}`, body)
+	require.Equal(t, []string{"+442079460000"}, c.texted)
+
+	status, body = c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "", "password": "correct horse"}`)
+	require.Equal(t, http.StatusNoContent, status, body)
+	_, body = c.do("POST", "/signin", alice)
+	require.JSONEq(t, `{"id": 1, "code_sent_to": ""}`, body)
+
+	status, _ = c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "+1 212 555 0100", "password": "wrong"}`)
+	require.Equal(t, http.StatusUnauthorized, status)
+	status, _ = c.do("PUT", "/phone", "no form")
+	require.Equal(t, http.StatusBadRequest, status)
+	status, body = c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "call my office", "password": "correct horse"}`)
+	require.Equal(t, http.StatusBadRequest, status, body)
+	var removed sql.NullString
+	require.NoError(t, c.service.users.db.QueryRow("SELECT phone_sealed FROM users").Scan(&removed))
+	require.False(t, removed.Valid, "a number that was removed is NULL")
+}
+
+// On the day on which an index key rotates people sign in as on any other day, and
+// nobody gets a second account: the rows still have the old index.
+func TestSignInDuringRotation(t *testing.T) {
+	c := newClient(t)
+	c.do("POST", "/signup", alice)
+	c.service.users.db.Close()
+	admin, err := vault.OpenAdmin(t.Context(), vault.Dir(filepath.Join(c.dir, "keys")), vault.LocalKEK(filepath.Join(c.dir, "kek")), nil)
+	require.NoError(t, err)
+	defer admin.Close()
+	require.NoError(t, admin.Rotate(t.Context(), forSecurity, vault.RoleIndex))
+	keys, err := admin.Keys(t.Context(), forSecurity)
+	require.NoError(t, err)
+	for _, k := range keys {
+		if !k.PrimaryAt.IsZero() {
+			require.NoError(t, admin.Promote(t.Context(), forSecurity, k.ID))
+		}
+	}
+	c.service, err = open(t.Context(), c.dir) // another process
+	require.NoError(t, err)
+	defer c.service.users.db.Close()
+	status, body := c.do("POST", "/signin", alice)
+	require.Equal(t, http.StatusOK, status, body)
 }
 
 // Nothing that leaves the process has an address or a number in clear.

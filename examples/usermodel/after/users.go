@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"strings"
 
 	"github.com/onlyfor/onlyfor/pii"
 )
@@ -13,6 +14,7 @@ const schema = `CREATE TABLE IF NOT EXISTS users (
 	email_index  BLOB UNIQUE,
 	phone_sealed TEXT CHECK (phone_sealed LIKE 'pii1.phone.%'),
 	phone_source TEXT, -- which form it was typed into
+	created_at   TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
 	salt         BLOB NOT NULL,
 	password     BLOB NOT NULL
 )`
@@ -41,17 +43,28 @@ func (u *Users) Insert(ctx context.Context, user *User) error {
 	return err
 }
 
+// SetPhone replaces the number of a user, also by none.
+func (u *Users) SetPhone(ctx context.Context, id int64, phone pii.Phone) error {
+	_, err := u.db.ExecContext(ctx, "UPDATE users SET phone_sealed = ?, phone_source = '2fa' WHERE id = ?", phone, id)
+	return err
+}
+
 func (u *Users) ByID(ctx context.Context, id string) (*User, error) {
 	return u.one(ctx, "id = ?", id)
 }
 
-func (u *Users) ByEmail(ctx context.Context, index pii.Index) (*User, error) {
-	return u.one(ctx, "email_index = ?", index)
+// ByEmail takes all indexes of an address: there are two while an index key rotates.
+func (u *Users) ByEmail(ctx context.Context, indexes []pii.Index) (*User, error) {
+	args := make([]any, len(indexes))
+	for i, index := range indexes {
+		args[i] = index
+	}
+	return u.one(ctx, "email_index IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 }
 
-func (u *Users) one(ctx context.Context, condition string, arg any) (*User, error) {
+func (u *Users) one(ctx context.Context, condition string, args ...any) (*User, error) {
 	var user User
-	err := u.db.QueryRowContext(ctx, "SELECT id, email_sealed, phone_sealed, salt, password FROM users WHERE "+condition, arg).
+	err := u.db.QueryRowContext(ctx, "SELECT id, email_sealed, phone_sealed, salt, password FROM users WHERE "+condition, args...).
 		Scan(&user.ID, &user.Email, &user.Phone, &user.salt, &user.password)
 	return &user, err
 }

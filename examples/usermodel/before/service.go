@@ -25,6 +25,7 @@ func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /signup", s.signUp)
 	mux.HandleFunc("POST /signin", s.signIn)
+	mux.HandleFunc("PUT /phone", s.changePhone)
 	mux.HandleFunc("GET /users/{id}", s.user)
 	return mux
 }
@@ -60,15 +61,24 @@ func (s *Service) newUser(_ context.Context, f form) (*User, error) {
 	return &User{Email: strings.ToLower(strings.TrimSpace(f.Email)), Phone: f.Phone}, nil
 }
 
-func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
-	var f form
+// authenticate returns the user whose address and password the request has, with its form.
+// Otherwise it has answered.
+func (s *Service) authenticate(w http.ResponseWriter, r *http.Request) (user *User, f form, ok bool) {
 	if json.NewDecoder(r.Body).Decode(&f) != nil {
 		http.Error(w, "malformed request", http.StatusBadRequest)
-		return
+		return nil, f, false
 	}
 	user, err := s.users.ByEmail(r.Context(), f.Email)
 	if err != nil || subtle.ConstantTimeCompare(hash(f.Password, user.salt), user.password) != 1 {
 		http.Error(w, "wrong e-mail address or password", http.StatusUnauthorized)
+		return nil, f, false
+	}
+	return user, f, true
+}
+
+func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
+	user, _, ok := s.authenticate(w, r)
+	if !ok {
 		return
 	}
 	hint, err := s.sendCode(r.Context(), user)
@@ -78,6 +88,19 @@ func (s *Service) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	s.log.Info("signed in", "user", user.ID, "phone", user.Phone)
 	reply(w, http.StatusOK, map[string]any{"id": user.ID, "code_sent_to": hint})
+}
+
+// changePhone replaces the number of a user, or removes it if the new one is empty.
+func (s *Service) changePhone(w http.ResponseWriter, r *http.Request) {
+	user, f, ok := s.authenticate(w, r)
+	if !ok {
+		return
+	}
+	if s.users.SetPhone(r.Context(), user.ID, f.Phone) != nil {
+		http.Error(w, "try again later", http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // sendCode sends a code and returns a hint of the number, for the person to recognise.

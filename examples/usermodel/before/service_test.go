@@ -87,6 +87,26 @@ func TestSignUpRefuses(t *testing.T) {
 	require.JSONEq(t, `{"id": 2, "code_sent_to": ""}`, body)
 }
 
+func TestChangePhone(t *testing.T) {
+	c := newClient(t)
+	c.do("POST", "/signup", alice)
+	status, body := c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "+44 20 7946 0000", "password": "correct horse"}`)
+	require.Equal(t, http.StatusNoContent, status, body)
+	_, body = c.do("POST", "/signin", alice)
+	require.JSONEq(t, `{"id": 1, "code_sent_to": "•••00"}`, body)
+	require.Equal(t, []string{"+44 20 7946 0000"}, c.texted)
+
+	status, body = c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "", "password": "correct horse"}`)
+	require.Equal(t, http.StatusNoContent, status, body)
+	_, body = c.do("POST", "/signin", alice)
+	require.JSONEq(t, `{"id": 1, "code_sent_to": ""}`, body)
+
+	status, _ = c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "+1 212 555 0100", "password": "wrong"}`)
+	require.Equal(t, http.StatusUnauthorized, status)
+	status, _ = c.do("PUT", "/phone", "no form")
+	require.Equal(t, http.StatusBadRequest, status)
+}
+
 // An address and a number are in clear in whatever leaves the process. This is
 // what there is to mend.
 func TestAllLeaks(t *testing.T) {

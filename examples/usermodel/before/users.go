@@ -11,6 +11,7 @@ const schema = `CREATE TABLE IF NOT EXISTS users (
 	email        TEXT UNIQUE,
 	phone        TEXT,
 	phone_source TEXT, -- which form it was typed into
+	created_at   TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
 	salt         BLOB NOT NULL,
 	password     BLOB NOT NULL
 )`
@@ -38,6 +39,12 @@ func (u *Users) Insert(ctx context.Context, user *User) error {
 	return err
 }
 
+// SetPhone replaces the number of a user, also by none.
+func (u *Users) SetPhone(ctx context.Context, id int64, phone string) error {
+	_, err := u.db.ExecContext(ctx, "UPDATE users SET phone = ?, phone_source = '2fa' WHERE id = ?", phone, id)
+	return err
+}
+
 func (u *Users) ByID(ctx context.Context, id string) (*User, error) {
 	return u.one(ctx, "id = ?", id)
 }
@@ -46,9 +53,9 @@ func (u *Users) ByEmail(ctx context.Context, address string) (*User, error) {
 	return u.one(ctx, "email = ?", strings.ToLower(strings.TrimSpace(address)))
 }
 
-func (u *Users) one(ctx context.Context, condition string, arg any) (*User, error) {
+func (u *Users) one(ctx context.Context, condition string, args ...any) (*User, error) {
 	var user User
-	err := u.db.QueryRowContext(ctx, "SELECT id, email, phone, salt, password FROM users WHERE "+condition, arg).
+	err := u.db.QueryRowContext(ctx, "SELECT id, email, phone, salt, password FROM users WHERE "+condition, args...).
 		Scan(&user.ID, &user.Email, &user.Phone, &user.salt, &user.password)
 	return &user, err
 }

@@ -72,15 +72,21 @@ func run(ctx context.Context, out io.Writer, dir string, people int, steps []str
 	}
 	all := len(steps) == 0
 	if all {
-		steps = []string{"plan", "backfill", "verify", "cut-over"}
+		steps = []string{"plan", "backfill", "verify", "cut-over", "leftovers"}
 	}
 	run := map[string]func(context.Context, *migrate.Options) (*migrate.Report, error){
 		"plan": m.Plan, "backfill": m.Backfill, "repair": m.Repair, "verify": m.Verify, "cut-over": m.CutOver,
 	}
 	for _, name := range steps {
+		if name == "leftovers" {
+			if err := leftovers(ctx, out, m); err != nil && !(all && errors.Is(err, errDecide)) {
+				return err
+			}
+			continue
+		}
 		step, known := run[name]
 		if !known {
-			return errors.New("steps are plan, backfill, repair, verify and cut-over")
+			return errors.New("steps are plan, backfill, repair, verify, cut-over and leftovers")
 		}
 		report, err := step(ctx, &migrate.Options{Progress: bar(out)})
 		fmt.Fprint(out, report)
@@ -101,6 +107,16 @@ func run(ctx context.Context, out io.Writer, dir string, people int, steps []str
 	return nil
 }
 
+// leftovers searches the other columns of the database for the values that are sealed.
+func leftovers(ctx context.Context, out io.Writer, m *migrate.Migration) error {
+	report, err := m.Leftovers(ctx, &migrate.Options{Progress: bar(out)})
+	fmt.Fprintln(out, report)
+	if err == nil && !report.OK() {
+		err = errDecide
+	}
+	return err
+}
+
 // forget removes the old contents of rows from the file.
 func forget(ctx context.Context, db *sql.DB) error {
 	for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
@@ -117,24 +133,31 @@ var (
 	twoFactor = purpose.Basis{Legal: purpose.LegitimateInterests, Notice: "2fa-prompt-v1"}
 )
 
+// since returns the basis with the time at which a row was made: its values were
+// collected then, and not on the day of the migration.
+func since(basis purpose.Basis, r migrate.Row) purpose.Basis {
+	basis.Collected, _ = r.Time("created_at") // no time states nothing
+	return basis
+}
+
 // describe returns the columns to seal, and the bases that their values were collected
 // under. All addresses come from the sign-up form. The column phone_source tells which
 // phone numbers were typed for two-factor codes.
 func describe(security *vault.Scope) migrate.Table {
 	return migrate.Table{
-		Name: "users", Key: "id", Read: []string{"phone_source"},
+		Name: "users", Key: "id", Read: []string{"phone_source", "created_at"},
 		Scopes: []*vault.Scope{security},
 		Columns: []migrate.Column{
 			{
 				Kind: migrate.Email(), Plain: "email", Sealed: "email_sealed",
 				Indexes:      map[purpose.Purpose]string{forSecurity: "email_index"},
-				CollectedFor: func(migrate.Row) []*vault.Scope { return []*vault.Scope{security.Under(signUp)} },
+				CollectedFor: func(r migrate.Row) []*vault.Scope { return []*vault.Scope{security.Under(since(signUp, r))} },
 			},
 			{
 				Kind: migrate.Phone(), Plain: "phone", Sealed: "phone_sealed",
 				CollectedFor: func(r migrate.Row) []*vault.Scope {
 					if r.Text("phone_source") == "2fa" {
-						return []*vault.Scope{security.Under(twoFactor)}
+						return []*vault.Scope{security.Under(since(twoFactor, r))}
 					}
 					return nil // it may come from a list that somebody bought
 				},

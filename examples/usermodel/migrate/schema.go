@@ -44,6 +44,7 @@ func seed(ctx context.Context, db *sql.DB, people int) error {
 	email        TEXT UNIQUE,
 	phone        TEXT,
 	phone_source TEXT, -- which form it was typed into
+	created_at   TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
 	salt         BLOB NOT NULL,
 	password     BLOB NOT NULL
 )`); err != nil {
@@ -61,8 +62,8 @@ func seed(ctx context.Context, db *sql.DB, people int) error {
 		case i == 801:
 			email = "Person-800@example.com" // an address that is in the table already
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO users (email, phone, phone_source, salt, password) VALUES (?, ?, ?, x'', x'')",
-			email, phone, source); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO users (email, phone, phone_source, created_at, salt, password) VALUES (?, ?, ?, ?, x'', x'')",
+			email, phone, source, fmt.Sprintf("%d-03-04 05:06:07", 2018+i%7)); err != nil {
 			return err
 		}
 	}

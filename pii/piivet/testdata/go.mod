@@ -2,7 +2,7 @@
 // go -C pii/piivet/testdata mod tidy.
 module example.com
 
-go 1.25.0
+go 1.26.0
 
 require github.com/onlyfor/onlyfor v0.0.0
 

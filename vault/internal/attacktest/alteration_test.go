@@ -197,6 +197,9 @@ func TestRefusalsByPosition(t *testing.T) {
 				{"slot type", 1, ""}, {"the rest of the header", len(s.Header) - 1, "corrupt"}, {"length", 2, ""},
 				{"prefix", 1, ""}, {"key, nonce, ciphertext and tag", len(s.Sealed) - 1, "corrupt"},
 			}
+			if typ == 2 { // nonce, ciphertext and tag
+				fields[10].may = "corrupt"
+			}
 			data, at := v.Binary(), 0
 			for _, f := range fields {
 				for n := range a.Sample(8*f.size, 64, typ != 3 || vaulttest.Exhaustive()) {

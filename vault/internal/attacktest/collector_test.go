@@ -8,10 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -20,16 +22,17 @@ import (
 type collected struct{ label, id, header, wrapped, sealed []byte }
 
 const (
-	collectedHeader  = 2 + 5
-	collectedWrapped = 5 + 32 + 32 + 16
-	collectedSealed  = 12 + 32 + 16
+	collectedHeader = 2 + 5
+	collectedSealed = 12 + 32 + 16
 )
 
 func cutCollected(t *testing.T, v vault.Sealed) (c collected) {
 	t.Helper()
 	raw, err := v.MarshalBinary()
 	require.NoError(t, err)
-	at := len(raw) - (16 + collectedHeader + 2 + collectedWrapped + collectedSealed)
+	at := 1 + 1 + len(v.Kind()) + 1 + 1 + len(v.Purposes().String())
+	collectedWrapped := format.WrappedKeySize(raw[at+16])
+	require.NotZero(t, collectedWrapped)
 	for _, part := range []struct {
 		to *[]byte
 		n  int
@@ -53,11 +56,17 @@ func (c collected) join(t *testing.T) vault.Sealed {
 // No part of a value goes with the rest of another, whether they share a batch, a
 // collector, a purpose or a kind.
 func TestPartsOfCollectedValuesDoNotMix(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	for _, kem := range []vault.CollectorKEM{vault.XWing, vault.X25519} {
+		t.Run(string(kem), func(t *testing.T) { testPartsOfCollectedValues(t, kem) })
+	}
+}
+
+func testPartsOfCollectedValues(t *testing.T, kem vault.CollectorKEM) {
+	v := vaulttest.Generated(t, &vault.Options{Collectors: kem}, vaulttest.Security, vaulttest.Advertising)
 	c := vaulttest.Collector(t, v, vaulttest.Security)
 	batch, err := c.Batch()
 	require.NoError(t, err)
-	other := vault.MustKind("other", "vault_test.Other")
+	other := vault.MustKind("other", "vault.Other")
 	othersValue, err := vault.Seal(t.Context(), other, "text", batch)
 	require.NoError(t, err)
 	s, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
@@ -89,7 +98,7 @@ func TestPartsOfCollectedValuesDoNotMix(t *testing.T) {
 					for _, s := range []*vault.Scope{s, ads} {
 						_, err := s.Reveal(t.Context(), kind, value)
 						require.Error(t, err)
-						_, err = vault.Reseal(t.Context(), kind, value, s)
+						_, err = vault.Reseal(t.Context(), kind, value, nil, s)
 						require.Error(t, err)
 					}
 				}
@@ -100,13 +109,18 @@ func TestPartsOfCollectedValuesDoNotMix(t *testing.T) {
 
 // A collector's slot is not one of another type, and no other is a collector's.
 func TestTypesOfSlotsDoNotMix(t *testing.T) {
-	v := vaulttest.Generated(t, nil, vaulttest.Security)
+	v := vaulttest.Generated(t, &vault.Options{Collectors: vault.X25519}, vaulttest.Security)
 	s := vaulttest.Scope(t, v, vaulttest.Security)
-	for _, value := range []vault.Sealed{vaulttest.Seal(t, s), vaulttest.Seal(t, s.For("alice")), vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security))} {
+	short := vaulttest.Seal(t, vaulttest.Collector(t, v, vaulttest.Security))
+	xwing := vaulttest.Generated(t, nil, vaulttest.Security)
+	long := vaulttest.Seal(t, vaulttest.Collector(t, xwing, vaulttest.Security))
+	vaulttest.Opens(t, s, short)
+	vaulttest.Opens(t, vaulttest.Scope(t, xwing, vaulttest.Security), long)
+	for _, value := range []vault.Sealed{vaulttest.Seal(t, s), vaulttest.Seal(t, s.For("alice")), short, long} {
 		raw, err := value.MarshalBinary()
 		require.NoError(t, err)
 		at := bytes.Index(raw, []byte("security")) + len("security") + 16
-		for typ := range byte(5) {
+		for typ := range byte(6) {
 			if raw[at] == typ {
 				continue
 			}
@@ -120,7 +134,7 @@ func TestTypesOfSlotsDoNotMix(t *testing.T) {
 				_, err := s.Reveal(t.Context(), vaulttest.Note, f)
 				require.Error(t, err)
 			}
-			_, err = vault.Reseal(t.Context(), vaulttest.Note, f, s.For("alice"))
+			_, err = vault.Reseal(t.Context(), vaulttest.Note, f, nil, s.For("alice"))
 			require.Error(t, err)
 		}
 	}
@@ -141,8 +155,14 @@ func TestErasingBusyHandles(t *testing.T) {
 		for _, use := range []func() error{
 			func() error { _, err := s.For("alice").Reveal(t.Context(), vaulttest.Note, value); return err },
 			func() error { _, err := r.For("alice").Reveal(t.Context(), vaulttest.Note, value); return err },
-			func() error { _, err := vault.Reseal(t.Context(), vaulttest.Note, value, s.For("alice")); return err },
-			func() error { _, err := vault.Reseal(t.Context(), vaulttest.Note, loose, s.For("alice")); return err },
+			func() error {
+				_, err := vault.Reseal(t.Context(), vaulttest.Note, value, nil, s.For("alice"))
+				return err
+			},
+			func() error {
+				_, err := vault.Reseal(t.Context(), vaulttest.Note, loose, nil, s.For("alice"))
+				return err
+			},
 			func() error { _, err := vault.Seal(t.Context(), vaulttest.Note, "text", s.For("alice")); return err },
 			func() error { // a reader that is opened meanwhile
 				r, err := v.Reader(t.Context(), vaulttest.Security)
@@ -238,13 +258,26 @@ func TestClosingBusyHandles(t *testing.T) {
 		text, err := s.Reveal(ctx, vaulttest.Note, sealed)
 		return text == "text", err
 	})
-	run(func() (bool, error) { return true, v.Rotate(ctx, vaulttest.Security, vault.RoleCollect) })
-	run(func() (bool, error) { return true, v.Rotate(ctx, vaulttest.Security, vault.RoleIndex) })
+	// Rotations take turns, in no order. Who rotates without end can keep another from its
+	// turn until its time is up, so there are so many rotations beside each step below.
+	var rotations atomic.Int32
+	const beside = 10
+	for _, role := range []vault.Role{vault.RoleCollect, vault.RoleIndex} {
+		run(func() (bool, error) {
+			if rotations.Add(-1) < 0 {
+				time.Sleep(time.Millisecond)
+				return true, nil
+			}
+			return true, v.Rotate(ctx, vaulttest.Security, role)
+		})
+	}
 	for range 3 {
+		rotations.Store(beside)
 		if err := v.Rotate(ctx, vaulttest.Security, vault.RoleSeal); !errors.Is(err, vault.ErrConflict) { // with the rotations above
 			require.NoError(t, err)
 		}
 	}
+	rotations.Store(beside)
 	require.NoError(t, v.Close())
 	_, err = v.Reader(ctx, vaulttest.Security)
 	require.ErrorIs(t, err, vault.ErrNoKeys)

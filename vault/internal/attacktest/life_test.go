@@ -166,7 +166,7 @@ func TestEraseStopsWhatIsUnderWay(t *testing.T) {
 			return err
 		},
 		"extending": func(ctx context.Context, ads, sec *vault.Scope, value vault.Sealed) error {
-			_, err := vault.Extend(ctx, vaulttest.Note, value, ads, sec.Under(purpose.Basis{Consent: "c-1"}))
+			_, err := vault.Extend(ctx, vaulttest.Note, value, nil, ads, sec.Under(purpose.Basis{Consent: "c-1"}))
 			return err
 		},
 	} {
@@ -199,7 +199,7 @@ func TestLookingTooEarlyDoesNotHideAKey(t *testing.T) {
 		early := make(chan error, 1)
 		go func() { early <- a.RewrapSubjects(t.Context(), vaulttest.Security, "", nil) }() // which looks first
 		synctest.Wait()
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+		vaulttest.Rotate(t, b, vaulttest.Security, vault.RoleSeal)
 		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security))
 		first := make(chan error, 1)
 		go func() { _, err := s.Reveal(t.Context(), vaulttest.Note, value); first <- err }()
@@ -216,7 +216,7 @@ func TestManyMeetANewKeyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, h := twoProcesses(t, nil)
 		s := vaulttest.Scope(t, a, vaulttest.Security)
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+		vaulttest.Rotate(t, b, vaulttest.Security, vault.RoleSeal)
 		value := vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security))
 		release := h.hold("security/keys")
 		results := make(chan error, 100)
@@ -247,7 +247,7 @@ func TestPrefetchOfRewrappedSubjects(t *testing.T) {
 		subjects = append(subjects, fmt.Sprint("user-", i))
 		_ = vaulttest.Seal(t, vaulttest.Scope(t, b, vaulttest.Security).For(subjects[i]))
 	}
-	require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	vaulttest.Rotate(t, b, vaulttest.Security, vault.RoleSeal)
 	require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 	before := reads.Gets.Load()
 	require.NoError(t, s.Prefetch(t.Context(), subjects...))
@@ -263,14 +263,14 @@ func TestRewrappingNeverMovesBack(t *testing.T) {
 		subject := fmt.Sprint("user-", i)
 		values[subject] = vaulttest.Seal(t, vaulttest.Scope(t, a, vaulttest.Security).For(subject))
 	}
-	require.NoError(t, a.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	vaulttest.Rotate(t, a, vaulttest.Security, vault.RoleSeal)
 	overtaken := false
 	require.NoError(t, a.RewrapSubjects(t.Context(), vaulttest.Security, "", func(vault.Progress) error {
 		if overtaken {
 			return nil
 		}
 		overtaken = true
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+		vaulttest.Rotate(t, b, vaulttest.Security, vault.RoleSeal)
 		return b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil)
 	}))
 	keys, err := b.Keys(t.Context(), vaulttest.Security)
@@ -298,8 +298,9 @@ func TestLeavingKeysBehind(t *testing.T) {
 	require.NoError(t, vaulttest.Open(t, store, vault.SharedKEK(a), nil).Generate(t.Context(), vaulttest.Security))
 	for name, list := range map[string]func(context.Context, *vault.Admin) error{
 		"keys": func(ctx context.Context, v *vault.Admin) error { _, err := v.Keys(ctx, vaulttest.Security); return err },
-		"generation": func(ctx context.Context, v *vault.Admin) error {
-			_, err := v.Generation(ctx, vaulttest.Security)
+		"pin":  func(ctx context.Context, v *vault.Admin) error { _, err := v.Pin(ctx, vaulttest.Security); return err },
+		"wrapped by": func(ctx context.Context, v *vault.Admin) error {
+			_, err := v.WrappedBy(ctx, vaulttest.Security)
 			return err
 		},
 	} {
@@ -307,14 +308,14 @@ func TestLeavingKeysBehind(t *testing.T) {
 			// The key service waits for a directory, and not for a channel, which
 			// would order what the caller and the answer do.
 			left := filepath.Join(t.TempDir(), "left")
-			v := vaulttest.Open(t, store, &vaulttest.Spy{AEAD: a, Meddle: func(context.Context) error {
+			v := vaulttest.Open(t, store, (&vaulttest.Spy{AEAD: a}).Meddle(func(context.Context) error {
 				for {
 					if _, err := os.Stat(left); err == nil {
 						return nil
 					}
 					time.Sleep(time.Millisecond)
 				}
-			}}, nil)
+			}), nil)
 			before := runtime.NumGoroutine()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 			defer cancel()
@@ -365,7 +366,7 @@ func TestHungStoreHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// A certificate's generation is one that no store from before the erasure has
+// A certificate's pin is one that no store from before the erasure has
 // reached, whatever the process that erased had seen of the store.
 func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
 	store, kek := vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t))
@@ -373,7 +374,7 @@ func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
 	require.NoError(t, a.Generate(t.Context(), vaulttest.Security))
 	value := vaulttest.Seal(t, vaulttest.Scope(t, a, vaulttest.Security).For("alice"))
 	for range 5 {
-		require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+		vaulttest.Rotate(t, b, vaulttest.Security, vault.RoleSeal)
 	}
 	backup := vault.Memory()
 	for name, data := range vaulttest.Content(t, store) {
@@ -382,12 +383,11 @@ func TestCertificateOfAProcessThatLagsBehind(t *testing.T) {
 	}
 	certificate, err := a.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	generation, err := b.Generation(t.Context(), vaulttest.Security)
+	pin, err := b.Pin(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	require.Equal(t, generation, certificate[0].Generation)
+	require.Equal(t, pin, certificate[0].Pin)
 
-	pins := map[purpose.Purpose]uint64{vaulttest.Security: certificate[0].Generation}
-	restored, err := vaulttest.Open(t, backup, kek, &vault.Options{Pins: pins}).Scope(t.Context(), vaulttest.Security)
+	restored, err := vaulttest.Open(t, backup, kek, &vault.Options{Pin: vault.FixedPins(pin)}).Scope(t.Context(), vaulttest.Security)
 	if err == nil {
 		_, err = restored.For("alice").Reveal(t.Context(), vaulttest.Note, value)
 	}
@@ -406,7 +406,7 @@ func TestRotatingAnOlderStoreIsNoticed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+			store, kek := vaulttest.Swappable(vault.Memory()), vault.SharedKEK(vaulttest.NewAEAD(t))
 			v := vaulttest.Open(t, store, kek, nil)
 			require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 			backup := vault.Memory()
@@ -415,8 +415,8 @@ func TestRotatingAnOlderStoreIsNoticed(t *testing.T) {
 				require.NoError(t, err)
 			}
 			s := vaulttest.Scope(t, v, vaulttest.Security)
-			require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
-			store.Store = backup
+			vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+			store.Swap(backup)
 			if err := change(t, v); err != nil {
 				require.ErrorIs(t, err, vault.ErrCorrupt)
 				return
@@ -430,7 +430,7 @@ func TestRotatingAnOlderStoreIsNoticed(t *testing.T) {
 // A store that went back and was then changed by others has as many
 // generations as before, and other keys.
 func TestForkOfTheStoreIsNoticed(t *testing.T) {
-	store, kek := &vaulttest.Swapped{Store: vault.Memory()}, vault.SharedKEK(vaulttest.NewAEAD(t))
+	store, kek := vaulttest.Swappable(vault.Memory()), vault.SharedKEK(vaulttest.NewAEAD(t))
 	v := vaulttest.Open(t, store, kek, nil)
 	require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
 	backup := vault.Memory()
@@ -441,9 +441,9 @@ func TestForkOfTheStoreIsNoticed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	s := vaulttest.Scope(t, v, vaulttest.Security)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
-	require.NoError(t, vaulttest.Open(t, backup, kek, nil).Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
-	store.Store = backup
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+	vaulttest.Rotate(t, vaulttest.Open(t, backup, kek, nil), vaulttest.Security, vault.RoleSeal)
+	store.Swap(backup)
 	if err := v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil); err != nil { // which looks at the store
 		require.ErrorIs(t, err, vault.ErrCorrupt)
 		return
@@ -476,8 +476,11 @@ func TestRecordThatIsPutBack(t *testing.T) {
 	vaulttest.Opens(t, putBack().For("alice"), value)
 
 	_, err = v.Erase(t.Context(), "alice", vaulttest.Security)
+	require.ErrorIs(t, err, vault.ErrCorrupt, "a vault that knows of the last erasure notices")
+	v = vaulttest.Open(t, store, kek, nil)
+	_, err = v.Erase(t.Context(), "alice", vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
 	require.NoError(t, v.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 	keys, err := v.Keys(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
@@ -541,7 +544,7 @@ func TestErasingUnderLoad(t *testing.T) {
 		}
 		for i := range people {
 			if i%10 == 0 {
-				require.NoError(t, b.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+				vaulttest.Rotate(t, b, vaulttest.Security, vault.RoleSeal)
 				require.NoError(t, b.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 			}
 			begun[i].Store(true)

@@ -29,6 +29,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/internal/childtest"
+	"github.com/onlyfor/onlyfor/vault/internal/reference"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -145,17 +146,19 @@ func memoryParent(t *testing.T, dir string) {
 	records, err := store.Get(t.Context(), "security/keys")
 	require.NoError(t, err)
 	data := records[0].Data
-	n := 6 + int(binary.BigEndian.Uint16(data[4:]))
+	kekName := 4 + 16 + 1 + int(data[20]) // where the name of the KEK ends
+	n := kekName + 2 + int(binary.BigEndian.Uint16(data[kekName:]))
+	wrapped := data[kekName+2 : n]
 	a, err := kek.For(t.Context(), vaulttest.Security)
 	require.NoError(t, err)
-	dek, err := a.Decrypt(data[6:n], []byte("onlyfor purpose-keys security"))
+	dek, err := a.Decrypt(wrapped, reference.KEKAAD("security", data[4:20]))
 	require.NoError(t, err)
 	plan.Wrapped = mask(dek)
 	block, err := aes.NewCipher(dek)
 	require.NoError(t, err)
 	gcm, err := cipher.NewGCMWithRandomNonce(block)
 	require.NoError(t, err)
-	payload, err := gcm.Open(nil, nil, data[n:], append([]byte("ofk1\x0cpurpose-keys\x08security"), data[6:n]...))
+	payload, err := gcm.Open(nil, nil, data[n:], reference.RecordAAD("security", data[4:20], string(data[21:kekName]), wrapped))
 	require.NoError(t, err)
 	var keysets map[string]any
 	require.NoError(t, json.Unmarshal(payload, &keysets))

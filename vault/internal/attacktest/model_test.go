@@ -80,7 +80,7 @@ func runHistory(t *testing.T, n uint64, tally map[string]int) {
 		erased: map[purpose.Purpose]map[string]bool{},
 	}
 	for range 3 {
-		m.vaults = append(m.vaults, vaulttest.Open(t, store, kek, nil))
+		m.vaults = append(m.vaults, vaulttest.Open(t, store, kek, &vault.Options{ExactTimes: true}))
 	}
 	require.NoError(t, m.vaults[0].Generate(t.Context(), modelPurposes...))
 	for _, p := range modelPurposes {
@@ -112,7 +112,7 @@ func runHistory(t *testing.T, n uint64, tally map[string]int) {
 		case n < 97:
 			i := m.rng.IntN(len(m.vaults))
 			m.vaults[i].Close()
-			m.vaults[i] = vaulttest.Open(t, store, kek, nil)
+			m.vaults[i] = vaulttest.Open(t, store, kek, &vault.Options{ExactTimes: true})
 			m.tally["restart"]++
 		default:
 			time.Sleep(time.Duration(m.rng.IntN(60)) * time.Minute)
@@ -199,7 +199,7 @@ func (m *model) want(v *modelValue, p purpose.Purpose, subject string) error {
 		return vault.ErrCorrupt
 	case subject == "" && m.out[p][slot.epoch]:
 		m.tally["retired"]++
-		return vault.ErrCorrupt
+		return vault.ErrRetired
 	case !slot.expires.IsZero() && !time.Now().Before(slot.expires):
 		m.tally["expired"]++
 		return vault.ErrExpired
@@ -237,6 +237,16 @@ func (m *model) checkAll() {
 	}
 }
 
+// ofPerson reports whether a slot of v is of a person.
+func (v *modelValue) ofPerson() bool {
+	for _, slot := range v.slots {
+		if slot.subject != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *model) extend() {
 	if len(m.values) == 0 {
 		return
@@ -247,7 +257,7 @@ func (m *model) extend() {
 		slot.subject = v.slots[from].subject
 	}
 	target := m.scope(to, slot.subject).Under(purpose.Basis{Legal: purpose.Consent, Consent: "consent-1"})
-	extended, err := vault.Extend(m.t.Context(), vaulttest.Note, v.sealed, m.scope(from, v.slots[from].subject), target)
+	extended, err := vault.Extend(m.t.Context(), vaulttest.Note, v.sealed, nil, m.scope(from, v.slots[from].subject), target)
 	_, present := v.slots[to]
 	want := m.want(v, from, v.slots[from].subject)
 	switch {
@@ -255,12 +265,15 @@ func (m *model) extend() {
 		require.ErrorIs(m.t, err, want)
 	case v.slots[from].subject != "" && slot.subject != v.slots[from].subject:
 		require.ErrorIs(m.t, err, vault.ErrInvalid) // another person's
+	case v.slots[from].subject == "" && slot.subject != "" && v.ofPerson():
+		require.ErrorIs(m.t, err, vault.ErrInvalid) // perhaps another person's
 	case present:
 		require.ErrorIs(m.t, err, vault.ErrInvalid)
 	case m.erased[to][slot.subject]:
 		require.ErrorIs(m.t, err, vault.ErrErased)
 	default:
 		require.NoError(m.t, err)
+		slot.expires = v.slots[from].expires
 		v.sealed, v.slots[to] = extended, slot
 		m.tally["extend"]++
 	}
@@ -304,7 +317,7 @@ func (m *model) reseal() {
 	v, p := pick(m, m.values), m.purpose()
 	slot := v.slots[p]
 	s := m.scope(p, slot.subject)
-	resealed, err := vault.Reseal(m.t.Context(), vaulttest.Note, v.sealed, s)
+	resealed, err := vault.Reseal(m.t.Context(), vaulttest.Note, v.sealed, nil, s)
 	if want := m.want(v, p, slot.subject); want != nil {
 		require.ErrorIs(m.t, err, want)
 		return
@@ -318,7 +331,7 @@ func (m *model) reseal() {
 
 func (m *model) rotate() {
 	p := m.purpose()
-	require.NoError(m.t, m.vault().Rotate(m.t.Context(), p, vault.RoleSeal))
+	require.NoError(m.t, vaulttest.RotateNow(m.t.Context(), m.vault(), p, vault.RoleSeal))
 	m.epoch[p]++
 	m.noteKey(p)
 	m.settle(p)

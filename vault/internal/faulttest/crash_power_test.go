@@ -73,8 +73,9 @@ func TestPluggedOutAfterAnotherHasSeenIt(t *testing.T) {
 				}
 				points := callsOf(t, from, op, true)
 				for point := 1; point <= points; point++ {
-					// Right after the rename is where it matters most.
-					if sampled(point, phase+i) || point == points-2 {
+					// Right after the rename is where it matters most: before the directory is
+					// synced, and before and after the old content is overwritten.
+					if sampled(point, phase+i) || point >= points-6 {
 						diesAndIsFollowed(t, from, op, point, again)
 					}
 				}

@@ -93,9 +93,9 @@ func newSite(t testing.TB) *site {
 	_, err = v.Erase(ctx, erin, vaulttest.Security)
 	require.NoError(t, err)
 	for range 2 {
-		require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
-		require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleIndex))
-		require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleCollect))
+		vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+		vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleIndex)
+		vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleCollect)
 	}
 	hold("", s)
 	hold("", vaulttest.Collector(t, v, vaulttest.Security))

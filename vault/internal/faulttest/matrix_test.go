@@ -2,6 +2,7 @@ package faulttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -32,6 +33,7 @@ func TestFaults(t *testing.T) {
 	var base *faultBase
 	synctest.Test(t, func(t *testing.T) { base = newFaultBase(t) })
 	faults := faultsOf(t, base)
+	cells := 0
 	for _, op := range faultOps {
 		t.Run(op.name, func(t *testing.T) {
 			kinds := faultCalls(t, base, op)
@@ -39,6 +41,9 @@ func TestFaults(t *testing.T) {
 				f := &faults[i]
 				for from, kind := range kinds {
 					if !f.meets(kind) || testing.Short() && slices.Contains(kinds[:from], kind) {
+						continue
+					}
+					if cells++; vaulttest.UnderRace && cells%3 != 0 { // all are tried without the detector
 						continue
 					}
 					t.Run(fmt.Sprintf("%s/from call %d, %s", f.name, from+1, kind), func(t *testing.T) {
@@ -136,6 +141,8 @@ func (c *faultCell) judge(t *testing.T, out any, err error, met string, wrong bo
 		orNot = true
 	case c.op.tolerant && met == storeGet && wrong:
 		orNot = true
+	case c.op.completes == c.from+1 && met == storeGet && wrong:
+		orNot = true
 	}
 	if c.answers() && !wrong { // there was nothing to get wrong
 		want = nil
@@ -152,6 +159,9 @@ func (c *faultCell) judge(t *testing.T, out any, err error, met string, wrong bo
 	require.NotContains(t, err.Error(), quoted)
 	require.NotContains(t, err.Error(), "\n")
 	require.Less(t, len(err.Error()), 400)
+	if c.op.goesOn && errors.Is(err, vault.ErrCorrupt) && !errors.Is(err, vault.ErrUnavailable) {
+		return
+	}
 	requireNothing(t, out)
 }
 
@@ -199,7 +209,7 @@ func (c *faultCell) sound(t *testing.T, w *faultWorld) {
 	defer v.Close()
 	s := vaulttest.Scope(t, v, vaulttest.Security)
 	vaulttest.Opens(t, s, w.value)
-	if c.op.name == "Erase" {
+	if strings.HasPrefix(c.op.name, "Erase") {
 		vaulttest.Refuses(t, s.For("alice"), w.alices, vault.ErrErased)
 		return
 	}

@@ -36,6 +36,7 @@ type faultBase struct {
 	strange  string            // name of a subject of another purpose
 
 	active, retired uint32 // keys that seal, or have sealed
+	published       uint32 // a key of collectors that is still to become primary
 	value, alices   vault.Sealed
 	adsOfAlice      vault.Sealed
 }
@@ -55,12 +56,12 @@ func newFaultBase(t *testing.T) *faultBase {
 		keks[p] = vault.SharedKEK(a)
 	}
 	store := vault.Memory()
-	v, err := vault.OpenAdmin(ctx, store, keks, nil)
+	v, err := vault.OpenAdmin(ctx, store, keks, vaulttest.DestroyingAtOnce(nil))
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(ctx, vaulttest.Security, vaulttest.Advertising, research))
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
-	require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
 	_, err = v.Erase(ctx, "carol", vaulttest.Security, vaulttest.Advertising)
 	require.NoError(t, err)
 	b.alices, b.adsOfAlice = vaulttest.Seal(t, sec.For("alice")), vaulttest.Seal(t, ads.For("alice"))
@@ -69,12 +70,16 @@ func newFaultBase(t *testing.T) *faultBase {
 
 	_, err = v.Erase(ctx, "dave", vaulttest.Security)
 	require.NoError(t, err)
-	require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal)) // a key that nothing is under
-	require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
-	require.NoError(t, v.Rotate(ctx, vaulttest.Advertising, vault.RoleSeal))
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal) // a key that nothing is under
+	vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+	vaulttest.Rotate(t, v, vaulttest.Advertising, vault.RoleSeal)
 	keys, err := v.Keys(ctx, vaulttest.Security)
 	require.NoError(t, err)
 	b.retired, b.active = keys[0].ID, keys[2].ID
+	require.NoError(t, v.Rotate(ctx, vaulttest.Security, vault.RoleCollect))
+	published, err := vaulttest.Published(ctx, v, vaulttest.Security, vault.RoleCollect)
+	require.NoError(t, err)
+	b.published = published.ID
 	require.NoError(t, v.Retire(ctx, vaulttest.Security, b.retired))
 	b.value = vaulttest.Seal(t, sec)
 	b.now = vaulttest.Content(t, store)
@@ -175,7 +180,7 @@ const (
 func (b *faultBase) world(t *testing.T) *faultWorld {
 	w := &faultWorld{faultBase: b, inner: b.store(), plug: &plug{}}
 	v, err := vault.OpenAdmin(t.Context(), plugStore{w.inner, w.plug}, plugKEK{w.plug, b.keys}, &vault.Options{
-		Timeout: faultTimeout, KeyLifetime: faultLifetime,
+		Timeout: faultTimeout, KeyLifetime: faultLifetime, DestroyAfter: time.Nanosecond,
 		Refresh: 300 * 24 * time.Hour, // never: what goes on in the background is not counted here
 		Audit:   w,
 	})
@@ -213,6 +218,8 @@ type faultOp struct {
 	unaudited bool    // it is no use of anything
 	refusal   bool    // it succeeds if the key service denies
 	tolerant  bool    // of records that are damaged
+	goesOn    bool    // past a record that is damaged: it returns its result and an error that is ErrCorrupt
+	completes int     // the call, from 1, that reads whether the last erasure is complete; damage says no
 	waits     int     // how often it waits for an answer, one after the other, if more than once
 	left      int     // how many goroutines it leaves behind at most, if more than two
 	once      bool    // done again, it is ErrInvalid
@@ -245,26 +252,32 @@ var faultOps = []faultOp{
 			return vault.OpenAdmin(ctx, plugStore{w.inner, w.plug}, plugKEK{w.plug, w.keys}, nil)
 		}
 	}},
-	{name: "Scope", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Scope(ctx, vaulttest.Security) })},
-	{name: "Collector", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Collector(ctx, vaulttest.Security) })},
-	{name: "Lookup", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Lookup(ctx, vaulttest.Security) })},
-	{name: "Reader", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Reader(ctx, vaulttest.Security) })},
+	{name: "Scope", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Scope(ctx, vaulttest.Security) })},
+	{name: "Collector", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Collector(ctx, vaulttest.Security) })},
+	{name: "Lookup", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Lookup(ctx, vaulttest.Security) })},
+	{name: "Reader", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Reader(ctx, vaulttest.Security) })},
 
 	// Changing them.
 	{name: "Generate", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
 		return nothing(v.Generate(ctx, vaulttest.Billing))
 	})},
-	{name: "Rotate", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+	{name: "Rotate", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
 		return nothing(v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
 	})},
 	{name: "Rotate while in use", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.v.Rotate(ctx, vaulttest.Security, vault.RoleSeal))
 	})},
-	{name: "RotateIndex", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+	{name: "RotateIndex", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
 		return nothing(v.Rotate(ctx, vaulttest.Security, vault.RoleIndex))
 	})},
-	{name: "RotateCollector", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+	{name: "RotateCollector", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
 		return nothing(v.Rotate(ctx, vaulttest.Security, vault.RoleCollect))
+	})},
+	{name: "RotateIfOlder", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+		return v.RotateIfOlder(ctx, vaulttest.Security, vault.RoleIndex, time.Nanosecond)
+	})},
+	{name: "Promote", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return nothing(w.v.Promote(ctx, vaulttest.Security, w.published))
 	})},
 	{name: "Retire", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.v.Retire(ctx, vaulttest.Security, w.active))
@@ -284,14 +297,15 @@ var faultOps = []faultOp{
 	})},
 
 	// Asking about them.
-	{name: "Keys", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Keys(ctx, vaulttest.Security) })},
-	{name: "Generation", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Generation(ctx, vaulttest.Security) })},
+	{name: "Keys", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Keys(ctx, vaulttest.Security) })},
+	{name: "Pin", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Pin(ctx, vaulttest.Security) })},
+	{name: "WrappedBy", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.WrappedBy(ctx, vaulttest.Security) })},
 	{name: "CheckKEK", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
 		return nothing(v.CheckKEK(ctx, vaulttest.Security))
 	})},
 	{name: "CheckDenied", refusal: true, tolerant: true, also: []error{vault.ErrUnavailable},
 		prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return nothing(v.CheckDenied(ctx, research)) })},
-	{name: "Purposes", unaudited: true, tolerant: true, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Purposes(ctx) })},
+	{name: "Purposes", unaudited: true, tolerant: true, goesOn: true, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Purposes(ctx) })},
 
 	// Values of nobody in particular, under keys that are open.
 	{name: "Seal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
@@ -311,10 +325,10 @@ var faultOps = []faultOp{
 		return w.sec.IndexSealed(ctx, vaulttest.Note, w.value, vaulttest.Accepting(itself))
 	})},
 	{name: "Extend", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Extend(ctx, vaulttest.Note, w.value, w.sec, w.ads.Under(consented))
+		return vault.Extend(ctx, vaulttest.Note, w.value, nil, w.sec, w.ads.Under(consented))
 	})},
 	{name: "Reseal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Reseal(ctx, vaulttest.Note, w.value, w.sec)
+		return vault.Reseal(ctx, vaulttest.Note, w.value, nil, w.sec)
 	})},
 	{name: "Pseudonym", unaudited: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Pseudonym(ctx, "alice") })},
 	{name: "Seal with a collector", prepare: func(t *testing.T, w *faultWorld) faultUse {
@@ -354,10 +368,10 @@ var faultOps = []faultOp{
 		return w.sec.For("alice").IndexSealed(ctx, vaulttest.Note, w.alices, vaulttest.Accepting(itself))
 	})},
 	{name: "Extend a person's", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Extend(ctx, vaulttest.Note, w.adsOfAlice, w.ads.For("alice"), w.sec.For("alice").Under(consented))
+		return vault.Extend(ctx, vaulttest.Note, w.adsOfAlice, nil, w.ads.For("alice"), w.sec.For("alice").Under(consented))
 	})},
 	{name: "Reseal a person's", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
-		return vault.Reseal(ctx, vaulttest.Note, w.alices, w.sec.For("alice"))
+		return vault.Reseal(ctx, vaulttest.Note, w.alices, nil, w.sec.For("alice"))
 	})},
 	{name: "Map over a person's", waits: 2, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		var leaked any
@@ -380,13 +394,21 @@ var faultOps = []faultOp{
 	{name: "Erase", tolerant: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return w.v.Erase(ctx, "alice", vaulttest.Security)
 	})},
+	{name: "EraseAgain", tolerant: true, prepare: func(t *testing.T, w *faultWorld) faultUse {
+		w.opened(t)
+		pseudonym, err := w.sec.Pseudonym(t.Context(), "alice")
+		require.NoError(t, err)
+		return func(ctx context.Context) (any, error) {
+			return w.v.EraseAgain(ctx, vault.Erasure{Purpose: vaulttest.Security, Subject: pseudonym})
+		}
+	}},
 
 	// Values under keys that this process does not have, or must not use any more.
 	{name: "Reveal what a new key sealed", prepare: func(t *testing.T, w *faultWorld) faultUse {
 		w.opened(t)
 		other := w.fresh(t, nil)
 		defer other.Close()
-		require.NoError(t, other.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+		vaulttest.Rotate(t, other, vaulttest.Security, vault.RoleSeal)
 		value := vaulttest.Seal(t, vaulttest.Scope(t, other, vaulttest.Security))
 		return func(ctx context.Context) (any, error) { return w.sec.Reveal(ctx, vaulttest.Note, value) }
 	}},

@@ -59,7 +59,7 @@ func step(ctx context.Context, v *vault.Admin, random *rand.Rand, unique string)
 	}
 	switch random.IntN(18) {
 	case 0:
-		return v.Rotate(ctx, vaulttest.Security, vault.RoleSeal)
+		return vaulttest.RotateNow(ctx, v, vaulttest.Security, vault.RoleSeal)
 	case 1:
 		return v.Rotate(ctx, vaulttest.Security, vault.RoleIndex)
 	case 2:

@@ -42,7 +42,7 @@ func TestRewrappingDoesNotJoinAnOlderLook(t *testing.T) {
 		_, err := s.Index(t.Context(), vaulttest.Note, "text") // which has it look
 		require.NoError(t, err)
 		synctest.Wait()
-		require.NoError(t, there.Rotate(t.Context(), vaulttest.Security, vault.RoleSeal))
+		vaulttest.Rotate(t, there, vaulttest.Security, vault.RoleSeal)
 		require.NoError(t, here.RewrapSubjects(t.Context(), vaulttest.Security, "", nil))
 
 		keys, err := there.Keys(t.Context(), vaulttest.Security)

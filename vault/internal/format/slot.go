@@ -11,21 +11,36 @@ import (
 // purpose.
 const (
 	IDSize   = 16 // random, shared by the slots of a value
-	TimeSize = 5  // seconds since 1970, big-endian: until the year 36812
+	TimeSize = 5  // seconds since 1970, big-endian
 
 	KeyIDSize = 5 // Tink's output prefix: 0x01 and the key id, big-endian
 	NonceSize = 12
 	TagSize   = 16
-	EncSize   = 32 // an X25519 encapsulated key
+
+	// Public keys and encapsulated keys of the KEMs of collectors.
+	X25519Size      = 32   // both
+	XWingPublicSize = 1216 // ML-KEM-768 and X25519
+	XWingEncSize    = 1120
 
 	// A collector seals under a key of its own making, and puts that key in front,
-	// wrapped by Tink's HPKE with the purpose's public key. So the values of one
-	// batch can share one encapsulation.
-	DEKSize        = 32
-	WrappedKeySize = KeyIDSize + EncSize + DEKSize + TagSize
+	// wrapped by HPKE with the purpose's public key. So the values of one batch can
+	// share one encapsulation.
+	DEKSize      = 32
+	wrapOverhead = KeyIDSize + DEKSize + TagSize
+
+	// MaxWrappedKey is the size of the longest wrapped key.
+	MaxWrappedKey = wrapOverhead + XWingEncSize
+
+	// MaxSeconds is the last second of the year 9999, which is the last one that the
+	// JSON form of a time and the columns of databases can hold.
+	MaxSeconds = 253402300799
+
+	// Day is the number of seconds of a day. Times are rounded to days of UTC, so
+	// that values of one sign-up do not share a rare time.
+	Day = 24 * 60 * 60
 
 	// MaxSealed is the size of the longest sealed part of a slot.
-	MaxSealed = WrappedKeySize + NonceSize + TagSize + MaxPadded
+	MaxSealed = MaxWrappedKey + NonceSize + TagSize + MaxPadded
 
 	// MaxHeader is the size of a slot header with every optional field.
 	MaxHeader = 2 + TimeSize + 1 + 2*(1+purpose.MaxReference) + TimeSize + 1 + purpose.MaxLen
@@ -33,19 +48,34 @@ const (
 
 // Slot types, by the key that a slot is sealed under.
 const (
-	OfPurpose   = 1 // the purpose's own key
-	OfSubject   = 2 // the key of one subject under the purpose
-	OfCollector = 3 // the purpose's public key
+	OfPurpose        = 1 // the purpose's own key
+	OfSubject        = 2 // the key of one subject under the purpose
+	OfCollector      = 3 // an X25519 public key of the purpose
+	OfCollectorXWing = 4 // an X-Wing public key of the purpose
 )
 
+// WrappedKeySize returns the size of the wrapped key that the sealed part of a slot
+// of the given type begins with. It is 0 for the types that no collector makes.
+func WrappedKeySize(typ byte) int {
+	switch typ {
+	case OfCollector:
+		return wrapOverhead + X25519Size
+	case OfCollectorXWing:
+		return wrapOverhead + XWingEncSize
+	}
+	return 0
+}
+
 // Slot flags, by the optional field that follows. An empty field is left out, so
-// that each header has one encoding.
+// that each header has one encoding. The flag flagStated alone has no field: it says
+// that the time of collection was stated.
 const (
 	flagLegal = 1 << iota
 	flagNotice
 	flagConsent
 	flagExpires
 	flagFrom
+	flagStated // no field follows
 	flagsKnown = 1<<iota - 1
 )
 
@@ -56,8 +86,12 @@ type Slot struct {
 	Sealed []byte
 }
 
-// Type returns the type of the slot: [OfPurpose], [OfSubject] or [OfCollector].
+// Type returns the type of the slot: [OfPurpose], [OfSubject], [OfCollector] or
+// [OfCollectorXWing].
 func (s Slot) Type() byte { return s.Header[0] }
+
+// ByCollector reports whether the slot is of a type that collectors make.
+func (s Slot) ByCollector() bool { return WrappedKeySize(s.Type()) > 0 }
 
 // Expires reports whether the slot has an end of retention.
 func (s Slot) Expires() bool { return s.Header[1]&flagExpires != 0 }
@@ -74,7 +108,7 @@ func (s Slot) From() string {
 func (s Slot) Provenance() purpose.Provenance {
 	b := s.Header[2:]
 	flags := s.Header[1]
-	p := purpose.Provenance{Collected: Seconds(b)}
+	p := purpose.Provenance{Collected: Seconds(b), Stated: flags&flagStated != 0}
 	b = b[TimeSize:]
 	if flags&flagLegal != 0 {
 		p.Legal, b = purpose.Legal(b[0]), b[1:]
@@ -128,30 +162,58 @@ func CutSlot(b []byte) (s Slot, rest []byte, ok bool) {
 	return s, b[end:], validSealed(s)
 }
 
-// validSealed reports whether the sealed part has the shape of its type.
-func validSealed(s Slot) bool {
-	overhead := KeyIDSize + NonceSize + TagSize
-	switch s.Type() {
-	case OfPurpose, OfSubject:
-	case OfCollector:
-		overhead = WrappedKeySize + NonceSize + TagSize
-	default:
-		return false
+// Overhead returns the number of bytes by which the sealed part of a slot of the
+// given type is longer than the padded plaintext.
+func Overhead(typ byte) int {
+	switch typ {
+	case OfSubject:
+		return NonceSize + TagSize
+	case OfCollector, OfCollectorXWing:
+		return WrappedKeySize(typ) + NonceSize + TagSize
 	}
-	padded := len(s.Sealed) - overhead
-	return padded >= PadStep && padded <= MaxPadded && padded%PadStep == 0 && s.Sealed[0] == 1
+	return KeyIDSize + NonceSize + TagSize
 }
 
-// SlotHeaderLen returns the length of the slot header at the beginning of b, and
-// false for a malformed header.
+// validSealed reports whether the sealed part has the shape of its type.
+func validSealed(s Slot) bool {
+	padded := len(s.Sealed) - Overhead(s.Type())
+	return padded >= PadStep && padded <= MaxPadded && padded%PadStep == 0 &&
+		(s.Type() == OfSubject || s.Sealed[0] == 1)
+}
+
+// KeyID returns the id of the key that the slot is sealed under, or of the key pair
+// that wraps its key. It reports false for a slot of a subject, which names no key:
+// the id would be a number of the person, and join all of their values.
+func (s Slot) KeyID() (id uint32, ok bool) {
+	if s.Type() == OfSubject {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(s.Sealed[1:]), true
+}
+
+// SlotHeaderLen returns the length of the slot header at the beginning of b. It
+// reports false for a header that no writer makes:
+//
+//	legal, notice, consent   in slots of every type
+//	expires                  in slots of every type, if the time of collection is known;
+//	                         after it, and by no more than MaxRetain and a day
+//	from                     in slots of types 1 and 2, with consent
+//	stated                   in slots of every type, if the time of collection is known
 func SlotHeaderLen(b []byte) (int, bool) {
 	const fixed = 2 + TimeSize
-	if len(b) < fixed || b[1]&^flagsKnown != 0 {
+	if len(b) < fixed || b[0] < OfPurpose || b[0] > OfCollectorXWing || b[1]&^flagsKnown != 0 {
 		return 0, false
 	}
 	flags, n := b[1], fixed
+	collected := unixSeconds(b[2:])
+	if collected > MaxSeconds {
+		return 0, false
+	}
 	if flags == 0 { // the usual case
 		return n, true
+	}
+	if flags&flagStated != 0 && collected == 0 { // nobody states an unset clock
+		return 0, false
 	}
 	if flags&flagLegal != 0 {
 		if len(b) <= n || b[n] == 0 || b[n] > byte(purpose.LegitimateInterests) {
@@ -170,14 +232,19 @@ func SlotHeaderLen(b []byte) (int, bool) {
 		n += 1 + len(text)
 	}
 	if flags&flagExpires != 0 {
-		if len(b) < n+TimeSize || !Seconds(b[n:]).After(Seconds(b[2:])) {
+		if len(b) < n+TimeSize || collected == 0 { // a clock that was not set
+			return 0, false
+		}
+		expires := unixSeconds(b[n:])
+		if expires <= collected || expires > MaxSeconds || expires-collected > maxRetention {
 			return 0, false
 		}
 		n += TimeSize
 	}
 	if flags&flagFrom != 0 {
 		name, _, ok := CutString8(b[n:])
-		if !ok || flags&flagConsent == 0 { // there is no extension without consent
+		// There is no extension without consent, and collectors do not extend.
+		if !ok || flags&flagConsent == 0 || WrappedKeySize(b[0]) > 0 {
 			return 0, false
 		}
 		if _, err := purpose.Parse(string(name)); err != nil {
@@ -213,6 +280,9 @@ func AppendHeader(b []byte, typ byte, p *purpose.Provenance) []byte {
 		b[flagsAt] |= flagFrom
 		b = AppendString8(b, p.From.String())
 	}
+	if p.Stated {
+		b[flagsAt] |= flagStated
+	}
 	return b
 }
 
@@ -230,6 +300,41 @@ func CutString8(b []byte) (s, rest []byte, ok bool) {
 	return b[1:n], b[n:], true
 }
 
+// maxRetention is the greatest distance of expiry and collection, in seconds. The
+// end of a retention of days is the end of its last day.
+const maxRetention = int64(purpose.MaxRetain/time.Second) + Day
+
+// Times returns the time of collection and the end of a retention that begins now,
+// which is zero for a retention of 0. It reports false for times that a slot can't
+// hold: a retention needs a clock that is set, and nothing is later than MaxSeconds.
+// An unset clock, from before 1970, counts as 1970.
+//
+// Times are days of UTC, unless exact is set. The value was collected on the day
+// that is returned. A retention of a day or more ends with the day in which the
+// period runs out, as periods of days do (Regulation (EEC) 1182/71, Article 3). A
+// shorter retention ends to the second, and is never longer than stated.
+func Times(now time.Time, retain time.Duration, exact bool) (collected, expires time.Time, ok bool) {
+	seconds, period := max(0, now.Unix()), int64(retain/time.Second)
+	day := seconds - seconds%Day
+	if exact {
+		day = seconds
+	}
+	if seconds > MaxSeconds {
+		return time.Time{}, time.Time{}, false
+	}
+	if period == 0 {
+		return time.Unix(day, 0), time.Time{}, true
+	}
+	end := seconds + period
+	if !exact && period >= Day {
+		end += Day - end%Day
+	}
+	if day == 0 || end > MaxSeconds {
+		return time.Time{}, time.Time{}, false
+	}
+	return time.Unix(day, 0), time.Unix(end, 0), true
+}
+
 // AppendSeconds appends t in [TimeSize] bytes. A time before 1970 becomes 1970.
 func AppendSeconds(b []byte, t time.Time) []byte {
 	u := uint64(max(0, t.Unix()))
@@ -237,6 +342,9 @@ func AppendSeconds(b []byte, t time.Time) []byte {
 }
 
 // Seconds returns the time that AppendSeconds wrote.
-func Seconds(b []byte) time.Time {
-	return time.Unix(int64(b[0])<<32|int64(b[1])<<24|int64(b[2])<<16|int64(b[3])<<8|int64(b[4]), 0).UTC()
+func Seconds(b []byte) time.Time { return time.Unix(unixSeconds(b), 0).UTC() }
+
+// unixSeconds returns the seconds that AppendSeconds wrote.
+func unixSeconds(b []byte) int64 {
+	return int64(b[0])<<32 | int64(b[1])<<24 | int64(b[2])<<16 | int64(b[3])<<8 | int64(b[4])
 }

@@ -14,7 +14,7 @@ import (
 func TestHeadersCutOff(t *testing.T) {
 	header := format.AppendHeader(nil, format.OfPurpose, &purpose.Provenance{
 		Collected: time.Unix(1, 0), Legal: purpose.Consent, Notice: "n-1", Consent: "c-1",
-		Expires: time.Unix(1<<33, 0), From: purpose.MustParse("billing"),
+		Expires: time.Unix(1<<31, 0), From: purpose.MustParse("billing"),
 	})
 	for from := range len(header) {
 		n, ok := format.SlotHeaderLen(header[:from:from])
@@ -24,7 +24,7 @@ func TestHeadersCutOff(t *testing.T) {
 	n, ok := format.SlotHeaderLen(append(header, 0xff))
 	require.True(t, ok)
 	require.Equal(t, len(header), n)
-	for _, p := range []purpose.Provenance{{Expires: time.Unix(1<<33, 0)}, {Notice: "n-1"}, {Legal: purpose.Consent}} {
+	for _, p := range []purpose.Provenance{{Collected: time.Unix(1, 0), Expires: time.Unix(1<<31, 0)}, {Notice: "n-1"}, {Legal: purpose.Consent}} {
 		header := format.AppendHeader(nil, format.OfPurpose, &p)
 		for from := range len(header) {
 			_, ok := format.SlotHeaderLen(header[:from:from])

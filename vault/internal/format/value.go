@@ -15,7 +15,7 @@ import (
 const (
 	MaxPlaintext = 1024     // bytes of one value
 	MaxSlots     = 16       // purposes of one value
-	MaxText      = 32 << 10 // bytes of the text form
+	MaxText      = 64 << 10 // bytes of the text form
 	MaxKind      = 31       // bytes of the name of a kind
 	MaxSubject   = 255      // bytes of the id of a subject
 )
@@ -126,11 +126,18 @@ func SlotNumber(names, p string) (int, bool) {
 	}
 }
 
-// A Buffer is working memory for decoding a value.
+// A Buffer is working memory for decoding a value. It has room for a value of one
+// purpose with every field, of up to 63 bytes, whoever sealed it. A longer value is
+// allocated.
 type Buffer struct {
-	Body [256]byte // the decoded body
-	Text [384]byte // the text form
+	Body [bufferBody]byte // the decoded body
+	Text [bufferText]byte // the text form
 }
+
+const (
+	bufferBody = IDSize + MaxHeader + 2 + MaxWrappedKey + NonceSize + TagSize + 2*PadStep
+	bufferText = len(TextMagic) + MaxKind + 1 + purpose.MaxLen + 1 + (4*bufferBody+2)/3
+)
 
 var buffers = sync.Pool{New: func() any { return new(Buffer) }}
 
@@ -229,14 +236,19 @@ func Split(text string) (*Value, bool) {
 	return v, true
 }
 
-// Type returns the type of the slot for p, 0 if the value has none.
-func (v *Value) Type(p purpose.Purpose) byte {
+// ByCollector reports whether the value has a slot for p that a collector made.
+func (v *Value) ByCollector(p purpose.Purpose) bool {
 	for _, s := range v.Slots {
 		if s.Name == p.String() {
-			return s.Slot[0]
+			return WrappedKeySize(s.Slot[0]) > 0
 		}
 	}
-	return 0
+	return false
+}
+
+// HasType reports whether a slot of the value has the given type.
+func (v *Value) HasType(typ byte) bool {
+	return slices.ContainsFunc(v.Slots, func(s Named) bool { return s.Slot[0] == typ })
 }
 
 // Put adds a slot, or replaces the slot of the same name.

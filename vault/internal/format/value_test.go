@@ -19,15 +19,15 @@ func sample() string {
 		Collected: time.Unix(1_700_000_000, 0).UTC(), Legal: purpose.Consent, Notice: "n-1", Consent: "c-1",
 		Expires: time.Unix(1_800_000_000, 0).UTC(), From: purpose.MustParse("billing"),
 	}
-	for typ, name := range map[byte]string{format.OfPurpose: "ads", format.OfSubject: "security", format.OfCollector: "support"} {
+	for typ, name := range map[byte]string{format.OfPurpose: "ads", format.OfSubject: "security", format.OfCollector: "support", format.OfCollectorXWing: "terms"} {
 		p := full
-		if typ == format.OfPurpose {
+		switch typ {
+		case format.OfPurpose:
 			p = purpose.Provenance{Collected: full.Collected}
+		case format.OfCollector, format.OfCollectorXWing:
+			p.From = purpose.Purpose{}
 		}
-		sealed := format.KeyIDSize + format.NonceSize + format.TagSize + format.PadStep
-		if typ == format.OfCollector {
-			sealed = format.WrappedKeySize + format.NonceSize + format.TagSize + format.PadStep
-		}
+		sealed := format.Overhead(typ) + format.PadStep
 		slot := format.AppendHeader(nil, typ, &p)
 		slot = append(slot, byte(sealed>>8), byte(sealed), 1)
 		v.Put(format.Named{Name: name, Slot: append(slot, make([]byte, sealed-1)...)})
@@ -40,9 +40,10 @@ func TestSampleIsWellFormed(t *testing.T) {
 	require.True(t, format.WellFormed(text))
 	v, ok := format.Split(text)
 	require.True(t, ok)
-	require.Len(t, v.Slots, 3)
-	require.Equal(t, byte(format.OfCollector), v.Type(purpose.MustParse("support")))
-	require.Zero(t, v.Type(purpose.MustParse("billing")))
+	require.Len(t, v.Slots, 4)
+	for name, want := range map[string]bool{"ads": false, "security": false, "support": true, "terms": true, "billing": false} {
+		require.Equal(t, want, v.ByCollector(purpose.MustParse(name)), name)
+	}
 	slot, _, ok := format.CutSlot(v.Slots[1].Slot)
 	require.True(t, ok)
 	require.Equal(t, "billing", slot.From())

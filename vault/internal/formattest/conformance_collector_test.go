@@ -32,20 +32,21 @@ func TestOpensWhatOthersCollect(t *testing.T) {
 	v := vaulttest.OpenKept(t, vaulttest.StoreOfRecords(t, vaulttest.Records, records), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	security := vaulttest.ScopeNamed(t, v, "security")
 	for i, h := range refLayouts() {
-		keys := vaulttest.Collect["security"]
-		c := reference.CollectorOf("security", keys[i%len(keys)])
+		keys := vaulttest.Records["security"].Collect
+		k := keys[i%len(keys)]
+		c := reference.CollectorOf("security", k)
 		batchKey := reference.Random(32)
-		batch := reference.WrapKey(reference.Random(32), c.ID, c.Public, reference.CollectInfo("security"), batchKey)
+		batch := reference.WrapKey(reference.Random(map[bool]int{false: 32, true: 64}[k.XWing]), c.ID, c.Public, reference.CollectInfo("security"), batchKey)
 		for n := range 3 { // one by itself and two of a batch
 			plaintext := strings.Repeat("é", 1+(i*37+n)%512)
 			value := reference.Value{Kind: "email", ID: reference.Random(16)}
 			value.Slots = []reference.Slot{
 				maker("collect").slot(value, "advertising", h, plaintext),
 				maker("collect").slotFor(value, "billing", vecSubject, h),
-				c.Seal("email", value.ID, h, plaintext),
+				c.Seal("email", value.ID, collectable(h), plaintext),
 			}
 			if n > 0 {
-				value.Slots[2] = c.SealUnder(batch, batchKey, "email", value.ID, h, plaintext)
+				value.Slots[2] = c.SealUnder(batch, batchKey, "email", value.ID, collectable(h), plaintext)
 			}
 			sealed, err := vault.ParseSealed(value.Text())
 			require.NoError(t, err)
@@ -82,9 +83,18 @@ func (o observer) collector(v *vault.Admin, name string) *vault.Collector {
 
 // What ours collects, the independent implementation opens, with keys that it
 // took from ours' own records: one by one and in batches, beside what scopes seal.
-func TestOthersOpenWhatWeCollect(t *testing.T) {
+func TestOthersOpenWhatWeCollect(t *testing.T) { eachKEM(t, testOthersOpenWhatWeCollect) }
+
+// eachKEM runs a test for each mechanism of collectors.
+func eachKEM(t *testing.T, test func(t *testing.T, k kem, opts *vault.Options)) {
+	for _, k := range kems {
+		t.Run(k.name, func(t *testing.T) { test(t, k, &vault.Options{Collectors: vault.CollectorKEM(k.name)}) })
+	}
+}
+
+func testOthersOpenWhatWeCollect(t *testing.T, k kem, opts *vault.Options) {
 	ctx := t.Context()
-	v, o := newObserved(t)
+	v, o := newObservedWith(t, opts)
 	alone := o.collector(v, "security").Under(purpose.Basis{Legal: purpose.Consent, Notice: "n", Consent: "c-1", Retain: time.Hour})
 	batch, err := alone.Batch()
 	require.NoError(t, err)
@@ -104,7 +114,7 @@ func TestOthersOpenWhatWeCollect(t *testing.T) {
 			content := vaulttest.Content(t, o.store)
 			now := uint64(time.Now().Unix())
 			for i, subject := range []string{"", "user-1", ""} {
-				require.EqualValues(t, []byte{1, 2, 3}[i], value.Slots[i].Header[0])
+				require.EqualValues(t, []byte{1, 2, k.typ()}[i], value.Slots[i].Header[0])
 				name := conformNames[i]
 				got, class := value.Open(reference.Asked{Kind: "email", Purpose: name, Keys: keys[name], Subject: subject, Store: content, Now: now})
 				require.Equal(t, "success", class)
@@ -114,8 +124,9 @@ func TestOthersOpenWhatWeCollect(t *testing.T) {
 			require.Equal(t, "subject", class)
 			h, _, _ := reference.CutHeader(value.Slots[2].Header)
 			require.Equal(t, []any{byte(1), "n", "c-1", ""}, []any{h.Legal, h.Notice, h.Consent, h.From})
-			require.EqualValues(t, 3600, h.Expires-h.Collected)
-			wrapped[string(value.Slots[2].Sealed[:85])]++
+			require.Zero(t, h.Collected%86400)
+			require.InDelta(t, float64(now+3600), float64(h.Expires), 60)
+			wrapped[string(value.Slots[2].Sealed[:k.wrapped()])]++
 		}
 	}
 	require.Len(t, wrapped, 34+1, "the batch has one wrapped key, and each of the others its own")
@@ -145,7 +156,7 @@ func TestOthersFollowKeysOfCollectors(t *testing.T) {
 	old := seal(first)
 	both(old, "success")
 
-	require.NoError(t, v.Rotate(ctx, security, vault.RoleCollect))
+	vaulttest.Rotate(t, v, security, vault.RoleCollect)
 	require.Len(t, o.keys("security").Collect, 2)
 	require.NotEqual(t, before.ID, o.keys("security").Collect[0].ID)
 	young := seal(o.collector(v, "security"))
@@ -178,7 +189,7 @@ func TestReinstatedElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	id := o.keys("security").Collect[0].ID
 	elsewhere := vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek))
-	require.NoError(t, elsewhere.Rotate(ctx, security, vault.RoleCollect))
+	vaulttest.Rotate(t, elsewhere, security, vault.RoleCollect)
 	require.NoError(t, elsewhere.Retire(ctx, security, id))
 
 	here := vaulttest.ScopeNamed(t, vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek)), "security")
@@ -204,7 +215,7 @@ func TestOthersOpenWhatWeTakeIn(t *testing.T) {
 			if subject != "" {
 				scope = security.For(subject)
 			}
-			taken, err := vault.Reseal(ctx, vaulttest.Email, sealed, scope)
+			taken, err := vault.Reseal(ctx, vaulttest.Email, sealed, nil, scope)
 			require.NoError(t, err)
 			after := o.value(taken)
 			require.Equal(t, before.ID, after.ID)
@@ -239,7 +250,7 @@ func TestRecordWithoutCollectors(t *testing.T) {
 	_, err = vaulttest.ScopeNamed(t, v, "security").Reveal(ctx, vaulttest.Email, sealed)
 	require.Equal(t, "corrupt", vaulttest.Class(err))
 
-	require.NoError(t, v.Rotate(ctx, security, vault.RoleSeal))
+	vaulttest.Rotate(t, v, security, vault.RoleSeal)
 	require.Empty(t, o.keys("security").Collect, "nobody asked for any")
 	keys, err := v.Keys(ctx, security)
 	require.NoError(t, err)
@@ -253,7 +264,7 @@ func TestRecordGetsCollectors(t *testing.T) {
 	store := vaulttest.StoreOfKeys(t, vaulttest.Keys, nil)
 	o := observer{t, store, vaulttest.KEK{Key: vaulttest.KEKKey}}
 	v := vaulttest.OpenKept(t, store, vault.SharedKEK(o.kek))
-	require.NoError(t, v.Rotate(ctx, security, vault.RoleCollect))
+	vaulttest.Rotate(t, v, security, vault.RoleCollect)
 	require.Len(t, o.keys("security").Collect, 1)
 	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, o.collector(v, "security"))
 	require.NoError(t, err)
@@ -264,7 +275,11 @@ func TestRecordGetsCollectors(t *testing.T) {
 // Encapsulated keys, the keys that they wrap, and nonces under a key that is used
 // more than once: one that came again would undo what they are there for.
 func TestNothingRandomRepeatsInCollectors(t *testing.T) {
-	v, o := newObserved(t)
+	eachKEM(t, testNothingRandomRepeatsInCollectors)
+}
+
+func testNothingRandomRepeatsInCollectors(t *testing.T, k kem, opts *vault.Options) {
+	v, o := newObservedWith(t, opts)
 	c := o.collector(v, "security")
 	key := o.keys("security").Collect[0]
 	var batches []*vault.Collector
@@ -286,39 +301,54 @@ func TestNothingRandomRepeatsInCollectors(t *testing.T) {
 		sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, c)
 		require.NoError(t, err)
 		value := o.value(sealed)
-		once(value.ID, value.Slots[0].Sealed[85:97])
+		once(value.ID, value.Slots[0].Sealed[k.wrapped():k.wrapped()+12])
 		return value.Slots[0].Sealed
 	}
 	slotKeyOf := func(sealed []byte) []byte {
-		dh, ok := reference.Exchange(key.Key, sealed[5:37])
+		gcm, nonce, ok := key.Context(sealed[5:5+k.enc], reference.CollectInfo("security"))
 		require.True(t, ok)
-		gcm, nonce := reference.Suite.Context(dh, sealed[5:37], reference.Public(key.Key), reference.CollectInfo("security"))
-		slotKey, err := gcm.Open(nil, nonce, sealed[37:85], nil)
+		slotKey, err := gcm.Open(nil, nonce, sealed[5+k.enc:k.wrapped()], nil)
 		require.NoError(t, err)
 		return slotKey
 	}
 	for range 50 {
 		s := sealed(c)
-		once(s[5:37], slotKeyOf(s))
+		once(halves(s[5 : 5+k.enc])...)
+		once(slotKeyOf(s))
 	}
 	for _, batch := range batches {
 		first := sealed(batch)
-		once(first[5:37], slotKeyOf(first))
+		once(halves(first[5 : 5+k.enc])...)
+		once(slotKeyOf(first))
 		for range 10 {
-			require.Equal(t, first[:85], sealed(batch)[:85])
+			require.Equal(t, first[:k.wrapped()], sealed(batch)[:k.wrapped()])
 		}
 	}
+}
+
+// halves returns the parts of an encapsulated key, of which each is random.
+func halves(enc []byte) [][]byte {
+	if len(enc) == 32 {
+		return [][]byte{enc}
+	}
+	return [][]byte{enc[:1088], enc[1088:]}
 }
 
 // Slots of collectors are refused for what they say, whichever slot of the value
 // they are, and do not keep others from opening.
 func TestForgedCollectedSlotsBesideOthers(t *testing.T) {
-	ctx := t.Context()
 	v := vaulttest.OpenKept(t, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
-	value := maker("beside").collected(conformNames...)
+	for _, k := range kems {
+		testForgedCollectedSlots(t, v, k)
+	}
+}
+
+func testForgedCollectedSlots(t *testing.T, v *vault.Admin, k kem) {
+	ctx := t.Context()
+	value := maker("beside").collectedBy(k, "email", vaulttest.PlainHeader, conformNames...)
 	for i, name := range conformNames {
 		forged := value.Clone()
-		forged.Slots[i].Sealed[90] ^= 1
+		forged.Slots[i].Sealed[k.wrapped()+5] ^= 1 // in the nonce
 		sealed, err := vault.ParseSealed(forged.Text())
 		require.NoError(t, err)
 		for _, asked := range conformNames {
@@ -342,8 +372,10 @@ func TestForgedCollectedSlotsBesideOthers(t *testing.T) {
 }
 
 // A batch begun from a batch is another one, and one under another basis is not.
-func TestBatchOfABatch(t *testing.T) {
-	v, o := newObserved(t)
+func TestBatchOfABatch(t *testing.T) { eachKEM(t, testBatchOfABatch) }
+
+func testBatchOfABatch(t *testing.T, k kem, opts *vault.Options) {
+	v, o := newObservedWith(t, opts)
 	first, err := o.collector(v, "security").Batch()
 	require.NoError(t, err)
 	second, err := first.Batch()
@@ -352,7 +384,7 @@ func TestBatchOfABatch(t *testing.T) {
 		t.Helper()
 		sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, c)
 		require.NoError(t, err)
-		return o.value(sealed).Slots[0].Sealed[:85]
+		return o.value(sealed).Slots[0].Sealed[:k.wrapped()]
 	}
 	require.NotEqual(t, wrapped(first), wrapped(second))
 	require.Equal(t, wrapped(first), wrapped(first.Under(purpose.Basis{Notice: "n"})))
@@ -391,12 +423,14 @@ func (f eventsTo) Audit(_ context.Context, e audit.Event) error {
 func TestCollectedIsNotOnPrimaryKey(t *testing.T) {
 	v := vaulttest.OpenKept(t, vaulttest.StoreOfRecords(t, vaulttest.Records, nil), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	s := vaulttest.ScopeNamed(t, v, "security")
-	value := maker("on primary key").collected("security")
-	for _, id := range []uint32{vaulttest.Collect["security"][0].ID, vecSecurity.Seal[0].ID} {
-		copy(value.Slots[0].Sealed[1:5], []byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
-		sealed, err := vault.ParseSealed(value.Text())
-		require.NoError(t, err)
-		require.False(t, sealed.OnPrimaryKey(s))
+	for _, k := range kems {
+		value := maker("on primary key").collectedBy(k, "email", vaulttest.PlainHeader, "security")
+		for _, id := range []uint32{k.keys["security"][0].ID, vecSecurity.Seal[0].ID} {
+			copy(value.Slots[0].Sealed[1:5], []byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
+			sealed, err := vault.ParseSealed(value.Text())
+			require.NoError(t, err)
+			require.False(t, sealed.OnPrimaryKey(s))
+		}
 	}
 }
 
@@ -410,4 +444,10 @@ func TestCollectorTextOverLong(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.Equal(t, "corrupt", vaulttest.Class(err))
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(len(text)))
+}
+
+// collectable returns h as a collector can write it: collectors extend nothing.
+func collectable(h reference.Header) reference.Header {
+	h.From = ""
+	return h
 }

@@ -26,7 +26,7 @@ import (
 // fields that the format allows.
 func refLayouts() []reference.Header {
 	var all []reference.Header
-	for bits := range 1 << 5 {
+	for bits := range 1 << 6 {
 		h := reference.Header{Typ: 1, Collected: reference.Time}
 		if bits&1 != 0 {
 			h.Legal = byte(1 + bits%6)
@@ -46,6 +46,7 @@ func refLayouts() []reference.Header {
 			}
 			h.From = "support"
 		}
+		h.Stated = bits&32 != 0
 		all = append(all, h)
 	}
 	return all
@@ -67,7 +68,7 @@ func TestOpensWhatOthersSeal(t *testing.T) {
 		record := reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key}
 		pseudonym := reference.Pseudonym(name, keys, subject)
 		records[reference.SubjectName(name, pseudonym)] = reference.SealSubject(
-			keys.Seal[len(keys.Seal)-1], reference.Random(12), name, pseudonym, record.Bytes())
+			keys.Seal[len(keys.Seal)-1], reference.Random(12), name, keys.Vault, pseudonym, record.Bytes())
 	}
 	v := vaulttest.OpenKept(t, vaulttest.StoreOfKeys(t, vaulttest.Keys, records), vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	random := mrand.New(mrand.NewPCG(1, 2))
@@ -116,10 +117,13 @@ type observer struct {
 }
 
 // newObserved returns a vault of ours with keys of its own, and its observer.
-func newObserved(t testing.TB) (*vault.Admin, observer) {
+func newObserved(t testing.TB) (*vault.Admin, observer) { return newObservedWith(t, nil) }
+
+func newObservedWith(t testing.TB, opts *vault.Options) (*vault.Admin, observer) {
 	t.Helper()
 	o := observer{t, vault.Memory(), vaulttest.KEK{Key: vaulttest.KEKKey}}
-	v := vaulttest.OpenKept(t, o.store, vault.SharedKEK(o.kek))
+	v, err := vault.OpenAdmin(context.Background(), o.store, vault.SharedKEK(o.kek), vaulttest.DestroyingAtOnce(opts))
+	require.NoError(t, err)
 	for _, name := range conformNames {
 		require.NoError(t, v.Generate(context.Background(), purpose.MustParse(name)))
 	}
@@ -128,7 +132,8 @@ func newObserved(t testing.TB) (*vault.Admin, observer) {
 
 func (o observer) keys(name string) reference.Record {
 	o.t.Helper()
-	keys, err := reference.Unwrap(o.kek, name, vaulttest.Content(o.t, o.store)[name+"/keys"])
+	content := vaulttest.Content(o.t, o.store)
+	keys, err := reference.Unwrap(o.kek, name, content["0-vault"][4:], content[name+"/keys"])
 	require.NoError(o.t, err)
 	return keys
 }
@@ -235,20 +240,23 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 			opens(sealed, "security")
 			id := o.value(sealed).ID
 
-			extended, err := vault.Extend(ctx, vaulttest.Email, sealed, scoped("security"),
+			extended, err := vault.Extend(ctx, vaulttest.Email, sealed, nil, scoped("security"),
 				scoped("advertising").Under(purpose.Basis{Consent: "c-1", Retain: time.Hour}))
 			require.NoError(t, err)
 			opens(extended, "advertising", "security")
-			twice, err := vault.Extend(ctx, vaulttest.Email, extended, scoped("advertising"),
+			twice, err := vault.Extend(ctx, vaulttest.Email, extended, nil, scoped("advertising"),
 				scoped("billing").Under(purpose.Basis{Consent: "c-2"}))
 			require.NoError(t, err)
 			opens(twice, "advertising", "billing", "security")
 			require.Equal(t, id, o.value(twice).ID)
-			for i, from := range []string{"security", "advertising", ""} {
+			var headers []reference.Header
+			for i, from := range []string{"security", "security", ""} { // where it was collected
 				h, _, ok := reference.CutHeader(o.value(twice).Slots[i].Header)
 				require.True(t, ok)
 				require.Equal(t, from, h.From)
+				headers = append(headers, h)
 			}
+			require.Equal(t, headers[0].Expires, headers[1].Expires, "it expires with its source")
 			require.Equal(t, o.value(sealed).Slots[0], o.value(twice).Slots[2], "untouched")
 
 			without := twice.Without(purpose.MustParse("security"))
@@ -257,9 +265,9 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 			require.Equal(t, "mismatch", class)
 
 			before := o.keys("advertising").Seal[0].ID
-			require.NoError(t, v.Rotate(ctx, purpose.MustParse("advertising"), vault.RoleSeal))
+			vaulttest.Rotate(t, v, purpose.MustParse("advertising"), vault.RoleSeal)
 			require.NotEqual(t, before, o.keys("advertising").Seal[0].ID)
-			resealed, err := vault.Reseal(ctx, vaulttest.Email, twice, scoped("advertising"))
+			resealed, err := vault.Reseal(ctx, vaulttest.Email, twice, nil, scoped("advertising"))
 			require.NoError(t, err)
 			opens(resealed, "advertising", "billing", "security")
 			opens(twice, "advertising", "billing", "security")
@@ -271,7 +279,7 @@ func TestOthersOpenWhatWeChange(t *testing.T) {
 			time.Sleep(time.Hour)
 			_, class = o.open(resealed, "advertising", subject)
 			require.Equal(t, "expired", class)
-			opens(resealed.WithoutExpired(), "billing", "security")
+			opens(resealed.WithoutExpired(), "security")
 		}
 	})
 }
@@ -300,15 +308,16 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		require.NoError(t, err)
 		record, _ := read(subject)
 		require.EqualValues(t, 1, record.State)
-		vaulttest.RequireSince(t, start, time.Unix(int64(record.Time), 0))
+		require.Zero(t, record.Time%86400, "a whole day")
+		vaulttest.RequireSince(t, start.Add(-24*time.Hour), time.Unix(int64(record.Time), 0))
 		before[subject] = record
 		pseudonym, err := s.Pseudonym(ctx, subject)
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("%x", reference.Pseudonym("security", o.keys("security").Keys, subject)), pseudonym)
 	}
-	require.Len(t, vaulttest.Content(t, o.store), 3+20)
+	require.Len(t, vaulttest.Content(t, o.store), 1+3+20)
 
-	require.NoError(t, v.Rotate(ctx, security, vault.RoleSeal))
+	vaulttest.Rotate(t, v, security, vault.RoleSeal)
 	require.NoError(t, v.RewrapSubjects(ctx, security, "", nil))
 	primary := o.keys("security").Seal[0].ID
 	for subject := range values {
@@ -333,9 +342,10 @@ func TestOthersReadOurSubjects(t *testing.T) {
 		erasure := certificate[0]
 		require.EqualValues(t, erasure.Erased.Unix(), record.Time)
 		require.Equal(t, fmt.Sprintf("%x", reference.Pseudonym("security", o.keys("security").Keys, subject)), erasure.Subject)
-		count, ok := reference.ReadErasures(o.keys("security").Keys, "security", vaulttest.Content(t, o.store)["security/erasures"])
+		last, ok := reference.ReadErasures(o.keys("security").Keys, "security", vaulttest.Content(t, o.store)["security/erasures"])
 		require.True(t, ok)
-		require.EqualValues(t, n+1, count)
+		require.EqualValues(t, n+1, last.Count)
+		require.Equal(t, reference.Erasure{Count: last.Count, Digest: last.Digest}, record.Of, "the record of erasures is of the last")
 		if value, sealed := values[subject]; sealed {
 			require.Equal(t, fmt.Sprintf("%08x", record.ID), erasure.KeyID)
 			_, class := o.open(value, "security", subject)
@@ -351,27 +361,33 @@ func TestReadsSubjectsOfOthers(t *testing.T) {
 	ctx := context.Background()
 	keys := vaulttest.Keys["security"]
 	key := reference.Key{ID: 0xcafe, Key: reference.Random(32)}
-	records := map[string][]byte{"security/erasures": reference.Erasures(keys, "security", 7)}
+	erasure := vecErasure("security", "erased")
+	records := map[string][]byte{"security/erasures": reference.Erasures(keys, "security", erasure)}
 	put := func(subject string, r reference.SubjectRecord) {
 		pseudonym := reference.Pseudonym("security", keys, subject)
-		records[reference.SubjectName("security", pseudonym)] = reference.SealSubject(keys.Seal[1], reference.Random(12), "security", pseudonym, r.Bytes())
+		records[reference.SubjectName("security", pseudonym)] = reference.SealSubject(keys.Seal[1], reference.Random(12), "security", keys.Vault, pseudonym, r.Bytes())
 	}
 	put("alive", reference.SubjectRecord{State: 1, ID: key.ID, Time: reference.Time, Key: key.Key})
-	put("erased", reference.SubjectRecord{State: 2, ID: 0xbeef, Time: reference.Time, Key: nil})
+	put("erased", reference.SubjectRecord{State: 2, ID: 0xbeef, Time: reference.Time, Of: erasure})
 	store := vaulttest.StoreOfKeys(t, map[string]reference.Keys{"security": keys}, records)
 	v := vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
 	s := vaulttest.ScopeNamed(t, v, "security")
 	p := purpose.MustParse("security")
 
-	generation, err := v.Generation(ctx, p)
+	want := reference.Pin{Purpose: "security", Vault: keys.Vault, Generation: 1, Digest: reference.RecordDigest(vaulttest.Content(t, store)["security/keys"]), Erasure: erasure}
+	pin, err := v.Pin(ctx, p)
 	require.NoError(t, err)
-	require.EqualValues(t, 1+7, generation)
+	require.Equal(t, want.Text(), pin.String())
 	sealed, err := vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s.For("alive"))
 	require.NoError(t, err)
 	text, err := sealed.MarshalText()
 	require.NoError(t, err)
 	value, _ := reference.Parse(string(text))
-	require.EqualValues(t, key.ID, reference.Uint(value.Slots[0].Sealed[1:5]), "sealed under the key that was there")
+	plaintext, class := value.Open(reference.Asked{
+		Kind: "email", Purpose: "security", Keys: reference.Record{Keys: keys}, Subject: "alive", Store: records,
+	})
+	require.Equal(t, "success", class, "sealed under the key that was there")
+	require.Equal(t, vaulttest.Address, plaintext)
 	_, err = vault.Seal(ctx, vaulttest.Email, vaulttest.Address, s.For("erased"))
 	require.ErrorIs(t, err, vault.ErrErased)
 
@@ -379,11 +395,12 @@ func TestReadsSubjectsOfOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "0000beef", certificate[0].KeyID)
 	require.EqualValues(t, reference.Time, certificate[0].Erased.Unix())
-	require.EqualValues(t, 1+7, certificate[0].Generation, "not counted again")
+	require.Equal(t, pin, certificate[0].Pin, "not counted again")
 	certificate, err = v.Erase(ctx, "alive", p)
 	require.NoError(t, err)
 	require.Equal(t, "0000cafe", certificate[0].KeyID)
-	require.EqualValues(t, 1+8, certificate[0].Generation)
+	want.Erasure = erasure.Next(keys, "security", reference.Pseudonym("security", keys, "alive"))
+	require.Equal(t, want.Text(), certificate[0].Pin.String())
 }
 
 // A value id, a nonce or a subject's key that is used again would undo what
@@ -405,7 +422,7 @@ func TestNothingRandomRepeats(t *testing.T) {
 		sealed, err := vault.Seal(ctx, vaulttest.Email, "alice@example.com", a, b.For(subject))
 		require.NoError(t, err)
 		value := o.value(sealed)
-		once(value.ID, value.Slots[0].Sealed[5:17], value.Slots[1].Sealed[5:17])
+		once(value.ID, value.Slots[0].Sealed[5:17], value.Slots[1].Sealed[:12])
 	}
 	keys := o.keys("security")
 	content := vaulttest.Content(t, o.store)
@@ -425,7 +442,9 @@ type hugeStore struct {
 }
 
 func (h hugeStore) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
-	return []vault.Record{{Name: names[0], Data: h.data, Revision: 1}}, nil
+	return []vault.Record{
+		{Name: "security/keys", Data: h.data, Revision: 1}, {Name: "0-vault", Data: reference.VaultRecord(vaulttest.VaultID), Revision: 1},
+	}, nil
 }
 
 // A key record over the limit is refused before it is opened, though it would
@@ -434,10 +453,10 @@ func TestKeyRecordOverLong(t *testing.T) {
 	kek := vaulttest.KEK{Key: vaulttest.KEKKey}
 	payload := encodePayload(reference.Payload("security", vaulttest.Keys["security"]))
 	for over := range 2 {
-		blanks := strings.Repeat(" ", vault.MaxRecord+over-6-65-12-16-len(payload))
-		data := reference.Wrap(kek, "security", append([]byte(blanks), payload...), reference.Random(32), reference.Random(12))
+		blanks := strings.Repeat(" ", vault.MaxRecord+over-23-65-12-16-len(payload))
+		data := reference.Wrap(kek, "security", vaulttest.VaultID, append([]byte(blanks), payload...), reference.Random(32), reference.Random(12))
 		require.Len(t, data, vault.MaxRecord+over)
-		_, err := reference.Unwrap(kek, "security", data)
+		_, err := reference.Unwrap(kek, "security", vaulttest.VaultID, data)
 		require.Equal(t, over == 0, err == nil)
 		v := vaulttest.OpenKept(t, hugeStore{vault.Memory(), data}, vault.SharedKEK(kek))
 		_, err = v.Scope(t.Context(), purpose.MustParse("security"))
@@ -449,7 +468,7 @@ func TestKeyRecordOverLong(t *testing.T) {
 // A KEK that binds no more than the beginning of its associated data is found
 // out: the test leaves all but the last byte as it is.
 func TestKEKThatBindsABeginning(t *testing.T) {
-	kek := prefixKEK{vaulttest.KEK{Key: vaulttest.KEKKey}, len("onlyfor purpose-keys security") - 1}
+	kek := prefixKEK{vaulttest.KEK{Key: vaulttest.KEKKey}, len("onlyfor purpose-keys security ") + 32 - 1}
 	v := vaulttest.OpenKept(t, vault.Memory(), vault.SharedKEK(kek))
 	require.Equal(t, "no keys", vaulttest.Class(v.Generate(t.Context(), purpose.MustParse("security"))))
 	kek.n++

@@ -136,10 +136,10 @@ func FuzzParseCollector(f *testing.F) {
 		require.EqualValues(t, ref.ID, reference.Uint(value.Slots[0].Sealed[1:5]))
 		for name, keys := range vaulttest.Records {
 			for _, k := range keys.Collect {
-				if !bytes.Equal(reference.Public(k.Key), ref.Public) {
+				if !bytes.Equal(k.Public(), ref.Public) {
 					continue
 				}
-				own := reference.Record{Collect: []reference.Key{{ID: ref.ID, Key: k.Key}}}
+				own := reference.Record{Collect: []reference.Key{{ID: ref.ID, Key: k.Key, XWing: k.XWing}}}
 				plaintext, class := value.Open(reference.Asked{Kind: "email", Purpose: ref.Purpose, Keys: own})
 				require.Equal(t, "success", class, name)
 				require.Equal(t, vaulttest.Address, plaintext)
@@ -184,7 +184,7 @@ func checkReveal(t *testing.T, scopes map[string]*vault.Scope, sealed vault.Seal
 					asked = scope.For(subject)
 				}
 				want, class := ref.Open(reference.Asked{Kind: kind, Purpose: name, Keys: vaulttest.Records[name], Subject: subject, Store: fuzzRecords, Now: now})
-				got, err := asked.Reveal(t.Context(), vault.MustKind(kind, "vault_test.Value"), sealed)
+				got, err := asked.Reveal(t.Context(), vaulttest.KindNamed(kind), sealed)
 				if got != want || vaulttest.Class(err) != class {
 					t.Fatalf("as %s for %s %s: want %s, got %v", kind, name, subject, class, err)
 				}
@@ -202,12 +202,12 @@ func FuzzKeyRecord(f *testing.F) {
 			return
 		}
 		before := slices.Clone(data)
-		_, err := vaulttest.OpenRecord(t, kek, "security", data)
+		_, err := vaulttest.OpenRecordIn(t, kek, "security", vaulttest.VaultID, data)
 		if err != nil && vaulttest.Class(err) != "corrupt" {
 			t.Fatal(err)
 		}
 		if err == nil {
-			keys, err := reference.Unwrap(kek, "security", data)
+			keys, err := reference.Unwrap(kek, "security", data[4:20], data)
 			require.NoError(t, err)
 			require.Equal(t, vecSecurity, keys.Keys)
 		}
@@ -226,15 +226,15 @@ func FuzzKeyRecordPayload(f *testing.F) {
 		}
 		data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 		r := &reference.Reader{B: data, Ok: true}
-		r.Next(4)
+		r.Next(4 + 16 + 1)
 		size := r.Next(2)
 		wrapped := r.Next(int(size[0])<<8 | int(size[1]))
 		nonce := r.Next(12)
-		dek, err := vaulttest.KEK{Key: vaulttest.KEKKey}.Decrypt(wrapped, []byte("onlyfor purpose-keys security"))
+		dek, err := vaulttest.KEK{Key: vaulttest.KEKKey}.Decrypt(wrapped, reference.KEKAAD("security", vaulttest.VaultID))
 		if !r.Ok || err != nil {
 			continue
 		}
-		if plain, err := reference.GCM(dek).Open(nil, nonce, r.B, reference.RecordAAD("security", wrapped)); err == nil {
+		if plain, err := reference.GCM(dek).Open(nil, nonce, r.B, reference.RecordAAD("security", vaulttest.VaultID, "", wrapped)); err == nil {
 			f.Add(plain)
 		}
 	}
@@ -243,7 +243,7 @@ func FuzzKeyRecordPayload(f *testing.F) {
 			return
 		}
 		kek := vaulttest.KEK{Key: vaulttest.KEKKey}
-		record := reference.Wrap(kek, "security", payload, reference.Random(32), reference.Random(12))
+		record := reference.Wrap(kek, "security", vaulttest.VaultID, payload, reference.Random(32), reference.Random(12))
 		scope, err := vaulttest.OpenRecord(t, kek, "security", record)
 		if err != nil {
 			if vaulttest.Class(err) != "corrupt" {
@@ -266,7 +266,7 @@ func FuzzKeyRecordPayload(f *testing.F) {
 		_, err = vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, scope.For(vecSubject))
 		require.NoError(t, err)
 		// So must its collector, if it has one: what can't be opened is not collected.
-		v := vaulttest.OpenKept(t, storeOf(t, "security/keys", record), vault.SharedKEK(kek))
+		v := vaulttest.OpenKept(t, vaulttest.StoreOfData(t, "security/keys", record), vault.SharedKEK(kek))
 		c, err := v.Collector(t.Context(), purpose.MustParse("security"))
 		if vaulttest.Class(err) == "no keys" {
 			return
@@ -282,15 +282,13 @@ func FuzzKeyRecordPayload(f *testing.F) {
 
 // fuzzStore opens security's keys beside one other record.
 func fuzzStore(t *testing.T, name string, data []byte) (*vault.Admin, vault.Store) {
-	store := vault.Memory()
-	_, err := store.Put(t.Context(), vault.Record{Name: "security/keys", Data: fuzzKeyRecord})
-	require.NoError(t, err)
-	_, err = store.Put(t.Context(), vault.Record{Name: name, Data: data})
+	store := vaulttest.StoreOfData(t, "security/keys", fuzzKeyRecord)
+	_, err := store.Put(t.Context(), vault.Record{Name: name, Data: data})
 	require.NoError(t, err)
 	return vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey})), store
 }
 
-var fuzzKeyRecord = reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey}, "security",
+var fuzzKeyRecord = reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey}, "security", vaulttest.VaultID,
 	encodePayload(reference.Payload("security", vaulttest.Keys["security"])), reference.Random(32), reference.Random(12))
 
 // Both implementations read the same subject records, and whatever is done
@@ -367,12 +365,14 @@ func FuzzErasures(f *testing.F) {
 		}
 		want, ok := reference.ReadErasures(vecSecurity, "security", data)
 		v, _ := fuzzStore(t, "security/erasures", data)
-		generation, err := v.Generation(t.Context(), purpose.MustParse("security"))
+		pin, err := v.Pin(t.Context(), purpose.MustParse("security"))
 		if ok != (err == nil) || err != nil && vaulttest.Class(err) != "corrupt" {
 			t.Fatalf("want %v, got %v", ok, err)
 		}
 		if ok {
-			require.Equal(t, want+1, generation)
+			require.Equal(t, reference.Pin{
+				Purpose: "security", Vault: vaulttest.VaultID, Generation: 1, Digest: reference.RecordDigest(fuzzKeyRecord), Erasure: want,
+			}.Text(), pin.String())
 		}
 	})
 }

@@ -66,7 +66,7 @@ func spellingsOf(v reference.Value) []spelling {
 		lines = append(append(lines, line...), "\r\n"...)
 	}
 	add("base64: MIME", bodied(string(lines)))
-	add("base32", bodied(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(v.Body())))
+	other("base32", bodied(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(v.Body())))
 	add("hexadecimal", bodied(hex.EncodeToString(v.Body())))
 	add("base64 of base64", bodied(base64.RawURLEncoding.EncodeToString([]byte(body))))
 

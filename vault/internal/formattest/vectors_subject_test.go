@@ -32,7 +32,17 @@ func vecSubjectKey(name, subject string) (reference.Key, reference.SubjectRecord
 // vecTombstone is what is left of a subject's record.
 func vecTombstone(name, subject string) reference.SubjectRecord {
 	key, _ := vecSubjectKey(name, subject)
-	return reference.SubjectRecord{State: 2, ID: key.ID, Time: reference.Time + 1, Key: nil}
+	return reference.SubjectRecord{State: 2, ID: key.ID, Time: reference.Time + 1, Of: vecErasure(name, subject)}
+}
+
+// vecErasure is the erasure of a subject, the third under its purpose.
+func vecErasure(name, subject string) reference.Erasure {
+	var e reference.Erasure
+	keys := vaulttest.Keys[name]
+	for _, subject := range []string{"first", "second", subject} {
+		e = e.Next(keys, name, reference.Pseudonym(name, keys, subject))
+	}
+	return e
 }
 
 // subjectRecord seals a record under the purpose's primary key.
@@ -42,7 +52,7 @@ func (m maker) subjectRecord(name, subject string, payload []byte) []byte {
 
 func (m maker) subjectRecordUnder(key reference.Key, name, subject string, payload []byte) []byte {
 	nonce := m.bytes("nonce of record "+name+subject, 12)
-	return reference.SealSubject(key, nonce, name, reference.Pseudonym(name, vaulttest.Keys[name], subject), payload)
+	return reference.SealSubject(key, nonce, name, vaulttest.VaultID, reference.Pseudonym(name, vaulttest.Keys[name], subject), payload)
 }
 
 // slotFor seals a slot of type 2.
@@ -100,7 +110,7 @@ func (l *vecList) subjects() {
 	vec.binary(v.Binary())
 
 	for name, subject := range map[string]string{
-		"subject_shortest": "\x00", "subject_not_text": "\xff\xfe\x00", "subject_longest": strings.Repeat("s", 255),
+		"subject_shortest": "\x01", "subject_not_text": "\xff\xfe\x00", "subject_longest": strings.Repeat("s", 255),
 	} {
 		m = maker(name)
 		l.opens(name, "security", "a subject is 1 to 255 bytes of any kind", vaulttest.Address, m.emailFor(subject)).own(subject)
@@ -143,7 +153,7 @@ func (l *vecList) subjects() {
 		of(vecSubject, m.subjectRecord("security", vecSubject, vecTombstone("security", vecSubject).Bytes()))
 	m = "subject_erased_never_sealed"
 	l.sealed(string(m), "erased", "yes", "email", "security", "the subject had no key when it was erased", m.emailFor(vecSubject).Text()).
-		of(vecSubject, m.subjectRecord("security", vecSubject, reference.SubjectRecord{State: 2, ID: 0, Time: reference.Time, Key: nil}.Bytes()))
+		of(vecSubject, m.subjectRecord("security", vecSubject, reference.SubjectRecord{State: 2, ID: 0, Time: reference.Time, Of: vecErasure("security", vecSubject)}.Bytes()))
 	m = "subject_erased_elsewhere"
 	l.opens(string(m), "security", "erased for advertising, and for that alone", vaulttest.Address, m.emailFor(vecSubject)).own(vecSubject).
 		insert(recordField("advertising", vecSubject,
@@ -156,18 +166,30 @@ func (l *vecList) subjectFaults() {
 		return l.sealed(name, "corrupt", "yes", "email", "security", comment, make(maker(name)).Text())
 	}
 	add("subject_row_swapped", "another person's value", func(m maker) reference.Value { return m.emailFor("user-2") }).own(vecSubject)
-	add("subject_row_swapped_key_id", "another person's value, with the id of this one's key", func(m maker) reference.Value {
-		v := m.emailFor("user-2")
-		own, _ := vecSubjectKey("security", vecSubject)
-		copy(v.Slots[0].Sealed, reference.Seal(own, make([]byte, 12), nil, nil)[:5])
-		return v
-	}).own(vecSubject)
 	add("subject_without_record", "a person for whom nothing was ever sealed", func(m maker) reference.Value { return m.emailFor("user-2") }).of(vecSubject)
-	add("subject_key_id_altered", "a key id that is not that of the subject's key", func(m maker) reference.Value {
+	add("subject_nonce_altered", "a bit of the nonce, which comes first", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
-		v.Slots[0].Sealed[4] ^= 1
+		v.Slots[0].Sealed[0] ^= 1
 		return v
 	}).own(vecSubject)
+	for _, c := range []struct {
+		name, comment string
+		change        func(m maker, sealed []byte) []byte
+	}{
+		{"subject_with_key_prefix", "a key prefix in front, which would join the values of a person", func(_ maker, sealed []byte) []byte {
+			own, _ := vecSubjectKey("security", vecSubject)
+			return append(reference.Seal(own, make([]byte, 12), nil, nil)[:5], sealed...)
+		}},
+		{"subject_without_plaintext", "not even padding", func(_ maker, sealed []byte) []byte { return sealed[:12+16] }},
+		{"subject_short", "a byte less than any sealed part has", func(_ maker, sealed []byte) []byte { return sealed[:12+31+16] }},
+		{"subject_between_steps", "not padded to a multiple of 32 bytes", func(_ maker, sealed []byte) []byte { return append(sealed, 0) }},
+		{"subject_over_long", "a step more than the longest plaintext needs", func(m maker, _ []byte) []byte { return m.bytes("sealed", 12+1056+32+16) }},
+	} {
+		m := maker(c.name)
+		v := m.emailFor(vecSubject)
+		v.Slots[0].Sealed = c.change(m, v.Slots[0].Sealed)
+		l.sealed(c.name, "corrupt", "no", "email", "security", c.comment, v.Text()).own(vecSubject)
+	}
 	add("subject_ciphertext_altered", "a bit of the ciphertext", func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
 		v.Slots[0].Sealed[20] ^= 1
@@ -203,7 +225,7 @@ func (l *vecList) subjectFaults() {
 	aad := func(name, comment string, change func(id []byte) []byte) {
 		add(name, comment, func(m maker) reference.Value {
 			v := m.emailFor(vecSubject)
-			v.Slots[0].Sealed = reference.Seal(own, m.bytes("nonce", 12), reference.Pad(vaulttest.Address), change(v.ID))
+			v.Slots[0].Sealed = reference.Seal(own, m.bytes("nonce", 12), reference.Pad(vaulttest.Address), change(v.ID))[5:]
 			return v
 		}).own(vecSubject)
 	}
@@ -229,18 +251,19 @@ func (l *vecList) subjectFaults() {
 	add("type_1_relabelled_2", "a value of the purpose, relabelled as the subject's", func(m maker) reference.Value {
 		v := m.email()
 		v.Slots[0].Header[0] = 2
+		v.Slots[0].Sealed = v.Slots[0].Sealed[5:]
 		return v
 	}).own(vecSubject)
-	add("type_2_relabelled_1", "the subject's value, relabelled as the purpose's and asked without a subject", func(m maker) reference.Value {
+	prefixed := func(m maker) reference.Value {
 		v := m.emailFor(vecSubject)
 		v.Slots[0].Header[0] = 1
+		v.Slots[0].Sealed = append(reference.Seal(m.key("security"), make([]byte, 12), nil, nil)[:5], v.Slots[0].Sealed...)
 		return v
-	})
+	}
+	add("type_2_relabelled_1", "the subject's value, relabelled as the purpose's, with the id of its key, and asked without a subject", prefixed)
 	l.sealed("type_2_relabelled_1_asked", "subject", "yes", "email", "security",
 		"the same, asked for the subject: the header alone tells who may ask", func() string {
-			v := maker("type_2_relabelled_1_asked").emailFor(vecSubject)
-			v.Slots[0].Header[0] = 1
-			return v.Text()
+			return prefixed("type_2_relabelled_1_asked").Text()
 		}()).own(vecSubject)
 
 	// Records that are in the wrong place: the value is what it should be.
@@ -272,6 +295,7 @@ func (l *vecList) subjectRecords() {
 		v.add("expect", expect)
 		v.add("form", "subject record")
 		v.add("purpose", "security")
+		v.add("vault", hex.EncodeToString(vaulttest.VaultID))
 		v.addKeys("key", vaulttest.Keys["security"].Seal...)
 		v.add("comment", comment)
 		v.of(vecSubject)
@@ -303,7 +327,7 @@ func (l *vecList) subjectRecords() {
 	holds(record("time_latest", "success", "the latest time there is", of(latest.Bytes())), latest)
 	tombstone := vecTombstone("security", vecSubject)
 	holds(record("tombstone", "erased", "a person who was erased", of(tombstone.Bytes())), tombstone)
-	empty := reference.SubjectRecord{State: 2, ID: 0, Time: reference.Time, Key: nil}
+	empty := reference.SubjectRecord{State: 2, ID: 0, Time: reference.Time, Of: vecErasure("security", vecSubject)}
 	holds(record("tombstone_without_key", "erased", "a person who had no key when they were erased", of(empty.Bytes())), empty)
 
 	data := func(change func(b []byte) []byte) func(maker) []byte {
@@ -343,20 +367,26 @@ func (l *vecList) subjectRecords() {
 			return m.subjectRecord("advertising", vecSubject, other.Bytes())
 		}},
 		{"bound_to_other_purpose", "another purpose is bound, under a key of this one", func(m maker) []byte {
-			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "advertising", pseudonym, good.Bytes())
+			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "advertising", vaulttest.VaultID, pseudonym, good.Bytes())
 		}},
 		{"bound_to_subject", "the subject is bound in place of its pseudonym", func(m maker) []byte {
-			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "security", []byte(vecSubject), good.Bytes())
+			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "security", vaulttest.VaultID, []byte(vecSubject), good.Bytes())
+		}},
+		{"bound_to_other_vault", "another vault is bound, under a key of this one", func(m maker) []byte {
+			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "security", vaulttest.Bytes("other vault", 16), pseudonym, good.Bytes())
+		}},
+		{"bound_to_no_vault", "the vault is not bound", func(m maker) []byte {
+			return reference.SealSubject(m.key("security"), m.bytes("nonce", 12), "security", nil, pseudonym, good.Bytes())
 		}},
 		{"bound_to_nothing", "nothing is bound", func(m maker) []byte {
 			return append([]byte("ofs1"), reference.Seal(m.key("security"), m.bytes("nonce", 12), good.Bytes(), nil)...)
 		}},
 		{"bound_without_length", "no length tells where the purpose ends", func(m maker) []byte {
-			aad := slices.Concat([]byte("sub1security"), pseudonym)
+			aad := slices.Concat([]byte("sub1security"), vaulttest.VaultID, pseudonym)
 			return append([]byte("ofs1"), reference.Seal(m.key("security"), m.bytes("nonce", 12), good.Bytes(), aad)...)
 		}},
 		{"bound_as_value", "what is bound is that of a value, all but its beginning", func(m maker) []byte {
-			aad := slices.Concat([]byte("pii1"), reference.String("security"), pseudonym)
+			aad := slices.Concat([]byte("pii1"), reference.String("security"), vaulttest.VaultID, pseudonym)
 			return append([]byte("ofs1"), reference.Seal(m.key("security"), m.bytes("nonce", 12), good.Bytes(), aad)...)
 		}},
 		{"under_own_key", "sealed under the subject's key, not the purpose's", func(m maker) []byte {
@@ -367,13 +397,23 @@ func (l *vecList) subjectRecords() {
 			return append([]byte("ofs1"), m.email().Slots[0].Sealed...)
 		}},
 
+		{"time_after_9999", "a second after the last one of the year 9999", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: vecMax + 1, Key: good.Key}.Bytes())},
+		{"time_greatest", "the greatest number of the field", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: 1<<40 - 1, Key: good.Key}.Bytes())},
+		{"tombstone_time_after_9999", "a second after the last one of the year 9999", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: vecMax + 1, Of: tombstone.Of}.Bytes())},
 		{"state_zero", "no such state", of(reference.SubjectRecord{State: 0, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
 		{"state_unknown", "no such state", of(reference.SubjectRecord{State: 3, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
 		{"state_unknown_without_key", "no such state", of(reference.SubjectRecord{State: 3, ID: good.ID, Time: good.Time, Key: nil}.Bytes())},
 		{"state_255", "no such state", of(reference.SubjectRecord{State: 255, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
 		{"key_missing", "the state says that there is a key", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: nil}.Bytes())},
+		{"tombstone_short", "a tombstone without the erasure that it is of", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: good.Time}.Bytes())},
+		{"tombstone_of_no_erasure", "a tombstone of an erasure with the count zero", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: good.Time, Key: make([]byte, 32)}.Bytes())},
+		{"tombstone_not_filled_up", "a tombstone that does not end in zeros", of(func() []byte {
+			b := tombstone.Bytes()
+			b[len(b)-1] = 1
+			return b
+		}())},
 		{"tombstone_with_key", "a tombstone that keeps the key", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: good.Time, Key: good.Key}.Bytes())},
-		{"tombstone_with_byte", "a byte after the tombstone", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: good.Time, Key: []byte{0}}.Bytes())},
+		{"tombstone_with_byte", "a byte after the tombstone", of(reference.SubjectRecord{State: 2, ID: good.ID, Time: good.Time, Key: append(tombstone.Bytes()[10:], 0)}.Bytes())},
 		{"key_short", "a key of 31 bytes", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: good.Key[:31]}.Bytes())},
 		{"key_aes128", "a key of 16 bytes", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: good.Key[:16]}.Bytes())},
 		{"key_long", "a key of 33 bytes", of(reference.SubjectRecord{State: 1, ID: good.ID, Time: good.Time, Key: append(slices.Clone(good.Key), 0)}.Bytes())},
@@ -393,38 +433,56 @@ func (l *vecList) erasures() {
 		v.add("expect", expect)
 		v.add("form", "erasures")
 		v.add("purpose", "security")
+		v.add("vault", hex.EncodeToString(vaulttest.VaultID))
 		v.addKeys("subject key", keys.Subject...)
 		v.add("comment", comment)
 		*l = append(*l, v)
 		return v
 	}
-	for name, n := range map[string]uint64{"one": 1, "zero": 0, "many": 1<<40 + 7} {
-		count(name, "success", "so many erasures", reference.Erasures(keys, "security", n)).add("erasures", fmt.Sprint(n))
+	state := vecErasure("security", vecSubject)
+	for name, n := range map[string]uint64{"one": 1, "many": 1<<40 + 7} {
+		e := state
+		e.Count = n
+		v := count(name, "success", "the last of so many erasures", reference.Erasures(keys, "security", e))
+		v.add("erasures", fmt.Sprint(n))
+		v.add("digest", hex.EncodeToString(e.Digest))
+		v.add("pseudonym", hex.EncodeToString(e.Pseudonym))
 	}
-	good := func(change func(b []byte) []byte) []byte { return change(reference.Erasures(keys, "security", 7)) }
-	tagged := func(tag []byte) []byte { return append(reference.Erasures(keys, "security", 7)[:12], tag...) }
+	good := func(change func(b []byte) []byte) []byte { return change(reference.Erasures(keys, "security", state)) }
+	tagged := func(tag []byte) []byte { return append(reference.Erasures(keys, "security", state)[:44], tag...) }
+	fields := state.Bytes()
 	key := keys.Subject[0].Key
-	n7 := []byte{0, 0, 0, 0, 0, 0, 0, 7}
+	other := keys
+	other.Vault = vaulttest.Bytes("other vault", 16)
+	none := state
+	none.Count = 0
 	for _, c := range []struct {
 		name, comment string
 		data          []byte
 	}{
-		{"altered", "the count was set back", good(func(b []byte) []byte { b[11] = 6; return b })},
+		{"altered", "the count was set back", good(func(b []byte) []byte { b[11] = 2; return b })},
 		{"altered_up", "the count was raised", good(func(b []byte) []byte { b[4] = 0x80; return b })},
-		{"tag_altered", "the last bit of the tag", good(func(b []byte) []byte { b[27] ^= 1; return b })},
+		{"digest_altered", "a bit of the digest", good(func(b []byte) []byte { b[20] ^= 1; return b })},
+		{"pseudonym_altered", "a bit of the pseudonym", good(func(b []byte) []byte { b[43] ^= 1; return b })},
+		{"tag_altered", "the last bit of the tag", good(func(b []byte) []byte { b[59] ^= 1; return b })},
+		{"pseudonym_in_clear", "the pseudonym is not hidden", good(func(b []byte) []byte { copy(b[28:], state.Pseudonym); return b })},
 		{"tag_zero", "a tag of zeros", tagged(make([]byte, 16))},
+		{"zero", "a record of no erasure, which is never written", reference.Erasures(keys, "security", none)},
 		{"version_unknown", "ofe2 is for another version", good(func(b []byte) []byte { b[3] = '2'; return b })},
 		{"without_version", "nothing before the count", good(func(b []byte) []byte { return b[4:] })},
 		{"truncated_in_count", "ends in the count", good(func(b []byte) []byte { return b[:8] })},
-		{"truncated_after_count", "no tag", good(func(b []byte) []byte { return b[:12] })},
-		{"truncated_by_one", "the last byte of the tag is missing", good(func(b []byte) []byte { return b[:27] })},
+		{"truncated_after_count", "ends with the count", good(func(b []byte) []byte { return b[:12] })},
+		{"truncated_after_digest", "no pseudonym", good(func(b []byte) []byte { return b[:28] })},
+		{"truncated_after_pseudonym", "no tag", good(func(b []byte) []byte { return b[:44] })},
+		{"truncated_by_one", "the last byte of the tag is missing", good(func(b []byte) []byte { return b[:59] })},
 		{"trailing_byte", "a byte after the tag", good(func(b []byte) []byte { return append(b, 0) })},
-		{"of_other_purpose", "another purpose's count", reference.Erasures(vaulttest.Keys["advertising"], "advertising", 7)},
-		{"bound_to_other_purpose", "another purpose is bound, under this one's key", reference.Erasures(keys, "advertising", 7)},
-		{"bound_to_nothing", "the tag is over the count alone", tagged(reference.CMAC(key, n7))},
-		{"under_index_key", "the tag is made with the index key", tagged(reference.ErasuresTag(reference.Keys{Subject: keys.Index}, "security", 7))},
+		{"of_other_purpose", "another purpose's record", reference.Erasures(vaulttest.Keys["advertising"], "advertising", vecErasure("advertising", vecSubject))},
+		{"bound_to_other_purpose", "another purpose is bound, under this one's key", reference.Erasures(keys, "advertising", state)},
+		{"bound_to_other_vault", "another vault is bound, under this one's key", reference.Erasures(other, "security", state)},
+		{"bound_to_nothing", "the tag is over the fields alone", tagged(reference.CMAC(key, fields))},
+		{"under_index_key", "the tag is made with the index key", tagged(reference.ErasuresTag(reference.Keys{Vault: keys.Vault, Subject: keys.Index}, "security", state))},
 		{"tag_of_pseudonym", "the tag is a pseudonym: that of a subject whose id is what the tag should be over, but for the beginning",
-			tagged(reference.Pseudonym("security", keys, string(slices.Concat(reference.String("security"), n7))))},
+			tagged(reference.Pseudonym("security", keys, string(slices.Concat(keys.Vault, fields))))},
 	} {
 		count(c.name, "corrupt", c.comment, c.data)
 	}
@@ -514,19 +572,28 @@ func checkErasures(t *testing.T, v *vector) {
 	p := purpose.MustParse(asked.Purpose)
 	store := vaulttest.StoreOfRecords(t, map[string]reference.Record{asked.Purpose: asked.Keys}, map[string][]byte{asked.Purpose + "/erasures": data})
 	ours := vaulttest.OpenKept(t, store, vault.SharedKEK(vaulttest.KEK{Key: vaulttest.KEKKey}))
-	generation, err := ours.Generation(ctx, p)
+	_, err := ours.Scope(ctx, p)
 	require.Equal(t, v.get("expect"), vaulttest.Class(err))
-	n, ok := reference.ReadErasures(asked.Keys.Keys, asked.Purpose, data)
+	e, ok := reference.ReadErasures(asked.Keys.Keys, asked.Purpose, data)
 	require.Equal(t, err == nil, ok, "independent implementation")
-	_, err = ours.Scope(ctx, p)
-	require.Equal(t, v.get("expect"), vaulttest.Class(err))
-	certificate, err := ours.Erase(ctx, "nobody", p)
-	require.Equal(t, v.get("expect"), vaulttest.Class(err))
+	certificate, eraseErr := ours.Erase(ctx, "nobody", p)
+	_, pinErr := ours.Pin(ctx, p)
+	require.Equal(t, v.get("expect"), vaulttest.Class(pinErr))
+	require.Equal(t, v.get("expect"), vaulttest.Class(eraseErr))
 	if err != nil {
 		return
 	}
-	require.Equal(t, v.get("erasures"), fmt.Sprint(n))
-	require.EqualValues(t, 1+n, generation)
-	require.EqualValues(t, 1+n+1, certificate[0].Generation)
-	require.Equal(t, reference.Erasures(asked.Keys.Keys, asked.Purpose, n+1), vaulttest.Content(t, store)[asked.Purpose+"/erasures"])
+	require.Equal(t, v.get("erasures"), fmt.Sprint(e.Count))
+	require.Equal(t, v.get("digest"), hex.EncodeToString(e.Digest))
+	require.Equal(t, v.get("pseudonym"), hex.EncodeToString(e.Pseudonym))
+	// The record is an intent, so its subject is erased before the next one.
+	last := vaulttest.Content(t, store)[fmt.Sprintf("%s/subjects/%x/%x", asked.Purpose, e.Pseudonym[:1], e.Pseudonym)]
+	require.NotEmpty(t, last)
+	next := e.Next(asked.Keys.Keys, asked.Purpose, reference.Pseudonym(asked.Purpose, asked.Keys.Keys, "nobody"))
+	require.Equal(t, reference.Erasures(asked.Keys.Keys, asked.Purpose, next), vaulttest.Content(t, store)[asked.Purpose+"/erasures"])
+	pin := reference.Pin{
+		Purpose: asked.Purpose, Vault: asked.Keys.Vault, Generation: 1,
+		Digest: reference.RecordDigest(vaulttest.Content(t, store)[asked.Purpose+"/keys"]), Erasure: next,
+	}
+	require.Equal(t, pin.Text(), certificate[0].Pin.String())
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,11 @@ const vecDir = "../../testdata/vectors"
 
 const (
 	vecPast = 1577934245 // 2020-01-02T03:04:05Z
-	vecMax  = 1<<40 - 1
+	vecMax  = reference.Latest
+
+	// vecRetention is the longest that a value may be retained for, in seconds: the
+	// longest period of a basis, and the rest of its last day.
+	vecRetention = (100*365 + 1) * 24 * 3600
 )
 
 func vecProvenance(h reference.Header) purpose.Provenance {
@@ -43,6 +48,7 @@ func vecProvenance(h reference.Header) purpose.Provenance {
 		Legal:     purpose.Legal(h.Legal),
 		Notice:    h.Notice,
 		Consent:   h.Consent,
+		Stated:    h.Stated,
 	}
 	if h.Expires != 0 {
 		p.Expires = time.Unix(int64(h.Expires), 0).UTC()
@@ -81,6 +87,28 @@ func (v *vector) keys(field string) []reference.Key {
 		}
 	}
 	return keys
+}
+
+// collectKeys returns the key pairs of collectors, in the order of their fields.
+func (v *vector) collectKeys() []reference.Key {
+	xwing := v.keys(kemXWing.field)
+	for i := range xwing {
+		xwing[i].XWing = true
+	}
+	if len(v.fields) > 0 && v.first(kemXWing.field, kemX25519.field) == kemXWing.field {
+		return slices.Concat(xwing, v.keys(kemX25519.field))
+	}
+	return slices.Concat(v.keys(kemX25519.field), xwing)
+}
+
+// first returns the name that the first field with one of the names has.
+func (v *vector) first(names ...string) string {
+	for _, f := range v.fields {
+		if slices.Contains(names, f[0]) {
+			return f[0]
+		}
+	}
+	return ""
 }
 
 func (v *vector) addKeys(field string, keys ...reference.Key) {
@@ -152,6 +180,8 @@ func TestVectors(t *testing.T) {
 				checkSubjectRecord(t, v)
 			case "erasures":
 				checkErasures(t, v)
+			case "seals":
+				checkSeals(t, v)
 			case "collector":
 				checkCollectorText(t, v, scopes)
 			default:
@@ -184,8 +214,8 @@ func (v *vector) asked() reference.Asked {
 	asked := reference.Asked{
 		Kind: v.get("kind"), Purpose: v.get("purpose"), Subject: string(reference.Hex(v.get("subject"))),
 		Keys: reference.Record{
-			Keys:    reference.Keys{Seal: v.keys("key"), Index: v.keys("index key"), Subject: v.keys("subject key")},
-			Collect: v.keys("collect key"),
+			Keys:    reference.Keys{Vault: vaulttest.VaultID, Seal: v.keys("key"), Index: v.keys("index key"), Subject: v.keys("subject key")},
+			Collect: v.collectKeys(),
 		},
 		Store: map[string][]byte{},
 		Now:   uint64(time.Now().Unix()),
@@ -239,7 +269,7 @@ func checkSealed(t *testing.T, v *vector, scopes vecScopes) {
 	require.Equal(t, sealed, into)
 	checkForms(t, sealed, ref)
 
-	plaintext, err := scopes.of(t, v).Reveal(t.Context(), vault.MustKind(v.get("kind"), "vault_test.Value"), sealed)
+	plaintext, err := scopes.of(t, v).Reveal(t.Context(), vaulttest.KindNamed(v.get("kind")), sealed)
 	require.Equal(t, v.get("expect"), vaulttest.Class(err))
 	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
 
@@ -278,7 +308,7 @@ func checkForms(t testing.TB, v vault.Sealed, ref reference.Value) {
 }
 
 func checkIndex(t *testing.T, v *vector, scopes vecScopes) {
-	kind := vault.MustKind(v.get("kind"), "vault_test.Value")
+	kind := vaulttest.KindNamed(v.get("kind"))
 	index, err := scopes.of(t, v).Index(t.Context(), kind, string(v.value))
 	require.NoError(t, err)
 	require.Equal(t, v.get("index"), hex.EncodeToString(index[:]))
@@ -290,9 +320,9 @@ func checkKeyRecord(t *testing.T, v *vector) {
 	data := reference.Hex(string(bytes.TrimSuffix(v.value, []byte("\n"))))
 	kek := vaulttest.KEK{Key: v.keys("kek")[0]}
 	name := v.get("purpose")
-	s, err := vaulttest.OpenRecord(t, kek, name, data)
+	s, err := vaulttest.OpenRecordIn(t, kek, name, vaulttest.VaultID, data)
 	require.Equal(t, v.get("expect"), vaulttest.Class(err))
-	keys, refErr := reference.Unwrap(kek, name, data)
+	keys, refErr := reference.Unwrap(kek, name, reference.Hex(v.get("vault")), data)
 	require.Equal(t, err == nil, refErr == nil, "independent implementation")
 	if err != nil {
 		return
@@ -308,7 +338,21 @@ func checkKeyRecord(t *testing.T, v *vector) {
 	require.Equal(t, v.get("pseudonym"), pseudonym)
 
 	require.Equal(t, vaulttest.Keys[name], keys.Keys)
+	checkPrimary(t, s, keys)
 	checkCollectRecord(t, v, s, keys)
+}
+
+// checkPrimary checks that new values and indexes are under the keys that are primary now.
+func checkPrimary(t *testing.T, s *vault.Scope, keys reference.Record) {
+	t.Helper()
+	sealed, err := vault.Seal(t.Context(), vaulttest.Email, vaulttest.Address, s)
+	require.NoError(t, err)
+	value, ok := reference.Parse(string(vaulttest.MustText(t, sealed)))
+	require.True(t, ok)
+	require.EqualValues(t, keys.Seal[0].ID, reference.Uint(value.Slots[0].Sealed[1:5]))
+	index, err := s.Index(t.Context(), vaulttest.Email, vaulttest.Address)
+	require.NoError(t, err)
+	require.Equal(t, reference.Index(keys.Index[0].Key, "email", s.Purpose().String(), vaulttest.Address), index[:])
 }
 
 // FORMAT.md opens with a real value, and takes it apart to the last byte.
@@ -322,13 +366,29 @@ func TestFormatSample(t *testing.T) {
 	require.Equal(t, hex.EncodeToString(sample.Body()), dissected(blocks[3]))
 	require.Equal(t, hex.EncodeToString(
 		reference.AAD(sample.Kind, "security", sample.ID, sample.Slots[0].Header, "")), dissected(blocks[5]))
-	require.Contains(t, string(doc), fmt.Sprintf("| text form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Text()))))
-	require.Contains(t, string(doc), fmt.Sprintf("| binary form | | 32,768 bytes accepted, %s used |", thousands(len(vecLongest().Binary()))))
-	require.Equal(t, 32768, format.MaxText)
+	require.Contains(t, string(doc), fmt.Sprintf("| text form | | 65,536 bytes accepted, %s used |", thousands(len(vecLongest().Text()))))
+	require.Contains(t, string(doc), fmt.Sprintf("| binary form | | 65,536 bytes accepted, %s used |", thousands(len(vecLongest().Binary()))))
+	require.Equal(t, 65536, format.MaxText)
 	collector := reference.CollectorOf("security", vaulttest.Collect["security"][0]).Text()
 	require.Contains(t, string(doc), "\n```\n"+collector+"\n```\n")
-	longest := reference.CollectorOf("p"+strings.Repeat("-", 62), vaulttest.Collect["security"][0]).Text()
-	require.Contains(t, string(doc), fmt.Sprintf("| text of a collector | 61 | %d bytes |", len(longest)))
+	for _, k := range kems {
+		of := func(name string) string {
+			return number(len(reference.CollectorOf(name, k.keys["security"][0]).Text()))
+		}
+		require.Contains(t, string(doc), fmt.Sprintf("| text of a collector, %s | %s | %s bytes |", k.name, of("p"), of("p"+strings.Repeat("-", 62))))
+		require.Contains(t, string(doc), fmt.Sprintf("| wrapped slot key, %s | %s | %s bytes |", k.name, number(k.wrapped()), number(k.wrapped())))
+		require.Equal(t, k.wrapped(), format.WrappedKeySize(k.typ()))
+		v := maker("sizes").collectedBy(k, "email", reference.Header{Collected: reference.Time}, "security")
+		require.Contains(t, string(doc), fmt.Sprintf("| sealed by a collector of %s (type %d) | %s bytes | %s bytes |", k.name, k.typ(), number(len(v.Text())), number(len(v.Binary()))))
+	}
+}
+
+// number writes n with a comma between thousands.
+func number(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return thousands(n)
 }
 
 // Values that were sealed before subjects, extension and collectors had their
@@ -344,7 +404,7 @@ func TestFirstValuesStillOpen(t *testing.T) {
 	} {
 		sealed, err := vault.ParseSealed(c.text)
 		require.NoError(t, err)
-		got, err := vaulttest.ScopeNamed(t, v, c.purpose).Reveal(t.Context(), vault.MustKind(c.kind, "vault_test.Value"), sealed)
+		got, err := vaulttest.ScopeNamed(t, v, c.purpose).Reveal(t.Context(), vaulttest.KindNamed(c.kind), sealed)
 		require.NoError(t, err)
 		require.Equal(t, c.plaintext, got)
 	}
@@ -445,6 +505,9 @@ func provenanceFields(p purpose.Provenance) [][2]string {
 		add("expires", fmt.Sprint(p.Expires.Unix()))
 	}
 	add("from", p.From.String())
+	if p.Stated {
+		add("stated", "yes")
+	}
 	return fields
 }
 
@@ -520,10 +583,14 @@ func allVectors() []*vector {
 	l.subjectFaults()
 	l.subjectRecords()
 	l.erasures()
-	l.collected()
-	l.collectedFaults()
-	l.collectedRecords()
-	l.collectorTexts()
+	l.seals()
+	for _, k := range kems {
+		l.collected(k)
+		l.collectedFaults(k)
+		l.collectedRecords(k)
+		l.collectorTexts(k)
+	}
+	l.collectedByBoth()
 	l.unknown()
 	return l
 }
@@ -562,7 +629,10 @@ func (l *vecList) positive() {
 		{"extended", reference.Header{Consent: "c-1", From: "billing"}},
 		{"extended_longest", reference.Header{Consent: "c-1", From: "f" + strings.Repeat("-", 62)}},
 		{"collected_latest", reference.Header{Collected: vecMax}},
-		{"expires_latest", reference.Header{Expires: vecMax}},
+		{"stated", reference.Header{Collected: vecPast, Stated: true}},
+		{"stated_earliest", reference.Header{Collected: 1, Stated: true}},
+		{"stated_with_retention", reference.Header{Collected: vecPast, Expires: vecPast + vecRetention, Stated: true}},
+		{"expires_latest", reference.Header{Expires: reference.Time + vecRetention}},
 	} {
 		h := c.h
 		h.Typ = 1
@@ -576,6 +646,9 @@ func (l *vecList) positive() {
 	l.sealed(string(m), "unavailable", "yes", "email", "security",
 		"collected after now, with a time of retention: the reader's clock was set back, and can't tell whether it is over",
 		m.value("email", vaulttest.Address, reference.Header{Typ: 1, Collected: vecMax - 1, Expires: vecMax}, "security").Text())
+	m = "provenance_expires_earliest"
+	l.sealed(string(m), "expired", "yes", "email", "security", "collected a second after the epoch, by a clock that was set there",
+		m.value("email", vaulttest.Address, reference.Header{Typ: 1, Collected: 1, Expires: 2}, "security").Text())
 	m = "provenance_time_earliest"
 	l.opens(string(m), "security", "collected at the epoch, as by a clock that was never set", vaulttest.Address,
 		m.value("email", vaulttest.Address, reference.Header{Typ: 1}, "security"))
@@ -612,34 +685,41 @@ func (l *vecList) positive() {
 	m = "slot_of_subject_beside"
 	beside = m.both()
 	beside.Slots[0].Header[0] = 2
+	beside.Slots[0].Sealed = beside.Slots[0].Sealed[5:]
 	l.opens(string(m), "security", "beside a slot of type 2", vaulttest.Address, beside)
 
 	m = "slot_of_collector_beside"
 	beside = m.both()
 	beside.Slots[0].Header[0] = 3
-	beside.Slots[0].Sealed = m.collector(32)
+	beside.Slots[0].Sealed = m.collector(kemX25519, 32)
 	l.opens(string(m), "security", "beside a slot of type 3", vaulttest.Address, beside)
+
+	m = "slot_of_collector_xwing_beside"
+	beside = m.both()
+	beside.Slots[0].Header[0] = 4
+	beside.Slots[0].Sealed = m.collector(kemXWing, 32)
+	l.opens(string(m), "security", "beside a slot of type 4", vaulttest.Address, beside)
 
 	l.opens("longest", "security", "sixteen slots with every field at its longest", strings.Repeat("x", 1024), vecLongest())
 }
 
 // vecLongest is the longest value there is: one slot that opens, and fifteen
-// of type 3, which is the longest type.
+// of type 4, which is the longest type although it has no former purpose.
 func vecLongest() reference.Value {
 	m := maker("longest")
 	v := reference.Value{Kind: strings.Repeat("k", 31), ID: m.bytes("value id", 16)}
 	plaintext := strings.Repeat("x", 1024)
 	for i := range 16 {
 		h := reference.Header{
-			Typ: 3, Collected: reference.Time, Legal: 1, Expires: vaulttest.Never,
-			Notice: strings.Repeat("n", 64), Consent: strings.Repeat("c", 64), From: strings.Repeat("f", 63),
+			Typ: 4, Collected: reference.Time, Legal: 1, Expires: vaulttest.Never,
+			Notice: strings.Repeat("n", 64), Consent: strings.Repeat("c", 64),
 		}
 		if i == 15 {
-			h.Typ = 1
+			h.Typ, h.From = 1, strings.Repeat("f", 63)
 			v.Slots = append(v.Slots, m.slot(v, "security", h, plaintext))
 			continue
 		}
-		sealed := append([]byte{1}, m.bytes(fmt.Sprint("sealed ", i), 84+12+1056+16)...)
+		sealed := append([]byte{1}, m.bytes(fmt.Sprint("sealed ", i), kemXWing.wrapped()-1+12+1056+16)...)
 		v.Slots = append(v.Slots, reference.Slot{Purpose: strings.Repeat("p", 61) + fmt.Sprintf("%02d", i), Header: h.Bytes(), Sealed: sealed})
 	}
 	return v
@@ -665,10 +745,12 @@ func (l *vecList) textFaults() {
 	l.malformed("field_fifth", "a field after the body", func(m maker) string { return m.email().Text() + ".AAAA" })
 	l.malformed("separator_slash", "dots separate fields", func(m maker) string { return strings.ReplaceAll(m.email().Text(), ".", "/") })
 	l.malformed("percent_encoded", "the form needs no escaping in URLs and knows none", replace("pii1.", "pii1%2E"))
-	l.malformed("over_long", "32,769 bytes, one more than a parser looks at", func(m maker) string {
+	l.malformed("over_long", "65,537 bytes, one more than a parser looks at", func(m maker) string {
 		v := m.email()
 		body := v.Body()
-		for len(reference.Text(v.Kind, "security", body)) < 32769 {
+		missing := 65537 - len(reference.Text(v.Kind, "security", body))
+		body = append(body, make([]byte, missing/4*3)...) // three bytes are four characters
+		for len(reference.Text(v.Kind, "security", body)) < 65537 {
 			body = append(body, 0)
 		}
 		return reference.Text(v.Kind, "security", body)
@@ -831,8 +913,7 @@ func (l *vecList) headerFaults() {
 		{"type_zero", "no such slot type", [][]byte{head(0, 0)}},
 		{"type_unknown", "no such slot type", [][]byte{head(4, 0)}},
 		{"type_255", "no such slot type", [][]byte{head(255, 0)}},
-		{"flag_unknown", "0x20 stands for nothing in this version", [][]byte{head(1, 0x20)}},
-		{"flag_unknown_40", "0x40 stands for nothing in this version", [][]byte{head(1, 0x40)}},
+		{"flag_unknown", "0x40 stands for nothing in this version", [][]byte{head(1, 0x40)}},
 		{"flag_unknown_80", "0x80 stands for nothing in this version", [][]byte{head(1, 0x80)}},
 		{"legal_zero", "no ground is stated by leaving the field out", [][]byte{head(1, 1), {0}}},
 		{"legal_unknown", "there are six legal grounds", [][]byte{head(1, 1), {7}}},
@@ -858,6 +939,12 @@ func (l *vecList) headerFaults() {
 		{"from_own_purpose", "extended from the purpose that it is for", [][]byte{head(1, 20), reference.String("c-1"), reference.String("security")}},
 		{"field_without_flag", "a legal ground that no flag announces", [][]byte{head(1, 0), {2}}},
 		{"flag_without_field", "a flag whose field is missing", [][]byte{head(1, 1)}},
+		{"collected_after_9999", "a second after the last one of the year 9999", [][]byte{{1, 0}, reference.Uint40(vecMax + 1)}},
+		{"collected_in_36812", "the last second that five bytes hold", [][]byte{{1, 0}, reference.Uint40(1<<40 - 1)}},
+		{"expires_after_9999", "a second after the last one of the year 9999", [][]byte{{1, 8}, reference.Uint40(vecMax), reference.Uint40(vecMax + 1)}},
+		{"expires_of_unset_clock", "a clock that was not set can't tell when a retention ends", [][]byte{{1, 8}, reference.Uint40(0), reference.Uint40(vaulttest.Never)}},
+		{"stated_of_unset_clock", "nobody states the time of a clock that was not set", [][]byte{{1, 0x20}, reference.Uint40(0)}},
+		{"expires_too_late", "a second more than a hundred years and the rest of a day after the collection", [][]byte{head(1, 8), reference.Uint40(reference.Time + vecRetention + 1)}},
 		{"fields_out_of_order", "the legal ground comes before the notice id", [][]byte{head(1, 3), reference.String("signup-v7"), {2}}},
 	} {
 		l.malformed(c.name, c.comment, func(m maker) string { return m.header(c.header...) })
@@ -872,9 +959,9 @@ func (l *vecList) headerFaults() {
 	})
 }
 
-// collector returns a sealed part of type 3 around nothing.
-func (m maker) collector(padded int) []byte {
-	return append([]byte{1}, m.bytes("sealed", 84+12+padded+16)...)
+// collector returns a sealed part of type 3 or 4 around nothing.
+func (m maker) collector(k kem, padded int) []byte {
+	return append([]byte{1}, m.bytes("sealed", k.wrapped()-1+12+padded+16)...)
 }
 
 func (l *vecList) sealedPartFaults() {
@@ -904,29 +991,31 @@ func (l *vecList) sealedPartFaults() {
 		body[16+8+1] -= 32
 		return reference.Text("email", "security", body)
 	})
-	collector := func(sealed func(m maker, sealed []byte) []byte) func(maker) string {
-		return func(m maker) string {
-			v := m.email()
-			v.Slots[0].Header[0] = 3
-			v.Slots[0].Sealed = sealed(m, v.Slots[0].Sealed)
-			return v.Text()
+	for _, k := range kems {
+		collector := func(name, comment string, sealed func(m maker, sealed []byte) []byte) {
+			l.malformed("collector"+k.infix+"_"+name, comment, func(m maker) string {
+				v := m.email()
+				v.Slots[0].Header[0] = k.typ()
+				v.Slots[0].Sealed = sealed(m, v.Slots[0].Sealed)
+				return v.Text()
+			})
 		}
+		collector("short", fmt.Sprintf("type %d has a wrapped key, for which this is too short", k.typ()),
+			func(_ maker, sealed []byte) []byte { return sealed })
+		collector("without_key", fmt.Sprintf("type %d that is one HPKE ciphertext, without a key that it wraps", k.typ()),
+			func(m maker, _ []byte) []byte { return m.collector(k, 32)[:k.wrapped()] })
+		collector("without_plaintext", "a wrapped key and not even padding",
+			func(m maker, _ []byte) []byte { return m.collector(k, 0) })
+		collector("between_steps", "not padded to a multiple of 32 bytes",
+			func(m maker, _ []byte) []byte { return m.collector(k, 33) })
+		collector("over_long", "a step more than the longest plaintext needs",
+			func(m maker, _ []byte) []byte { return m.collector(k, 1056+32) })
+		collector("prefix_zero", "Tink's CRUNCHY prefix", func(m maker, _ []byte) []byte {
+			sealed := m.collector(k, 32)
+			sealed[0] = 0
+			return sealed
+		})
 	}
-	l.malformed("collector_short", "type 3 has a wrapped key, for which this is too short",
-		collector(func(_ maker, sealed []byte) []byte { return sealed }))
-	l.malformed("collector_without_key", "type 3 that is one HPKE ciphertext, without a key that it wraps",
-		collector(func(m maker, _ []byte) []byte { return m.collector(32)[:5+32+32+16] }))
-	l.malformed("collector_without_plaintext", "a wrapped key and not even padding",
-		collector(func(m maker, _ []byte) []byte { return m.collector(0) }))
-	l.malformed("collector_between_steps", "not padded to a multiple of 32 bytes",
-		collector(func(m maker, _ []byte) []byte { return m.collector(33) }))
-	l.malformed("collector_over_long", "a step more than the longest plaintext needs",
-		collector(func(m maker, _ []byte) []byte { return m.collector(1056 + 32) }))
-	l.malformed("collector_prefix_zero", "Tink's CRUNCHY prefix", collector(func(m maker, _ []byte) []byte {
-		sealed := m.collector(32)
-		sealed[0] = 0
-		return sealed
-	}))
 }
 
 func (l *vecList) forgeries() {
@@ -1004,6 +1093,8 @@ func (l *vecList) forgeries() {
 		return h
 	}
 	edited("collected", "the time of collection was moved", full, change(func(h *reference.Header) { h.Collected-- }))
+	edited("stated_dropped", "a time that was stated claims to have been observed", full, change(func(h *reference.Header) { h.Stated = false }))
+	edited("stated_added", "a time that was observed claims to have been stated", change(func(h *reference.Header) { h.Stated = false }), full)
 	edited("legal", "the legal ground was changed", full, change(func(h *reference.Header) { h.Legal = 6 }))
 	edited("notice", "the notice was changed", full, change(func(h *reference.Header) { h.Notice = "ads-optin-v3" }))
 	edited("consent", "the consent was changed", full, change(func(h *reference.Header) { h.Consent = "consent-2026-81f4" }))
@@ -1019,7 +1110,7 @@ func (l *vecList) forgeries() {
 	edited("expiry_passed", "an edit does not make a value expire: it makes it corrupt",
 		vaulttest.PlainHeader, reference.Header{Typ: 1, Collected: vecPast, Legal: 2, Expires: vecPast + 1})
 	edited("expiry_undone", "an expired value does not come back by an edit",
-		reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + 1}, reference.Header{Typ: 1, Collected: vecPast, Expires: vaulttest.Never})
+		reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + 1}, reference.Header{Typ: 1, Collected: vecPast, Expires: vecPast + vecRetention})
 
 	flip := func(n int) func(maker) string {
 		return func(m maker) string {
@@ -1075,21 +1166,29 @@ func (l *vecList) forgeries() {
 		return reference.AAD(v.Kind, "security", v.ID, header, "user-1")
 	})
 
-	m = "type_relabelled"
+	l.malformed("type_relabelled", "type 1 was changed into type 2, whose sealed part begins with the nonce", func(m maker) string {
+		retyped := m.email()
+		retyped.Slots[0].Header[0] = 2
+		return retyped.Text()
+	})
+	m = "type_relabelled_cut"
 	retyped := m.email()
 	retyped.Slots[0].Header[0] = 2
-	asked(string(m), "subject", "email", "security", "type 1 was changed into type 2: the header alone tells who may ask", retyped)
+	retyped.Slots[0].Sealed = retyped.Slots[0].Sealed[5:]
+	asked(string(m), "subject", "email", "security", "type 1 was changed into type 2, and its key prefix cut off: the header alone tells who may ask", retyped)
 	m = "type_2_under_purpose_key"
 	h := vaulttest.PlainHeader
 	h.Typ = 2
 	asked(string(m), "subject", "email", "security", "type 2, sealed properly but under the purpose's own key",
 		m.value("email", vaulttest.Address, h, "security"))
-	l.forged("type_3_of_noise", "type 3 of the right shape and nothing in it", func(m maker) string {
-		v := m.email()
-		v.Slots[0].Header[0] = 3
-		v.Slots[0].Sealed = m.collector(32)
-		return v.Text()
-	})
+	for _, k := range kems {
+		l.forged(fmt.Sprintf("type_%d_of_noise", k.typ()), fmt.Sprintf("type %d of the right shape and nothing in it", k.typ()), func(m maker) string {
+			v := m.email()
+			v.Slots[0].Header[0] = k.typ()
+			v.Slots[0].Sealed = m.collector(k, 32)
+			return v.Text()
+		})
+	}
 }
 
 func (l *vecList) paddingFaults() {
@@ -1206,12 +1305,14 @@ func encodePayload(p reference.KeyPayload) []byte {
 }
 
 func (l *vecList) keyRecords() {
+	const nonceAt = 4 + 16 + 1 + 2 + 65 // after magic, vault id, a KEK without a name, length and wrapped key
 	record := func(name, expect, comment string, make func(m maker) []byte) *vector {
 		m := maker("key_record_" + name)
 		v := &vector{name: string(m), value: []byte(hex.EncodeToString(make(m)) + "\n")}
 		v.add("expect", expect)
 		v.add("form", "key record")
 		v.add("purpose", "security")
+		v.add("vault", hex.EncodeToString(vaulttest.VaultID))
 		v.addKeys("kek", vaulttest.KEKKey)
 		v.add("comment", comment)
 		*l = append(*l, v)
@@ -1220,7 +1321,7 @@ func (l *vecList) keyRecords() {
 	// wrapped is a record made for one purpose of a payload that may name another.
 	wrapped := func(m maker, name string, payload []byte) []byte {
 		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
-		return reference.Wrap(kek, name, payload, m.bytes("dek", 32), m.bytes("nonce", 12))
+		return reference.Wrap(kek, name, vaulttest.VaultID, payload, m.bytes("dek", 32), m.bytes("nonce", 12))
 	}
 	encoded := encodePayload
 	good := reference.Payload("security", vaulttest.Keys["security"])
@@ -1231,8 +1332,8 @@ func (l *vecList) keyRecords() {
 			return wrapped(m, "security", encoded(p))
 		}
 	}
-	keyset := func(keys []reference.Key, typ string, field, prefix uint64) string {
-		return base64.StdEncoding.EncodeToString(reference.ProtoKeyset(keys, typ, field, prefix))
+	keyset := func(keys []reference.Key, typ string, field, prefix uint64) reference.Keyset {
+		return reference.SetOf(reference.ProtoKeyset(keys, typ, field, prefix))
 	}
 	keys := vaulttest.Keys["security"]
 
@@ -1246,15 +1347,15 @@ func (l *vecList) keyRecords() {
 		return func(m maker) []byte { return change(wrapped(m, "security", encoded(good))) }
 	}
 	record("version_unknown", "corrupt", "ofk2 is for another version", data(func(b []byte) []byte { b[3] = '2'; return b }))
-	record("truncated_in_length", "corrupt", "half a length", data(func(b []byte) []byte { return b[:5] }))
-	record("truncated_in_wrapped_key", "corrupt", "ends in the wrapped key", data(func(b []byte) []byte { return b[:20] }))
+	record("truncated_in_length", "corrupt", "half a length", data(func(b []byte) []byte { return b[:22] }))
+	record("truncated_in_wrapped_key", "corrupt", "ends in the wrapped key", data(func(b []byte) []byte { return b[:60] }))
 	record("truncated_in_payload", "corrupt", "the last byte is missing", data(func(b []byte) []byte { return b[:len(b)-1] }))
-	record("no_payload", "corrupt", "ends with the wrapped key", data(func(b []byte) []byte { return b[:6+65] }))
+	record("no_payload", "corrupt", "ends with the wrapped key", data(func(b []byte) []byte { return b[:nonceAt] }))
 	record("trailing_byte", "corrupt", "a byte after the payload", data(func(b []byte) []byte { return append(b, 0) }))
 	record("no_wrapped_key", "corrupt", "a length of zero", data(func(b []byte) []byte {
-		return append([]byte("ofk1\x00\x00"), b[6+65:]...)
+		return slices.Concat(reference.RecordHead(vaulttest.VaultID, "", nil), b[nonceAt:])
 	}))
-	record("length_beyond", "corrupt", "the length reaches beyond the end", data(func(b []byte) []byte { b[4] = 0xff; return b }))
+	record("length_beyond", "corrupt", "the length reaches beyond the end", data(func(b []byte) []byte { b[21] = 0xff; return b }))
 	record("wrapped_key_altered", "corrupt", "a bit of the wrapped key", data(func(b []byte) []byte { b[40] ^= 1; return b }))
 	record("payload_altered", "corrupt", "a bit of the payload", data(func(b []byte) []byte { b[200] ^= 1; return b }))
 	record("of_other_purpose", "corrupt", "advertising's record in security's place", func(m maker) []byte {
@@ -1263,21 +1364,93 @@ func (l *vecList) keyRecords() {
 	record("of_other_purpose_rewrapped", "corrupt", "advertising's payload under a key that was wrapped for security", func(m maker) []byte {
 		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
 		dek := m.bytes("dek", 32)
-		w, err := kek.Encrypt(dek, []byte("onlyfor purpose-keys security"))
+		w, err := kek.Encrypt(dek, reference.KEKAAD("security", vaulttest.VaultID))
 		if err != nil {
 			panic(err)
 		}
-		return reference.WrapUnder("advertising", w, encoded(reference.Payload("advertising", vaulttest.Keys["advertising"])), dek, m.bytes("nonce", 12))
+		return reference.WrapUnder("advertising", vaulttest.VaultID, "", w, encoded(reference.Payload("advertising", vaulttest.Keys["advertising"])), dek, m.bytes("nonce", 12))
 	})
 	record("names_other_purpose", "corrupt", "wrapped for security, but the payload names advertising",
 		payload(func(p *reference.KeyPayload) { p.Purpose = "advertising" }))
 	record("wrapped_key_of_another", "corrupt", "the wrapped key is another record's", func(m maker) []byte {
 		a, b := wrapped(m, "security", encoded(good)), wrapped(m+"2", "security", encoded(good))
-		return append(a[:6+65:6+65], b[6+65:]...)
+		return append(a[:nonceAt:nonceAt], b[nonceAt:]...)
 	})
 	record("data_key_short", "corrupt", "a data key of 16 bytes", func(m maker) []byte {
-		return reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}, "security", encoded(good), m.bytes("dek", 16), m.bytes("nonce", 12))
+		return reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}, "security", vaulttest.VaultID, encoded(good), m.bytes("dek", 16), m.bytes("nonce", 12))
 	})
+	other := vaulttest.Bytes("other vault", 16)
+	kekNamed := func(m maker, name string, bound string) []byte {
+		dek := m.bytes("dek", 32)
+		w, err := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}.Encrypt(dek, reference.KEKAAD("security", vaulttest.VaultID))
+		if err != nil {
+			panic(err)
+		}
+		b := reference.WrapUnder("security", vaulttest.VaultID, bound, w, encoded(good), dek, m.bytes("nonce", 12))
+		return slices.Concat(reference.RecordHead(vaulttest.VaultID, name, w), b[nonceAt+len(bound):])
+	}
+	of := func(name, expect, comment string, data func(m maker) []byte) *vector {
+		v := record(name, expect, comment, data)
+		v.add("opens", vecSample().Text())
+		v.add("plaintext", hex.EncodeToString([]byte(vaulttest.Address)))
+		v.add("subject", hex.EncodeToString([]byte(vecSubject)))
+		v.add("pseudonym", hex.EncodeToString(reference.Pseudonym("security", keys, vecSubject)))
+		return v
+	}
+	for name, kek := range map[string]string{"short": "k", "arn": "arn:aws:kms:eu-central-1:111122223333:alias/onlyfor-security", "longest": strings.Repeat("~", 255)} {
+		of("kek_named_"+name, "success", "the name of the KEK", func(m maker) []byte { return kekNamed(m, kek, kek) })
+	}
+	record("kek_name_altered", "corrupt", "another name of the KEK than is bound", func(m maker) []byte { return kekNamed(m, "key-2", "key-1") })
+	record("kek_name_dropped", "corrupt", "no name of the KEK, though one is bound", func(m maker) []byte { return kekNamed(m, "", "key-1") })
+	for name, kek := range map[string]string{"space": "a b", "line_feed": "a\n", "zero": "\x00", "delete": "\x7f", "not_ascii": "schlüssel"} {
+		record("kek_name_of_"+name, "corrupt", "a name of the KEK that is not printable ASCII without blanks", func(m maker) []byte { return kekNamed(m, kek, kek) })
+	}
+	record("of_other_vault", "corrupt", "another vault's record, under the same KEK", func(m maker) []byte {
+		p := good
+		p.Vault = other
+		return reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}, "security", other, encoded(p), m.bytes("dek", 32), m.bytes("nonce", 12))
+	})
+	record("of_other_vault_relabelled", "corrupt", "another vault's record, with the id of this vault written over its own", func(m maker) []byte {
+		p := good
+		p.Vault = other
+		b := reference.Wrap(vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}, "security", other, encoded(p), m.bytes("dek", 32), m.bytes("nonce", 12))
+		copy(b[4:], vaulttest.VaultID)
+		return b
+	})
+	record("kek_bound_to_other_vault", "corrupt", "a data key that was wrapped for another vault, and everything else of this one", func(m maker) []byte {
+		dek := m.bytes("dek", 32)
+		w, err := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}.Encrypt(dek, reference.KEKAAD("security", other))
+		if err != nil {
+			panic(err)
+		}
+		return reference.WrapUnder("security", vaulttest.VaultID, "", w, encoded(good), dek, m.bytes("nonce", 12))
+	})
+	record("kek_bound_to_no_vault", "corrupt", "a data key that was wrapped for the purpose alone", func(m maker) []byte {
+		dek := m.bytes("dek", 32)
+		w, err := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}.Encrypt(dek, []byte("onlyfor purpose-keys security"))
+		if err != nil {
+			panic(err)
+		}
+		return reference.WrapUnder("security", vaulttest.VaultID, "", w, encoded(good), dek, m.bytes("nonce", 12))
+	})
+	record("names_other_vault", "corrupt", "wrapped in this vault, but the payload names another", payload(func(p *reference.KeyPayload) { p.Vault = other }))
+	record("names_no_vault", "corrupt", "a payload without the id of the vault", func(m maker) []byte {
+		whole := encoded(good)
+		at, end := bytes.Index(whole, []byte(`"vault"`)), bytes.Index(whole, []byte(`"generation"`))
+		return wrapped(m, "security", slices.Concat(whole[:at], whole[end:]))
+	})
+	record("vault_altered", "corrupt", "a bit of the vault id", data(func(b []byte) []byte { b[10] ^= 1; return b }))
+	record("truncated_in_vault", "corrupt", "ends in the vault id", data(func(b []byte) []byte { return b[:12] }))
+	record("truncated_in_kek_name", "corrupt", "ends in the name of the KEK", func(m maker) []byte { return kekNamed(m, "key-1", "key-1")[:24] })
+	of("generation_three", "success", "the digests of two generations before", payload(func(p *reference.KeyPayload) {
+		p.Generation, p.History = 3, maker("history").bytes("digests", 32)
+	}))
+	for name, n := range map[string]int{"missing": 0, "short": 16, "cut": 31, "long": 48} {
+		record("history_"+name, "corrupt", "a history of another length than the generation has", payload(func(p *reference.KeyPayload) {
+			p.Generation, p.History = 3, maker("history").bytes("digests", n)
+		}))
+	}
+	record("generation_beyond", "corrupt", "more generations than a record has room for", payload(func(p *reference.KeyPayload) { p.Generation = 1<<60 + 1 }))
 	record("generation_zero", "corrupt", "the first generation is 1", payload(func(p *reference.KeyPayload) { p.Generation = 0 }))
 	record("field_unknown", "corrupt", "a field of another version: who rewrote the record would lose it", func(m maker) []byte {
 		return wrapped(m, "security", bytes.Replace(encoded(good), []byte(`{`), []byte(`{"collector":{},`), 1))
@@ -1286,46 +1459,146 @@ func (l *vecList) keyRecords() {
 		return wrapped(m, "security", append(encoded(good), "{}"...))
 	})
 	record("payload_not_json", "corrupt", "text that is no payload", func(m maker) []byte { return wrapped(m, "security", []byte("keys")) })
-	record("seal_keyset_empty", "corrupt", "no key to seal with", payload(func(p *reference.KeyPayload) { p.Seal.Keyset = "" }))
+	record("seal_keyset_empty", "corrupt", "no key to seal with", payload(func(p *reference.KeyPayload) { p.Seal = reference.SetOf(nil) }))
 	record("seal_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *reference.KeyPayload) {
-		p.Seal.Keyset = keyset([]reference.Key{{ID: keys.Seal[0].ID, Key: keys.Seal[0].Key[:16]}}, reference.GCMType, 3, 1)
+		p.Seal = keyset([]reference.Key{{ID: keys.Seal[0].ID, Key: keys.Seal[0].Key[:16]}}, reference.GCMType, 3, 1)
 	}))
 	record("seal_keyset_raw", "corrupt", "a key without a prefix can't be told from others", payload(func(p *reference.KeyPayload) {
-		p.Seal.Keyset = keyset(keys.Seal[:1], reference.GCMType, 3, 3)
+		p.Seal = keyset(keys.Seal[:1], reference.GCMType, 3, 3)
 	}))
 	record("seal_keyset_crunchy", "corrupt", "a prefix that no sealed part has", payload(func(p *reference.KeyPayload) {
-		p.Seal.Keyset = keyset(keys.Seal, reference.GCMType, 3, 4)
+		p.Seal = keyset(keys.Seal, reference.GCMType, 3, 4)
 	}))
 	record("seal_keyset_of_prf", "corrupt", "an index key for sealing", payload(func(p *reference.KeyPayload) {
-		p.Seal.Keyset = p.Index.Keyset
+		p.Seal = p.Index
 	}))
 	record("index_keyset_of_aead", "corrupt", "a sealing key for indexes", payload(func(p *reference.KeyPayload) {
-		p.Index.Keyset = p.Seal.Keyset
+		p.Index = p.Seal
 	}))
-	record("index_keyset_empty", "corrupt", "no key to index with", payload(func(p *reference.KeyPayload) { p.Index.Keyset = "" }))
+	record("index_keyset_empty", "corrupt", "no key to index with", payload(func(p *reference.KeyPayload) { p.Index = reference.SetOf(nil) }))
 	record("index_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *reference.KeyPayload) {
-		p.Index.Keyset = keyset([]reference.Key{{ID: keys.Index[0].ID, Key: keys.Index[0].Key[:16]}}, reference.CMACType, 2, 3)
+		p.Index = keyset([]reference.Key{{ID: keys.Index[0].ID, Key: keys.Index[0].Key[:16]}}, reference.CMACType, 2, 3)
 	}))
-	record("subject_keyset_empty", "corrupt", "no key for pseudonyms", payload(func(p *reference.KeyPayload) { p.Subject.Keyset = "" }))
+	record("subject_keyset_empty", "corrupt", "no key for pseudonyms", payload(func(p *reference.KeyPayload) { p.Subject = reference.SetOf(nil) }))
 	record("subject_keyset_missing", "corrupt", "a payload of two keysets", func(m maker) []byte {
 		whole := encoded(good)
 		at := bytes.Index(whole, []byte(`,"subject"`))
 		return wrapped(m, "security", append(whole[:at:at], '}'))
 	})
 	record("subject_keyset_of_aead", "corrupt", "a sealing key for pseudonyms", payload(func(p *reference.KeyPayload) {
-		p.Subject.Keyset = p.Seal.Keyset
+		p.Subject = p.Seal
 	}))
 	record("subject_keyset_aes128", "corrupt", "a key of 16 bytes", payload(func(p *reference.KeyPayload) {
-		p.Subject.Keyset = keyset([]reference.Key{{ID: keys.Subject[0].ID, Key: keys.Subject[0].Key[:16]}}, reference.CMACType, 2, 3)
+		p.Subject = keyset([]reference.Key{{ID: keys.Subject[0].ID, Key: keys.Subject[0].Key[:16]}}, reference.CMACType, 2, 3)
 	}))
+	l.keyTimes(record, payload)
 	record("aad_empty", "corrupt", "the payload is bound to nothing", func(m maker) []byte {
 		b := wrapped(m, "security", encoded(good))
-		return reference.GCM(m.bytes("dek", 32)).Seal(b[:6+65+12:6+65+12], m.bytes("nonce", 12), encoded(good), nil)
+		return reference.GCM(m.bytes("dek", 32)).Seal(b[:nonceAt+12:nonceAt+12], m.bytes("nonce", 12), encoded(good), nil)
 	})
 	record("aad_names_run_together", "corrupt", "no length tells where the role ends", func(m maker) []byte {
 		b := wrapped(m, "security", encoded(good))
-		aad := bytes.Join([][]byte{[]byte("ofk1purpose-keys"), reference.String("security"), b[6 : 6+65]}, nil)
-		return reference.GCM(m.bytes("dek", 32)).Seal(b[:6+65+12:6+65+12], m.bytes("nonce", 12), encoded(good), aad)
+		aad := bytes.Join([][]byte{[]byte("ofk1purpose-keys"), reference.String("security"), vaulttest.VaultID, {0}, b[23:nonceAt]}, nil)
+		return reference.GCM(m.bytes("dek", 32)).Seal(b[:nonceAt+12:nonceAt+12], m.bytes("nonce", 12), encoded(good), aad)
+	})
+}
+
+// keyTimes are key records with times of their keys, right ones and wrong ones.
+func (l *vecList) keyTimes(record func(name, expect, comment string, make func(m maker) []byte) *vector,
+	payload func(change func(p *reference.KeyPayload)) func(maker) []byte,
+) {
+	keys := vaulttest.Keys["security"]
+	newer, older := keys.Seal[0], keys.Seal[1]
+	index := keys.Index[0]
+	id := func(k reference.Key) string { return fmt.Sprint(k.ID) }
+	at := func(k reference.Key, t uint64) map[string]uint64 { return map[string]uint64{id(k): t} }
+	// seal is a keyset of the two seal keys, of which one is primary in Tink's sense.
+	seal := func(primary, other reference.Key) reference.Keyset {
+		return reference.SetOf(reference.ProtoKeyset([]reference.Key{primary, other}, reference.GCMType, 3, 1))
+	}
+	// disabled is a keyset with the newer key, and with the older one out of use.
+	disabled := func() reference.Keyset {
+		entry := func(k reference.Key, status uint64) reference.Entry {
+			return reference.Entry{ID: k.ID, Typ: reference.GCMType, Value: reference.ProtoBytes(nil, 3, k.Key), Material: reference.Symmetric, Status: status, Prefix: 1}
+		}
+		return reference.SetOf(reference.ProtoEntries(entry(newer, reference.Enabled), entry(older, reference.Disabled)))
+	}
+	const past, beyond = vecPast, 253402300800
+	for _, c := range []struct {
+		name, comment string
+		change        func(p *reference.KeyPayload)
+	}{
+		{"published", "the older key becomes primary in the year 2125", func(p *reference.KeyPayload) { p.Seal.Primary = at(older, vaulttest.Never) }},
+		{"promoted", "the newer key became primary in 2020", func(p *reference.KeyPayload) {
+			p.Seal = seal(older, newer)
+			p.Seal.Primary = at(newer, past)
+		}},
+		{"destroyed", "with keys that were destroyed", func(p *reference.KeyPayload) {
+			p.Destroyed = map[string]uint64{"0": reference.Time, "4294967295": reference.Time}
+		}},
+	} {
+		v := record("times_"+c.name, "success", c.comment, payload(c.change))
+		v.add("opens", vecSample().Text())
+		v.add("plaintext", hex.EncodeToString([]byte(vaulttest.Address)))
+		v.add("subject", hex.EncodeToString([]byte(vecSubject)))
+		v.add("pseudonym", hex.EncodeToString(reference.Pseudonym("security", keys, vecSubject)))
+	}
+	for _, c := range []struct {
+		name, comment string
+		change        func(p *reference.KeyPayload)
+	}{
+		{"created_missing", "a key that was never made", func(p *reference.KeyPayload) { p.Seal.Created = at(newer, reference.Time) }},
+		{"created_of_no_key", "a key was made that is not there", func(p *reference.KeyPayload) {
+			p.Index.Created = map[string]uint64{id(index): reference.Time, "7": reference.Time}
+		}},
+		{"created_beyond", "made in the year 10000", func(p *reference.KeyPayload) { p.Index.Created = at(index, beyond) }},
+		{"retired_missing", "a key out of use without the time at which it was retired", func(p *reference.KeyPayload) {
+			p.Seal = disabled()
+			p.Seal.Retired = nil
+		}},
+		{"retired_in_use", "a key that is in use was retired", func(p *reference.KeyPayload) { p.Seal.Retired = at(older, reference.Time) }},
+		{"retired_of_no_key", "a key was retired that is not there", func(p *reference.KeyPayload) {
+			p.Seal.Retired = map[string]uint64{"7": reference.Time}
+		}},
+		{"retired_beyond", "retired in the year 10000", func(p *reference.KeyPayload) {
+			p.Seal = disabled()
+			p.Seal.Retired = at(older, beyond)
+		}},
+		{"primary_of_no_key", "a key becomes primary that is not there", func(p *reference.KeyPayload) {
+			p.Seal.Primary = map[string]uint64{"7": reference.Time}
+		}},
+		{"primary_of_other_keyset", "an index key becomes the primary key of seals", func(p *reference.KeyPayload) { p.Seal.Primary = at(index, reference.Time) }},
+		{"primary_of_primary", "the primary key becomes primary", func(p *reference.KeyPayload) { p.Seal.Primary = at(newer, reference.Time) }},
+		{"primary_of_retired", "a key that is out of use becomes primary", func(p *reference.KeyPayload) {
+			p.Seal = disabled()
+			p.Seal.Primary = at(older, reference.Time)
+		}},
+		{"primary_beyond", "primary in the year 10000", func(p *reference.KeyPayload) { p.Seal.Primary = at(older, beyond) }},
+		{"primary_together", "two keys become primary in one second", func(p *reference.KeyPayload) {
+			third := vaulttest.Key("security seal 3", 0x5ec00003)
+			p.Seal = reference.SetOf(reference.ProtoKeyset([]reference.Key{newer, older, third}, reference.GCMType, 3, 1))
+			p.Seal.Primary = map[string]uint64{id(older): past, id(third): past}
+		}},
+		{"destroyed_key", "a destroyed key that is there", func(p *reference.KeyPayload) { p.Destroyed = at(older, reference.Time) }},
+		{"destroyed_beyond", "destroyed in the year 10000", func(p *reference.KeyPayload) { p.Destroyed = map[string]uint64{"7": beyond} }},
+		{"id_beyond", "an id of more than 32 bits", func(p *reference.KeyPayload) { p.Destroyed = map[string]uint64{"4294967296": reference.Time} }},
+		{"id_with_zero", "a second spelling of an id", func(p *reference.KeyPayload) {
+			p.Index.Created = map[string]uint64{"0" + id(index): reference.Time}
+		}},
+	} {
+		record("times_"+c.name, "corrupt", c.comment, payload(c.change))
+	}
+	record("times_negative", "corrupt", "destroyed before 1970", func(m maker) []byte {
+		p := encodePayload(reference.Payload("security", keys))
+		p = append(bytes.TrimSuffix(p, []byte("}")), `,"destroyed":{"7":-1}}`...)
+		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
+		return reference.Wrap(kek, "security", vaulttest.VaultID, p, m.bytes("dek", 32), m.bytes("nonce", 12))
+	})
+	record("destroyed_in_keyset", "corrupt", "a list that a keyset does not have", func(m maker) []byte {
+		p := encodePayload(reference.Payload("security", keys))
+		p = bytes.Replace(p, []byte(`"seal":{`), []byte(`"seal":{"destroyed":{},`), 1)
+		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
+		return reference.Wrap(kek, "security", vaulttest.VaultID, p, m.bytes("dek", 32), m.bytes("nonce", 12))
 	})
 }
 

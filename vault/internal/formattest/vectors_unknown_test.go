@@ -56,7 +56,7 @@ func unknownValues() []unknownValue {
 
 	full := vaulttest.FullHeader
 	full.From = "billing" // not security, which the slot is for
-	for _, flag := range []byte{0x20, 0x40, 0x80} {
+	for _, flag := range []byte{0x40, 0x80} {
 		for _, f := range unknownFields {
 			name := fmt.Sprintf("flag_unknown_%02x_%s", flag, f.name)
 			comment := fmt.Sprintf("%#x stands for nothing in this version: %s", flag, f.comment)
@@ -75,7 +75,7 @@ func unknownValues() []unknownValue {
 		h.Typ = typ
 		return h.Bytes()
 	}
-	for _, typ := range []byte{0, 4, 5, 255} {
+	for _, typ := range []byte{0, 5, 6, 255} {
 		name := fmt.Sprintf("type_unknown_%d", typ)
 		m := maker(name + "_of_purpose")
 		all = append(all, unknownValue{string(m), "no such slot type, sealed as type 1 is", under(m, "pii1", typed(typ)), "pii1", nil, ""})
@@ -137,13 +137,14 @@ func unknownRecords() []unknownRecord {
 		m := maker("key_record_" + name)
 		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
 		dek := m.bytes("dek", 32)
-		wrapped, err := kek.Encrypt(dek, []byte("onlyfor purpose-keys security"))
+		wrapped, err := kek.Encrypt(dek, reference.KEKAAD("security", vaulttest.VaultID))
 		if err != nil {
 			panic(err)
 		}
-		aad := reference.RecordAAD("security", wrapped)
+		aad := reference.RecordAAD("security", vaulttest.VaultID, "", wrapped)
 		copy(aad, magic)
-		head := slices.Concat([]byte(magic), []byte{0, byte(len(wrapped))}, wrapped)
+		head := reference.RecordHead(vaulttest.VaultID, "", wrapped)
+		copy(head, magic)
 		data := reference.GCM(dek).Seal(append(head, m.bytes("nonce", 12)...), m.bytes("nonce", 12), payload, aad)
 		all = append(all, unknownRecord{string(m), comment, "key record", data, func(t *testing.T, data []byte) {
 			rest := data[len(head):]
@@ -198,7 +199,7 @@ func unknownRecords() []unknownRecord {
 	pseudonym := reference.Pseudonym("security", keys, vecSubject)
 	subjectRecord := func(name, comment, magic, tag string, payload []byte) {
 		m := maker("subject_record_" + name)
-		aad := slices.Concat([]byte(tag), reference.String("security"), pseudonym)
+		aad := slices.Concat([]byte(tag), reference.String("security"), vaulttest.VaultID, pseudonym)
 		data := append([]byte(magic), reference.Seal(m.key("security"), m.bytes("nonce", 12), payload, aad)...)
 		all = append(all, unknownRecord{string(m), comment, "subject record", data, func(t *testing.T, data []byte) {
 			plain, ok := reference.Unseal(keys.Seal, data[4:], aad)
@@ -208,7 +209,11 @@ func unknownRecords() []unknownRecord {
 		}})
 	}
 	state := func(state byte, key []byte, more ...byte) []byte {
-		return append(reference.SubjectRecord{State: state, ID: record.ID, Time: record.Time, Key: key}.Bytes(), more...)
+		r := reference.SubjectRecord{State: state, ID: record.ID, Time: record.Time, Key: key}
+		if key == nil {
+			r.Of = vecErasure("security", vecSubject)
+		}
+		return append(r.Bytes(), more...)
 	}
 	for _, n := range []byte{0, 3, 4, 255} {
 		name := fmt.Sprintf("state_unknown_%d", n)
@@ -225,19 +230,21 @@ func unknownRecords() []unknownRecord {
 
 	// Counts of erasures.
 	for _, n := range []string{"0", "2"} {
-		input := slices.Concat([]byte("era"+n), reference.String("security"), []byte{0, 0, 0, 0, 0, 0, 0, 7})
-		data := slices.Concat([]byte("ofe"+n), []byte{0, 0, 0, 0, 0, 0, 0, 7}, reference.CMAC(keys.Subject[0].Key, input))
+		state := vecErasure("security", vecSubject)
+		input := slices.Concat([]byte("era"+n), reference.String("security"), vaulttest.VaultID, state.Bytes())
+		fields := reference.Erasures(keys, "security", state)[4:44]
+		data := slices.Concat([]byte("ofe"+n), fields, reference.CMAC(keys.Subject[0].Key, input))
 		all = append(all, unknownRecord{"erasures_version_unknown_ofe" + n, "ofe" + n + " is for another version, and the tag is over era" + n, "erasures", data,
 			func(t *testing.T, data []byte) {
-				require.Equal(t, reference.CMAC(keys.Subject[0].Key, input), data[12:])
+				require.Equal(t, reference.CMAC(keys.Subject[0].Key, input), data[44:])
 			}})
 	}
 
 	// Texts of collectors.
 	c := reference.CollectorOf("security", vaulttest.Collect["security"][0])
-	for _, magic := range []string{"ofc0", "ofc2"} {
+	for _, magic := range []string{"ofc0", "ofc3"} {
 		check := unknownCheck(magic, c.Body())
-		text := strings.Replace(reference.CollectorText("security", append(c.Body(), check...)), "ofc1", magic, 1)
+		text := reference.CollectorText(magic, "security", append(c.Body(), check...))
 		all = append(all, unknownRecord{"collector_text_version_unknown_" + magic, magic + " is for another version, and is checked", "collector", []byte(text),
 			func(t *testing.T, data []byte) {
 				fields := strings.Split(string(data), ".")
@@ -265,7 +272,7 @@ func (l *vecList) unknown() {
 			v.own(u.subject)
 		}
 		if strings.HasSuffix(u.name, "_of_collector") {
-			v.collectsOwn()
+			v.collectsOwn(kemX25519)
 		}
 	}
 	for _, u := range unknownRecords() {
@@ -275,6 +282,7 @@ func (l *vecList) unknown() {
 		if u.form != "collector" {
 			v.value = []byte(hex.EncodeToString(u.data) + "\n")
 			v.add("purpose", "security")
+			v.add("vault", hex.EncodeToString(vaulttest.VaultID))
 		}
 		switch u.form {
 		case "key record":
@@ -307,7 +315,7 @@ func TestTheUnknownPartIsTheOnlyFault(t *testing.T) {
 				key, _ := vecSubjectKey("security", u.subject)
 				padded, ok = reference.Unseal([]reference.Key{key}, slot.Sealed, aad)
 			case strings.HasSuffix(u.name, "_of_collector"):
-				padded, ok = reference.Uncollect(vaulttest.Collect["security"], "security", slot.Sealed, aad)
+				padded, ok = reference.Uncollect(vaulttest.Collect["security"], 3, "security", slot.Sealed, aad)
 			}
 			require.True(t, ok)
 			require.Equal(t, reference.Pad(vaulttest.Address), padded)
@@ -315,8 +323,8 @@ func TestTheUnknownPartIsTheOnlyFault(t *testing.T) {
 			// In version 1, without the unknown part, the header is one that both readers accept.
 			known := u.value.Clone()
 			header := known.Slots[0].Header
-			header[1] &= 0x1f
-			if header[0] == 0 || header[0] > 3 {
+			header[1] &= 0x3f
+			if header[0] == 0 || header[0] > 4 {
 				header[0] = map[bool]byte{false: 1, true: 3}[len(slot.Sealed) > 85]
 			}
 			h, rest, ok := reference.CutHeader(header)

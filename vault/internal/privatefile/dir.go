@@ -137,7 +137,7 @@ func (d *Dir) enter(name string, lstat func() (fs.FileInfo, error), open func() 
 	}
 	root, err := open()
 	if err != nil {
-		return nil, failed("opening", "directory", name, err)
+		return nil, notOpened("directory", name, seen, err)
 	}
 	opened, err := d.sys.LstatIn(root, ".")
 	switch {
@@ -163,30 +163,46 @@ func (d *Dir) read(top *os.Root, name string, limit int) ([]byte, error) {
 		return nil, err
 	}
 	defer in.Close()
+	for {
+		data, current, err := d.readOnce(in, dir, name, base, limit)
+		if current || err != nil {
+			return data, err
+		}
+	}
+}
+
+// readOnce reads the named file. It reports in current whether the file was still the one
+// of that name afterwards. The writer that replaced it may have overwritten it, so its
+// content is not to be used then.
+func (d *Dir) readOnce(in *os.Root, dir, name, base string, limit int) (data []byte, current bool, err error) {
 	f, err := d.openFile(in, name, base, os.O_RDONLY)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer f.Close()
 	info, err := d.sys.Stat(f)
 	if err != nil {
-		return nil, failed("reading", "file", name, err)
+		return nil, false, failed("reading", "file", name, err)
 	}
 	// The size is checked before the buffer is made, because a writer chose it.
 	if info.Size() > int64(limit) {
-		return nil, tooLarge(name)
+		return nil, false, tooLarge(name)
 	}
 	if info.Mode().Perm() == modeUnsettled {
 		if err := d.syncDir(in, dir); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		d.sys.Chmod(f, modeFile) // if not now, then by the next reader
 	}
-	data := make([]byte, info.Size())
+	data = make([]byte, info.Size())
 	if _, err := io.ReadFull(reader(func(b []byte) (int, error) { return d.sys.Read(f, b) }), data); err != nil {
-		return nil, failed("reading", "file", name, err)
+		return nil, false, failed("reading", "file", name, err)
 	}
-	return data, nil
+	now, err := d.sys.LstatIn(in, base)
+	if err != nil {
+		return nil, false, failed("reading", "file", name, err)
+	}
+	return data, os.SameFile(info, now), nil
 }
 
 type reader func([]byte) (int, error)
@@ -211,19 +227,32 @@ func (d *Dir) openFile(in *os.Root, name, base string, flag int) (*os.File, erro
 		return nil, tooLarge(name)
 	}
 	if err != nil {
-		return nil, failed("opening", "file", name, err)
+		return nil, notOpened("file", name, seen, err)
 	}
 	info, err := d.sys.Stat(f)
 	if err != nil {
 		err = failed("opening", "file", name, err)
 	} else if err = checkType("file", name, info, 0); err == nil {
-		err = checkPrivate("file", name, info)
+		if err = checkPrivate("file", name, info); err == nil {
+			err = checkLinks(name, info)
+		}
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// notOpened returns the error for a file or directory that was seen and did not open. It
+// is [ErrDenied] if it belongs to another user: its owner could give this process the
+// rights, and this process can't.
+func notOpened(kind, name string, seen fs.FileInfo, err error) error {
+	err = failed("opening", kind, name, err)
+	if stat, ok := seen.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && errors.Is(err, fs.ErrPermission) {
+		return &failure{err.Error(), ErrDenied}
+	}
+	return err
 }
 
 func tooLarge(name string) error { return &failure{label("file", name) + " is too large", ErrTooLarge} }
@@ -250,6 +279,15 @@ func checkPrivate(kind, name string, info fs.FileInfo) error {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return refused(kind, name, "is open to others")
+	}
+	return nil
+}
+
+// checkLinks refuses a file that has another name: a backup made of hard links would keep
+// a key under that name after its record was replaced.
+func checkLinks(name string, info fs.FileInfo) error {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
+		return refused("file", name, "has a second hard link")
 	}
 	return nil
 }

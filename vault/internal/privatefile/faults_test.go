@@ -5,6 +5,7 @@ package privatefile_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -138,8 +139,8 @@ func TestEachCallFails(t *testing.T) {
 					} else {
 						// Ridding a directory of what is not there, giving back
 						// a lock that closing gives back, and saying that a name
-						// is durable that is.
-						require.Contains(t, []string{"unlock", "remove", "open", "chmod"}, hit, at)
+						// is durable that is. A time that is not blurred hurts no file.
+						require.Contains(t, []string{"unlock", "remove", "open", "chmod", "set times"}, hit, at)
 					}
 					got := read(t, privatefile.New(path), op.file)
 					require.Contains(t, []string{op.old, op.new}, got, at)
@@ -221,9 +222,90 @@ func TestOrderOfAWrite(t *testing.T) {
 	calls = nil
 	require.NoError(t, change(t, d, put("sub/file", "new")))
 	require.Equal(t, []string{
-		"lock", "make directory", "sync directory", "remove", // the new directory's name; an unfinished file
-		"create", "chmod", "write", "sync", "close", "rename", "sync directory", "chmod", "unlock",
+		"lock", "make directory", "set times", "sync directory", "remove", // the new directory's name; an unfinished file
+		"create", "chmod", "write", "set times", "sync", "close", "rename", "sync directory", "chmod", "set times", "unlock",
 	}, calls)
+	calls = nil
+	require.NoError(t, change(t, d, put("sub/file", "newer")))
+	require.Equal(t, []string{
+		"lock", "remove", "create", "chmod", "write", "set times", "sync", "close", "rename", "sync directory", "chmod", "set times",
+		"write", "sync", "unlock", // zeros over the old content, once the new one is durable
+	}, calls)
+}
+
+// A replaced content is overwritten, and so is the content that a killed writer left.
+func TestReplacedContentIsOverwritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "private")
+	d := privatefile.New(path)
+	for _, name := range []string{"file", ".tmp"} {
+		require.NoError(t, change(t, d, put("a/file", "the old content")))
+		if name == ".tmp" {
+			require.NoError(t, os.WriteFile(filepath.Join(path, "a", name), []byte("the old content"), 0o600))
+		}
+		old, err := os.Open(filepath.Join(path, "a", name)) // its bytes, when its name is gone
+		require.NoError(t, err)
+		defer old.Close()
+		require.NoError(t, change(t, d, put("a/file", "the new content")))
+		b, err := io.ReadAll(old)
+		require.NoError(t, err)
+		require.Equal(t, make([]byte, len("the old content")), b, name)
+	}
+}
+
+// A reader that has a file open while it is replaced and overwritten reads the new one.
+func TestReaderOfAReplacedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "private")
+	writer := privatefile.New(path)
+	require.NoError(t, change(t, writer, put("a/file", "old")))
+	for _, at := range []string{"stat", "read"} {
+		replaced := 0
+		reader := privatefile.NewOn(faulty.System(func(call string, do func() error) error {
+			if call == at && replaced < 3 {
+				replaced++
+				require.NoError(t, change(t, writer, put("a/file", fmt.Sprint(at, replaced))))
+			}
+			return do()
+		}), path)
+		require.Equal(t, at+"3", read(t, reader, "a/file"))
+		require.Equal(t, 3, replaced)
+	}
+}
+
+// The times of files tell the day, and their order tells nothing.
+func TestTimesTellTheDay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "private")
+	d := privatefile.New(path)
+	before := time.Now().UTC().Truncate(24 * time.Hour)
+	for i := range 40 {
+		require.NoError(t, change(t, d, put(fmt.Sprintf("sub/%02d", i), "content")))
+	}
+	files := timesOfFiles(t, path, before)
+	require.Len(t, files, 41, "with the lock")
+	require.False(t, slices.IsSortedFunc(files[1:], time.Time.Compare), "the files were made in the order of their names")
+	require.NoError(t, change(t, d, put("sub/00", "again")))
+	require.Len(t, timesOfFiles(t, path, before), 41)
+}
+
+// timesOfFiles returns the times of the files below path, by their names. All of them, and
+// the times of directories, must be of today, which began at the given time or is the day
+// after.
+func timesOfFiles(t *testing.T, path string, before time.Time) (files []time.Time) {
+	t.Helper()
+	after := time.Now().UTC().Truncate(24 * time.Hour)
+	require.NoError(t, filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := e.Info()
+		require.NoError(t, err)
+		at := info.ModTime().UTC()
+		require.False(t, at.Before(before) || !at.Before(after.Add(24*time.Hour)), name)
+		if e.IsDir() {
+			require.Equal(t, at.Truncate(24*time.Hour), at, name)
+		} else {
+			files = append(files, at)
+		}
+		return nil
+	}))
+	return files
 }
 
 // A signal is no failure of a lock.

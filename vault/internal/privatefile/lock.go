@@ -115,6 +115,10 @@ func (d *Dir) openLock(top *os.Root) (*os.File, error) {
 	if errors.Is(err, fs.ErrExist) { // another process was faster
 		return d.openFile(top, lockName, lockName, os.O_RDWR)
 	}
+	if err == nil {
+		d.blurTime(top, lockName)
+		d.blurTimes(top)
+	}
 	return file, err
 }
 

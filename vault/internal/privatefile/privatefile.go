@@ -4,12 +4,22 @@
 // planted or redirected, and does not repair them: a key that was open to others for a
 // moment has to be replaced, and somebody has to hear of it. So the directory, the
 // directories below it and the files must belong to this process's user, must not grant
-// anything to the group or to others, and must not be symbolic links.
+// anything to the group or to others, and must not be symbolic links. A file must not have
+// a second hard link: under its other name an old content would outlive a replacement.
 //
 // Files change by replacement, under a lock that all processes on this machine respect.
 // Readers take no lock. A reader sees either the whole old file or the whole new one, and
 // so does the next process after a crash or a power cut. A content that was read, and not
 // replaced since, survives a power cut, even if its writer died before making it durable.
+//
+// A replaced file is overwritten with zeros once its successor is durable. On a file system
+// that writes in place, its content is then no longer on the disk. File systems that write
+// elsewhere, such as Btrfs and ZFS, and flash memory keep it until they use the space again.
+//
+// The time at which a file was changed is told to the day: the time of day is random, and
+// directories have the beginning of the day. Otherwise the files of two directories could
+// be matched by their order in time. A program that trusts sizes and times still sees that
+// a file has changed. Other facts of the file system tell more: see [os.FileInfo.Sys].
 //
 // The package does not protect from root, from other processes of that user, or from
 // users who may rename the directories above. It needs a file system with POSIX modes and
@@ -19,12 +29,18 @@ package privatefile
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 )
 
 // ErrRefused reports a file or directory that is not private, or is of another type than
 // a file or directory.
 var ErrRefused = errors.New("not private")
+
+// ErrDenied reports a file or directory that exists, belongs to another user and does not
+// open for this process. It is also [fs.ErrPermission].
+var ErrDenied = fmt.Errorf("belongs to another user: %w", fs.ErrPermission)
 
 // ErrTooLarge reports a file with more bytes than the reader accepts.
 var ErrTooLarge = errors.New("file too large")

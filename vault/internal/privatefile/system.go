@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // A System holds the calls that a Dir makes to the disk. Tests let them fail one by one:
@@ -21,6 +22,7 @@ type System struct {
 	ChmodDir func(in *os.Root, name string, mode fs.FileMode) error
 	Rename   func(in *os.Root, from, to string) error
 	Remove   func(in *os.Root, name string) error
+	Chtimes  func(in *os.Root, name string, accessed, modified time.Time) error
 
 	Stat  func(f *os.File) (fs.FileInfo, error)
 	Chmod func(f *os.File, mode fs.FileMode) error
@@ -45,6 +47,7 @@ func OperatingSystem() System {
 		ChmodDir: (*os.Root).Chmod,
 		Rename:   (*os.Root).Rename,
 		Remove:   (*os.Root).Remove,
+		Chtimes:  (*os.Root).Chtimes,
 
 		Stat:  (*os.File).Stat,
 		Chmod: (*os.File).Chmod,

@@ -36,3 +36,6 @@ func (l *Lock) Write(name string, data []byte) error { return errUnsupported }
 
 // Unlock does nothing.
 func (l *Lock) Unlock() {}
+
+// ReadMounted fails with [errors.ErrUnsupported].
+func ReadMounted(dir, name string, limit int) ([]byte, error) { return nil, errUnsupported }

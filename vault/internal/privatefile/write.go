@@ -5,8 +5,10 @@ package privatefile
 import (
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"syscall"
+	"time"
 )
 
 // tempName is the name of a file while it is written. One name is enough, because only
@@ -25,8 +27,9 @@ func (l *Lock) Read(name string, limit int) ([]byte, error) {
 
 // Write makes data the content of the named file, and makes its directories if they are
 // missing. It replaces any file of that name without checking it, so Read the file first.
-// When Write returns nil, the content is durable. When it fails, the file is unchanged,
-// unless the last step failed, which is to make sure that the new content is durable.
+// When Write returns nil, the content is durable, and the content that it replaced is
+// overwritten. When it fails, the file is unchanged, unless one of the last steps failed,
+// which are to make sure that the new content is durable and to overwrite the old one.
 func (l *Lock) Write(name string, data []byte) error {
 	dir, base := split(name)
 	in, err := l.enter(dir)
@@ -34,6 +37,14 @@ func (l *Lock) Write(name string, data []byte) error {
 		return err
 	}
 	defer in.Close()
+	// The handle keeps the old content within reach when its name is gone.
+	old, err := l.dir.openFile(in, name, base, os.O_RDWR)
+	switch {
+	case err == nil:
+		defer old.Close()
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrRefused):
+		return err // nothing is lost yet, and the old content would stay on the disk
+	}
 	if err := l.dir.writeTemp(in, name, data); err != nil {
 		l.dir.sys.Remove(in, tempName) // if not now, then by the next writer
 		return err
@@ -46,7 +57,57 @@ func (l *Lock) Write(name string, data []byte) error {
 		return err
 	}
 	l.dir.settled(in, base)
+	l.dir.blurTimes(in)
+	if old == nil {
+		return nil
+	}
+	return l.dir.overwrite(old, name)
+}
+
+// overwrite writes zeros over a content that was replaced. The new content is durable by
+// now, so a power cut can't lose both.
+func (d *Dir) overwrite(old *os.File, name string) error {
+	info, err := d.sys.Stat(old)
+	if err == nil {
+		_, err = d.sys.Write(old, make([]byte, info.Size()))
+	}
+	if err == nil {
+		err = d.sys.Sync(old)
+	}
+	if err != nil {
+		return failed("overwriting", "former file", name, err)
+	}
 	return nil
+}
+
+// discard removes the temporary file that a killed writer left. Its content may be that of
+// a record that is about to be erased, so discard overwrites it first, if it can.
+func (d *Dir) discard(in *os.Root) error {
+	f, err := d.openFile(in, tempName, tempName, os.O_RDWR)
+	switch {
+	case err == nil:
+		d.overwrite(f, tempName) // if the disk fails here, the file must not be in the way for ever
+		f.Close()
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrRefused):
+		return err
+	}
+	return d.sys.Remove(in, tempName)
+}
+
+const day = 24 * time.Hour
+
+// blurTime sets the time at which the file base was changed to a random time of this day.
+// An access time after all other times of the file keeps most systems from noting when the
+// file is next read. A file system that can't set times leaves them as they are.
+func (d *Dir) blurTime(in *os.Root, base string) {
+	today := time.Now().UTC().Truncate(day)
+	d.sys.Chtimes(in, base, today.Add(2*day), today.Add(rand.N(day)))
+}
+
+// blurTimes sets the time at which a directory was changed to the beginning of this day.
+func (d *Dir) blurTimes(dir *os.Root) {
+	today := time.Now().UTC().Truncate(day)
+	d.sys.Chtimes(dir, ".", today.Add(2*day), today)
 }
 
 // enter opens a directory to write in, and removes the temporary file that a killed
@@ -61,7 +122,7 @@ func (l *Lock) enter(dir string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.dir.sys.Remove(in, tempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := l.dir.discard(in); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		in.Close()
 		return nil, failed("removing", "unfinished file in directory", dir, err)
 	}
@@ -84,6 +145,7 @@ func (d *Dir) writeTemp(in *os.Root, name string, data []byte) error {
 		return err
 	}
 	_, err = d.sys.Write(f, data)
+	d.blurTime(in, tempName)
 	if err == nil {
 		err = d.sys.Sync(f) // otherwise a power cut could keep the name and lose the content
 	}
@@ -125,6 +187,7 @@ func (d *Dir) mkdir(in *os.Root, name, base string) error {
 	if err != nil {
 		return failed("creating", "directory", name, err)
 	}
+	d.blurTimes(in)
 	return nil
 }
 

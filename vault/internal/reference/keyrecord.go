@@ -2,6 +2,7 @@ package reference
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Time is the time of everything in the vectors: 2026-01-02T03:04:05Z.
@@ -19,19 +21,26 @@ const Time = 1767323045
 // KeyPayload is the plaintext of a key record.
 type KeyPayload struct {
 	Purpose    string `json:"purpose"`
+	Vault      []byte `json:"vault"`
 	Generation uint64 `json:"generation"`
+	History    []byte `json:"history"`
 	Seal       Keyset `json:"seal"`
 	Index      Keyset `json:"index"`
 	Subject    Keyset `json:"subject"`
 
 	Collect *Keyset `json:"collect,omitempty"`
+
+	Destroyed map[string]uint64 `json:"destroyed,omitempty"`
 }
 
-// Keyset is one keyset of a key record: Tink's serialization in base64, and the time at
-// which each key was made, by key id.
+// Keyset is one keyset of a key record: Tink's serialization in base64, and times by key
+// id: of the making of each key, of the retirement of keys that are disabled, and of the
+// promotion of keys that are to become primary.
 type Keyset struct {
 	Keyset  string            `json:"keyset"`
 	Created map[string]uint64 `json:"created"`
+	Retired map[string]uint64 `json:"retired,omitempty"`
+	Primary map[string]uint64 `json:"primary,omitempty"`
 }
 
 const (
@@ -49,21 +58,14 @@ func Payload(name string, keys Keys) KeyPayload {
 // Payload returns the plaintext of the key record of the named purpose. It is of
 // generation 1, and all of its keys were made at [Time].
 func (keys Record) Payload(name string) KeyPayload {
-	set := func(keys []Key, data []byte) Keyset {
-		created := map[string]uint64{}
-		for _, k := range keys {
-			created[fmt.Sprint(k.ID)] = Time
-		}
-		return Keyset{base64.StdEncoding.EncodeToString(data), created}
-	}
 	p := KeyPayload{
-		Purpose: name, Generation: 1,
-		Seal:    set(keys.Seal, ProtoKeyset(keys.Seal, GCMType, 3, 1)),
-		Index:   set(keys.Index, ProtoKeyset(keys.Index, CMACType, 2, 3)),
-		Subject: set(keys.Subject, ProtoKeyset(keys.Subject, CMACType, 2, 3)),
+		Purpose: name, Vault: keys.Vault, Generation: 1, History: []byte{},
+		Seal:    SetOf(ProtoKeyset(keys.Seal, GCMType, 3, 1)),
+		Index:   SetOf(ProtoKeyset(keys.Index, CMACType, 2, 3)),
+		Subject: SetOf(ProtoKeyset(keys.Subject, CMACType, 2, 3)),
 	}
 	if keys.Collect != nil {
-		collect := set(keys.Collect, ProtoEntries(CollectEntries(keys.Collect)...))
+		collect := SetOf(ProtoEntries(CollectEntries(keys.Collect)...))
 		p.Collect = &collect
 	}
 	return p
@@ -123,12 +125,21 @@ func ProtoInt(b []byte, n, v uint64) []byte {
 }
 
 // readKeyset reads a keyset as package vault generates it: keys of one type and prefix.
-// It returns the primary key first, and leaves out disabled keys.
-func readKeyset(data []byte, typ string, prefix uint64, read func(value Proto) ([]byte, bool)) ([]Key, error) {
+// It returns the key first that is primary at the time now, and leaves out disabled keys.
+func readKeyset(from Keyset, now uint64, typ string, prefix uint64, read func(value Proto) (Key, bool)) ([]Key, error) {
+	data, err := base64.StdEncoding.DecodeString(from.Keyset)
+	if err != nil {
+		return nil, err
+	}
 	set, err := ReadProto(data)
 	if err != nil {
 		return nil, err
 	}
+	primary, err := from.primaryAt(data, now)
+	if err != nil {
+		return nil, err
+	}
+	flagged := false
 	var keys []Key
 	for _, raw := range set.bytes[2] {
 		entry, err := ReadProto(raw)
@@ -150,14 +161,16 @@ func readKeyset(data []byte, typ string, prefix uint64, read func(value Proto) (
 		if string(keyData.Only(1)) != typ || entry.ints[2] != Enabled || entry.ints[4] != prefix || !ok {
 			return nil, errors.New("not an enabled key of this type")
 		}
-		k := Key{uint32(entry.ints[3]), key}
-		if uint64(k.ID) == set.ints[1] {
+		k := key
+		k.ID = uint32(entry.ints[3])
+		flagged = flagged || uint64(k.ID) == set.ints[1]
+		if k.ID == primary {
 			keys = slices.Insert(keys, 0, k)
 		} else {
 			keys = append(keys, k)
 		}
 	}
-	if len(keys) == 0 || uint64(keys[0].ID) != set.ints[1] {
+	if len(keys) == 0 || keys[0].ID != primary || !flagged {
 		return nil, errors.New("no enabled primary key")
 	}
 	return keys, nil
@@ -165,10 +178,10 @@ func readKeyset(data []byte, typ string, prefix uint64, read func(value Proto) (
 
 // symmetricKey returns a function that reads a key of 32 bytes from the given field of
 // its message.
-func symmetricKey(field uint64) func(value Proto) ([]byte, bool) {
-	return func(value Proto) ([]byte, bool) {
+func symmetricKey(field uint64) func(value Proto) (Key, bool) {
+	return func(value Proto) (Key, bool) {
 		key := value.Only(field)
-		return key, len(value.bytes[field]) == 1 && len(key) == 32
+		return Key{Key: key}, len(value.bytes[field]) == 1 && len(key) == 32
 	}
 }
 
@@ -214,25 +227,45 @@ func ReadProto(data []byte) (Proto, error) {
 	return m, nil
 }
 
-// Wrap writes a key record, with the data key, the nonce and the KEK of the caller.
-func Wrap(kek AEAD, name string, payload, dek, nonce []byte) []byte {
-	wrapped, err := kek.Encrypt(dek, []byte("onlyfor purpose-keys "+name))
+// VaultRecord writes the record of a vault's id.
+func VaultRecord(vault []byte) []byte { return append([]byte("ofv1"), vault...) }
+
+// KEKAAD returns the associated data with which a KEK wraps the data key of a key record.
+func KEKAAD(name string, vault []byte) []byte {
+	return fmt.Appendf(nil, "onlyfor purpose-keys %s %x", name, vault)
+}
+
+// Wrap writes a key record, with the data key, the nonce and the KEK of the caller, which
+// has no name.
+func Wrap(kek AEAD, name string, vault, payload, dek, nonce []byte) []byte {
+	wrapped, err := kek.Encrypt(dek, KEKAAD(name, vault))
 	if err != nil {
 		panic(err)
 	}
-	return WrapUnder(name, wrapped, payload, dek, nonce)
+	return WrapUnder(name, vault, "", wrapped, payload, dek, nonce)
 }
 
-// WrapUnder is Wrap with a data key that was wrapped before.
-func WrapUnder(name string, wrapped, payload, dek, nonce []byte) []byte {
-	b := append([]byte("ofk1"), byte(len(wrapped)>>8), byte(len(wrapped)))
-	b = append(append(b, wrapped...), nonce...)
-	return GCM(dek).Seal(b, nonce, payload, RecordAAD(name, wrapped))
+// WrapUnder is Wrap with a data key that was wrapped before, and the name of the KEK.
+func WrapUnder(name string, vault []byte, kek string, wrapped, payload, dek, nonce []byte) []byte {
+	b := RecordHead(vault, kek, wrapped)
+	return GCM(dek).Seal(append(b, nonce...), nonce, payload, RecordAAD(name, vault, kek, wrapped))
+}
+
+// RecordHead returns a key record up to its nonce.
+func RecordHead(vault []byte, kek string, wrapped []byte) []byte {
+	return slices.Concat([]byte("ofk1"), vault, String(kek), []byte{byte(len(wrapped) >> 8), byte(len(wrapped))}, wrapped)
 }
 
 // RecordAAD returns the associated data of a key record.
-func RecordAAD(name string, wrapped []byte) []byte {
-	return slices.Concat([]byte("ofk1"), String("purpose-keys"), String(name), wrapped)
+func RecordAAD(name string, vault []byte, kek string, wrapped []byte) []byte {
+	return slices.Concat([]byte("ofk1"), String("purpose-keys"), String(name), vault, String(kek), wrapped)
+}
+
+// RecordDigest returns the digest of a key record, as it stands in the history of later
+// generations and in pins.
+func RecordDigest(record []byte) []byte {
+	sum := sha256.Sum256(record)
+	return sum[:16]
 }
 
 // AEAD wraps data keys.
@@ -273,25 +306,37 @@ func spelled(payload []byte) error {
 	}
 }
 
-var pathRE = regexp.MustCompile(`\A(purpose|generation|(seal|index|subject|collect)(\.keyset|\.created(\.\d+)?)?)\z`)
+var keyNameRE = regexp.MustCompile(`\A[!-~]*\z`)
 
-// Unwrap reads a key record.
-func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
+var pathRE = regexp.MustCompile(`\A(purpose|vault|generation|history|(seal|index|subject|collect)(\.keyset|\.(created|retired|primary)(\.\d+)?)?|destroyed(\.\d+)?)\z`)
+
+// Unwrap reads a key record of the given vault, as it is now.
+func Unwrap(kek AEAD, name string, vault, data []byte) (Record, error) {
+	return UnwrapAt(kek, name, vault, data, uint64(time.Now().Unix()))
+}
+
+// UnwrapAt is Unwrap at another time: keys become primary as time goes by.
+func UnwrapAt(kek AEAD, name string, vault, data []byte, now uint64) (Record, error) {
 	r := &Reader{B: data, Ok: true}
-	magic, size := r.Next(4), r.Next(2)
+	magic, of := r.Next(4), r.Next(16)
+	kekName := string(r.Next(int(r.Next(1)[0])))
+	size := r.Next(2)
 	wrapped := r.Next(int(size[0])<<8 | int(size[1]))
 	nonce := r.Next(12)
-	if !r.Ok || string(magic) != "ofk1" || len(data) > 1<<20 {
+	if !r.Ok || string(magic) != "ofk1" || len(data) > 1<<20 || len(wrapped) == 0 || !keyNameRE.MatchString(kekName) {
 		return Record{}, errors.New("malformed")
 	}
-	dek, err := kek.Decrypt(wrapped, []byte("onlyfor purpose-keys "+name))
+	if !bytes.Equal(of, vault) {
+		return Record{}, errors.New("of another vault")
+	}
+	dek, err := kek.Decrypt(wrapped, KEKAAD(name, vault))
 	if err != nil {
 		return Record{}, err
 	}
 	if len(dek) != 32 {
 		return Record{}, errors.New("data key of another size")
 	}
-	plain, err := GCM(dek).Open(nil, nonce, r.B, RecordAAD(name, wrapped))
+	plain, err := GCM(dek).Open(nil, nonce, r.B, RecordAAD(name, vault, kekName, wrapped))
 	if err != nil {
 		return Record{}, err
 	}
@@ -304,19 +349,25 @@ func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return Record{}, errors.New("something after the payload")
 	}
-	if payload.Purpose != name || payload.Generation == 0 {
+	if payload.Purpose != name || !bytes.Equal(payload.Vault, vault) || payload.Generation == 0 {
 		return Record{}, errors.New("of another purpose")
+	}
+	if uint64(len(payload.History)) != 16*(payload.Generation-1) || payload.Generation > 1<<16 {
+		return Record{}, errors.New("a history of another length")
 	}
 	if err := spelled(plain); err != nil {
 		return Record{}, err
 	}
-	var keys Record
+	if err := payload.checkDestroyed(); err != nil {
+		return Record{}, err
+	}
+	keys := Record{Keys: Keys{Vault: vault}}
 	for _, x := range []struct {
 		to       *[]Key
 		from     *Keyset
 		typ      string
 		prefix   uint64
-		read     func(value Proto) ([]byte, bool)
+		read     func(value Proto) (Key, bool)
 		optional bool
 	}{
 		{&keys.Seal, &payload.Seal, GCMType, 1, symmetricKey(3), false},
@@ -327,9 +378,9 @@ func Unwrap(kek AEAD, name string, data []byte) (Record, error) {
 		if x.from == nil {
 			continue
 		}
-		set, err := base64.StdEncoding.DecodeString(x.from.Keyset)
+		keys, err := readKeyset(*x.from, now, x.typ, x.prefix, x.read)
 		if err == nil {
-			*x.to, err = readKeyset(set, x.typ, x.prefix, x.read)
+			*x.to = keys
 		}
 		if err != nil && !x.optional {
 			return Record{}, err

@@ -16,21 +16,24 @@ import (
 	"strings"
 )
 
-// Key is one key of a keyset.
+// Key is one key of a keyset. The key of a key pair of collectors is the private one:
+// an X25519 private key, or the seed of an X-Wing key pair.
 type Key struct {
-	ID  uint32
-	Key []byte
+	ID    uint32
+	Key   []byte
+	XWing bool
 }
 
 // Keys are the keys of one purpose; the first of each list is primary.
 type Keys struct {
+	Vault                []byte // the id of the vault
 	Seal, Index, Subject []Key
 }
 
 // Record has the keys of a key record. Not every record has keys of collectors.
 type Record struct {
 	Keys
-	Collect []Key // X25519 private keys
+	Collect []Key // key pairs
 }
 
 // Header has the fields of a slot header.
@@ -41,6 +44,7 @@ type Header struct {
 	Notice, Consent string
 	Expires         uint64
 	From            string
+	Stated          bool
 }
 
 // Bytes writes the header, with a flag for each field that is set.
@@ -66,6 +70,9 @@ func (h Header) Bytes() []byte {
 	if h.From != "" {
 		b[1] |= 0x10
 		b = append(b, String(h.From)...)
+	}
+	if h.Stated {
+		b[1] |= 0x20
 	}
 	return b
 }
@@ -142,10 +149,15 @@ func SlotOf(kind, name string, id []byte, h Header, key Key, nonce []byte, plain
 	return SubjectSlot(kind, name, id, h, "", key, nonce, plaintext)
 }
 
-// SubjectSlot is SlotOf for a slot that binds a subject.
+// SubjectSlot is SlotOf for a slot that binds a subject. The sealed part of a slot of
+// type 2 does not name the key.
 func SubjectSlot(kind, name string, id []byte, h Header, subject string, key Key, nonce []byte, plaintext string) Slot {
 	header := h.Bytes()
-	return Slot{name, header, Seal(key, nonce, Pad(plaintext), AAD(kind, name, id, header, subject))}
+	sealed := Seal(key, nonce, Pad(plaintext), AAD(kind, name, id, header, subject))
+	if h.Typ == 2 {
+		sealed = sealed[5:]
+	}
+	return Slot{name, header, sealed}
 }
 
 // AAD returns the associated data of a slot. The subject is empty if the slot binds
@@ -176,6 +188,15 @@ func Unseal(keys []Key, sealed, aad []byte) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// UnsealSubject decrypts the sealed part of a slot of type 2.
+func UnsealSubject(key Key, sealed, aad []byte) ([]byte, bool) {
+	if len(sealed) < 12+16 {
+		return nil, false
+	}
+	plain, err := GCM(key.Key).Open(nil, sealed[:12], sealed[12:], aad)
+	return plain, err == nil
 }
 
 // Pad appends 0x80 and zeros, up to the next multiple of 32.
@@ -216,23 +237,26 @@ func (v Value) Open(asked Asked) (plaintext, class string) {
 	}
 	s := v.Slots[i]
 	h, rest, ok := CutHeader(s.Header)
-	keys := asked.Keys.Seal
+	var own Key
 	switch {
 	case !ok || len(rest) > 0:
 		return "", "corrupt"
 	case (h.Typ == 2) != (asked.Subject != ""):
 		return "", "subject"
 	case h.Typ == 2:
-		if keys, class = SubjectKey(asked); class != "" {
+		if own, class = SubjectKey(asked); class != "" {
 			return "", class
 		}
 	}
 	aad := AAD(asked.Kind, asked.Purpose, v.ID, s.Header, asked.Subject)
 	var padded []byte
-	if h.Typ == 3 {
-		padded, ok = Uncollect(asked.Keys.Collect, asked.Purpose, s.Sealed, aad)
-	} else {
-		padded, ok = Unseal(keys, s.Sealed, aad)
+	switch h.Typ {
+	case 2:
+		padded, ok = UnsealSubject(own, s.Sealed, aad)
+	case 3, 4:
+		padded, ok = Uncollect(asked.Keys.Collect, h.Typ, asked.Purpose, s.Sealed, aad)
+	default:
+		padded, ok = Unseal(asked.Keys.Seal, s.Sealed, aad)
 	}
 	if !ok {
 		return "", "corrupt"
@@ -243,7 +267,7 @@ func (v Value) Open(asked Asked) (plaintext, class string) {
 	if h.Expires != 0 && asked.Now >= h.Expires {
 		return "", "expired"
 	}
-	if h.Expires != 0 && h.Typ == 3 && asked.Now+24*3600 < h.Collected {
+	if h.Expires != 0 && h.Typ >= 3 && asked.Now+24*3600 < h.Collected {
 		return "", "corrupt"
 	}
 	if h.Expires != 0 && asked.Now+300 < h.Collected {
@@ -262,7 +286,7 @@ var (
 // Parse reads the text form.
 func Parse(text string) (Value, bool) {
 	fields := strings.Split(text, ".")
-	if len(text) > 32768 || len(fields) != 4 || fields[0] != "pii1" {
+	if len(text) > 65536 || len(fields) != 4 || fields[0] != "pii1" {
 		return Value{}, false
 	}
 	body, ok := decodeBase64(fields[3])
@@ -294,7 +318,7 @@ func decodeBase64(s string) ([]byte, bool) {
 
 // ParseBinary reads the binary form.
 func ParseBinary(data []byte) (Value, bool) {
-	if len(data) > 32768 {
+	if len(data) > 65536 {
 		return Value{}, false
 	}
 	r := &Reader{B: data, Ok: true}
@@ -335,12 +359,9 @@ func parts(kind string, names []string, body []byte) (Value, bool) {
 			return Value{}, false
 		}
 		sealed := r.Next(int(size[0])<<8 | int(size[1]))
-		overhead := 5 + 12 + 16
-		if h.Typ == 3 {
-			overhead = 85 + 12 + 16
-		}
-		padded := len(sealed) - overhead
-		if !r.Ok || h.From == name || padded < 32 || padded > 1056 || padded%32 != 0 || sealed[0] != 1 {
+		prefix := map[byte]int{1: 5, 2: 0, 3: 85, 4: 1173}[h.Typ]
+		padded := len(sealed) - prefix - 12 - 16
+		if !r.Ok || h.From == name || padded < 32 || padded > 1056 || padded%32 != 0 || prefix > 0 && sealed[0] != 1 {
 			return Value{}, false
 		}
 		v.Slots = append(v.Slots, Slot{name, header, sealed})
@@ -358,7 +379,8 @@ func CutHeader(b []byte) (Header, []byte, bool) {
 	}
 	h := Header{Typ: fixed[0], Collected: Uint(fixed[2:7])}
 	flags := fixed[1]
-	valid := h.Typ >= 1 && h.Typ <= 3 && flags < 0x20
+	h.Stated = flags&0x20 != 0
+	valid := h.Typ >= 1 && h.Typ <= 4 && flags < 0x40 && h.Collected <= Latest && (!h.Stated || h.Collected > 0)
 	if flags&0x01 != 0 {
 		h.Legal = r.Next(1)[0]
 		valid = valid && h.Legal >= 1 && h.Legal <= 6
@@ -376,14 +398,18 @@ func CutHeader(b []byte) (Header, []byte, bool) {
 	}
 	if flags&0x08 != 0 {
 		h.Expires = Uint(r.Next(5))
-		valid = valid && h.Expires > h.Collected
+		valid = valid && h.Collected > 0 && h.Expires > h.Collected && h.Expires <= Latest &&
+			h.Expires-h.Collected <= (100*365+1)*24*3600
 	}
 	if flags&0x10 != 0 {
 		h.From = r.string()
-		valid = valid && purposeRE.MatchString(h.From) && h.Consent != ""
+		valid = valid && purposeRE.MatchString(h.From) && h.Consent != "" && h.Typ <= 2
 	}
 	return h, r.B, valid && r.Ok
 }
+
+// Latest is 9999-12-31T23:59:59Z, the latest time of a header and of a subject record.
+const Latest = 253402300799
 
 // Uint reads a big-endian number of up to eight bytes.
 func Uint(b []byte) uint64 {

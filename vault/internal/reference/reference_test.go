@@ -40,6 +40,25 @@ func TestIndependentHPKE(t *testing.T) {
 	}
 }
 
+// The known answers of X-Wing, of both drafts.
+func TestIndependentXWing(t *testing.T) {
+	all, err := XWingAnswers()
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	for _, a := range all {
+		require.Equal(t, a.Public, XWingPublic(a.Seed))
+		shared, ok := XWingDecapsulate(a.Seed, a.Encapsulated)
+		require.True(t, ok)
+		require.Equal(t, a.Shared, shared)
+		if a.Random != nil {
+			shared, enc, ok := XWingEncapsulate(a.Random, a.Public)
+			require.True(t, ok)
+			require.Equal(t, a.Encapsulated, enc)
+			require.Equal(t, a.Shared, shared)
+		}
+	}
+}
+
 // NIST SP 800-38B, appendix D.3 (AES-256).
 func TestIndependentCMAC(t *testing.T) {
 	key := Hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")

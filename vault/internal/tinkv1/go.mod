@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/vault/internal/tinkv1
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/google/tink/go v1.7.0

@@ -32,6 +32,7 @@ var (
 	// FullBasis has all fields.
 	FullBasis = purpose.Basis{
 		Legal: purpose.Consent, Notice: "ads-optin-v2", Consent: "consent-2026-81f3", Retain: purpose.MaxRetain,
+		Collected: time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC), // before the clock of a test that begins in 2000
 	}
 )
 
@@ -39,6 +40,10 @@ var (
 // one value can have.
 func records() map[string]reference.Record {
 	all := maps.Clone(Records)
+	// Half of the purposes collect with X-Wing, so that values have slots of every type.
+	billing := all["billing"]
+	billing.Collect = slices.Concat(CollectXWing["billing"], Collect["billing"])
+	all["billing"] = billing
 	for i := range format.MaxSlots - len(all) {
 		name := fmt.Sprintf("p-%02d", i)
 		if i == 0 {
@@ -47,7 +52,8 @@ func records() map[string]reference.Record {
 		key := func(role string, n int) []reference.Key {
 			return []reference.Key{Key(name+" "+role, 0xa0000000+uint32(16*i+n))}
 		}
-		all[name] = reference.Record{Keys: reference.Keys{Seal: key("seal", 0), Index: key("index", 1), Subject: key("subject", 2)}, Collect: key("collect", 3)}
+		all[name] = reference.Record{Keys: reference.Keys{Vault: VaultID, Seal: key("seal", 0), Index: key("index", 1), Subject: key("subject", 2)}, Collect: key("collect", 3)}
+		all[name].Collect[0].XWing = i%2 == 0
 	}
 	return all
 }
@@ -230,14 +236,14 @@ func makeCatalogue(t testing.TB) *Victim {
 		v := fresh(kind, text, subject, scoped("security"))
 		b := basis(bits)
 		b.Consent = "c-" + fmt.Sprint(bits)
-		v, err := vault.Extend(ctx, kind, v, scoped("security"), scoped("advertising").Under(b))
+		v, err := vault.Extend(ctx, kind, v, nil, scoped("security"), scoped("advertising").Under(b))
 		v = change("extended", kind, text, subject, v, err)
-		v, err = vault.Extend(ctx, kind, v, scoped("advertising"), scoped("support").Under(consent))
+		v, err = vault.Extend(ctx, kind, v, nil, scoped("advertising"), scoped("support").Under(consent))
 		v = change("extended twice", kind, text, subject, v, err)
 		change("withdrawn", kind, text, subject, v.Without(purpose.MustParse("security")), nil)
 
 		c := fresh(kind, text, "", collectors["security"].Under(basis(bits)), collectors["billing batch"])
-		v, err = vault.Reseal(ctx, kind, c, scoped("security"))
+		v, err = vault.Reseal(ctx, kind, c, nil, scoped("security"))
 		change("taken in", kind, text, subject, v, err)
 	}
 	for i, name := range Names {
@@ -246,13 +252,13 @@ func makeCatalogue(t testing.TB) *Victim {
 		v := fresh(Kinds[i], text, "", a.Scopes[name])
 		w := fresh(Kinds[i], mine, "alice", a.Scopes[name].For("alice"))
 		if name != "security" { // security's values stay under the primary key
-			require.NoError(t, a.Vault.Rotate(ctx, p, vault.RoleSeal))
+			Rotate(t, a.Vault, p, vault.RoleSeal)
 		}
-		require.NoError(t, a.Vault.Rotate(ctx, p, vault.RoleCollect))
+		Rotate(t, a.Vault, p, vault.RoleCollect)
 		fresh(Kinds[i], text, "", a.Scopes[name])
-		v, err := vault.Reseal(ctx, Kinds[i], v, a.Scopes[name])
+		v, err := vault.Reseal(ctx, Kinds[i], v, nil, a.Scopes[name])
 		change("resealed", Kinds[i], text, "", v, err)
-		w, err = vault.Reseal(ctx, Kinds[i], w, a.Scopes[name].For("alice"))
+		w, err = vault.Reseal(ctx, Kinds[i], w, nil, a.Scopes[name].For("alice"))
 		change("resealed", Kinds[i], mine, "alice", w, err)
 	}
 	newCollectors()

@@ -58,11 +58,17 @@ func (k KEK) Decrypt(ciphertext, aad []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Spy is a KEK that counts its calls and calls Meddle on each.
+// Spy is a KEK that counts its calls and calls a function of the test on each.
 type Spy struct {
 	vault.AEAD
 	Calls  atomic.Int32
-	Meddle func(ctx context.Context) error
+	meddle atomic.Pointer[func(ctx context.Context) error] // vaults call in the background too
+}
+
+// Meddle has each call return f's error if there is one. It returns s.
+func (s *Spy) Meddle(f func(ctx context.Context) error) *Spy {
+	s.meddle.Store(&f)
+	return s
 }
 
 // For returns the Spy itself.
@@ -73,11 +79,11 @@ func (s *Spy) EncryptWithContext(ctx context.Context, plaintext, aad []byte) ([]
 	return s.Encrypt(plaintext, aad)
 }
 
-// DecryptWithContext counts, asks Meddle and decrypts.
+// DecryptWithContext counts, calls the function of the test and decrypts.
 func (s *Spy) DecryptWithContext(ctx context.Context, ciphertext, aad []byte) ([]byte, error) {
 	s.Calls.Add(1)
-	if s.Meddle != nil {
-		if err := s.Meddle(ctx); err != nil {
+	if meddle := s.meddle.Load(); meddle != nil && *meddle != nil {
+		if err := (*meddle)(ctx); err != nil {
 			return nil, err
 		}
 	}

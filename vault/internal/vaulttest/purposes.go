@@ -15,5 +15,5 @@ var (
 	Advertising = purpose.MustParse("advertising")
 
 	// Note is the kind of most tests.
-	Note = vault.MustKind("note", "vault_test.Note")
+	Note = vault.MustKind("note", "vault.Note")
 )

@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"sync/atomic"
 	"testing"
 
@@ -36,13 +37,41 @@ func (c *Counting) Put(ctx context.Context, r vault.Record) (int64, error) {
 }
 
 // Swapped is a store that a test exchanges for another while a vault is open, such as
-// for an older copy.
-type Swapped struct{ vault.Store }
+// for an older copy. Vaults read it in the background too.
+type Swapped struct{ store atomic.Pointer[vault.Store] }
 
-// CopyOf returns a store with copies of the named records.
+// Swappable returns a store that is store until another is swapped in.
+func Swappable(store vault.Store) *Swapped {
+	s := new(Swapped)
+	s.Swap(store)
+	return s
+}
+
+// Swap has every later call go to store.
+func (s *Swapped) Swap(store vault.Store) { s.store.Store(&store) }
+
+// Now returns the store that calls go to.
+func (s *Swapped) Now() vault.Store { return *s.store.Load() }
+
+// Get asks the store of the moment.
+func (s *Swapped) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
+	return s.Now().Get(ctx, names...)
+}
+
+// Put writes to the store of the moment.
+func (s *Swapped) Put(ctx context.Context, r vault.Record) (int64, error) {
+	return s.Now().Put(ctx, r)
+}
+
+// List lists the store of the moment.
+func (s *Swapped) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return s.Now().List(ctx, prefix, after)
+}
+
+// CopyOf returns a store with copies of the named records, and of the vault's id.
 func CopyOf(t testing.TB, store vault.Store, names ...string) vault.Store {
 	t.Helper()
-	records, err := store.Get(t.Context(), names...)
+	records, err := store.Get(t.Context(), append(names, "0-vault")...)
 	require.NoError(t, err)
 	out := vault.Memory()
 	for _, r := range records {
@@ -58,7 +87,7 @@ func CopyOf(t testing.TB, store vault.Store, names ...string) vault.Store {
 func Exchanged(t *testing.T, store vault.Store) vault.Store {
 	t.Helper()
 	ctx := t.Context()
-	other := vault.Memory()
+	other := CopyOf(t, store)
 	for from, to := range map[string]string{"security/keys": "advertising/keys", "advertising/keys": "security/keys"} {
 		records, err := store.Get(ctx, from)
 		require.NoError(t, err)
@@ -80,15 +109,26 @@ func StoreOfKeys(t testing.TB, keys map[string]reference.Keys, records map[strin
 	return StoreOfRecords(t, all, records)
 }
 
+// StoreOfData returns a store with the id of the vault of the vectors and one record.
+func StoreOfData(t testing.TB, name string, data []byte) vault.Store {
+	t.Helper()
+	return StoreOfRecords(t, nil, map[string][]byte{name: data})
+}
+
 // StoreOfRecords is [StoreOfKeys] for key records that may also have keys of collectors.
 func StoreOfRecords(t testing.TB, keys map[string]reference.Record, records map[string][]byte) vault.Store {
 	t.Helper()
 	ctx := context.Background()
 	store := vault.Memory()
+	_, err := store.Put(ctx, vault.Record{Name: "0-vault", Data: reference.VaultRecord(VaultID)})
+	require.NoError(t, err)
 	for name, k := range keys {
+		if k.Vault == nil {
+			k.Vault = VaultID
+		}
 		payload, err := json.Marshal(k.Payload(name))
 		require.NoError(t, err)
-		record := reference.Wrap(KEK{Key: KEKKey}, name, payload, reference.Random(32), reference.Random(12))
+		record := reference.Wrap(KEK{Key: KEKKey}, name, VaultID, payload, reference.Random(32), reference.Random(12))
 		_, err = store.Put(ctx, vault.Record{Name: name + "/keys", Data: record})
 		require.NoError(t, err)
 	}

@@ -26,19 +26,33 @@ func NewAEAD(t testing.TB) vault.AEAD {
 
 var keyCount atomic.Uint64
 
-// Open opens a vault, and closes it when the test ends.
+// Open opens a vault, and closes it when the test ends. Its retired keys can be destroyed
+// at once, unless opts say otherwise.
 func Open(t testing.TB, store vault.Store, kek vault.KEK, opts *vault.Options) *vault.Admin {
 	t.Helper()
-	v, err := vault.OpenAdmin(t.Context(), store, kek, opts)
+	v, err := vault.OpenAdmin(t.Context(), store, kek, DestroyingAtOnce(opts))
 	require.NoError(t, err)
 	t.Cleanup(func() { v.Close() })
 	return v
 }
 
+// DestroyingAtOnce returns opts with a [vault.Options.DestroyAfter] of no time, unless
+// they have another.
+func DestroyingAtOnce(opts *vault.Options) *vault.Options {
+	var o vault.Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.DestroyAfter == 0 {
+		o.DestroyAfter = time.Nanosecond
+	}
+	return &o
+}
+
 // OpenKept is Open with default options for a vault that outlives the test.
 func OpenKept(t testing.TB, store vault.Store, kek vault.KEK) *vault.Admin {
 	t.Helper()
-	v, err := vault.OpenAdmin(context.Background(), store, kek, nil)
+	v, err := vault.OpenAdmin(context.Background(), store, kek, DestroyingAtOnce(nil))
 	require.NoError(t, err)
 	return v
 }
@@ -81,6 +95,36 @@ func Collector(t testing.TB, v *vault.Admin, p purpose.Purpose) *vault.Collector
 	c, err := v.Collector(t.Context(), p)
 	require.NoError(t, err)
 	return c
+}
+
+// Rotate rotates the keys of a role, and makes the new key primary at once.
+func Rotate(t testing.TB, v *vault.Admin, p purpose.Purpose, role vault.Role) {
+	t.Helper()
+	require.NoError(t, RotateNow(t.Context(), v, p, role))
+}
+
+// RotateNow is [Rotate] for a caller without a test.
+func RotateNow(ctx context.Context, v *vault.Admin, p purpose.Purpose, role vault.Role) error {
+	if err := v.Rotate(ctx, p, role); err != nil {
+		return err
+	}
+	k, err := Published(ctx, v, p, role)
+	if err != nil || k.ID == 0 {
+		return err
+	}
+	return v.Promote(ctx, p, k.ID)
+}
+
+// Published returns the key of a role that is to become primary last, zero if there is
+// none.
+func Published(ctx context.Context, v *vault.Admin, p purpose.Purpose, role vault.Role) (last vault.Key, err error) {
+	keys, err := v.Keys(ctx, p)
+	for _, k := range keys {
+		if k.Role == role && k.PrimaryAt.After(last.PrimaryAt) {
+			last = k
+		}
+	}
+	return last, err
 }
 
 // Seal returns a value of kind [Note] that holds "text".
@@ -136,12 +180,25 @@ func ScopeNamed(t testing.TB, v *vault.Admin, name string) *vault.Scope {
 	return s
 }
 
-// OpenRecord returns the scope of a purpose whose key record is data.
+// OpenRecord returns the scope of a purpose whose key record is data. The vault's id is
+// that in the record.
 func OpenRecord(t testing.TB, kek vault.AEAD, name string, data []byte) (*vault.Scope, error) {
+	t.Helper()
+	id := VaultID
+	if len(data) >= 20 && string(data[:4]) == "ofk1" {
+		id = data[4:20]
+	}
+	return OpenRecordIn(t, kek, name, id, data)
+}
+
+// OpenRecordIn is [OpenRecord] for a vault with the given id.
+func OpenRecordIn(t testing.TB, kek vault.AEAD, name string, id, data []byte) (*vault.Scope, error) {
 	t.Helper()
 	ctx := context.Background()
 	store := vault.Memory()
-	_, err := store.Put(ctx, vault.Record{Name: name + "/keys", Data: data})
+	_, err := store.Put(ctx, vault.Record{Name: "0-vault", Data: reference.VaultRecord(id)})
+	require.NoError(t, err)
+	_, err = store.Put(ctx, vault.Record{Name: name + "/keys", Data: data})
 	require.NoError(t, err)
 	v, err := vault.OpenAdmin(ctx, store, vault.SharedKEK(kek), nil)
 	require.NoError(t, err)

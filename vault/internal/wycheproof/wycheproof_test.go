@@ -15,7 +15,7 @@ import (
 // the vectors laid out for them, and have to pass rather than skip.
 func TestVectors(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"aes_gcm_test.json", "aes_cmac_test.json", "x25519_test.json"} {
+	for _, name := range []string{"aes_gcm_test.json", "aes_cmac_test.json", "x25519_test.json", "mlkem_768_encaps_test.json"} {
 		data, err := fs.ReadFile(wycheproof.TestVectors, name)
 		if err != nil {
 			t.Fatal(err)
@@ -32,7 +32,7 @@ func TestVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"AES-GCM", "AES-CMAC", "X25519"} {
+	for _, name := range []string{"AES-GCM", "AES-CMAC", "X25519", "ML-KEM-768"} {
 		if !strings.Contains(string(out), "--- PASS: TestWycheproof/"+name) {
 			t.Errorf("%s did not run", name)
 		}

@@ -167,11 +167,11 @@ func TestThrottlingIsForgotten(t *testing.T) {
 	aead := aeadOf(t, kmstest.Security, config)
 	f.Server().SetFault(kmstest.Throttle)
 	for range 300 {
-		_, err := aead.Encrypt([]byte("x"), []byte("onlyfor purpose-keys security"))
+		_, err := aead.Encrypt([]byte("x"), []byte("onlyfor purpose-keys security 000102030405060708090a0b0c0d0e0f"))
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 	}
 	f.Server().SetFault(kmstest.Up)
-	_, err := aead.Encrypt([]byte("x"), []byte("onlyfor purpose-keys security"))
+	_, err := aead.Encrypt([]byte("x"), []byte("onlyfor purpose-keys security 000102030405060708090a0b0c0d0e0f"))
 	require.NoError(t, err)
 }
 

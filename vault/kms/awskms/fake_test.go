@@ -217,14 +217,13 @@ func (f *fake) allows(role, action, name, arn string, context map[string]string)
 		for operator, conditions := range s.Condition {
 			for key, want := range conditions {
 				switch {
-				case operator != "StringEquals":
-					met = false
-				case key == "kms:RequestAlias":
+				case operator == "StringEquals" && key == "kms:RequestAlias":
 					_, alias, ok := strings.Cut(name, ":alias/")
 					met = met && ok && "alias/"+alias == want
-				case strings.HasPrefix(key, "kms:EncryptionContext:"):
+				case operator == "StringLike" && strings.HasPrefix(key, "kms:EncryptionContext:"):
 					got, ok := context[strings.TrimPrefix(key, "kms:EncryptionContext:")]
-					met = met && ok && got == want
+					begins, wild := strings.CutSuffix(want, "*")
+					met = met && ok && wild && strings.HasPrefix(got, begins)
 				default:
 					met = false
 				}

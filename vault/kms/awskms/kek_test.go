@@ -30,12 +30,16 @@ func TestKEK(t *testing.T) { kmstest.Run(t, start) }
 func TestEncryptionContext(t *testing.T) {
 	f := start(t).(service)
 	f.Grant(t, kmstest.Roles()...)
-	v, err := vault.OpenAdmin(t.Context(), vault.Memory(), f.KEK(t, kmstest.Admin, keys), nil)
+	store := vault.Memory()
+	v, err := vault.OpenAdmin(t.Context(), store, f.KEK(t, kmstest.Admin, keys), nil)
 	require.NoError(t, err)
 	defer v.Close()
 	require.NoError(t, v.Generate(t.Context(), kmstest.Security))
 	require.NotEmpty(t, f.contexts)
-	right := map[string]string{"associatedData": hex.EncodeToString([]byte("onlyfor purpose-keys security"))}
+	records, err := store.Get(t.Context(), "0-vault")
+	require.NoError(t, err)
+	bound := fmt.Appendf(nil, "onlyfor purpose-keys security %x", records[0].Data[4:])
+	right := map[string]string{"associatedData": hex.EncodeToString(bound)}
 	require.Equal(t, right, f.contexts[0])
 	require.Contains(t, f.contexts, right)
 	for _, context := range f.contexts {
@@ -147,9 +151,9 @@ func TestBodiesAreNotLogged(t *testing.T) {
 		fmt.Fprintf(&log, format+"\n", v...)
 	})
 	aead := aeadOf(t, kmstest.Security, config)
-	wrapped, err := aead.Encrypt([]byte("a data key"), []byte("onlyfor purpose-keys security"))
+	wrapped, err := aead.Encrypt([]byte("a data key"), []byte("onlyfor purpose-keys security 000102030405060708090a0b0c0d0e0f"))
 	require.NoError(t, err)
-	_, err = aead.Decrypt(wrapped, []byte("onlyfor purpose-keys security"))
+	_, err = aead.Decrypt(wrapped, []byte("onlyfor purpose-keys security 000102030405060708090a0b0c0d0e0f"))
 	require.NoError(t, err)
 	mu.Lock()
 	defer mu.Unlock()

@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/vault/kms/gcpkms
 
-go 1.25.11
+go 1.26.0
 
 require (
 	cloud.google.com/go/kms v1.31.0

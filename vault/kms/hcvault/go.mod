@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/vault/kms/hcvault
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/hashicorp/vault/api v1.23.0

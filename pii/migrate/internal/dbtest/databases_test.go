@@ -44,11 +44,12 @@ func onEachDatabase(t *testing.T, test func(t *testing.T, d database)) {
 	}
 }
 
-// source returns a data source name, of a new file for SQLite.
+// source returns a data source name, of a new file for SQLite. SQLite has no queue of
+// writers, so one of many writers can wait for a long time on a busy machine.
 func (d database) source(t testing.TB) string {
 	t.Helper()
 	if d.variable == "" {
-		return "file:" + filepath.Join(t.TempDir(), "users.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+		return "file:" + filepath.Join(t.TempDir(), "users.db") + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)"
 	}
 	source := os.Getenv(d.variable)
 	if source == "" {

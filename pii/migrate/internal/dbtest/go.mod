@@ -1,6 +1,6 @@
 module github.com/onlyfor/onlyfor/pii/migrate/internal/dbtest
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/go-sql-driver/mysql v1.10.1
@@ -9,6 +9,8 @@ require (
 	github.com/stretchr/testify v1.12.1
 	modernc.org/sqlite v1.59.0
 )
+
+require github.com/nyaruka/phonenumbers v1.8.1 // indirect
 
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
@@ -19,8 +21,9 @@ require (
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
+	github.com/onlyfor/onlyfor/pii/phonenumber v0.0.0
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
-	github.com/tink-crypto/tink-go/v2 v2.9.0 // indirect
+	github.com/tink-crypto/tink-go/v2 v2.9.0
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
@@ -34,3 +37,5 @@ require (
 )
 
 replace github.com/onlyfor/onlyfor => ../../../../
+
+replace github.com/onlyfor/onlyfor/pii/phonenumber => ../../../phonenumber

@@ -226,6 +226,7 @@ func TestAdoptListsFieldsOfCodeThatDoesNotKnowTheLibrary(t *testing.T) {
 	require.Equal(t, nothing, code, errs)
 	require.Contains(t, out, "User.Email  string db,json  → pii.Email and EmailIndex pii.Index  users/users.go:4\n")
 	require.Contains(t, out, "1 stored, 1 sent or received only; 1 stored type to change.\n")
+	require.Contains(t, out, "pii/ADOPTING.md#what-compiles-and-is-wrong\n")
 	code, out, errs = piivetRun(t, "-adopt", "-json", "./...")
 	require.Equal(t, nothing, code, errs)
 	require.Contains(t, out, `"name": "Email"`)

@@ -62,3 +62,34 @@ func TestPlacesSayWhatTheyAreFor(t *testing.T) {
 	// Which has no scopes itself, but a function in it.
 	require.Equal(t, "later does it in a function of its own.", docs["example.com/register/more.later"])
 }
+
+// The register tells the notices whose values were collected before they were sealed.
+func TestRegisterTellsStatedTimes(t *testing.T) {
+	programs(t)
+	code, out, errs := piivetRun(t, "-report", "-json", "./register/...")
+	require.Equal(t, nothing, code, errs)
+	var r registry.Registry
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	stated := map[string]string{}
+	for _, p := range r.Purposes {
+		for _, n := range p.Notices {
+			stated[n.Notice] = n.Collected
+		}
+	}
+	for notice, want := range map[string]string{
+		"import-v1": inventory.AtRunTime, "import-v2": inventory.AtRunTime, "now-v1": "", "2fa-prompt-v3": "",
+	} {
+		got, ok := stated[notice]
+		require.True(t, ok, notice)
+		require.Equal(t, want, got, notice)
+	}
+
+	code, out, errs = piivetRun(t, "-report", "./register/...")
+	require.Equal(t, nothing, code, errs)
+	require.Contains(t, out, "    import-v1, collected earlier, at a time that is stated\n")
+	require.Contains(t, out, "    now-v1\n")
+	code, out, errs = piivetRun(t, "-report", "-html", "./register/...")
+	require.Equal(t, nothing, code, errs)
+	require.Regexp(t, "<code>import-v2</code>.*<td>earlier, at a stated time</td>", out)
+	require.Regexp(t, "<code>now-v1</code>.*<td>when sealed</td>", out)
+}

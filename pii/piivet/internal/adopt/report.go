@@ -72,6 +72,7 @@ func (r Report) WriteText(w io.Writer) error {
 			"What goes out: does whoever gets it need more than a hint?\n")
 		p.fields(r.Wire, func(f Field) string { return "" })
 	}
+	p.printf("\nWhat still compiles after the change, and is wrong: https://github.com/onlyfor/onlyfor/blob/main/pii/ADOPTING.md#what-compiles-and-is-wrong\n")
 	p.printf("\n%d stored, %d sent or received only; %s.\n", len(r.Stored), len(r.Wire), structs(r.Stored))
 	return p.err
 }

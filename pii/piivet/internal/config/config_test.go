@@ -17,7 +17,7 @@ import (
 func module(t *testing.T, content string) string {
 	t.Helper()
 	root := t.TempDir()
-	write(t, filepath.Join(root, "go.mod"), "// A shop.\nmodule example.com/shop // really\n\ngo 1.25.0\n")
+	write(t, filepath.Join(root, "go.mod"), "// A shop.\nmodule example.com/shop // really\n\ngo 1.26.0\n")
 	for _, dir := range []string{"ads/inner", "mail", "sms/provider"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(root, dir), 0o700))
 	}

@@ -66,7 +66,7 @@ func TestVersionChangesWithTheFilesOfAWorkspace(t *testing.T) {
 		require.NoError(t, os.Mkdir(root, 0o700))
 		write(t, filepath.Join(root, "go.mod"), "module example.com/"+filepath.Base(root)[:3]+"\n")
 	}
-	write(t, filepath.Join(top, "go.work"), "go 1.25.0\n\nuse (\n\t./one // first\n\t\"./two dirs\"\n)\n")
+	write(t, filepath.Join(top, "go.work"), "go 1.26.0\n\nuse (\n\t./one // first\n\t\"./two dirs\"\n)\n")
 	before := version(t, exe, one)
 	write(t, filepath.Join(two, config.Name), "{}")
 	require.NotEqual(t, before, version(t, exe, one))
@@ -82,7 +82,7 @@ func TestVersionChangesWithTheFilesOfAWorkspace(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 
 	t.Setenv("GOWORK", "")
-	write(t, filepath.Join(top, "go.work"), "go 1.25.0\nuse \"./two dirs\"\nuse ./one\n")
+	write(t, filepath.Join(top, "go.work"), "go 1.26.0\nuse \"./two dirs\"\nuse ./one\n")
 	require.NotEqual(t, before, version(t, exe, one))
 }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"go/constant"
 	"go/types"
 	"path"
 	"regexp"
@@ -297,6 +298,9 @@ func (e *engine) quote(s *site, args []ssa.Value) {
 }
 
 func (e *engine) fmt(s *site, name string) {
+	if strings.HasSuffix(name, "f") && typesOnly(s.args) {
+		return
+	}
 	switch {
 	case name == "Errorf":
 		e.sinkAll(s, Error, s.args, "fmt.Errorf")
@@ -307,6 +311,20 @@ func (e *engine) fmt(s *site, name string) {
 	case strings.HasPrefix(name, "Sprint"), strings.HasPrefix(name, "Append"):
 		e.passText(s, s.args)
 	}
+}
+
+// typesOnly reports whether the format among the arguments is constant and prints types
+// of values alone, with %T. The check of go vet reports arguments without a verb.
+func typesOnly(args []ssa.Value) bool {
+	for _, arg := range args[:min(len(args), 2)] { // Fprintf and Appendf have the format second
+		c, ok := arg.(*ssa.Const)
+		if !ok || c.Value == nil || c.Value.Kind() != constant.String {
+			continue
+		}
+		format := strings.ReplaceAll(constant.StringVal(c.Value), "%%", "")
+		return strings.Contains(format, "%T") && !strings.Contains(strings.ReplaceAll(format, "%T", ""), "%")
+	}
+	return false
 }
 
 func (e *engine) io(s *site, name string) {

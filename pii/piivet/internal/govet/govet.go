@@ -68,7 +68,7 @@ func (r Run) Findings(ctx context.Context) ([]Finding, error) {
 	}
 	var findings []Finding
 	var said []string
-	// Up to version 1.25 go vet passes the JSON on to standard error.
+	// A go command older than this module's writes the JSON to standard error.
 	for _, stream := range []*bytes.Buffer{&stdout, &stderr} {
 		found, rest, err := read(stream.String())
 		if err != nil {

@@ -278,6 +278,20 @@ func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 		return one(Index)
 	case name == "Reseal":
 		return one(Reseal)
+	case strings.HasPrefix(name, "Seal") && strings.HasSuffix(name, "Indexed"):
+		collect := one(Collect)[0]
+		index := collect
+		index.Op = Index
+		if v != nil { // the first scope alone indexes
+			index.Scope = nil
+			for _, a := range v.args {
+				if holding(a.typ)&scopes != 0 {
+					index.Scope = c.arg(a)
+					break
+				}
+			}
+		}
+		return []Use{collect, index}
 	case strings.HasPrefix(name, "Seal"):
 		return one(Collect)
 	case name == "Without":

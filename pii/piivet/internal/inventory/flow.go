@@ -381,7 +381,7 @@ func (c *collector) elements(lit *ast.CompositeLit) []Ref {
 // basis reads the literal of a purpose.Basis.
 func (c *collector) basis(lit *ast.CompositeLit) Basis {
 	var b Basis
-	names := []string{"Legal", "Notice", "Consent", "Retain"}
+	names := []string{"Legal", "Notice", "Consent", "Retain", "Collected"}
 	for i, e := range lit.Elts {
 		name := ""
 		if pair, ok := e.(*ast.KeyValueExpr); ok {
@@ -394,6 +394,9 @@ func (c *collector) basis(lit *ast.CompositeLit) Basis {
 		value := AtRunTime
 		if tv := c.pass.TypesInfo.Types[e]; tv.Value != nil {
 			value = written(name, tv.Value)
+		}
+		if zero, ok := ast.Unparen(e).(*ast.CompositeLit); ok && len(zero.Elts) == 0 {
+			value = "" // the zero Time states nothing
 		}
 		b = merge(b, basisWith(name, value))
 	}
@@ -410,12 +413,14 @@ func basisWith(field, value string) Basis {
 		return Basis{Consent: value}
 	case "Retain":
 		return Basis{Retain: value}
+	case "Collected":
+		return Basis{Collected: value}
 	}
 	return Basis{}
 }
 
 func merge(a, b Basis) Basis {
-	for _, f := range []struct{ to, from *string }{{&a.Legal, &b.Legal}, {&a.Notice, &b.Notice}, {&a.Consent, &b.Consent}, {&a.Retain, &b.Retain}} {
+	for _, f := range []struct{ to, from *string }{{&a.Legal, &b.Legal}, {&a.Notice, &b.Notice}, {&a.Consent, &b.Consent}, {&a.Retain, &b.Retain}, {&a.Collected, &b.Collected}} {
 		if *f.from != "" {
 			*f.to = *f.from
 		}

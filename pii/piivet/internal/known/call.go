@@ -216,7 +216,7 @@ func ofSealed(name string) Op {
 		return Reseal
 	case "Without", "WithoutExpired":
 		return Without
-	case "Purposes", "Provenance", "OnPrimaryKey":
+	case "Purposes", "Provenance", "OnPrimaryKey", "KeyID":
 		return Describe
 	}
 	return None

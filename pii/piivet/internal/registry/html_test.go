@@ -20,7 +20,7 @@ func hostile() *registry.Registry {
 		Purposes: []inventory.Purpose{{Name: bad, Var: bad, Doc: bad, At: bad}},
 		Uses:     []inventory.Use{{Op: inventory.Collect, In: bad, Kind: bad, Scope: []inventory.Ref{inventory.Purposed(bad), "nx"}, At: bad}},
 		Funcs:    []inventory.Func{{ID: "f", In: bad, Doc: bad}},
-		Unders:   []inventory.Under{{ID: "nx", Scope: []inventory.Ref{inventory.Purposed(bad)}, Basis: []inventory.Ref{inventory.Based(inventory.Basis{Notice: bad, Legal: bad, Consent: bad, Retain: bad})}, In: bad, At: bad}},
+		Unders:   []inventory.Under{{ID: "nx", Scope: []inventory.Ref{inventory.Purposed(bad)}, Basis: []inventory.Ref{inventory.Based(inventory.Basis{Notice: bad, Legal: bad, Consent: bad, Retain: bad, Collected: bad})}, In: bad, At: bad}},
 		Notes:    []inventory.Note{{Directive: "allow", Text: bad + " " + bad, In: bad, At: bad}, {Directive: "purpose", Text: bad}},
 	}})
 }

@@ -238,7 +238,7 @@ func (b *builder) finish(r *Registry) {
 		slices.SortFunc(p.Declared, func(a, b Declaration) int { return strings.Compare(a.Var, b.Var) })
 		slices.Sort(p.Bound)
 		slices.SortFunc(p.Notices, func(a, b Notice) int {
-			return cmp.Or(strings.Compare(a.Notice, b.Notice), strings.Compare(a.Legal, b.Legal), strings.Compare(a.Consent, b.Consent), strings.Compare(a.Retain, b.Retain))
+			return cmp.Or(strings.Compare(a.Notice, b.Notice), strings.Compare(a.Legal, b.Legal), strings.Compare(a.Consent, b.Consent), strings.Compare(a.Retain, b.Retain), strings.Compare(a.Collected, b.Collected))
 		})
 		for _, n := range p.Notices {
 			slices.Sort(n.Places)

@@ -122,5 +122,8 @@ func describe(b inventory.Basis) string {
 	if b.Retain != "" {
 		parts = append(parts, "kept for "+b.Retain)
 	}
+	if b.Collected != "" {
+		parts = append(parts, "collected earlier, at a time that is stated")
+	}
 	return strings.Join(parts, ", ")
 }

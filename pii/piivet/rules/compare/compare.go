@@ -78,13 +78,17 @@ func (c *checker) binary(n *ast.BinaryExpr) {
 		return
 	}
 	if c.label(n.X) && c.label(n.Y) {
-		c.report(n, "labels compared with %s: String says the same of all values of a purpose, so compare indexes with Index.Equal", n.Op)
+		c.report(n, "labels compared with %s: GoString says the same of all values of a purpose, so compare indexes with Index.Equal", n.Op)
 		return
 	}
 	for _, e := range []ast.Expr{n.X, n.Y} {
 		if c.absent(e) {
 			return // it has one form alone
 		}
+	}
+	if known.IsIndex(c.TypesInfo.TypeOf(n.X)) && known.IsIndex(c.TypesInfo.TypeOf(n.Y)) {
+		c.report(n, "indexes compared with %s: one absent index is equal to another, and so to that of somebody else, so use Index.Equal, and IsZero for absence", n.Op)
+		return
 	}
 	for _, e := range []ast.Expr{n.X, n.Y} {
 		if what := c.holds(e); what != "" {
@@ -101,7 +105,7 @@ func (c *checker) label(e ast.Expr) bool {
 		return false
 	}
 	sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr)
-	if !ok || c.TypesInfo.Selections[sel] == nil || sel.Sel.Name != "String" && sel.Sel.Name != "GoString" {
+	if !ok || c.TypesInfo.Selections[sel] == nil || sel.Sel.Name != "GoString" {
 		return false
 	}
 	t := c.TypesInfo.TypeOf(sel.X)

@@ -18,7 +18,7 @@ var conditions = map[string]bool{
 	"FirstOrInit": true, "FirstOrCreate": true,
 }
 
-const labelled = "label looked for by a query: String says the same of all values of a purpose, so pass the index itself"
+const labelled = "label looked for by a query: GoString says the same of all values of a purpose, so pass the index itself"
 
 // lookedFor says what to look for instead of a sealed value of type t.
 func lookedFor(t types.Type) string {

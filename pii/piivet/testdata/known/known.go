@@ -28,16 +28,19 @@ func calls(ctx context.Context, v *vault.Admin, u user, h holder) {
 	_ = s.Purpose()                         // want `Of recv=s scopes=s`
 	_ = u.Without(p)                        // want `Without recv=u path=address value=u purposes=p`
 
-	_, _ = pii.SealEmail(ctx, "a@b.example", s, narrow)               // want `Seal text="a@b.example" scopes=s,narrow`
-	_, _ = pii.SealPhone(ctx, "1", []vault.Sealer{s}...)              // want `Seal text="1" scopes=.*spread`
-	_, _ = pii.IndexEmail(ctx, "a@b.example", s)                      // want `Index text="a@b.example" scopes=s`
-	_, _ = u.Reveal(ctx, s)                                           // want `Reveal recv=u path=address.sealedEmail value=u scopes=s`
-	_, _ = u.phone.Hint(ctx, s)                                       // want `Hint recv=u.phone path=sealedPhone value=u.phone scopes=s`
-	_, _ = pii.Phone.Reveal(*u.phone, ctx, s)                         // want `Reveal recv=\*u.phone path=sealedPhone value=\*u.phone scopes=s`
-	_, _ = (*vault.Scope).Index(s, ctx, vault.Kind{}, "")             // want `Index recv=s text="" scopes=s`
-	_, _ = u.address.Extend(ctx, s, narrow)                           // want `Extend recv=u.address value=u.address scopes=s,narrow`
-	_, _ = vault.Extend(ctx, vault.Kind{}, vault.Sealed{}, s, narrow) // want `Extend value=vault.Sealed{} scopes=s,narrow`
-	_ = u.address.Purposes()                                          // want `Describe`
+	_, _ = pii.SealEmail(ctx, "a@b.example", s, narrow)                    // want `Seal text="a@b.example" scopes=s,narrow`
+	_, _ = pii.SealPhone(ctx, "1", []vault.Sealer{s}...)                   // want `Seal text="1" scopes=.*spread`
+	_, _, _ = pii.SealEmailIndexed(ctx, "a@b.example", s, narrow)          // want `Seal text="a@b.example" scopes=s,narrow`
+	_, _ = pii.SealOptionalPhone(ctx, "1", s)                              // want `Seal text="1" scopes=s`
+	_, _ = pii.OrNobody(pii.IndexesEmail(ctx, "a@b.example", s))           // want `Index text="a@b.example" scopes=s`
+	_, _ = pii.IndexEmail(ctx, "a@b.example", s)                           // want `Index text="a@b.example" scopes=s`
+	_, _ = u.Reveal(ctx, s)                                                // want `Reveal recv=u path=address.sealedEmail value=u scopes=s`
+	_, _ = u.phone.Hint(ctx, s)                                            // want `Hint recv=u.phone path=sealedPhone value=u.phone scopes=s`
+	_, _ = pii.Phone.Reveal(*u.phone, ctx, s)                              // want `Reveal recv=\*u.phone path=sealedPhone value=\*u.phone scopes=s`
+	_, _ = (*vault.Scope).Index(s, ctx, vault.Kind{}, "")                  // want `Index recv=s text="" scopes=s`
+	_, _ = u.address.Extend(ctx, s, narrow)                                // want `Extend recv=u.address value=u.address scopes=s,narrow`
+	_, _ = vault.Extend(ctx, vault.Kind{}, vault.Sealed{}, nil, s, narrow) // want `Extend value=vault.Sealed{} scopes=s,narrow`
+	_ = u.address.Purposes()                                               // want `Describe`
 
 	f := u.Reveal // a method value is no call
 	_, _ = f(ctx, s)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
@@ -28,7 +29,7 @@ var Looks = []string{"look up", "open directory", "open", "stat", "read", "list"
 // but lets other processes change it.
 var Changes = []string{
 	"make directory", "chmod directory", "create", "chmod", "write", "sync", "close", "rename",
-	"sync directory", "remove", "lock", "unlock",
+	"sync directory", "remove", "set times", "lock", "unlock",
 }
 
 // ErrShort makes a write fail half way, as on a full disk.
@@ -73,6 +74,9 @@ func System(hook Hook) privatefile.System {
 		},
 		Remove: func(in *os.Root, name string) error {
 			return hook("remove", func() error { return real.Remove(in, name) })
+		},
+		Chtimes: func(in *os.Root, name string, accessed, modified time.Time) error {
+			return hook("set times", func() error { return real.Chtimes(in, name, accessed, modified) })
 		},
 		Stat: func(f *os.File) (fs.FileInfo, error) {
 			return call(hook, "stat", func() (fs.FileInfo, error) { return real.Stat(f) }, nil)

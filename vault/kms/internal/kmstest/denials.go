@@ -153,7 +153,9 @@ func otherCiphertext(t *testing.T, s Service) {
 		require.NoError(t, err)
 		return a
 	}
-	bound := func(p purpose.Purpose) []byte { return []byte("onlyfor purpose-keys " + p.String()) }
+	bound := func(p purpose.Purpose) []byte {
+		return []byte("onlyfor purpose-keys " + p.String() + " 000102030405060708090a0b0c0d0e0f")
+	}
 	wrapped, err := aead(Security).Encrypt([]byte("a data key"), bound(Security))
 	require.NoError(t, err)
 	_, err = aead(Advertising).Decrypt(wrapped, bound(Advertising))

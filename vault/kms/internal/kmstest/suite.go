@@ -12,6 +12,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 	"github.com/onlyfor/onlyfor/vault/kektest"
 	"github.com/onlyfor/onlyfor/vault/kms"
 )
@@ -204,7 +205,7 @@ func endToEnd(t *testing.T, s Service) {
 	require.NoError(t, err)
 
 	// Another process of the same role, after the keys were rotated.
-	require.NoError(t, open(t, s, store, Admin, long).Rotate(ctx, Security, vault.RoleSeal))
+	vaulttest.Rotate(t, open(t, s, store, Admin, long), Security, vault.RoleSeal)
 	other, err := open(t, s, store, Secure, long).Scope(ctx, Security)
 	require.NoError(t, err)
 	got, err := email.Reveal(ctx, other)

@@ -74,7 +74,20 @@ func (e *Error) sentinel() error {
 	return vault.ErrUnavailable
 }
 
-var _ vault.ContextAEAD = (*AEAD)(nil)
+var (
+	_ vault.ContextAEAD = (*AEAD)(nil)
+	_ vault.KeyNamer    = (*AEAD)(nil)
+)
+
+// maxKeyName is the size of the longest name that a vault takes.
+const maxKeyName = 255
+
+// KeyName returns the URI of the key. Of a URI that is too long it returns the end, which
+// tells keys apart.
+func (a *AEAD) KeyName() string {
+	name := a.Key.String()
+	return name[max(0, len(name)-maxKeyName):]
+}
 
 // EncryptWithContext has the service encrypt.
 func (a *AEAD) EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error) {

@@ -47,7 +47,7 @@ func Module(t *testing.T, dir string) string {
 	for _, stub := range stubs(t, filepath.Join(root, "stubs")) {
 		at := filepath.Join(root, "stubs", filepath.FromSlash(stub))
 		replace(stub, at)
-		require(t, os.WriteFile(filepath.Join(at, "go.mod"), []byte("module "+stub+"\n\ngo 1.25.0\n"), 0o600))
+		require(t, os.WriteFile(filepath.Join(at, "go.mod"), []byte("module "+stub+"\n\ngo 1.26.0\n"), 0o600))
 	}
 	require(t, os.WriteFile(filepath.Join(root, "go.mod"), []byte(b.String()), 0o600))
 	sum, err := os.ReadFile(filepath.Join(library, "go.sum"))

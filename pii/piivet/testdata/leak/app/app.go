@@ -96,6 +96,15 @@ func (s *service) failing(ctx context.Context, u user) error {
 	if !strings.Contains(address, "@") {
 		return fmt.Errorf("no address: %s", address) // want `goes into an error, which ends up in logs`
 	}
+	if address == "t" {
+		return fmt.Errorf("100%% no address, but a %T", address)
+	}
+	if address == "v" {
+		return fmt.Errorf("no address, but a %T: %v", address, address) // want `goes into an error, which ends up in logs`
+	}
+	if address == "n" {
+		return fmt.Errorf("no address: %%T %s", address) // want `goes into an error, which ends up in logs`
+	}
 	if address == "x" {
 		return errors.New("not an address: " + address) // want `goes into an error`
 	}

@@ -3,6 +3,7 @@ package auth
 
 import (
 	"context"
+	"time"
 
 	"example.com/register/people"
 	"github.com/onlyfor/onlyfor/pii"
@@ -37,6 +38,31 @@ func (s *Service) SignUp(ctx context.Context, number string) (pii.Phone, error) 
 //register:uses collect security notice=late-v2
 func (s *Service) signUpAgain(ctx context.Context, number string) (pii.Phone, error) {
 	return pii.SealPhone(ctx, number, s.scope.Under(s.prompt).Under(purpose.Basis{Notice: "late-v2"}))
+}
+
+//register:uses collect security notice=2fa-prompt-v3
+//register:uses index security
+func (s *Service) signUpIndexed(ctx context.Context, number string) (pii.Phone, pii.Index, error) {
+	return pii.SealPhoneIndexed(ctx, number, s.scope.Under(s.prompt))
+}
+
+// takeOver seals a number that an older form collected.
+//
+//register:uses collect security notice=import-v1
+func (s *Service) takeOver(ctx context.Context, number string, at time.Time) (pii.Phone, error) {
+	return pii.SealPhone(ctx, number, s.scope.Under(purpose.Basis{Notice: "import-v1", Collected: at}))
+}
+
+//register:uses collect security notice=import-v2
+func (s *Service) takeOverLater(ctx context.Context, number string, at time.Time) (pii.Phone, error) {
+	basis := purpose.Basis{Notice: "import-v2"}
+	basis.Collected = at
+	return pii.SealPhone(ctx, number, s.scope.Under(basis))
+}
+
+//register:uses collect security notice=now-v1
+func (s *Service) now(ctx context.Context, number string) (pii.Phone, error) {
+	return pii.SealPhone(ctx, number, s.scope.Under(purpose.Basis{Notice: "now-v1", Collected: time.Time{}}))
 }
 
 // SendCode reveals a phone number.

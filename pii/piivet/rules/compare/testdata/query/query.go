@@ -29,7 +29,7 @@ func find(ctx context.Context, db *sql.DB, e pii.Email, p *pii.Phone, i pii.Inde
 	db.Query("SELECT id FROM users WHERE id = ? AND email = ?", u.ID, e)     // want `sealed value looked for`
 	db.Exec("DELETE FROM users WHERE email = ?", any(u.Email))               // want `sealed value looked for`
 	db.Exec("UPDATE users SET seen = now() WHERE email = ?", e)              // want `sealed value looked for`
-	db.Query("SELECT id FROM users WHERE email_index = ?", i.String())       // want `label looked for by a query: String says the same of all values of a purpose, so pass the index itself`
+	db.Query("SELECT id FROM users WHERE email_index = ?", i.GoString())     // want `label looked for by a query: GoString says the same of all values of a purpose, so pass the index itself`
 	db.Query("SELECT 1 FROM u WHERE email = @e", sql.Named("e", e))          // want `sealed value looked for`
 	db.Query("SELECT 1 FROM u WHERE email = ANY($1)", array([]pii.Email{e})) //
 

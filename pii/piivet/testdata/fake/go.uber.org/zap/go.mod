@@ -1,3 +1,3 @@
 module go.uber.org/zap
 
-go 1.25.0
+go 1.26.0

@@ -1,3 +1,3 @@
 module gorm.io/gorm
 
-go 1.25.0
+go 1.26.0

@@ -1,0 +1,155 @@
+package pii_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/piitest"
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
+)
+
+// The value is for all purposes, and the index is under the first one.
+func TestSealIndexed(t *testing.T) {
+	kit := piitest.New(t, forSecurity, forAdvertising)
+	security, advertising := kit.Scope(forSecurity), kit.Scope(forAdvertising)
+	signUp := security.Under(purpose.Basis{Notice: "sign-up-v1"})
+
+	e, x, err := pii.SealEmailIndexed(ctx, " Alice@Example.com", signUp.For("alice"))
+	require.NoError(t, err)
+	revealed, err := e.Reveal(ctx, security.For("alice"))
+	require.NoError(t, err)
+	require.Equal(t, "Alice@example.com", revealed)
+	want, err := pii.IndexEmail(ctx, "alice@example.com", security)
+	require.NoError(t, err)
+	require.True(t, x.Equal(want))
+	provenance, _ := e.Provenance(forSecurity)
+	require.Equal(t, "sign-up-v1", provenance.Notice)
+
+	p, x, err := pii.SealPhoneIndexed(ctx, testNumber, advertising, security)
+	require.NoError(t, err)
+	for _, scope := range []*vault.Scope{security, advertising} {
+		revealed, err = p.Reveal(ctx, scope)
+		require.NoError(t, err)
+		require.Equal(t, testNumber, revealed)
+	}
+	want, err = pii.IndexPhone(ctx, testNumber, advertising)
+	require.NoError(t, err)
+	require.True(t, x.Equal(want), "the index is under the purpose of the first scope")
+
+	collector, err := kit.Vault.Collector(ctx, forAdvertising)
+	require.NoError(t, err)
+	id, x, err := pii.SealIndexed[taxID](ctx, testTaxID, security, collector)
+	require.NoError(t, err)
+	require.True(t, id.ByCollector(forAdvertising))
+	want, err = pii.IndexOf[taxID](ctx, testTaxID, security)
+	require.NoError(t, err)
+	require.True(t, x.Equal(want))
+}
+
+// Whichever half fails, there is neither a value nor an index.
+func TestSealIndexedFails(t *testing.T) {
+	kit := piitest.New(t, forSecurity, forAdvertising)
+	security := kit.Scope(forSecurity)
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		text string
+		by   *vault.Scope
+		also []vault.Sealer
+		is   error
+	}{
+		"malformed": {ctx, "Hxw93Jd", security, nil, pii.ErrMalformed},
+		"empty":     {ctx, "", security, nil, pii.ErrMalformed},
+		"nil scope": {ctx, testAddress, nil, nil, vault.ErrInvalid},
+		"nil also":  {ctx, testAddress, security, []vault.Sealer{nil}, vault.ErrInvalid},
+		"twice":     {ctx, testAddress, security, []vault.Sealer{security}, vault.ErrInvalid},
+		"cancelled": {cancelled, testAddress, security, nil, vault.ErrUnavailable},
+	} {
+		e, x, err := pii.SealEmailIndexed(c.ctx, c.text, c.by, c.also...)
+		require.ErrorIs(t, err, c.is, name)
+		require.True(t, e.IsZero(), name)
+		requirePoisoned(t, x)
+	}
+
+	// The index is refused after the value was sealed.
+	v, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(recordKEK(t)), &vault.Options{Audit: noIndexes{}})
+	require.NoError(t, err)
+	defer v.Close()
+	require.NoError(t, v.Generate(ctx, forSecurity))
+	scope, err := v.Scope(ctx, forSecurity)
+	require.NoError(t, err)
+	e, x, err := pii.SealEmailIndexed(ctx, testAddress, scope)
+	require.ErrorIs(t, err, vault.ErrUnavailable)
+	require.True(t, e.IsZero())
+	requirePoisoned(t, x)
+}
+
+// noIndexes is an auditor that can't record one action.
+type noIndexes struct{}
+
+func (noIndexes) Audit(_ context.Context, e audit.Event) error {
+	if e.Action == audit.Index {
+		return vault.ErrUnavailable
+	}
+	return nil
+}
+
+func TestSealOptional(t *testing.T) {
+	security := piitest.New(t, forSecurity).Scope(forSecurity)
+	for _, empty := range []string{"", " ", "\t \r\n", "\u00a0\u200b", strings.Repeat(" ", 256)} {
+		e, err := pii.SealOptionalEmail(ctx, empty, security)
+		require.NoError(t, err)
+		require.True(t, e.IsZero())
+		stored, err := e.Value()
+		require.NoError(t, err)
+		require.Nil(t, stored)
+		p, err := pii.SealOptionalPhone(ctx, empty, security)
+		require.NoError(t, err)
+		require.True(t, p.IsZero())
+		id, err := pii.SealOptional[taxID](ctx, empty, security)
+		require.NoError(t, err)
+		require.True(t, id.IsZero())
+	}
+	e, err := pii.SealOptionalEmail(ctx, testAddress, security)
+	require.NoError(t, err)
+	require.False(t, e.IsZero())
+	_, err = pii.SealOptionalEmail(ctx, strings.Repeat(" ", 257), security)
+	require.ErrorIs(t, err, pii.ErrMalformed, "nobody typed that")
+	_, err = pii.SealOptionalPhone(ctx, "none", security)
+	require.ErrorIs(t, err, pii.ErrMalformed)
+	_, err = pii.SealOptionalPhone(ctx, testNumber)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+}
+
+func TestOrNobody(t *testing.T) {
+	security := piitest.New(t, forSecurity).Scope(forSecurity)
+	nobody, err := pii.OrNobody(pii.IndexesEmail(ctx, "no address", security))
+	require.NoError(t, err)
+	require.Len(t, nobody, 1)
+	other, err := pii.OrNobody(pii.IndexesPhone(ctx, "", security))
+	require.NoError(t, err)
+	require.False(t, nobody[0].Equal(other[0]), "nobody is not nobody else")
+	require.False(t, nobody[0].IsZero())
+	bytes, err := nobody[0].Value()
+	require.NoError(t, err)
+	require.Len(t, bytes, vault.IndexSize)
+	require.NotEqual(t, make([]byte, vault.IndexSize), bytes)
+
+	somebody, err := pii.OrNobody(pii.IndexesEmail(ctx, testAddress, security))
+	require.NoError(t, err)
+	want, err := pii.IndexesEmail(ctx, testAddress, security)
+	require.NoError(t, err)
+	require.Equal(t, want, somebody)
+
+	poisoned, err := pii.OrNobody(pii.IndexesEmail(ctx, testAddress, nil))
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	require.Len(t, poisoned, 1)
+	requirePoisoned(t, poisoned[0])
+}

@@ -1,0 +1,153 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
+)
+
+var errHalfNarrowed = fmt.Errorf("another slot is of a person, and its scope is missing: %w", ErrInvalid)
+
+// Reseal returns v with the slots of the given scopes sealed anew, under the keys
+// that are primary now. It is for retiring keys after [Admin.Rotate]. Provenance
+// stays as it was at collection, under any basis of the scopes. Slots of other
+// purposes stay untouched. With the scopes of all slots, the result has a new value
+// id, so that nothing links it to earlier copies of the value.
+//
+// A back end also calls Reseal to take in the values of a [Collector]. It seals
+// them under the purpose's own key or, for a scope that [Scope.For] narrowed, under
+// the key of that person. In the same way, a narrowed scope brings a value of the
+// purpose under the key of a person. The caller says whose value it is: the value
+// does not. A slot of a person stays that person's.
+//
+// The function valid judges the plaintext of each slot that is sealed anew, which the
+// purpose then vouches for. If it returns false, v is [ErrCorrupt]. It is called after
+// the events were recorded, which therefore may say allowed; if they can't be recorded,
+// it is not called. A nil valid judges nothing.
+//
+// Other errors are as for [Scope.Reveal]. No scope at all, two scopes of one purpose, and
+// scopes of two persons are [ErrInvalid]. So is narrowing a slot while another slot
+// is of a person, unless that slot's scope is given as well: one value is of one
+// person.
+func Reseal(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) bool, scopes ...*Scope) (Sealed, error) {
+	resealed, plaintexts, err := reseal(ctx, k, v, scopes)
+	for _, s := range scopes {
+		if s.audited() {
+			err = s.audit(ctx, audit.Event{Action: audit.Reseal, Kind: k.name, Collected: v.Purposes()}, err)
+		} else {
+			s.count(audit.Reseal, err)
+		}
+	}
+	for i := 0; err == nil && valid != nil && i < len(plaintexts); i++ {
+		if !valid(plaintexts[i]) {
+			err = ErrCorrupt
+		}
+	}
+	if err != nil {
+		return Sealed{}, &opError{audit.Reseal, k, err}
+	}
+	return resealed, nil
+}
+
+// reseal returns the value sealed anew, and the plaintexts to judge.
+func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (resealed Sealed, plaintexts []string, err error) {
+	if len(scopes) == 0 {
+		return Sealed{}, nil, errNoScopes
+	}
+	value, err := v.decode()
+	if err != nil {
+		return Sealed{}, nil, err
+	}
+	if err := checkReseal(value, scopes); err != nil {
+		return Sealed{}, nil, err
+	}
+	// Each slot is opened, though one is enough for the plaintext: nothing says that
+	// the others hold the same.
+	plaintexts = make([]string, len(scopes))
+	for i, s := range scopes {
+		opener := s
+		if narrowable(value, s.Purpose()) {
+			opener = s.withoutSubject()
+		}
+		if plaintexts[i], err = opener.unseal(ctx, k, v); err != nil {
+			return Sealed{}, nil, err
+		}
+	}
+	if len(scopes) == len(value.Slots) { // of one purpose each, all of which v has
+		value.ID = newID()
+	}
+	for i, s := range scopes {
+		p, _ := v.Provenance(s.Purpose()) // authentic: the slot has just been opened
+		if err := putSlot(ctx, value, s, k, plaintexts[i], &p); err != nil {
+			return Sealed{}, nil, err
+		}
+	}
+	for _, s := range scopes {
+		if err := s.checkErased(); err != nil {
+			return Sealed{}, nil, err // erased while another scope waited for its key
+		}
+	}
+	return Sealed{value.Text()}, plaintexts, nil
+}
+
+// checkReseal refuses scopes that can't reseal one value together.
+func checkReseal(value *format.Value, scopes []*Scope) error {
+	given := make(map[purpose.Purpose]bool, len(scopes))
+	subject, narrows := "", false // one value is of one person
+	for _, s := range scopes {
+		if given[s.Purpose()] {
+			return errTwice
+		}
+		given[s.Purpose()] = true
+		if s == nil || s.subject == "" {
+			continue
+		}
+		if subject != "" && s.subject != subject {
+			return errOtherSubject
+		}
+		subject = s.subject
+		narrows = narrows || narrowable(value, s.Purpose())
+	}
+	if !narrows {
+		return nil
+	}
+	for _, slot := range value.Slots {
+		p, err := purpose.Parse(slot.Name)
+		if err != nil {
+			return ErrCorrupt
+		}
+		if slot.Slot[0] == format.OfSubject && !given[p] {
+			return errHalfNarrowed
+		}
+	}
+	return nil
+}
+
+// narrowable reports whether the value has a slot for p that is not of a subject.
+func narrowable(value *format.Value, p purpose.Purpose) bool {
+	for _, slot := range value.Slots {
+		if slot.Name == p.String() {
+			return slot.Slot[0] != format.OfSubject
+		}
+	}
+	return false
+}
+
+// newID returns a fresh value id.
+func newID() []byte {
+	buf := getBuffers()
+	defer buf.release()
+	return buf.ids.appendID(nil)
+}
+
+// withoutSubject returns s without the subject that it is narrowed to: a
+// collector's values have no subject yet. The caller has found a slot for the
+// purpose of s, so s is not nil: no slot has the zero purpose.
+func (s *Scope) withoutSubject() *Scope {
+	wide := s.clone()
+	wide.subject = ""
+	return wide
+}
