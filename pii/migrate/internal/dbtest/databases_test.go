@@ -112,9 +112,20 @@ func (u *users) query(statement string) string {
 	return statement
 }
 
+// exec runs a statement. SQLite checks the columns of ALTER TABLE against the schema
+// that the connection has in memory, which another connection's ALTER makes old;
+// a query makes it new.
 func (u *users) exec(t testing.TB, statement string, args ...any) {
 	t.Helper()
-	_, err := u.db.ExecContext(context.Background(), u.query(statement), args...)
+	ctx := context.Background()
+	conn, err := u.db.Conn(ctx)
+	require.NoError(t, err)
+	defer conn.Close()
+	if u.dialect == migrate.SQLite {
+		var n int
+		require.NoError(t, conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master").Scan(&n))
+	}
+	_, err = conn.ExecContext(ctx, u.query(statement), args...)
 	require.NoError(t, err)
 }
 
