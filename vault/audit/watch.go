@@ -93,14 +93,14 @@ const (
 // Give one Watch to all vaults and collectors of a process, as it remembers the purposes
 // that were opened. It may be used from many goroutines at once.
 type Watch struct {
-	next   Auditor
-	report func(context.Context, Finding) error
-	within time.Duration
-	max    int
-	apart  map[purpose.Purpose][]purpose.Purpose // for each purpose the others of its sets
-	hold   map[Move]bool                         // pairs that the process may hold, in both directions
-	moves  map[Move]bool
-	seed   maphash.Seed
+	next     Auditor
+	report   func(context.Context, Finding) error
+	within   time.Duration
+	max      int
+	apart    map[purpose.Purpose][]purpose.Purpose // for each purpose the others of its sets
+	together map[Move]bool                         // pairs that the process may hold, in both directions
+	moves    map[Move]bool
+	seed     maphash.Seed
 
 	mu        sync.Mutex
 	held      map[purpose.Purpose]bool
@@ -121,13 +121,7 @@ type reveal struct {
 	id       revealID
 	action   Action
 	at       time.Time
-	reported []reported
-}
-
-// reported is the last finding about a reveal and the purpose to.
-type reported struct {
-	to purpose.Purpose
-	at time.Time
+	reported map[purpose.Purpose]time.Time // the last finding about each purpose that took the plaintext
 }
 
 // NewWatch returns a Watch over the given rules. Events go to next, which may be nil,
@@ -146,7 +140,7 @@ type reported struct {
 func NewWatch(next Auditor, rules Rules, report func(context.Context, Finding) error) (*Watch, error) {
 	w := &Watch{
 		next: next, report: report, within: rules.Within, max: rules.MaxReveals,
-		apart: map[purpose.Purpose][]purpose.Purpose{}, hold: map[Move]bool{}, moves: map[Move]bool{}, seed: maphash.MakeSeed(),
+		apart: map[purpose.Purpose][]purpose.Purpose{}, together: map[Move]bool{}, moves: map[Move]bool{}, seed: maphash.MakeSeed(),
 		held: map[purpose.Purpose]bool{}, reveals: map[revealID]*list.Element{}, order: list.New(),
 	}
 	if w.within == 0 {
@@ -166,9 +160,9 @@ func (w *Watch) declare(rules Rules) (fault string) {
 	switch {
 	case w.report == nil:
 		return "nil report"
-	case w.within < 0:
+	case rules.Within < 0:
 		return "negative Within"
-	case w.max < 0:
+	case rules.MaxReveals < 0:
 		return "negative MaxReveals"
 	case len(rules.Apart) == 0:
 		return "no purposes are apart"
@@ -191,7 +185,7 @@ func (w *Watch) declare(rules Rules) (fault string) {
 			if !slices.Contains(w.apart[p], q) {
 				return "two purposes of Together are not apart"
 			}
-			w.hold[Move{From: p, To: q}] = true
+			w.together[Move{From: p, To: q}] = true
 		}
 	}
 	for _, m := range rules.Moves {
@@ -199,7 +193,7 @@ func (w *Watch) declare(rules Rules) (fault string) {
 			return "the purposes of a move are not apart"
 		}
 		w.moves[m] = true
-		w.hold[Move{From: m.From, To: m.To}], w.hold[Move{From: m.To, To: m.From}] = true, true
+		w.together[Move{From: m.From, To: m.To}], w.together[Move{From: m.To, To: m.From}] = true, true
 	}
 	return ""
 }
@@ -261,19 +255,7 @@ func (w *Watch) handsOut(e Event) bool {
 // opened reports the purposes that are held beside the one of e, and then counts it as
 // held too.
 func (w *Watch) opened(ctx context.Context, e Event) error {
-	var findings []Finding
-	w.mu.Lock()
-	if !w.held[e.Purpose] {
-		for _, p := range w.apart[e.Purpose] {
-			if w.held[p] && !w.hold[Move{From: p, To: e.Purpose}] {
-				findings = append(findings, Finding{Rule: Held, Time: e.Time, From: p, To: e.Purpose, Caller: e.Caller})
-			}
-		}
-		if len(findings) == 0 {
-			w.held[e.Purpose] = true
-		}
-	}
-	w.mu.Unlock()
+	findings := w.hold(e)
 	if len(findings) == 0 {
 		return nil
 	}
@@ -286,6 +268,25 @@ func (w *Watch) opened(ctx context.Context, e Event) error {
 	defer w.mu.Unlock()
 	w.held[e.Purpose] = true
 	return nil
+}
+
+// hold counts the purpose of e as held, unless there are findings about it. It does so in
+// one step, because the other purpose may be opened at this moment.
+func (w *Watch) hold(e Event) (findings []Finding) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held[e.Purpose] {
+		return nil
+	}
+	for _, p := range w.apart[e.Purpose] {
+		if w.held[p] && !w.together[Move{From: p, To: e.Purpose}] {
+			findings = append(findings, Finding{Rule: Held, Time: e.Time, From: p, To: e.Purpose, Caller: e.Caller})
+		}
+	}
+	if len(findings) == 0 {
+		w.held[e.Purpose] = true
+	}
+	return findings
 }
 
 // revealed remembers e. It reports that an earlier reveal had to be forgotten for it.
@@ -314,19 +315,21 @@ func (w *Watch) remember(e Event) (due bool) {
 		w.order.MoveToBack(at)
 		return false
 	}
-	for w.order.Len() > 0 {
-		first := w.order.Front()
-		r := first.Value.(*reveal)
-		over := w.over(r, e.Time)
-		if !over && w.order.Len() < w.max {
-			break
-		}
-		due = due || !over && (w.forgotten.IsZero() || !w.recent(w.forgotten, e.Time))
-		w.order.Remove(first)
-		delete(w.reveals, r.id)
+	for first := w.order.Front(); first != nil && w.over(first.Value.(*reveal), e.Time); first = w.order.Front() {
+		w.forget(first)
+	}
+	if w.order.Len() == w.max {
+		w.forget(w.order.Front())
+		due = w.forgotten.IsZero() || !w.recent(w.forgotten, e.Time)
 	}
 	w.reveals[id] = w.order.PushBack(&reveal{id: id, action: e.Action, at: e.Time})
 	return due
+}
+
+// forget removes a reveal.
+func (w *Watch) forget(at *list.Element) {
+	w.order.Remove(at)
+	delete(w.reveals, at.Value.(*reveal).id)
 }
 
 // over reports whether r leads to no finding from now on, and keeps none from being
@@ -335,7 +338,12 @@ func (w *Watch) over(r *reveal, now time.Time) bool {
 	if now.Sub(r.at) <= w.within {
 		return false
 	}
-	return !slices.ContainsFunc(r.reported, func(last reported) bool { return w.recent(last.at, now) })
+	for _, last := range r.reported {
+		if w.recent(last, now) {
+			return false
+		}
+	}
+	return true
 }
 
 // recent reports whether a finding that was reported at the given time stands for another
@@ -371,9 +379,8 @@ func (w *Watch) moved(e Event) (findings []Finding) {
 		// The reveal was recorded before e. If its time is later, the clock went back
 		// between the two, and the time that has passed is unknown.
 		after := max(0, e.Time.Sub(r.at))
-		if after > w.within || slices.ContainsFunc(r.reported, func(last reported) bool {
-			return last.to == e.Purpose && w.recent(last.at, e.Time)
-		}) {
+		last, ok := r.reported[e.Purpose]
+		if after > w.within || ok && w.recent(last, e.Time) {
 			continue
 		}
 		findings = append(findings, Finding{
@@ -392,8 +399,10 @@ func (w *Watch) markReported(f Finding) {
 		return // forgotten meanwhile
 	}
 	r := at.Value.(*reveal)
-	r.reported = slices.DeleteFunc(r.reported, func(last reported) bool { return last.to == f.To })
-	r.reported = append(r.reported, reported{f.To, f.Time})
+	if r.reported == nil {
+		r.reported = map[purpose.Purpose]time.Time{}
+	}
+	r.reported[f.To] = f.Time
 	w.order.MoveToBack(at)
 }
 

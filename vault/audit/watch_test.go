@@ -178,6 +178,8 @@ func TestMoves(t *testing.T) {
 		"one seal, after two reveals":        {apart(security, ads, billing), []audit.Event{reveal, at(0, audit.Reveal, billing), seal}, []string{`caller "a": revealing for billing and, 1s later, sealing for advertising`, revealed}},
 		"a pair that stands in two sets":     {audit.Rules{Apart: []purpose.Set{purpose.NewSet(security, ads), purpose.NewSet(ads, billing, security)}}, []audit.Event{reveal, seal}, []string{revealed}},
 		"many within the bound are one":      {both, []audit.Event{reveal, seal, seal, reveal, seal, at(30, audit.Index, ads)}, []string{revealed}},
+		"another within the bound is none":   {both, []audit.Event{reveal, seal, at(50, audit.Reveal, security), at(61, audit.Seal, ads)}, []string{revealed}},
+		"two purposes are two findings":      {apart(security, ads, billing), []audit.Event{reveal, seal, at(1, audit.Index, billing), seal, at(2, audit.Index, billing)}, []string{revealed, `caller "a": revealing for security and, 1s later, indexing for billing`}},
 		"and are found again after it":       {both, []audit.Event{reveal, seal, at(50, audit.Reveal, security), at(61.5, audit.Seal, ads)}, []string{revealed, `caller "a": revealing for security and, 11.5s later, sealing for advertising`}},
 		"other callers are another finding":  {both, []audit.Event{reveal, seal, changed(reveal, func(e *audit.Event) { e.Caller = "b" }), changed(seal, func(e *audit.Event) { e.Caller = "b" })}, []string{revealed, strings.Replace(revealed, `"a"`, `"b"`, 1)}},
 		"found again when the clock is back": {both, []audit.Event{at(3600, audit.Reveal, security), at(3601, audit.Seal, ads), reveal, seal}, []string{revealed, revealed}},
@@ -232,6 +234,7 @@ func TestHeld(t *testing.T) {
 	require.NoError(t, w.Audit(t.Context(), refused))
 	require.Empty(t, found.take(), "purposes that are not apart, or not opened")
 	open(w, ads, "b")
+	require.Equal(t, audit.Finding{Rule: audit.Held, Time: noon, From: security, To: ads, Caller: "b"}, found.all[0])
 	require.Equal(t, []string{held}, found.take(), "whoever the caller is")
 	open(w, ads, "b")
 	open(w, security, "b")
@@ -299,9 +302,47 @@ func TestFloodOfCallers(t *testing.T) {
 	require.Equal(t, 100, audit.Remembered(w))
 	require.Equal(t, []string{"more callers reveal than the watch remembers"}, found.take())
 
+	unconcerned, none := newWatch(t, rules)
+	for _, a := range []audit.Action{audit.Open, audit.Reveal, audit.Seal} {
+		require.NoError(t, unconcerned.Audit(t.Context(), at(0, a, billing)))
+	}
+	require.Zero(t, audit.Remembered(unconcerned), "no purpose is apart from this one")
+	require.Empty(t, none.take())
+
 	longest := strings.Repeat("x", 1<<20)
 	require.NoError(t, w.Audit(t.Context(), changed(at(0, audit.Reveal, security), func(e *audit.Event) { e.Caller = longest })))
 	require.NoError(t, w.Audit(t.Context(), changed(at(0, audit.Seal, ads), func(e *audit.Event) { e.Caller = longest })))
+	require.Len(t, found.take(), 1)
+}
+
+// The reveal that goes first is the one that is the longest ago.
+func TestFloodForgetsTheOldest(t *testing.T) {
+	rules := apart(security, ads)
+	rules.MaxReveals = 2
+	w, found := newWatch(t, rules)
+	by := func(caller string, e audit.Event) {
+		t.Helper()
+		e.Caller = caller
+		require.NoError(t, w.Audit(t.Context(), e))
+	}
+	by("a", at(0, audit.Reveal, security))
+	by("b", at(1, audit.Reveal, security))
+	by("a", at(2, audit.Reveal, security))
+	by("c", at(3, audit.Reveal, security)) // forgets b
+	require.Len(t, found.all, 1)
+	require.Equal(t, audit.Finding{Rule: audit.Forgotten, Time: noon.Add(3 * time.Second), Caller: "c"}, found.all[0])
+	found.take()
+	by("b", at(4, audit.Seal, ads))
+	require.Empty(t, found.take())
+	by("a", at(4, audit.Seal, ads))
+	by("c", at(4, audit.Seal, ads))
+	require.Len(t, found.take(), 2)
+
+	rules.MaxReveals = 1
+	w, found = newWatch(t, rules)
+	for _, caller := range []string{"a", "b"} {
+		by(caller, audit.Event{Action: audit.Reveal, Outcome: audit.Allowed, Purpose: security}) // without a time
+	}
 	require.Len(t, found.take(), 1)
 }
 
@@ -315,6 +356,22 @@ func TestReportedOutlivesItsReveal(t *testing.T) {
 		require.NoError(t, w.Audit(t.Context(), e))
 	}
 	require.Len(t, found.take(), 1)
+
+	// A reveal that was reported is not in the way of those that are over.
+	w, _ = newWatch(t, apart(security, ads))
+	by := func(caller string, e audit.Event) {
+		e.Caller = caller
+		require.NoError(t, w.Audit(t.Context(), e))
+	}
+	by("a", at(0, audit.Reveal, security))
+	by("b", at(1, audit.Reveal, security))
+	by("a", at(59, audit.Seal, ads))
+	by("c", at(62, audit.Reveal, security))
+	require.Equal(t, 2, audit.Remembered(w))
+	by("c", at(119, audit.Reveal, security))
+	require.Equal(t, 2, audit.Remembered(w))
+	by("d", at(120, audit.Reveal, security))
+	require.Equal(t, 2, audit.Remembered(w), "and is over itself in the end")
 }
 
 // Many callers at once, each of whom moves data, beside as many who do not.
@@ -443,6 +500,20 @@ func TestReportThatUsesTheWatch(t *testing.T) {
 	require.NoError(t, w.Audit(t.Context(), at(0, audit.Reveal, security)))
 	require.NoError(t, w.Audit(t.Context(), at(1, audit.Seal, ads)))
 	require.Equal(t, 1, calls)
+
+	// The reveal is forgotten while it is reported.
+	rules := apart(security, ads)
+	rules.MaxReveals = 1
+	w, err = audit.NewWatch(nil, rules, func(ctx context.Context, f audit.Finding) error {
+		if f.Rule == audit.Forgotten {
+			return nil
+		}
+		return w.Audit(ctx, changed(at(1, audit.Reveal, security), func(e *audit.Event) { e.Caller = "b" }))
+	})
+	require.NoError(t, err)
+	require.NoError(t, w.Audit(t.Context(), at(0, audit.Reveal, security)))
+	require.NoError(t, w.Audit(t.Context(), at(1, audit.Seal, ads)))
+	require.Equal(t, 1, audit.Remembered(w))
 }
 
 // The findings about a vault, with the ways of one address from one purpose to another.
