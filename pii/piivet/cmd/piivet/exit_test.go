@@ -277,12 +277,15 @@ func TestAdoptLooksAtQueriesSchemasAndMaps(t *testing.T) {
 func TestAdoptOfMapModels(t *testing.T) {
 	module(t, map[string]string{
 		"app/app.go": "package app\n\ntype Record struct{ data map[string]any }\n\nfunc (r *Record) TableName() string { return \"users\" }\n" +
-			"func (r *Record) Set(key string, value any) { r.data[key] = value }\n\nfunc signUp(r *Record, address string) {\n\tr.Set(\"email\", address)\n}\n",
+			"func (r *Record) Set(key string, value any) { r.data[key] = value }\n\nfunc signUp(r *Record, address string) {\n\tr.Set(\"email\", address)\n}\n\n" +
+			"func show(m map[string]any) (any, any) {\n\tm[\"phone\"] = 1\n\treturn m[\"phone\"], m[\"fax_email\"]\n}\n",
 	})
 	code, out, errs := piivetRun(t, "-adopt")
 	require.Equal(t, nothing, code, errs)
 	require.Contains(t, out, "    \"email\"  of *Record  → pii.Email  app/app.go:9\n")
 	require.Contains(t, out, "\nNo stored struct has such a field, 0 sent or received only. 1 stored key of maps or records, at 1 place: no type to change there.\n")
+	require.Contains(t, out, "    \"phone\"      of map[string]any  app/app.go:13 and 1 more\n")
+	require.Contains(t, out, "    \"fax_email\"  of map[string]any  (read only)  app/app.go:14\n")
 	require.NotContains(t, out, "0 stored")
 }
 

@@ -85,15 +85,13 @@ func NewReport(items []Item) Report {
 			f := *i.Field
 			f.Package, _, _ = strings.Cut(f.Package, " ") // as it is compiled for its tests
 			id := id{f.Package, f.Struct, f.Name}
-			if n, ok := at[id]; ok && (f.Use != "" || fields[n].Use != "") {
-				if fields[n].Use == "" || f.Use != "" && !f.Looked {
-					continue
-				}
+			switch n, known := at[id]; {
+			case !known, f.Use == "" && fields[n].Use == "": // two structs without a name have fields of one name
+				at[id] = len(fields)
+				fields = append(fields, f)
+			case fields[n].Use != "" && (f.Use == "" || f.Looked && !fields[n].Looked):
 				fields[n] = f
-				continue
 			}
-			at[id] = len(fields)
-			fields = append(fields, f)
 		case i.Key != nil:
 			k := *i.Key
 			k.Package, _, _ = strings.Cut(k.Package, " ")

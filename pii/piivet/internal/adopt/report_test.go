@@ -2,6 +2,7 @@ package adopt_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -151,4 +152,45 @@ func TestParse(t *testing.T) {
 		_, err := adopt.Parse(message)
 		require.EqualError(t, err, "not a finding of adopt")
 	}
+}
+
+// Items come from packages in any order, and are told apart by package, type and name.
+func TestNewReportPutsTogether(t *testing.T) {
+	key := func(pkg, holder, name string, stored, set bool, at string) adopt.Item {
+		return adopt.Item{Key: &adopt.Key{Package: pkg, Holder: holder, Name: name, Kind: adopt.Email, Stored: stored, Set: set, At: at, Places: 1}}
+	}
+	r := adopt.NewReport([]adopt.Item{
+		field("b", "User", "Email", nil), field("a", "User", "Email", nil), field("a", "Lead", "Email", nil),
+		field("a", "User", "Login", func(f *adopt.Field) { f.Use = "assigned with email" }), field("a", "Lead", "Login", func(f *adopt.Field) { f.Use = "assigned with email" }),
+		field("a", "User", "Login", func(f *adopt.Field) { f.Column = "new_email" }), // by its name, as another tool knows it
+		field("a", "User", "Login", func(f *adopt.Field) { f.Use, f.Looked = "looked up as email", true }),
+		field("a", "Form", "Email", func(f *adopt.Field) { f.Stored = nil }),
+		key("b", "M", "email", false, false, "1"), key("b [b.test]", "M", "email", true, false, "2"), key("b", "M", "email", false, true, "3"), key("b", "M", "email", false, true, "4"),
+		key("b", "L", "email", false, true, "5"), key("a", "M", "email", true, true, "6"), key("b", "M", "mail", true, true, "7"),
+		{Lookup: &adopt.Lookup{Package: "b [b.test]", Column: "email"}},
+		{Generated: &adopt.Generated{Table: "leads", Column: "email", From: "x", At: "1.sql"}},
+		{Generated: &adopt.Generated{Table: "leads", Column: "login", From: "y", At: "1.sql"}},
+		{Generated: &adopt.Generated{Table: "forms", Column: "email", From: "z", At: "1.sql"}},
+	})
+	var fields []string
+	for _, f := range append(r.Stored, r.Wire...) {
+		fields = append(fields, strings.TrimSpace(strings.Join([]string{f.Package, f.Struct, f.Name, f.Use, f.From, map[bool]string{true: "looked"}[f.Looked]}, " ")))
+	}
+	require.Equal(t, []string{"a User Email", "a Lead Email  x", "a User Login", "a Lead Login assigned with email y", "b User Email   looked", "a Form Email"}, fields)
+	require.Equal(t, []adopt.Key{
+		{Package: "a", Holder: "M", Name: "email", Kind: adopt.Email, Stored: true, Set: true, Looked: true, At: "6", Places: 1},
+		{Package: "b", Holder: "L", Name: "email", Kind: adopt.Email, Set: true, Looked: true, At: "5", Places: 1},
+		{Package: "b", Holder: "M", Name: "email", Kind: adopt.Email, Stored: true, Set: true, Looked: true, At: "3", Places: 4},
+		{Package: "b", Holder: "M", Name: "mail", Kind: adopt.Email, Stored: true, Set: true, At: "7", Places: 1},
+	}, r.Keys)
+	require.Len(t, r.Generated, 3)
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+func TestWriteTextFails(t *testing.T) {
+	require.EqualError(t, adopt.NewReport(nil).WriteText(full{}), "disk full")
+	require.EqualError(t, adopt.NewReport([]adopt.Item{field("a", "User", "Email", nil)}).WriteText(full{}), "disk full")
 }

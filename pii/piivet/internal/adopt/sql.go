@@ -104,8 +104,7 @@ var (
 	generated = regexp.MustCompile(`(?i)\bas\s*\(`)
 	condition = regexp.MustCompile(`(?i)\b(?:check|default)\b`)
 	unique    = regexp.MustCompile(`(?i)\bunique\b|\bprimary\s+key\b`)
-	keyOf     = regexp.MustCompile("(?i)^\\s*(?:constraint\\s+\\S+\\s+)?(?:unique|primary|index|key)\\b[^(]*\\(")
-	clause    = regexp.MustCompile(`(?i)^(?:constraint|foreign|check|exclude|like|period|unique|primary|index|key)\b`)
+	keyOf     = regexp.MustCompile(`(?i)^\s*(?:constraint\s+\S+\s+)?(?:unique|primary|index|key)\b[^(]*\(`)
 	word      = regexp.MustCompile(`\w+`)
 )
 
@@ -146,8 +145,8 @@ func Schema(text string) (computed []Generated, indexed []Lookup) {
 		for _, part := range atCommas(inParentheses(text[m[1]:])) {
 			if at := keyOf.FindStringIndex(part); at != nil {
 				index(table, inParentheses(part[at[1]:]))
-			} else if !clause.MatchString(strings.TrimSpace(part)) {
-				column(table, part)
+			} else {
+				column(table, part) // or a constraint, whose first word is no name
 			}
 		}
 	}

@@ -33,6 +33,8 @@ func TestComparisons(t *testing.T) {
 		"SELECT 1 FROM a JOIN b ON a.email = b.address": email(-1, "a"),
 		"UPDATE users SET email = $1 WHERE phone = $2":  {{Column: "phone", Kind: adopt.Phone, Tables: []string{"users"}, Argument: 1}},
 		"INSERT INTO t (email) VALUES (?) ON CONFLICT (id) DO UPDATE SET x = 1 WHERE t.email = ?": email(1, "t"),
+		"INSERT INTO t (email) VALUES (?) ON CONFLICT (id) DO UPDATE SET x = 1 WHERE email = ?":   email(1, "t"),
+		"WITH u AS (SELECT id FROM users WHERE email = $1) UPDATE logs SET user_email = $2":       email(0, "users", "logs"),
 		"UPDATE users SET email = $1":                                    nil,
 		"INSERT INTO users (email) VALUES ($1)":                          nil,
 		"SELECT email FROM users -- WHERE email = ?\nWHERE id = ?":       nil,

@@ -255,7 +255,7 @@ func called(pass *analysis.Pass, e ast.Expr) (name string, kind adopt.Kind, ok b
 		name = x.Sel.Name
 	case *ast.CallExpr:
 		fn, ok := typeutil.Callee(pass.TypesInfo, x).(*types.Func)
-		if !ok || fn.Signature().Results().Len() != 1 {
+		if !ok {
 			return "", "", false
 		}
 		name = fn.Name()

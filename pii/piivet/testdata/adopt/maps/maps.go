@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/Masterminds/squirrel"
 	"gorm.io/gorm"
 )
 
@@ -112,4 +113,23 @@ func migrate(run func(string)) {
 type Typed struct {
 	Nested Nested `gorm:"serializer:json"` // want `Typed\.Nested \(Nested, stored by gorm\) is a map or JSON`
 	Other  Nested
+}
+
+// A Lead is looked up by maps and names of columns.
+type Lead struct {
+	Email     string `db:"email"`      // want `Lead\.Email .*, with EmailIndex pii\.Index`
+	WorkEmail string `db:"work_email"` // want `Lead\.WorkEmail .*, with WorkEmailIndex pii\.Index`
+	Phone     string `db:"phone"`      // want `Lead\.Phone .*, with PhoneIndex pii\.Index`
+	HomePhone string `db:"home_phone"` // want `Lead\.HomePhone .*, with HomePhoneIndex pii\.Index`
+	OldPhone  string `db:"old_phone"`  // want `Lead\.OldPhone .* make it pii\.Phone$`
+}
+
+// FindFirstBy finds a row.
+func FindFirstBy(column string, value any) *Lead { return nil }
+
+func lookUp(db *gorm.DB, text string) {
+	FindFirstBy("work_email", text)
+	_ = squirrel.Eq{"phone": text}
+	db.Exec("SELECT 1 FROM leads WHERE home_phone = @home_phone", map[string]any{"home_phone": text})
+	db.Exec("UPDATE leads SET old_phone = @old_phone", map[string]any{"old_phone": text}) // want `key "old_phone" of map\[string\]any \(stored\)`
 }

@@ -16,6 +16,7 @@ type Account struct {
 	Login     string         `db:"login"`     // want `Account\.Login \(string, stored by db\) is looked up as email, so it holds an e-mail address in plain text: make it pii\.Email, with LoginIndex pii\.Index beside it to look people up by`
 	Contact   string         `db:"contact"`   // want `Account\.Contact .* is mailed to, so it holds an e-mail address in plain text: make it pii\.Email$`
 	Recipient sql.NullString `db:"recipient"` // want `Account\.Recipient \(sql\.NullString, stored by db\) is assigned with email, so`
+	Absent    sql.NullString `db:"absent"`    // want `Account\.Absent \(sql\.NullString, stored by db\) is assigned with email, so`
 	Line      string         `db:"line"`      // want `Account\.Line .* is passed to SendSMS as to, so it holds a phone number`
 	Parsed    *string        `db:"parsed"`    // want `Account\.Parsed .* is passed to mail\.ParseAddress, so`
 	Dialled   string         `db:"dialled"`   // want `Account\.Dialled .* is passed to find as phone, so it holds a phone number`
@@ -41,6 +42,8 @@ type Client struct {
 // GetEmail has the address.
 func (a *Account) GetEmail() string { return a.Email }
 
+const defaultEmail = "nobody"
+
 func find(phone string) *Account { return nil }
 
 // SendSMS sends.
@@ -51,7 +54,8 @@ func use(db *sql.DB, a *Account, c *Client, email string, t *model.Token) {
 	db.Exec("UPDATE accounts SET phone = ? WHERE id = ?", a.Name, a.ID())
 	_ = smtp.SendMail("localhost:25", nil, "me@example.com", []string{a.Contact}, nil)
 	a.Recipient = sql.NullString{String: email, Valid: true}
-	a.Recipient.String = email
+	a.Absent.String = email
+	a.Name = defaultEmail
 	SendSMS(a.Line, a.Name)
 	_, _ = mail.ParseAddress(*a.Parsed)
 	_ = find(a.Dialled)
