@@ -78,11 +78,13 @@ func TestSchema(t *testing.T) {
 		"CREATE INDEX i ON t (email_verified)":                                                                                {},
 		"ALTER TABLE t ADD CONSTRAINT c UNIQUE (email)":                                                                       {indexed: lookups("t", "email")},
 		"ALTER TABLE t ADD UNIQUE (phone); ALTER TABLE u DROP COLUMN email":                                                   {indexed: lookups("t", "phone")},
-		"CREATE TABLE t (email":           {},
-		"CREATE TABLE t (":                {},
-		"CREATE TABLE t (email text AS (": {computed: generated("t", "email", "")},
-		"CREATE TABLE t ()":               {},
-		"":                                {},
+		"CREATE TABLE t (email":                                    {},
+		"CREATE TABLE t (":                                         {},
+		"CREATE TABLE t (email text AS (":                          {computed: generated("t", "email", "")},
+		"CREATE TABLE t ()":                                        {},
+		"CREATE TABLE t (id int PRIMARY KEY, name text UNIQUE)":    {},
+		"CREATE TABLE t (\"a)\" int, `b)` int, email text UNIQUE)": {indexed: lookups("t", "email")},
+		"": {},
 	} {
 		computed, indexed := adopt.Schema(text)
 		require.Equal(t, c.computed, computed, text)
@@ -104,6 +106,9 @@ func TestReadSQL(t *testing.T) {
 		at = append(at, i.Lookup.At)
 	}
 	require.Equal(t, []string{"a.sql", "migrations/1.up.sql"}, at)
+
+	items = adopt.ReadSQL(fstest.MapFS{"a.sql": {Data: []byte("CREATE TABLE t (email text AS (lower(mail)))")}})
+	require.Equal(t, []adopt.Item{{Generated: &adopt.Generated{Table: "t", Column: "email", From: "lower(mail)", At: "a.sql"}}}, items)
 
 	items = adopt.ReadSQL(fstest.MapFS{"queries.sql": {Data: []byte("-- name: find\nSELECT id FROM users WHERE email = $1;\n-- name: all\nSELECT email FROM logs;\n")}})
 	require.Equal(t, []adopt.Item{{Lookup: &adopt.Lookup{Tables: []string{"users"}, Column: "email", At: "queries.sql"}}}, items)
