@@ -5,7 +5,8 @@
 //
 // An event names the caller, the action, the purpose and the outcome. It never holds a
 // value, an index or a key. [Slog] writes events to a logger. An auditor of your own
-// implements the one method of [Auditor].
+// implements the one method of [Auditor]. A [Watch] looks at events for data that moves
+// from one purpose to another, and passes them on.
 package audit
 
 import (

@@ -19,6 +19,7 @@ replace github.com/onlyfor/onlyfor => ../../..
 
 // Stand-ins, so that nothing is downloaded: with the names of the real ones.
 require (
+	github.com/Masterminds/squirrel v1.0.0
 	github.com/google/uuid v1.0.0
 	github.com/jinzhu/gorm v1.0.0
 	github.com/labstack/echo/v4 v4.0.0
@@ -31,6 +32,7 @@ require (
 )
 
 replace (
+	github.com/Masterminds/squirrel => ./fake/github.com/Masterminds/squirrel
 	github.com/google/uuid => ./fake/github.com/google/uuid
 	github.com/jinzhu/gorm => ./fake/github.com/jinzhu/gorm
 	github.com/labstack/echo/v4 => ./fake/github.com/labstack/echo/v4

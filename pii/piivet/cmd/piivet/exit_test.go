@@ -232,6 +232,63 @@ func TestAdoptListsFieldsOfCodeThatDoesNotKnowTheLibrary(t *testing.T) {
 	require.Contains(t, out, `"name": "Email"`)
 }
 
+// What several packages and files say of one field comes together, and the tests need
+// not compile.
+func TestAdoptLooksAtQueriesSchemasAndMaps(t *testing.T) {
+	module(t, map[string]string{
+		"users/users.go": "package users\n\ntype User struct {\n\tEmail string `db:\"email\"`\n\tPhone string `db:\"phone\"`\n\tLogin string `db:\"login\"`\n}\n\n" +
+			"type Identity struct {\n\tEmail string `db:\"email\"`\n\tData map[string]any `db:\"data\"`\n}\n",
+		"web/web.go": "package web\n\nimport (\n\t\"database/sql\"\n\n\t\"example.com/users\"\n)\n\n" +
+			"func Find(db *sql.DB, u users.User) {\n\tdb.QueryRow(`SELECT id FROM users WHERE email = $1`, u.Login)\n}\n",
+		"web/web_test.go":            "package web\n\nthis does not parse\n",
+		"users/users_test.go":        "package users_test\n\nvar x int = \"does not compile\"\n",
+		"migrations/1.sql":           "CREATE TABLE identities (email text GENERATED ALWAYS AS (lower(data->>'email')) STORED);\nCREATE INDEX ON users (phone);\n",
+		"vendored/go.mod":            "module example.com/other\n",
+		"vendored/migrations/1.sql":  "CREATE TABLE others (email text AS (lower(mail)));\n",
+		"onlytests/onlytest_test.go": "package onlytests\n",
+	})
+	code, out, errs := piivetRun(t, "-adopt", "./...")
+	require.Equal(t, nothing, code, errs)
+	for _, line := range []string{
+		"    User.Email      string db  → pii.Email and EmailIndex pii.Index  users/users.go:4\n",
+		"    User.Phone      string db  → pii.Phone and PhoneIndex pii.Index  users/users.go:5\n",
+		"    User.Login      string db  → pii.Email and LoginIndex pii.Index  (looked up as email)  users/users.go:6\n",
+		"    Identity.Email  string db  → generated from lower(data->>'email'): see below  users/users.go:10\n",
+		"    identities.email  from lower(data->>'email')  migrations/1.sql\n",
+		"    Identity.Data  map[string]any db  users/users.go:11\n",
+		"\n4 stored, 0 sent or received only; 2 stored types to change. 1 field to look inside. 1 generated column.\n",
+	} {
+		require.Contains(t, out, line)
+	}
+	require.NotContains(t, out, "others")
+
+	code, _, errs = piivetRun(t, "./...")
+	require.Equal(t, failed, code)
+	require.Contains(t, errs, "web_test.go")
+	code, out, errs = piivetRun(t, "-tests=false", "./...")
+	require.Equal(t, nothing, code, errs)
+	require.Empty(t, out)
+	code, _, errs = piivetRun(t, "-tests=false", "./none")
+	require.Equal(t, failed, code)
+	require.NotEmpty(t, errs)
+}
+
+// A code base of maps has no type to change, and the report says so.
+func TestAdoptOfMapModels(t *testing.T) {
+	module(t, map[string]string{
+		"app/app.go": "package app\n\ntype Record struct{ data map[string]any }\n\nfunc (r *Record) TableName() string { return \"users\" }\n" +
+			"func (r *Record) Set(key string, value any) { r.data[key] = value }\n\nfunc signUp(r *Record, address string) {\n\tr.Set(\"email\", address)\n}\n\n" +
+			"func show(m map[string]any) (any, any) {\n\tm[\"phone\"] = 1\n\treturn m[\"phone\"], m[\"fax_email\"]\n}\n",
+	})
+	code, out, errs := piivetRun(t, "-adopt")
+	require.Equal(t, nothing, code, errs)
+	require.Contains(t, out, "    \"email\"  of *Record  → pii.Email  app/app.go:9\n")
+	require.Contains(t, out, "\nNo stored struct has such a field, 0 sent or received only. 1 stored key of maps or records, at 1 place: no type to change there.\n")
+	require.Contains(t, out, "    \"phone\"      of map[string]any  app/app.go:13 and 1 more\n")
+	require.Contains(t, out, "    \"fax_email\"  of map[string]any  (read only)  app/app.go:14\n")
+	require.NotContains(t, out, "0 stored")
+}
+
 func TestAnInterruptedRunFails(t *testing.T) {
 	module(t, map[string]string{"good/good.go": "package good\n"})
 	ctx, cancel := context.WithCancel(t.Context())

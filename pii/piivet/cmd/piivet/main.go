@@ -37,6 +37,7 @@ type command struct {
 	check, update             string
 	rules                     string
 	tags                      string
+	tests                     bool
 	patterns                  []string
 
 	executable, dir string
@@ -46,7 +47,7 @@ type command struct {
 const usage = `usage: piivet [flags] [packages]
 
   piivet ./...                       what should be different
-  piivet -adopt ./...                struct fields to wrap, which are plain strings now
+  piivet -adopt ./...                what to wrap: fields, keys and columns of plain text
   piivet -report ./...               every purpose, its notices, and what is done for it
   piivet -check piivet.lock ./...    fail if that is more than the lock file says
   piivet -update piivet.lock ./...   write the lock file
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c := command{stdout: stdout, stderr: stderr}
 	flags := flag.NewFlagSet("piivet", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&c.adopt, "adopt", false, "list struct fields that look like an e-mail address or phone number and are plain strings")
+	flags.BoolVar(&c.adopt, "adopt", false, "list struct fields, keys of maps and columns that look like an e-mail address or phone number in plain text")
 	flags.BoolVar(&c.report, "report", false, "write the register: every purpose, its notices, and what is done for it")
 	flags.BoolVar(&c.html, "html", false, "with -report: as one HTML page")
 	flags.BoolVar(&c.json, "json", false, "write JSON")
@@ -67,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&c.update, "update", "", "write the register's pairs of place and purpose to a lock `file`")
 	flags.StringVar(&c.rules, "rules", "", "run these rules only, such as leak,hash")
 	flags.StringVar(&c.tags, "tags", "", "build tags, as for go build")
+	flags.BoolVar(&c.tests, "tests", true, "look at test files too; -tests=false works before the tests compile, and -adopt never looks at them")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, usage)
 		flags.PrintDefaults()
@@ -134,6 +136,14 @@ func (c *command) run(ctx context.Context) (code int, err error) {
 func (c *command) findings(ctx context.Context, flags ...string) ([]govet.Finding, error) {
 	if c.tags != "" {
 		flags = append(flags, "-tags="+c.tags)
+	}
+	if !c.tests {
+		overlay, err := c.withoutTests(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer os.Remove(overlay)
+		flags = append(flags, "-overlay="+overlay)
 	}
 	return govet.Run{Tool: c.executable, Flags: flags, Patterns: c.patterns}.Findings(ctx)
 }

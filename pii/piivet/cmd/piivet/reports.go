@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -53,25 +55,49 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 func (c *command) runAdopt(ctx context.Context) (int, error) {
+	c.tests = false // the fields of tests are not listed, and tests are the last to compile in an adoption
 	findings, err := c.findings(ctx, "-adopt", "-adopt.json")
 	if err != nil {
 		return 0, err
 	}
-	var fields []adopt.Field
+	var items []adopt.Item
 	for _, f := range findings {
-		field, err := adopt.Parse(f.Message)
+		i, err := adopt.Parse(f.Message)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", f.Package, err)
 		}
-		field.Package = f.Package
-		field.At = c.relative(field.At)
-		fields = append(fields, field)
+		for _, at := range i.Places() {
+			*at = c.relative(*at)
+		}
+		items = append(items, i)
 	}
-	r := adopt.NewReport(fields)
+	roots, err := c.modules(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, root := range roots {
+		for _, i := range adopt.ReadSQL(os.DirFS(root)) {
+			for _, at := range i.Places() {
+				*at = c.relative(filepath.Join(root, *at))
+			}
+			items = append(items, i)
+		}
+	}
+	r := adopt.NewReport(items)
 	if c.json {
 		return nothing, writeJSON(c.stdout, r)
 	}
 	return nothing, r.WriteText(c.stdout)
+}
+
+// modules returns the directories of the modules that the packages may be of: the main
+// module, or those of the workspace.
+func (c *command) modules(ctx context.Context) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return nil, fmt.Errorf("finding the module: %w", err)
+	}
+	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' || r == '\r' }), nil
 }
 
 // register makes the register of the packages.

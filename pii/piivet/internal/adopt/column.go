@@ -52,3 +52,14 @@ func column(library, value string) string {
 	name, _, _ := strings.Cut(value, ",")
 	return name
 }
+
+// ColumnName returns the name of the column of a field: the one that a tag of a library
+// that stores it gives, or else the name of the field in small letters, with underscores.
+func ColumnName(name, tag string) string {
+	for _, library := range storage {
+		if c := column(library, reflect.StructTag(tag).Get(library)); c != "" && c != "-" {
+			return strings.ToLower(c)
+		}
+	}
+	return strings.Join(split(name), "_")
+}

@@ -1,10 +1,9 @@
 package adopt
 
 import (
-	"encoding/json"
-	"errors"
 	"go/types"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -24,21 +23,21 @@ type Field struct {
 	// encoders, such as `db` and `json`.
 	Stored []string `json:"stored,omitempty"`
 	Wire   []string `json:"wire,omitempty"`
-	// Looked says that a tag asks for an index or a unique column, so that
-	// people are looked up by the field.
+	// Column is the name of its column.
+	Column string `json:"column,omitempty"`
+	// Looked says that people are looked up by the field: a tag or the schema asks for
+	// an index or a unique column, or a query compares the column.
 	Looked bool `json:"looked_up,omitempty"`
+	// Inside says that the field is a map or JSON, in which personal data may be.
+	Inside bool `json:"look_inside,omitempty"`
+	// Use is the use that tells the kind of a field whose name does not, such as "email
+	// is assigned to it", or "".
+	Use string `json:"use,omitempty"`
+	// From is the expression of which the database generates the column, or "".
+	From string `json:"generated_from,omitempty"`
 	// Generated says that the file is written by a tool.
 	Generated bool   `json:"generated,omitempty"`
 	At        string `json:"at"`
-}
-
-// Parse reads what a diagnostic says.
-func Parse(message string) (Field, error) {
-	var f Field
-	if err := json.Unmarshal([]byte(message), &f); err != nil || f.Name == "" {
-		return Field{}, errors.New("not a field")
-	}
-	return f, nil
 }
 
 // Tags of libraries that store fields, and of those that send them.
@@ -80,7 +79,7 @@ func wordRune(r rune) bool { return r >= 'a' && r <= 'z' || r >= '0' && r <= '9'
 
 // texts are types that hold a string and perhaps its absence.
 var texts = []string{
-	"database/sql.NullString", "gopkg.in/guregu/null.String", "github.com/guregu/null.String", "github.com/volatiletech/null.String", "github.com/aarondl/null.String",
+	"database/sql.NullString", "gopkg.in/guregu/null.String", "gopkg.in/volatiletech/null.String", "github.com/guregu/null.String", "github.com/volatiletech/null.String", "github.com/aarondl/null.String",
 	"github.com/jackc/pgtype.Text", "github.com/jackc/pgtype.Varchar", "github.com/jackc/pgx/v5/pgtype.Text",
 }
 
@@ -123,4 +122,67 @@ func withoutVersion(name string) string {
 		}
 	}
 	return path + typ
+}
+
+// jsons are types of libraries for a column of JSON.
+var jsons = []string{
+	"encoding/json.RawMessage", "gorm.io/datatypes.JSON", "gorm.io/datatypes.JSONMap", "gorm.io/datatypes.JSONType", "gorm.io/datatypes.JSONSlice",
+	"github.com/jmoiron/sqlx/types.JSONText", "github.com/jmoiron/sqlx/types.NullJSONText", "github.com/jackc/pgtype.JSON", "github.com/jackc/pgtype.JSONB",
+	"github.com/volatiletech/null.JSON", "github.com/aarondl/null.JSON", "github.com/sqlc-dev/pqtype.NullRawMessage",
+}
+
+var jsonTag = regexp.MustCompile(`(?i)\btype:\s*jsonb?\b|\bserializer:\s*json\b|\bjsonb?\b`)
+
+// Inside reports whether a stored field of type t holds JSON, or a map of anything, so
+// that personal data may be in it.
+func Inside(t types.Type, tag string) bool {
+	for _, library := range []string{"gorm", "bun", "xorm", "pg"} {
+		if jsonTag.MatchString(reflect.StructTag(tag).Get(library)) {
+			return true
+		}
+	}
+	t = types.Unalias(t)
+	if p, ok := t.(*types.Pointer); ok {
+		t = types.Unalias(p.Elem())
+	}
+	if named, ok := t.(*types.Named); ok && named.Obj().Pkg() != nil {
+		name := named.Obj().Pkg().Path() + "." + named.Obj().Name()
+		if slices.Contains(jsons, name) || slices.Contains(jsons, withoutVersion(name)) {
+			return true
+		}
+		if upper := strings.ToUpper(named.Obj().Name()); strings.HasPrefix(upper, "JSON") || strings.HasSuffix(upper, "JSON") || strings.HasSuffix(upper, "JSONB") {
+			return true
+		}
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Interface:
+		return u.Empty()
+	case *types.Map:
+		return textual(u.Key()) && Holds(u.Elem())
+	case *types.Slice:
+		_, isMap := u.Elem().Underlying().(*types.Map)
+		return isMap && Inside(u.Elem(), "")
+	}
+	return false
+}
+
+// Holds reports whether an element of a map can be an address or number: text, anything,
+// or a list of these.
+func Holds(t types.Type) bool {
+	switch u := types.Unalias(t).Underlying().(type) {
+	case *types.Interface:
+		return u.Empty()
+	case *types.Pointer:
+		return Holds(u.Elem())
+	case *types.Slice:
+		return Holds(u.Elem()) || types.Identical(u.Elem(), types.Typ[types.Byte])
+	case *types.Basic:
+		return u.Info()&types.IsString != 0
+	}
+	return false
+}
+
+func textual(t types.Type) bool {
+	b, ok := t.Underlying().(*types.Basic)
+	return ok && b.Info()&types.IsString != 0
 }

@@ -129,3 +129,8 @@ func join(words []string) []string {
 	}
 	return out
 }
+
+// HasWord reports whether one of the words of a name is in the list.
+func HasWord(name string, list []string) bool {
+	return slices.ContainsFunc(split(name), func(w string) bool { return slices.Contains(list, w) })
+}

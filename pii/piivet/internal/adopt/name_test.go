@@ -79,3 +79,12 @@ func TestColumnOf(t *testing.T) {
 		})
 	}
 }
+
+func TestColumnName(t *testing.T) {
+	for tag, want := range map[string]string{
+		``: "new_email", `db:"Email,unique"`: "email", `gorm:"column:mail;unique"`: "mail", `gorm:"unique"`: "new_email", `json:"x"`: "new_email",
+		`xorm:"varchar(9) 'm'"`: "m", `db:"-"`: "new_email",
+	} {
+		require.Equal(t, want, adopt.ColumnName("NewEmail", tag), tag)
+	}
+}

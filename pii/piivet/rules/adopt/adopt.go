@@ -1,6 +1,6 @@
-// Package adopt finds struct fields that look like an e-mail address or a phone
-// number and are plain text: what a code base has to wrap. It is not among the
-// rules that run by default, but what piivet -adopt reports.
+// Package adopt finds the places where a code base keeps e-mail addresses and phone
+// numbers in plain text: struct fields, keys of maps and records, columns. It is not
+// among the rules that run by default: piivet -adopt reports its findings.
 package adopt
 
 import (
@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/ast"
+	"go/constant"
+	"go/token"
 	"go/types"
 	"reflect"
 	"strconv"
@@ -19,11 +21,12 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
 )
 
-// Analyzer reports plain fields that are stored or sent. With -adopt.json the
-// message is an [adopt.Field].
+// Analyzer reports plain fields that are stored or sent, and the keys of maps and
+// records. With -adopt.json each message is an [adopt.Item], and those that give no
+// advice are reported too.
 var Analyzer = &analysis.Analyzer{
 	Name:     "adopt",
-	Doc:      "report struct fields that look like an e-mail address or phone number and are plain strings with a tag of a database or an encoder",
+	Doc:      "report struct fields, keys of maps and columns that look like an e-mail address or phone number in plain text",
 	URL:      "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/docs/adopt.md",
 	Requires: []*analysis.Analyzer{allow.Analyzer},
 	Run:      run,
@@ -36,11 +39,25 @@ func init() {
 }
 
 func run(pass *analysis.Pass) (any, error) {
-	tables := given(pass)
+	var files []*ast.File
 	for _, file := range pass.Files {
-		if strings.HasSuffix(pass.Fset.Position(file.FileStart).Filename, "_test.go") {
-			continue
+		if !strings.HasSuffix(pass.Fset.Position(file.FileStart).Filename, "_test.go") {
+			files = append(files, file)
 		}
+	}
+	f := &finder{pass: pass, tables: given(pass)}
+	used := map[*types.Var]bool{}
+	uses(pass, files, func(at ast.Node, u use) {
+		if !used[u.field] {
+			used[u.field] = f.use(at, u)
+		}
+	}, f.lookup)
+	keys(pass, files, func(at ast.Node, k adopt.Key) {
+		k.Package, k.At, k.Places = pass.Pkg.Path(), f.at(at.Pos()), 1
+		f.report(at, adopt.Item{Key: &k})
+	}, f.lookup)
+	for _, file := range files {
+		ast.Inspect(file, f.schema)
 		generated := ast.IsGenerated(file)
 		name := ""
 		table := map[*ast.StructType]string{}
@@ -49,10 +66,10 @@ func run(pass *analysis.Pass) (any, error) {
 			case *ast.TypeSpec:
 				name = n.Name.Name
 				if s, ok := ast.Unparen(n.Type).(*ast.StructType); ok {
-					table[s] = tables[pass.TypesInfo.Defs[n.Name]]
+					table[s] = f.tables[pass.TypesInfo.Defs[n.Name]]
 				}
 			case *ast.StructType:
-				fields(pass, n, name, table[n], generated)
+				f.fields(n, name, table[n], generated)
 			}
 			return true
 		})
@@ -60,40 +77,113 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
+// A finder looks at one package.
+type finder struct {
+	pass    *analysis.Pass
+	tables  map[types.Object]string // structs that a library stores, and the library
+	lookups []adopt.Lookup
+}
+
+func (f *finder) at(pos token.Pos) string {
+	posn := f.pass.Fset.Position(pos)
+	return fmt.Sprintf("%s:%d", posn.Filename, posn.Line)
+}
+
+func (f *finder) lookup(at ast.Node, l adopt.Lookup) {
+	l.Package, l.At = f.pass.Pkg.Path(), f.at(at.Pos())
+	f.lookups = append(f.lookups, l)
+	f.report(at, adopt.Item{Lookup: &l})
+}
+
+// schema reports the tables and indexes that texts of the program make.
+func (f *finder) schema(n ast.Node) bool {
+	e, ok := n.(ast.Expr)
+	if !ok {
+		return true
+	}
+	v := f.pass.TypesInfo.Types[e].Value
+	if v == nil {
+		return true
+	}
+	if _, isName := e.(*ast.Ident); isName || v.Kind() != constant.String {
+		return false
+	}
+	for _, item := range adopt.Tables(constant.StringVal(v), f.at(e.Pos())) {
+		if item.Lookup != nil {
+			item.Lookup.Package = f.pass.Pkg.Path()
+			f.lookups = append(f.lookups, *item.Lookup)
+		}
+		f.report(e, item)
+	}
+	return false
+}
+
+// use reports a field that is stored, and returns whether it did.
+func (f *finder) use(at ast.Node, u use) bool {
+	in, on := adopt.Tags(u.tag)
+	if library := f.tables[u.owner]; in == nil && library != "" && u.field.Exported() && !left(u.tag, library) {
+		in = []string{library}
+	}
+	wrap, ok := adopt.Plain(u.field.Type(), u.kind)
+	if in == nil || !ok {
+		return false
+	}
+	if u.field.Pkg() == f.pass.Pkg {
+		at = node(u.field.Pos())
+	}
+	f.report(at, adopt.Item{Field: &adopt.Field{
+		Package: u.field.Pkg().Path(), Struct: u.owner.Name(), Name: u.field.Name(), Column: adopt.ColumnName(u.field.Name(), u.tag),
+		Type: typeString(f.pass, u.field.Type()), Wrap: wrap, Kind: u.kind,
+		Stored: in, Wire: on, Looked: adopt.LookedUp(u.tag) || strings.HasPrefix(u.how, "looked up"), Use: u.how, At: f.at(u.field.Pos()),
+	}})
+	return true
+}
+
+// node is a place in a file.
+type node token.Pos
+
+func (n node) Pos() token.Pos { return token.Pos(n) }
+func (n node) End() token.Pos { return token.Pos(n) }
+
 // fields reports fields of the struct type s, called name, which is known to be
 // stored by the library of that table if it is not "".
-func fields(pass *analysis.Pass, s *ast.StructType, name, table string, generated bool) {
+func (f *finder) fields(s *ast.StructType, name, table string, generated bool) {
+	pass := f.pass
 	table = cmp.Or(stored(pass, s), table)
-	for _, f := range s.Fields.List {
+	for _, field := range s.Fields.List {
 		tag := ""
-		if f.Tag != nil {
-			tag, _ = strconv.Unquote(f.Tag.Value)
+		if field.Tag != nil {
+			tag, _ = strconv.Unquote(field.Tag.Value)
 		}
 		in, on := adopt.Tags(tag)
-		for _, ident := range f.Names {
+		for _, ident := range field.Names {
 			if table != "" && in == nil && ident.IsExported() && !left(tag, table) {
 				in = []string{table}
 			}
 			if in == nil && on == nil {
 				continue
 			}
-			kind, ok := adopt.NameOf(ident.Name)
-			if !ok {
-				kind, ok = adopt.ColumnOf(ident.Name, tag)
+			t := pass.TypesInfo.TypeOf(field.Type)
+			found := adopt.Field{
+				Package: pass.Pkg.Path(), Struct: name, Name: ident.Name, Column: adopt.ColumnName(ident.Name, tag), Type: typeString(pass, t),
+				Stored: in, Wire: on, Looked: adopt.LookedUp(tag), Generated: generated, At: f.at(ident.Pos()),
+			}
+			var ok bool
+			if found.Kind, ok = adopt.NameOf(ident.Name); !ok {
+				found.Kind, ok = adopt.ColumnOf(ident.Name, tag)
+			}
+			if ok {
+				found.Wrap, ok = adopt.Plain(t, found.Kind)
 			}
 			if !ok {
-				continue
+				if found.Inside = in != nil && adopt.Inside(t, tag); !found.Inside {
+					continue
+				}
+				found.Kind, found.Wrap, found.Looked = "", "", false
 			}
-			t := pass.TypesInfo.TypeOf(f.Type)
-			wrap, ok := adopt.Plain(t, kind)
-			if !ok {
-				continue
-			}
-			posn := pass.Fset.Position(ident.Pos())
-			report(pass, ident, adopt.Field{
-				Package: pass.Pkg.Path(), Struct: name, Name: ident.Name, Type: types.TypeString(t, types.RelativeTo(pass.Pkg)), Wrap: wrap, Kind: kind,
-				Stored: in, Wire: on, Looked: adopt.LookedUp(tag), Generated: generated, At: fmt.Sprintf("%s:%d", posn.Filename, posn.Line),
-			})
+			one := []adopt.Field{found}
+			adopt.Join(one, f.lookups)
+			f.report(ident, adopt.Item{Field: &one[0]})
 		}
 	}
 }
@@ -136,14 +226,17 @@ func left(tag, library string) bool {
 	return value == "-" || strings.HasPrefix(value, "-:") || strings.HasPrefix(value, "-,")
 }
 
-func report(pass *analysis.Pass, at ast.Node, f adopt.Field) {
-	d := analysis.Diagnostic{Pos: at.Pos(), End: at.End(), Message: f.Advice()}
+// report reports an item: as JSON, or as advice if there is any.
+func (f *finder) report(at ast.Node, i adopt.Item) {
+	d := analysis.Diagnostic{Pos: at.Pos(), End: at.End(), Message: i.Advice()}
 	if asJSON {
-		text, err := json.Marshal(f)
+		text, err := json.Marshal(i)
 		if err != nil {
 			return // strings alone: does not happen
 		}
 		d.Message = string(text)
 	}
-	allow.Report(pass, "adopt", d)
+	if d.Message != "" {
+		allow.Report(f.pass, "adopt", d)
+	}
 }

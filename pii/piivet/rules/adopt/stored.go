@@ -18,12 +18,20 @@ var stores = map[string]string{
 
 var version = regexp.MustCompile(`/v[0-9]+(/|$)`)
 
-// given returns the types of the package that it gives to such a library, and by
-// which each is stored: fields of these need no tag to be columns.
+// given returns the types of the package that it gives to such a library, or that say
+// themselves that one stores them, and the library: fields of these need no tag to be
+// columns.
 func given(pass *analysis.Pass) map[types.Object]string {
 	all := map[types.Object]string{}
 	for _, file := range pass.Files {
 		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if s, ok := ast.Unparen(spec.Type).(*ast.StructType); ok {
+					if library := stored(pass, s); library != "" {
+						all[pass.TypesInfo.Defs[spec.Name]] = library
+					}
+				}
+			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
 				return true
