@@ -201,6 +201,30 @@ func ExampleEmail_Index() {
 	// pii: indexing email: collected for security, not advertising
 }
 
+// Somebody types the address of a record again.
+func ExampleSealed_Matches() {
+	email, _ := pii.SealEmail(ctx, "alice@example.com", security)
+	for _, typed := range []string{" Alice@Example.com ", "bob@example.com", "no address"} {
+		fmt.Println(email.Matches(ctx, typed, security))
+	}
+	// Output:
+	// true <nil>
+	// false <nil>
+	// false <nil>
+}
+
+// A field that people may leave empty, which rows are looked up by: both columns are
+// NULL then.
+func ExampleSealOptionalPhoneIndexed() {
+	for _, typed := range []string{"+1 415 555 2671", " "} {
+		phone, index, err := pii.SealOptionalPhoneIndexed(ctx, typed, security)
+		fmt.Println(phone, phone.IsZero(), index.IsZero(), err)
+	}
+	// Output:
+	// pii.Phone(security) false false <nil>
+	// pii.Phone() true true <nil>
+}
+
 func ExamplePhone_Index() {
 	phone, _ := pii.SealPhone(ctx, "+14155552671", security)
 	typed, _ := pii.IndexPhone(ctx, "+1 415 555 2671", security)

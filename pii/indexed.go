@@ -55,11 +55,14 @@ func SealPhoneIndexed(ctx context.Context, number string, indexed *vault.Scope, 
 // maxBlank bounds the text that counts as empty, in bytes.
 const maxBlank = 256
 
+// isBlank reports whether text is that of a field which somebody left empty.
+func isBlank(text string) bool { return len(text) <= maxBlank && trim(text) == "" }
+
 // SealOptional is [Seal] for a field that people may leave empty. Empty text, and up to
 // 256 bytes of blanks and invisible characters alone, is the absence of a value: the zero
 // Sealed and no error, which is NULL in SQL. No scope is used then, and no event is recorded.
 func SealOptional[K Kind](ctx context.Context, text string, scopes ...vault.Sealer) (Sealed[K], error) {
-	if len(text) <= maxBlank && trim(text) == "" {
+	if isBlank(text) {
 		return Sealed[K]{}, nil
 	}
 	return Seal[K](ctx, text, scopes...)
@@ -77,6 +80,30 @@ func SealOptionalEmail(ctx context.Context, address string, scopes ...vault.Seal
 func SealOptionalPhone(ctx context.Context, number string, scopes ...vault.Sealer) (Phone, error) {
 	sealed, err := SealOptional[phone](ctx, number, scopes...)
 	return Phone{sealed}, err
+}
+
+// SealOptionalIndexed is [SealIndexed] for a field that people may leave empty. For text
+// that [SealOptional] takes for empty, the value and the index are absent, which is NULL
+// in both columns. It is no error, no scope is used then, and no event is recorded.
+func SealOptionalIndexed[K Kind](ctx context.Context, text string, indexed *vault.Scope, also ...vault.Sealer) (Sealed[K], Index, error) {
+	if isBlank(text) {
+		return Sealed[K]{}, Index{}, nil
+	}
+	return SealIndexed[K](ctx, text, indexed, also...)
+}
+
+// SealOptionalEmailIndexed is [SealEmailIndexed] for a field that people may leave empty,
+// as [SealOptionalIndexed] describes.
+func SealOptionalEmailIndexed(ctx context.Context, address string, indexed *vault.Scope, also ...vault.Sealer) (Email, Index, error) {
+	sealed, index, err := SealOptionalIndexed[email](ctx, address, indexed, also...)
+	return Email{sealed}, index, err
+}
+
+// SealOptionalPhoneIndexed is [SealPhoneIndexed] for a field that people may leave empty,
+// as [SealOptionalIndexed] describes.
+func SealOptionalPhoneIndexed(ctx context.Context, number string, indexed *vault.Scope, also ...vault.Sealer) (Phone, Index, error) {
+	sealed, index, err := SealOptionalIndexed[phone](ctx, number, indexed, also...)
+	return Phone{sealed}, index, err
 }
 
 // OrNobody makes a look-up of malformed text find nobody. It takes the results of
@@ -99,4 +126,25 @@ func OrNobody(indexes []Index, err error) ([]Index, error) {
 	rand.Read(bytes[:]) // never fails
 	nobody, err := newIndex(bytes, nil)
 	return []Index{nobody}, err
+}
+
+// Args returns indexes as arguments of a query with database/sql, with one parameter for
+// each in WHERE … IN (…):
+//
+//	args := pii.Args(wanted)
+//	query := "SELECT id FROM users WHERE email_index IN (?" + strings.Repeat(", ?", len(args)-1) + ")"
+//	err := db.QueryRowContext(ctx, query, args...).Scan(&id)
+//
+// For no indexes it returns one NULL, which equals nothing: IN () is no SQL. Libraries that
+// write such a list themselves, such as GORM, sqlx and bun, take the []Index as it is, and
+// so does = ANY($1) with pgx.
+func Args(indexes []Index) []any {
+	if len(indexes) == 0 {
+		return []any{nil}
+	}
+	args := make([]any, len(indexes))
+	for i, x := range indexes {
+		args[i] = x
+	}
+	return args
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -126,6 +127,180 @@ func TestSealOptional(t *testing.T) {
 	require.ErrorIs(t, err, pii.ErrMalformed)
 	_, err = pii.SealOptionalPhone(ctx, testNumber)
 	require.ErrorIs(t, err, vault.ErrInvalid)
+}
+
+// Of an empty field neither column has anything, and no key is used. Anything else is as
+// without "Optional".
+func TestSealOptionalIndexed(t *testing.T) {
+	kit := piitest.New(t, forSecurity, forAdvertising)
+	security, advertising := kit.Scope(forSecurity), kit.Scope(forAdvertising)
+	requireAbsent := func(v interface{ IsZero() bool }, x pii.Index, err error) {
+		t.Helper()
+		require.NoError(t, err)
+		require.True(t, v.IsZero())
+		require.True(t, x.IsZero())
+		column, err := x.Value()
+		require.NoError(t, err)
+		require.Nil(t, column)
+	}
+	for _, empty := range []string{"", " ", "\t \r\n", "\u00a0\u200b", strings.Repeat(" ", 256)} {
+		for _, scope := range []*vault.Scope{security, nil} {
+			e, x, err := pii.SealOptionalEmailIndexed(ctx, empty, scope)
+			requireAbsent(e, x, err)
+			p, x, err := pii.SealOptionalPhoneIndexed(ctx, empty, scope)
+			requireAbsent(p, x, err)
+			id, x, err := pii.SealOptionalIndexed[taxID](ctx, empty, scope)
+			requireAbsent(id, x, err)
+		}
+	}
+
+	e, x, err := pii.SealOptionalEmailIndexed(ctx, testAddress, security, advertising)
+	require.NoError(t, err)
+	require.Equal(t, purpose.NewSet(forSecurity, forAdvertising), e.Purposes())
+	want, err := pii.IndexEmail(ctx, testAddress, security)
+	require.NoError(t, err)
+	require.True(t, x.Equal(want))
+	p, x, err := pii.SealOptionalPhoneIndexed(ctx, testNumber, security)
+	require.NoError(t, err)
+	revealed, err := p.Reveal(ctx, security)
+	require.NoError(t, err)
+	require.Equal(t, testNumber, revealed)
+	want, err = pii.IndexPhone(ctx, testNumber, security)
+	require.NoError(t, err)
+	require.True(t, x.Equal(want))
+
+	e, x, err = pii.SealOptionalEmailIndexed(ctx, strings.Repeat(" ", 257), security)
+	require.ErrorIs(t, err, pii.ErrMalformed, "nobody typed that")
+	require.True(t, e.IsZero())
+	requirePoisoned(t, x)
+	_, x, err = pii.SealOptionalPhoneIndexed(ctx, testNumber, nil)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	requirePoisoned(t, x)
+}
+
+// Args has one argument for each index, and one that equals nothing for none.
+func TestArgs(t *testing.T) {
+	security := piitest.New(t, forSecurity).Scope(forSecurity)
+	a, err := pii.IndexEmail(ctx, testAddress, security)
+	require.NoError(t, err)
+	b, err := pii.IndexPhone(ctx, testNumber, security)
+	require.NoError(t, err)
+	require.Equal(t, []any{a, b}, pii.Args([]pii.Index{a, b}))
+	require.Equal(t, []any{nil}, pii.Args(nil))
+	require.Equal(t, []any{nil}, pii.Args([]pii.Index{}))
+	poisoned, _ := pii.IndexesEmail(ctx, testAddress, nil)
+	requirePoisoned(t, pii.Args(poisoned)[0].(pii.Index))
+}
+
+func TestMatches(t *testing.T) {
+	kit := piitest.New(t, forSecurity, forAdvertising)
+	security, advertising := kit.Scope(forSecurity), kit.Scope(forAdvertising)
+	e, err := pii.SealEmail(ctx, "Alice@Example.com", security)
+	require.NoError(t, err)
+	p, err := pii.SealPhone(ctx, testNumber, security.For("alice"))
+	require.NoError(t, err)
+	id, err := pii.Seal[taxID](ctx, testTaxID, security)
+	require.NoError(t, err)
+
+	for text, want := range map[string]bool{
+		"Alice@Example.com": true, " alice@EXAMPLE.com\u200b": true,
+		"bob@example.com": false, "alice@example.org": false, testNumber: false,
+		"": false, "no address": false, "Alice@Example.com, bob@example.com": false,
+	} {
+		matches, err := e.Matches(ctx, text, security)
+		require.NoError(t, err, text)
+		require.Equal(t, want, matches, text)
+	}
+	matches, err := p.Matches(ctx, "007 (391) 846-25-04", security.For("alice"))
+	require.NoError(t, err)
+	require.False(t, matches, "an index has one form of a number")
+	matches, err = p.Matches(ctx, "+7 (391) 846-25-04", security.For("alice"))
+	require.NoError(t, err)
+	require.True(t, matches)
+	matches, err = id.Matches(ctx, testTaxID, security)
+	require.NoError(t, err)
+	require.True(t, matches)
+
+	// Nobody has an address that nobody has.
+	for _, text := range []string{"", "alice@example.com"} {
+		matches, err = pii.Email{}.Matches(ctx, text, security)
+		require.NoError(t, err)
+		require.False(t, matches)
+	}
+
+	// Each error is one of the value or of the scope, whatever the text is.
+	forged, err := pii.SealEmail(ctx, "Alice@Example.com", piitest.New(t, forSecurity).Scope(forSecurity))
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		e     pii.Email
+		scope *vault.Scope
+		is    error
+	}{
+		"another purpose": {e, advertising, purpose.ErrMismatch},
+		"a person's":      {e, security.For("alice"), vault.ErrSubject},
+		"another vault":   {forged, security, vault.ErrCorrupt},
+		"no scope":        {e, nil, vault.ErrInvalid},
+	} {
+		for _, text := range []string{"alice@example.com", "no address", ""} {
+			matches, err := c.e.Matches(ctx, text, c.scope)
+			require.ErrorIs(t, err, c.is, name)
+			require.NotErrorIs(t, err, pii.ErrMalformed, name)
+			require.False(t, matches, name)
+		}
+	}
+	matches, err = p.Matches(ctx, testNumber, security.For("bob"))
+	require.ErrorIs(t, err, vault.ErrCorrupt)
+	require.False(t, matches)
+}
+
+// The index key rotates between the two halves of a comparison.
+func TestMatchesDuringARotation(t *testing.T) {
+	kit := piitest.New(t, forSecurity)
+	security := kit.Scope(forSecurity)
+	e, err := pii.SealEmail(ctx, testAddress, security)
+	require.NoError(t, err)
+	kit.Rotate(forSecurity, vault.RoleIndex)
+	matches, err := e.Matches(ctx, testAddress, security)
+	require.NoError(t, err)
+	require.True(t, matches)
+
+	rotating := &rotatingAuditor{}
+	admin, err := vault.OpenAdmin(ctx, vault.Memory(), vault.SharedKEK(recordKEK(t)), &vault.Options{Audit: rotating})
+	require.NoError(t, err)
+	defer admin.Close()
+	require.NoError(t, admin.Generate(ctx, forSecurity))
+	security, err = admin.Scope(ctx, forSecurity)
+	require.NoError(t, err)
+	e, err = pii.SealEmail(ctx, testAddress, security)
+	require.NoError(t, err)
+	rotating.rotate = func() error {
+		if err := admin.Rotate(ctx, forSecurity, vault.RoleIndex); err != nil {
+			return err
+		}
+		keys, err := admin.Keys(ctx, forSecurity)
+		for _, k := range keys {
+			if k.Role == vault.RoleIndex && k.PrimaryAt.After(time.Now()) {
+				err = admin.Promote(ctx, forSecurity, k.ID)
+			}
+		}
+		return err
+	}
+	matches, err = e.Matches(ctx, testAddress, security)
+	require.NoError(t, err)
+	require.True(t, matches)
+	require.Nil(t, rotating.rotate, "the key was rotated")
+}
+
+// A rotatingAuditor rotates a key after the first index.
+type rotatingAuditor struct{ rotate func() error }
+
+func (a *rotatingAuditor) Audit(_ context.Context, e audit.Event) error {
+	if e.Action != audit.Index || a.rotate == nil {
+		return nil
+	}
+	rotate := a.rotate
+	a.rotate = nil
+	return rotate()
 }
 
 func TestOrNobody(t *testing.T) {

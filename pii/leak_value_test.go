@@ -302,7 +302,8 @@ var indexRows = []leakRow{
 		require.NoError(w, err)
 		w.shown(all, w.index)
 	}},
-	{"pii.SealIndexed pii.SealEmailIndexed pii.SealPhoneIndexed pii.SealOptional pii.SealOptionalEmail pii.SealOptionalPhone pii.OrNobody", func(w *leakWorld) {
+	{"pii.SealIndexed pii.SealEmailIndexed pii.SealPhoneIndexed pii.SealOptional pii.SealOptionalEmail pii.SealOptionalPhone pii.OrNobody " +
+		"pii.SealOptionalIndexed pii.SealOptionalEmailIndexed pii.SealOptionalPhoneIndexed pii.Sealed.Matches pii.Args", func(w *leakWorld) {
 		for _, text := range w.mistyped() {
 			if !pii.ValidEmail(text) && strings.TrimSpace(text) != "" {
 				e, x, err := pii.SealEmailIndexed(ctx, text, w.security, w.ads)
@@ -311,9 +312,14 @@ var indexRows = []leakRow{
 				e, err = pii.SealOptionalEmail(ctx, text, w.security)
 				w.failed(err, pii.ErrMalformed)
 				w.shown(e)
+				e, x, err = pii.SealOptionalEmailIndexed(ctx, text, w.security)
+				w.failed(err, pii.ErrMalformed)
+				w.shown(e, x)
 				nobody, err := pii.OrNobody(pii.IndexesEmail(ctx, text, w.security))
 				require.NoError(w, err)
-				w.shown(nobody)
+				w.shown(nobody, pii.Args(nobody))
+				_, err = w.email.Matches(ctx, text, w.ads.For("other"))
+				w.failed(err)
 			}
 			if !pii.ValidPhone(text) && strings.TrimSpace(text) != "" {
 				p, x, err := pii.SealPhoneIndexed(ctx, text, w.security)
@@ -321,11 +327,16 @@ var indexRows = []leakRow{
 				w.shown(p, x)
 				_, err = pii.SealOptionalPhone(ctx, text, w.security)
 				w.failed(err, pii.ErrMalformed)
+				p, x, err = pii.SealOptionalPhoneIndexed(ctx, text, w.security)
+				w.failed(err, pii.ErrMalformed)
+				w.shown(p, x)
 			}
 			if strings.TrimSpace(text) != "" {
 				_, _, err := pii.SealIndexed[taxID](ctx, text, w.security)
 				w.failed(err, pii.ErrMalformed)
 				_, err = pii.SealOptional[taxID](ctx, text, w.security)
+				w.failed(err, pii.ErrMalformed)
+				_, _, err = pii.SealOptionalIndexed[taxID](ctx, text, w.security)
 				w.failed(err, pii.ErrMalformed)
 			}
 		}
@@ -333,6 +344,8 @@ var indexRows = []leakRow{
 			_, _, err := pii.SealEmailIndexed(c, w.contact.Address, s)
 			w.failed(err)
 			_, err = pii.SealOptionalPhone(c, w.contact.Number, s)
+			w.failed(err)
+			_, err = w.email.Matches(c, w.contact.Address, s)
 			w.failed(err)
 			all, err := pii.OrNobody(pii.IndexesPhone(c, w.contact.Number, s))
 			w.failed(err)

@@ -123,14 +123,16 @@ func kindRows[K pii.Kind]() []spyRow {
 // seesNoSecret are exported functions that take a function or a kind, and hand it no
 // plaintext of a sealed value, by the reason.
 var seesNoSecret = map[string]string{
-	"pii.Seal":         "the text is the caller's own",
-	"pii.SealIndexed":  "the text is the caller's own",
-	"pii.SealOptional": "the text is the caller's own",
-	"pii.Valid":        "the text is the caller's own",
-	"pii.IndexOf":      "the text is the caller's own",
-	"pii.IndexesOf":    "the text is the caller's own",
-	"migrate.KindOf":   "its columns call the methods of package pii",
-	"batch.Map":        "the items are the caller's own",
+	"pii.Seal":                "the text is the caller's own",
+	"pii.SealIndexed":         "the text is the caller's own",
+	"pii.SealOptional":        "the text is the caller's own",
+	"pii.Sealed.Matches":      "Index, which has a row, opens the value; then the text is the caller's own",
+	"pii.SealOptionalIndexed": "the text is the caller's own",
+	"pii.Valid":               "the text is the caller's own",
+	"pii.IndexOf":             "the text is the caller's own",
+	"pii.IndexesOf":           "the text is the caller's own",
+	"migrate.KindOf":          "its columns call the methods of package pii",
+	"batch.Map":               "the items are the caller's own",
 }
 
 // takesFunction reports whether callers of f hand in a function that is called with a

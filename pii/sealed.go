@@ -2,6 +2,7 @@ package pii
 
 import (
 	"context"
+	"errors"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
@@ -160,6 +161,33 @@ func (s Sealed[K]) Index(ctx context.Context, scope *vault.Scope) (Index, error)
 		}
 		return k.Canonical(plaintext), true
 	}))
+}
+
+// Matches reports whether text is the value's plaintext, in any spelling of it: whether
+// both have one index under the scope's purpose. The comparison takes constant time, and
+// no plaintext comes out. Use it where one record is at hand, as for "type your address
+// again" or "has the address changed?". To find a record by its address, use [IndexesOf].
+//
+// Text that the kind does not parse matches no value, and no text matches the zero value:
+// both are false without an error. Other errors are those of [Sealed.Index] and [IndexesOf], and both
+// make an event.
+func (s Sealed[K]) Matches(ctx context.Context, text string, scope *vault.Scope) (bool, error) {
+	if s.IsZero() {
+		return false, nil
+	}
+	own, err := s.Index(ctx, scope) // first: if the index key rotates now, the other indexes include it
+	if err != nil {
+		return false, err
+	}
+	indexes, err := IndexesOf[K](ctx, text, scope)
+	if err != nil && !errors.Is(err, ErrMalformed) {
+		return false, err
+	}
+	matches := false
+	for _, x := range indexes { // of malformed text, one that equals nothing
+		matches = x.Equal(own) || matches
+	}
+	return matches, nil
 }
 
 // IndexOf returns the blind index of text of kind K under the scope's purpose, for the

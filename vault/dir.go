@@ -20,7 +20,9 @@ import (
 // It needs no server, serves any number of processes of one user on one machine, and
 // is the store to begin with.
 //
-// The first Put makes the directory; its parent must exist. A relative path is
+// The first Put makes the directory. Its parent must exist, because a parent that is made
+// where a disk is not mounted would pass for a store without keys, and new keys would be
+// made there: make it once, when you install, with mkdir -p. A relative path is
 // relative to the working directory at each use. An empty path is [ErrInvalid], as
 // it would mean the working directory itself.
 //

@@ -33,6 +33,32 @@ func TestDir(t *testing.T) {
 	})
 }
 
+// A parent directory that is missing may be a disk that is not mounted. Nothing is made
+// there, and the error says what to do.
+func TestParentDirectoriesAreNotMade(t *testing.T) {
+	top := t.TempDir()
+	missing := filepath.Join(top, "var", "lib")
+	for name, test := range map[string]struct {
+		store, kek, want string
+		is               error
+	}{
+		"store": {filepath.Join(missing, "keys"), filepath.Join(top, "kek"), "key store " + missing + "/keys", vault.ErrUnavailable},
+		"KEK":   {filepath.Join(top, "keys"), filepath.Join(missing, "kek"), "local KEK " + missing + "/kek", vault.ErrNoKeys},
+	} {
+		v, err := vault.OpenAdmin(t.Context(), vault.Dir(test.store), vault.LocalKEK(test.kek), nil)
+		require.NoError(t, err, name)
+		err = v.Generate(t.Context(), vaulttest.Security)
+		require.ErrorIs(t, err, test.is, name)
+		require.ErrorContains(t, err, test.want+": its parent directory "+missing+" does not exist: make it, or mount its disk: ", name)
+		require.NoDirExists(t, filepath.Join(top, "var"), name)
+
+		require.NoError(t, os.MkdirAll(missing, 0o755))
+		require.NoError(t, v.Generate(t.Context(), vaulttest.Security), name)
+		require.NoError(t, os.RemoveAll(filepath.Join(top, "var")))
+		require.NoError(t, v.Close())
+	}
+}
+
 func listNames(t testing.TB, store vault.Store) (names []string) {
 	t.Helper()
 	for name, err := range store.List(t.Context(), "", "") {

@@ -40,7 +40,7 @@ import (
 // [ErrAccessDenied], which is a proof for [Vault.CheckDenied]. A file that is missing
 // proves nothing, because it may be elsewhere, and nor does a file of this process's own
 // user, whatever its mode: its owner may change the mode. [Admin.Generate] makes the file of a purpose that has none, and
-// makes the directory, whose parent must exist. A file is never overwritten. A
+// makes the directory, whose parent must exist for the reason that Dir gives. A file is never overwritten. A
 // directory that others may read is refused; the TempDir of package testing is such
 // a directory, so name one below it. An empty dir is [ErrInvalid].
 //

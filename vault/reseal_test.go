@@ -103,6 +103,22 @@ func TestOneValueStaysOfOnePerson(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// OnPrimaryKey answers for the scope that Reseal would get: a person's scope has something
+// to do with a value that is of nobody yet.
+func TestOnPrimaryKeyOfAPerson(t *testing.T) {
+	v := vaulttest.Generated(t, nil, vaulttest.Security, vaulttest.Advertising)
+	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
+	value := vaulttest.Seal(t, sec, ads.For("alice"))
+	require.True(t, value.OnPrimaryKey(sec))
+	require.False(t, value.OnPrimaryKey(sec.For("alice")))
+	require.True(t, value.OnPrimaryKey(ads), "the key of a person is no key of the purpose")
+	require.True(t, value.OnPrimaryKey(ads.For("alice")))
+	require.True(t, value.OnPrimaryKey(ads.For("bob")), "it opens nothing")
+	value, err := vault.Reseal(t.Context(), vaulttest.Note, value, nil, sec.For("alice"), ads.For("alice"))
+	require.NoError(t, err)
+	require.True(t, value.OnPrimaryKey(sec.For("alice")))
+}
+
 // An extended slot says where the value was first collected, however many steps ago, and
 // lives no longer than its source unless its own basis says how long.
 func TestExtensionKeepsOriginAndRetention(t *testing.T) {

@@ -93,8 +93,9 @@ func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (
 
 // OnPrimaryKey reports whether v's slot for the purpose of s names the key that s
 // seals with now, so that [Reseal] has nothing to do. It opens nothing. It is true
-// for every slot of a subject: [Admin.RewrapSubjects] moves the keys of subjects.
-// It is false for the zero Sealed, for a nil scope, after the vault was closed, and
+// for every slot of a subject: [Admin.RewrapSubjects] moves the keys of subjects. For a
+// scope that [Scope.For] narrowed it is false for a slot under a key of the purpose, which Reseal
+// brings under the key of the person. It is false for the zero Sealed, for a nil scope, after the vault was closed, and
 // if there is no such slot.
 func (v Sealed) OnPrimaryKey(s *Scope) bool {
 	if !s.valid() {
@@ -108,7 +109,7 @@ func (v Sealed) OnPrimaryKey(s *Scope) bool {
 	for _, part := range value.Slots {
 		if part.Name == s.opened.id.purpose.String() {
 			slot, _, ok := format.CutSlot(part.Slot)
-			return ok && (slot.Type() == format.OfSubject || slot.Type() == format.OfPurpose && keys.seal.onPrimary(slot.Sealed))
+			return ok && (slot.Type() == format.OfSubject || slot.Type() == format.OfPurpose && s.subject == "" && keys.seal.onPrimary(slot.Sealed))
 		}
 	}
 	return false

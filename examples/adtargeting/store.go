@@ -108,10 +108,7 @@ var errNoUser = errors.New("no such user")
 // byEmail returns the user with one of the given indexes of the security purpose, or
 // [errNoUser].
 func (s *userStore) byEmail(ctx context.Context, indexes []pii.Index) (user, error) {
-	args := make([]any, len(indexes))
-	for i, index := range indexes {
-		args[i] = index
-	}
+	args := pii.Args(indexes)
 	var u user
 	err := s.db.QueryRowContext(ctx, `SELECT id, email, email_security, phone FROM users WHERE email_security IN (?`+
 		strings.Repeat(`, ?`, len(args)-1)+`)`, args...).Scan(&u.id, &u.email, &u.emailSecurity, &u.phone)

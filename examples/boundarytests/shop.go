@@ -127,10 +127,7 @@ func (s *Shop) signIn(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	args := make([]any, len(wanted))
-	for i, index := range wanted {
-		args[i] = index
-	}
+	args := pii.Args(wanted)
 	p, err := s.find(r.Context(), "email_index IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 	if err != nil {
 		http.Error(w, "no such person", http.StatusUnauthorized)

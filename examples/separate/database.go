@@ -59,10 +59,7 @@ func people(ctx context.Context, db *sql.DB, table string) ([]person, error) {
 
 // find returns the row with one of the indexes of an address.
 func find(ctx context.Context, db *sql.DB, table string, indexes []pii.Index) (p person, found bool, err error) {
-	args := make([]any, len(indexes))
-	for i, index := range indexes {
-		args[i] = index
-	}
+	args := pii.Args(indexes)
 	query := `SELECT id, email FROM ` + table + ` WHERE email_index IN (?` + strings.Repeat(`, ?`, len(args)-1) + `)`
 	err = db.QueryRowContext(ctx, query, args...).Scan(&p.id, &p.email)
 	if errors.Is(err, sql.ErrNoRows) {

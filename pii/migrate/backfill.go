@@ -104,6 +104,7 @@ func (m *Migration) sealPlain(ctx context.Context, r *rowEdit, i int) error {
 		sets = append(sets, assignment{f, bytes})
 	}
 	r.sets = append(r.sets, sets...)
+	r.ofSubject = m.subjectCol != ""
 	r.unchanged(c.plain)
 	r.unchanged(c.sealed)
 	return nil
@@ -172,8 +173,10 @@ func problemOf(err error) (Problem, bool) {
 		return Expired, true
 	case errors.Is(err, vault.ErrRetired): // which is ErrCorrupt too
 		return Retired, true
-	case errors.Is(err, vault.ErrCorrupt), errors.Is(err, vault.ErrSubject):
+	case errors.Is(err, vault.ErrCorrupt):
 		return Corrupt, true
+	case errors.Is(err, vault.ErrSubject):
+		return SubjectMismatch, true
 	case errors.Is(err, purpose.ErrMismatch):
 		return OtherPurposes, true
 	}

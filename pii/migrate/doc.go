@@ -46,7 +46,8 @@
 // A pipeline stops after a step that returns an error or a report that is not
 // [Report.OK], and can run any step again at any time.
 //
-// Later, call [Migration.Reseal] after a rotation of keys, [Migration.Reindex] after
+// Later, call [Migration.Reseal] after a rotation of keys, or to give each person a key
+// of their own, [Migration.Reindex] after
 // a rotation of index keys, [Migration.Sweep] when retention ends, and
 // [Migration.ClearErased] after erasures.
 //
@@ -168,7 +169,8 @@
 // # Guarantees
 //
 // One statement writes a row. Its conditions are everything that the decision was
-// based on: the plaintext that was sealed, the sealed value that was verified. So
+// based on: the plaintext that was sealed, the sealed value that was verified, the subject
+// that it was sealed for. So
 // neither a concurrent writer nor another run nor a killed process loses a write or
 // seals a value twice. Before the commit, the transaction reads each row that it has
 // written back, as the application reads it: where a trigger, a rule or the type of a

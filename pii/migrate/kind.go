@@ -19,6 +19,8 @@ type Kind interface {
 	seal(ctx context.Context, text string, scopes []*vault.Scope) (value, error)
 	// index computes the index of a text that people wrote.
 	index(ctx context.Context, text string, scope *vault.Scope) (pii.Index, error)
+	// indexes computes the index of a text under each key that is not retired.
+	indexes(ctx context.Context, text string, scope *vault.Scope) ([]pii.Index, error)
 	// scan parses the sealed form.
 	scan(text string) (value, error)
 }
@@ -39,19 +41,19 @@ type value interface {
 
 // Email is the kind of columns that become [pii.Email].
 func Email() Kind {
-	return kind[pii.Email, *pii.Email]{"email", pii.ValidEmail, pii.SealEmail, pii.IndexEmail}
+	return kind[pii.Email, *pii.Email]{"email", pii.ValidEmail, pii.SealEmail, pii.IndexEmail, pii.IndexesEmail}
 }
 
 // Phone is the kind of columns that become [pii.Phone].
 func Phone() Kind {
-	return kind[pii.Phone, *pii.Phone]{"phone", pii.ValidPhone, pii.SealPhone, pii.IndexPhone}
+	return kind[pii.Phone, *pii.Phone]{"phone", pii.ValidPhone, pii.SealPhone, pii.IndexPhone, pii.IndexesPhone}
 }
 
 // KindOf is the kind of columns that become a [pii.Sealed] of a kind of your
 // own, or a type that embeds a pii.Sealed.
 func KindOf[K pii.Kind]() Kind {
 	var k K
-	return kind[pii.Sealed[K], *pii.Sealed[K]]{k.Kind().String(), pii.Valid[K], pii.Seal[K], pii.IndexOf[K]}
+	return kind[pii.Sealed[K], *pii.Sealed[K]]{k.Kind().String(), pii.Valid[K], pii.Seal[K], pii.IndexOf[K], pii.IndexesOf[K]}
 }
 
 // sealed is implemented by pii.Email, pii.Phone and every pii.Sealed.
@@ -72,10 +74,11 @@ type kind[T sealed[T], P interface {
 	*T
 	Scan(any) error
 }] struct {
-	kindName  string
-	validText func(string) bool
-	sealText  func(context.Context, string, ...vault.Sealer) (T, error)
-	indexText func(context.Context, string, vault.Indexer) (pii.Index, error)
+	kindName    string
+	validText   func(string) bool
+	sealText    func(context.Context, string, ...vault.Sealer) (T, error)
+	indexText   func(context.Context, string, vault.Indexer) (pii.Index, error)
+	indexesText func(context.Context, string, vault.Indexer) ([]pii.Index, error)
 }
 
 func (k kind[T, P]) name() string { return k.kindName }
@@ -94,6 +97,10 @@ func (k kind[T, P]) seal(ctx context.Context, text string, scopes []*vault.Scope
 
 func (k kind[T, P]) index(ctx context.Context, text string, scope *vault.Scope) (pii.Index, error) {
 	return k.indexText(ctx, text, scope)
+}
+
+func (k kind[T, P]) indexes(ctx context.Context, text string, scope *vault.Scope) ([]pii.Index, error) {
+	return k.indexesText(ctx, text, scope)
 }
 
 func (k kind[T, P]) scan(text string) (value, error) {

@@ -87,8 +87,13 @@ func (m *Migration) Leftovers(ctx context.Context, opts *Options) (*LeftoverRepo
 	step := m.newReport("leftovers of")
 	err = m.runInto(ctx, step, opts, m.withSealed(false), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, false, func(i int, v value) error {
+			if m.noSubject(r) {
+				r.find(m.columns[i].name, NoSubject)
+				return nil
+			}
 			for _, s := range m.scopesOf(r, v.Purposes()) {
-				text, err := v.Reveal(ctx, s)
+				scope, _ := m.opener(v, s)
+				text, err := v.Reveal(ctx, scope)
 				if err != nil {
 					if err := m.findError(r, i, err); err != nil {
 						return err

@@ -3,22 +3,43 @@ package migrate
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
+	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/vault"
 )
 
 // Reseal moves sealed values to the present primary keys of [Table.Scopes], after
-// [vault.Admin.Rotate]. Provenance does not change. Values of subjects do not need
-// it: [vault.Admin.RewrapSubjects] moves their keys. Once Reseal changes nothing
-// and reports nothing, the old key can be retired.
+// [vault.Admin.Rotate]. Provenance does not change. Once Reseal changes nothing and reports
+// nothing, the old key can be retired.
 //
 // It passes over values that a [vault.Collector] sealed: everybody who can write to
 // the table could have put them there, so a person decides to take them in.
 //
 // It reports values that are [Corrupt], [Retired], [Expired] or [Erased]. It returns the
 // errors of [Migration.Backfill].
+//
+// # Values of no single person
+//
+// In a table with a [Table.Subject], Reseal brings each value that was sealed without
+// [vault.Scope.For] under the key of the row's person. Such a value does not say whose it
+// is. The row decides, so Reseal compares the value with the rest of the row first: it
+// changes no value that differs from plaintext that is still there, which is [Stale], nor
+// from an index that is there, which is [StaleIndex]. The statement that writes the row has
+// the condition that the subject, the index and the plaintext are still the same.
+//
+// A value comes under the key of the person with all of its purposes at once. If
+// Table.Scopes lacks one of them, or a collector sealed for one, it is a
+// [SubjectMismatch]. A row without an id is [NoSubject].
+//
+// Values that are under the key of a person already need no other one:
+// [vault.Admin.RewrapSubjects] moves the keys of persons. Reseal opens them nevertheless,
+// and reports the value of another person as Corrupt; it never takes one over.
 func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) {
+	if m.table.Subject != "" {
+		return m.resealForSubjects(ctx, opts)
+	}
 	return m.run(ctx, "reseal", opts, m.withSealed(false), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, false, func(i int, v value) error {
 			var old []*vault.Scope
@@ -34,15 +55,128 @@ func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) 
 			if err != nil {
 				return m.findError(r, i, err)
 			}
-			column, err := v.Value()
-			if err != nil {
-				return err
-			}
-			r.set(m.columns[i].sealed, column)
-			r.unchanged(m.columns[i].sealed)
-			return nil
+			return m.setSealed(r, i, v)
 		})
 	})
+}
+
+// setSealed replaces a sealed value that has not changed since.
+func (m *Migration) setSealed(r *rowEdit, i int, v value) error {
+	column, err := v.Value()
+	if err != nil {
+		return err
+	}
+	r.set(m.columns[i].sealed, column)
+	r.unchanged(m.columns[i].sealed)
+	return nil
+}
+
+// resealForSubjects is Reseal in a table with subjects.
+func (m *Migration) resealForSubjects(ctx context.Context, opts *Options) (*Report, error) {
+	sel := m.withSealed(false)
+	for _, c := range m.columns {
+		if c.plain >= 0 {
+			sel.fields = sel.fields.with(c.plain)
+		}
+	}
+	return m.compare(ctx, "reseal", opts, sel, func(ctx context.Context, ref *reference, r *rowEdit) error {
+		return m.each(r, false, func(i int, v value) error { return m.resealForSubject(ctx, ref, r, i, v) })
+	})
+}
+
+// resealForSubject brings a value under the key of the row's person.
+func (m *Migration) resealForSubject(ctx context.Context, ref *reference, r *rowEdit, i int, v value) error {
+	c := &m.columns[i]
+	scopes := m.scopesOf(r, v.Purposes())
+	whole := len(scopes) == v.Purposes().Len()
+	var own, others []*vault.Scope // of slots that are under the person's key, and under the purpose's
+	for _, s := range scopes {
+		switch {
+		case v.ByCollector(s.Purpose()):
+			whole = false
+		case v.OnPrimaryKey(s):
+			own = append(own, s)
+		default:
+			others = append(others, s)
+		}
+	}
+	switch {
+	case len(own)+len(others) == 0:
+		return nil
+	case m.noSubject(r):
+		r.find(c.name, NoSubject)
+		return nil
+	case len(others) == 0:
+		return m.checkSubject(ctx, r, i, v, own)
+	case !whole:
+		r.find(c.name, SubjectMismatch)
+		return nil
+	}
+	resealed, err := v.reseal(ctx, scopes)
+	if err != nil {
+		return m.findError(r, i, err)
+	}
+	p, err := m.contradicts(ctx, ref, r, i, resealed, scopes)
+	if err != nil {
+		return err
+	}
+	if p != "" {
+		r.find(c.name, p)
+		return nil
+	}
+	r.ofSubject = m.subjectCol != ""
+	for _, f := range c.indexes {
+		r.unchanged(f)
+	}
+	if c.plain >= 0 {
+		r.unchanged(c.plain)
+	}
+	return m.setSealed(r, i, resealed)
+}
+
+// checkSubject reports the value of another person than the row's. Values of the row's
+// person that don't open for another reason are no matter of Reseal.
+func (m *Migration) checkSubject(ctx context.Context, r *rowEdit, i int, v value, scopes []*vault.Scope) error {
+	for _, s := range scopes {
+		if _, err := v.Reveal(ctx, s); err != nil {
+			p, err := m.problem(r, i, err)
+			if p == Corrupt {
+				r.find(m.columns[i].name, Corrupt)
+			}
+			if err != nil || p == Corrupt {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// contradicts compares a value with the row that it is to be bound to: with the plaintext,
+// and with each index that is there, which may be of an earlier key.
+func (m *Migration) contradicts(ctx context.Context, ref *reference, r *rowEdit, i int, v value, scopes []*vault.Scope) (Problem, error) {
+	c := &m.columns[i]
+	for _, s := range scopes {
+		revealed, err := v.Reveal(ctx, s)
+		if err != nil {
+			return m.problem(r, i, err)
+		}
+		if p, err := m.comparePlain(ctx, ref, r, i, revealed); err != nil || p != "" {
+			return p, err
+		}
+		for _, f := range c.indexes {
+			if m.fields[f].purpose != s.Purpose() || !r.has(f) {
+				continue
+			}
+			all, err := c.Kind.indexes(ctx, revealed, s)
+			if err != nil {
+				return m.problem(r, i, err)
+			}
+			if !slices.ContainsFunc(all, func(x pii.Index) bool { return r.indexIs(f, x) }) {
+				return StaleIndex, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // Reindex replaces each index that is missing, or differs from the sealed value's
@@ -53,13 +187,17 @@ func (m *Migration) Reseal(ctx context.Context, opts *Options) (*Report, error) 
 // nothing and reports nothing, the old key can be retired, and a search needs one index
 // only.
 //
-// It reports values that are [Corrupt], [Retired], [Expired] or [Erased], and indexes that a
-// unique constraint refuses as a [Duplicate]. It returns the errors of
+// It reports values that are [Corrupt], [Retired], [Expired] or [Erased], of [NoSubject] or a
+// [SubjectMismatch], and indexes that a unique constraint refuses as a [Duplicate]. It returns the errors of
 // [Migration.Backfill].
 func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error) {
 	return m.run(ctx, "reindex", opts, m.withSealed(true), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, true, func(i int, v value) error {
 			c := &m.columns[i]
+			if m.noSubject(r) {
+				r.find(c.name, NoSubject)
+				return nil
+			}
 			for _, f := range c.indexes {
 				if !v.Purposes().Contains(m.fields[f].purpose) {
 					if r.has(f) {
@@ -144,8 +282,8 @@ func (m *Migration) Sweep(ctx context.Context, opts *Options) (*Report, error) {
 // sets indexes without a sealed value to NULL. Without [Table.Subject] it is [ErrTable].
 //
 // Erasures by other processes are known after [vault.Options.SubjectLifetime].
-// ClearErased reports values that are [Corrupt], [Retired] or [Expired]. It returns the errors
-// of [Migration.Backfill].
+// ClearErased reports values that are [Corrupt], [Retired] or [Expired], of [NoSubject] or a
+// [SubjectMismatch]. It returns the errors of [Migration.Backfill].
 func (m *Migration) ClearErased(ctx context.Context, opts *Options) (*Report, error) {
 	if m.table.Subject == "" {
 		return m.newReport("clear erased"), &stepError{"clear erased", m.table.Name, refuse("no subject column")}
@@ -153,6 +291,10 @@ func (m *Migration) ClearErased(ctx context.Context, opts *Options) (*Report, er
 	return m.run(ctx, "clear erased", opts, m.withSealed(true), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, true, func(i int, v value) error {
 			c := &m.columns[i]
+			if m.noSubject(r) {
+				r.find(c.name, NoSubject)
+				return nil
+			}
 			for _, f := range c.indexes {
 				if !r.has(f) || !v.Purposes().Contains(m.fields[f].purpose) {
 					continue

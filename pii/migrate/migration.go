@@ -20,9 +20,12 @@ type Migration struct {
 	db      *sql.DB
 	dialect *dialect
 	key     keyType
-	from    string   // the table's name, quoted
-	keyCol  string   // the key's name, quoted
-	bounded []string // sealed columns of a bounded width
+	from    string // the table's name, quoted
+	keyCol  string // the key's name, quoted
+	// The quoted name of the column with the subjects, "" if there is none or it is the
+	// key.
+	subjectCol string
+	bounded    []string // sealed columns of a bounded width
 }
 
 // New returns a migration of a table. It reads the names and types of the columns,
@@ -44,6 +47,9 @@ func New(ctx context.Context, db *sql.DB, d Dialect, t Table) (*Migration, error
 		err = refuse("no database")
 	default:
 		m.from, m.keyCol = m.dialect.ident(t.Name), m.dialect.ident(t.Key)
+		if t.Subject != "" && t.Subject != t.Key {
+			m.subjectCol = m.dialect.ident(t.Subject)
+		}
 		err = m.checkColumns(ctx)
 	}
 	if err != nil {

@@ -75,6 +75,10 @@ const (
 	// NoSubject is a value in a row without the id of its subject, or with an id that
 	// [vault.ValidSubject] refuses, such as 0.
 	NoSubject Problem = "no subject"
+	// SubjectMismatch is a sealed value of no single person in a table with a
+	// [Table.Subject], or a value of a person in a table without one. Reseal brings the
+	// former under the key of the row's person.
+	SubjectMismatch Problem = "subject mismatch"
 	// Unsealed is plaintext that is not sealed yet.
 	Unsealed Problem = "unsealed"
 	// Stale is a sealed value that differs from the plaintext: some program still
@@ -90,8 +94,8 @@ const (
 	// a subject whose key is: see [vault.ErrRetired]. Reinstate the key with
 	// [vault.Admin.Reinstate], and call [Migration.Reseal].
 	Retired Problem = "retired"
-	// Corrupt is a sealed value that does not open, or a value of a subject whose key
-	// does not open. Investigate.
+	// Corrupt is a sealed value that does not open, such as the value of another subject than
+	// the row's, or a value of a subject whose key does not open. Investigate.
 	Corrupt Problem = "corrupt"
 	// Expired is a value whose time of retention is over. Sweep removes it if it is
 	// sealed. Backfill does not seal plaintext whose retention is over, counted from the

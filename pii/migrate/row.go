@@ -25,6 +25,7 @@ type rowEdit struct {
 
 	// The fields to write, and the content that other fields must still have.
 	sets, conditions []assignment
+	ofSubject        bool // the subject must still be the one that was read
 
 	written    []assignment // of the fields, once the transaction is committed
 	left       []leftValue
@@ -80,6 +81,7 @@ func (r *rowEdit) find(column string, p Problem) {
 // reset drops the decisions on the row.
 func (r *rowEdit) reset() {
 	r.sets, r.conditions, r.findings, r.decisions, r.left = nil, nil, nil, nil, nil
+	r.ofSubject = false
 }
 
 // A selection is the rows that a step goes through, and the fields that it reads.
@@ -281,6 +283,21 @@ func (m *Migration) scopesOf(r *rowEdit, purposes purpose.Set) []*vault.Scope {
 		}
 	}
 	return scopes
+}
+
+// noSubject reports whether the row lacks the id of its subject.
+func (m *Migration) noSubject(r *rowEdit) bool {
+	return m.table.Subject != "" && !vault.ValidSubject(r.subject.String)
+}
+
+// opener returns the scope that opens v for the purpose of s, a scope that is narrowed to
+// the row. It also reports whether the value is under a key of the purpose, or of a
+// collector, in a table with subjects.
+func (m *Migration) opener(v value, s *vault.Scope) (scope *vault.Scope, ofPurpose bool) {
+	if m.table.Subject == "" || v.OnPrimaryKey(s) && !v.ByCollector(s.Purpose()) {
+		return s, false
+	}
+	return m.table.Scopes[scopeNumber(m.table.Scopes, s.Purpose())], true
 }
 
 // decide calls CollectedFor for a column's value. The scopes are narrowed to the

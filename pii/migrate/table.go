@@ -19,7 +19,8 @@ type Table struct {
 	// Subject is the column with the id under which [vault.Scope.For] knows the
 	// person, as text (an integer in decimal). It may be Key. If Subject is empty,
 	// values are sealed for no single subject. If it is not, a row without an id is
-	// not sealed.
+	// not sealed, and Reseal brings values that were sealed for no single subject under
+	// the keys of their rows' subjects.
 	Subject string
 	// Read are the other columns that [Column.CollectedFor] and [Column.Plaintext] read,
 	// by [Row.Text].

@@ -189,7 +189,6 @@ func (m *Migration) verify(ctx context.Context, ref *reference, r *rowEdit, i in
 
 // verifyValue checks a sealed value, without its indexes.
 func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *rowEdit, i int) (Problem, error) {
-	c := &m.columns[i]
 	v, ok := m.scan(r, i)
 	if !ok {
 		return Corrupt, nil
@@ -197,6 +196,9 @@ func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *rowEdit,
 	scopes := m.scopesOf(r, v.Purposes())
 	if len(scopes) == 0 {
 		return OtherPurposes, nil
+	}
+	if m.noSubject(r) {
+		return NoSubject, nil
 	}
 	if r.hasPlain(i) { // after cut-over, the value alone has the purposes
 		_, decided, p, err := m.decide(r, i)
@@ -209,29 +211,40 @@ func (m *Migration) verifyValue(ctx context.Context, ref *reference, r *rowEdit,
 			}
 		}
 	}
+	mismatch := false
 	for _, s := range scopes {
-		revealed, err := v.Reveal(ctx, s)
+		scope, ofPurpose := m.opener(v, s)
+		mismatch = mismatch || ofPurpose
+		revealed, err := v.Reveal(ctx, scope)
 		if err != nil {
 			return m.problem(r, i, err)
 		}
-		if !r.hasPlain(i) {
-			continue
-		}
-		switch r.plain[i].problem {
-		case Invalid:
-			return Stale, nil
-		case Unreadable:
-			return Unreadable, nil
-		}
-		same, err := ref.reveals(ctx, c.Kind, r.plain[i].text, revealed)
-		if err != nil {
-			return "", err
-		}
-		if !same {
-			return Stale, nil
+		if p, err := m.comparePlain(ctx, ref, r, i, revealed); err != nil || p != "" {
+			return p, err
 		}
 	}
+	if mismatch {
+		return SubjectMismatch, nil
+	}
 	return "", nil
+}
+
+// comparePlain compares a revealed value with the row's plaintext, if there is any.
+func (m *Migration) comparePlain(ctx context.Context, ref *reference, r *rowEdit, i int, revealed string) (Problem, error) {
+	if !r.hasPlain(i) {
+		return "", nil
+	}
+	switch r.plain[i].problem {
+	case Invalid:
+		return Stale, nil
+	case Unreadable:
+		return Unreadable, nil
+	}
+	same, err := ref.reveals(ctx, m.columns[i].Kind, r.plain[i].text, revealed)
+	if err == nil && !same {
+		return Stale, nil
+	}
+	return "", err
 }
 
 // verifyIndexes checks the indexes of a sealed value that opens.

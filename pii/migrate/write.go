@@ -12,6 +12,7 @@ import (
 // statement.
 type shape struct {
 	set, equal, absent fieldSet
+	ofSubject          bool
 }
 
 func (r *rowEdit) shape() (s shape) {
@@ -25,12 +26,13 @@ func (r *rowEdit) shape() (s shape) {
 			s.equal = s.equal.with(c.field)
 		}
 	}
+	s.ofSubject = r.ofSubject
 	return s
 }
 
 // update returns the statement that writes rows of a shape. A row is written only if
 // it still meets the conditions. Arguments are the fields to set in the order of
-// their numbers, the key, and the conditions in the same order of fields.
+// their numbers, the key, the subject, and the conditions in the same order of fields.
 func (m *Migration) update(s shape) string {
 	n := 0
 	param := func() string {
@@ -44,6 +46,9 @@ func (m *Migration) update(s shape) string {
 		}
 	}
 	conditions = append(conditions, m.keyCol+" = "+param())
+	if s.ofSubject {
+		conditions = append(conditions, expr(m.dialect.exact, m.subjectCol)+" = "+expr(m.dialect.exactParam, param()))
+	}
 	for i, f := range m.fields {
 		switch {
 		case s.absent.has(i):
@@ -89,6 +94,9 @@ func (m *Migration) args(r *rowEdit) []any {
 	}
 	add(r.sets, true)
 	args = append(args, r.key)
+	if r.ofSubject {
+		args = append(args, r.subject.String)
+	}
 	add(r.conditions, false)
 	return args
 }
@@ -146,7 +154,7 @@ func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowE
 // finding for each that is refused or altered again.
 func (m *Migration) writeApart(ctx context.Context, r *rowEdit) (lost []*rowEdit, err error) {
 	for i, c := range m.columns {
-		part := &rowEdit{key: r.key, keyText: r.keyText, subject: r.subject, read: r.read, fields: r.fields, cells: r.cellsNow(m)}
+		part := &rowEdit{key: r.key, keyText: r.keyText, subject: r.subject, ofSubject: r.ofSubject, read: r.read, fields: r.fields, cells: r.cellsNow(m)}
 		of := func(a assignment) bool { return m.fields[a.field].column != i }
 		part.sets = slices.DeleteFunc(slices.Clone(r.sets), of)
 		part.conditions = slices.DeleteFunc(slices.Clone(r.conditions), of)

@@ -125,11 +125,8 @@ func (s users) FindByIndex(ctx context.Context, x pii.Index) ([]scenario.User, e
 }
 
 func (s users) FindByIndexes(ctx context.Context, indexes []pii.Index) ([]scenario.User, error) {
-	args := []any{nil} // IN () is no SQL
-	for _, x := range indexes {
-		args = append(args, x)
-	}
-	return s.find(ctx, "email_index IN (?"+strings.Repeat(", ?", len(indexes))+")", args...)
+	args := pii.Args(indexes)
+	return s.find(ctx, "email_index IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 }
 
 func (s users) FindByEmail(ctx context.Context, e pii.Email) ([]scenario.User, error) {

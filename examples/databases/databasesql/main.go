@@ -52,11 +52,8 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	args := make([]any, len(wanted))
-	for i, x := range wanted {
-		args[i] = x
-	}
-	query := "SELECT email FROM users WHERE email_index IN (?" + strings.Repeat(", ?", len(wanted)-1) + ")"
+	args := pii.Args(wanted)
+	query := "SELECT email FROM users WHERE email_index IN (?" + strings.Repeat(", ?", len(args)-1) + ")"
 	var found pii.Email
 	if err := db.QueryRowContext(ctx, query, args...).Scan(&found); err != nil {
 		return err

@@ -121,10 +121,7 @@ func (s *Store) ByEmail(ctx context.Context, address string) (*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := make([]any, len(wanted))
-	for i, index := range wanted {
-		args[i] = index
-	}
+	args := pii.Args(wanted)
 	return s.one(ctx, "email_index IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 }
 

@@ -55,10 +55,7 @@ func (u *Users) ByID(ctx context.Context, id string) (*User, error) {
 
 // ByEmail takes all indexes of an address: there are two while an index key rotates.
 func (u *Users) ByEmail(ctx context.Context, indexes []pii.Index) (*User, error) {
-	args := make([]any, len(indexes))
-	for i, index := range indexes {
-		args[i] = index
-	}
+	args := pii.Args(indexes)
 	return u.one(ctx, "email_index IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 }
 

@@ -27,7 +27,7 @@ type Lock struct {
 
 // Lock waits for the lock, or until ctx is done, and makes the directory if it is
 // missing. The parent of the directory must exist: a directory made where a disk is not
-// mounted would pass for an empty disk.
+// mounted would pass for an empty disk. The error names a missing parent.
 func (d *Dir) Lock(ctx context.Context) (*Lock, error) {
 	// Goroutines queue here, so that processes contend one by one.
 	select {
@@ -92,6 +92,9 @@ func (d *Dir) openOrCreate() (*os.Root, error) {
 		return top, err
 	}
 	above, err := d.sys.OpenRoot(filepath.Dir(d.path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &failure{"its parent directory " + filepath.Dir(d.path) + " does not exist: make it, or mount its disk", fs.ErrNotExist}
+	}
 	if err != nil {
 		return nil, failed("opening", "directory", "above", err)
 	}

@@ -63,7 +63,7 @@ var damagedSteps = map[string]damagedStep{
 	"Verify":  {run: func(m *migrate.Migration) step { return m.Verify }, corrupt: 1},
 	"Repair":  {run: func(m *migrate.Migration) step { return m.Repair }, prepare: []string{"email = 'new@example.com'"}, changed: damagedPeople - 1},
 	"CutOver": {run: func(m *migrate.Migration) step { return m.CutOver }, changed: damagedPeople - 1, corrupt: 1},
-	"Reseal":  {run: func(m *migrate.Migration) step { return m.Reseal }, prepare: []string{"email = NULL"}},
+	"Reseal":  {run: func(m *migrate.Migration) step { return m.Reseal }, prepare: []string{"email = NULL"}, corrupt: 1},
 	"Reindex": {run: func(m *migrate.Migration) step { return m.Reindex }, prepare: []string{"email = NULL, email_index = NULL"}, changed: damagedPeople - 1, corrupt: 1},
 	"Sweep":   {run: func(m *migrate.Migration) step { return m.Sweep }, prepare: []string{"email = NULL, email_ads = email_index"}, changed: damagedPeople},
 	"ClearErased": {

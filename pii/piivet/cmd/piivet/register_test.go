@@ -78,6 +78,7 @@ func TestRegisterTellsStatedTimes(t *testing.T) {
 	}
 	for notice, want := range map[string]string{
 		"import-v1": inventory.AtRunTime, "import-v2": inventory.AtRunTime, "now-v1": "", "2fa-prompt-v3": "",
+		"import-v3": "2019-03-01", "import-v4": inventory.AtRunTime, "import-v5": inventory.AtRunTime,
 	} {
 		got, ok := stated[notice]
 		require.True(t, ok, notice)
@@ -87,9 +88,11 @@ func TestRegisterTellsStatedTimes(t *testing.T) {
 	code, out, errs = piivetRun(t, "-report", "./register/...")
 	require.Equal(t, nothing, code, errs)
 	require.Contains(t, out, "    import-v1, collected earlier, at a time that is stated\n")
+	require.Contains(t, out, "    import-v3, collected on 2019-03-01, as stated\n")
 	require.Contains(t, out, "    now-v1\n")
 	code, out, errs = piivetRun(t, "-report", "-html", "./register/...")
 	require.Equal(t, nothing, code, errs)
 	require.Regexp(t, "<code>import-v2</code>.*<td>earlier, at a stated time</td>", out)
+	require.Regexp(t, "<code>import-v3</code>.*<td>2019-03-01, as stated</td>", out)
 	require.Regexp(t, "<code>now-v1</code>.*<td>when sealed</td>", out)
 }

@@ -398,9 +398,42 @@ func (c *collector) basis(lit *ast.CompositeLit) Basis {
 		if zero, ok := ast.Unparen(e).(*ast.CompositeLit); ok && len(zero.Elts) == 0 {
 			value = "" // the zero Time states nothing
 		}
+		if day, ok := c.day(e); ok {
+			value = day
+		}
 		b = merge(b, basisWith(name, value))
 	}
 	return b
+}
+
+// day returns the day of a call of time.Date with constants and time.UTC.
+func (c *collector) day(e ast.Expr) (string, bool) {
+	call, ok := ast.Unparen(e).(*ast.CallExpr)
+	if !ok || len(call.Args) != 8 || !c.ofTime(call.Fun, "Date") || !c.ofTime(call.Args[7], "UTC") {
+		return "", false
+	}
+	var n [7]int
+	for i := range n {
+		v := c.pass.TypesInfo.Types[call.Args[i]].Value
+		if v == nil {
+			return "", false
+		}
+		exact, ok := constant.Int64Val(constant.ToInt(v))
+		if n[i] = int(exact); !ok || int64(n[i]) != exact {
+			return "", false
+		}
+	}
+	return time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], n[6], time.UTC).Format(time.DateOnly), true
+}
+
+// ofTime reports whether e is a name of package time.
+func (c *collector) ofTime(e ast.Expr, name string) bool {
+	s, ok := ast.Unparen(e).(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	obj := c.pass.TypesInfo.Uses[s.Sel]
+	return obj != nil && obj.Pkg() != nil && obj.Pkg().Path() == "time" && obj.Parent() == obj.Pkg().Scope() && obj.Name() == name
 }
 
 func basisWith(field, value string) Basis {

@@ -155,8 +155,9 @@ type Basis struct {
 	Notice  string `json:"notice,omitempty"`
 	Consent string `json:"consent,omitempty"`
 	Retain  string `json:"retain,omitempty"`
-	// Collected is [AtRunTime] if the basis states the time of a collection before the
-	// sealing, and empty if the values are collected when they are sealed.
+	// Collected is the day of a collection before the sealing, or [AtRunTime] if the code
+	// does not have it as a constant. It is empty if the values are collected when they
+	// are sealed.
 	Collected string `json:"collected,omitempty"`
 	// Part says that this is not a basis of its own, but fields of another one
 	// that are set apart.

@@ -208,7 +208,7 @@ func ofSealed(name string) Op {
 		return Reveal
 	case "Hint":
 		return Hint
-	case "Index", "Indexes":
+	case "Index", "Indexes", "Matches":
 		return Index
 	case "Extend":
 		return Extend

@@ -122,8 +122,12 @@ func describe(b inventory.Basis) string {
 	if b.Retain != "" {
 		parts = append(parts, "kept for "+b.Retain)
 	}
-	if b.Collected != "" {
+	switch b.Collected {
+	case "":
+	case inventory.AtRunTime:
 		parts = append(parts, "collected earlier, at a time that is stated")
+	default:
+		parts = append(parts, "collected on "+b.Collected+", as stated")
 	}
 	return strings.Join(parts, ", ")
 }

@@ -32,6 +32,8 @@ func calls(ctx context.Context, v *vault.Admin, u user, h holder) {
 	_, _ = pii.SealPhone(ctx, "1", []vault.Sealer{s}...)                   // want `Seal text="1" scopes=.*spread`
 	_, _, _ = pii.SealEmailIndexed(ctx, "a@b.example", s, narrow)          // want `Seal text="a@b.example" scopes=s,narrow`
 	_, _ = pii.SealOptionalPhone(ctx, "1", s)                              // want `Seal text="1" scopes=s`
+	_, _, _ = pii.SealOptionalEmailIndexed(ctx, "a@b.example", s, narrow)  // want `Seal text="a@b.example" scopes=s,narrow`
+	_, _ = u.Matches(ctx, "a@b.example", s)                                // want `Index recv=u path=address.sealedEmail value=u text="a@b.example" scopes=s`
 	_, _ = pii.OrNobody(pii.IndexesEmail(ctx, "a@b.example", s))           // want `Index text="a@b.example" scopes=s`
 	_, _ = pii.IndexEmail(ctx, "a@b.example", s)                           // want `Index text="a@b.example" scopes=s`
 	_, _ = u.Reveal(ctx, s)                                                // want `Reveal recv=u path=address.sealedEmail value=u scopes=s`

@@ -60,6 +60,22 @@ func (s *Service) takeOverLater(ctx context.Context, number string, at time.Time
 	return pii.SealPhone(ctx, number, s.scope.Under(basis))
 }
 
+//register:uses collect security notice=import-v3
+func (s *Service) takeOverOfOneDay(ctx context.Context, number string) (pii.Phone, error) {
+	basis := purpose.Basis{Notice: "import-v3", Collected: time.Date(2019, time.February, 29, 23, 0, 0, 0, time.UTC)}
+	return pii.SealPhone(ctx, number, s.scope.Under(basis))
+}
+
+//register:uses collect security notice=import-v4
+func (s *Service) takeOverOfOneYear(ctx context.Context, number string, year int) (pii.Phone, error) {
+	return pii.SealPhone(ctx, number, s.scope.Under(purpose.Basis{Notice: "import-v4", Collected: time.Date(year, time.March, 1, 0, 0, 0, 0, time.UTC)}))
+}
+
+//register:uses collect security notice=import-v5
+func (s *Service) takeOverSomewhere(ctx context.Context, number string) (pii.Phone, error) {
+	return pii.SealPhone(ctx, number, s.scope.Under(purpose.Basis{Notice: "import-v5", Collected: time.Date(2019, 3, 1, 0, 0, 0, 0, time.Local)}))
+}
+
 //register:uses collect security notice=now-v1
 func (s *Service) now(ctx context.Context, number string) (pii.Phone, error) {
 	return pii.SealPhone(ctx, number, s.scope.Under(purpose.Basis{Notice: "now-v1", Collected: time.Time{}}))

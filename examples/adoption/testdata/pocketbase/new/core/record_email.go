@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"database/sql/driver"
-	"slices"
 
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/vault"
@@ -97,17 +96,14 @@ func (m *Record) HasEmail(ctx context.Context, address string) bool {
 	if own.security == nil {
 		return false
 	}
-	index, err := own.Index(ctx, own.security)
-	if err != nil {
-		return false
-	}
 	var sealed pii.Email
 	if sealed.UnmarshalText([]byte(address)) == nil && !sealed.IsZero() {
-		other, err := sealed.Index(ctx, own.security)
-		return err == nil && index.Equal(other)
+		index, err := own.Index(ctx, own.security)
+		other, otherErr := sealed.Index(ctx, own.security)
+		return err == nil && otherErr == nil && index.Equal(other)
 	}
-	wanted, err := pii.OrNobody(pii.IndexesEmail(ctx, address, own.security))
-	return err == nil && slices.ContainsFunc(wanted, index.Equal)
+	matches, err := own.Matches(ctx, address, own.security)
+	return err == nil && matches
 }
 
 // publicEmail returns the address for an answer to somebody who may see it.
@@ -134,9 +130,5 @@ func (m *Record) bindEmail(app *BaseApp) *Record {
 // emailIndexes returns the blind indexes of an address for a condition; no address is nobody's.
 func emailIndexes(app App, address string) ([]any, error) {
 	indexes, err := pii.OrNobody(pii.IndexesEmail(context.Background(), address, app.Security()))
-	wanted := make([]any, len(indexes))
-	for i, index := range indexes {
-		wanted[i] = index
-	}
-	return wanted, err
+	return pii.Args(indexes), err
 }
