@@ -343,6 +343,46 @@ var keyRows = []leakRow{
 			w.shown(audit.Index.Gerund(), audit.Caller(c))
 		}
 	}},
+	{"audit.NewWatch audit.Watch.Audit audit.Finding.String audit.SlogReport", func(w *leakWorld) {
+		rules := audit.Rules{Apart: []purpose.Set{purpose.NewSet(forSecurity, forAdvertising)}}
+		found := 0
+		for _, report := range []func(context.Context, audit.Finding) error{
+			audit.SlogReport(slog.New(slog.NewJSONHandler(w, timeless))),
+			func(_ context.Context, f audit.Finding) error { w.shown(f, f.String()); found++; return nil },
+			audit.SlogReport(slog.New(hostileHandler{w})),
+			func(context.Context, audit.Finding) error { return w.hostile() },
+			func(context.Context, audit.Finding) error { panic(w.hostile()) },
+		} {
+			watch, err := audit.NewWatch(nil, rules, report)
+			require.NoError(w, err)
+			v := w.open(w.store, w.kek, watch)
+			s := w.scope(v, forSecurity)
+			_, err = w.email.Reveal(ctx, s)
+			require.NoError(w, err)
+			_, err = v.Scope(ctx, forAdvertising) // held, and by the second of these reports recorded
+			w.tried(err)
+			w.shown(watch)
+			watch, err = audit.NewWatch(nil, rules, report)
+			require.NoError(w, err)
+			for _, e := range []audit.Event{{Action: audit.Reveal, Purpose: forSecurity}, {Action: audit.Index, Purpose: forAdvertising}} {
+				e.Outcome, e.Kind = audit.Allowed, "email"
+				func() {
+					defer func() { recover() }() // as a vault does, which drops the error of an auditor
+					watch.Audit(ctx, e)
+				}()
+			}
+		}
+		require.Equal(w, 2, found)
+		for _, auditor := range []audit.Auditor{hostileAuditor{w, false}, hostileAuditor{w, true}} {
+			watch, err := audit.NewWatch(auditor, rules, func(context.Context, audit.Finding) error { return nil })
+			require.NoError(w, err)
+			_, err = w.email.Reveal(ctx, w.scopeUnder(w.store, w.kek, watch))
+			w.failed(err, vault.ErrUnavailable)
+		}
+		_, err := audit.NewWatch(nil, audit.Rules{}, nil)
+		w.failed(err, audit.ErrRules)
+		w.tried((&audit.Watch{}).Audit(ctx, audit.Event{}))
+	}},
 	{"vault.Vault.String vault.Vault.Format vault.Scope.String vault.Scope.Format vault.Scope.LogValue vault.Scope.Purpose vault.Reader.String " +
 		"vault.Reader.Format vault.Reader.LogValue vault.Reader.Purpose vault.Lookup.String vault.Lookup.Format vault.Lookup.LogValue vault.Lookup.Purpose " +
 		"vault.Collector.String vault.Collector.Format vault.Collector.LogValue vault.Collector.Purpose vault.Collector.Under vault.Collector.Batch " +
