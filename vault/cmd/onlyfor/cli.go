@@ -34,6 +34,8 @@ type cli struct {
 	Seal    sealCmd    `cmd:"" help:"Seal one value from standard input."`
 	Reveal  revealCmd  `cmd:"" help:"Reveal one value, for a reason that is recorded."`
 	Inspect inspectCmd `cmd:"" help:"Read a sealed value without keys."`
+	Keys    keysCmd    `cmd:"" help:"List, rotate, retire and destroy keys."`
+	Migrate migrateCmd `cmd:"" help:"Move tables to sealed values, and to new keys."`
 }
 
 const description = `Operates the keys and tables of onlyfor: personal data that opens only for the purpose it was collected for.

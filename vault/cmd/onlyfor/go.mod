@@ -8,6 +8,7 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/onlyfor/onlyfor v0.0.0
+	github.com/onlyfor/onlyfor/pii/phonenumber v0.0.0
 	github.com/onlyfor/onlyfor/vault/kms/awskms v0.0.0
 	github.com/onlyfor/onlyfor/vault/kms/gcpkms v0.0.0
 	github.com/onlyfor/onlyfor/vault/kms/hcvault v0.0.0
@@ -69,6 +70,7 @@ require (
 	github.com/mitchellh/go-homedir v1.1.0 // indirect
 	github.com/mitchellh/mapstructure v1.5.0 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
+	github.com/nyaruka/phonenumbers v1.8.1 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/ryanuber/go-glob v1.0.0 // indirect
 	github.com/tink-crypto/tink-go-awskms/v3 v3.0.0 // indirect
