@@ -35,6 +35,8 @@ type site struct {
 	vault *vault.Vault
 	store vault.Store
 	kek   vault.KEK // the current one alone, for re-wrapping
+	// auditor records every use of a key. It is nil if the configuration has none.
+	auditor audit.Auditor
 
 	databases map[string]*sql.DB
 	closers   []func() error
@@ -78,9 +80,10 @@ func (at *site) openVault(ctx context.Context, o options) (err error) {
 		kek = vault.EitherKEK(kek, previous)
 	}
 	settings := &vault.Options{Refresh: time.Duration(at.Refresh), DestroyAfter: time.Duration(at.DestroyAfter)}
-	if settings.Audit, err = at.openAudit(o.reason); err != nil {
+	if at.auditor, err = at.openAudit(o.reason); err != nil {
 		return err
 	}
+	settings.Audit = at.auditor
 	if !o.unpin {
 		pins, err := at.readPins()
 		if err != nil {
