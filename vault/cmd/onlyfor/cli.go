@@ -35,6 +35,7 @@ type cli struct {
 	Reveal   revealCmd   `cmd:"" help:"Reveal one value, for a reason that is recorded."`
 	Inspect  inspectCmd  `cmd:"" help:"Read a sealed value without keys."`
 	Keys     keysCmd     `cmd:"" help:"List, rotate, retire and destroy keys."`
+	Doctor   doctorCmd   `cmd:"" help:"Check keys, grants, files, tables, clocks and the backup."`
 	Migrate  migrateCmd  `cmd:"" help:"Move tables to sealed values, and to new keys."`
 	Erase    eraseCmd    `cmd:"" help:"Destroy the keys of one person, and with them every copy of the person's values."`
 	Withdraw withdrawCmd `cmd:"" help:"Take a purpose from the values of one row."`

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,6 +35,9 @@ type shell struct {
 	t   *testing.T
 	dir string
 	env []string
+	// binary and uid are another copy of the command, and another user.
+	binary string
+	uid    uint32
 }
 
 func newShell(t *testing.T) *shell {
@@ -51,9 +55,16 @@ type result struct {
 
 // command returns the command, not started yet.
 func (sh *shell) command(args ...string) *exec.Cmd {
-	executable, err := os.Executable()
-	require.NoError(sh.t, err)
+	executable := sh.binary
+	if executable == "" {
+		var err error
+		executable, err = os.Executable()
+		require.NoError(sh.t, err)
+	}
 	c := exec.Command(executable, args...)
+	if sh.uid != 0 {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: sh.uid, Gid: sh.uid}}
+	}
 	c.Dir = sh.dir
 	c.Env = append(append(os.Environ(), "ONLYFOR_TEST_COMMAND=1", "ONLYFOR_CALLER=tester", "COLUMNS=100"), sh.env...)
 	return c
