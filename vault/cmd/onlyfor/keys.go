@@ -292,6 +292,9 @@ func (c *rotation) run(ctx context.Context, s *session, role vault.Role) error {
 			return misuse("--older-than is no time such as 90d")
 		}
 	}
+	if c.Run {
+		return c.runPlan(ctx, s, role, age)
+	}
 	return s.change(ctx, c.Purpose, c.Reason, func(ctx context.Context, at *site, p purpose.Purpose) (string, error) {
 		rotated := true
 		var err error
@@ -318,7 +321,8 @@ func (c *rotation) run(ctx context.Context, s *session, role vault.Role) error {
 	})
 }
 
-// newest returns the youngest key of a role that is not retired.
+// newest returns the key of a role that was published last or, if none waits to become
+// primary, the primary key.
 func (at *site) newest(ctx context.Context, p purpose.Purpose, role vault.Role) (vault.Key, error) {
 	keys, err := at.admin.Keys(ctx, p)
 	if err != nil {
@@ -326,8 +330,7 @@ func (at *site) newest(ctx context.Context, p purpose.Purpose, role vault.Role) 
 	}
 	var newest vault.Key
 	for _, k := range keys {
-		// A published key is younger than a primary key, also of the same second.
-		if k.Role == role && k.Status != vault.Retired && (newest.ID == 0 || !k.PrimaryAt.IsZero() || k.Created.After(newest.Created)) {
+		if k.Role == role && (k.Status == vault.Primary && newest.PrimaryAt.IsZero() || k.PrimaryAt.After(newest.PrimaryAt)) {
 			newest = k
 		}
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -256,7 +258,7 @@ func TestInterrupt(t *testing.T) {
 	onEach(t, func(t *testing.T, sh *shell, app *application) {
 		const people = 400
 		app.people(people)
-		sh.interrupt(func() bool { return app.count("email_sealed IS NOT NULL") > 0 }, "migrate", "backfill", "--batch", "10", "--rows-per-second", "40").
+		sh.interrupt(func(string) bool { return app.count("email_sealed IS NOT NULL") > 0 }, "migrate", "backfill", "--batch", "10", "--rows-per-second", "40").
 			exits(hindered).says("stopped in table "+app.users+". Nothing that was done is lost", "add --after u")
 		done := app.count("email_sealed IS NOT NULL")
 		require.Positive(t, done)
@@ -268,11 +270,12 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// interrupt starts the command, waits until ready reports true, and interrupts it.
-func (sh *shell) interrupt(ready func() bool, args ...string) result {
+// interrupt starts the command, waits until ready, which is given its standard error so far,
+// reports true, and interrupts it.
+func (sh *shell) interrupt(ready func(stderr string) bool, args ...string) result {
 	sh.t.Helper()
 	c := sh.command(args...)
-	var stdout, stderr strings.Builder
+	var stdout, stderr lockedBuffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	require.NoError(sh.t, c.Start())
 	ctx, cancel := context.WithCancel(sh.t.Context())
@@ -280,7 +283,7 @@ func (sh *shell) interrupt(ready func() bool, args ...string) result {
 		defer cancel()
 		c.Wait()
 	}()
-	for !ready() {
+	for !ready(stderr.String()) {
 		select {
 		case <-ctx.Done():
 			require.Fail(sh.t, "ended too early", "%q\n%s%s", args, stdout.String(), stderr.String())
@@ -292,4 +295,22 @@ func (sh *shell) interrupt(ready func() bool, args ...string) result {
 	r := result{sh.t, args, stdout.String(), stderr.String(), c.ProcessState.ExitCode()}
 	r.discreet(r.stdout + r.stderr)
 	return r
+}
+
+// A lockedBuffer is read while a process writes it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
