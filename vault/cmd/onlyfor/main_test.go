@@ -38,6 +38,7 @@ type shell struct {
 	// binary and uid are another copy of the command, and another user.
 	binary string
 	uid    uint32
+	signal syscall.Signal // of interrupt, if not SIGINT
 }
 
 func newShell(t *testing.T) *shell {

@@ -290,7 +290,11 @@ func (sh *shell) interrupt(ready func(stderr string) bool, args ...string) resul
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	require.NoError(sh.t, c.Process.Signal(syscall.SIGINT))
+	signal := syscall.SIGINT
+	if sh.signal != 0 {
+		signal = sh.signal
+	}
+	require.NoError(sh.t, c.Process.Signal(signal))
 	<-ctx.Done()
 	r := result{sh.t, args, stdout.String(), stderr.String(), c.ProcessState.ExitCode()}
 	r.discreet(r.stdout + r.stderr)

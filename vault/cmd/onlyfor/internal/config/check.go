@@ -166,7 +166,10 @@ func (c *Config) known(at string, purposes ...purpose.Purpose) error {
 
 // knownName returns an error if name is none of a listed purpose.
 func (c *Config) knownName(at, name string) error {
-	p, _ := purpose.Parse(name)
+	p, err := purpose.Parse(name)
+	if err != nil {
+		return fmt.Errorf("%s has a name that is no purpose", at)
+	}
 	return c.known(at, p)
 }
 

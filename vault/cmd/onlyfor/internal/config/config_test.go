@@ -80,6 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a service without a purpose", `onlyfor-{purpose}`, `onlyfor`, "kek.service is not the URI"},
 		{"a token in the URI", `hcvault://vault`, `hcvault://` + secret + `@vault`, "kek.service is not the URI"},
 		{"a KEK of an unknown purpose", `kek.of.advertising`, `kek.of.billing`, "kek.of has a purpose that is not in purposes"},
+		{"a KEK of a name that is no purpose", `kek.of.advertising`, `kek.of.` + strings.ToUpper(secret), "kek.of has a name that is no purpose"},
 		{"an unknown kind of database", `kind = "postgres"`, `kind = "oracle"`, "database 1: kind is none of"},
 		{"a data source name", `"APP_DSN"`, `"postgres://u:` + secret + `@db"`, "database 1: variable is not the name of an environment variable"},
 		{"a database without a source", `variable = "APP_DSN"`, ``, "database 1: variable is missing"},
