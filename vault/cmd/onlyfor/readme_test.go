@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 )
 
@@ -42,6 +43,36 @@ func TestTheFirstFiveMinutes(t *testing.T) {
 	for line := range strings.Lines(output.String()) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "Z29v")
 		require.Contains(t, string(out), line)
+	}
+}
+
+// Every command that README.md shows is one: its words and flags are on the command line.
+func TestReadmeShowsCommands(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	shown := map[string]bool{}
+	for line := range strings.Lines(string(readme)) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), "  #")
+		line, _, _ = strings.Cut(line, " < ")
+		line, _, _ = strings.Cut(line, " > ")
+		args, ok := strings.CutPrefix(line, "onlyfor ")
+		if !ok || strings.HasPrefix(args, "inspect shows") {
+			continue
+		}
+		parser, err := kong.New(new(cli), kong.Name("onlyfor"), kong.Vars{"version": ""})
+		require.NoError(t, err)
+		parsed, err := parser.Parse(strings.Fields(regexp.MustCompile(`"[^"]*"`).ReplaceAllString(args, "words")))
+		require.NoError(t, err, line)
+		shown[strings.Join(strings.Fields(parsed.Selected().FullPath())[1:], " ")] = true
+	}
+	parser, err := kong.New(new(cli), kong.Name("onlyfor"), kong.Vars{"version": ""})
+	require.NoError(t, err)
+	for _, leaf := range parser.Model.Leaves(true) {
+		name := strings.TrimPrefix(leaf.FullPath(), "onlyfor ")
+		if name != "init" && name != "seal" && name != "completion" { // these are in the text
+			require.True(t, shown[name], "README.md does not show %s", name)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,10 +16,34 @@ import (
 // ("" for every kind).
 var reads = map[string]string{"": "", "plus": "phone", "phonenumber": "phone", "json": ""}
 
+// A pattern is a rule for names: letters, digits and the characters of also, of which a
+// digit can't be the first, and at most max of them. Regular expressions of that kind cost
+// more to compile than all else that a short command does.
+type pattern struct {
+	also string
+	max  int
+}
+
 var (
-	variable   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
-	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+	variable   = pattern{"_", 128}
+	identifier = pattern{"_", 63}
+	fieldName  = pattern{"_.-0123456789", 80} // a digit may be the first
 )
+
+// MatchString reports whether name follows the rule.
+func (p pattern) MatchString(name string) bool {
+	if name == "" || len(name) > p.max {
+		return false
+	}
+	for i, r := range name {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		digit := '0' <= r && r <= '9' && i > 0
+		if !letter && !digit && !strings.ContainsRune(p.also, r) {
+			return false
+		}
+	}
+	return true
+}
 
 // check returns an error for a configuration that contradicts itself.
 func (c *Config) check() error {

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -247,8 +246,6 @@ func describe(err error) error {
 	}
 	return fmt.Errorf("%s: not as TOML wants it", place)
 }
-
-var fieldName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,80}$`)
 
 // name returns the name of a field, which is safe to print if it looks like one.
 func name(key toml.Key) string {
