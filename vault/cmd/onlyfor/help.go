@@ -87,7 +87,7 @@ func commandsOf(node *kong.Node) (fields []term.Field) {
 	return fields
 }
 
-// flagsOf returns the flags of a command, and those of the whole program after them.
+// flagsOf returns the flags of a command, and the flags of the whole program after them.
 func flagsOf(node *kong.Node) (fields []term.Field) {
 	groups := node.AllFlags(true)
 	for i := len(groups) - 1; i >= 0; i-- {

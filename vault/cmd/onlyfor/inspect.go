@@ -120,7 +120,7 @@ func describeValue(v vault.Sealed, now time.Time) valueReport {
 // keyName is the text of the id of a key.
 func keyName(id uint32) string { return fmt.Sprintf("%08x", id) }
 
-// explainKeys fills in what became of the key that each slot names.
+// explainKeys fills in the status of the key that each slot names.
 func (at *site) explainKeys(ctx context.Context, r *valueReport) {
 	for i := range r.Slots {
 		slot := &r.Slots[i]
@@ -142,7 +142,7 @@ func (at *site) explainKeys(ctx context.Context, r *valueReport) {
 	}
 }
 
-// fate says what became of a key, and what to do about it.
+// fate tells the status of a key, and the command that changes it.
 func fate(k vault.Key, p purpose.Purpose, now time.Time) string {
 	switch {
 	case k.Status == vault.Retired:

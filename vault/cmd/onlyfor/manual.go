@@ -32,7 +32,7 @@ func writeMan(w io.Writer, root *kong.Node) {
 	fmt.Fprintf(w, ".SH FILES\n%s\n", roff("onlyfor.toml is the configuration. onlyfor init writes one with comments."))
 }
 
-// ownFlagsOf returns the flags of a command without those of the whole program.
+// ownFlagsOf returns the flags of a command without the flags of the whole program.
 func ownFlagsOf(node *kong.Node) (fields []term.Field) {
 	for _, f := range node.Flags {
 		if !f.Hidden {
@@ -48,7 +48,7 @@ func manFields(w io.Writer, fields []term.Field) {
 	}
 }
 
-// roff returns text in which no character is a request.
+// roff escapes text, so that no character in it is a request.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n\n", "\n.PP\n").Replace(text)
 	lines := strings.Split(text, "\n")

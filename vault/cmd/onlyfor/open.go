@@ -42,7 +42,7 @@ type site struct {
 	closers   []func() error
 }
 
-// options are the ways in which a command opens a site.
+// options are the settings that a command opens a site with.
 type options struct {
 	reason string // for the audit log
 	unpin  bool   // accept a key store that is older than its pins

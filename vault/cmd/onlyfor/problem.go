@@ -14,7 +14,7 @@ import (
 )
 
 // A problem is an error that ends the command: its exit code, a sentence, and a second one
-// that says what to do.
+// that gives advice.
 type problem struct {
 	code       int
 	text, hint string
@@ -38,8 +38,8 @@ func (p *problem) hinting(format string, args ...any) *problem {
 	return p
 }
 
-// hints say what to do about an error of the library, and with which code to exit. The
-// first that fits counts, so narrower ones come first.
+// hints have the advice and the exit code for each error of the library. The first that
+// fits counts, so narrower ones come first.
 var hints = []struct {
 	err  error
 	code int

@@ -79,8 +79,8 @@ func (c *withdrawCmd) Run(ctx context.Context, s *session) error {
 	})
 }
 
-// withdraw writes the row in one statement, on condition that its values are those that
-// were read.
+// withdraw writes the row in one statement, on condition that its values have not
+// changed since they were read.
 func (at *site) withdraw(ctx context.Context, t config.Table, columns []config.Column, key string, p purpose.Purpose) ([]withdrawal, error) {
 	db, err := at.database(t.Database)
 	if err != nil {

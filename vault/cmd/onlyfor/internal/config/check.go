@@ -16,8 +16,8 @@ import (
 // ("" for every kind).
 var reads = map[string]string{"": "", "plus": "phone", "phonenumber": "phone", "json": ""}
 
-// A pattern is a rule for names: letters, digits and the characters of also, of which a
-// digit can't be the first, and at most max of them. Regular expressions of that kind cost
+// A pattern is a rule for names: at most max letters, digits and characters of also. The
+// first character is no digit, unless also has it. Regular expressions for such names cost
 // more to compile than all else that a short command does.
 type pattern struct {
 	also string

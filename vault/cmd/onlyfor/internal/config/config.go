@@ -134,7 +134,7 @@ type Column struct {
 	Leave []Leave `toml:"leave"`
 }
 
-// A Rule says for which purposes, and on which basis, a value was collected.
+// A Rule states the purposes that a value was collected for, and the basis.
 type Rule struct {
 	When       map[string]string `toml:"when"` // columns and their content, all of them
 	For        []purpose.Purpose `toml:"for"`
