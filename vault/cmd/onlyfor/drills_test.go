@@ -39,7 +39,6 @@ func TestRestoreYesterdaysTable(t *testing.T) {
 // kill -9 in the middle of re-sealing.
 func TestKilledReseal(t *testing.T) {
 	onEach(t, func(t *testing.T, sh *shell, app *application) {
-		sh.setting(`refresh = "100ms"`)
 		const people = 300
 		app.people(people)
 		sh.run("", "migrate", "backfill").exits(well)
@@ -55,6 +54,7 @@ func TestKilledReseal(t *testing.T) {
 		require.Equal(t, old, rows.Keys[0].ID)
 		require.Positive(t, left)
 		require.Less(t, left, int64(2*people))
+		sh.setting(`refresh = "100ms"`)
 		sh.run("", "keys", "rotate", "security", "--run").exits(well).says(old + " is retired")
 		sh.run("", "migrate", "verify").exits(well)
 	})

@@ -78,7 +78,7 @@ func TestCommandLineIsRefused(t *testing.T) {
 		{"reveal", "-p", "security", "--reason", " "},
 		{"inspect", "--verify"},
 	} {
-		sh.run("", args...).exits(hindered)
+		sh.inside("", args...).exits(hindered)
 	}
 	// With --json, the error is JSON.
 	r := sh.run("", "--json", "seal", "email", "-p", "billing").exits(hindered)
@@ -88,13 +88,16 @@ func TestCommandLineIsRefused(t *testing.T) {
 func TestHelp(t *testing.T) {
 	sh := newShell(t)
 	sh.env = []string{"COLUMNS=40"}
+	requireWidth(t, 40, sh.run("", "--help").exits(well).stdout)
+	sh.run("", "keys", "rotate", "--help").exits(well).says("Usage: onlyfor keys rotate <purpose> [flags]")
 	sh.run("", "--help").exits(well).says("Exit codes: 0 all is well, 1 a finding or a refusal")
 	parser, err := kong.New(new(cli), kong.Name("onlyfor"), kong.Vars{"version": ""})
 	require.NoError(t, err)
 	for _, node := range append(parser.Model.Leaves(true), parser.Model.Children...) {
-		args := append(strings.Fields(node.FullPath())[1:], "--help")
-		r := sh.run("", args...).exits(well).says("Usage: " + node.FullPath())
-		requireWidth(t, 40, r.stdout)
+		var help strings.Builder
+		writeHelp(&help, 40, node)
+		require.True(t, strings.HasPrefix(help.String(), "Usage: onlyfor "), help.String())
+		requireWidth(t, 40, help.String())
 	}
 	sh.run("", "--version").exits(well).says("onlyfor ", "go1.")
 }

@@ -60,7 +60,6 @@ func TestGenerateReplacesNoLostKeys(t *testing.T) {
 // it, and for the time that the library asks for.
 func TestKeyLife(t *testing.T) {
 	onEach(t, func(t *testing.T, sh *shell, app *application) {
-		sh.setting(`refresh = "1s"`)
 		old := sh.keyOf("security", "seal", "primary")
 		app.people(6)
 		sh.run("", "migrate", "backfill").exits(well)
@@ -104,7 +103,7 @@ func TestKeyLife(t *testing.T) {
 func TestDestroyLosesNobody(t *testing.T) {
 	sh := newShell(t)
 	sh.run("", "init").exits(well)
-	sh.setting("refresh = \"1s\"\ndestroy_after = \"1ms\"")
+	sh.setting(`destroy_after = "1ms"`)
 	sealed := sh.run(number, "seal", "phone", "-p", "security", "--subject", "u17").exits(well).out()
 	old := sh.keyOf("security", "seal", "primary")
 	sh.run("", "keys", "rotate", "security").exits(well)
@@ -148,7 +147,6 @@ func TestCollector(t *testing.T) {
 	sh.run("", "init").exits(well)
 	text := sh.run("", "keys", "collector", "security").exits(well).out()
 	require.True(t, strings.HasPrefix(text, "ofc2.security."))
-	sh.setting(`refresh = "1s"`)
 	sh.run("", "keys", "rotate", "security", "--role", "collect").exits(well)
 	sh.run("", "keys", "promote", "security", sh.keyOf("security", "collect", "published")).exits(well)
 	require.NotEqual(t, text, sh.run("", "keys", "collector", "security").exits(well).out())

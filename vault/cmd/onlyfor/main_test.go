@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("ONLYFOR_TEST_COMMAND") != "" {
 		main() // does not return
 	}
+	// The tests wait for processes and clocks, and not for this process.
+	flag.Parse()
+	flag.Set("test.parallel", "8")
 	os.Exit(m.Run())
 }
 
@@ -76,6 +80,16 @@ func (sh *shell) run(stdin string, args ...string) result {
 	sh.t.Helper()
 	r := sh.runFreely(stdin, args...)
 	r.discreet(r.stdout)
+	return r
+}
+
+// inside runs the command in the process of the test, where many command lines are tried.
+func (sh *shell) inside(stdin string, args ...string) result {
+	sh.t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(sh.t.Context(), append([]string{"-c", filepath.Join(sh.dir, "onlyfor.toml")}, args...), strings.NewReader(stdin), &stdout, &stderr)
+	r := result{sh.t, args, stdout.String(), stderr.String(), code}
+	r.discreet(r.stdout + r.stderr)
 	return r
 }
 

@@ -28,6 +28,9 @@ func TestSealAndReveal(t *testing.T) {
 	sh.runFreely("", "reveal", sealed, "--json", "-p", "security", "--reason", "ticket-2").exits(well).json(&revealed)
 	require.Equal(t, address, revealed.Plaintext)
 
+	sh.run(sealed, "reveal", "-p", "security", "--reason", " ").exits(hindered).says("--reason is empty")
+	sh.run(sealed, "inspect", "--verify", "--reason", " ").exits(hindered).says("needs a --reason")
+
 	sh.run("", "reveal", sealed, "-p", "advertising", "--reason", "ticket-3").exits(found).says("collected for security, not advertising")
 
 	phone := sh.run(number, "seal", "phone", "-p", "security,advertising", "--subject", "u17").exits(well).out()
@@ -71,7 +74,7 @@ func TestInputThatIsNoValue(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			sh := &shell{t: t, dir: sh.dir}
 			for _, args := range [][]string{{"inspect"}, {"inspect", "-"}, {"reveal", "-p", "security", "--reason", "x"}} {
-				r := sh.run(test.input, args...).says(test.says)
+				r := sh.inside(test.input, args...).says(test.says)
 				require.NotZero(t, r.code)
 				require.Empty(t, r.stdout)
 			}
