@@ -318,3 +318,41 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// The functions that read plaintext, by their names in the configuration.
+func TestReads(t *testing.T) {
+	onEach(t, func(t *testing.T, sh *shell, app *application) {
+		app.exec("DROP TABLE " + app.users)
+		app.exec(fmt.Sprintf("CREATE TABLE %s (id INTEGER NOT NULL PRIMARY KEY, country VARCHAR(2), meta TEXT, meta_sealed TEXT, meta_index %s, bare VARCHAR(20), bare_sealed TEXT, typed VARCHAR(40), typed_sealed TEXT)", app.users, app.bytes))
+		text, _, _ := strings.Cut(sh.read("onlyfor.toml"), "\n[[table]]")
+		rule := "[[table.column.collected]]\nfor = [\"security\"]\n"
+		sh.write("onlyfor.toml", text+"\n[[table]]\ndatabase = \"app\"\nname = \""+app.users+"\"\nkey = \"id\"\n"+
+			"[[table.column]]\nkind = \"email\"\nplain = \"meta\"\nsealed = \"meta_sealed\"\nread = \"json\"\nfield = \"email\"\nindex.security = \"meta_index\"\n"+rule+
+			"[[table.column]]\nkind = \"phone\"\nplain = \"bare\"\nsealed = \"bare_sealed\"\nread = \"plus\"\n"+rule+
+			"[[table.column]]\nkind = \"phone\"\nplain = \"typed\"\nsealed = \"typed_sealed\"\nread = \"phonenumber\"\nregion_column = \"country\"\n"+rule)
+		app.exec("INSERT INTO "+app.users+" (id, country, meta, bare, typed) VALUES (1, 'GB', ?, ?, '020 7946 0018'), (2, 'US', ?, '', '(415) 555-2671')",
+			`{"email": "`+address+`", "colour": "blue"}`, number[1:], `{"colour": "red"}`)
+		app.exec("INSERT INTO " + app.users + " (id, meta) VALUES (3, 'no document')")
+		sh.run("", "migrate", "backfill").exits(found).says("row 3: meta: unreadable")
+		app.exec("DELETE FROM " + app.users + " WHERE id = 3")
+		sh.run("", "migrate", "verify").exits(well)
+		sh.run("", "migrate", "cut-over", "--yes").exits(well)
+		for _, column := range []string{"meta", "bare", "typed"} {
+			want := map[string]string{"meta": address, "bare": number, "typed": "+442079460018"}[column]
+			require.Equal(t, want, sh.runFreely(app.field(column+"_sealed", 1), "reveal", "-p", "security", "--reason", "x").exits(well).out())
+		}
+		require.JSONEq(t, `{"colour": "blue"}`, app.field("meta", 1))
+		require.JSONEq(t, `{"colour": "red"}`, app.field("meta", 2))
+		require.Equal(t, 2, app.count("typed IS NULL"))
+		sh.run("", "withdraw", app.users, "1", "-p", "security", "--column", "bare_sealed", "--reason", "x").exits(well).says("withdrawn")
+		require.Empty(t, app.field("bare_sealed", 1))
+	})
+}
+
+// field returns one field of a row whose key is a number.
+func (app *application) field(column string, id int) string {
+	app.t.Helper()
+	var text sql.NullString
+	require.NoError(app.t, app.db.QueryRow(app.bind("SELECT "+column+" FROM "+app.users+" WHERE id = ?"), id).Scan(&text))
+	return text.String
+}
