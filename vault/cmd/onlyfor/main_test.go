@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,16 +16,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The test binary is the command as well, so that the tests run it as a process of its own,
-// with the race detector if they have it.
+// built is the path of the command, which the tests run as processes of their own. It is
+// built without the race detector: hundreds of processes start with it in seconds.
+var built string
+
 func TestMain(m *testing.M) {
-	if os.Getenv("ONLYFOR_TEST_COMMAND") != "" {
-		main() // does not return
-	}
-	// The tests wait for processes and clocks, and not for this process.
-	flag.Parse()
-	flag.Set("test.parallel", "8")
-	os.Exit(m.Run())
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "onlyfor")
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		built = filepath.Join(dir, "onlyfor")
+		if out, err := exec.Command("go", "build", "-o", built, ".").CombinedOutput(); err != nil {
+			log.Fatalf("%v\n%s", err, out)
+		}
+		// The tests wait for processes and clocks, and not for this process.
+		flag.Parse()
+		flag.Set("test.parallel", "8")
+		return m.Run()
+	}())
 }
 
 // Values that no output may have, except the result of reveal.
@@ -60,18 +71,16 @@ type result struct {
 
 // command returns the command, not started yet.
 func (sh *shell) command(args ...string) *exec.Cmd {
-	executable := sh.binary
-	if executable == "" {
-		var err error
-		executable, err = os.Executable()
-		require.NoError(sh.t, err)
+	binary := built
+	if sh.binary != "" {
+		binary = sh.binary
 	}
-	c := exec.Command(executable, args...)
+	c := exec.Command(binary, args...)
 	if sh.uid != 0 {
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: sh.uid, Gid: sh.uid}}
 	}
 	c.Dir = sh.dir
-	c.Env = append(append(os.Environ(), "ONLYFOR_TEST_COMMAND=1", "ONLYFOR_CALLER=tester", "COLUMNS=100"), sh.env...)
+	c.Env = append(append(os.Environ(), "ONLYFOR_CALLER=tester", "COLUMNS=100"), sh.env...)
 	return c
 }
 
