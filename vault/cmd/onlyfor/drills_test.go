@@ -39,7 +39,7 @@ func TestRestoreYesterdaysTable(t *testing.T) {
 // kill -9 in the middle of re-sealing.
 func TestKilledReseal(t *testing.T) {
 	onEach(t, func(t *testing.T, sh *shell, app *application) {
-		const people = 300
+		const people = 200
 		app.people(people)
 		sh.run("", "migrate", "backfill").exits(well)
 		old := sh.keyOf("security", "seal", "primary")

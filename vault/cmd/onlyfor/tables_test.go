@@ -143,11 +143,15 @@ func (app *application) bind(statement string) string {
 
 // people inserts n people with plaintext.
 func (app *application) people(n int) {
+	tx, err := app.db.Begin()
+	require.NoError(app.t, err)
 	for i := range n {
 		source := []string{"2fa", "consent"}[i%2]
-		app.exec("INSERT INTO "+app.users+" (id, source, created_at, email, phone) VALUES (?, ?, ?, ?, ?)", fmt.Sprintf("u%05d", i), source, "2024-03-01 10:00:00",
+		_, err := tx.Exec(app.bind("INSERT INTO "+app.users+" (id, source, created_at, email, phone) VALUES (?, ?, ?, ?, ?)"), fmt.Sprintf("u%05d", i), source, "2024-03-01 10:00:00",
 			fmt.Sprintf("canary-wq7f3-%d@example.com", i), fmt.Sprintf("(415) 555-%04d", i%10000))
+		require.NoError(app.t, err)
 	}
+	require.NoError(app.t, tx.Commit())
 }
 
 // count counts the rows for which a condition holds.
@@ -256,7 +260,7 @@ func TestDatabaseIsAway(t *testing.T) {
 // A step that is interrupted leaves whole batches, says how to go on, and goes on.
 func TestInterrupt(t *testing.T) {
 	onEach(t, func(t *testing.T, sh *shell, app *application) {
-		const people = 400
+		const people = 200
 		app.people(people)
 		sh.interrupt(func(string) bool { return app.count("email_sealed IS NOT NULL") > 0 }, "migrate", "backfill", "--batch", "10", "--rows-per-second", "40").
 			exits(hindered).says("stopped in table "+app.users+". Nothing that was done is lost", "add --after u")
