@@ -232,6 +232,8 @@ func (c *Collector) checkErased() error { return nil }
 
 func (c *Collector) audited() bool { return c.valid() && c.auditor != nil }
 
+func (c *Collector) askedFor() purpose.Provenance { return askedFor(c.basis, c.basisErr) }
+
 func (c *Collector) audit(ctx context.Context, e audit.Event, err error) error {
 	e.Purpose = c.Purpose()
 	return recordEvent(ctx, c.auditor, e, err)
