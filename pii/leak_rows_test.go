@@ -329,7 +329,7 @@ var keyRows = []leakRow{
 		w.failed(err, vault.ErrNoKeys)
 		w.shown(vault.EnvKEK("ONLYFOR_NONE_"), vault.SecretKEK(w.TempDir()))
 	}},
-	{"audit.Slog audit.slogAuditor.Audit audit.Caller audit.Action.Gerund audit.WithCaller audit.WithOperation audit.Operation", func(w *leakWorld) {
+	{"audit.Slog audit.slogAuditor.Audit audit.Caller audit.Action.Gerund audit.WithCaller audit.WithOperation audit.Operation audit.Batch audit.Record", func(w *leakWorld) {
 		for _, text := range w.mistyped() {
 			// A caller is for the log. What is not valid in it is cut out, and a
 			// handler that fails is not quoted.
@@ -340,6 +340,9 @@ var keyRows = []leakRow{
 			logs := audit.Slog(slog.New(slog.NewJSONHandler(w, nil)))
 			_, err = w.security.Index(ctx, emailKind, strings.Repeat(text, 1000))
 			w.tried(logs.Audit(c, audit.Event{Time: time.Now(), Action: audit.Index, Outcome: audit.Failed, Err: err}))
+			audit.Batch(c, 2, 1, func(c context.Context, _ int) {
+				w.tried(audit.Record(c, logs, audit.Event{Time: time.Now(), Action: audit.Index, Outcome: audit.Failed, Err: err}))
+			})
 			w.shown(audit.Index.Gerund(), audit.Caller(c), audit.Operation(c))
 		}
 	}},

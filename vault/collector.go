@@ -57,7 +57,7 @@ func ParseCollector(text string, auditor audit.Auditor) (*Collector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vault: reading collector: %w", err)
 	}
-	return newCollector(Collector{purpose: p, public: public, auditor: auditor}), nil
+	return newCollector(Collector{purpose: p, public: public, auditor: comparableAuditor(auditor)}), nil
 }
 
 // newCollector returns a collector with the fields of c.

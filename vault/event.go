@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -110,7 +111,18 @@ func callAuditor(ctx context.Context, a audit.Auditor, e audit.Event) (err error
 			err = ErrUnavailable
 		}
 	}()
-	return a.Audit(ctx, e)
+	return audit.Record(ctx, a, e)
+}
+
+// anAuditor is an auditor that can be compared, so that [audit.Batch] can join its events.
+type anAuditor struct{ audit.Auditor }
+
+// comparableAuditor returns a, in a comparable type if its own is not.
+func comparableAuditor(a audit.Auditor) audit.Auditor {
+	if a == nil || reflect.ValueOf(a).Comparable() {
+		return a
+	}
+	return &anAuditor{a}
 }
 
 // newValueEvent returns the event of an action on v under p, with the facts in v's header.

@@ -130,7 +130,7 @@ func (v Sealed) ID() string {
 }
 
 // Without returns v without its slot for purpose p. It needs no key: a process that
-// can write a row can withdraw a purpose. The other slots open as before. A value
+// can write a row can withdraw a purpose. [Sealed.Withdraw] does the same and records it. The other slots open as before. A value
 // without its last purpose is the zero Sealed. If v was not collected for p,
 // Without returns v.
 func (v Sealed) Without(p purpose.Purpose) Sealed {
@@ -138,7 +138,7 @@ func (v Sealed) Without(p purpose.Purpose) Sealed {
 }
 
 // WithoutExpired returns v without the slots whose retention is over by [time.Now].
-// It needs no key. The result is the zero Sealed if all slots are over.
+// It needs no key. [Sealed.Sweep] does the same and records it. The result is the zero Sealed if all slots are over.
 func (v Sealed) WithoutExpired() Sealed {
 	now := time.Now()
 	return v.keep(func(_ string, s format.Slot) bool {

@@ -29,6 +29,10 @@ const (
 	Reseal Action = "reseal" // seal a value anew under the newest keys
 	Erase  Action = "erase"  // destroy the keys of a subject
 
+	Withdraw Action = "withdraw" // remove a purpose from a value
+	Sweep    Action = "sweep"    // remove a purpose from a value because its retention is over
+	Clear    Action = "clear"    // remove the index of a value from its column
+
 	Open      Action = "open" // open the keys of a purpose, for a scope
 	List      Action = "list" // list the keys of a purpose
 	Generate  Action = "generate"
@@ -57,6 +61,7 @@ const (
 var gerunds = map[Action]string{
 	Seal: "sealing", Reveal: "revealing", Hint: "hinting", Index: "indexing",
 	Extend: "extending", Reseal: "re-sealing", Erase: "erasing",
+	Withdraw: "withdrawing", Sweep: "sweeping", Clear: "clearing",
 	Open: "opening", CheckDenied: "checking", CheckKEK: "checking", List: "listing", Generate: "generating", Rotate: "rotating", Promote: "promoting",
 	Retire: "retiring", Reinstate: "reinstating",
 	Destroy: "destroying", Rewrap: "re-wrapping", RewrapSubjects: "re-wrapping", Refresh: "refreshing", Renew: "renewing",
@@ -142,7 +147,7 @@ type Event struct {
 	// Reason is one word that tells more about the result. For an action that was not
 	// allowed, it is one of the fixed words below. For an allowed action it is "made" or
 	// "exists" (Generate), "denied" (CheckDenied), "again" (an erasure by its certificate),
-	// or "".
+	// "absent" (Withdraw, if the value was not collected for Purpose), or "".
 	//
 	//	access       the KEK refused this process        vault.ErrAccessDenied
 	//	basis        the basis is not valid              purpose.ErrBasis
@@ -164,8 +169,10 @@ type Event struct {
 	// for an action on keys. For [RewrapSubjects] it is the number of subjects whose keys
 	// were wrapped anew.
 	Count int
-	// Root stands for the values of an event with a Count above 1, whose Value is "". It is
-	// the root of a Merkle tree over the ids of the values, 64 hexadecimal digits, or "".
+	// Root stands for the values of an event that [Batch] joined. It is the root of a Merkle
+	// tree (RFC 9162, SHA-256), 64 hexadecimal digits. The leaves are the 16 bytes of each
+	// Value and of each NewValue, in ascending order; an id that occurs twice is two leaves.
+	// It is "" for the event of one action, and if no value has an id.
 	Root string
 	// Caller is the caller that [WithCaller] put into the context, or "".
 	Caller string
