@@ -33,7 +33,7 @@ const maxWait = time.Second
 // The calls of f should not wait for each other. If f panics, Batch calls f no more, and
 // panics once all calls have returned. A call that ends its goroutine has returned.
 func Batch(ctx context.Context, n, workers int, f func(ctx context.Context, i int)) {
-	b := &batch{n: n, workers: max(1, workers), parent: context.WithValue(ctx, batchKey{}, (*batch)(nil)), f: f, ended: make(chan struct{})}
+	b := &batch{n: n, workers: max(1, workers), parent: ctx, f: f, ended: make(chan struct{})}
 	b.ctx = context.WithValue(ctx, batchKey{}, b)
 	b.mu.Lock()
 	b.schedule()
@@ -48,7 +48,7 @@ type batchKey struct{}
 
 // A batch is one call of Batch.
 type batch struct {
-	ctx, parent context.Context // with and without the batch
+	ctx, parent context.Context // with and without this batch
 	f           func(ctx context.Context, i int)
 	n, workers  int
 	ended       chan struct{} // closed when the last call has returned
