@@ -99,6 +99,18 @@ func (e Email) Without(p purpose.Purpose) Email { return Email{e.sealedEmail.Wit
 // as [Sealed.WithoutExpired] describes.
 func (e Email) WithoutExpired() Email { return Email{e.sealedEmail.WithoutExpired()} }
 
+// Withdraw is [Sealed.Withdraw].
+func (e Email) Withdraw(ctx context.Context, p purpose.Purpose, by vault.Recorder) (Email, error) {
+	sealed, err := e.sealedEmail.Withdraw(ctx, p, by)
+	return Email{sealed}, err
+}
+
+// Sweep is [Sealed.Sweep].
+func (e Email) Sweep(ctx context.Context, by vault.Recorder) (Email, error) {
+	sealed, err := e.sealedEmail.Sweep(ctx, by)
+	return Email{sealed}, err
+}
+
 // Reseal returns e sealed anew, as [Sealed.Reseal] describes.
 func (e Email) Reseal(ctx context.Context, scopes ...*vault.Scope) (Email, error) {
 	resealed, err := e.sealedEmail.Reseal(ctx, scopes...)

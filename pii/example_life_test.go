@@ -39,6 +39,15 @@ func ExampleEmail_Without() {
 	// true
 }
 
+// A withdrawal that is recorded: an event says who withdrew which purpose from which value.
+func ExampleEmail_Withdraw() {
+	email, err := pii.SealEmail(ctx, "alice@example.com", security, billing)
+	must(err)
+	email, err = email.Withdraw(ctx, billing.Purpose(), security)
+	fmt.Println(email, err)
+	// Output: pii.Email(security) <nil>
+}
+
 // What has expired can be dropped without a key. Nothing has, here.
 func ExamplePhone_WithoutExpired() {
 	phone, err := pii.SealPhone(ctx, "+1 415 555 2671", security)

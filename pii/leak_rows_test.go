@@ -329,18 +329,21 @@ var keyRows = []leakRow{
 		w.failed(err, vault.ErrNoKeys)
 		w.shown(vault.EnvKEK("ONLYFOR_NONE_"), vault.SecretKEK(w.TempDir()))
 	}},
-	{"audit.Slog audit.slogAuditor.Audit audit.Caller audit.Action.Gerund audit.WithCaller", func(w *leakWorld) {
+	{"audit.Slog audit.slogAuditor.Audit audit.Caller audit.Action.Gerund audit.WithCaller audit.WithOperation audit.Operation audit.Batch audit.Record", func(w *leakWorld) {
 		for _, text := range w.mistyped() {
 			// A caller is for the log. What is not valid in it is cut out, and a
 			// handler that fails is not quoted.
-			c := audit.WithCaller(ctx, "mail-worker")
+			c := audit.WithOperation(audit.WithCaller(ctx, "mail-worker"), "mail.send")
 			v := w.open(w.store, w.kek, audit.Slog(slog.New(hostileHandler{w})))
 			_, err := v.Scope(c, forSecurity)
 			w.failed(err, vault.ErrUnavailable)
 			logs := audit.Slog(slog.New(slog.NewJSONHandler(w, nil)))
 			_, err = w.security.Index(ctx, emailKind, strings.Repeat(text, 1000))
 			w.tried(logs.Audit(c, audit.Event{Time: time.Now(), Action: audit.Index, Outcome: audit.Failed, Err: err}))
-			w.shown(audit.Index.Gerund(), audit.Caller(c))
+			audit.Batch(c, 2, 1, func(c context.Context, _ int) {
+				w.tried(audit.Record(c, logs, audit.Event{Time: time.Now(), Action: audit.Index, Outcome: audit.Failed, Err: err}))
+			})
+			w.shown(audit.Index.Gerund(), audit.Caller(c), audit.Operation(c))
 		}
 	}},
 	{"audit.NewWatch audit.Watch.Audit audit.Finding.String audit.SlogReport", func(w *leakWorld) {

@@ -195,7 +195,8 @@ var scopeRows = []leakRow{
 	}},
 	{"vault.ParseSealed vault.Sealed.UnmarshalText vault.Sealed.UnmarshalBinary vault.Sealed.MarshalText vault.Sealed.MarshalBinary " +
 		"vault.Sealed.AppendText vault.Sealed.AppendBinary vault.Sealed.GoString vault.Sealed.Format vault.Sealed.LogValue vault.Sealed.Kind vault.Sealed.Purposes vault.Sealed.Provenance " +
-		"vault.Sealed.ByCollector vault.Sealed.KeyID vault.Sealed.IsZero vault.Sealed.OnPrimaryKey vault.Sealed.Without vault.Sealed.WithoutExpired", func(w *leakWorld) {
+		"vault.Sealed.ByCollector vault.Sealed.KeyID vault.Sealed.ID vault.Sealed.IsZero vault.Sealed.OnPrimaryKey vault.Sealed.Without vault.Sealed.WithoutExpired " +
+		"vault.Sealed.Withdraw vault.Sealed.Sweep vault.Sealed.RecordClear", func(w *leakWorld) {
 		v := w.plain(w.email)
 		for _, text := range w.texts() {
 			_, err := vault.ParseSealed(text)
@@ -207,8 +208,17 @@ var scopeRows = []leakRow{
 		provenance, ok := v.Provenance(forSecurity)
 		require.True(w, ok)
 		id, _ := v.KeyID(forSecurity)
-		w.shown(v.GoString(), v.LogValue(), fmt.Sprintf("%v %+x", v, v), v.Kind(), v.Purposes(), provenance, id, v.ByCollector(forSecurity), v.IsZero(), v.OnPrimaryKey(w.security))
-		for _, part := range []vault.Sealed{v, v.Without(forBilling), v.Without(forSecurity), v.WithoutExpired()} {
+		w.shown(v.GoString(), v.LogValue(), fmt.Sprintf("%v %+x", v, v), v.Kind(), v.Purposes(), provenance, id, v.ID(), v.ByCollector(forSecurity), v.IsZero(), v.OnPrimaryKey(w.security))
+		withdrawn, err := v.Withdraw(ctx, forSecurity, w.security)
+		w.tried(err)
+		swept, err := v.Sweep(ctx, w.security)
+		w.tried(err)
+		w.tried(v.RecordClear(ctx, forSecurity, w.security))
+		_, err = v.Withdraw(ctx, forSecurity, nil)
+		w.failed(err, vault.ErrInvalid)
+		_, err = v.Sweep(ctx, nil)
+		w.failed(err, vault.ErrInvalid)
+		for _, part := range []vault.Sealed{v, v.Without(forBilling), v.Without(forSecurity), v.WithoutExpired(), withdrawn, swept} {
 			w.encoded(marshalled(w, part.MarshalText))
 			w.encoded(marshalled(w, part.MarshalBinary))
 			w.encoded(marshalled(w, func() ([]byte, error) { return part.AppendText(nil) }))

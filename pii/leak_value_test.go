@@ -184,7 +184,8 @@ var valueRows = []leakRow{
 	}},
 	{"pii.Email.Extend pii.Email.Reseal pii.Email.Without pii.Email.WithoutExpired pii.Email.Equal pii.Phone.Extend pii.Phone.Reseal pii.Phone.Without " +
 		"pii.Phone.WithoutExpired pii.Phone.Equal pii.Sealed.Extend pii.Sealed.Reseal pii.Sealed.Without pii.Sealed.WithoutExpired " +
-		"pii.Sealed.Purposes pii.Sealed.Provenance pii.Sealed.ByCollector pii.Sealed.IsZero pii.Sealed.OnPrimaryKey", func(w *leakWorld) {
+		"pii.Sealed.Purposes pii.Sealed.Provenance pii.Sealed.ByCollector pii.Sealed.IsZero pii.Sealed.OnPrimaryKey " +
+		"pii.Email.Withdraw pii.Email.Sweep pii.Phone.Withdraw pii.Phone.Sweep pii.Sealed.Withdraw pii.Sealed.Sweep", func(w *leakWorld) {
 		consented := w.ads.Under(purpose.Basis{Consent: "c"})
 		email, err := w.email.Extend(ctx, w.security, consented)
 		require.NoError(w, err)
@@ -201,6 +202,15 @@ var valueRows = []leakRow{
 			_, err = w.phone.Reseal(c, s)
 			w.failed(err)
 		})
+		withdrawn, err := email.Withdraw(ctx, forAdvertising, w.security)
+		w.tried(err)
+		swept, err := phone.Sweep(ctx, w.security)
+		w.tried(err)
+		w.shown(withdrawn, swept)
+		_, err = phone.Withdraw(ctx, forAdvertising, nil)
+		w.failed(err, vault.ErrInvalid)
+		_, err = email.Sweep(ctx, nil)
+		w.failed(err, vault.ErrInvalid)
 		provenance, _ := email.Provenance(forAdvertising)
 		w.shown(email, phone, email.Without(forSecurity), phone.Without(forSecurity), email.WithoutExpired(), phone.WithoutExpired(),
 			email.Equal(w.email), phone.Equal(w.phone), email.Purposes(), provenance, email.ByCollector(forSecurity), email.IsZero(),

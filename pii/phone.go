@@ -81,6 +81,18 @@ func (p Phone) Without(from purpose.Purpose) Phone { return Phone{p.sealedPhone.
 // as [Sealed.WithoutExpired] describes.
 func (p Phone) WithoutExpired() Phone { return Phone{p.sealedPhone.WithoutExpired()} }
 
+// Withdraw is [Sealed.Withdraw].
+func (p Phone) Withdraw(ctx context.Context, from purpose.Purpose, by vault.Recorder) (Phone, error) {
+	sealed, err := p.sealedPhone.Withdraw(ctx, from, by)
+	return Phone{sealed}, err
+}
+
+// Sweep is [Sealed.Sweep].
+func (p Phone) Sweep(ctx context.Context, by vault.Recorder) (Phone, error) {
+	sealed, err := p.sealedPhone.Sweep(ctx, by)
+	return Phone{sealed}, err
+}
+
 // Reseal returns p sealed anew, as [Sealed.Reseal] describes.
 func (p Phone) Reseal(ctx context.Context, scopes ...*vault.Scope) (Phone, error) {
 	resealed, err := p.sealedPhone.Reseal(ctx, scopes...)

@@ -235,7 +235,8 @@ func (s Sealed[K]) Extend(ctx context.Context, from, to *vault.Scope) (Sealed[K]
 	return Sealed[K]{value}, err
 }
 
-// Without returns the value without its slot for p. It needs no key. A value for p
+// Without returns the value without its slot for p. It needs no key, and leaves no trace:
+// [Sealed.Withdraw] records it. A value for p
 // alone becomes the zero value, and a value that was not collected for p stays as
 // it is. Set the index column of p to NULL in the same update.
 //
@@ -251,6 +252,21 @@ func (s Sealed[K]) Without(p purpose.Purpose) Sealed[K] {
 // zero value.
 func (s Sealed[K]) WithoutExpired() Sealed[K] {
 	return Sealed[K]{s.value.WithoutExpired()}
+}
+
+// Withdraw is [Sealed.Without] with an event in the audit log of a vault or a scope, so that
+// the withdrawal can be proven. It fails as [vault.Sealed.Withdraw] does, and the value then
+// stays as it is.
+func (s Sealed[K]) Withdraw(ctx context.Context, p purpose.Purpose, by vault.Recorder) (Sealed[K], error) {
+	value, err := s.value.Withdraw(ctx, p, by)
+	return Sealed[K]{value}, err
+}
+
+// Sweep is [Sealed.WithoutExpired] with an event in the audit log for each purpose that it
+// removes. It fails as [vault.Sealed.Sweep] does, and the value then stays as it is.
+func (s Sealed[K]) Sweep(ctx context.Context, by vault.Recorder) (Sealed[K], error) {
+	value, err := s.value.Sweep(ctx, by)
+	return Sealed[K]{value}, err
 }
 
 // Reseal returns the value sealed anew for the purposes of the given scopes,

@@ -113,7 +113,7 @@ func (a *Admin) Vault() *Vault {
 }
 
 // operate is the method of the Vault, for an Admin that may be nil.
-func (a *Admin) operate(ctx context.Context, e audit.Event, f func(context.Context) error) error {
+func (a *Admin) operate(ctx context.Context, e audit.Event, f func(context.Context, *pendingEvent) error) error {
 	return a.Vault().operate(ctx, e, f)
 }
 
@@ -148,21 +148,16 @@ func (a *Admin) Generate(ctx context.Context, purposes ...purpose.Purpose) error
 // generateAudited makes keys for p, and records an event that says whether there were
 // some.
 func (a *Admin) generateAudited(ctx context.Context, p purpose.Purpose) error {
-	// The call may outlive this caller, so its reason comes by a channel.
-	reason := make(chan string, 1)
-	err := a.Vault().run(ctx, audit.Generate, p, func(ctx context.Context) error {
-		found, err := a.generate(ctx, p)
-		reason <- found
+	return a.operate(ctx, audit.Event{Action: audit.Generate, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
+		reason, err := a.generate(ctx, p)
+		if err == nil {
+			e.add(func(e *audit.Event) { e.Reason = reason })
+		}
+		if err == nil && reason == reasonMade {
+			e.at(1)
+		}
 		return err
 	})
-	e := audit.Event{Action: audit.Generate, Purpose: p}
-	if err == nil {
-		e.Reason = <-reason
-	}
-	if err = a.Vault().audit(ctx, e, err); err != nil {
-		return keysError(audit.Generate, p, err)
-	}
-	return nil
 }
 
 // The reasons of events about [audit.Generate].
@@ -270,11 +265,12 @@ func (a *Admin) makeKeys(ctx context.Context, p purpose.Purpose, id format.Vault
 // key service each time. Its errors are the errors of [Vault.Scope].
 func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 	var found []Key
-	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
+	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
 		r, _, err := a.readKeyRecord(ctx, p)
 		if err != nil {
 			return err
 		}
+		e.at(r.Generation)
 		if found, err = r.describe(); err != nil {
 			return err
 		}
@@ -329,7 +325,7 @@ func (a *Admin) addSeals(ctx context.Context, p purpose.Purpose, r *keyRecord, a
 // [ErrConflict] reports that another process changed the keys of p at the same time, and
 // that this call changed nothing. Other errors are the errors of [Vault.Scope].
 func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error {
-	return a.changeKeys(ctx, rotation(p, role), func(r *keyRecord) error { return a.publish(r, role) })
+	return a.changeKeys(ctx, rotation(p, role), func(r *keyRecord, e *pendingEvent) error { return a.publish(r, role, e) })
 }
 
 // RotateIfOlder is [Admin.Rotate] if no key of the role is younger than age, and
@@ -338,8 +334,8 @@ func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error 
 // [ErrInvalid]. Other errors are the errors of [Admin.Rotate]; if the answer of the store
 // was lost, the next call finds the new key and reports false.
 func (a *Admin) RotateIfOlder(ctx context.Context, p purpose.Purpose, role Role, age time.Duration) (rotated bool, err error) {
-	e := rotation(p, role)
-	err = a.Vault().run(ctx, e.Action, p, func(ctx context.Context) error {
+	e := &pendingEvent{event: rotation(p, role)}
+	err = a.Vault().run(ctx, audit.Rotate, p, func(ctx context.Context) error {
 		if age <= 0 {
 			return fmt.Errorf("age is not positive: %w", ErrInvalid)
 		}
@@ -348,7 +344,7 @@ func (a *Admin) RotateIfOlder(ctx context.Context, p purpose.Purpose, role Role,
 		}
 		var err error
 		for range maxRotations {
-			err = a.change(ctx, p, func(r *keyRecord) error {
+			err = a.change(ctx, p, e, func(r *keyRecord) error {
 				young, err := r.hasYounger(role, time.Now().Add(-age))
 				if err == nil && young {
 					err = errUnchanged
@@ -356,7 +352,7 @@ func (a *Admin) RotateIfOlder(ctx context.Context, p purpose.Purpose, role Role,
 				if err != nil {
 					return err
 				}
-				return a.publish(r, role)
+				return a.publish(r, role, e)
 			})
 			if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
 				return err
@@ -364,10 +360,11 @@ func (a *Admin) RotateIfOlder(ctx context.Context, p purpose.Purpose, role Role,
 		}
 		return err
 	})
+	event := e.taken()
 	if rotated = err == nil; err == errUnchanged {
-		e.Action, err = audit.List, nil
+		event.Action, err = audit.List, nil
 	}
-	if err = a.Vault().audit(ctx, e, err); err != nil {
+	if err = a.Vault().audit(ctx, event, err); err != nil {
 		return false, keysError(audit.Rotate, p, err)
 	}
 	return rotated, nil
@@ -389,7 +386,7 @@ func rotation(p purpose.Purpose, role Role) audit.Event {
 }
 
 // publish adds a key of the role to r.
-func (a *Admin) publish(r *keyRecord, role Role) error {
+func (a *Admin) publish(r *keyRecord, role Role, e *pendingEvent) error {
 	if err := rotatable(role); err != nil {
 		return err
 	}
@@ -397,9 +394,11 @@ func (a *Admin) publish(r *keyRecord, role Role) error {
 	if to == nil {
 		to = &keysetRecord{} // the first key of its role
 	}
-	if err := r.add(to, role, a.opts.Collectors, a.opts.publication(time.Now())); err != nil {
+	id, err := r.add(to, role, a.opts.Collectors, a.opts.publication(time.Now()))
+	if err != nil {
 		return err
 	}
+	e.of(role, id)
 	if role == RoleCollect {
 		r.Collect = to
 	}
@@ -427,11 +426,13 @@ func rotatable(role Role) error {
 // and an id that is no key of p, is [ErrInvalid]. Other errors are the errors of
 // [Admin.Rotate].
 func (a *Admin) Promote(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, audit.Event{Action: audit.Promote, Purpose: p}, func(r *keyRecord) error {
-		if _, err := r.find(id, Primary); err == nil {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Promote, Purpose: p, KeyID: id}, func(r *keyRecord, e *pendingEvent) error {
+		if k, err := r.find(id, Primary); err == nil {
+			e.of(k.Role, id)
 			return errUnchanged
 		}
 		k, err := r.find(id, Active)
+		e.of(k.Role, id)
 		switch {
 		case err != nil:
 			return err
@@ -457,8 +458,9 @@ func (a *Admin) Promote(ctx context.Context, p purpose.Purpose, id uint32) error
 // primary, the key of [RoleSubject] and an id that is no key of p are [ErrInvalid]. Other
 // errors are the errors of [Admin.Rotate].
 func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, audit.Event{Action: audit.Retire, Purpose: p}, func(r *keyRecord) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Retire, Purpose: p, KeyID: id}, func(r *keyRecord, e *pendingEvent) error {
 		k, err := r.find(id, Active)
+		e.of(k.Role, id)
 		switch {
 		case err != nil:
 			return err
@@ -472,8 +474,9 @@ func (a *Admin) Retire(ctx context.Context, p purpose.Purpose, id uint32) error 
 // Reinstate makes a retired key active again. An id that is no retired key of p is
 // [ErrInvalid]. Other errors are the errors of [Admin.Rotate].
 func (a *Admin) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, audit.Event{Action: audit.Reinstate, Purpose: p}, func(r *keyRecord) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Reinstate, Purpose: p, KeyID: id}, func(r *keyRecord, e *pendingEvent) error {
 		k, err := r.find(id, Retired)
+		e.of(k.Role, id)
 		if err != nil {
 			return err
 		}
@@ -487,8 +490,9 @@ func (a *Admin) Reinstate(ctx context.Context, p purpose.Purpose, id uint32) err
 // destroyed, and so is an id that is no retired key of p. Other errors are the errors of
 // [Admin.Rotate].
 func (a *Admin) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error {
-	return a.changeKeys(ctx, audit.Event{Action: audit.Destroy, Purpose: p}, func(r *keyRecord) error {
+	return a.changeKeys(ctx, audit.Event{Action: audit.Destroy, Purpose: p, KeyID: id}, func(r *keyRecord, e *pendingEvent) error {
 		k, err := r.find(id, Retired)
+		e.of(k.Role, id)
 		if err != nil {
 			return err
 		}
@@ -503,9 +507,9 @@ func (a *Admin) Destroy(ctx context.Context, p purpose.Purpose, id uint32) error
 
 // changeKeys edits the key record of p in one compare-and-swap. If edit returns
 // errUnchanged, the record stays as it is.
-func (a *Admin) changeKeys(ctx context.Context, e audit.Event, edit func(*keyRecord) error) error {
-	return a.operate(ctx, e, func(ctx context.Context) error {
-		err := a.change(ctx, e.Purpose, edit)
+func (a *Admin) changeKeys(ctx context.Context, e audit.Event, edit func(*keyRecord, *pendingEvent) error) error {
+	return a.operate(ctx, e, func(ctx context.Context, pending *pendingEvent) error {
+		err := a.change(ctx, e.Purpose, pending, func(r *keyRecord) error { return edit(r, pending) })
 		if err == errUnchanged {
 			return nil
 		}
@@ -514,16 +518,21 @@ func (a *Admin) changeKeys(ctx context.Context, e audit.Event, edit func(*keyRec
 }
 
 // change is changeKeys within an operation. It returns errUnchanged too.
-func (a *Admin) change(ctx context.Context, p purpose.Purpose, edit func(*keyRecord) error) error {
+func (a *Admin) change(ctx context.Context, p purpose.Purpose, e *pendingEvent, edit func(*keyRecord) error) error {
 	r, old, err := a.readKeyRecord(ctx, p)
 	if err != nil {
 		return err
 	}
+	e.at(r.Generation)
 	if err := edit(r); err != nil {
 		return err
 	}
 	r.advance(old.Data)
-	return a.put(ctx, a.kekOf(p), p, r, old.Revision)
+	if err := a.put(ctx, a.kekOf(p), p, r, old.Revision); err != nil {
+		return err
+	}
+	e.at(r.Generation)
+	return nil
 }
 
 // put wraps r, stores it in place of the given revision, and installs its keys in the

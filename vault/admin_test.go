@@ -193,14 +193,18 @@ func TestRotateByRole(t *testing.T) {
 		}
 		return byID
 	}
+	generation := uint64(1)
 	for _, role := range []vault.Role{vault.RoleSeal, vault.RoleIndex, vault.RoleCollect} {
 		before := keys()
 		require.NoError(t, a.Rotate(ctx, p, role))
 		last := events[len(events)-1]
-		require.Equal(t, audit.Event{
-			Time: last.Time, Action: audit.Rotate, Outcome: audit.Allowed, Purpose: p, Role: string(role),
-		}, last)
 		after := keys()
+		require.NotContains(t, before, last.KeyID)
+		require.Contains(t, after, last.KeyID)
+		generation++
+		require.Equal(t, audit.Event{
+			Time: last.Time, Action: audit.Rotate, Outcome: audit.Allowed, Purpose: p, Role: string(role), KeyID: last.KeyID, Generation: generation,
+		}, last)
 		require.Len(t, after, len(before)+1)
 		for id, k := range after {
 			if old, known := before[id]; known {
@@ -221,7 +225,7 @@ func TestRotateByRole(t *testing.T) {
 		require.NotContains(t, err.Error(), "alice")
 		last := events[len(events)-1]
 		require.Equal(t, audit.Event{
-			Time: last.Time, Action: audit.Rotate, Outcome: audit.Failed, Purpose: p, Role: named, Err: last.Err,
+			Time: last.Time, Action: audit.Rotate, Outcome: audit.Failed, Purpose: p, Role: named, Generation: generation, Reason: "invalid", Err: last.Err,
 		}, last)
 		require.Equal(t, before, keys())
 		now, err := a.Pin(ctx, p)
@@ -298,5 +302,5 @@ func TestGenerateTellsMadeFromLeftAlone(t *testing.T) {
 	clear(reasons)
 	refusing := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.Refusing{Err: vault.ErrUnavailable}), opts)
 	require.ErrorIs(t, refusing.Generate(ctx, vaulttest.Billing), vault.ErrUnavailable)
-	require.Equal(t, map[string]int{"billing failed ": 1}, reasons)
+	require.Equal(t, map[string]int{"billing failed unavailable": 1}, reasons)
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/ecdh"
 	"crypto/hpke"
 	"fmt"
+	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
@@ -12,6 +14,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
@@ -94,6 +97,17 @@ func BenchmarkReveal(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := s.Reveal(b.Context(), vaulttest.Note, value); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("slog", func(b *testing.B) {
+		logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
+		audited := vaulttest.Scope(b, vaulttest.Generated(b, &vault.Options{Audit: audit.Slog(logger)}, vaulttest.Security), vaulttest.Security)
+		value := vaulttest.Seal(b, audited)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := audited.Reveal(b.Context(), vaulttest.Note, value); err != nil {
 				b.Fatal(err)
 			}
 		}

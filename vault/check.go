@@ -45,16 +45,24 @@ var ErrGranted = errors.New("this process can open keys that it must not have")
 // key service. Key services log the call as an attempt.
 func (v *Vault) CheckDenied(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
-		return keysError(audit.CheckDenied, purpose.Purpose{}, errNoPurpose)
+		return keysError(audit.CheckDenied, purpose.Purpose{}, v.audit(ctx, audit.Event{Action: audit.CheckDenied}, errNoPurpose))
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, audit.Event{Action: audit.CheckDenied, Purpose: p}, func(ctx context.Context) error { return v.checkDenied(ctx, p) })
+		err := v.operate(ctx, audit.Event{Action: audit.CheckDenied, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
+			err := v.checkDenied(ctx, p)
+			if err == nil {
+				e.add(func(e *audit.Event) { e.Reason = reasonDenied })
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+const reasonDenied = "denied" // of an event about a proof of CheckDenied
 
 func (v *Vault) checkDenied(ctx context.Context, p purpose.Purpose) error {
 	if len(v.findAll(p)) > 0 {
@@ -112,10 +120,10 @@ var errNothingToTry = fmt.Errorf("nothing to try and so no proof: the check need
 // [ErrInvalid].
 func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error {
 	if len(purposes) == 0 {
-		return keysError(audit.CheckKEK, purpose.Purpose{}, errNoPurpose)
+		return keysError(audit.CheckKEK, purpose.Purpose{}, v.audit(ctx, audit.Event{Action: audit.CheckKEK}, errNoPurpose))
 	}
 	for _, p := range purposes {
-		err := v.operate(ctx, audit.Event{Action: audit.CheckKEK, Purpose: p}, func(ctx context.Context) error {
+		err := v.operate(ctx, audit.Event{Action: audit.CheckKEK, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
 			record, h, err := v.wrappedKeys(ctx, p)
 			if err != nil {
 				return err
@@ -127,7 +135,10 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 			if err := w.selfTest(p, h); err != nil {
 				return err
 			}
-			_, err = v.unwrap(w, p, h.vault, record)
+			k, err := v.unwrap(w, p, h.vault, record)
+			if err == nil {
+				e.at(k.generation)
+			}
 			return err
 		})
 		if err != nil {

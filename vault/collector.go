@@ -57,7 +57,7 @@ func ParseCollector(text string, auditor audit.Auditor) (*Collector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vault: reading collector: %w", err)
 	}
-	return newCollector(Collector{purpose: p, public: public, auditor: auditor}), nil
+	return newCollector(Collector{purpose: p, public: public, auditor: comparableAuditor(auditor)}), nil
 }
 
 // newCollector returns a collector with the fields of c.
@@ -231,6 +231,8 @@ func (c *Collector) appendSlot(ctx context.Context, body []byte, buf *buffers, v
 func (c *Collector) checkErased() error { return nil }
 
 func (c *Collector) audited() bool { return c.valid() && c.auditor != nil }
+
+func (c *Collector) askedFor() purpose.Provenance { return askedFor(c.basis, c.basisErr) }
 
 func (c *Collector) audit(ctx context.Context, e audit.Event, err error) error {
 	e.Purpose = c.Purpose()

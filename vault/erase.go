@@ -298,7 +298,11 @@ func (v *Vault) EraseAgain(ctx context.Context, certificates ...Erasure) ([]Eras
 	}
 	for _, c := range certificates {
 		e, err := v.eraseAgain(ctx, c)
-		event := audit.Event{Action: audit.Erase, Purpose: c.Purpose, Subject: e.Subject, Reason: reasonAgain}
+		event := v.eraseEvent(c.Purpose, e)
+		event.Reason = reasonAgain
+		if _, ok := parsePseudonym(c.Subject); ok {
+			event.Subject = c.Subject
+		}
 		if err = v.audit(ctx, event, err); err != nil {
 			return done, keysError(audit.Erase, c.Purpose, err)
 		}
@@ -312,14 +316,23 @@ const reasonAgain = "again" // of an event about EraseAgain
 var errCertificate = fmt.Errorf("malformed certificate of an erasure: %w", ErrInvalid)
 
 func (v *Vault) eraseAgain(ctx context.Context, c Erasure) (Erasure, error) {
-	raw, err := hex.DecodeString(c.Subject)
-	if err != nil || len(raw) != IndexSize || hex.EncodeToString(raw) != c.Subject || !c.Pin.IsZero() && c.Pin.purpose != c.Purpose {
+	pseudonym, ok := parsePseudonym(c.Subject)
+	if !ok || !c.Pin.IsZero() && c.Pin.purpose != c.Purpose {
 		return Erasure{}, errCertificate
 	}
 	return v.eraseBy(ctx, c.Purpose, func(k *keys) ([IndexSize]byte, error) {
 		if !c.Pin.IsZero() && c.Pin.vault != k.vault {
 			return [IndexSize]byte{}, fmt.Errorf("certificate of another vault: %w", ErrInvalid)
 		}
-		return [IndexSize]byte(raw), nil
+		return pseudonym, nil
 	}, func() {})
+}
+
+// parsePseudonym returns the pseudonym with the given 32 hexadecimal digits.
+func parsePseudonym(text string) (pseudonym [IndexSize]byte, ok bool) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != IndexSize || hex.EncodeToString(raw) != text {
+		return pseudonym, false
+	}
+	return [IndexSize]byte(raw), true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/cipher"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -374,4 +375,82 @@ func (s *conflictingStore) Put(ctx context.Context, r Record) (int64, error) {
 		return 0, s.err
 	}
 	return s.Store.Put(ctx, r)
+}
+
+// The event of every erasure names the person by the pseudonym: of one that is refused, of
+// one that stops half-way, and of one that is repeated by its certificate.
+func TestErasuresAreRecordedWithThePerson(t *testing.T) {
+	ctx := t.Context()
+	var last audit.Event
+	e := newEraser(t, &Options{Audit: auditorFunc(func(_ context.Context, event audit.Event) error { last = event; return nil })})
+	s := e.scope(t, e.here, "alice")
+	_, err := Seal(ctx, e.kind, "text", s)
+	require.NoError(t, err)
+	alice, err := s.withoutSubject().Pseudonym(ctx, "alice")
+	require.NoError(t, err)
+	recorded := func(outcome audit.Outcome, reason, subject string) {
+		t.Helper()
+		require.Equal(t, audit.Erase, last.Action)
+		require.Equal(t, outcome, last.Outcome)
+		require.Equal(t, reason, last.Reason)
+		require.Equal(t, subject, last.Subject)
+		require.Equal(t, 1, last.Count)
+	}
+
+	for method, names := range map[string][]string{
+		"get": {keyRecordName(e.security), erasuresName(e.security), e.record(t, "alice")},
+		"put": {erasuresName(e.security), e.record(t, "alice")}, // the second one after the intent
+	} {
+		for _, name := range names {
+			e.down(method, name, errors.New("down"))
+			_, err := e.here.Erase(ctx, "alice", e.security)
+			require.ErrorIs(t, err, ErrUnavailable, "%s %s", method, name)
+			recorded(audit.Failed, "unavailable", alice)
+		}
+	}
+	e.store.fail(nil)
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err = e.here.Erase(canceled, "alice", e.security)
+	require.ErrorIs(t, err, ErrUnavailable)
+	recorded(audit.Failed, "unavailable", alice)
+
+	done, err := e.here.Erase(ctx, "alice", e.security)
+	require.NoError(t, err)
+	recorded(audit.Allowed, "", alice)
+	require.Equal(t, done[0].KeyID, fmt.Sprintf("%08x", last.KeyID))
+	require.EqualValues(t, 1, last.Generation)
+	_, err = e.here.Erase(ctx, "nobody", e.security)
+	require.NoError(t, err)
+	require.Zero(t, last.KeyID, "the person had no key")
+
+	_, err = e.here.EraseAgain(ctx, done...)
+	require.NoError(t, err)
+	recorded(audit.Allowed, "again", alice)
+	_, err = e.here.EraseAgain(canceled, done...)
+	require.ErrorIs(t, err, ErrUnavailable)
+	recorded(audit.Failed, "unavailable", alice)
+	other := done[0]
+	other.Purpose = purpose.MustParse("advertising") // which has no keys
+	_, err = e.here.EraseAgain(ctx, other)
+	require.ErrorIs(t, err, ErrInvalid)
+	recorded(audit.Failed, "invalid", alice)
+	other.Pin = Pin{}
+	_, err = e.here.EraseAgain(ctx, other)
+	require.ErrorIs(t, err, ErrNoKeys)
+	recorded(audit.Denied, "keys", alice)
+	other.Subject = "alice@example.com"
+	_, err = e.here.EraseAgain(ctx, other)
+	require.ErrorIs(t, err, ErrInvalid)
+	recorded(audit.Failed, "invalid", "")
+
+	_, err = e.here.Erase(ctx, "0", e.security)
+	require.ErrorIs(t, err, ErrInvalid)
+	recorded(audit.Failed, "invalid", "")
+	_, err = e.here.Erase(ctx, "alice")
+	require.ErrorIs(t, err, ErrInvalid)
+	recorded(audit.Failed, "invalid", "")
+	_, err = e.here.Erase(ctx, "alice", purpose.MustParse("advertising"))
+	require.ErrorIs(t, err, ErrNoKeys)
+	recorded(audit.Denied, "keys", "")
 }

@@ -2,12 +2,16 @@ package vault
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
+	"sync"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // These actions are steps of others, and are not audited.
@@ -21,16 +25,52 @@ const (
 	actionPurposes audit.Action = "purposes"
 )
 
-func outcomeOf(err error) audit.Outcome {
-	switch {
-	case err == nil:
-		return audit.Allowed
-	case errors.Is(err, purpose.ErrMismatch), errors.Is(err, ErrCorrupt),
-		errors.Is(err, ErrNoKeys), errors.Is(err, ErrExpired), errors.Is(err, ErrErased),
-		errors.Is(err, ErrSubject), errors.Is(err, ErrGranted), errors.Is(err, purpose.ErrNoConsent):
-		return audit.Denied
+// reasons has the word and the outcome of each sentinel. An error that is several of them
+// has the word of the first. [audit.Event] documents the words, which never change.
+var reasons = [...]struct {
+	err     error
+	word    string
+	outcome audit.Outcome
+}{
+	{purpose.ErrMismatch, "purpose", audit.Denied},
+	{purpose.ErrNoConsent, "consent", audit.Denied},
+	{ErrRetired, "retired", audit.Denied}, // which is ErrCorrupt too
+	{ErrCorrupt, "corrupt", audit.Denied},
+	{ErrGranted, "granted", audit.Denied},
+	{ErrAccessDenied, "access", audit.Denied}, // which is ErrNoKeys too
+	{ErrNoKeys, "keys", audit.Denied},
+	{ErrExpired, "expired", audit.Denied},
+	{ErrErased, "erased", audit.Denied},
+	{ErrSubject, "subject", audit.Denied},
+	{ErrUnavailable, "unavailable", audit.Failed},
+	{ErrConflict, "conflict", audit.Failed},
+	{purpose.ErrBasis, "basis", audit.Failed}, // which is ErrInvalid too
+	{ErrInvalid, "invalid", audit.Failed},
+}
+
+// resultOf returns the outcome for an error, and the word of its sentinel. The word for nil
+// is "".
+func resultOf(err error) (audit.Outcome, string) {
+	if err == nil {
+		return audit.Allowed, ""
 	}
-	return audit.Failed
+	for i := range reasons {
+		if errors.Is(err, reasons[i].err) {
+			return reasons[i].outcome, reasons[i].word
+		}
+	}
+	return audit.Failed, "other"
+}
+
+func outcomeOf(err error) audit.Outcome {
+	outcome, _ := resultOf(err)
+	return outcome
+}
+
+// reasonOf returns the word for err, "" for nil.
+func reasonOf(err error) string {
+	_, word := resultOf(err)
+	return word
 }
 
 // audit completes e from ctx and err, and passes it to the auditor. It returns err. If
@@ -45,7 +85,12 @@ func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error
 	if to == nil {
 		return err
 	}
-	e.Time, e.Caller, e.Err, e.Outcome = time.Now(), audit.Caller(ctx), err, outcomeOf(err)
+	e.Time, e.Caller, e.Operation, e.Err = time.Now(), audit.Caller(ctx), audit.Operation(ctx), err
+	if outcome, word := resultOf(err); err == nil {
+		e.Outcome = outcome
+	} else {
+		e.Outcome, e.Reason = outcome, word
+	}
 	failure := callAuditor(ctx, to, e)
 	switch {
 	case failure == nil:
@@ -66,5 +111,87 @@ func callAuditor(ctx context.Context, a audit.Auditor, e audit.Event) (err error
 			err = ErrUnavailable
 		}
 	}()
-	return a.Audit(ctx, e)
+	return audit.Record(ctx, a, e)
+}
+
+// anAuditor is an auditor that can be compared, so that [audit.Batch] can join its events.
+type anAuditor struct{ audit.Auditor }
+
+// comparableAuditor returns a, in a comparable type if its own is not.
+func comparableAuditor(a audit.Auditor) audit.Auditor {
+	if a == nil || reflect.ValueOf(a).Comparable() {
+		return a
+	}
+	return &anAuditor{a}
+}
+
+// newValueEvent returns the event of an action on v under p, with the facts in v's header.
+func newValueEvent(a audit.Action, k Kind, v Sealed, p purpose.Purpose) audit.Event {
+	e := audit.Event{Action: a, Kind: k.name, Count: 1}
+	if v.IsZero() {
+		return e
+	}
+	_, names, body := format.Cut(v.text)
+	e.Collected = format.Purposes(names)
+	buf := getBuffers()
+	defer buf.release()
+	raw, err := format.DecodeBody(&buf.Buffer, body)
+	if err != nil || len(raw) < format.IDSize {
+		return e
+	}
+	e.Value = hexID([format.IDSize]byte(raw))
+	if n, found := format.SlotNumber(names, p.String()); found {
+		if slot, ok := format.NthSlot(raw, n); ok {
+			e.Provenance = slot.Provenance()
+			e.KeyID, _ = slot.KeyID()
+		}
+	}
+	return e
+}
+
+// hexID returns the id of a value as events have it.
+func hexID(id [format.IDSize]byte) string {
+	var text [2 * format.IDSize]byte
+	hex.Encode(text[:], id[:])
+	return string(text[:])
+}
+
+// askedFor returns the provenance that a basis asks for, for the event of a value that was
+// not sealed. It is zero for a basis that is not valid: its text could be anything.
+func askedFor(b purpose.Basis, err error) purpose.Provenance {
+	if err != nil {
+		return purpose.Provenance{}
+	}
+	return purpose.Provenance{Legal: b.Legal, Notice: b.Notice, Consent: b.Consent}
+}
+
+// A pendingEvent is the event of an operation on keys, which adds facts to it. The call of
+// the operation can outlive its caller, who takes the event as it is at that time.
+type pendingEvent struct {
+	mu    sync.Mutex
+	event audit.Event
+}
+
+// add adds facts.
+func (p *pendingEvent) add(f func(e *audit.Event)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.event)
+}
+
+// taken returns the event with the facts so far.
+func (p *pendingEvent) taken() audit.Event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.event
+}
+
+// at adds the generation of the keys.
+func (p *pendingEvent) at(generation uint64) {
+	p.add(func(e *audit.Event) { e.Generation = generation })
+}
+
+// of adds the role and the id of the key.
+func (p *pendingEvent) of(role Role, id uint32) {
+	p.add(func(e *audit.Event) { e.Role, e.KeyID = string(role), id })
 }

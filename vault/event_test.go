@@ -4,6 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -70,9 +76,14 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 	for name, index := range indexes {
 		require.NoError(t, index(longest, s), name)
 		event := events[len(events)-1]
-		want := audit.Event{Time: event.Time, Action: audit.Index, Outcome: audit.Allowed, Purpose: e.security, Kind: "note"}
+		want := audit.Event{
+			Time: event.Time, Action: audit.Index, Outcome: audit.Allowed, Purpose: e.security, Generation: 1, Kind: "note", Count: 1,
+			KeyID: s.opened.current.Load().index.schedule.primary().id,
+		}
 		if name == "sealed" {
-			want.Collected = purpose.NewSet(e.security)
+			want.Collected, want.Value = purpose.NewSet(e.security), value.ID()
+			want.KeyID, _ = value.KeyID(e.security)
+			want.Provenance, _ = value.Provenance(e.security)
 		}
 		require.Equal(t, want, event, name)
 		require.EqualError(t, index(longest+"x", s), "vault: indexing note: value is empty or too long: invalid argument", name)
@@ -86,14 +97,116 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 
 	extended, err := Extend(ctx, e.kind, value, nil, s, to)
 	require.NoError(t, err)
-	event := events[len(events)-2]
-	require.Equal(t, audit.Event{
-		Time: event.Time, Action: audit.Extend, Outcome: audit.Allowed, Purpose: e.security, To: ads, Collected: purpose.NewSet(e.security), Kind: "note",
-	}, event)
-	event = events[len(events)-1]
-	require.Equal(t, audit.Event{
-		Time: event.Time, Action: audit.Extend, Outcome: audit.Allowed, Purpose: ads, From: e.security, Collected: purpose.NewSet(e.security), Kind: "note",
-	}, event)
+	for i, p := range []purpose.Purpose{e.security, ads} {
+		event := events[len(events)-2+i]
+		want := audit.Event{
+			Time: event.Time, Action: audit.Extend, Outcome: audit.Allowed, Purpose: p, Generation: 1,
+			Collected: purpose.NewSet(e.security), Kind: "note", Value: value.ID(), Count: 1,
+		}
+		want.KeyID, _ = extended.KeyID(p)
+		want.Provenance, _ = extended.Provenance(p)
+		if p == ads {
+			want.From = e.security
+			require.Equal(t, "c-1", want.Provenance.Consent)
+		} else {
+			want.To = ads
+		}
+		require.Equal(t, want, event)
+	}
+	half, err := Reseal(ctx, e.kind, extended, nil, s)
+	require.NoError(t, err)
+	require.Equal(t, value.ID(), half.ID())
+	require.Equal(t, value.ID(), events[len(events)-1].Value)
+	require.Empty(t, events[len(events)-1].NewValue)
+	whole, err := Reseal(ctx, e.kind, half, nil, s, to)
+	require.NoError(t, err)
+	for _, event := range events[len(events)-2:] {
+		require.Equal(t, value.ID(), event.Value)
+		require.Equal(t, whole.ID(), event.NewValue)
+	}
+	_, err = Reseal(ctx, e.kind, whole, nil, s, nil)
+	require.ErrorIs(t, err, ErrInvalid)
+	require.Equal(t, whole.ID(), events[len(events)-1].Value)
+	require.Empty(t, events[len(events)-1].NewValue)
 	_, err = Extend(ctx, e.kind, extended, nil, s, to)
 	require.EqualError(t, err, "vault: extending note: collected for advertising already: invalid argument")
+}
+
+// sentinels are all errors of the decisions that callers make, with the word of each in
+// events.
+var sentinels = map[string]struct {
+	err  error
+	word string
+}{
+	"purpose.ErrMismatch":   {purpose.ErrMismatch, "purpose"},
+	"purpose.ErrNoConsent":  {purpose.ErrNoConsent, "consent"},
+	"purpose.ErrBasis":      {purpose.ErrBasis, "basis"},
+	"purpose.ErrSyntax":     {purpose.ErrSyntax, "other"}, // no action parses a name
+	"vault.ErrCorrupt":      {ErrCorrupt, "corrupt"},
+	"vault.ErrRetired":      {ErrRetired, "retired"},
+	"vault.ErrNoKeys":       {ErrNoKeys, "keys"},
+	"vault.ErrAccessDenied": {ErrAccessDenied, "access"},
+	"vault.ErrUnavailable":  {ErrUnavailable, "unavailable"},
+	"vault.ErrExpired":      {ErrExpired, "expired"},
+	"vault.ErrErased":       {ErrErased, "erased"},
+	"vault.ErrSubject":      {ErrSubject, "subject"},
+	"vault.ErrConflict":     {ErrConflict, "conflict"},
+	"vault.ErrInvalid":      {ErrInvalid, "invalid"},
+	"vault.ErrGranted":      {ErrGranted, "granted"},
+}
+
+// Every sentinel has a word of its own, and the documentation of events has exactly these
+// words.
+func TestEverySentinelHasAWord(t *testing.T) {
+	exists := map[string]bool{}
+	for _, dir := range []string{".", "../purpose"} {
+		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		require.NoError(t, err)
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			for _, d := range file.Decls {
+				g, ok := d.(*ast.GenDecl)
+				if !ok || g.Tok != token.VAR {
+					continue
+				}
+				for _, spec := range g.Specs {
+					for _, v := range spec.(*ast.ValueSpec).Names {
+						if strings.HasPrefix(v.Name, "Err") {
+							exists[file.Name.Name+"."+v.Name] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	documented := map[string]string{}
+	source, err := os.ReadFile("audit/audit.go")
+	require.NoError(t, err)
+	for _, line := range regexp.MustCompile(`(?m)^\t//\t([a-z]+) .*?((?:vault|purpose)\.Err[A-Za-z]+)?$`).FindAllStringSubmatch(string(source), -1) {
+		documented[line[1]] = line[2]
+	}
+	require.Equal(t, "", documented["other"])
+	delete(documented, "other")
+	words := map[string]bool{}
+	for name, s := range sentinels {
+		require.True(t, exists[name], "there is no %s", name)
+		delete(exists, name)
+		for _, err := range []error{s.err, fmt.Errorf("revealing: %w", s.err), &opError{audit.Reveal, Kind{}, s.err}} {
+			require.Equal(t, s.word, reasonOf(err), name)
+		}
+		if s.word == "other" {
+			continue
+		}
+		require.False(t, words[s.word], "the word %s is of two sentinels", s.word)
+		words[s.word] = true
+		require.Equal(t, name, documented[s.word], "the documentation of audit.Event")
+	}
+	require.Empty(t, exists, "sentinels without a word: add them to reasons and to audit.Event")
+	require.Len(t, documented, len(words))
+	require.Equal(t, "other", reasonOf(errors.New("of a caller's function")))
+	require.Empty(t, reasonOf(nil))
 }

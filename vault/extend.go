@@ -39,15 +39,20 @@ var errByCollector = fmt.Errorf("a collector sealed it, so reseal it first: %w",
 // [Under]: Scope.Under
 func Extend(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) bool, from, to *Scope) (Sealed, error) {
 	extended, plaintext, err := extend(ctx, k, v, from, to)
-	e := audit.Event{Action: audit.Extend, Kind: k.name, Collected: v.Purposes()}
 	if from.audited() {
+		e := newValueEvent(audit.Extend, k, v, from.Purpose())
 		e.To = to.Purpose()
 		err = from.audit(ctx, e, err)
 	} else {
 		from.count(audit.Extend, err)
 	}
-	if to.audited() { // with the pseudonym under its own purpose
-		e.To, e.From = purpose.Purpose{}, from.Purpose()
+	if to.audited() { // with the pseudonym under its own purpose, and the new slot
+		e := newValueEvent(audit.Extend, k, extended, to.Purpose())
+		if extended.IsZero() {
+			e = newValueEvent(audit.Extend, k, v, purpose.Purpose{})
+			e.Provenance = to.askedFor()
+		}
+		e.From, e.Collected = from.Purpose(), v.Purposes()
 		err = to.audit(ctx, e, err)
 	} else {
 		to.count(audit.Extend, err)

@@ -19,7 +19,7 @@ import (
 func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error) {
 	index, err := s.index(ctx, k, canonical)
 	if s.audited() {
-		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name}, err)
+		err = s.audit(ctx, s.textEvent(k, err), err)
 	} else {
 		s.count(audit.Index, err)
 	}
@@ -27,6 +27,15 @@ func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize
 		return [IndexSize]byte{}, &opError{audit.Index, k, err}
 	}
 	return index, nil
+}
+
+// textEvent returns the event of indexing a text, with the id of the primary key.
+func (s *Scope) textEvent(k Kind, err error) audit.Event {
+	e := audit.Event{Action: audit.Index, Kind: k.name, Count: 1}
+	if keys := s.opened.current.Load(); keys != nil && err == nil {
+		e.KeyID = keys.index.schedule.primary().id
+	}
+	return e
 }
 
 func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [IndexSize]byte, err error) {
@@ -49,7 +58,7 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
 	all, err := s.indexes(ctx, k, canonical)
 	if s.audited() {
-		err = s.audit(ctx, audit.Event{Action: audit.Index, Kind: k.name}, err)
+		err = s.audit(ctx, s.textEvent(k, err), err)
 	} else {
 		s.count(audit.Index, err)
 	}
@@ -81,10 +90,11 @@ func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][Index
 // may say allowed where the result is ErrCorrupt. If it can't be recorded, canonical is
 // not called.
 func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical func(plaintext string) (string, bool)) ([IndexSize]byte, error) {
+	var refusal error
 	if canonical == nil {
-		return [IndexSize]byte{}, &opError{audit.Index, k, fmt.Errorf("nil canonical: %w", ErrInvalid)}
+		refusal = errNoCanonical
 	}
-	plaintext, err := s.reveal(ctx, audit.Index, k, v)
+	plaintext, err := s.reveal(ctx, audit.Index, k, v, refusal)
 	if err != nil {
 		return [IndexSize]byte{}, err
 	}
@@ -98,6 +108,8 @@ func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 	}
 	return index, nil
 }
+
+var errNoCanonical = fmt.Errorf("nil canonical: %w", ErrInvalid)
 
 // indexInput returns the input of an index key, in the memory of buf.
 func indexInput(buf *buffers, k Kind, p purpose.Purpose, canonical string) []byte {

@@ -90,7 +90,7 @@ func TestRecordThatLostAKey(t *testing.T) {
 						old = k.ID
 					}
 				}
-				require.NoError(t, v.change(ctx, p, func(r *keyRecord) error {
+				require.NoError(t, v.change(ctx, p, &pendingEvent{}, func(r *keyRecord) error {
 					r.Destroyed = map[uint32]int64{1: 1}
 					return nil
 				}))
@@ -106,7 +106,7 @@ func TestRecordThatLostAKey(t *testing.T) {
 					opened = append(opened, w)
 				}
 				rotateNow(t, v, p, role)
-				require.NoError(t, v.change(ctx, p, func(r *keyRecord) error {
+				require.NoError(t, v.change(ctx, p, &pendingEvent{}, func(r *keyRecord) error {
 					r.Destroyed[old] = 2
 					if err := r.edit(role, func(m *keyset.Manager) error { return m.Delete(old) }); err != nil {
 						return err

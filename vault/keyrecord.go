@@ -405,25 +405,23 @@ func newSealKeyset() (*keyset.Handle, error) {
 }
 
 // add puts a fresh key into one of the record's keysets, as [keysetRecord.add] does. Its
-// id is unique among the ids of all keys that the purpose has or had. A key of RoleCollect
-// is of the given KEM.
-func (r *keyRecord) add(to *keysetRecord, role Role, kem CollectorKEM, primaryAt int64) error {
+// id, which add returns, is unique among the ids of all keys that the purpose has or had. A
+// key of RoleCollect is of the given KEM.
+func (r *keyRecord) add(to *keysetRecord, role Role, kem CollectorKEM, primaryAt int64) (id uint32, err error) {
 	if _, err := r.describe(); err != nil {
-		return err
+		return 0, err
 	}
 	known := r.states()
 	for {
 		next := *to
 		if err := next.add(role, kem, primaryAt); err != nil {
-			return fmt.Errorf("no such key can be made here: %w", ErrUnavailable)
+			return 0, fmt.Errorf("no such key can be made here: %w", ErrUnavailable)
 		}
-		fresh := false
 		for id := range next.Created {
-			fresh = fresh || known[id] == 0
-		}
-		if fresh {
-			*to = next
-			return nil
+			if known[id] == 0 {
+				*to = next
+				return id, nil
+			}
 		}
 	}
 }

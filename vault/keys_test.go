@@ -21,7 +21,8 @@ func TestKeysAreListedByAge(t *testing.T) {
 	require.NoError(t, err)
 	var ids []uint32
 	for range 3 {
-		require.NoError(t, r.add(&r.Seal, RoleSeal, XWing, 0))
+		_, err := r.add(&r.Seal, RoleSeal, XWing, 0)
+		require.NoError(t, err)
 	}
 	all, err := r.describe()
 	require.NoError(t, err)
@@ -43,12 +44,13 @@ func TestKeysOfPseudonymsAreNotRetired(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	var old uint32
-	require.NoError(t, v.changeKeys(ctx, audit.Event{Action: audit.Rotate, Purpose: p}, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, audit.Event{Action: audit.Rotate, Purpose: p}, func(r *keyRecord, _ *pendingEvent) error {
 		all, err := r.describe()
 		require.NoError(t, err)
 		require.Equal(t, RoleSubject, all[2].Role)
 		old = all[2].ID
-		return r.add(&r.Subject, RoleSubject, XWing, 0)
+		_, err = r.add(&r.Subject, RoleSubject, XWing, 0)
+		return err
 	}))
 	require.EqualError(t, v.Retire(ctx, p, old), "vault: retiring keys of security: the key of pseudonyms is never changed: invalid argument")
 }
@@ -261,7 +263,7 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	ctx := t.Context()
 	v, p := testVault(t, Memory(), nil)
 	unread := []byte("of another platform")
-	require.NoError(t, v.changeKeys(ctx, audit.Event{Action: audit.Rotate, Purpose: p}, func(r *keyRecord) error {
+	require.NoError(t, v.changeKeys(ctx, audit.Event{Action: audit.Rotate, Purpose: p}, func(r *keyRecord, _ *pendingEvent) error {
 		r.Collect.Keyset = unread
 		return nil
 	}))
@@ -284,7 +286,8 @@ func TestKeysOfCollectorsThatCanNotBeRead(t *testing.T) {
 	require.ErrorIs(t, err, ErrCorrupt)
 	_, err = r.open()
 	require.Equal(t, errKeyset, err)
-	require.ErrorIs(t, r.add(&r.Seal, RoleSeal, XWing, 0), ErrCorrupt)
+	_, err = r.add(&r.Seal, RoleSeal, XWing, 0)
+	require.ErrorIs(t, err, ErrCorrupt)
 	_, err = r.find(all[0].ID, Active)
 	require.ErrorIs(t, err, ErrCorrupt)
 }

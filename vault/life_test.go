@@ -801,7 +801,7 @@ func TestExtendIsRecordedOnBothSides(t *testing.T) {
 	ads := vaulttest.Scope(t, vaulttest.Generated(t, record(&there), vaulttest.Advertising), vaulttest.Advertising)
 	value := vaulttest.Seal(t, sec.For("alice"))
 	here, there = nil, nil
-	_, err := vault.Extend(t.Context(), vaulttest.Note, value, nil, sec.For("alice"), ads.For("alice").Under(purpose.Basis{Consent: "c-1"}))
+	extended, err := vault.Extend(t.Context(), vaulttest.Note, value, nil, sec.For("alice"), ads.For("alice").Under(purpose.Basis{Consent: "c-1"}))
 	require.NoError(t, err)
 	for _, side := range []struct {
 		events []audit.Event
@@ -813,7 +813,9 @@ func TestExtendIsRecordedOnBothSides(t *testing.T) {
 	} {
 		require.Len(t, side.events, 1)
 		side.want.Time, side.want.Action, side.want.Outcome = side.events[0].Time, audit.Extend, audit.Allowed
-		side.want.Kind, side.want.Collected = "note", purpose.NewSet(vaulttest.Security)
+		side.want.Kind, side.want.Collected, side.want.Count = "note", purpose.NewSet(vaulttest.Security), 1
+		side.want.Generation, side.want.Value = 1, value.ID()
+		side.want.Provenance, _ = extended.Provenance(side.want.Purpose)
 		side.want.Subject, err = side.own.Pseudonym(t.Context(), "alice")
 		require.NoError(t, err)
 		require.Equal(t, side.want, side.events[0])

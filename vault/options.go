@@ -117,6 +117,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.SubjectCache < 0 {
 		return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
 	}
+	out.Audit = comparableAuditor(out.Audit)
 	switch out.Collectors {
 	case "":
 		out.Collectors = XWing

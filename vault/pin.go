@@ -145,12 +145,13 @@ func (b *backend) pin(ctx context.Context, p purpose.Purpose) (Pin, error) {
 // [Vault.Scope].
 func (a *Admin) Pin(ctx context.Context, p purpose.Purpose) (Pin, error) {
 	found := make(chan Pin, 1) // a call that was left early may still send
-	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
+	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
 		pk, err := a.openKeys(ctx, p, allKeys)
 		if err != nil {
 			return err
 		}
 		pin, err := pk.pin(ctx)
+		e.at(pin.generation)
 		found <- pin
 		return err
 	})

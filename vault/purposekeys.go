@@ -222,23 +222,10 @@ func (pk *purposeKeys) report(a audit.Action, err error) {
 	if reason := reasonOf(err); reason != pk.recorded[a] {
 		ctx, cancel := context.WithTimeout(context.Background(), pk.backend.opts.Timeout)
 		defer cancel()
-		if !errors.Is(pk.backend.audit(ctx, audit.Event{Action: a, Purpose: pk.id.purpose}, err), errUnaudited) {
+		if !errors.Is(pk.backend.audit(ctx, audit.Event{Action: a, Purpose: pk.id.purpose, Generation: pk.generation()}, err), errUnaudited) {
 			pk.recorded[a] = reason
 		}
 	}
-}
-
-// reasonOf returns a word for the kind of err, "" for nil.
-func reasonOf(err error) string {
-	switch {
-	case err == nil:
-		return ""
-	case errors.Is(err, ErrCorrupt):
-		return "corrupt"
-	case errors.Is(err, ErrNoKeys):
-		return "no keys"
-	}
-	return "unavailable"
 }
 
 // refreshNow refreshes the keys from a read of the store that begins after the
@@ -321,6 +308,14 @@ func (pk *purposeKeys) install(k *keys) error {
 // closed.
 func (pk *purposeKeys) known() purposeState {
 	return purposeState{pk.current.Load(), *pk.erasure.Load()}
+}
+
+// generation returns the generation of the current keys, 0 if the vault is closed.
+func (pk *purposeKeys) generation() uint64 {
+	if k := pk.current.Load(); k != nil {
+		return k.generation
+	}
+	return 0
 }
 
 // noteErasure notes that an erasure is complete, unless a later one is known.

@@ -36,7 +36,11 @@ func Reseal(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) 
 	resealed, plaintexts, err := reseal(ctx, k, v, scopes)
 	for _, s := range scopes {
 		if s.audited() {
-			err = s.audit(ctx, audit.Event{Action: audit.Reseal, Kind: k.name, Collected: v.Purposes()}, err)
+			e := newValueEvent(audit.Reseal, k, v, s.Purpose())
+			if id := resealed.ID(); id != e.Value {
+				e.NewValue = id
+			}
+			err = s.audit(ctx, e, err)
 		} else {
 			s.count(audit.Reseal, err)
 		}

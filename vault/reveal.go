@@ -22,7 +22,7 @@ import (
 // an auditor that fails are [ErrUnavailable]. A nil scope, the zero Kind and the
 // zero Sealed are [ErrInvalid].
 func (s *Scope) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
-	return s.reveal(ctx, audit.Reveal, k, v)
+	return s.reveal(ctx, audit.Reveal, k, v, nil)
 }
 
 // Hint reveals v, and returns the result of mask in place of the plaintext. The
@@ -30,21 +30,26 @@ func (s *Scope) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
 // trusted with it. A nil mask is [ErrInvalid]; other errors are as for
 // [Scope.Reveal].
 func (s *Scope) Hint(ctx context.Context, k Kind, v Sealed, mask func(plaintext string) string) (string, error) {
+	var refusal error
 	if mask == nil {
-		return "", &opError{audit.Hint, k, fmt.Errorf("nil mask: %w", ErrInvalid)}
+		refusal = errNoMask
 	}
-	plaintext, err := s.reveal(ctx, audit.Hint, k, v)
+	plaintext, err := s.reveal(ctx, audit.Hint, k, v, refusal)
 	if err != nil {
 		return "", err
 	}
 	return mask(plaintext), nil
 }
 
-// reveal opens v and has the action audited.
-func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed) (string, error) {
-	plaintext, err := s.unseal(ctx, k, v)
+var errNoMask = fmt.Errorf("nil mask: %w", ErrInvalid)
+
+// reveal opens v, unless there is a refusal already, and has the action audited.
+func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed, refusal error) (plaintext string, err error) {
+	if err = refusal; err == nil {
+		plaintext, err = s.unseal(ctx, k, v)
+	}
 	if s.audited() {
-		err = s.audit(ctx, audit.Event{Action: a, Kind: k.name, Collected: v.Purposes()}, err)
+		err = s.audit(ctx, newValueEvent(a, k, v, s.opened.id.purpose), err)
 	} else {
 		s.count(a, err)
 	}

@@ -21,21 +21,27 @@ import (
 // purposes are being moved needs [EitherKEK]. A nil KEK or no purpose is [ErrInvalid];
 // other errors are the errors of [Admin.Rotate].
 func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose) error {
-	if kek == nil {
-		return keysError(audit.Rewrap, purpose.Purpose{}, errNoKEK)
+	var refusal error
+	switch {
+	case kek == nil:
+		refusal = errNoKEK
+	case len(purposes) == 0:
+		refusal = errNoPurpose
 	}
-	if len(purposes) == 0 {
-		return keysError(audit.Rewrap, purpose.Purpose{}, errNoPurpose)
+	if refusal != nil {
+		return keysError(audit.Rewrap, purpose.Purpose{}, a.Vault().audit(ctx, audit.Event{Action: audit.Rewrap}, refusal))
 	}
 	for _, p := range purposes {
-		err := a.operate(ctx, audit.Event{Action: audit.Rewrap, Purpose: p}, func(ctx context.Context) error {
+		err := a.operate(ctx, audit.Event{Action: audit.Rewrap, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
 			r, old, err := a.readKeyRecord(ctx, p)
 			if err != nil {
 				// An earlier call may have re-wrapped the record and lost the answer.
 				// If so, the new KEK opens it.
-				if _, _, done := a.readKeyRecordWith(ctx, kek, p); done != nil {
+				done, _, failed := a.readKeyRecordWith(ctx, kek, p)
+				if failed != nil {
 					return err
 				}
+				e.at(done.Generation)
 			} else {
 				if err := generateKEK(ctx, kek, p); err != nil {
 					return err
@@ -44,6 +50,7 @@ func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 				if err := a.put(ctx, kek, p, r, old.Revision); err != nil {
 					return err
 				}
+				e.at(r.Generation)
 			}
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -84,14 +91,16 @@ type Progress struct {
 // of the key store, or erase the subject; then call again. Other errors are the errors
 // of [Admin.Rotate]. An after that no run returned is [ErrInvalid].
 func (a *Admin) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
-	err := a.rewrapSubjects(ctx, p, after, progress)
-	if err = a.Vault().audit(ctx, audit.Event{Action: audit.RewrapSubjects, Purpose: p}, err); err != nil {
+	e := audit.Event{Action: audit.RewrapSubjects, Purpose: p}
+	err := a.rewrapSubjects(ctx, p, after, progress, &e)
+	if err = a.Vault().audit(ctx, e, err); err != nil {
 		return keysError(audit.RewrapSubjects, p, err)
 	}
 	return nil
 }
 
-func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
+// rewrapSubjects is RewrapSubjects, which adds to its event e.
+func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error, e *audit.Event) error {
 	pk, err := a.Vault().openKeys(ctx, p, allKeys)
 	if err != nil {
 		return err
@@ -99,6 +108,7 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 	if err := pk.refreshNow(ctx); err != nil { // another process may have rotated
 		return err
 	}
+	e.Generation = pk.generation()
 	prefix := subjectPrefix(p)
 	if after != "" && !strings.HasPrefix(after, prefix) {
 		return fmt.Errorf("not a position of this purpose: %w", ErrInvalid)
@@ -132,6 +142,7 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 				return err
 			case changed:
 				at.Changed++
+				e.Count = at.Changed
 			}
 			at.Seen++
 			at.After = name
@@ -233,11 +244,12 @@ func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed 
 // errors of [Vault.Scope].
 func (a *Admin) WrappedBy(ctx context.Context, p purpose.Purpose) (string, error) {
 	found := make(chan string, 1) // a call that was left early may still send
-	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context) error {
+	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
 		r, record, err := a.readKeyRecord(ctx, p)
 		if err != nil {
 			return err
 		}
+		e.at(r.Generation)
 		h, _, err := cutKeyRecord(record.Data, format.VaultID(r.Vault))
 		found <- h.kek
 		return err

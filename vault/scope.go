@@ -193,20 +193,26 @@ func (s *Scope) count(a audit.Action, err error) {
 	}
 }
 
-// audit records e as an event of the purpose and the subject of s.
+// audit records e as an event of the purpose, the keys and the subject of s.
 func (s *Scope) audit(ctx context.Context, e audit.Event, err error) error {
 	return s.opened.backend.audit(ctx, s.complete(e), err)
 }
 
+// complete returns e with the facts about s, which is valid.
 func (s *Scope) complete(e audit.Event) audit.Event {
 	e.Purpose = s.Purpose()
-	if !s.valid() || s.subject == "" {
+	keys := s.opened.current.Load()
+	if keys == nil {
 		return e
 	}
-	if keys := s.opened.current.Load(); keys != nil {
+	e.Generation = keys.generation
+	if s.subject != "" {
 		if pseudonym, err := keys.pseudonymOf(s.opened.id.purpose, s.subject); err == nil {
-			e.Subject = hex.EncodeToString(pseudonym[:])
+			e.Subject = hexID(pseudonym)
 		}
 	}
 	return e
 }
+
+// askedFor returns the provenance that s asks for when it seals.
+func (s *Scope) askedFor() purpose.Provenance { return askedFor(s.basis().Basis, s.basis().err) }

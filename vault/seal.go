@@ -51,7 +51,11 @@ func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sea
 	}
 	for _, sealer := range sealers {
 		if s := ownSealer(sealer); s != nil && s.audited() {
-			err = s.audit(ctx, audit.Event{Action: audit.Seal, Kind: k.name, Collected: purposesOf(sealers)}, err)
+			e := newValueEvent(audit.Seal, k, v, s.Purpose())
+			if v.IsZero() {
+				e.Collected, e.Provenance = purposesOf(sealers), s.askedFor()
+			}
+			err = s.audit(ctx, e, err)
 		} else if s, ok := sealer.(*Scope); ok {
 			s.count(audit.Seal, err)
 		}
@@ -123,6 +127,7 @@ type slotSealer interface {
 	appendSlot(ctx context.Context, body []byte, buf *buffers, value plainValue) ([]byte, error)
 	checkErased() error
 	audited() bool
+	askedFor() purpose.Provenance
 	audit(ctx context.Context, e audit.Event, err error) error
 }
 

@@ -117,8 +117,20 @@ func (v Sealed) KeyID(p purpose.Purpose) (id uint32, ok bool) {
 	return 0, false
 }
 
+// ID returns the random id of v, 32 hexadecimal digits, as events have it in
+// [audit.Event.Value]. All slots of v share it, and so do copies of v, until [Reseal] of
+// all slots takes a new id. It is "" for the zero Sealed. ID needs no key, and the id is a
+// claim until v is opened.
+func (v Sealed) ID() string {
+	value, err := v.decode()
+	if err != nil {
+		return ""
+	}
+	return hexID([format.IDSize]byte(value.ID))
+}
+
 // Without returns v without its slot for purpose p. It needs no key: a process that
-// can write a row can withdraw a purpose. The other slots open as before. A value
+// can write a row can withdraw a purpose. [Sealed.Withdraw] does the same and records it. The other slots open as before. A value
 // without its last purpose is the zero Sealed. If v was not collected for p,
 // Without returns v.
 func (v Sealed) Without(p purpose.Purpose) Sealed {
@@ -126,7 +138,7 @@ func (v Sealed) Without(p purpose.Purpose) Sealed {
 }
 
 // WithoutExpired returns v without the slots whose retention is over by [time.Now].
-// It needs no key. The result is the zero Sealed if all slots are over.
+// It needs no key. [Sealed.Sweep] does the same and records it. The result is the zero Sealed if all slots are over.
 func (v Sealed) WithoutExpired() Sealed {
 	now := time.Now()
 	return v.keep(func(_ string, s format.Slot) bool {

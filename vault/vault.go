@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -134,7 +135,7 @@ func (v *Vault) Reader(ctx context.Context, p purpose.Purpose) (*Reader, error) 
 // vault is closed.
 func (v *Vault) Collector(ctx context.Context, p purpose.Purpose) (*Collector, error) {
 	c, err := v.collector(ctx, p)
-	if err = v.audit(ctx, audit.Event{Action: audit.Open, Purpose: p}, err); err != nil {
+	if err = v.audit(ctx, v.openEvent(p), err); err != nil {
 		return nil, keysError(audit.Open, p, err)
 	}
 	return c, nil
@@ -167,10 +168,22 @@ var errNoCollectKeys = fmt.Errorf("none for collectors: %w", ErrNoKeys)
 // purposeKeys.
 func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope, error) {
 	pk, err := v.openKeys(ctx, p, of)
-	if err = v.audit(ctx, audit.Event{Action: audit.Open, Purpose: p}, err); err != nil {
+	if err = v.audit(ctx, v.openEvent(p), err); err != nil {
 		return nil, keysError(audit.Open, p, err)
 	}
 	return newScope(pk), nil
+}
+
+// openEvent returns the event of opening the keys of p. It has the generation of the keys
+// that are open, if there are some.
+func (v *Vault) openEvent(p purpose.Purpose) audit.Event {
+	e := audit.Event{Action: audit.Open, Purpose: p}
+	if v.valid() {
+		if at := v.state(p); at.keys != nil {
+			e.Generation = at.keys.generation
+		}
+	}
+	return e
 }
 
 func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*purposeKeys, error) {
@@ -284,16 +297,46 @@ func keysError(a audit.Action, p purpose.Purpose, err error) error {
 func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.Purpose) ([]Erasure, error) {
 	var done []Erasure
 	if len(purposes) == 0 {
-		return done, keysError(audit.Erase, purpose.Purpose{}, errNoPurpose)
+		return done, keysError(audit.Erase, purpose.Purpose{}, v.audit(ctx, audit.Event{Action: audit.Erase, Count: 1}, errNoPurpose))
 	}
 	for _, p := range purposes {
 		e, err := v.eraseFor(ctx, subject, p)
-		if err = v.audit(ctx, audit.Event{Action: audit.Erase, Purpose: p, Subject: e.Subject}, err); err != nil {
+		event := v.eraseEvent(p, e)
+		if event.Subject == "" && ValidSubject(subject) {
+			event.Subject = v.pseudonym(p, subject)
+		}
+		if err = v.audit(ctx, event, err); err != nil {
 			return done, keysError(audit.Erase, p, err)
 		}
 		done = append(done, e)
 	}
 	return done, nil
+}
+
+// eraseEvent returns the event of an erasure under p. The erasure e is zero if it failed.
+func (v *Vault) eraseEvent(p purpose.Purpose, e Erasure) audit.Event {
+	event := v.openEvent(p)
+	event.Action, event.Subject, event.Count = audit.Erase, e.Subject, 1
+	if id, err := strconv.ParseUint(e.KeyID, 16, 32); err == nil { // "" for a subject without a key
+		event.KeyID = uint32(id)
+	}
+	return event
+}
+
+// pseudonym returns the pseudonym of the subject under p, in hexadecimal digits, or "" if
+// this vault has no keys of p open that can compute it.
+func (v *Vault) pseudonym(p purpose.Purpose, subject string) string {
+	if !v.valid() {
+		return ""
+	}
+	for _, pk := range v.findAll(p) {
+		if k := pk.current.Load(); k != nil && k.pseudonym != nil {
+			if pseudonym, err := k.pseudonymOf(p, subject); err == nil {
+				return hexID(pseudonym)
+			}
+		}
+	}
+	return ""
 }
 
 func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose) (Erasure, error) {
@@ -410,9 +453,12 @@ func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, dama
 	}
 }
 
-// operate runs an operation on the keys of p, and audits it.
-func (v *Vault) operate(ctx context.Context, e audit.Event, f func(context.Context) error) error {
-	if err := v.audit(ctx, e, v.run(ctx, e.Action, e.Purpose, f)); err != nil {
+// operate runs an operation on the keys of p, and audits it. The operation adds facts to
+// its event.
+func (v *Vault) operate(ctx context.Context, e audit.Event, f func(context.Context, *pendingEvent) error) error {
+	pending := &pendingEvent{event: e}
+	err := v.run(ctx, e.Action, e.Purpose, func(ctx context.Context) error { return f(ctx, pending) })
+	if err := v.audit(ctx, pending.taken(), err); err != nil {
 		return keysError(e.Action, e.Purpose, err)
 	}
 	return nil

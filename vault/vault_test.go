@@ -542,16 +542,16 @@ func TestEvents(t *testing.T) {
 
 	both, one := purpose.NewSet(vaulttest.Security, vaulttest.Advertising), purpose.NewSet(vaulttest.Security)
 	want := []audit.Event{
-		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
-		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Advertising, Collected: both},
-		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: one},
-		{Action: audit.Seal, Outcome: audit.Failed, Purpose: vaulttest.Security, Collected: one},
-		{Action: audit.Reveal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
-		{Action: audit.Hint, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
+		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both, Value: value.ID()},
+		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Advertising, Collected: both, Value: value.ID()},
+		{Action: audit.Seal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: one, Value: only.ID()},
+		{Action: audit.Seal, Outcome: audit.Failed, Reason: "invalid", Purpose: vaulttest.Security, Collected: one},
+		{Action: audit.Reveal, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both, Value: value.ID()},
+		{Action: audit.Hint, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both, Value: value.ID()},
 		{Action: audit.Index, Outcome: audit.Allowed, Purpose: vaulttest.Security},
-		{Action: audit.Index, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both},
-		{Action: audit.Reveal, Outcome: audit.Denied, Purpose: vaulttest.Advertising, Collected: one},
-		{Action: audit.Index, Outcome: audit.Failed, Purpose: vaulttest.Security},
+		{Action: audit.Index, Outcome: audit.Allowed, Purpose: vaulttest.Security, Collected: both, Value: value.ID()},
+		{Action: audit.Reveal, Outcome: audit.Denied, Reason: "purpose", Value: only.ID(), Purpose: vaulttest.Advertising, Collected: one},
+		{Action: audit.Index, Outcome: audit.Failed, Reason: "invalid", Purpose: vaulttest.Security},
 	}
 	require.Len(t, events, len(want))
 	for i, e := range events {
@@ -559,7 +559,16 @@ func TestEvents(t *testing.T) {
 		require.Equal(t, "sign-in", e.Caller)
 		require.Equal(t, "note", e.Kind)
 		require.Equal(t, e.Outcome != audit.Allowed, e.Err != nil)
+		require.Equal(t, 1, e.Count)
+		require.EqualValues(t, 1, e.Generation)
+		of := map[string]vault.Sealed{value.ID(): value, only.ID(): only}[e.Value]
+		provenance, _ := of.Provenance(e.Purpose)
+		require.Equal(t, provenance, e.Provenance, "event %d", i)
+		if id, named := of.KeyID(e.Purpose); named || e.Action != audit.Index {
+			require.Equal(t, id, e.KeyID, "event %d", i)
+		}
 		e.Time, e.Caller, e.Kind, e.Err = time.Time{}, "", "", nil
+		e.Count, e.Generation, e.Provenance, e.KeyID = 0, 0, purpose.Provenance{}, 0
 		require.Equal(t, want[i], e, "event %d", i)
 	}
 }

@@ -88,7 +88,9 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 	}
 	c.show(ctx, "2. she consents to ads", email)
 
-	email = email.Without(advertising)
+	if email, err = email.Withdraw(ctx, advertising, v); err != nil {
+		return err
+	}
 	c.show(ctx, "3. she withdraws: no key is needed, and the ads index column is set to NULL", email)
 
 	if err := v.Rotate(ctx, security, vault.RoleSeal); err != nil {
@@ -117,7 +119,9 @@ func run(ctx context.Context, out io.Writer, retain time.Duration) error {
 		return err
 	}
 	c.show(ctx, "5. the time for which billing may keep it is over", email)
-	email = email.WithoutExpired()
+	if email, err = email.Sweep(ctx, v); err != nil {
+		return err
+	}
 	c.show(ctx, "6. a sweep drops what is over: no key is needed", email)
 
 	certificate, err := v.Erase(ctx, user, security, billing, advertising)

@@ -19,8 +19,13 @@
 //
 // # Limits
 //
-// No single item gets faster: the function is called for each item, and each call
-// is audited.
+// No single item gets faster: the function is called for each item.
+//
+// # Audit
+//
+// The actions of a run of 128 items are recorded together, with [audit.Batch]: one event for
+// each action and result, with the number of values and a hash that stands for their ids.
+// No item's result is returned, to the function or by Map, before its event is recorded.
 package batch
 
 import (
@@ -28,8 +33,10 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // chunkSize is the number of items that a worker takes at a time. It is so great
@@ -181,24 +188,27 @@ func (m *mapper[In, Out]) work() {
 
 func (m *mapper[In, Out]) do(c *chunk[In, Out]) {
 	defer close(c.done)
-	finished := false
+	// The items before a panic still have their results to yield. So the other workers go
+	// on, until next comes to this chunk.
 	defer func() {
-		if !finished {
-			if c.panicked = recover(); c.panicked == nil {
-				c.panicked = "batch: f ended its goroutine"
-			}
-			// The items before it still have their results to yield. So the other
-			// workers go on, until next comes to this chunk.
+		if panicked := recover(); panicked != nil {
+			c.panicked = panicked
 		}
 	}()
-	for i, item := range c.in {
+	var returned atomic.Int64
+	// The events of a chunk are joined. One call of f runs at a time, as each worker has its
+	// own chunk; while one waits for its event, the next begins.
+	audit.Batch(m.ctx, len(c.in), 1, func(ctx context.Context, i int) {
 		if err := m.ctx.Err(); err != nil {
 			c.errs[i] = unavailable(err)
-			continue
+		} else {
+			c.out[i], c.errs[i] = m.f(ctx, c.in[i])
 		}
-		c.out[i], c.errs[i] = m.f(m.ctx, item)
+		returned.Add(1)
+	})
+	if returned.Load() < int64(len(c.in)) {
+		c.panicked = "batch: f ended its goroutine"
 	}
-	finished = true
 }
 
 func unavailable(err error) error {

@@ -236,6 +236,8 @@ func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error)
 // because Backfill would seal it again. A malformed value is reported as [Corrupt].
 // Before it writes a batch, Sweep compares the clock with the database's: if they differ
 // by more than five minutes, it ends with [ErrClock]. SQLite has no clock of its own.
+// Before each batch is written, the auditor of the first scope gets an event for each
+// purpose that is removed.
 // Sweep returns the errors of [Migration.Backfill].
 func (m *Migration) Sweep(ctx context.Context, opts *Options) (*Report, error) {
 	sel := m.withSealed(true)
@@ -245,34 +247,53 @@ func (m *Migration) Sweep(ctx context.Context, opts *Options) (*Report, error) {
 			sel.fields = sel.fields.with(c.plain)
 		}
 	}
-	return m.run(ctx, "sweep", opts, sel, func(_ context.Context, r *rowEdit) error {
+	return m.run(ctx, "sweep", opts, sel, func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, true, func(i int, v value) error {
 			c := &m.columns[i]
-			kept := v.withoutExpired()
-			expired := kept.Purposes() != v.Purposes()
-			if expired && r.hasPlain(i) {
+			kept := v.withoutExpired().Purposes()
+			swept := kept != v.Purposes()
+			if swept && r.hasPlain(i) {
 				r.find(c.name, Plaintext)
 				return nil
 			}
-			if expired {
-				column, err := kept.Value()
+			if swept {
+				was, err := vault.ParseSealed(r.text(c.sealed))
 				if err != nil {
 					return err
 				}
-				r.set(c.sealed, column)
+				now, err := was.Sweep(ctx, m.table.Scopes[0])
+				if err != nil {
+					return err
+				}
+				kept = now.Purposes()
+				r.set(c.sealed, textOf(now))
 				r.unchanged(c.sealed)
 				if c.plain >= 0 {
 					r.unchanged(c.plain)
 				}
 			}
 			for _, f := range c.indexes {
-				if r.has(f) && !kept.Purposes().Contains(m.fields[f].purpose) {
+				p := m.fields[f].purpose
+				switch {
+				case !r.has(f) || kept.Contains(p):
+				case v.Purposes().Contains(p): // which the event of the sweep says
+					r.replace(c, f, nil)
+				default:
 					r.clear(c, f)
 				}
 			}
 			return nil
 		})
 	})
+}
+
+// textOf returns the content of a sealed column, nil for the absence of a value.
+func textOf(v vault.Sealed) any {
+	text, _ := v.AppendText(nil) //piivet:allow discard it has no error
+	if len(text) == 0 {
+		return nil
+	}
+	return string(text)
 }
 
 // ClearErased sets to NULL the indexes of people who were erased by
@@ -312,8 +333,23 @@ func (m *Migration) ClearErased(ctx context.Context, opts *Options) (*Report, er
 }
 
 // clear sets an index to NULL, if the index and the sealed value have not changed
-// since.
-func (r *rowEdit) clear(c *column, f int) { r.replace(c, f, nil) }
+// since, and has that recorded.
+func (r *rowEdit) clear(c *column, f int) {
+	r.replace(c, f, nil)
+	r.cleared = append(r.cleared, f)
+}
+
+// recordCleared records the indexes that are to be removed from a row.
+func (m *Migration) recordCleared(ctx context.Context, r *rowEdit) error {
+	for _, f := range r.cleared {
+		// Malformed text has no id to record, and counts as no value.
+		v, _ := vault.ParseSealed(r.text(m.columns[m.fields[f].column].sealed)) //piivet:allow discard the step reports a malformed value
+		if err := v.RecordClear(ctx, m.fields[f].purpose, m.table.Scopes[m.fields[f].scope]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (r *rowEdit) replace(c *column, f int, bytes any) {
 	r.set(f, bytes)

@@ -25,7 +25,8 @@ type rowEdit struct {
 
 	// The fields to write, and the content that other fields must still have.
 	sets, conditions []assignment
-	ofSubject        bool // the subject must still be the one that was read
+	ofSubject        bool  // the subject must still be the one that was read
+	cleared          []int // the fields of sets that are indexes of nobody any more
 
 	written    []assignment // of the fields, once the transaction is committed
 	left       []leftValue
@@ -80,7 +81,7 @@ func (r *rowEdit) find(column string, p Problem) {
 
 // reset drops the decisions on the row.
 func (r *rowEdit) reset() {
-	r.sets, r.conditions, r.findings, r.decisions, r.left = nil, nil, nil, nil, nil
+	r.sets, r.conditions, r.cleared, r.findings, r.decisions, r.left = nil, nil, nil, nil, nil, nil
 	r.ofSubject = false
 }
 

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A walk goes through the rows of a selection in the order of their keys. While one
@@ -43,11 +46,15 @@ func (m *Migration) run(ctx context.Context, step string, opts *Options, sel sel
 // runInto also calls done for each row that is done, from one goroutine and in
 // order, before the row is counted.
 func (m *Migration) runInto(ctx context.Context, report *Report, opts *Options, sel selection, work func(context.Context, *rowEdit) error, done func(*rowEdit)) error {
+	ctx = audit.WithOperation(ctx, "migrate."+strings.ReplaceAll(report.Step, " ", "-"))
 	readAndWork := func(ctx context.Context, r *rowEdit) error {
 		if err := m.readPlain(r); err != nil {
 			return err
 		}
-		return work(ctx, r)
+		if err := work(ctx, r); err != nil {
+			return err
+		}
+		return m.recordCleared(ctx, r)
 	}
 	if report.writes { // the read-back compares all fields
 		for i, f := range m.fields {
@@ -152,36 +159,23 @@ func (w *walk) seal(ctx context.Context, from <-chan batch, to chan<- batch) {
 	}
 }
 
-// chunk is the number of rows that a worker takes at a time.
-const chunk = 64
-
-// workAll calls work for all rows, on all workers.
+// workAll calls work for all rows, on all workers. The events of the rows are joined, and no
+// row is written before its events are recorded.
 func (w *walk) workAll(ctx context.Context, rows []*rowEdit) error {
 	if err := w.prefetch(ctx, rows); err != nil {
 		return err
 	}
-	chunks := make(chan []*rowEdit, len(rows)/chunk+1)
-	for c := range slices.Chunk(rows, chunk) {
-		chunks <- c
-	}
-	close(chunks)
-	errs := make([]error, w.opts.Workers)
-	var workers sync.WaitGroup
-	for i := range errs {
-		workers.Go(func() {
-			for rows := range chunks {
-				for _, r := range rows {
-					if errs[i] = ctx.Err(); errs[i] == nil {
-						w.workOn(ctx, r, &errs[i])
-					}
-					if errs[i] != nil {
-						return
-					}
-				}
-			}
-		})
-	}
-	workers.Wait()
+	errs := make([]error, len(rows))
+	var failed atomic.Bool
+	audit.Batch(ctx, len(rows), w.opts.Workers, func(ctx context.Context, i int) {
+		if failed.Load() || ctx.Err() != nil {
+			return
+		}
+		w.workOn(ctx, rows[i], &errs[i])
+		if errs[i] != nil {
+			failed.Store(true)
+		}
+	})
 	if err := ctx.Err(); err != nil {
 		return ctxError(ctx)
 	}

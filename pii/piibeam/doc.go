@@ -20,6 +20,15 @@
 // Any other failure, such as a key service that is down or a missing grant, fails the
 // bundle, and the runner tries it again.
 //
+// # Audit
+//
+// The rows of a batch of 500 in a bundle make one event for each action and result, with their
+// number and a hash that stands for the ids of their values (see [audit.Batch]). A row leaves
+// its step only after its event was recorded. Rows of another window than the global one make
+// an event each. A bundle that the runner tries again is recorded again.
+//
+// [audit.Batch]: https://pkg.go.dev/github.com/onlyfor/onlyfor/vault/audit#Batch
+//
 // # Limits
 //
 // A runner holds the plaintext that a pipeline reads: in its workers' memory, and on

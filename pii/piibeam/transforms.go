@@ -10,13 +10,14 @@ import (
 )
 
 func init() {
-	register.DoFn5x1[context.Context, string, string, func(string, string), func(string, string), error](&sealFn{})
-	register.DoFn5x1[context.Context, string, string, func(string, string), func(string, string), error](&resealFn{})
-	register.DoFn5x1[context.Context, string, string, func(string, []byte), func(string, string), error](&indexFn{})
+	register.DoFn7x1[context.Context, beam.Window, beam.EventTime, string, string, emitter[string], emitter[string], error](&sealFn{})
+	register.DoFn7x1[context.Context, beam.Window, beam.EventTime, string, string, emitter[string], emitter[string], error](&resealFn{})
+	register.DoFn7x1[context.Context, beam.Window, beam.EventTime, string, string, emitter[[]byte], emitter[string], error](&indexFn{})
 	register.Function2x2(swap)
 	register.Function4x0(pairs)
 	register.Emitter2[string, string]()
-	register.Emitter2[string, []byte]()
+	register.Emitter3[beam.EventTime, string, string]()
+	register.Emitter3[beam.EventTime, string, []byte]()
 	register.Iter1[string]()
 }
 
@@ -76,6 +77,7 @@ type sealFn struct {
 	Job Job
 
 	worker *worker
+	rows   bundle[string]
 }
 
 // Setup opens the keys, once for each worker.
@@ -84,22 +86,31 @@ func (f *sealFn) Setup(ctx context.Context) (err error) {
 	return err
 }
 
-// ProcessElement seals one row.
-func (f *sealFn) ProcessElement(ctx context.Context, id, text string, emit, failed func(string, string)) error {
+// StartBundle drops the rows of a bundle that failed.
+func (f *sealFn) StartBundle(_ context.Context, _, _ emitter[string]) error {
+	return f.rows.start("beam.seal", f.seal)
+}
+
+// ProcessElement seals one row, or keeps it for a batch.
+func (f *sealFn) ProcessElement(ctx context.Context, w beam.Window, t beam.EventTime, id, text string, emit, failed emitter[string]) error {
+	return f.rows.add(ctx, w, row{t, id, text}, emit, failed)
+}
+
+// FinishBundle seals the rows that are left.
+func (f *sealFn) FinishBundle(ctx context.Context, emit, failed emitter[string]) error {
+	return f.rows.finish(ctx, emit, failed)
+}
+
+func (f *sealFn) seal(ctx context.Context, id, text string) (string, error) {
 	if !f.worker.takes(id) {
-		return give(id, errRowID, failed)
+		return "", errRowID
 	}
 	scopes := f.worker.of(id)
 	sealers := make([]vault.Sealer, len(scopes))
 	for i, s := range scopes {
 		sealers[i] = s
 	}
-	sealed, err := f.worker.seal(ctx, text, sealers)
-	if err == nil {
-		emit(id, sealed)
-		return nil
-	}
-	return give(id, err, failed)
+	return f.worker.seal(ctx, text, sealers)
 }
 
 // resealFn is the work of Reseal.
@@ -107,6 +118,7 @@ type resealFn struct {
 	Job Job
 
 	worker *worker
+	rows   bundle[string]
 }
 
 // Setup opens the keys, once for each worker.
@@ -115,17 +127,26 @@ func (f *resealFn) Setup(ctx context.Context) (err error) {
 	return err
 }
 
-// ProcessElement re-seals one value.
-func (f *resealFn) ProcessElement(ctx context.Context, id, text string, emit, failed func(string, string)) error {
+// StartBundle drops the rows of a bundle that failed.
+func (f *resealFn) StartBundle(_ context.Context, _, _ emitter[string]) error {
+	return f.rows.start("beam.reseal", f.reseal)
+}
+
+// ProcessElement re-seals one value, or keeps it for a batch.
+func (f *resealFn) ProcessElement(ctx context.Context, w beam.Window, t beam.EventTime, id, text string, emit, failed emitter[string]) error {
+	return f.rows.add(ctx, w, row{t, id, text}, emit, failed)
+}
+
+// FinishBundle re-seals the values that are left.
+func (f *resealFn) FinishBundle(ctx context.Context, emit, failed emitter[string]) error {
+	return f.rows.finish(ctx, emit, failed)
+}
+
+func (f *resealFn) reseal(ctx context.Context, id, text string) (string, error) {
 	if !f.worker.takes(id) {
-		return give(id, errRowID, failed)
+		return "", errRowID
 	}
-	sealed, err := f.worker.reseal(ctx, text, f.worker.of(id))
-	if err == nil {
-		emit(id, sealed)
-		return nil
-	}
-	return give(id, err, failed)
+	return f.worker.reseal(ctx, text, f.worker.of(id))
 }
 
 // indexFn is the work of Index and, on typed text, of Match.
@@ -134,6 +155,7 @@ type indexFn struct {
 	Typed bool
 
 	worker *worker
+	rows   bundle[[]byte]
 }
 
 // Setup opens the keys, once for each worker.
@@ -142,31 +164,30 @@ func (f *indexFn) Setup(ctx context.Context) (err error) {
 	return err
 }
 
-// ProcessElement computes one index.
-func (f *indexFn) ProcessElement(ctx context.Context, id, text string, emit func(string, []byte), failed func(string, string)) error {
-	compute := f.worker.index
-	scope := f.worker.scopes[0]
+// StartBundle drops the rows of a bundle that failed.
+func (f *indexFn) StartBundle(_ context.Context, _ emitter[[]byte], _ emitter[string]) error {
 	if f.Typed {
-		compute = f.worker.lookup
-	} else {
-		if !f.worker.takes(id) {
-			return give(id, errRowID, failed)
-		}
-		scope = f.worker.of(id)[0]
+		return f.rows.start("beam.match", f.index)
 	}
-	index, err := compute(ctx, text, scope)
-	if err == nil {
-		emit(id, index)
-		return nil
-	}
-	return give(id, err, failed)
+	return f.rows.start("beam.index", f.index)
 }
 
-// give emits a row as failed, or fails the bundle.
-func give(id string, err error, failed func(string, string)) error {
-	if !rowsFault(err) {
-		return err
+// ProcessElement computes one index, or keeps the row for a batch.
+func (f *indexFn) ProcessElement(ctx context.Context, w beam.Window, t beam.EventTime, id, text string, emit emitter[[]byte], failed emitter[string]) error {
+	return f.rows.add(ctx, w, row{t, id, text}, emit, failed)
+}
+
+// FinishBundle computes the indexes of the rows that are left.
+func (f *indexFn) FinishBundle(ctx context.Context, emit emitter[[]byte], failed emitter[string]) error {
+	return f.rows.finish(ctx, emit, failed)
+}
+
+func (f *indexFn) index(ctx context.Context, id, text string) ([]byte, error) {
+	switch {
+	case f.Typed:
+		return f.worker.lookup(ctx, text, f.worker.scopes[0])
+	case !f.worker.takes(id):
+		return nil, errRowID
 	}
-	failed(id, err.Error())
-	return nil
+	return f.worker.index(ctx, text, f.worker.of(id)[0])
 }

@@ -11,8 +11,6 @@ package audit
 
 import (
 	"context"
-	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -30,6 +28,10 @@ const (
 	Extend Action = "extend" // extend a value to another purpose
 	Reseal Action = "reseal" // seal a value anew under the newest keys
 	Erase  Action = "erase"  // destroy the keys of a subject
+
+	Withdraw Action = "withdraw" // remove a purpose from a value
+	Sweep    Action = "sweep"    // remove a purpose from a value because its retention is over
+	Clear    Action = "clear"    // remove the index of a value from its column
 
 	Open      Action = "open" // open the keys of a purpose, for a scope
 	List      Action = "list" // list the keys of a purpose
@@ -59,6 +61,7 @@ const (
 var gerunds = map[Action]string{
 	Seal: "sealing", Reveal: "revealing", Hint: "hinting", Index: "indexing",
 	Extend: "extending", Reseal: "re-sealing", Erase: "erasing",
+	Withdraw: "withdrawing", Sweep: "sweeping", Clear: "clearing",
 	Open: "opening", CheckDenied: "checking", CheckKEK: "checking", List: "listing", Generate: "generating", Rotate: "rotating", Promote: "promoting",
 	Retire: "retiring", Reinstate: "reinstating",
 	Destroy: "destroying", Rewrap: "re-wrapping", RewrapSubjects: "re-wrapping", Refresh: "refreshing", Renew: "renewing",
@@ -85,6 +88,19 @@ const (
 
 // An Event is the record of one action, allowed or not. It never holds a value, an index
 // or a key.
+//
+// # Facts and claims
+//
+// Time, Action, Outcome, Purpose, To, From, Role, Subject, Generation, Reason, Count and
+// Err are facts that the vault knows. Caller and Operation are statements of the program.
+//
+// Collected, Value, KeyID and Provenance are copied from the header of the value. In an
+// allowed [Reveal], [Hint], [Extend] or [Reseal], and in an allowed [Index] of a value,
+// Value, KeyID and Provenance are authentic: the key of Purpose has opened the value, and
+// nobody without that key, or the public key of a collector, could have written them. In
+// an allowed [Seal] the vault has just written them. In every other event they are claims
+// of whoever wrote the value, and a refused value may be a forgery. Collected is always a
+// claim: anybody can remove a purpose from a value.
 type Event struct {
 	// Time is the time of the decision about the action.
 	Time time.Time
@@ -98,21 +114,70 @@ type Event struct {
 	// extended from. An extension makes an event for each of the two purposes, which
 	// names the other one. To and From are zero for other actions.
 	To, From purpose.Purpose
-	// Role is the role of the key that is rotated, "" for other actions.
+	// Role is the role of the key that is rotated, promoted, retired, reinstated or
+	// destroyed, "" for other actions and for a key that was not found.
 	Role string
+	// KeyID is the id of the key: the key that is rotated in, promoted, retired,
+	// reinstated or destroyed, the destroyed key of a subject, the key that seals or that
+	// the value names, or the key that computes an index. It is 0 if there is none, such as
+	// for a value of a subject, which names no key.
+	KeyID uint32
+	// Generation is the number of changes of the keys of Purpose so far, and includes the
+	// change of this action. It is 0 if the keys did not open, and for a collector.
+	Generation uint64
 	// Subject is the pseudonym of the person under Purpose, 32 hexadecimal digits, or
-	// "" if the action is not about one person.
+	// "" if the action is not about one person. It is also "" if no keys of Purpose are
+	// open in this vault, because they compute the pseudonym.
 	Subject string
 	// Collected is the set of purposes that the value is sealed for, as its header
 	// claims or, for a seal, as the caller asks. It is empty if no value takes part.
 	Collected purpose.Set
 	// Kind is the name of the value's kind, or "" if no value takes part.
 	Kind string
-	// Reason is one word that tells more about the result of some actions, "" for others:
-	// "made" or "exists" for Generate, "again" for an erasure by its certificate.
+	// Value is the random id of the value, 32 hexadecimal digits, or "" if no value takes
+	// part or none was made. Events on one value have the id in common, and so do events
+	// on copies of the value.
+	Value string
+	// NewValue is the id that the value has after a [Reseal] of all its slots, or "".
+	NewValue string
+	// Provenance says why and when the value was collected for Purpose. If a [Seal], or
+	// the new slot of an [Extend], fails, it is the ground, the notice and the consent that
+	// were asked for. It is zero for a value that was not collected for Purpose.
+	Provenance purpose.Provenance
+	// Reason is one word that tells more about the result. For an action that was not
+	// allowed, it is one of the fixed words below. For an allowed action it is "made" or
+	// "exists" (Generate), "denied" (CheckDenied), "again" (an erasure by its certificate),
+	// "absent" (Withdraw, if the value was not collected for Purpose), or "".
+	//
+	//	access       the KEK refused this process        vault.ErrAccessDenied
+	//	basis        the basis is not valid              purpose.ErrBasis
+	//	conflict     another process was first           vault.ErrConflict
+	//	consent      no record of consent                purpose.ErrNoConsent
+	//	corrupt      malformed, forged or altered        vault.ErrCorrupt
+	//	erased       the subject is erased               vault.ErrErased
+	//	expired      retention is over                   vault.ErrExpired
+	//	granted      this process can open the keys      vault.ErrGranted
+	//	invalid      an argument is not valid            vault.ErrInvalid
+	//	keys         there are no usable keys            vault.ErrNoKeys
+	//	other        an error of the caller's functions
+	//	purpose      collected for other purposes        purpose.ErrMismatch
+	//	retired      the key is retired or destroyed     vault.ErrRetired
+	//	subject      not sealed for this subject         vault.ErrSubject
+	//	unavailable  store, key service or auditor down  vault.ErrUnavailable
 	Reason string
+	// Count is the number of values, texts or subjects that the action is about. It is 0
+	// for an action on keys. For [RewrapSubjects] it is the number of subjects whose keys
+	// were wrapped anew.
+	Count int
+	// Root stands for the values of an event that [Batch] joined. It is the root of a Merkle
+	// tree (RFC 9162, SHA-256), 64 hexadecimal digits. The leaves are the 16 bytes of each
+	// Value and of each NewValue, in ascending order; an id that occurs twice is two leaves.
+	// It is "" for the event of one action, and if no value has an id.
+	Root string
 	// Caller is the caller that [WithCaller] put into the context, or "".
 	Caller string
+	// Operation is the operation that [WithOperation] put into the context, or "".
+	Operation string
 	// Err is the error of an action that was not allowed, nil otherwise.
 	Err error
 }
@@ -128,85 +193,4 @@ type Event struct {
 type Auditor interface {
 	// Audit records e, or returns an error. No other error repeats the text of this one.
 	Audit(ctx context.Context, e Event) error
-}
-
-type callerKey struct{}
-
-// maxCaller is the size of the longest caller, in bytes. Every event carries its caller.
-const maxCaller = 256
-
-// WithCaller returns a context with the name of the caller, such as a service, an
-// employee or a request id. Events carry it as [Event.Caller]. It grants no rights. A
-// name is cut off after 256 bytes, and invalid UTF-8 is removed from it.
-func WithCaller(ctx context.Context, caller string) context.Context {
-	if len(caller) > maxCaller {
-		caller = caller[:maxCaller]
-	}
-	return context.WithValue(ctx, callerKey{}, strings.ToValidUTF8(caller, ""))
-}
-
-// Caller returns the name that [WithCaller] put into ctx, or "".
-func Caller(ctx context.Context) string {
-	caller, _ := ctx.Value(callerKey{}).(string)
-	return caller
-}
-
-// Slog returns an [Auditor] that writes each event to l as one record. The level is Info
-// if the action was allowed, and Warn otherwise. A nil l means [slog.Default]. An error
-// of the logger's handler is an error of the auditor, so an action that can't be logged
-// fails. A handler that is not enabled for the level drops the event, and the action
-// goes on.
-func Slog(l *slog.Logger) Auditor { return slogAuditor{l} }
-
-type slogAuditor struct {
-	logger *slog.Logger
-}
-
-func (a slogAuditor) Audit(ctx context.Context, e Event) error {
-	l := a.logger
-	if l == nil {
-		l = slog.Default()
-	}
-	level := slog.LevelInfo
-	if e.Outcome != Allowed {
-		level = slog.LevelWarn
-	}
-	if !l.Enabled(ctx, level) {
-		return nil
-	}
-	// Call the handler directly: the Logger drops its errors.
-	r := slog.NewRecord(e.Time, level, "onlyfor", 0)
-	r.AddAttrs(
-		slog.String("action", string(e.Action)),
-		slog.String("outcome", string(e.Outcome)),
-		slog.String("purpose", e.Purpose.String()),
-	)
-	if !e.To.IsZero() {
-		r.AddAttrs(slog.String("to", e.To.String()))
-	}
-	if !e.From.IsZero() {
-		r.AddAttrs(slog.String("from", e.From.String()))
-	}
-	if e.Role != "" {
-		r.AddAttrs(slog.String("role", e.Role))
-	}
-	if e.Subject != "" {
-		r.AddAttrs(slog.String("subject", e.Subject))
-	}
-	if e.Collected.Len() > 0 {
-		r.AddAttrs(slog.String("collected", e.Collected.String()))
-	}
-	if e.Kind != "" {
-		r.AddAttrs(slog.String("kind", e.Kind))
-	}
-	if e.Reason != "" {
-		r.AddAttrs(slog.String("reason", e.Reason))
-	}
-	if e.Caller != "" {
-		r.AddAttrs(slog.String("caller", e.Caller))
-	}
-	if e.Err != nil {
-		r.AddAttrs(slog.String("error", e.Err.Error()))
-	}
-	return l.Handler().Handle(ctx, r)
 }

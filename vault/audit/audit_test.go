@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,17 @@ func TestWithCallerIsBounded(t *testing.T) {
 	require.True(t, len(caller) > 250 && caller[len(caller)-1] == long[1], "cut between characters")
 }
 
+// Operations within operations replace the name, and a name is bounded as the caller's is.
+func TestWithOperation(t *testing.T) {
+	require.Empty(t, audit.Operation(t.Context()))
+	ctx := audit.WithOperation(t.Context(), "nightly")
+	require.Equal(t, "nightly", audit.Operation(ctx))
+	ctx = audit.WithOperation(audit.WithCaller(ctx, "cron"), strings.Repeat("é", 100)+"\xff")
+	require.Equal(t, strings.Repeat("é", 32), audit.Operation(ctx))
+	require.Equal(t, "a", audit.Operation(audit.WithOperation(ctx, "\xffa\xff")))
+	require.Equal(t, "cron", audit.Caller(ctx))
+}
+
 type auditorFunc func(audit.Event) error
 
 func (f auditorFunc) Audit(_ context.Context, e audit.Event) error { return f(e) }
@@ -49,14 +62,16 @@ func TestSlog(t *testing.T) {
 	v := vaulttest.Generated(t, &vault.Options{Audit: audit.Slog(slog.New(h))}, vaulttest.Security, vaulttest.Advertising)
 	sec, ads := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Scope(t, v, vaulttest.Advertising)
 	buf.Reset()
-	ctx := audit.WithCaller(t.Context(), "sign-in\nlevel=INFO")
+	ctx := audit.WithCaller(audit.WithOperation(t.Context(), "sign-up"), "sign-in\nlevel=INFO")
 	value, err := vault.Seal(ctx, vaulttest.Note, "text", sec)
 	require.NoError(t, err)
 	_, err = ads.Reveal(ctx, vaulttest.Note, value)
 	require.Error(t, err)
-	require.Equal(t, `level=INFO msg=onlyfor action=seal outcome=allowed purpose=security collected=security kind=note caller="sign-in\nlevel=INFO"
-level=WARN msg=onlyfor action=reveal outcome=denied purpose=advertising collected=security kind=note caller="sign-in\nlevel=INFO" error="collected for security, not advertising"
-`, buf.String())
+	key, _ := value.KeyID(vaulttest.Security)
+	provenance, _ := value.Provenance(vaulttest.Security)
+	require.Equal(t, fmt.Sprintf(`level=INFO msg=onlyfor action=seal outcome=allowed purpose=security key=%08x generation=1 collected=security kind=note value=%s collected-at=%s operation=sign-up caller="sign-in\nlevel=INFO"
+level=WARN msg=onlyfor action=reveal outcome=denied purpose=advertising generation=1 collected=security kind=note value=%[2]s reason=purpose operation=sign-up caller="sign-in\nlevel=INFO" error="collected for security, not advertising"
+`, key, value.ID(), provenance.Collected.Format("2006-01-02T15:04:05.000Z")), buf.String())
 
 	w := vaulttest.Open(t, vault.Memory(), vault.SharedKEK(vaulttest.NewAEAD(t)), &vault.Options{Audit: audit.Slog(slog.New(brokenHandler{h}))})
 	require.ErrorIs(t, w.Generate(t.Context(), vaulttest.Security), vault.ErrUnavailable)
@@ -76,13 +91,22 @@ func TestSlogWritesTheFieldsThatAreSet(t *testing.T) {
 	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 	least := audit.Event{Time: at, Action: audit.Open, Outcome: audit.Allowed, Purpose: security}
 	most := audit.Event{
-		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, From: security, Role: "seal", Subject: "0123abcd",
-		Collected: purpose.NewSet(security, ads), Kind: "note", Caller: "sign-in", Err: vault.ErrConflict,
+		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, From: security, Role: "seal", KeyID: 0xabcd, Generation: 7,
+		Subject: "0123abcd", Collected: purpose.NewSet(security, ads), Kind: "note", Value: "00ff", NewValue: "01ff",
+		Provenance: purpose.Provenance{
+			Collected: at.AddDate(-1, 0, 0), Stated: true, Legal: purpose.Consent, Notice: "n-1", Consent: "c-1", Expires: at.AddDate(1, 0, 0), From: ads,
+		},
+		Reason: "conflict", Count: 2, Root: "aabb", Caller: "sign-in", Operation: "migrate.reseal", Err: vault.ErrConflict,
+	}
+	for i, f := range reflect.VisibleFields(reflect.TypeFor[audit.Event]()) {
+		require.False(t, reflect.ValueOf(most).Field(i).IsZero(), f.Name)
 	}
 	const head = "time=2026-05-04T03:02:01.000Z "
 	const leastText = head + "level=INFO msg=onlyfor action=open outcome=allowed purpose=security\n"
-	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising from=security role=seal subject=0123abcd " +
-		"collected=advertising+security kind=note caller=sign-in error=\"changed by another process\"\n"
+	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising from=security role=seal key=0000abcd generation=7 " +
+		"subject=0123abcd collected=advertising+security kind=note value=00ff new-value=01ff legal=consent notice=n-1 consent=c-1 " +
+		"collected-at=2025-05-04T03:02:01.000Z stated=true expires=2027-05-04T03:02:01.000Z first-purpose=advertising " +
+		"reason=conflict count=2 root=aabb operation=migrate.reseal caller=sign-in error=\"changed by another process\"\n"
 	a := audit.Slog(logger)
 	require.Equal(t, leastText, written(a, least))
 	require.Equal(t, mostText, written(a, most))

@@ -29,7 +29,7 @@ func ExampleSlog() {
 		panic(err)
 	}
 	_, _ = v.Scope(ctx, purpose.MustParse("advertising"))
-	// Output: level=WARN msg=onlyfor action=open outcome=denied purpose=advertising caller=newsletter error="key store has none: no usable keys"
+	// Output: level=WARN msg=onlyfor action=open outcome=denied purpose=advertising reason=keys caller=newsletter error="key store has none: no usable keys"
 }
 
 // A process opens two purposes that should be apart, and then launders an address: it

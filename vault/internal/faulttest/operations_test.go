@@ -330,6 +330,19 @@ var faultOps = []faultOp{
 	{name: "Reseal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return vault.Reseal(ctx, vaulttest.Note, w.value, nil, w.sec)
 	})},
+	// These call nobody but the auditor.
+	{name: "Withdraw", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return unless(w.value.Withdraw(ctx, vaulttest.Security, w.v))
+	})},
+	{name: "Sweep", prepare: func(t *testing.T, w *faultWorld) faultUse {
+		w.opened(t)
+		value := vaulttest.Seal(t, w.sec.Under(purpose.Basis{Retain: time.Second}))
+		time.Sleep(time.Minute)
+		return func(ctx context.Context) (any, error) { return unless(value.Sweep(ctx, w.sec)) }
+	}},
+	{name: "RecordClear", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
+		return nothing(w.value.RecordClear(ctx, vaulttest.Security, w.sec))
+	})},
 	{name: "Pseudonym", unaudited: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) { return w.sec.Pseudonym(ctx, "alice") })},
 	{name: "Seal with a collector", prepare: func(t *testing.T, w *faultWorld) faultUse {
 		c, err := w.v.Collector(t.Context(), vaulttest.Security)
@@ -427,6 +440,14 @@ var faultOps = []faultOp{
 		time.Sleep(faultLifetime + time.Hour)
 		return func(ctx context.Context) (any, error) { return l.Index(ctx, vaulttest.Note, "text") }
 	}},
+}
+
+// unless returns a value that a failure leaves as it was.
+func unless(v vault.Sealed, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Every method and function that takes a context is in a row: it can call the store.

@@ -13,6 +13,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/migrate"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 type step = func(context.Context, *migrate.Options) (*migrate.Report, error)
@@ -245,8 +246,21 @@ func TestSweep(t *testing.T) {
 		}
 
 		w.exec(t, "UPDATE @table SET email = 'still@example.com' WHERE id = 1")
+		swept := w.row(t, 0).email
+		rec := w.kit.Record()
 		report, err := m.Sweep(t.Context(), nil)
 		require.NoError(t, err)
+		var events []audit.Event
+		for _, e := range rec.Events() {
+			if e.Action == audit.Sweep {
+				events = append(events, e)
+			}
+		}
+		require.Len(t, events, 1, "row 1 is not swept")
+		require.Equal(t, forAdvertising, events[0].Purpose)
+		require.Equal(t, "migrate.sweep", events[0].Operation)
+		expired, _ := swept.Provenance(forAdvertising)
+		require.Equal(t, expired, events[0].Provenance)
 		requireFindings(t, report, "row 1: email: plaintext")
 		require.EqualValues(t, 2, report.Changed)
 		require.False(t, w.row(t, 1).email.IsZero())

@@ -214,7 +214,7 @@ func ofSealed(name string) Op {
 		return Extend
 	case "Reseal":
 		return Reseal
-	case "Without", "WithoutExpired":
+	case "Without", "WithoutExpired", "Withdraw", "Sweep":
 		return Without
 	case "Purposes", "Provenance", "OnPrimaryKey", "KeyID":
 		return Describe

@@ -1,0 +1,46 @@
+package audit
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The leaves and roots are the test data of Certificate Transparency for RFC 6962, which
+// RFC 9162 keeps.
+func TestTreeHashOfKnownVectors(t *testing.T) {
+	var leaves [][]byte
+	for _, leaf := range []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"} {
+		raw, err := hex.DecodeString(leaf)
+		require.NoError(t, err)
+		leaves = append(leaves, raw)
+	}
+	for n, want := range []string{
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+		"fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+		"aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+		"d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+		"4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+		"76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+		"ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+		"5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+	} {
+		root := treeHash(leaves[:n])
+		require.Equal(t, want, hex.EncodeToString(root[:]), "%d leaves", n)
+	}
+}
+
+// The root does not depend on the order in which actions came, and counts an id that
+// occurs twice as two.
+func TestRootOfIsOfTheSortedIDs(t *testing.T) {
+	a, b, c := strings.Repeat("0a", 16), strings.Repeat("0b", 16), strings.Repeat("0c", 16)
+	require.Equal(t, rootOf([]string{a, b, c}), rootOf([]string{c, "", a, b}))
+	require.NotEqual(t, rootOf([]string{a, b}), rootOf([]string{a, b, b}))
+	require.NotEqual(t, rootOf([]string{a, b}), rootOf([]string{a, c}))
+	require.Len(t, rootOf([]string{a}), 64)
+	require.Empty(t, rootOf([]string{"", ""}))
+	require.Empty(t, rootOf(nil))
+}
