@@ -81,7 +81,8 @@ func TestReadme(t *testing.T) {
 	address, consent := "alice@example.com", purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"}
 	user.Email, err = pii.SealEmail(ctx, address, security, advertising.Under(consent))
 	require.NoError(t, err)
-	user.Email = user.Email.Without(purposes.Advertising) // withdrawal needs no key
+	user.Email, err = user.Email.Withdraw(ctx, purposes.Advertising, v) // needs no key, and is an event in the audit log
+	require.NoError(t, err)
 
 	// further use takes both scopes and a record of consent, and is one event in the audit log
 	user.Email, err = user.Email.Extend(ctx, security, advertising.Under(purpose.Basis{Legal: purpose.Consent, Consent: "consent-81f3"}))
