@@ -22,7 +22,7 @@ func TestInit(t *testing.T) {
 		require.Equal(t, mode, info.Mode().Perm(), name)
 	}
 	require.Equal(t, "*\n", sh.read("onlyfor-data/.gitignore"))
-	require.Contains(t, sh.read("onlyfor-data/audit.jsonl"), `"reason":"init","action":"generate","outcome":"allowed","purpose":"security"`)
+	require.Contains(t, sh.read("onlyfor-data/audit.jsonl"), `"justification":"init","action":"generate","outcome":"allowed","purpose":"security"`)
 
 	t.Run("overwrites nothing", func(t *testing.T) {
 		before := sh.read("onlyfor.toml") + sh.read("onlyfor-data/kek/security.kek")

@@ -94,7 +94,7 @@ func TestKeyLife(t *testing.T) {
 		app.exec("UPDATE " + app.users + " SET phone_sealed = NULL WHERE id = 'u00002'")
 		sh.run("", "keys", "destroy", "security", old, "--reason", "older than every backup").exits(well)
 		sh.run(sealed, "inspect", "--store").exits(well).says("not in the key store")
-		require.Contains(t, sh.read("onlyfor-data/audit.jsonl"), `"reason":"older than every backup","action":"destroy","outcome":"allowed"`)
+		require.Contains(t, sh.read("onlyfor-data/audit.jsonl"), `"justification":"older than every backup","action":"destroy","outcome":"allowed"`)
 		sh.run("", "keys", "destroy", "security", next, "--reason", "x").exits(found)
 	})
 }

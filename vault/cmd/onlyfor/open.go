@@ -107,7 +107,8 @@ func (at *site) Close() {
 	at.closers = nil
 }
 
-// openAudit returns the auditor of the configuration, or nil. Every event has the reason.
+// openAudit returns the auditor of the configuration, or nil. Every event has the reason as
+// its justification: the reason of an event is why the vault allowed or refused it.
 func (at *site) openAudit(reason string) (audit.Auditor, error) {
 	if at.Audit == "" {
 		return nil, nil
@@ -126,7 +127,7 @@ func (at *site) openAudit(reason string) (audit.Auditor, error) {
 	}
 	logger := slog.New(slog.NewJSONHandler(f, nil))
 	if reason != "" {
-		logger = logger.With("reason", reason)
+		logger = logger.With("justification", reason)
 	}
 	return audit.Slog(logger), nil
 }

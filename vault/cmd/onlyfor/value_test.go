@@ -45,11 +45,11 @@ func TestSealAndReveal(t *testing.T) {
 	require.NotContains(t, log, number)
 	var uses []string
 	for line := range strings.Lines(log) {
-		var e struct{ Reason, Action, Outcome, Purpose, Caller string }
+		var e struct{ Justification, Action, Outcome, Purpose, Caller string }
 		require.NoError(t, json.Unmarshal([]byte(line), &e))
 		require.Equal(t, "tester", e.Caller, line)
 		if e.Action == "seal" || e.Action == "reveal" {
-			uses = append(uses, e.Action+" "+e.Outcome+" "+e.Purpose+" "+e.Reason)
+			uses = append(uses, e.Action+" "+e.Outcome+" "+e.Purpose+" "+e.Justification)
 		}
 	}
 	require.Equal(t, []string{"seal allowed security ticket-1", "reveal allowed security ticket-2"}, uses[:2])
