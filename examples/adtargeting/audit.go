@@ -12,7 +12,7 @@ import (
 )
 
 // A recorder is the auditor of every vault in a process. It writes each event to a
-// log and counts the logged events of each caller.
+// log and counts the decisions of each caller.
 type recorder struct {
 	log  audit.Auditor
 	file *os.File
@@ -51,12 +51,12 @@ func (r *recorder) Audit(ctx context.Context, e audit.Event) error {
 	if err := r.log.Audit(ctx, e); err != nil {
 		return err
 	}
-	c := r.counter(e.Caller)
+	c, decided := r.counter(e.Caller), int64(max(1, e.Count)) // a batch is one event for many values
 	switch e.Outcome {
 	case audit.Allowed:
-		c.allowed.Add(1)
+		c.allowed.Add(decided)
 	case audit.Denied:
-		c.refused.Add(1)
+		c.refused.Add(decided)
 	}
 	return nil
 }

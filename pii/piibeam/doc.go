@@ -27,8 +27,6 @@
 // its step only after its event was recorded. Rows of another window than the global one make
 // an event each. A bundle that the runner tries again is recorded again.
 //
-// [audit.Batch]: https://pkg.go.dev/github.com/onlyfor/onlyfor/vault/audit#Batch
-//
 // # Limits
 //
 // A runner holds the plaintext that a pipeline reads: in its workers' memory, and on
