@@ -18,7 +18,8 @@ const lockName = ".lock"
 
 // A Lock is the exclusive right to change the files of a [Dir], among all goroutines and
 // processes on this machine. It ends with the process, no matter how the process ends. A
-// Lock belongs to one goroutine.
+// Lock belongs to one goroutine, but goroutines may change files of different directories
+// at once.
 type Lock struct {
 	dir  *Dir
 	top  *os.Root
