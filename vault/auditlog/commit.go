@@ -1,6 +1,10 @@
 package auditlog
 
-import "time"
+import (
+	"errors"
+	"io/fs"
+	"time"
+)
 
 // run commits batches until the log is closed.
 func (l *Log) run() {
@@ -137,7 +141,14 @@ func (l *Log) ensureSegment() error {
 	}
 	l.bodiesMu.Lock()
 	defer l.bodiesMu.Unlock()
-	f, err := l.lock.Create(segmentName(l.Head().Size))
+	name := segmentName(l.Head().Size)
+	f, err := l.lock.Create(name)
+	if errors.Is(err, fs.ErrExist) {
+		// An attempt that failed has left it. It has no entries: they would be in the head.
+		if err = l.lock.Remove(name); err == nil {
+			f, err = l.lock.Create(name)
+		}
+	}
 	if err != nil {
 		return err
 	}

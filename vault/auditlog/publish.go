@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,6 +81,9 @@ func (p *publisher) add(it item) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.items = append(p.items, it)
+	if p.err != nil {
+		signal(p.wake)
+	}
 	p.change.Broadcast()
 }
 
@@ -107,7 +111,7 @@ func (p *publisher) run() {
 			p.change.Wait()
 		}
 		if p.stopped {
-			p.drop()
+			p.failHeads(ErrStopped)
 			p.mu.Unlock()
 			return
 		}
@@ -129,7 +133,8 @@ func (p *publisher) run() {
 	}
 }
 
-// done removes the first item, unless err is set: then it is tried again.
+// done removes the first item. If err is set the item is a tile, which is tried again, and
+// heads behind it fail: nobody waits for a disk that may be broken for long.
 func (p *publisher) done(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,8 +142,24 @@ func (p *publisher) done(err error) {
 	if err == nil {
 		p.items[0] = item{}
 		p.items = p.items[1:]
+	} else {
+		p.failHeads(err)
 	}
 	p.change.Broadcast()
+}
+
+// failHeads removes the heads that are to be published. The caller holds mu.
+func (p *publisher) failHeads(err error) {
+	p.items = slices.DeleteFunc(p.items, func(it item) bool {
+		if it.head.Size == 0 {
+			return false
+		}
+		p.headErr = err
+		if it.result != nil {
+			it.result <- p.fail(err)
+		}
+		return true
+	})
 }
 
 // headFailed reports whether the last head was not published or not kept.
@@ -155,15 +176,6 @@ func (p *publisher) published(it item, err error) {
 	p.mu.Unlock()
 	if it.result != nil {
 		it.result <- p.fail(err)
-	}
-}
-
-// drop ends those who wait for a head.
-func (p *publisher) drop() {
-	for _, it := range p.items {
-		if it.result != nil {
-			it.result <- p.fail(ErrStopped)
-		}
 	}
 }
 
