@@ -154,7 +154,11 @@ func Open(ctx context.Context, dir string, signer note.Signer, opts *Options) (*
 	go l.pub.run()
 	go l.run()
 	if err := l.start(ctx, before); err != nil {
-		l.abandon()
+		if ctx.Err() != nil {
+			go l.abandon() // a signer or a disk that hangs has the directory until it answers
+		} else {
+			l.abandon()
+		}
 		return nil, err
 	}
 	return l, nil
@@ -215,6 +219,9 @@ func (l *Log) append(ctx context.Context, bodies ...[]byte) error {
 	b, err := l.add(ctx, bodies...)
 	if err != nil {
 		return err
+	}
+	if l.opts.Buffered != nil {
+		signal(l.full)
 	}
 	return l.wait(ctx, b)
 }

@@ -57,21 +57,24 @@ func (l *Log) Remove(ctx context.Context, rule string, drop func(Entry) bool) (i
 // endSegment ends the current file of bodies, so that no commit changes it any more. It
 // returns the number of entries.
 func (l *Log) endSegment(ctx context.Context) (size int64, err error) {
-	done := make(chan struct{})
+	type end struct {
+		size int64
+		err  error
+	}
+	result := make(chan end, 1)
 	err = l.request(ctx, func() {
-		defer close(done)
 		if l.pending != nil {
-			err = l.fail(errPending)
+			result <- end{0, l.fail(errPending)}
 			return
 		}
 		l.roll()
-		size = l.tree.size
+		result <- end{l.tree.size, nil}
 	})
 	if err != nil {
 		return 0, err
 	}
-	<-done
-	return size, err
+	r := <-result
+	return r.size, r.err
 }
 
 func (l *Log) removeFrom(ctx context.Context, first int64, rule string, drop func(Entry) bool) (int64, error) {

@@ -1,7 +1,6 @@
 package auditlog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,13 +57,14 @@ func (t *tee) Audit(ctx context.Context, e audit.Event) error {
 	for i, a := range t.auditors {
 		go func() { answers <- answer{i, ask(ctx, a, e)} }()
 	}
-	var errs [2]error
+	errs := [2]error{errSlow, errSlow}
 	var late <-chan time.Time
-	pending := [2]bool{true, true}
-	for range 2 {
+	done := ctx.Done()
+	for answered := 0; answered < 2; {
 		select {
 		case a := <-answers:
-			errs[a.auditor], pending[a.auditor] = a.err, false
+			answered++
+			errs[a.auditor] = a.err
 			if a.err == nil && t.opts.Either {
 				timer := time.NewTimer(t.opts.Wait)
 				defer timer.Stop()
@@ -72,14 +72,12 @@ func (t *tee) Audit(ctx context.Context, e audit.Event) error {
 			}
 			continue
 		case <-late:
-		case <-ctx.Done():
-		}
-		for i := range pending {
-			if pending[i] {
-				errs[i] = cmp.Or(ctx.Err(), errSlow)
+		case <-done:
+			if len(answers) > 0 { // it came at the same time
+				continue
 			}
 		}
-		break
+		answered = 2
 	}
 	for i, err := range errs {
 		if err != nil && t.opts.Failed != nil {
@@ -89,7 +87,7 @@ func (t *tee) Audit(ctx context.Context, e audit.Event) error {
 	if t.opts.Either && (errs[0] == nil || errs[1] == nil) {
 		return nil
 	}
-	return errors.Join(errs[:]...)
+	return errors.Join(append(errs[:], ctx.Err())...)
 }
 
 // ask calls an auditor. A panic is an error, so that the other auditor is asked, too.

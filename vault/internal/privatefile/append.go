@@ -83,10 +83,11 @@ func (f *File) Close() error {
 
 // Put makes data the content of the named file, and makes its directories if they are
 // missing. Unlike [Lock.Write] it writes in place, and the content is durable only after
-// [Lock.Sync]: it is for files that can be computed again after a crash.
+// [Lock.Sync]: it is for files that can be computed again after a crash. One goroutine at a
+// time may call it.
 func (l *Lock) Put(name string, data []byte) error {
 	dir, base := split(name)
-	in, err := l.enter(dir)
+	in, err := l.enterKnown(dir)
 	if err != nil {
 		return err
 	}
@@ -118,6 +119,34 @@ func (l *Lock) Put(name string, data []byte) error {
 	return nil
 }
 
+// enterKnown is enter, and does without some calls for a directory that it has entered
+// before, whose name is durable.
+func (l *Lock) enterKnown(dir string) (*os.Root, error) {
+	const most = 100
+	if l.known[dir] {
+		if in, err := l.find(dir); err == nil {
+			return in, nil
+		}
+	}
+	in, err := l.enter(dir)
+	if err == nil {
+		if l.known == nil || len(l.known) == most {
+			l.known = map[string]bool{}
+		}
+		l.known[dir] = true
+	}
+	return in, err
+}
+
+// find opens a directory that exists.
+func (l *Lock) find(dir string) (*os.Root, error) {
+	top, err := l.reopen()
+	if err != nil {
+		return nil, err
+	}
+	return l.dir.descend(top, dir, false)
+}
+
 // Sync makes files that Put wrote durable, with their names.
 func (l *Lock) Sync(names ...string) error {
 	synced := map[string]bool{}
@@ -132,7 +161,7 @@ func (l *Lock) Sync(names ...string) error {
 			continue
 		}
 		synced[dir] = true
-		in, err := l.enter(dir)
+		in, err := l.find(dir)
 		if err != nil {
 			return err
 		}
@@ -147,7 +176,7 @@ func (l *Lock) Sync(names ...string) error {
 
 func (l *Lock) syncFile(name string) error {
 	dir, base := split(name)
-	in, err := l.enter(dir)
+	in, err := l.find(dir)
 	if err != nil {
 		return err
 	}
@@ -167,11 +196,7 @@ func (l *Lock) syncFile(name string) error {
 // power cut may bring a file back.
 func (l *Lock) Remove(name string) error {
 	dir, base := split(name)
-	top, err := l.reopen()
-	if err != nil {
-		return err
-	}
-	in, err := l.dir.descend(top, dir, false)
+	in, err := l.find(dir)
 	if err == nil {
 		defer in.Close()
 		err = l.dir.sys.Remove(in, base)

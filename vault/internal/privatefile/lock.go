@@ -21,9 +21,10 @@ const lockName = ".lock"
 // Lock belongs to one goroutine, but goroutines may change files of different directories
 // at once.
 type Lock struct {
-	dir  *Dir
-	top  *os.Root
-	file *os.File
+	dir   *Dir
+	top   *os.Root
+	file  *os.File
+	known map[string]bool // directories of earlier calls of Put
 }
 
 // Lock waits for the lock, or until ctx is done, and makes the directory if it is
@@ -84,7 +85,7 @@ func (d *Dir) tryLock() (*Lock, error) {
 		top.Close()
 		return nil, err
 	}
-	return &Lock{d, top, file}, nil
+	return &Lock{dir: d, top: top, file: file}, nil
 }
 
 func (d *Dir) openOrCreate() (*os.Root, error) {
