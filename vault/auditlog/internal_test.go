@@ -1,0 +1,268 @@
+package auditlog
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A hashes is the storage of all hashes of a tree, as package tlog numbers them.
+type hashes []tlog.Hash
+
+func (h hashes) ReadHashes(indexes []int64) (list []tlog.Hash, err error) {
+	for _, i := range indexes {
+		list = append(list, h[i])
+	}
+	return list, nil
+}
+
+// An edge has the roots and the tiles that package tlog computes from all hashes, at each
+// size, and so has an edge that is read back from tiles.
+func TestEdge(t *testing.T) {
+	const size = 70_000
+	var all hashes
+	tiles := map[string][]byte{}
+	e := &edge{}
+	e.filled = func(tl tile) { tiles[tl.name()] = tl.data }
+	check := func() {
+		root, err := tlog.TreeHash(e.size, all)
+		require.NoError(t, err)
+		require.Equal(t, root, e.root(), e.size)
+		partial := map[string][]byte{}
+		for _, tl := range e.partials() {
+			partial[tl.name()] = tl.data
+		}
+		for _, tl := range tlog.NewTiles(tileHeight, 0, e.size) {
+			want, err := tlog.ReadTileData(tl, all)
+			require.NoError(t, err)
+			name := tile{tl.L, tl.N, tl.W, nil}.name()
+			got := partial[name]
+			if tl.W == tileWidth {
+				got = tiles[name]
+			}
+			require.True(t, bytes.Equal(want, got), "%s of %d", name, e.size)
+		}
+		again, ok := edgeOf(e.size, func(tl tile) ([]byte, bool) {
+			b, ok := partial[tl.name()]
+			return b, ok
+		})
+		require.True(t, ok)
+		require.Equal(t, e.root(), again.root())
+		require.Equal(t, len(e.peaks), len(again.peaks))
+		_, ok = edgeOf(e.size, func(tl tile) ([]byte, bool) { return partial[tl.name()][1:], true })
+		require.Equal(t, e.size == 0 || len(partial) == 0, ok)
+	}
+	sizes := map[int64]bool{0: true, 1: true, 2: true, 3: true, 255: true, 256: true, 257: true, 511: true, 512: true, 65_535: true, 65_536: true, 65_537: true, 65_792: true, size: true}
+	for i := int64(0); ; i++ {
+		if sizes[i] && i > 0 {
+			check()
+		}
+		if i == size {
+			return
+		}
+		leaf := leafHash(sha256.Sum256(fmt.Append(nil, i)))
+		more, err := tlog.StoredHashesForRecordHash(i, tlog.RecordHash(leaf[:]), all)
+		require.NoError(t, err)
+		all = append(all, more...)
+		e.append(leaf)
+	}
+}
+
+func newTestLog(t *testing.T) (*Log, string, note.Verifier) {
+	skey, vkey, err := note.GenerateKey(rand.Reader, "example.com/audit")
+	require.NoError(t, err)
+	signer, err := note.NewSigner(skey)
+	require.NoError(t, err)
+	verifier, err := note.NewVerifier(vkey)
+	require.NoError(t, err)
+	dir := filepath.Join(t.TempDir(), "audit")
+	l, err := Open(t.Context(), dir, signer, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l, dir, verifier
+}
+
+// Keys that went back to an older generation are found, and two states of one generation.
+func TestKeyStoreThatWentBack(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		events []string // purpose, generation and digest
+		want   int64    // the entry of the finding, 0 for none
+	}{
+		{"in order", []string{`"p","generation":1`, `"p","generation":1`, `"p","generation":7`, `"q","generation":2`, `"p","generation":8`}, 0},
+		{"back", []string{`"p","generation":5`, `"p","generation":6`, `"p","generation":5`, `"p","generation":6`}, 3},
+		{"another purpose", []string{`"p","generation":5`, `"q","generation":4`}, 0},
+		{"two states", []string{`"p","generation":5,"digest":"aa"`, `"p","generation":5,"digest":"aa"`, `"p","generation":5,"digest":"ab"`}, 3},
+		{"one without a digest", []string{`"p","generation":5,"digest":"aa"`, `"p","generation":5`}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, dir, verifier := newTestLog(t)
+			for _, e := range test.events {
+				body := fmt.Sprintf(`{"entry":"event","time":%q,"action":"rotate","outcome":"allowed","purpose":%s}`, time.Now().Format(time.RFC3339Nano), e)
+				require.NoError(t, l.append(t.Context(), []byte(body)))
+			}
+			require.NoError(t, l.Close())
+			r, err := Verify(t.Context(), os.DirFS(dir), verifier, nil, nil)
+			require.NoError(t, err)
+			if test.want == 0 {
+				require.Empty(t, r.Findings)
+				return
+			}
+			require.Len(t, r.Findings, 1)
+			require.Equal(t, FindingKeyStore, r.Findings[0].Kind)
+			require.Equal(t, test.want, r.Findings[0].Entry)
+		})
+	}
+}
+
+// A removal that stopped between its entry and the file is noted, and the next removal
+// completes it.
+func TestRemovalThatStopped(t *testing.T) {
+	l, dir, verifier := newTestLog(t)
+	for i := range 4 {
+		body := fmt.Sprintf(`{"entry":"event","time":%q,"caller":"%d"}`, time.Now().Format(time.RFC3339Nano), i)
+		require.NoError(t, l.append(t.Context(), []byte(body)))
+	}
+	of := func(callers string) func(Entry) bool {
+		return func(e Entry) bool {
+			var b struct{ Caller string }
+			return json.Unmarshal(e.Body, &b) == nil && strings.Contains(callers, b.Caller)
+		}
+	}
+	n, err := l.Remove(t.Context(), "first", of("0"))
+	require.NoError(t, err)
+	require.Equal(t, int64(1), n)
+	name := filepath.Join(dir, segmentName(0))
+	before, err := os.ReadFile(name)
+	require.NoError(t, err)
+	_, err = l.Remove(t.Context(), "second", of("12"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(name, before, 0o600))
+	require.NoError(t, l.Publish(t.Context()))
+
+	r, err := Verify(t.Context(), os.DirFS(dir), verifier, nil, nil)
+	require.NoError(t, err)
+	require.Empty(t, r.Findings)
+	require.Len(t, r.Notes, 1)
+	require.Equal(t, NoteRemoval, r.Notes[0].Kind)
+	require.Equal(t, map[string]int64{"first": 1, "second": 0}, r.Removed)
+
+	n, err = l.Remove(t.Context(), "second", of("12"))
+	require.NoError(t, err)
+	require.Equal(t, int64(2), n)
+	require.NoError(t, l.Close())
+	r, err = Verify(t.Context(), os.DirFS(dir), verifier, nil, nil)
+	require.NoError(t, err)
+	require.Empty(t, r.Findings)
+	require.Empty(t, r.Notes)
+	require.Equal(t, map[string]int64{"first": 1, "second": 2}, r.Removed)
+}
+
+// Any content of a file of bodies is read in bounded memory and without a panic, and what
+// is read is written in the same way.
+func FuzzRecords(f *testing.F) {
+	body, _ := appendBody(nil, []byte(`{"entry":"stop"}`))
+	head := appendHead(nil, Head{signed: "origin\n1\nAAAA\n\n— origin AAAA\n"})
+	for _, seed := range []string{
+		"", "\n", "#", "# a\n", "#\n\n", "# a\n\n", string(body), string(body) + string(head), string(head) + string(body),
+		string(appendRemoved(nil, leafHash{1})), strings.Repeat("0", 64) + "\n", strings.Repeat("0", 32) + " {}\n", strings.Repeat("A", 64) + "\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		in := newRecords(bytes.NewReader(content))
+		var again []byte
+		for {
+			rec, err := in.next()
+			if err == io.EOF {
+				require.Equal(t, string(content), string(again))
+				return
+			}
+			if err != nil {
+				require.ErrorIs(t, err, errMalformed)
+				require.True(t, bytes.HasPrefix(content, again))
+				return
+			}
+			switch {
+			case rec.head != nil:
+				again = appendHead(again, Head{signed: string(rec.head)})
+				claimedHead(rec.head)
+			case rec.body != nil:
+				again = append(again, rec.line...)
+			default:
+				again = appendRemoved(again, rec.leaf)
+			}
+			require.Equal(t, int64(len(again)), in.offset)
+		}
+	})
+}
+
+// A head that is read is written in the same way, and no text without the key's signature
+// is one.
+func FuzzParseHead(f *testing.F) {
+	private, public, err := note.GenerateKey(zeros{}, "example.com/audit")
+	require.NoError(f, err)
+	signer, err := note.NewSigner(private)
+	require.NoError(f, err)
+	verifier, err := note.NewVerifier(public)
+	require.NoError(f, err)
+	h, err := Head{Origin: "example.com/audit", Size: 7, Hash: tlog.Hash{1}}.sign(signer)
+	require.NoError(f, err)
+	for _, seed := range []string{
+		h.signed, "", "\n\n", strings.Replace(h.signed, "\n7\n", "\n07\n", 1), strings.Replace(h.signed, "=\n\n", "=\nextension\n\n", 1),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if claimed, ok := claimedHead(text); ok {
+			require.True(t, strings.HasPrefix(string(text), claimed.text()) || len(text) > len(claimed.text()))
+		}
+		got, err := ParseHead(text, verifier)
+		if err != nil {
+			require.ErrorIs(t, err, ErrHead)
+			return
+		}
+		require.Equal(t, h.String(), got.String(), "only one head was signed")
+		again, err := got.MarshalText()
+		require.NoError(t, err)
+		require.Equal(t, text, again)
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// A text in an entry is a JSON string that reads back as the text, as far as it is valid
+// and fits.
+func FuzzText(f *testing.F) {
+	for _, seed := range []string{"", "a", "\"\\\n\x00\x7f", "é\u2028\U0001f469\U000e0001", "\xff", strings.Repeat("é", 600)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		out := appendText(nil, text)
+		require.Less(t, len(out), 6*maxText+3)
+		for _, c := range out {
+			require.True(t, c >= ' ' && c != 0x7f)
+		}
+		var got string
+		require.NoError(t, json.Unmarshal(out, &got))
+		want := strings.ToValidUTF8(text, "\ufffd")
+		if len(text) <= maxText && want == text {
+			require.Equal(t, text, got)
+		}
+		require.LessOrEqual(t, len(got), 3*maxText)
+	})
+}
