@@ -36,7 +36,8 @@ type Options struct {
 	Interval time.Duration
 	// Keep, if not nil, is called with each head that was written to the file checkpoint,
 	// one at a time. It sends the head to a place that the log's operators can't change.
-	// If it fails, it is called again with a newer head after Interval.
+	// If it fails, it is called again with the newest head after Interval, which is also
+	// the time that it may take. [Log.Close] waits for it.
 	Keep func(context.Context, Head) error
 }
 

@@ -258,12 +258,16 @@ func TestAuditEndsWithItsContext(t *testing.T) {
 
 type waitingSigner struct {
 	note.Signer
-	waits atomic.Bool
-	wait  chan struct{}
+	waits   atomic.Bool
+	wait    chan struct{}
+	entered chan struct{}
 }
 
 func (s *waitingSigner) Sign(msg []byte) ([]byte, error) {
 	if s.waits.Load() && !strings.Contains(string(msg), "\n0\n") {
+		if s.entered != nil {
+			s.entered <- struct{}{}
+		}
 		<-s.wait
 	}
 	return s.Signer.Sign(msg)
@@ -307,6 +311,34 @@ func TestBuffered(t *testing.T) {
 	size = l.Head().Size
 	write(t, l, "x")
 	require.Eventually(t, func() bool { return l.Head().Size == size+1 }, time.Minute, time.Millisecond)
+}
+
+// Events that are acknowledged while a commit is failing stay, too.
+func TestBufferedWhileACommitFails(t *testing.T) {
+	p := newPlace(t)
+	broken := &brokenSigner{Signer: p.signer}
+	waiting := &waitingSigner{Signer: broken, wait: make(chan struct{}), entered: make(chan struct{}, 100)}
+	p.signer = waiting
+	l := p.open(t, &auditlog.Options{Buffered: &auditlog.Buffered{Events: 5, Delay: time.Hour}})
+	write(t, l, "first")
+	waiting.waits.Store(true)
+	broken.broken.Store(true)
+	failed := make(chan error, 1)
+	go func() { failed <- l.Publish(t.Context()) }()
+	<-waiting.entered
+	write(t, l, "meanwhile 1", "meanwhile 2")
+	close(waiting.wait)
+	require.Error(t, <-failed)
+	require.Error(t, l.Publish(t.Context()))
+	require.Error(t, l.Audit(t.Context(), event("refused")))
+	broken.broken.Store(false)
+	write(t, l, "after")
+	require.NoError(t, l.Close())
+	all := strings.Join(p.entries(t), "\n")
+	for _, caller := range []string{"first", "meanwhile 1", "meanwhile 2", "after"} {
+		require.Equal(t, 1, strings.Count(all, `"`+caller+`"`), caller)
+	}
+	require.NotContains(t, all, `"caller":"refused"`)
 }
 
 // Heads are kept elsewhere: each published one, and again after a failure.

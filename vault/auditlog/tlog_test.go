@@ -1,7 +1,9 @@
 package auditlog_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -107,8 +109,12 @@ func (s stranger) verify(verifier note.Verifier) (entries [][]byte) {
 // successor has continued the log.
 func TestTilesVerifyWithTlogAlone(t *testing.T) {
 	p := newPlace(t)
+	sizes := []int{1, 2, 255, 256, 257, 511, 512, 700, 66_000} // the last one has three levels
+	if testing.Short() {
+		sizes = sizes[:len(sizes)-1]
+	}
 	size := 0
-	for _, until := range []int{1, 2, 255, 256, 257, 511, 512, 700, 66_000} {
+	for _, until := range sizes {
 		l := p.open(t, nil)
 		size += 2 // start and stop
 		var wg sync.WaitGroup
@@ -137,6 +143,37 @@ func TestTilesVerifyWithTlogAlone(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	_, err = os.Stat(filepath.Join(p.dir, "tile/entries/000.p"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// An entry of the tree is the hash of the salt and the body, as FORMAT.md has it. No two
+// salts are equal, so that equal bodies have unequal entries.
+func TestEntriesAreSaltedHashesOfBodies(t *testing.T) {
+	p := newPlace(t)
+	l := p.open(t, nil)
+	e := event("x")
+	for range 300 {
+		require.NoError(t, l.Audit(t.Context(), e))
+	}
+	require.NoError(t, l.Close())
+	entries := stranger{p.dir, t}.verify(p.verifier)
+	content := files(t, p.dir)["bodies/000000000000.log"]
+	salts, seen, n := map[string]bool{}, map[string]bool{}, 0
+	for line := range strings.Lines(string(content)) {
+		salt, body, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if !ok || salt == "#" {
+			continue
+		}
+		b, err := hex.DecodeString(salt)
+		require.NoError(t, err)
+		require.Len(t, b, 16)
+		leaf := sha256.Sum256(append(b, body...))
+		require.Equal(t, leaf[:], entries[n])
+		salts[salt], seen[string(leaf[:])] = true, true
+		n++
+	}
+	require.Len(t, entries, n)
+	require.Len(t, salts, n)
+	require.Len(t, seen, n)
 }
 
 // A log whose tiles are lost computes them again from the bodies, and removed bodies are
