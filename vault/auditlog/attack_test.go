@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
@@ -343,6 +344,16 @@ func TestHeadsOfOtherLogs(t *testing.T) {
 	require.ErrorIs(t, err, auditlog.ErrHead)
 	_, err = auditlog.Verify(t.Context(), os.DirFS(v.dir), v.verifier, []auditlog.Head{{}}, nil)
 	require.ErrorIs(t, err, auditlog.ErrHead)
+	// The key of the log may have signed other notes.
+	for _, text := range []string{
+		"example.com/audit/other\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", origin + "\n", origin + "\n01\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+		origin + "\n-1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", origin + "\n1\nAAAA\n", origin + "\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n",
+	} {
+		signed, err := note.Sign(&note.Note{Text: text}, v.signer)
+		require.NoError(t, err)
+		_, err = auditlog.ParseHead(signed, v.verifier)
+		require.ErrorIs(t, err, auditlog.ErrHead, text)
+	}
 	// A key of the same name is another key.
 	impostor, _ := keys(t, origin)
 	third := &place{filepath.Join(t.TempDir(), "audit"), impostor, nil}
