@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A hashes is the storage of all hashes of a tree, as package tlog numbers them.
@@ -265,4 +269,30 @@ func FuzzText(f *testing.F) {
 		}
 		require.LessOrEqual(t, len(got), 3*maxText)
 	})
+}
+
+// Each field of an event makes a difference to its entry, so that a new field is not
+// forgotten here.
+func TestEveryFieldOfAnEventIsWritten(t *testing.T) {
+	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	none := string(appendEvent(nil, audit.Event{Time: at}))
+	require.Equal(t, `{"entry":"event","time":"2026-05-04T03:02:01Z"}`, none)
+	security := purpose.MustParse("security")
+	samples := []any{"text", at.Add(time.Second), audit.Reveal, audit.Denied, security, purpose.NewSet(security), io.ErrUnexpectedEOF, 7, uint32(7), uint64(7)}
+	fields := reflect.TypeFor[audit.Event]()
+	for i := range fields.NumField() {
+		field := fields.Field(i)
+		e := audit.Event{Time: at}
+		set := false
+		for _, sample := range samples {
+			if v := reflect.ValueOf(sample); !set && v.Type().AssignableTo(field.Type) {
+				reflect.ValueOf(&e).Elem().Field(i).Set(v)
+				set = true
+			}
+		}
+		require.True(t, set, "%s: add a sample of its type", field.Name)
+		body := appendEvent(nil, e)
+		require.NotEqual(t, none, string(body), "appendEvent leaves out %s", field.Name)
+		require.True(t, json.Valid(body))
+	}
 }
