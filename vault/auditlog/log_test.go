@@ -151,6 +151,38 @@ func TestManyAtOnce(t *testing.T) {
 	require.Equal(t, int64(workers*each+2), r.Entries)
 }
 
+// A log is verified while it is in use: there are no findings, and nothing is missing that
+// was there when Verify began.
+func TestVerifyWhileInUse(t *testing.T) {
+	p := newPlace(t)
+	l := p.open(t, &auditlog.Options{Interval: time.Millisecond})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := l.Audit(t.Context(), event("x")); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		head := l.Head()
+		r := p.verify(t, head)
+		require.Empty(t, r.Findings, r)
+		require.GreaterOrEqual(t, r.Entries, head.Size)
+	}
+	close(stop)
+	wg.Wait()
+}
+
 // A brokenSigner signs until it is broken.
 type brokenSigner struct {
 	note.Signer

@@ -203,7 +203,13 @@ func (v *verification) readSegment(first int64, isLast bool) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	in := newRecords(f)
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	// A log that is in use adds to the last file. What it adds from now on is not read.
+	size := info.Size()
+	in := newRecords(io.LimitReader(f, size))
 	index, good := first, int64(0)
 	v.content.begin(first)
 	for v.clearFrame(); ; {
@@ -212,7 +218,7 @@ func (v *verification) readSegment(first int64, isLast bool) (int64, error) {
 		case err == io.EOF && len(v.entries) == 0:
 			return index, nil
 		case err == io.EOF || err == errMalformed || len(v.text) > maxSegment:
-			return index, v.torn(index, isLast, segmentName(first), good)
+			return index, v.torn(index, isLast, segmentName(first), good, size)
 		case err != nil:
 			return 0, err
 		case rec.head == nil:
@@ -241,7 +247,7 @@ func (v *verification) clearFrame() { v.entries, v.text = v.entries[:0], v.text[
 
 // torn reports the rest of a file that is no frame. At the end of the last file it can be
 // the work of a crash.
-func (v *verification) torn(index int64, isLast bool, name string, good int64) error {
+func (v *verification) torn(index int64, isLast bool, name string, good, size int64) error {
 	f, err := v.fsys.Open(name)
 	if err != nil {
 		return err
@@ -250,7 +256,7 @@ func (v *verification) torn(index int64, isLast bool, name string, good int64) e
 	if _, err := io.CopyN(io.Discard, f, good); err != nil {
 		return err
 	}
-	rest, err := io.ReadAll(io.LimitReader(f, maxSegment))
+	rest, err := io.ReadAll(io.LimitReader(f, min(size-good, maxSegment)))
 	if err != nil {
 		return err
 	}
@@ -426,6 +432,9 @@ var tilePath = regexp.MustCompile(`^tile/(entries|[0-9]|[1-5][0-9]|6[0-3])(/x[0-
 // foreign reports files that are not the log's.
 func (v *verification) foreign() error {
 	return fs.WalkDir(v.fsys, ".", func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the log removed it meanwhile
+		}
 		if err != nil {
 			return err
 		}
