@@ -584,3 +584,43 @@ func TestAlarmingContent(t *testing.T) {
 		require.Len(t, r.Findings, 1)
 	})
 }
+
+// A growing file system has a file of bodies that is longer each time it is opened.
+type growing struct {
+	fstest.MapFS
+	name    string
+	lengths []int
+}
+
+func (g *growing) Open(name string) (fs.File, error) {
+	if name != g.name {
+		return g.MapFS.Open(name)
+	}
+	n := g.lengths[0]
+	if len(g.lengths) > 1 {
+		g.lengths = g.lengths[1:]
+	}
+	return fstest.MapFS{name: {Data: g.MapFS[name].Data[:n]}}.Open(name)
+}
+
+// A commit that is half written when Verify comes to it, and done a moment later with
+// others behind it, is no damage.
+func TestVerifyMeetsACommit(t *testing.T) {
+	p := newPlace(t)
+	l := p.open(t, nil)
+	write(t, l, "1", "2", "3", "4", "5")
+	all := files(t, p.dir)
+	name := bodyFiles(all)[0]
+	f := frames(all[name])
+	half := len(f[0]) + len(f[1]) + len(f[2])/2
+	fsys := &growing{fstest.MapFS{}, name, []int{half, len(all[name])}}
+	for name, content := range all {
+		fsys.MapFS[name] = &fstest.MapFile{Data: content}
+	}
+	r, err := auditlog.Verify(t.Context(), fsys, p.verifier, nil, nil)
+	require.NoError(t, err)
+	require.Empty(t, r.Findings)
+	require.Equal(t, int64(2), r.Entries)
+	require.Len(t, r.Notes, 1)
+	require.Equal(t, auditlog.NoteTorn, r.Notes[0].Kind)
+}
