@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // A body has the fields of an entry that a reader of the log compares.
@@ -22,8 +23,9 @@ type body struct {
 	Outcome string    `json:"outcome"`
 	Purpose string    `json:"purpose"`
 
-	Generation int64  `json:"generation"`
-	Digest     string `json:"digest"`
+	Reason string `json:"reason"`
+
+	Generation int64 `json:"generation"`
 
 	Granted  []string        `json:"granted"`
 	Buffered json.RawMessage `json:"buffered"`
@@ -32,6 +34,7 @@ type body struct {
 	First   int64  `json:"first"`
 	Count   int64  `json:"count"`
 	Removed int64  `json:"removed"`
+	Digest  string `json:"digest"`
 }
 
 // A contentCheck compares entries with those before them.
@@ -50,9 +53,13 @@ type contentCheck struct {
 	entries map[int64][]removal
 }
 
+// A keyState is the generation of the keys of a purpose.
 type keyState struct {
-	generation int64
-	digest     string
+	changed   int64     // the generation that the last change made
+	changedAt time.Time // and its time
+	seen      int64     // the highest one
+	before    int64     // the highest one that earlier processes have seen
+	process   int       // the number of the process
 }
 
 // A removedSet is a set of entries of one file whose bodies were removed.
@@ -108,8 +115,8 @@ func (c *contentCheck) entry(index int64, text []byte) {
 		c.kind = ""
 		return
 	}
-	// Most entries are events about no keys, of which the time alone matters. Reading them
-	// so takes a tenth of the time.
+	// Most entries are uses of values, of which the time alone matters. Reading them so
+	// takes a tenth of the time.
 	if at, ok := plainEvent(text); ok {
 		c.clock(index, at)
 		c.kind = KindEvent
@@ -136,18 +143,34 @@ func (c *contentCheck) entry(index int64, text []byte) {
 	c.kind = b.Entry
 }
 
-// plainEvent returns the time of an event that is neither an opening nor about keys.
+// plainEvent returns the time of an event that is not about keys.
 func plainEvent(text []byte) (time.Time, bool) {
 	rest, ok := bytes.CutPrefix(text, eventPrefix)
-	if !ok || bytes.Contains(rest, []byte(`"action":"open"`)) || bytes.Contains(rest, []byte(`"generation":`)) {
+	if !ok {
 		return time.Time{}, false
 	}
-	at, _, ok := bytes.Cut(rest, []byte{'"'})
-	if !ok {
+	at, rest, _ := bytes.Cut(rest, []byte(`","action":"`))
+	action, _, ok := bytes.Cut(rest, []byte{'"'})
+	if !ok || isChange(string(action)) || isRead(string(action)) {
 		return time.Time{}, false
 	}
 	t, err := time.Parse(time.RFC3339Nano, string(at))
 	return t, err == nil
+}
+
+// isChange reports whether an action makes a new generation of keys whenever it is allowed.
+// Generate does so if it made keys.
+func isChange(action string) bool {
+	switch audit.Action(action) {
+	case audit.Generate, audit.Rotate, audit.Retire, audit.Reinstate, audit.Destroy:
+		return true
+	}
+	return false
+}
+
+// isRead reports whether an action reads keys from the store.
+func isRead(action string) bool {
+	return audit.Action(action) == audit.Open || audit.Action(action) == audit.List
 }
 
 func (c *contentCheck) clock(index int64, at time.Time) {
@@ -176,20 +199,38 @@ func (c *contentCheck) start(index int64, b *body) {
 }
 
 func (c *contentCheck) event(index int64, b *body) {
-	if b.Action == "open" && b.Outcome == "allowed" {
-		c.open(index, b.Purpose)
-	}
-	if b.Generation == 0 {
+	if b.Outcome != string(audit.Allowed) {
 		return
 	}
-	now, before := keyState{b.Generation, b.Digest}, c.keys[b.Purpose]
-	switch {
-	case now.generation < before.generation:
-		c.report.find(FindingKeyStore, index, "the keys of %q are of generation %d, and were of %d", b.Purpose, now.generation, before.generation)
-	case now.generation == before.generation && now.digest != "" && before.digest != "" && now.digest != before.digest:
-		c.report.find(FindingKeyStore, index, "the keys of %q have two states of generation %d", b.Purpose, now.generation)
+	if b.Action == string(audit.Open) {
+		c.open(index, b.Purpose)
 	}
-	c.keys[b.Purpose] = now
+	if b.Generation != 0 && (isChange(b.Action) || isRead(b.Action)) && len(c.keys) <= maxNames {
+		c.generation(index, b)
+	}
+}
+
+// generation compares the generation of keys with those of earlier entries. A process may
+// read keys that are older than those that it has just changed, and its changes at one
+// moment may stand in the log in another order.
+func (c *contentCheck) generation(index int64, b *body) {
+	now, s := b.Generation, c.keys[b.Purpose]
+	if s.process != c.report.Starts {
+		s.process, s.before = c.report.Starts, s.seen
+	}
+	change := isChange(b.Action)
+	switch {
+	case now < s.before, change && now < s.changed && b.Time.Sub(s.changedAt) > c.tolerance:
+		c.report.find(FindingKeyStore, index, "the keys of %q are of generation %d, and were of %d", b.Purpose, now, max(s.before, s.changed))
+		s.seen, s.before = now, now
+	case change && now == s.changed:
+		c.report.find(FindingKeyStore, index, "two changes of the keys of %q made generation %d", b.Purpose, now)
+	}
+	s.seen = max(s.seen, now)
+	if change {
+		s.changed, s.changedAt = now, b.Time
+	}
+	c.keys[b.Purpose] = s
 }
 
 // remove takes in the entry of a removal. A removal that did not come to its end is
@@ -207,7 +248,7 @@ func (c *contentCheck) remove(index int64, b *body) {
 
 // open notes that the process has the keys of a purpose.
 func (c *contentCheck) open(index int64, name string) {
-	if len(c.apart) == 0 || c.opened[name] || len(c.opened) > maxOpened {
+	if len(c.apart) == 0 || c.opened[name] || len(c.opened) > maxNames {
 		return
 	}
 	c.opened[name] = true
@@ -228,8 +269,8 @@ func (c *contentCheck) open(index int64, name string) {
 	}
 }
 
-// maxOpened bounds the memory for names of purposes in a log that somebody forged.
-const maxOpened = 10_000
+// maxNames bounds the memory for names of purposes in a log that somebody forged.
+const maxNames = 10_000
 
 // end compares the bodies that are missing with the entries of their removal.
 func (c *contentCheck) end() {

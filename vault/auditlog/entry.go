@@ -1,6 +1,8 @@
 package auditlog
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -38,8 +40,7 @@ type object []byte
 func newObject(dst []byte, kind string, at time.Time) object {
 	o := append(object(dst), '{')
 	o = o.text("entry", kind)
-	o = o.key("time")
-	o = append(o, '"')
+	o = append(o.key("time"), '"')
 	o = at.UTC().AppendFormat(o, time.RFC3339Nano)
 	return append(o, '"')
 }
@@ -92,6 +93,31 @@ func (o object) purposes(name string, set purpose.Set) object {
 	return append(o, ']')
 }
 
+// time appends a field with a time, if it is not the zero time.
+func (o object) time(name string, t time.Time) object {
+	if t.IsZero() {
+		return o
+	}
+	o = append(o.key(name), '"')
+	o = t.UTC().AppendFormat(o, time.RFC3339Nano)
+	return append(o, '"')
+}
+
+func (o object) provenance(p *purpose.Provenance) object {
+	if p.Legal != purpose.Unstated {
+		o = o.text("legal", p.Legal.String())
+	}
+	o = o.text("notice", p.Notice)
+	o = o.text("consent", p.Consent)
+	o = o.time("collected-at", p.Collected)
+	o = o.flag("stated", p.Stated)
+	o = o.time("expires", p.Expires)
+	if !p.From.IsZero() {
+		o = o.text("first-purpose", p.From.String())
+	}
+	return o
+}
+
 func (o object) end() []byte { return append(o, '}') }
 
 // appendText appends s as a JSON string of printable characters: escapes stand for all
@@ -140,10 +166,22 @@ func appendEvent(dst []byte, e audit.Event) []byte {
 		o = o.text("from", e.From.String())
 	}
 	o = o.text("role", e.Role)
+	if e.KeyID != 0 {
+		o = o.text("key", hex.EncodeToString(binary.BigEndian.AppendUint32(nil, e.KeyID)))
+	}
+	if e.Generation != 0 {
+		o = strconv.AppendUint(o.key("generation"), e.Generation, 10)
+	}
 	o = o.text("subject", e.Subject)
 	o = o.purposes("collected", e.Collected)
 	o = o.text("kind", e.Kind)
+	o = o.text("value", e.Value)
+	o = o.text("new-value", e.NewValue)
+	o = o.provenance(&e.Provenance)
 	o = o.text("reason", e.Reason)
+	o = o.number("count", int64(e.Count))
+	o = o.text("root", e.Root)
+	o = o.text("operation", e.Operation)
 	o = o.text("caller", e.Caller)
 	if e.Err != nil {
 		o = o.text("error", e.Err.Error())

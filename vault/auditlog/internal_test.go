@@ -98,35 +98,67 @@ func newTestLog(t *testing.T) (*Log, string, note.Verifier) {
 	return l, dir, verifier
 }
 
-// Keys that went back to an older generation are found, and two states of one generation.
+// Keys that went back to an older generation are found, and two changes that made one
+// generation.
 func TestKeyStoreThatWentBack(t *testing.T) {
+	const restart, later = "restart", "later"
 	for _, test := range []struct {
 		name   string
-		events []string // purpose, generation and digest
+		events []string // an action, a purpose and a generation
 		want   int64    // the entry of the finding, 0 for none
 	}{
-		{"in order", []string{`"p","generation":1`, `"p","generation":1`, `"p","generation":7`, `"q","generation":2`, `"p","generation":8`}, 0},
-		{"back", []string{`"p","generation":5`, `"p","generation":6`, `"p","generation":5`, `"p","generation":6`}, 3},
-		{"another purpose", []string{`"p","generation":5`, `"q","generation":4`}, 0},
-		{"two states", []string{`"p","generation":5,"digest":"aa"`, `"p","generation":5,"digest":"aa"`, `"p","generation":5,"digest":"ab"`}, 3},
-		{"one without a digest", []string{`"p","generation":5,"digest":"aa"`, `"p","generation":5`}, 0},
+		{"in order", []string{"generate p 1", "open p 1", "rotate p 2", "rotate q 2", "list p 2", restart, "open p 2", "retire p 3"}, 0},
+		{"back, seen by the next process", []string{"open p 5", "rotate p 6", restart, "open p 5"}, 5},
+		{"back, seen by a change", []string{"rotate p 5", "rotate p 6", later, "rotate p 5"}, 3},
+		{"back and forth", []string{"rotate p 5", "rotate p 6", "retire p 6"}, 3},
+		{"made again", []string{"open p 5", restart, "generate p 1"}, 4},
+		{"made again, of the same generation", []string{"generate p 1", later, "generate p 1"}, 2},
+		{"a process that has not read its own change yet", []string{"rotate p 6", later, "open p 5"}, 0},
+		{"two changes at once, in another order", []string{"rotate p 7", "rotate p 6", "rotate p 8"}, 0},
+		{"another purpose", []string{"rotate p 5", later, "rotate q 4", restart, "open q 4", "open p 5"}, 0},
+		{"a refusal", []string{"rotate p 5", later, "rotate p 4 denied"}, 0},
+		{"a use of keys that are open", []string{"rotate p 5", restart, "reveal p 4"}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l, dir, verifier := newTestLog(t)
-			for _, e := range test.events {
-				body := fmt.Sprintf(`{"entry":"event","time":%q,"action":"rotate","outcome":"allowed","purpose":%s}`, time.Now().Format(time.RFC3339Nano), e)
-				require.NoError(t, l.append(t.Context(), []byte(body)))
+			at := time.Now()
+			for _, text := range test.events {
+				switch text {
+				case restart:
+					require.NoError(t, l.Close())
+					var err error
+					l, err = Open(t.Context(), dir, l.signer, nil)
+					require.NoError(t, err)
+					continue
+				case later:
+					at = at.Add(time.Minute)
+					continue
+				}
+				e := audit.Event{Time: at, Outcome: audit.Allowed}
+				f := strings.Fields(text)
+				e.Action, e.Purpose = audit.Action(f[0]), purpose.MustParse(f[1])
+				_, err := fmt.Sscan(f[2], &e.Generation)
+				require.NoError(t, err)
+				if len(f) > 3 {
+					e.Outcome = audit.Outcome(f[3])
+				}
+				require.NoError(t, l.Audit(t.Context(), e))
 			}
 			require.NoError(t, l.Close())
-			r, err := Verify(t.Context(), os.DirFS(dir), verifier, nil, nil)
+			r, err := Verify(t.Context(), os.DirFS(dir), verifier, nil, &VerifyOptions{})
 			require.NoError(t, err)
+			var found []Finding
+			for _, f := range r.Findings {
+				if f.Kind == FindingKeyStore {
+					found = append(found, f)
+				}
+			}
 			if test.want == 0 {
-				require.Empty(t, r.Findings)
+				require.Empty(t, found)
 				return
 			}
-			require.Len(t, r.Findings, 1)
-			require.Equal(t, FindingKeyStore, r.Findings[0].Kind)
-			require.Equal(t, test.want, r.Findings[0].Entry)
+			require.Len(t, found, 1)
+			require.Equal(t, test.want, found[0].Entry)
 		})
 	}
 }
@@ -278,21 +310,25 @@ func TestEveryFieldOfAnEventIsWritten(t *testing.T) {
 	none := string(appendEvent(nil, audit.Event{Time: at}))
 	require.Equal(t, `{"entry":"event","time":"2026-05-04T03:02:01Z"}`, none)
 	security := purpose.MustParse("security")
-	samples := []any{"text", at.Add(time.Second), audit.Reveal, audit.Denied, security, purpose.NewSet(security), io.ErrUnexpectedEOF, 7, uint32(7), uint64(7)}
-	fields := reflect.TypeFor[audit.Event]()
-	for i := range fields.NumField() {
-		field := fields.Field(i)
-		e := audit.Event{Time: at}
-		set := false
+	samples := []any{"text", at.Add(time.Second), audit.Reveal, audit.Denied, security, purpose.NewSet(security), io.ErrUnexpectedEOF, 7, uint32(7), uint64(7), purpose.Provenance{Notice: "v3"}}
+	samples = append(samples, true, purpose.Legal(1))
+	written := func(name string, set func(e *audit.Event) reflect.Value) {
 		for _, sample := range samples {
-			if v := reflect.ValueOf(sample); !set && v.Type().AssignableTo(field.Type) {
-				reflect.ValueOf(&e).Elem().Field(i).Set(v)
-				set = true
+			e := audit.Event{Time: at}
+			if v := reflect.ValueOf(sample); v.Type().AssignableTo(set(&e).Type()) {
+				set(&e).Set(v)
+				body := appendEvent(nil, e)
+				require.NotEqual(t, none, string(body), "appendEvent leaves out %s", name)
+				require.True(t, json.Valid(body))
+				return
 			}
 		}
-		require.True(t, set, "%s: add a sample of its type", field.Name)
-		body := appendEvent(nil, e)
-		require.NotEqual(t, none, string(body), "appendEvent leaves out %s", field.Name)
-		require.True(t, json.Valid(body))
+		t.Errorf("%s: add a sample of its type", name)
+	}
+	for i, field := range reflect.VisibleFields(reflect.TypeFor[audit.Event]()) {
+		written(field.Name, func(e *audit.Event) reflect.Value { return reflect.ValueOf(e).Elem().Field(i) })
+	}
+	for i, field := range reflect.VisibleFields(reflect.TypeFor[purpose.Provenance]()) {
+		written(field.Name, func(e *audit.Event) reflect.Value { return reflect.ValueOf(&e.Provenance).Elem().Field(i) })
 	}
 }

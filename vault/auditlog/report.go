@@ -29,8 +29,8 @@ const (
 	FindingForeign FindingKind = "foreign"
 	// FindingClock reports a clock that ran back.
 	FindingClock FindingKind = "clock"
-	// FindingKeyStore reports keys that went back to an older generation, or two states of
-	// keys of one generation.
+	// FindingKeyStore reports keys that went back to an older generation, or two changes
+	// that made one generation.
 	FindingKeyStore FindingKind = "key store"
 	// FindingTogether reports one process with two purposes that no role may have together.
 	FindingTogether FindingKind = "together"
