@@ -4,9 +4,10 @@
 //	v, err := vault.Open(ctx, store, kek, &vault.Options{Audit: audit.Slog(logger)})
 //
 // An event names the caller, the action, the purpose and the outcome. It never holds a
-// value, an index or a key. [Slog] writes events to a logger. An auditor of your own
-// implements the one method of [Auditor]. A [Watch] looks at events for data that moves
-// from one purpose to another, and passes them on.
+// value, an index or a key. [Slog] writes events to a logger. Package auditlog keeps them
+// in a log that can't be edited unnoticed. An auditor of your own implements the one
+// method of [Auditor]. A [Watch] looks at events for data that moves from one purpose to
+// another, and passes them on.
 package audit
 
 import (

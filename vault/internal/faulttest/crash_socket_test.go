@@ -29,6 +29,7 @@ type socket struct {
 	dead    bool   // the process: nothing it calls is made any more
 	next    inode
 	inodes  map[uint64]inode // by the system's number, which it uses again
+	files   map[inode]bool   // those that are no directories
 	content map[inode][]byte
 	names   map[inode]map[string]inode // of directories
 }
@@ -40,7 +41,7 @@ type inode int
 func plugIn(t *testing.T, above string) *socket {
 	t.Helper()
 	s := &socket{
-		above: above, change: func() {}, inodes: map[uint64]inode{},
+		above: above, change: func() {}, inodes: map[uint64]inode{}, files: map[inode]bool{},
 		content: map[inode][]byte{}, names: map[inode]map[string]inode{},
 	}
 	var dirs []string
@@ -76,6 +77,7 @@ func number(info fs.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t
 func (s *socket) add(info fs.FileInfo) {
 	s.next++
 	s.inodes[number(info)] = s.next
+	s.files[s.next] = !info.IsDir()
 }
 
 // synced takes note of what is durable now.
@@ -181,7 +183,7 @@ func (s *socket) write(t *testing.T, to string, dir inode, names map[inode]map[s
 	t.Helper()
 	for name, at := range names[dir] {
 		path := filepath.Join(to, name)
-		if _, isFile := s.content[at]; isFile || filepath.Ext(name) != "" {
+		if s.files[at] {
 			require.NoError(t, os.WriteFile(path, s.content[at], 0o600))
 			continue
 		}

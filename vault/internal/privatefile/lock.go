@@ -18,11 +18,13 @@ const lockName = ".lock"
 
 // A Lock is the exclusive right to change the files of a [Dir], among all goroutines and
 // processes on this machine. It ends with the process, no matter how the process ends. A
-// Lock belongs to one goroutine.
+// Lock belongs to one goroutine, but goroutines may change files of different directories
+// at once.
 type Lock struct {
-	dir  *Dir
-	top  *os.Root
-	file *os.File
+	dir   *Dir
+	top   *os.Root
+	file  *os.File
+	known map[string]bool // directories of earlier calls of Put
 }
 
 // Lock waits for the lock, or until ctx is done, and makes the directory if it is
@@ -83,7 +85,7 @@ func (d *Dir) tryLock() (*Lock, error) {
 		top.Close()
 		return nil, err
 	}
-	return &Lock{d, top, file}, nil
+	return &Lock{dir: d, top: top, file: file}, nil
 }
 
 func (d *Dir) openOrCreate() (*os.Root, error) {

@@ -8,6 +8,7 @@
 // a second hard link: under its other name an old content would outlive a replacement.
 //
 // Files change by replacement, under a lock that all processes on this machine respect.
+// [Lock.Create] and [Lock.Put] are the exceptions: they make files that grow in place.
 // Readers take no lock. A reader sees either the whole old file or the whole new one, and
 // so does the next process after a crash or a power cut. A content that was read, and not
 // replaced since, survives a power cut, even if its writer died before making it durable.
@@ -41,6 +42,9 @@ var ErrRefused = errors.New("not private")
 // ErrDenied reports a file or directory that exists, belongs to another user and does not
 // open for this process. It is also [fs.ErrPermission].
 var ErrDenied = fmt.Errorf("belongs to another user: %w", fs.ErrPermission)
+
+// ErrLocked reports that another goroutine or process has the lock of a Dir.
+var ErrLocked = errors.New("locked by another process")
 
 // ErrTooLarge reports a file with more bytes than the reader accepts.
 var ErrTooLarge = errors.New("file too large")

@@ -24,14 +24,15 @@ type System struct {
 	Remove   func(in *os.Root, name string) error
 	Chtimes  func(in *os.Root, name string, accessed, modified time.Time) error
 
-	Stat  func(f *os.File) (fs.FileInfo, error)
-	Chmod func(f *os.File, mode fs.FileMode) error
-	Read  func(f *os.File, data []byte) (int, error)
-	List  func(f *os.File, n int) ([]string, error)
-	Write func(f *os.File, data []byte) (int, error)
-	Sync  func(f *os.File) error
-	Flock func(f *os.File, how int) error
-	Close func(f *os.File) error
+	Stat    func(f *os.File) (fs.FileInfo, error)
+	Chmod   func(f *os.File, mode fs.FileMode) error
+	Read    func(f *os.File, data []byte) (int, error)
+	List    func(f *os.File, n int) ([]string, error)
+	Write   func(f *os.File, data []byte) (int, error)
+	WriteAt func(f *os.File, data []byte, at int64) (int, error)
+	Sync    func(f *os.File) error
+	Flock   func(f *os.File, how int) error
+	Close   func(f *os.File) error
 }
 
 // OperatingSystem returns the calls of the operating system.
@@ -49,13 +50,14 @@ func OperatingSystem() System {
 		Remove:   (*os.Root).Remove,
 		Chtimes:  (*os.Root).Chtimes,
 
-		Stat:  (*os.File).Stat,
-		Chmod: (*os.File).Chmod,
-		Read:  (*os.File).Read,
-		List:  (*os.File).Readdirnames,
-		Write: (*os.File).Write,
-		Sync:  (*os.File).Sync,
-		Flock: func(f *os.File, how int) error { return syscall.Flock(int(f.Fd()), how) },
-		Close: (*os.File).Close,
+		Stat:    (*os.File).Stat,
+		Chmod:   (*os.File).Chmod,
+		Read:    (*os.File).Read,
+		List:    (*os.File).Readdirnames,
+		Write:   (*os.File).Write,
+		WriteAt: (*os.File).WriteAt,
+		Sync:    (*os.File).Sync,
+		Flock:   func(f *os.File, how int) error { return syscall.Flock(int(f.Fd()), how) },
+		Close:   (*os.File).Close,
 	}
 }

@@ -28,6 +28,33 @@ func (d *Dir) Scan(name string, visit func(base string) bool) error { return err
 // Lock fails with [errors.ErrUnsupported].
 func (d *Dir) Lock(ctx context.Context) (*Lock, error) { return nil, errUnsupported }
 
+// TryLock fails with [errors.ErrUnsupported].
+func (d *Dir) TryLock() (*Lock, error) { return nil, errUnsupported }
+
+// A File does not exist on this system.
+type File struct{}
+
+// WriteAt fails with [errors.ErrUnsupported].
+func (f *File) WriteAt(data []byte, at int64) error { return errUnsupported }
+
+// Sync fails with [errors.ErrUnsupported].
+func (f *File) Sync() error { return errUnsupported }
+
+// Close does nothing.
+func (f *File) Close() error { return nil }
+
+// Create fails with [errors.ErrUnsupported].
+func (l *Lock) Create(name string) (*File, error) { return nil, errUnsupported }
+
+// Put fails with [errors.ErrUnsupported].
+func (l *Lock) Put(name string, data []byte) error { return errUnsupported }
+
+// Sync fails with [errors.ErrUnsupported].
+func (l *Lock) Sync(names ...string) error { return errUnsupported }
+
+// Remove fails with [errors.ErrUnsupported].
+func (l *Lock) Remove(name string) error { return errUnsupported }
+
 // Read fails with [errors.ErrUnsupported].
 func (l *Lock) Read(name string, limit int) ([]byte, error) { return nil, errUnsupported }
 

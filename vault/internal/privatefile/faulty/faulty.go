@@ -100,6 +100,16 @@ func System(hook Hook) privatefile.System {
 			}
 			return n, err
 		},
+		WriteAt: func(f *os.File, data []byte, at int64) (n int, err error) {
+			err = hook("write", func() (err error) {
+				n, err = real.WriteAt(f, data, at)
+				return err
+			})
+			if errors.Is(err, ErrShort) && n == 0 {
+				n, _ = real.WriteAt(f, data[:len(data)/2], at)
+			}
+			return n, err
+		},
 		Sync: func(f *os.File) error {
 			what := "sync"
 			if info, err := f.Stat(); err == nil && info.IsDir() {

@@ -1,0 +1,129 @@
+package auditlog_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/auditlog"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
+)
+
+// together runs b.N calls of f from so many goroutines.
+func together(b *testing.B, waiters int, f func() error) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range min(waiters, b.N) {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := f(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// The cost of an event, beside a write and an fsync for each, and beside slog to a file
+// without one.
+func BenchmarkAudit(b *testing.B) {
+	b.Run("fsync", func(b *testing.B) {
+		f, err := os.Create(filepath.Join(b.TempDir(), "file"))
+		require.NoError(b, err)
+		defer f.Close()
+		together(b, 1, func() error {
+			if _, err := f.Write(make([]byte, 500)); err != nil {
+				return err
+			}
+			return f.Sync()
+		})
+	})
+	for _, waiters := range []int{1, 16, 256, 2048} {
+		b.Run(fmt.Sprintf("log/waiters=%d", waiters), func(b *testing.B) {
+			p := newPlace(b)
+			l := p.open(b, nil)
+			together(b, waiters, func() error { return l.Audit(b.Context(), event("mailer@prod-7")) })
+			require.NoError(b, l.Close())
+		})
+	}
+	b.Run("buffered", func(b *testing.B) {
+		p := newPlace(b)
+		l := p.open(b, &auditlog.Options{Buffered: &auditlog.Buffered{Events: 10_000}})
+		together(b, 16, func() error { return l.Audit(b.Context(), event("mailer@prod-7")) })
+		require.NoError(b, l.Close())
+	})
+	b.Run("slog", func(b *testing.B) {
+		f, err := os.Create(filepath.Join(b.TempDir(), "file"))
+		require.NoError(b, err)
+		defer f.Close()
+		a := audit.Slog(slog.New(slog.NewJSONHandler(f, nil)))
+		together(b, 16, func() error { return a.Audit(b.Context(), event("mailer@prod-7")) })
+	})
+}
+
+// What a log costs a service that reveals under load.
+func BenchmarkReveal(b *testing.B) {
+	for _, with := range []string{"no auditor", "slog", "log"} {
+		b.Run(with, func(b *testing.B) {
+			opts := &vault.Options{}
+			switch with {
+			case "slog":
+				f, err := os.Create(filepath.Join(b.TempDir(), "file"))
+				require.NoError(b, err)
+				defer f.Close()
+				opts.Audit = audit.Slog(slog.New(slog.NewJSONHandler(f, nil)))
+			case "log":
+				opts.Audit = newPlace(b).open(b, nil)
+			}
+			v := vaulttest.Generated(b, opts, vaulttest.Security)
+			scope := vaulttest.Scope(b, v, vaulttest.Security)
+			value := vaulttest.Seal(b, scope)
+			together(b, 2048, func() error {
+				_, err := scope.Reveal(b.Context(), vaulttest.Note, value)
+				return err
+			})
+		})
+	}
+}
+
+// A log is verified in memory that does not grow with it.
+func BenchmarkVerify(b *testing.B) {
+	for _, entries := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint("entries=", entries), func(b *testing.B) {
+			p := newPlace(b)
+			l := p.open(b, &auditlog.Options{Buffered: &auditlog.Buffered{Events: 10_000}})
+			for range entries {
+				require.NoError(b, l.Audit(b.Context(), event("mailer@prod-7")))
+			}
+			require.NoError(b, l.Close())
+			var highest uint64
+			opts := &auditlog.VerifyOptions{Progress: func(int64) {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				highest = max(highest, m.HeapInuse)
+			}}
+			for b.Loop() {
+				r, err := auditlog.Verify(b.Context(), os.DirFS(p.dir), p.verifier, []auditlog.Head{l.Head()}, opts)
+				require.NoError(b, err)
+				require.True(b, r.OK(), r)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(entries), "ns/event")
+			b.ReportMetric(float64(highest)/(1<<20), "MiB")
+		})
+	}
+}
