@@ -205,7 +205,7 @@ func (c *contentCheck) event(index int64, b *body) {
 	if b.Action == string(audit.Open) {
 		c.open(index, b.Purpose)
 	}
-	if b.Generation != 0 && (isChange(b.Action) || isRead(b.Action)) && len(c.keys) <= maxNames {
+	if b.Generation != 0 && len(c.keys) <= maxNames {
 		c.generation(index, b)
 	}
 }
