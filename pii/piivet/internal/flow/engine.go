@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/ssa"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
@@ -21,7 +23,13 @@ type function struct {
 	// name is that of the declared function which it is, or is inside of.
 	name string
 	obj  *types.Func // nil for literals
+	// key is unlike that of any other function of the program.
+	key  string
 	test bool
+	// calls are the calls of functions that parameters hold, in the order in which
+	// they were found.
+	calls     map[paramCallKey]*paramCall
+	callOrder []*paramCall
 	// results are what the results may come from.
 	results []taints
 	// sinks are where something of the function ends up.
@@ -56,6 +64,7 @@ type engine struct {
 
 	functions []*function
 	byFunc    map[*ssa.Function]*function
+	byDecl    map[*types.Func]*function
 	methods   map[string][]*function // by name, for calls through interfaces
 
 	values map[ssa.Value]taints
@@ -67,8 +76,12 @@ type engine struct {
 	local map[localField]taints
 	free  map[*ssa.FreeVar]ssa.Value // what a closure's variable is outside
 
+	callables map[string]*callable
+	virtuals  map[virtual]*site
+	captured  map[origin]bool // parameters that exported closures have captured
+
 	// callers are what calls hand to functions of this package.
-	callers map[*ssa.Function]map[ssa.CallInstruction][]ssa.Value
+	callers map[*ssa.Function]map[any][]ssa.Value
 
 	imported fact
 	names    map[*types.Var]string
@@ -86,25 +99,34 @@ type localField struct {
 
 func newEngine(pass *analysis.Pass) *engine {
 	e := &engine{
-		pass:     pass,
-		purposes: purposes.Of(pass),
-		calls:    calls(pass.Files),
-		sources:  interner{},
-		byFunc:   map[*ssa.Function]*function{},
-		methods:  map[string][]*function{},
-		values:   map[ssa.Value]taints{},
-		tuples:   map[ssa.Value]map[int]taints{},
-		edges:    map[origin]taints{},
-		local:    map[localField]taints{},
-		free:     map[*ssa.FreeVar]ssa.Value{},
-		callers:  map[*ssa.Function]map[ssa.CallInstruction][]ssa.Value{},
-		names:    map[*types.Var]string{},
-		order:    map[origin][]origin{},
-		args:     map[*ast.CallExpr]map[string]purposes.Ref{},
-		imported: fact{Funcs: map[string]*summary{}, Shared: map[string][]item{}, Ours: map[string]bool{pass.Pkg.Path(): true}},
+		pass:      pass,
+		purposes:  purposes.Of(pass),
+		calls:     calls(pass.Files),
+		sources:   interner{},
+		byFunc:    map[*ssa.Function]*function{},
+		byDecl:    map[*types.Func]*function{},
+		methods:   map[string][]*function{},
+		values:    map[ssa.Value]taints{},
+		tuples:    map[ssa.Value]map[int]taints{},
+		edges:     map[origin]taints{},
+		local:     map[localField]taints{},
+		free:      map[*ssa.FreeVar]ssa.Value{},
+		callers:   map[*ssa.Function]map[any][]ssa.Value{},
+		names:     map[*types.Var]string{},
+		order:     map[origin][]origin{},
+		callables: map[string]*callable{},
+		virtuals:  map[virtual]*site{},
+		captured:  map[origin]bool{},
+		args:      map[*ast.CallExpr]map[string]purposes.Ref{},
+		imported:  fact{Funcs: map[string]*summary{}, Shared: map[string][]held{}, Called: map[string]bool{}, Ours: map[string]bool{pass.Pkg.Path(): known.Uses(pass)}},
 	}
-	e.join()
+	for _, p := range pass.Pkg.Imports() {
+		if known.Library(p) {
+			e.imported.Ours[p.Path()] = true
+		}
+	}
 	e.build()
+	e.join()
 	return e
 }
 
@@ -118,13 +140,12 @@ func (e *engine) join() {
 		for name, s := range f.Funcs {
 			e.imported.Funcs[name] = s
 		}
-		for path := range f.Ours {
-			e.imported.Ours[path] = true
-		}
-		for name, items := range f.Shared {
-			for _, it := range items {
-				o := origin{shared: name, content: it.Content, veiled: it.Veiled}
-				e.flow(o, taints{{origin: e.origin(it, nil), inner: it.Inner, hidden: it.Hidden}: {}})
+		maps.Copy(e.imported.Ours, f.Ours)
+		maps.Copy(e.imported.Called, f.Called)
+		for name, all := range f.Shared {
+			for _, h := range all {
+				o := origin{shared: name, content: h.Content, veiled: h.Veiled}
+				e.flow(o, taints{{origin: e.origin(h.Item, nil), inner: h.Item.Inner, hidden: h.Item.Hidden}: {}})
 			}
 		}
 		for _, p := range f.Pending {
@@ -174,13 +195,19 @@ func (e *engine) build() {
 }
 
 func (e *engine) add(fn *ssa.Function, name string, obj *types.Func) {
-	f := &function{ssa: fn, name: name, obj: obj, sinks: map[sinkKey]*sink{}}
+	f := &function{ssa: fn, name: name, obj: obj, key: name, sinks: map[sinkKey]*sink{}, calls: map[paramCallKey]*paramCall{}}
+	if obj == nil {
+		f.key = fmt.Sprintf("%s@%s:%d", e.pass.Pkg.Path(), e.where(fn.Pos()), e.pass.Fset.Position(fn.Pos()).Column)
+	}
 	f.test = strings.HasSuffix(e.pass.Fset.PositionFor(fn.Pos(), false).Filename, "_test.go")
 	for range fn.Signature.Results().Len() {
 		f.results = append(f.results, taints{})
 	}
 	e.functions = append(e.functions, f)
 	e.byFunc[fn] = f
+	if obj != nil {
+		e.byDecl[obj] = f
+	}
 	if obj != nil && obj.Signature().Recv() != nil {
 		e.methods[obj.Name()] = append(e.methods[obj.Name()], f)
 	}
@@ -210,6 +237,7 @@ func (e *engine) solve() error {
 				}
 			}
 		}
+		e.connect()
 		if !e.changed {
 			return nil
 		}
@@ -221,8 +249,15 @@ func (e *engine) solve() error {
 // of returns what a value may come from.
 func (e *engine) of(v ssa.Value) taints {
 	switch v := v.(type) {
-	case *ssa.Const, *ssa.Function, *ssa.Builtin:
+	case *ssa.Builtin:
 		return nil
+	case *ssa.Function:
+		if e.values[v] == nil {
+			e.values[v] = taints{}
+			if c := e.callableOf(v, nil); c != nil {
+				e.values[v] = single(origin{fn: c})
+			}
+		}
 	case *ssa.Global:
 		return nil // its address
 	case *ssa.FreeVar:

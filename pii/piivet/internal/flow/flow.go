@@ -3,9 +3,10 @@
 // It follows a string from the call that reveals it, in the SSA form of a
 // package: through variables, fields, slices, maps and channels, through
 // concatenation, conversions and the text functions of the standard library,
-// through closures and functions, told apart by call, and by facts through
-// other packages that use the library. What other packages do with a value is
-// known for the libraries in tables.go, and otherwise nothing is assumed.
+// through closures, function values and functions, told apart by call, and by
+// facts through all packages of the main module and those that use the library.
+// A function of another module returns its arguments in another form, unless
+// tables.go has it as a sink or as one that answers something else.
 //
 // Test files are left out: what they reveal is made up.
 package flow
@@ -107,8 +108,18 @@ func (f Finding) Place() string {
 // [Analyzer].
 func Of(pass *analysis.Pass) []Finding { return pass.ResultOf[Analyzer].([]Finding) }
 
+// follows reports whether a package is looked at: one that uses the library, or
+// that belongs to the main module, whose helpers are given plaintext by others.
+// The library itself is not: its functions are known.
+func follows(pass *analysis.Pass) bool {
+	if known.Library(pass.Pkg) {
+		return false
+	}
+	return known.Uses(pass) || pass.Module != nil && pass.Module.Path != "" && pass.Module.Version == ""
+}
+
 func run(pass *analysis.Pass) (result any, err error) {
-	if !known.Uses(pass) {
+	if !follows(pass) {
 		return []Finding(nil), nil
 	}
 	// Code that can't be followed fails loudly, and by name.

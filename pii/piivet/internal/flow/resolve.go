@@ -46,7 +46,7 @@ func (e *engine) ordered(o origin) []origin {
 	}
 	all := slices.SortedFunc(maps.Keys(set), func(a, b origin) int {
 		return cmp.Or(cmp.Compare(sourceKey(a.source), sourceKey(b.source)), cmp.Compare(a.shared, b.shared),
-			cmp.Compare(place(a.param), place(b.param)), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
+			cmp.Compare(place(a.param), place(b.param)), cmp.Compare(a.index, b.index), cmp.Compare(a.result, b.result), cmp.Compare(a.fn.name(), b.fn.name()), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 	})
 	e.order[o] = all
 	return all
@@ -95,7 +95,7 @@ func (e *engine) findings() []Finding {
 func (f *function) sorted() []*sink {
 	return slices.SortedFunc(maps.Values(f.sinks), func(a, b *sink) int {
 		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.kind, b.kind), cmp.Compare(a.through, b.through),
-			cmp.Compare(a.where, b.where), cmp.Compare(a.taint.index, b.taint.index), cmp.Compare(a.taint.shared, b.taint.shared),
+			cmp.Compare(a.where, b.where), cmp.Compare(a.taint.index, b.taint.index), cmp.Compare(a.taint.result, b.taint.result), cmp.Compare(a.taint.shared, b.taint.shared),
 			cmp.Compare(sourceKey(a.taint.source), sourceKey(b.taint.source)), cmp.Compare(flag(a.taint.content), flag(b.taint.content)),
 			cmp.Compare(flag(a.taint.veiled), flag(b.taint.veiled)))
 	})
@@ -133,22 +133,29 @@ func overlap(a, b []string) bool {
 
 // export returns what other packages have to know.
 func (e *engine) export() *fact {
-	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]item{}, Pending: e.imported.Pending, Ours: e.imported.Ours}
+	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]held{}, Called: e.imported.Called, Pending: e.imported.Pending, Ours: e.imported.Ours}
 	of := func(f *function) *summary {
-		if f.obj == nil || f.test || !f.obj.Exported() {
+		if f.test || (f.obj == nil || !f.obj.Exported()) && e.callables[f.key] == nil {
 			return nil
 		}
-		s := out.Funcs[f.name]
+		s := out.Funcs[f.key]
 		if s == nil {
 			s = &summary{}
-			out.Funcs[f.name] = s
+			out.Funcs[f.key] = s
 		}
 		return s
 	}
 	for _, f := range e.functions {
 		e.exportResults(f, of)
+		e.exportCalls(f, of)
 		for _, k := range f.sorted() {
 			e.exportSink(f, k, of)
+		}
+	}
+	for o := range e.captured {
+		if s := of(o.param); s != nil {
+			s.Places = append(s.Places, o.index)
+			slices.Sort(s.Places)
 		}
 	}
 	shared := slices.SortedFunc(maps.Keys(e.edges), func(a, b origin) int {
@@ -159,11 +166,19 @@ func (e *engine) export() *fact {
 			continue
 		}
 		for _, src := range e.reach(o) {
-			out.Shared[o.shared] = append(out.Shared[o.shared], item{Source: src, Param: -1, Content: o.content, Veiled: o.veiled})
+			out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Source: src, Param: -1}, o.content, o.veiled})
+		}
+		for _, x := range e.ordered(o) {
+			switch {
+			case x.fn != nil:
+				out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Fn: x.fn.key, Param: -1}, o.content, o.veiled})
+			case x.shared != "":
+				out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Shared: x.shared, Param: -1, Content: x.content, Veiled: x.veiled}, o.content, o.veiled})
+			}
 		}
 		for _, p := range e.params(e.edges[o]) {
 			if s := of(p.param); s != nil {
-				s.Stores = append(s.Stores, stored{item{Param: p.index, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
+				s.Stores = append(s.Stores, stored{item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
 			}
 		}
 	}
@@ -173,7 +188,7 @@ func (e *engine) export() *fact {
 			slices.Compare(a.To.Names, b.To.Names), slices.Compare(a.To.From, b.To.From))
 	})
 	for name, s := range out.Funcs {
-		if s.Results == nil && s.Sinks == nil && s.Stores == nil {
+		if s.Results == nil && s.Sinks == nil && s.Stores == nil && s.Calls == nil && s.Places == nil {
 			delete(out.Funcs, name)
 		}
 	}
@@ -187,6 +202,21 @@ func flag(b bool) int {
 	return 0
 }
 
+// exportCalls adds the calls of functions that the parameters of f hold.
+func (e *engine) exportCalls(f *function, of func(*function) *summary) {
+	for _, c := range f.callOrder {
+		s := of(f)
+		if s == nil {
+			return
+		}
+		h := handed{Param: c.index}
+		for _, arg := range c.args {
+			h.Args = append(h.Args, e.items(f, arg))
+		}
+		s.Calls = append(s.Calls, h)
+	}
+}
+
 func (e *engine) exportResults(f *function, of func(*function) *summary) {
 	s := of(f)
 	if s == nil {
@@ -195,7 +225,7 @@ func (e *engine) exportResults(f *function, of func(*function) *summary) {
 	var results [][]item
 	some := false
 	for _, r := range f.results {
-		items := items(f, r)
+		items := e.items(f, r)
 		some = some || len(items) > 0
 		results = append(results, items)
 	}
@@ -211,18 +241,18 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 	}
 	add := func(f *function, it item) {
 		if s := of(f); s != nil {
-			where := short(f.obj) + ", " + e.where(k.pos)
+			where := purposeName(f) + ", " + e.where(k.pos)
 			s.Sinks = append(s.Sinks, sunk{Item: it, Kind: k.kind, What: k.what, Where: where, To: k.to})
 		}
 	}
 	if k.pending {
-		for _, it := range items(f, taints{k.taint: {}}) {
+		for _, it := range e.items(f, taints{k.taint: {}}) {
 			add(f, it)
 		}
 		return
 	}
 	for _, p := range e.params(taints{k.taint: {}}) {
-		add(p.param, item{Param: p.index, Content: p.content, Veiled: p.veiled})
+		add(p.param, item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled})
 	}
 }
 
@@ -257,26 +287,34 @@ func (e *engine) params(set taints) []origin {
 		visit(x.origin)
 	}
 	slices.SortFunc(found, func(a, b origin) int {
-		return cmp.Or(cmp.Compare(a.param.name, b.param.name), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
+		return cmp.Or(cmp.Compare(a.param.key, b.param.key), cmp.Compare(a.index, b.index), cmp.Compare(a.result, b.result), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 	})
 	return found
 }
 
 // items returns the taints that mean something outside of f, in a fixed order.
-func items(f *function, set taints) []item {
+func (e *engine) items(f *function, set taints) []item {
 	var all []item
 	for x := range set {
-		it := item{Param: -1, Content: x.content, Veiled: x.veiled, Inner: x.inner, Hidden: x.hidden, Source: x.source, Shared: x.shared}
+		it := item{Param: -1, Result: x.result, Content: x.content, Veiled: x.veiled, Inner: x.inner, Hidden: x.hidden, Source: x.source, Shared: x.shared}
+		if x.fn != nil {
+			it.Fn = x.fn.key
+		}
 		if x.param != nil {
-			if x.param != f {
-				continue
+			if x.param == f {
+				it.Param = x.index
+			} else { // which a closure has captured
+				it.Shared, it.Result = placeOf(x.param.key, x.index), 0
+				if x.result > 0 {
+					it.Shared = slotResult(it.Shared, x.result-1)
+				}
+				e.captured[origin{param: x.param, index: x.index}] = true
 			}
-			it.Param = x.index
 		}
 		all = append(all, it)
 	}
 	slices.SortFunc(all, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.Param, b.Param), cmp.Compare(a.Shared, b.Shared), cmp.Compare(flag(a.Content), flag(b.Content)),
+		return cmp.Or(cmp.Compare(a.Param, b.Param), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Shared, b.Shared), cmp.Compare(a.Fn, b.Fn), cmp.Compare(flag(a.Content), flag(b.Content)),
 			cmp.Compare(flag(a.Veiled), flag(b.Veiled)), cmp.Compare(flag(a.Inner), flag(b.Inner)), cmp.Compare(flag(a.Hidden), flag(b.Hidden)),
 			cmp.Compare(sourceKey(a.Source), sourceKey(b.Source)))
 	})

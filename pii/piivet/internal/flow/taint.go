@@ -23,14 +23,21 @@ type source struct {
 	pos token.Pos // if the call is in this package
 }
 
-// An origin is where a tainted value comes from: a source, or a place that may
-// turn out to hold what comes from one. Exactly one of its fields says what.
+// An origin is where a tainted value comes from: a source, a function that is
+// used as a value, or a place that may turn out to hold either. One of source,
+// param, shared and fn is set.
 type origin struct {
 	source *source
-	// param is a parameter of a function, counted with the receiver.
+	// param is the function whose parameter number index the place is, counted
+	// with the receiver. If result is not 0, the place is result number result-1
+	// of the calls of the function that the parameter holds.
 	param  *function
 	index  int
-	shared string // the name of a field, or of a variable of a package
+	result int
+	// shared is the name of a field, of a variable of a package, or of a slot: see
+	// [slotParam].
+	shared string
+	fn     *callable
 	// content says that it is not the place itself that is meant but what is in
 	// fields of what it holds, and veiled that encoders do not see these.
 	content, veiled bool
@@ -74,6 +81,39 @@ func (t taints) within(hidden bool) taints {
 		e.inner = true
 		e.hidden = e.hidden || hidden
 		out[e] = struct{}{}
+	}
+	return out
+}
+
+// flat returns t without the difference between a value and its fields, as for
+// the text that a value is decoded from.
+func (t taints) flat() taints {
+	out := taints{}
+	for e := range t {
+		e.inner, e.hidden = false, false
+		out[e] = struct{}{}
+	}
+	return out
+}
+
+// functions returns the functions of t.
+func (t taints) functions() []*callable {
+	var all []*callable
+	for e := range t {
+		if e.fn != nil {
+			all = append(all, e.fn)
+		}
+	}
+	return all
+}
+
+// data returns t without functions.
+func (t taints) data() taints {
+	out := taints{}
+	for e := range t {
+		if e.fn == nil {
+			out[e] = struct{}{}
+		}
 	}
 	return out
 }

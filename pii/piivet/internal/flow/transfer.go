@@ -69,10 +69,16 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	case *ssa.MultiConvert:
 		e.set(i, e.of(i.X))
 	case *ssa.ChangeInterface:
+		e.implement(i.X.Type(), i.Type())
 		e.set(i, e.of(i.X))
 	case *ssa.SliceToArrayPointer:
 		e.set(i, e.of(i.X))
+	case *ssa.MakeClosure:
+		if c := e.callableOf(i.Fn.(*ssa.Function), i); c != nil {
+			e.set(i, single(origin{fn: c}))
+		}
 	case *ssa.MakeInterface:
+		e.implement(i.X.Type(), i.Type())
 		if !e.redacts(i.X.Type()) {
 			e.set(i, e.of(i.X))
 		}

@@ -77,8 +77,7 @@ func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 	}
 	c := Call{Op: op, Fn: fn, Expr: call, Spread: call.Ellipsis.IsValid()}
 	args := call.Args
-	sig := fn.Signature()
-	if sig.Recv() != nil {
+	if sig := fn.Signature(); sig.Recv() != nil {
 		sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr)
 		if !ok {
 			return Call{}, false
@@ -104,6 +103,20 @@ func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 			c.Value = c.Recv
 		}
 	}
+	c.arguments(args)
+	return c, true
+}
+
+// CallBy takes the call of a function value apart that holds fn, which is a
+// function of the library. Its receiver is not known: a method value hides it.
+func CallBy(fn *types.Func, call *ast.CallExpr) Call {
+	c := Call{Op: OpOf(fn), Fn: fn.Origin(), Expr: call, Spread: call.Ellipsis.IsValid()}
+	c.arguments(call.Args)
+	return c
+}
+
+func (c *Call) arguments(args []ast.Expr) {
+	sig, op := c.Fn.Signature(), c.Op
 	for i, arg := range args {
 		var t types.Type
 		switch n := sig.Params().Len(); {
@@ -125,7 +138,6 @@ func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 			c.Text = arg
 		}
 	}
-	return c, true
 }
 
 // path returns the embedded fields that a selection goes through.

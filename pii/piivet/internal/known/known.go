@@ -70,6 +70,22 @@ func IsSealed(t types.Type) bool {
 	return false
 }
 
+// Kinds returns the kinds of a sealed value: the type arguments of the pii.Sealed
+// that t is, points to, or embeds and holds nothing beside.
+func Kinds(t types.Type) []types.Type {
+	for range 8 {
+		if n := named(t); n != nil && in(n, PIIPath) && n.Obj().Name() == "Sealed" && n.TypeArgs().Len() == 1 {
+			return []types.Type{n.TypeArgs().At(0)}
+		}
+		s, ok := deref(t).Underlying().(*types.Struct)
+		if !ok || s.NumFields() != 1 || !s.Field(0).Embedded() {
+			return nil
+		}
+		t = s.Field(0).Type()
+	}
+	return nil
+}
+
 // Embedded returns the embedded fields that lead from a value of type t to a
 // scope that it embeds, outermost first, or nil if it embeds none.
 func Embedded(t types.Type) []*types.Var { return embedded(t, 4) }

@@ -48,6 +48,9 @@ func run(pass *analysis.Pass) (any, error) {
 	return found, nil
 }
 
+// OfLibrary reports whether p is one of the packages purpose, vault and pii.
+func OfLibrary(p *types.Package) bool { return p != nil && Library(p) }
+
 // Library reports whether p is one of the packages purpose, vault and pii.
 func Library(p *types.Package) bool {
 	switch path := strings.TrimSuffix(p.Path(), "_test"); path {
