@@ -13,6 +13,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/config"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/adopt"
 )
 
@@ -83,7 +84,7 @@ func untouched(path string) bool {
 		return false // of the main module
 	}
 	for _, imported := range unit.ImportMap {
-		if inventory.OfLibrary(inventory.PackagePath(imported)) {
+		if inventory.OfLibrary(purposes.PackagePath(imported)) {
 			return false
 		}
 	}

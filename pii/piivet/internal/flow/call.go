@@ -60,6 +60,9 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 		}
 		if e.ours(s.obj.Pkg()) {
 			e.throughSlot(s, purposes.Func(s.obj))
+			for i := range s.count() {
+				e.receive(s, both(origin{shared: slotResult(purposes.Func(s.obj), i)}), purposes.Place(s.obj), short(s.obj))
+			}
 		}
 		e.outside(s)
 		return
@@ -173,7 +176,7 @@ func (e *engine) library(s *site) bool {
 			scope = scope.And(e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name))
 		}
 	}
-	src := e.intern(source{Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), Scope: scope, pos: s.pos()})
+	src := e.intern(source{Pkg: e.pass.Pkg.Path(), In: s.f.place, Where: e.where(s.pos()), Scope: scope, pos: s.pos()})
 	plaintext := single(origin{source: src})
 	switch {
 	case op == known.Reveal:
@@ -262,7 +265,12 @@ func (e *engine) inside(s *site, g *function) {
 	}
 	e.handOver(s, g)
 	for i, r := range g.results {
-		e.give(s, i, e.substitute(s, g, r))
+		set := e.substitute(s, g, r)
+		e.give(s, i, set)
+		e.receive(s, set, g.place, purposeName(g))
+	}
+	for _, arg := range s.args {
+		e.consume(s.f, e.of(arg))
 	}
 	for _, k := range g.sinks {
 		if !k.pending {
@@ -339,8 +347,16 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 // bind replaces the parameters of the function that is called in a ref by the
 // arguments of the call.
 func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
-	if s.expr == nil {
-		return purposes.Ref{Unknown: true}
+	if s.expr == nil || s.results != nil { // whose arguments are not written down
+		out := purposes.Ref{Names: r.Names, Unknown: r.Unknown}
+		for _, id := range r.From {
+			if strings.Contains(id, "#") {
+				out.Unknown = true
+			} else {
+				out.From = append(out.From, id)
+			}
+		}
+		return out
 	}
 	args, ok := e.args[s.expr]
 	if !ok {
@@ -371,8 +387,15 @@ func (e *engine) summarised(s *site, key string, sum *summary) {
 	e.handedOver(s, key, sum)
 	for i, items := range sum.Results {
 		for _, it := range items {
-			e.give(s, i, e.resolve(s, it, sum))
+			set := e.resolve(s, it, sum)
+			e.give(s, i, set)
+			if s.obj != nil {
+				e.receive(s, set, purposes.Place(s.obj), short(s.obj))
+			}
 		}
+	}
+	for _, arg := range s.args {
+		e.consume(s.f, e.of(arg))
 	}
 	for _, st := range sum.Stores {
 		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item, sum))
@@ -380,7 +403,7 @@ func (e *engine) summarised(s *site, key string, sum *summary) {
 	for _, k := range sum.Sinks {
 		to := e.bind(s, k.To)
 		for x := range e.resolve(s, k.Item, sum) {
-			e.sinkOne(s.f, k.Kind, x, s.pos(), k.What, k.Where, to)
+			e.sinkIn(s.f, k.In, k.Kind, x, s.pos(), k.What, k.Where, to)
 		}
 	}
 }
@@ -439,6 +462,11 @@ func (e *engine) sink(f *function, kind Kind, set taints, pos token.Pos, what, t
 }
 
 func (e *engine) sinkOne(f *function, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
+	e.sinkIn(f, "", kind, x, pos, what, through, to)
+}
+
+// sinkIn is [engine.sinkOne] for a value that the function in receives.
+func (e *engine) sinkIn(f *function, in string, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
 	if x.fn != nil {
 		return
 	}
@@ -447,11 +475,14 @@ func (e *engine) sinkOne(f *function, kind Kind, x taint, pos token.Pos, what, t
 	if kind == Reuse {
 		where += "\x00" + strings.Join(to.Names, ",") + "\x00" + strings.Join(to.From, ",")
 	}
+	if kind == Receive {
+		where = what + "\x00" + in
+	}
 	key := sinkKey{x, pos, kind, where}
 	if f.sinks[key] != nil {
 		return
 	}
 	pending := kind == Reuse && f.obj != nil && (depends(to, f.name) || x.source != nil && depends(x.source.Scope, f.name))
-	f.sinks[key] = &sink{key, what, through, to, pending}
+	f.sinks[key] = &sink{key, what, through, in, to, pending}
 	e.changed = true
 }

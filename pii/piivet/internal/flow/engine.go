@@ -23,6 +23,8 @@ type function struct {
 	// name is that of the declared function which it is, or is inside of.
 	name string
 	obj  *types.Func // nil for literals
+	// place is the declared function as [purposes.Place] names it.
+	place string
 	// key is unlike that of any other function of the program.
 	key  string
 	test bool
@@ -49,6 +51,7 @@ type sink struct {
 	sinkKey
 	what    string
 	through string
+	in      string // the function that receives the value, for Receive
 	to      purposes.Ref
 	// pending says that the scopes are parameters of the function: only at its
 	// calls is it known which.
@@ -75,6 +78,15 @@ type engine struct {
 	// apart by the variable that they are in.
 	local map[localField]taints
 	free  map[*ssa.FreeVar]ssa.Value // what a closure's variable is outside
+
+	// entry is where in this package something was first put into a shared place,
+	// and current the instruction that is looked at.
+	entry   map[origin]token.Pos
+	current token.Pos
+	// consumed are values that a function does more with than to return them, by
+	// its name.
+	consumed map[string]taints
+	opened   map[string]int // indexes of imported.Open
 
 	callables map[string]*callable
 	virtuals  map[virtual]*site
@@ -114,6 +126,9 @@ func newEngine(pass *analysis.Pass) *engine {
 		callers:   map[*ssa.Function]map[any][]ssa.Value{},
 		names:     map[*types.Var]string{},
 		order:     map[origin][]origin{},
+		entry:     map[origin]token.Pos{},
+		consumed:  map[string]taints{},
+		opened:    map[string]int{},
 		callables: map[string]*callable{},
 		virtuals:  map[virtual]*site{},
 		captured:  map[origin]bool{},
@@ -148,6 +163,9 @@ func (e *engine) join() {
 				e.flow(o, taints{{origin: e.origin(h.Item, nil), inner: h.Item.Inner, hidden: h.Item.Hidden}: {}})
 			}
 		}
+		for _, o := range f.Open {
+			e.open(o)
+		}
 		for _, p := range f.Pending {
 			e.wait(p)
 		}
@@ -174,12 +192,12 @@ func (e *engine) build() {
 				continue
 			}
 			if fn := prog.FuncValue(obj); fn != nil {
-				e.add(fn, purposes.Func(obj), obj)
+				e.add(fn, purposes.Func(obj), purposes.Place(obj), obj)
 			}
 		}
 	}
 	if init := pkg.Func("init"); init != nil { // variables of the package
-		e.add(init, e.pass.Pkg.Path()+".init", nil)
+		e.add(init, e.pass.Pkg.Path()+".init", purposes.PackagePath(e.pass.Pkg.Path()), nil)
 	}
 	for _, f := range e.functions {
 		for _, b := range f.ssa.Blocks {
@@ -194,8 +212,8 @@ func (e *engine) build() {
 	}
 }
 
-func (e *engine) add(fn *ssa.Function, name string, obj *types.Func) {
-	f := &function{ssa: fn, name: name, obj: obj, key: name, sinks: map[sinkKey]*sink{}, calls: map[paramCallKey]*paramCall{}}
+func (e *engine) add(fn *ssa.Function, name, place string, obj *types.Func) {
+	f := &function{ssa: fn, name: name, obj: obj, key: name, place: place, sinks: map[sinkKey]*sink{}, calls: map[paramCallKey]*paramCall{}}
 	if obj == nil {
 		f.key = fmt.Sprintf("%s@%s:%d", e.pass.Pkg.Path(), e.where(fn.Pos()), e.pass.Fset.Position(fn.Pos()).Column)
 	}
@@ -217,7 +235,7 @@ func (e *engine) add(fn *ssa.Function, name string, obj *types.Func) {
 		}
 	}
 	for _, anon := range fn.AnonFuncs {
-		e.add(anon, name, nil)
+		e.add(anon, name, place, nil)
 	}
 }
 
@@ -233,6 +251,9 @@ func (e *engine) solve() error {
 			}
 			for _, b := range f.ssa.Blocks {
 				for _, instr := range b.Instrs {
+					if instr.Pos().IsValid() {
+						e.current = instr.Pos()
+					}
 					e.instruction(f, instr)
 				}
 			}

@@ -16,6 +16,8 @@ type fact struct {
 	Shared map[string][]held `json:",omitempty"`
 	// Called are the slots whose functions are called.
 	Called map[string]bool `json:",omitempty"`
+	// Open are sinks of places that other packages put values into.
+	Open []open `json:",omitempty"`
 	// Pending is what depends on scopes that are given from outside.
 	Pending []pending `json:",omitempty"`
 	// Ours are the packages that are followed, and whether they use the library.
@@ -83,8 +85,16 @@ type sunk struct {
 	Item  item
 	Kind  Kind
 	What  string       // as in Finding
+	In    string       `json:",omitempty"` // the function that receives the value
 	Where string       // file and line
 	To    purposes.Ref // of a repurpose
+}
+
+// An open is a sink of a place, with the sources that were found to reach it.
+type open struct {
+	Sink sunk
+	Pkg  string   // that the sink is in
+	Seen []string `json:",omitempty"`
 }
 
 // A stored is a place that a parameter is put into.
@@ -97,8 +107,11 @@ type stored struct {
 
 // A pending is a flow that repurposes a value if the scopes are such, which are
 // given by packages that import this one.
+//
+// For a value that is received, To is empty, and In is the function.
 type pending struct {
-	Pkg, Where string
-	What       string
-	From, To   purposes.Ref
+	In, InPackage string `json:",omitempty"`
+	Pkg, Where    string
+	What          string
+	From, To      purposes.Ref
 }

@@ -47,6 +47,9 @@ const (
 	Response Kind = "response"
 	Hash     Kind = "hash"
 	Reuse    Kind = "reuse" // sealed or indexed for another purpose
+	// Receive is no mistake, but a use: a function gets a value that another one
+	// revealed, and does more with it than to return it.
+	Receive Kind = "receive"
 )
 
 // A Finding is a revealed value that ends up in a sink.
@@ -62,8 +65,17 @@ type Finding struct {
 	// Elsewhere is the package, with file and line, in which this happens with
 	// the scopes that are given at Pos, "" if it happens at Pos.
 	Elsewhere string
+	// In is the function that receives the value, as [purposes.Place] names it, and
+	// InPackage the path of its package. Does says what it does with the value, ""
+	// if that is not known. All three are for Receive.
+	In, InPackage, Does string
+	// RevealedIn is the function that revealed the value, and RevealedPackage the
+	// path of its package.
+	RevealedIn, RevealedPackage string
 	// From are the purposes that it was revealed for, none if not known.
 	From []string
+	// Among are purposes that it was revealed for, where there may be others.
+	Among []string
 	// To are the purposes that it is sealed or indexed for, for Reuse.
 	To []string
 	// Revealed is where it was revealed, as file and line, and RevealedAt as a

@@ -63,15 +63,15 @@ func place(f *function) int {
 // files.
 func (e *engine) findings() []Finding {
 	type key struct {
-		kind     Kind
-		pos      int
-		from, to string
+		kind         Kind
+		pos          int
+		from, to, in string
 	}
 	seen := map[key]bool{}
 	var all []Finding
 	for _, f := range e.functions {
 		for _, k := range f.sorted() {
-			if k.pending {
+			if k.pending || k.kind == Receive && e.plumbing(f, k) {
 				continue
 			}
 			for _, src := range e.reach(k.taint.origin) {
@@ -79,7 +79,7 @@ func (e *engine) findings() []Finding {
 				if !ok {
 					continue
 				}
-				id := key{found.Kind, int(found.Pos), strings.Join(found.From, ","), strings.Join(found.To, ",")}
+				id := key{found.Kind, int(found.Pos), strings.Join(found.From, ","), strings.Join(found.To, ","), found.In + "\x00" + found.What + "\x00" + found.Does + found.RevealedIn}
 				if !seen[id] {
 					seen[id] = true
 					all = append(all, found)
@@ -87,6 +87,7 @@ func (e *engine) findings() []Finding {
 			}
 		}
 	}
+	all = append(all, e.reached()...)
 	all = append(all, e.decided()...)
 	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(a.Pos, b.Pos) })
 	return all
@@ -112,6 +113,13 @@ func (e *engine) finding(k *sink, src *source) (Finding, bool) {
 	if complete {
 		f.From = from
 	}
+	if k.kind == Receive {
+		f, ok := e.received(f, k.in, src, from)
+		if ok && len(from) == 0 {
+			e.suspectReceiver(f, src)
+		}
+		return f, ok
+	}
 	if k.kind != Reuse {
 		return f, true
 	}
@@ -133,7 +141,7 @@ func overlap(a, b []string) bool {
 
 // export returns what other packages have to know.
 func (e *engine) export() *fact {
-	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]held{}, Called: e.imported.Called, Pending: e.imported.Pending, Ours: e.imported.Ours}
+	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]held{}, Called: e.imported.Called, Open: e.imported.Open, Pending: e.imported.Pending, Ours: e.imported.Ours}
 	of := func(f *function) *summary {
 		if f.test || (f.obj == nil || !f.obj.Exported()) && e.callables[f.key] == nil {
 			return nil
@@ -182,6 +190,9 @@ func (e *engine) export() *fact {
 			}
 		}
 	}
+	e.reached() // notes what is known of the open sinks of this package
+	out.Open = e.imported.Open
+	slices.SortFunc(out.Open, func(a, b open) int { return strings.Compare(openKey(a), openKey(b)) })
 	slices.SortFunc(out.Pending, func(a, b pending) int {
 		return cmp.Or(cmp.Compare(a.Pkg, b.Pkg), cmp.Compare(a.Where, b.Where), cmp.Compare(a.What, b.What),
 			slices.Compare(a.From.Names, b.From.Names), slices.Compare(a.From.From, b.From.From),
@@ -239,10 +250,14 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed {
 		return
 	}
+	if o := k.taint.origin; o.shared != "" && !k.pending && !(k.kind == Receive && e.plumbing(f, k)) {
+		e.open(open{Pkg: e.pass.Pkg.Path(), Sink: sunk{Item: item{Shared: o.shared, Content: o.content, Veiled: o.veiled, Param: -1},
+			Kind: k.kind, What: k.what, In: k.in, Where: purposeName(f) + ", " + e.where(k.pos), To: k.to}})
+	}
 	add := func(f *function, it item) {
 		if s := of(f); s != nil {
 			where := purposeName(f) + ", " + e.where(k.pos)
-			s.Sinks = append(s.Sinks, sunk{Item: it, Kind: k.kind, What: k.what, Where: where, To: k.to})
+			s.Sinks = append(s.Sinks, sunk{Item: it, Kind: k.kind, What: k.what, In: k.in, Where: where, To: k.to})
 		}
 	}
 	if k.pending {

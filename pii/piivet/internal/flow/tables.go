@@ -66,6 +66,20 @@ func answersElse(p string, fn *types.Func) bool {
 	return doing.MatchString(fn.Name())
 }
 
+// leaves reports whether a call of another module's function does something with
+// its arguments, and does not just bring them into another form.
+func leaves(p, key, name string, fn *types.Func) bool {
+	switch {
+	case p == "context" || p == "errors" || p == "log" && name == "New" || containers[p] || texts[p] && !fills.MatchString(name) && name != "Execute" && name != "ExecuteTemplate":
+		return false
+	case p == "fmt":
+		return strings.HasPrefix(name, "Print") || strings.HasPrefix(name, "Fprint")
+	case loggers[p] || metrics[p] || slices.Contains(responders[key], name):
+		return true
+	}
+	return answersElse(p, fn) && !strings.HasPrefix(p, "time") && !strings.HasPrefix(p, "runtime")
+}
+
 // texts are packages whose functions return what they are given in another
 // form, and whose methods keep what they are given.
 var texts = map[string]bool{
@@ -189,6 +203,9 @@ func (e *engine) effect(s *site) {
 	}
 	what := short(s.obj)
 	key := p + "." + recv
+	if leaves(p, key, name, s.obj) {
+		e.hand(s, what)
+	}
 
 	switch {
 	case p == "fmt":

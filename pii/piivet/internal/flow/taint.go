@@ -15,8 +15,9 @@ import (
 type source struct {
 	// Where is the file and line of the call, the file without its directory.
 	Where string
-	// Pkg is the path of the package that it is in.
-	Pkg string
+	// Pkg is the path of the package that it is in, and In the function, as
+	// [purposes.Place] names it.
+	Pkg, In string
 	// Scope is what was revealed under.
 	Scope purposes.Ref
 

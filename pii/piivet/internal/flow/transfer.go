@@ -14,6 +14,9 @@ func (e *engine) flow(o origin, t taints) {
 	if len(t) == 0 {
 		return
 	}
+	if _, ok := e.entry[o]; !ok && e.current.IsValid() && o.shared != "" {
+		e.entry[o] = e.current
+	}
 	have := e.edges[o]
 	if have == nil {
 		have = taints{}
@@ -117,11 +120,17 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 			}
 		}
 	case *ssa.Store:
+		if _, local := i.Addr.(*ssa.Alloc); !local {
+			e.consume(f, e.of(i.Val))
+		}
 		e.store(i.Addr, e.of(i.Val))
 	case *ssa.MapUpdate:
+		e.consume(f, e.of(i.Value))
+		e.consume(f, e.of(i.Key))
 		e.store(i.Map, e.of(i.Value))
 		e.store(i.Map, e.of(i.Key))
 	case *ssa.Send:
+		e.consume(f, e.of(i.X))
 		e.store(i.Chan, e.of(i.X))
 	case *ssa.Return:
 		for n, r := range i.Results {
