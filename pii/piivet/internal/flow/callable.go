@@ -212,7 +212,7 @@ func (e *engine) give(s *site, i int, t taints) {
 // dynamic handles the call of a function value, which is any of the callees.
 // Call tells apart the calls that happen at one site.
 func (e *engine) dynamic(s *site, callees taints, call any) {
-	if s.busy { // functions that call each other
+	if s.busy || e.steps >= e.limit { // busy: functions that call each other
 		return
 	}
 	s.busy = true
@@ -222,7 +222,7 @@ func (e *engine) dynamic(s *site, callees taints, call any) {
 		case x.fn != nil:
 			e.calling(s, x.fn)
 			continue
-		case x.content:
+		case x.content || x.inner:
 			continue
 		case x.param != nil && x.result == 0:
 			e.noteCall(s, x, call, s.args)
@@ -231,10 +231,8 @@ func (e *engine) dynamic(s *site, callees taints, call any) {
 			}
 		case x.shared != "":
 			e.throughSlot(s, x.shared)
-			for fn := range e.functionsIn(x.origin) {
-				if fn.obj != nil && known.OpOf(fn.obj) != known.None { // whose scopes are in this call
-					e.calling(s, fn)
-				}
+			for _, fn := range e.libraryIn[x.origin] { // whose scopes are in this call
+				e.calling(s, fn)
 			}
 		}
 		if x.source == nil && !iterates(s) {
@@ -297,6 +295,9 @@ func (e *engine) outcomes(s *site, args []ssa.Value) taints {
 
 // calling handles the call of one function value.
 func (e *engine) calling(s *site, fn *callable) {
+	if e.steps >= e.limit {
+		return
+	}
 	t := *s
 	t.obj = fn.obj
 	if fn.bound != nil {
@@ -435,28 +436,6 @@ func (e *engine) throughSlot(s *site, slot string) {
 	}
 }
 
-// functionsIn returns the functions that a place may hold.
-func (e *engine) functionsIn(o origin) map[*callable]bool {
-	found := map[*callable]bool{}
-	seen := map[origin]bool{}
-	var visit func(o origin)
-	visit = func(o origin) {
-		if seen[o] {
-			return
-		}
-		seen[o] = true
-		for x := range e.edges[o] {
-			if x.fn != nil {
-				found[x.fn] = true
-			} else {
-				visit(x.origin)
-			}
-		}
-	}
-	visit(o)
-	return found
-}
-
 // connect lets the calls of each slot reach the functions that are in it.
 func (e *engine) connect() {
 	back := map[origin][]origin{}
@@ -489,7 +468,13 @@ func (e *engine) connect() {
 			}
 		}
 	}
+	clear(e.libraryIn)
 	for o, fns := range holds {
+		for fn := range fns {
+			if fn.obj != nil && known.OpOf(fn.obj) != known.None {
+				e.libraryIn[o] = append(e.libraryIn[o], fn)
+			}
+		}
 		if o.shared == "" || o.content || !e.imported.Called[o.shared] {
 			continue
 		}

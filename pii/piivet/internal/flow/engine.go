@@ -28,6 +28,10 @@ type function struct {
 	// key is unlike that of any other function of the program.
 	key  string
 	test bool
+	// steps is how much work the function took, and stopped says that it was too
+	// much, so that the function is not followed to the end.
+	steps   int
+	stopped bool
 	// calls are the calls of functions that parameters hold, in the order in which
 	// they were found.
 	calls     map[paramCallKey]*paramCall
@@ -90,7 +94,8 @@ type engine struct {
 
 	callables map[string]*callable
 	virtuals  map[virtual]*site
-	captured  map[origin]bool // parameters that exported closures have captured
+	libraryIn map[origin][]*callable // functions of the library that places hold
+	captured  map[origin]bool        // parameters that exported closures have captured
 
 	// callers are what calls hand to functions of this package.
 	callers map[*ssa.Function]map[any][]ssa.Value
@@ -102,7 +107,13 @@ type engine struct {
 	order map[origin][]origin // see ordered; made when all is solved
 
 	changed bool
+	// steps counts the work, and limit is where it ends for the function at hand.
+	steps, limit int
 }
+
+// maxSteps is how much work one function may take: a second or so. Time itself is
+// not measured, so that a slow machine finds the same.
+var maxSteps = 4_000_000
 
 type localField struct {
 	root  ssa.Value
@@ -131,6 +142,7 @@ func newEngine(pass *analysis.Pass) *engine {
 		opened:    map[string]int{},
 		callables: map[string]*callable{},
 		virtuals:  map[virtual]*site{},
+		libraryIn: map[origin][]*callable{},
 		captured:  map[origin]bool{},
 		args:      map[*ast.CallExpr]map[string]purposes.Ref{},
 		imported:  fact{Funcs: map[string]*summary{}, Shared: map[string][]held{}, Called: map[string]bool{}, Ours: map[string]bool{pass.Pkg.Path(): known.Uses(pass)}},
@@ -246,19 +258,30 @@ func (e *engine) solve() error {
 	for range 10_000 {
 		e.changed = false
 		for _, f := range e.functions {
-			if f.test {
+			if f.test || f.stopped {
 				continue
 			}
+			before := e.steps
+			e.limit = before + maxSteps - f.steps
 			for _, b := range f.ssa.Blocks {
 				for _, instr := range b.Instrs {
 					if instr.Pos().IsValid() {
 						e.current = instr.Pos()
 					}
-					e.instruction(f, instr)
+					if e.steps++; e.steps < e.limit {
+						e.instruction(f, instr)
+					}
 				}
 			}
+			f.steps += e.steps - before
+			f.stopped = f.steps >= maxSteps
 		}
+		before := e.steps
+		e.limit = before + maxSteps
 		e.connect()
+		if len(e.functions) > 0 && e.steps-before >= maxSteps {
+			e.functions[0].stopped = true
+		}
 		if !e.changed {
 			return nil
 		}
@@ -301,6 +324,7 @@ func (e *engine) addTo(v ssa.Value, t taints) {
 	if len(t) == 0 {
 		return
 	}
+	e.steps += len(t)
 	have := e.values[v]
 	if have == nil {
 		have = taints{}

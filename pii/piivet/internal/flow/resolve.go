@@ -70,6 +70,9 @@ func (e *engine) findings() []Finding {
 	seen := map[key]bool{}
 	var all []Finding
 	for _, f := range e.functions {
+		if f.stopped {
+			all = append(all, Finding{Kind: Stopped, Pos: f.ssa.Pos(), What: purposeName(f)})
+		}
 		for _, k := range f.sorted() {
 			if k.pending || k.kind == Receive && e.plumbing(f, k) {
 				continue
@@ -105,7 +108,11 @@ func (f *function) sorted() []*sink {
 // finding returns what is to be said of a source that ends up in a sink, false
 // if nothing is.
 func (e *engine) finding(k *sink, src *source) (Finding, bool) {
-	from, complete := e.purposes.Names(src.Scope)
+	names := e.purposes.Names
+	if e.pass.Pkg.Name() == "main" { // with all that it imports, a whole program
+		names = e.purposes.Closed
+	}
+	from, complete := names(src.Scope)
 	f := Finding{
 		Kind: k.kind, Pos: k.pos, What: k.what, Through: k.through,
 		Revealed: src.Where, RevealedAt: src.pos,
@@ -123,7 +130,7 @@ func (e *engine) finding(k *sink, src *source) (Finding, bool) {
 	if k.kind != Reuse {
 		return f, true
 	}
-	to, known := e.purposes.Names(k.to)
+	to, known := names(k.to)
 	if overlap(from, to) {
 		return f, false
 	}

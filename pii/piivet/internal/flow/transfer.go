@@ -14,6 +14,7 @@ func (e *engine) flow(o origin, t taints) {
 	if len(t) == 0 {
 		return
 	}
+	e.steps += len(t)
 	if _, ok := e.entry[o]; !ok && e.current.IsValid() && o.shared != "" {
 		e.entry[o] = e.current
 	}
