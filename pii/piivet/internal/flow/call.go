@@ -156,6 +156,10 @@ func (s *site) pos() token.Pos {
 // library handles calls of onlyfor, and reports whether s is one.
 func (e *engine) library(s *site) bool {
 	op := known.OpOf(s.obj)
+	if recv := s.obj.Signature().Recv(); s.obj.Name() == "String" && recv != nil && printsLabel(recv.Type()) {
+		e.give(s, 0, e.label(s.pos()))
+		return true
+	}
 	if op == known.None {
 		return false
 	}
@@ -263,6 +267,7 @@ func (e *engine) inside(s *site, g *function) {
 			e.flowBoth(origin{param: g, index: i}, e.of(arg))
 		}
 	}
+	e.passed(s, g.obj)
 	e.handOver(s, g)
 	for i, r := range g.results {
 		set := e.substitute(s, g, r)
@@ -278,7 +283,7 @@ func (e *engine) inside(s *site, g *function) {
 		}
 		to := e.bind(s, k.to)
 		for x := range e.substitute(s, g, taints{k.taint: {}}) {
-			e.sinkOne(s.f, Reuse, x, s.pos(), k.what, purposeName(g)+", "+e.where(k.pos), to)
+			e.sinkOne(s.f, k.kind, x, s.pos(), k.what, purposeName(g)+", "+e.where(k.pos), to)
 		}
 	}
 }
@@ -384,6 +389,7 @@ func (e *engine) outside(s *site) {
 
 // summarised handles the call of a function that a fact is known of.
 func (e *engine) summarised(s *site, key string, sum *summary) {
+	e.passed(s, s.obj)
 	e.handedOver(s, key, sum)
 	for i, items := range sum.Results {
 		for _, it := range items {
@@ -465,6 +471,24 @@ func (e *engine) sinkOne(f *function, kind Kind, x taint, pos token.Pos, what, t
 	e.sinkIn(f, "", kind, x, pos, what, through, to)
 }
 
+// atCalls reports whether a sink of a parameter is reported at the calls of the
+// function: it takes values of any type, such as the function that writes all
+// answers of a service, or labels, which only the caller knows to be some.
+func atCalls(f *function, kind Kind, x taint) bool {
+	if x.param != f || f.obj == nil || x.result != 0 || kind == Receive || kind == Reuse {
+		return false
+	}
+	if kind == Label {
+		return true
+	}
+	t := f.ssa.Params[x.index].Type()
+	if s, ok := t.Underlying().(*types.Slice); ok && f.ssa.Signature.Variadic() && x.index == len(f.ssa.Params)-1 {
+		t = s.Elem()
+	}
+	i, ok := t.Underlying().(*types.Interface)
+	return ok && i.NumMethods() == 0
+}
+
 // sinkIn is [engine.sinkOne] for a value that the function in receives.
 func (e *engine) sinkIn(f *function, in string, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
 	if x.fn != nil {
@@ -482,7 +506,7 @@ func (e *engine) sinkIn(f *function, in string, kind Kind, x taint, pos token.Po
 	if f.sinks[key] != nil {
 		return
 	}
-	pending := kind == Reuse && f.obj != nil && (depends(to, f.name) || x.source != nil && depends(x.source.Scope, f.name))
+	pending := atCalls(f, kind, x) || kind == Reuse && f.obj != nil && (depends(to, f.name) || x.source != nil && depends(x.source.Scope, f.name))
 	f.sinks[key] = &sink{key, what, through, in, to, pending}
 	e.changed = true
 }

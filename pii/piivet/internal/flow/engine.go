@@ -87,6 +87,11 @@ type engine struct {
 	// and current the instruction that is looked at.
 	entry   map[origin]token.Pos
 	current token.Pos
+	at      ssa.Instruction
+	// puts are the instructions that put something into a map, for maps whose order
+	// is followed: see [inOrder].
+	puts  map[*ssa.MakeMap]map[ssa.Instruction]taints
+	paths map[[2]*ssa.BasicBlock]bool
 	// consumed are values that a function does more with than to return them, by
 	// its name.
 	consumed map[string]taints
@@ -138,6 +143,8 @@ func newEngine(pass *analysis.Pass) *engine {
 		names:     map[*types.Var]string{},
 		order:     map[origin][]origin{},
 		entry:     map[origin]token.Pos{},
+		puts:      map[*ssa.MakeMap]map[ssa.Instruction]taints{},
+		paths:     map[[2]*ssa.BasicBlock]bool{},
 		consumed:  map[string]taints{},
 		opened:    map[string]int{},
 		callables: map[string]*callable{},
@@ -268,6 +275,7 @@ func (e *engine) solve() error {
 					if instr.Pos().IsValid() {
 						e.current = instr.Pos()
 					}
+					e.at = instr
 					if e.steps++; e.steps < e.limit {
 						e.instruction(f, instr)
 					}
@@ -307,6 +315,10 @@ func (e *engine) of(v ssa.Value) taints {
 	case *ssa.FreeVar:
 		if out := e.free[v]; out != nil {
 			return e.of(out)
+		}
+	case *ssa.MakeMap:
+		if e.puts[v] != nil {
+			return e.putBefore(v)
 		}
 	}
 	return e.values[v]

@@ -50,6 +50,9 @@ const (
 	// Receive is no mistake, but a use: a function gets a value that another one
 	// revealed, and does more with it than to return it.
 	Receive Kind = "receive"
+	// Label is the printed label of a sealed value that is used as data. What of the
+	// finding says how.
+	Label Kind = "label"
 	// Stopped is a function that is not followed to the end, since it takes too
 	// much work.
 	Stopped Kind = "stopped"

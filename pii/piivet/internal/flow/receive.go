@@ -44,6 +44,9 @@ func (e *engine) hand(s *site, what string) {
 		}
 		set := e.of(arg)
 		e.consume(s.f, set)
+		if isText(arg.Type()) && s.obj != nil && !logs(s.obj) {
+			e.sink(s.f, Label, set, s.pos(), "is passed to "+what+" as text", "", noScopes)
+		}
 		for x := range set {
 			e.sinkIn(s.f, s.f.place, Receive, x, s.pos(), "> "+what, "", noScopes)
 		}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -83,6 +84,12 @@ func (e *engine) findings() []Finding {
 					continue
 				}
 				id := key{found.Kind, int(found.Pos), strings.Join(found.From, ","), strings.Join(found.To, ","), found.In + "\x00" + found.What + "\x00" + found.Does + found.RevealedIn}
+				switch {
+				case k.kind == Label:
+					id = key{kind: Label, pos: id.pos}
+				case found.Through != "" && k.rule() == "leak": // an encoder's error repeats its answer
+					id.kind, id.in = "leak", ""
+				}
 				if !seen[id] {
 					seen[id] = true
 					all = append(all, found)
@@ -98,7 +105,7 @@ func (e *engine) findings() []Finding {
 
 func (f *function) sorted() []*sink {
 	return slices.SortedFunc(maps.Values(f.sinks), func(a, b *sink) int {
-		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.kind, b.kind), cmp.Compare(a.through, b.through),
+		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(flag(a.kind != Response), flag(b.kind != Response)), cmp.Compare(a.kind, b.kind), cmp.Compare(a.through, b.through),
 			cmp.Compare(a.where, b.where), cmp.Compare(a.taint.index, b.taint.index), cmp.Compare(a.taint.result, b.taint.result), cmp.Compare(a.taint.shared, b.taint.shared),
 			cmp.Compare(sourceKey(a.taint.source), sourceKey(b.taint.source)), cmp.Compare(flag(a.taint.content), flag(b.taint.content)),
 			cmp.Compare(flag(a.taint.veiled), flag(b.taint.veiled)))
@@ -108,6 +115,9 @@ func (f *function) sorted() []*sink {
 // finding returns what is to be said of a source that ends up in a sink, false
 // if nothing is.
 func (e *engine) finding(k *sink, src *source) (Finding, bool) {
+	if src.Label != (k.kind == Label) {
+		return Finding{}, false
+	}
 	names := e.purposes.Names
 	if e.pass.Pkg.Name() == "main" { // with all that it imports, a whole program
 		names = e.purposes.Closed
@@ -285,6 +295,8 @@ func (k *sink) rule() string {
 		return "hash"
 	case Reuse:
 		return "repurpose"
+	case Label:
+		return "label"
 	}
 	return "leak"
 }
@@ -347,5 +359,5 @@ func sourceKey(s *source) string {
 	if s == nil {
 		return ""
 	}
-	return s.Pkg + "\x00" + s.Where + "\x00" + strings.Join(s.Scope.Names, ",") + "\x00" + strings.Join(s.Scope.From, ",")
+	return fmt.Sprint(s.Label) + s.Pkg + "\x00" + s.Where + "\x00" + strings.Join(s.Scope.Names, ",") + "\x00" + strings.Join(s.Scope.From, ",")
 }

@@ -330,6 +330,11 @@ func contextKey(v ssa.Value) string {
 // keep handles containers: a method keeps its arguments in its receiver, and
 // returns them, and so does a function with a pointer.
 func (e *engine) keep(s *site) {
+	if len(s.args) > 1 && recvName(s.obj) == "Map" {
+		if key, ok := s.args[1].(*ssa.MakeInterface); ok {
+			e.keyed(s.f, key.X, s.pos())
+		}
+	}
 	if len(s.args) > 1 {
 		e.store(s.args[0], e.union(s.args[1:]))
 	}
@@ -496,14 +501,22 @@ func (e *engine) textual(s *site, p, recv, name string) {
 	args := s.args
 	switch {
 	case path.Base(p) == "template" && strings.HasPrefix(name, "Execute"):
+		e.rendersLabels(s, args[len(args)-1], "is rendered by a template", true)
 		e.write(s, args[1], e.rendered(args[len(args)-1]))
 		return
 	case recv == "Encoder" && strings.HasPrefix(name, "Encode"), recv == "Writer" && strings.HasPrefix(name, "Write"):
 		if len(args) > 1 {
+			if recv == "Encoder" {
+				answer := slices.ContainsFunc(e.targets(args[0]), func(t target) bool { return t.kind == Response })
+				e.rendersLabels(s, args[1], "is encoded for an answer", answer)
+			}
 			e.write(s, args[0], e.union(args[1:]).encoded())
 		}
 		return
 	case strings.HasPrefix(name, "Marshal"):
+		if len(args) > 0 {
+			e.rendersLabels(s, args[0], "is encoded from a map", false)
+		}
 		e.give(s, 0, e.union(args).encoded())
 		return
 	case fills.MatchString(name):

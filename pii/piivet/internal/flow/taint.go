@@ -13,6 +13,9 @@ import (
 // A source is a call that returned plaintext. Sources are interned, so that two
 // of them are the same if they are equal.
 type source struct {
+	// Label says that the call did not return plaintext but the printed label of a
+	// sealed value, or put a sealed value into an interface, which prints it.
+	Label bool `json:",omitempty"`
 	// Where is the file and line of the call, the file without its directory.
 	Where string
 	// Pkg is the path of the package that it is in, and In the function, as

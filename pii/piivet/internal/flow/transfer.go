@@ -55,9 +55,12 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 			e.set(i, e.of(edge))
 		}
 	case *ssa.BinOp:
-		if i.Op == token.ADD {
+		switch i.Op {
+		case token.ADD:
 			e.set(i, e.of(i.X))
 			e.set(i, e.of(i.Y))
+		case token.EQL, token.NEQ:
+			e.compared(f, i)
 		}
 	case *ssa.UnOp:
 		switch i.Op {
@@ -83,6 +86,9 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 		}
 	case *ssa.MakeInterface:
 		e.implement(i.X.Type(), i.Type())
+		if printsLabel(i.X.Type()) {
+			e.set(i, e.label(position(i)))
+		}
 		if !e.redacts(i.X.Type()) {
 			e.set(i, e.of(i.X))
 		}
@@ -102,6 +108,7 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	case *ssa.IndexAddr:
 		e.addTo(i, e.of(i.X))
 	case *ssa.Lookup:
+		e.keyed(f, i.Index, i.Pos())
 		e.setNth(i, 0, e.of(i.X))
 	case *ssa.Slice:
 		e.set(i, e.of(i.X))
@@ -128,6 +135,7 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	case *ssa.MapUpdate:
 		e.consume(f, e.of(i.Value))
 		e.consume(f, e.of(i.Key))
+		e.keyed(f, i.Key, i.Pos())
 		e.store(i.Map, e.of(i.Value))
 		e.store(i.Map, e.of(i.Key))
 	case *ssa.Send:
@@ -253,6 +261,12 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 			e.addTo(v, t)
 		}
 	case *ssa.Const, *ssa.Function, *ssa.Builtin:
+	case *ssa.MakeMap:
+		if inOrder(v) {
+			e.put(v, t)
+		} else {
+			e.addTo(v, t)
+		}
 	default:
 		e.addTo(v, t)
 	}
