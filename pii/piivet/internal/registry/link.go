@@ -132,6 +132,10 @@ func (l *linker) resolve(u inventory.Use, add func(inventory.Use, finding)) {
 // received finds the purposes of a value that a place received, which are those of
 // the function that revealed it.
 func (l *linker) received(u inventory.Use, add func(inventory.Use, finding)) {
+	if u.Of == "" {
+		l.resolve(u, add)
+		return
+	}
 	seen := map[finding]bool{}
 	for _, p := range l.packages {
 		if p.Path != u.OfPackage {
