@@ -100,17 +100,6 @@ func (t taints) flat() taints {
 	return out
 }
 
-// functions returns the functions of t.
-func (t taints) functions() []*callable {
-	var all []*callable
-	for e := range t {
-		if e.fn != nil {
-			all = append(all, e.fn)
-		}
-	}
-	return all
-}
-
 // data returns t without functions.
 func (t taints) data() taints {
 	out := taints{}
