@@ -97,6 +97,10 @@ type engine struct {
 	consumed map[string]taints
 	opened   map[string]int // indexes of imported.Open
 
+	reaching  map[origin][]*source // see propagate
+	sunk      map[exportedSink]bool
+	receivers map[*function]int
+
 	callables map[string]*callable
 	virtuals  map[virtual]*site
 	libraryIn map[origin][]*callable // functions of the library that places hold
@@ -147,6 +151,8 @@ func newEngine(pass *analysis.Pass) *engine {
 		paths:     map[[2]*ssa.BasicBlock]bool{},
 		consumed:  map[string]taints{},
 		opened:    map[string]int{},
+		sunk:      map[exportedSink]bool{},
+		receivers: map[*function]int{},
 		callables: map[string]*callable{},
 		virtuals:  map[virtual]*site{},
 		libraryIn: map[origin][]*callable{},

@@ -113,7 +113,7 @@ func (e *engine) open(o open) {
 }
 
 func openKey(o open) string {
-	return strings.Join([]string{o.Pkg, string(o.Sink.Kind), o.Sink.What, o.Sink.Where, o.Sink.In, o.Sink.Item.Shared}, "\x00")
+	return strings.Join([]string{o.Pkg, string(o.Sink.Kind), o.Sink.In, o.Sink.Item.Shared, strings.Join(o.Sink.To.Names, ","), strings.Join(o.Sink.To.From, ",")}, "\x00")
 }
 
 // opened returns the findings of sinks of imported packages that this package lets

@@ -16,23 +16,43 @@ const enough = 50
 
 // reach returns the sources that flow into an origin, in this package.
 func (e *engine) reach(o origin) []*source {
-	found := map[*source]bool{}
-	seen := map[origin]bool{}
-	var visit func(o origin)
-	visit = func(o origin) {
-		if seen[o] || len(found) >= enough {
-			return
-		}
-		seen[o] = true
-		if o.source != nil {
-			found[o.source] = true
-		}
-		for _, x := range e.ordered(o) {
-			visit(x)
+	if o.source != nil {
+		return []*source{o.source}
+	}
+	if e.reaching == nil {
+		e.propagate()
+	}
+	return e.reaching[o]
+}
+
+// propagate finds for all places the sources that flow into them, when all is solved.
+func (e *engine) propagate() {
+	e.reaching = map[origin][]*source{}
+	into := map[origin][]origin{}
+	sources := map[*source]bool{}
+	for to, set := range e.edges {
+		for x := range set {
+			into[x.origin] = append(into[x.origin], to)
+			if x.source != nil {
+				sources[x.source] = true
+			}
 		}
 	}
-	visit(o)
-	return sorted(found)
+	for _, src := range sorted(sources) {
+		seen := map[origin]bool{}
+		work := []origin{{source: src}}
+		for len(work) > 0 {
+			o := work[len(work)-1]
+			work = work[:len(work)-1]
+			for _, to := range into[o] {
+				if !seen[to] && len(e.reaching[to]) < enough {
+					seen[to] = true
+					e.reaching[to] = append(e.reaching[to], src)
+					work = append(work, to)
+				}
+			}
+		}
+	}
 }
 
 // ordered returns what flows into a place in a fixed order, so that of too many
@@ -272,7 +292,17 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 			Kind: k.kind, What: k.what, In: k.in, Where: purposeName(f) + ", " + e.where(k.pos), To: k.to}})
 	}
 	add := func(f *function, it item) {
+		// One sink of a kind says enough of a parameter: with all of them, each caller
+		// would have those of all that it calls.
+		key := exportedSink{f, it, k.kind, k.in, strings.Join(k.to.Names, ",") + "\x00" + strings.Join(k.to.From, ",")}
+		if k.kind == Receive && e.receivers[f] > enough || e.sunk[key] {
+			return
+		}
 		if s := of(f); s != nil {
+			e.sunk[key] = true
+			if k.kind == Receive {
+				e.receivers[f]++
+			}
 			where := purposeName(f) + ", " + e.where(k.pos)
 			s.Sinks = append(s.Sinks, sunk{Item: it, Kind: k.kind, What: k.what, In: k.in, Where: where, To: k.to})
 		}
@@ -286,6 +316,14 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 	for _, p := range e.params(taints{k.taint: {}}) {
 		add(p.param, item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled})
 	}
+}
+
+// An exportedSink tells apart the sinks of functions that other packages know of.
+type exportedSink struct {
+	f      *function
+	item   item
+	kind   Kind
+	in, to string
 }
 
 // rule returns the rule that reports a sink.
