@@ -289,7 +289,7 @@ func (m *Migration) Sweep(ctx context.Context, opts *Options) (*Report, error) {
 
 // textOf returns the content of a sealed column, nil for the absence of a value.
 func textOf(v vault.Sealed) any {
-	text, _ := v.AppendText(nil) //piivet:allow discard it has no error
+	text, _ := v.AppendText(nil)
 	if len(text) == 0 {
 		return nil
 	}

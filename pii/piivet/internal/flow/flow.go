@@ -128,9 +128,10 @@ func Of(pass *analysis.Pass) []Finding { return pass.ResultOf[Analyzer].([]Findi
 
 // follows reports whether a package is looked at: one that uses the library, or
 // that belongs to the main module, whose helpers are given plaintext by others.
-// The library itself is not: its functions are known.
+// The library itself is not: its functions are known, and its module keeps no
+// plaintext that a program hands to it, such as to a hook of package migrate.
 func follows(pass *analysis.Pass) bool {
-	if known.Library(pass.Pkg) {
+	if known.Library(pass.Pkg) || pass.Module != nil && pass.Module.Path == known.Module && pass.Module.Version != "" {
 		return false
 	}
 	return known.Uses(pass) || pass.Module != nil && pass.Module.Path != "" && pass.Module.Version == ""
