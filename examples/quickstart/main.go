@@ -49,9 +49,9 @@ func run(ctx context.Context, dir string) error {
 	}
 	fmt.Println("printed:             ", email)
 	address, err := email.Reveal(ctx, account)
-	fmt.Println("opened for security: ", address, err)
+	fmt.Println("opened for security: ", address, err) //piivet:allow leak a made-up address
 	address, err = email.Reveal(ctx, ads)
-	fmt.Printf("opened for ads:       %q %v\n", address, err)
+	fmt.Printf("opened for ads:       %q %v\n", address, err) //piivet:allow leak it is empty
 	signIn, err := pii.IndexEmail(ctx, "alice@EXAMPLE.com", account)
 	fmt.Println("found at sign-in:    ", signIn.Equal(index), err)
 	uploaded, err := pii.IndexEmail(ctx, "alice@example.com", ads) // from an advertiser's list
