@@ -87,8 +87,9 @@ type Progress struct {
 //
 // A record that does not open costs one subject: RewrapSubjects counts it in
 // [Progress.Corrupt], goes on with the other subjects, and at the end returns an error
-// that is [ErrCorrupt] and names the first such record. Restore the record from a backup
-// of the key store, or erase the subject; then call again. Other errors are the errors
+// that is [ErrCorrupt] and names the first such record. If it is [ErrRetired] too, the key
+// that wraps the record is retired: call [Admin.Reinstate]. If not, restore the record from
+// a backup of the key store, or erase the subject. Then call again. Other errors are the errors
 // of [Admin.Rotate]. An after that no run returned is [ErrInvalid].
 func (a *Admin) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
 	e := audit.Event{Action: audit.RewrapSubjects, Purpose: p}
@@ -133,7 +134,7 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 				return err
 			})
 			switch {
-			case ofOneRecord(err):
+			case ofOneRecord(err), errors.Is(err, ErrRetired):
 				at.Corrupt++
 				if damaged == nil {
 					damaged = fmt.Errorf("%s: %w", recordLabel(name), err)

@@ -119,6 +119,42 @@ func TestMovingTheKeysOfSubjects(t *testing.T) {
 	}
 }
 
+// Subjects whose keys are wrapped with a retired key hold up nobody else, and are done
+// once the key is reinstated.
+func TestMovingSubjectsPastARetiredKey(t *testing.T) {
+	ctx := t.Context()
+	store := Memory()
+	v, p := testVault(t, store, nil)
+	s, err := v.Scope(ctx, p)
+	require.NoError(t, err)
+	seal := func(subjects ...string) {
+		for _, subject := range subjects {
+			_, err := Seal(ctx, MustKind("note", "vault.Note"), "text", s.For(subject))
+			require.NoError(t, err)
+		}
+	}
+	seal("alice", "bob", "carol")
+	keys, err := v.Keys(ctx, p)
+	require.NoError(t, err)
+	i := slices.IndexFunc(keys, func(k Key) bool { return k.Role == RoleSeal })
+	first := keys[i].ID
+	rotateNow(t, v, p, RoleSeal)
+	seal("dave", "erin")
+	rotateNow(t, v, p, RoleSeal)
+	require.NoError(t, v.Retire(ctx, p, first))
+	var at Progress
+	move := func() error {
+		return v.RewrapSubjects(ctx, p, "", func(now Progress) error { at = now; return nil })
+	}
+	err = move()
+	require.ErrorIs(t, err, ErrRetired)
+	require.ErrorContains(t, err, "record "+p.String()+"/subjects/")
+	require.Equal(t, []int{5, 2, 3}, []int{at.Seen, at.Changed, at.Corrupt})
+	require.NoError(t, v.Reinstate(ctx, p, first))
+	require.NoError(t, move())
+	require.Equal(t, []int{5, 3, 0}, []int{at.Seen, at.Changed, at.Corrupt})
+}
+
 // Whoever re-wraps what another process has re-wrapped before goes on with the KEK
 // of today.
 func TestRewrappingWhatIsDone(t *testing.T) {
