@@ -8,11 +8,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
-	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/config"
 	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/term"
 )
@@ -29,9 +27,6 @@ type withdrawCmd struct {
 func (c *withdrawCmd) Help() string {
 	return "Backups of the row still have the purpose. Where values are sealed for persons, onlyfor erase --purpose reaches the backups too."
 }
-
-// actionWithdraw is the action of a withdrawal in the audit log.
-const actionWithdraw audit.Action = "withdraw"
 
 // A withdrawal is the result for one column.
 type withdrawal struct {
@@ -119,7 +114,7 @@ func (at *site) withdraw(ctx context.Context, t config.Table, columns []config.C
 		return placeholder(d.Kind, len(args))
 	}
 	var done []withdrawal
-	var events []audit.Event
+	var values []vault.Sealed
 	var compared []int
 	for i, c := range columns {
 		v, err := vault.ParseSealed(sealed[i].String)
@@ -127,8 +122,7 @@ func (at *site) withdraw(ctx context.Context, t config.Table, columns []config.C
 			return nil, refuse("column %s of the row has no sealed value, and text", c.Sealed).hinting("onlyfor migrate verify reports such rows.")
 		}
 		has := v.Purposes().Contains(p)
-		rest := v.Without(p)
-		done = append(done, withdrawal{c.Sealed, has, rest.Purposes()})
+		done = append(done, withdrawal{c.Sealed, has, v.Without(p).Purposes()})
 		if !has {
 			continue
 		}
@@ -136,31 +130,29 @@ func (at *site) withdraw(ctx context.Context, t config.Table, columns []config.C
 			return nil, refuse("column %s of the row still has the plaintext of the value, which can be used for anything", c.Plain).
 				hinting("Withdraw in the application that writes both, or after onlyfor migrate cut-over.")
 		}
+		values, compared = append(values, v), append(compared, i)
+	}
+	if len(values) == 0 {
+		return done, nil
+	}
+	for n, v := range values {
+		rest, err := v.Withdraw(ctx, p, at.admin)
+		if err != nil {
+			return nil, misuse("the audit log can't be written, and nothing is done without a record")
+		}
 		text, err := rest.MarshalText()
 		if err != nil {
 			return nil, err
 		}
+		c := columns[compared[n]]
 		set = append(set, quote(d.Kind, c.Sealed)+" = "+arg(sql.NullString{String: string(text), Valid: len(text) > 0}))
 		if index := c.Indexes[p.String()]; index != "" {
 			set = append(set, quote(d.Kind, index)+" = NULL")
 		}
-		compared = append(compared, i)
-		events = append(events, audit.Event{Time: time.Now(), Action: actionWithdraw, Outcome: audit.Allowed, Purpose: p, Collected: v.Purposes(), Kind: v.Kind(), Caller: audit.Caller(ctx)})
-	}
-	if len(set) == 0 {
-		return done, nil
 	}
 	where := quote(d.Kind, t.Key) + " = " + arg(key)
 	for _, i := range compared {
 		when = append(when, quote(d.Kind, columns[i].Sealed)+" = "+arg(sealed[i].String))
-	}
-	for _, e := range events {
-		if at.auditor == nil {
-			break
-		}
-		if err := at.auditor.Audit(ctx, e); err != nil {
-			return nil, misuse("the audit log can't be written, and nothing is done without a record")
-		}
 	}
 	result, err := db.ExecContext(ctx, "UPDATE "+quote(d.Kind, t.Name)+" SET "+strings.Join(set, ", ")+" WHERE "+where+" AND "+strings.Join(when, " AND "), args...)
 	if err != nil {
