@@ -2,20 +2,25 @@ package pii_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
+	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/auditlog"
 )
 
 func leakRows() []leakRow {
@@ -346,6 +351,78 @@ var keyRows = []leakRow{
 			w.shown(audit.Index.Gerund(), audit.Caller(c), audit.Operation(c))
 		}
 	}},
+	{"auditlog.Open auditlog.Log.Audit auditlog.Log.Head auditlog.Log.Publish auditlog.Log.Remove auditlog.Log.Close auditlog.Tee auditlog.tee.Audit " +
+		"auditlog.ParseHead auditlog.Head.MarshalText auditlog.Head.String auditlog.Verify auditlog.Report.OK auditlog.Report.String auditlog.Finding.String",
+		func(w *leakWorld) {
+			skey, vkey, err := note.GenerateKey(rand.Reader, "example.com/audit")
+			require.NoError(w, err)
+			signer, err := note.NewSigner(skey)
+			require.NoError(w, err)
+			verifier, err := note.NewVerifier(vkey)
+			require.NoError(w, err)
+			dir := filepath.Join(w.TempDir(), "audit")
+			log, err := auditlog.Open(ctx, dir, signer, &auditlog.Options{Service: "test", Keep: func(context.Context, auditlog.Head) error { return errors.New("no answer") }})
+			require.NoError(w, err)
+			_, err = auditlog.Open(ctx, dir, signer, nil)
+			w.failed(err, auditlog.ErrInUse)
+			s := w.scopeUnder(w.store, w.kek, log)
+			_, err = w.email.Reveal(ctx, s)
+			require.NoError(w, err)
+			_, err = w.phone.Reveal(ctx, s.For(w.contact.Address))
+			w.failed(err)
+			for _, text := range w.mistyped() {
+				_, err := pii.SealEmail(ctx, text, s)
+				w.tried(err)
+				_, err = pii.IndexPhone(ctx, text, s)
+				w.tried(err)
+			}
+			for _, second := range []audit.Auditor{hostileAuditor{w, false}, hostileAuditor{w, true}} {
+				for _, either := range []bool{false, true} {
+					_, err := w.email.Reveal(ctx, w.scopeUnder(w.store, w.kek, auditlog.Tee(log, second, &auditlog.TeeOptions{Either: either})))
+					w.tried(err)
+				}
+			}
+			w.tried(log.Publish(ctx))
+			head := log.Head()
+			text, err := head.MarshalText()
+			require.NoError(w, err)
+			_, err = auditlog.ParseHead(text, verifier)
+			require.NoError(w, err)
+			w.shown(log, head, string(text))
+			for _, text := range w.mistyped() {
+				_, err = auditlog.ParseHead([]byte(text), verifier)
+				w.failed(err, auditlog.ErrHead)
+			}
+			entries := 0
+			report, err := auditlog.Verify(ctx, os.DirFS(dir), verifier, []auditlog.Head{head}, &auditlog.VerifyOptions{
+				Entry: func(e auditlog.Entry) error { entries++; _, err := w.Write(e.Body); return err },
+			})
+			require.NoError(w, err)
+			require.True(w, report.OK(), report)
+			require.Greater(w, entries, 3)
+			w.shown(report, report.String())
+			_, err = log.Remove(ctx, "retention", func(auditlog.Entry) bool { return true })
+			w.tried(err)
+			w.tried(log.Close())
+			w.failed(log.Audit(ctx, audit.Event{Time: time.Now(), Action: audit.Reveal}), auditlog.ErrStopped)
+			bodies, err := filepath.Glob(filepath.Join(dir, "bodies", "*"))
+			require.NoError(w, err)
+			require.NotEmpty(w, bodies)
+			for _, file := range bodies { // whoever can write to the log puts the contact there
+				require.NoError(w, os.WriteFile(file, []byte(w.contact.Address+"\n"), 0o600))
+			}
+			report, err = auditlog.Verify(ctx, os.DirFS(dir), verifier, nil, nil)
+			w.tried(err)
+			if report != nil {
+				require.False(w, report.OK())
+				w.shown(report, report.String())
+				for _, f := range report.Findings {
+					w.shown(f, f.String())
+				}
+			}
+			_, err = auditlog.Open(ctx, dir, signer, nil)
+			w.failed(err, auditlog.ErrAltered)
+		}},
 	{"audit.NewWatch audit.Watch.Audit audit.Finding.String audit.SlogReport", func(w *leakWorld) {
 		rules := audit.Rules{Apart: []purpose.Set{purpose.NewSet(forSecurity, forAdvertising)}}
 		found := 0

@@ -300,7 +300,7 @@ func (l *Log) Head() Head {
 }
 
 // Publish writes the newest head to the file checkpoint now, with the tiles of its tree,
-// and calls Options.Keep with it.
+// and calls Options.Keep with it, whose error it returns.
 func (l *Log) Publish(ctx context.Context) error {
 	result := make(chan error, 1)
 	if err := l.request(ctx, func() { l.publish(result) }); err != nil {
