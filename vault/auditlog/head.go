@@ -63,9 +63,17 @@ func (h Head) String() string { return fmt.Sprintf("%d %s", h.Size, h.Hash) }
 // text returns the text that is signed.
 func (h Head) text() string { return fmt.Sprintf("%s\n%d\n%s\n", h.Origin, h.Size, h.Hash) }
 
-// sign returns h with a signature.
-func (h Head) sign(signer note.Signer) (Head, error) {
+// sign returns h with a signature. A signer that panics has failed.
+func (h Head) sign(signer note.Signer) (_ Head, err error) {
+	panicked := true
+	defer func() {
+		if panicked {
+			recover()
+			err = fmt.Errorf("auditlog: signing a head of %s: signer panicked", h.Origin)
+		}
+	}()
 	signed, err := note.Sign(&note.Note{Text: h.text()}, signer)
+	panicked = false
 	if err != nil {
 		return Head{}, fmt.Errorf("auditlog: signing a head of %s: %w", h.Origin, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -186,11 +187,14 @@ func TestVerifyWhileInUse(t *testing.T) {
 // A brokenSigner signs until it is broken.
 type brokenSigner struct {
 	note.Signer
-	broken atomic.Bool
+	broken, panics atomic.Bool
 }
 
 func (s *brokenSigner) Sign(msg []byte) ([]byte, error) {
 	if s.broken.Load() {
+		if s.panics.Load() {
+			panic("key service is down")
+		}
 		return nil, errors.New("key service is down")
 	}
 	return s.Signer.Sign(msg)
@@ -208,7 +212,8 @@ func TestSignerThatFails(t *testing.T) {
 	value := vaulttest.Seal(t, scope)
 	size := l.Head().Size
 	s.broken.Store(true)
-	for range 3 {
+	for i := range 3 {
+		s.panics.Store(i == 1)
 		_, err := scope.Reveal(t.Context(), vaulttest.Note, value)
 		require.ErrorIs(t, err, vault.ErrUnavailable)
 	}
@@ -402,6 +407,13 @@ func TestKeep(t *testing.T) {
 	l = p.open(t, &auditlog.Options{Keep: func(context.Context, auditlog.Head) error { return fails }})
 	require.ErrorIs(t, l.Publish(t.Context()), fails)
 	require.ErrorIs(t, l.Close(), fails)
+
+	for _, end := range []func(){func() { panic("no network") }, runtime.Goexit} {
+		l = p.open(t, &auditlog.Options{Keep: func(context.Context, auditlog.Head) error { end(); return nil }})
+		require.ErrorContains(t, l.Publish(t.Context()), "keeping a head: ")
+		write(t, l, "goes on")
+		require.ErrorContains(t, l.Close(), "keeping a head: ")
+	}
 }
 
 // Bodies are removed under a rule, the log says so, and nothing tells what they were.

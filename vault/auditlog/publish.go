@@ -21,6 +21,9 @@ var errPending = errors.New("entries are not on the disk yet")
 // errBusy reports a head that was passed over.
 var errBusy = errors.New("an earlier head is still being kept")
 
+// errKeepEnded reports an Options.Keep that did not return.
+var errKeepEnded = errors.New("keeping a head: function panicked or ended its goroutine")
+
 const (
 	// maxItems is the number of tiles that may wait for the disk.
 	maxItems = 128
@@ -214,11 +217,14 @@ func (p *publisher) publish(it item) {
 		defer p.keeping.Unlock()
 		ctx, cancel := context.WithTimeout(p.ctx, p.keepTime)
 		defer cancel()
-		err := p.keep(ctx, it.head)
-		if err != nil {
+		err := errKeepEnded // if the function panics, or ends the goroutine
+		defer func() {
+			recover()
+			p.published(it, err)
+		}()
+		if err = p.keep(ctx, it.head); err != nil {
 			err = fmt.Errorf("keeping a head: %w", err)
 		}
-		p.published(it, err)
 	})
 }
 
