@@ -128,10 +128,12 @@ func Of(pass *analysis.Pass) []Finding { return pass.ResultOf[Analyzer].([]Findi
 
 // follows reports whether a package is looked at: one that uses the library, or
 // that belongs to the main module, whose helpers are given plaintext by others.
-// The library itself is not: its functions are known, and its module keeps no
-// plaintext that a program hands to it, such as to a hook of package migrate.
+// The library itself is not: its functions are known, and it keeps no plaintext that
+// a program hands to it, such as a hook to package migrate. That must not depend on
+// the module of the pass: the go command takes facts of a package from its cache
+// wherever the package is the same.
 func follows(pass *analysis.Pass) bool {
-	if known.Library(pass.Pkg) || pass.Module != nil && pass.Module.Path == known.Module && pass.Module.Version != "" {
+	if known.Part(pass.Pkg) {
 		return false
 	}
 	return known.Uses(pass) || pass.Module != nil && pass.Module.Path != "" && pass.Module.Version == ""
