@@ -351,7 +351,7 @@ var keyRows = []leakRow{
 			w.shown(audit.Index.Gerund(), audit.Caller(c), audit.Operation(c))
 		}
 	}},
-	{"auditlog.Open auditlog.Log.Audit auditlog.Log.Head auditlog.Log.Publish auditlog.Log.Remove auditlog.Log.Close auditlog.Tee auditlog.tee.Audit " +
+	{"auditlog.Open auditlog.Log.Audit auditlog.Log.Head auditlog.Log.Publish auditlog.Log.Remove auditlog.Log.Close auditlog.Log.Format auditlog.Tee auditlog.tee.Audit " +
 		"auditlog.ParseHead auditlog.Head.MarshalText auditlog.Head.String auditlog.Verify auditlog.Report.OK auditlog.Report.String auditlog.Finding.String",
 		func(w *leakWorld) {
 			skey, vkey, err := note.GenerateKey(rand.Reader, "example.com/audit")
@@ -388,7 +388,7 @@ var keyRows = []leakRow{
 			require.NoError(w, err)
 			_, err = auditlog.ParseHead(text, verifier)
 			require.NoError(w, err)
-			w.shown(log, head, string(text))
+			w.shown(fmt.Sprintf("%v %+v %#v", log, log, log), head, string(text))
 			for _, text := range w.mistyped() {
 				_, err = auditlog.ParseHead([]byte(text), verifier)
 				w.failed(err, auditlog.ErrHead)
@@ -404,6 +404,7 @@ var keyRows = []leakRow{
 			_, err = log.Remove(ctx, "retention", func(auditlog.Entry) bool { return true })
 			w.tried(err)
 			w.tried(log.Close())
+			w.shown(log) // by printers that look into it, now that it is at rest
 			w.failed(log.Audit(ctx, audit.Event{Time: time.Now(), Action: audit.Reveal}), auditlog.ErrStopped)
 			bodies, err := filepath.Glob(filepath.Join(dir, "bodies", "*"))
 			require.NoError(w, err)

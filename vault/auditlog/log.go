@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
 	"sync"
 	"time"
 
@@ -297,6 +296,15 @@ func (l *Log) Head() Head {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.head
+}
+
+// Format prints the name of the log, "auditlog.Log(example.com/audit/mailer)", for every verb.
+func (l *Log) Format(f fmt.State, _ rune) {
+	name := "<nil>"
+	if l != nil && l.signer != nil {
+		name = l.signer.Name()
+	}
+	fmt.Fprintf(f, "auditlog.Log(%s)", name)
 }
 
 // Publish writes the newest head to the file checkpoint now, with the tiles of its tree,

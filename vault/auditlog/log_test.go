@@ -522,3 +522,13 @@ func TestTee(t *testing.T) {
 type auditorFunc func(context.Context) error
 
 func (f auditorFunc) Audit(ctx context.Context, _ audit.Event) error { return f(ctx) }
+
+// A log in use is printed without a look at what changes, or at its key.
+func TestPrint(t *testing.T) {
+	l := newPlace(t).open(t, nil)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		require.Equal(t, "auditlog.Log("+origin+")", fmt.Sprintf(verb, l))
+	}
+	require.Equal(t, "auditlog.Log(<nil>)", fmt.Sprint((*auditlog.Log)(nil)))
+	require.Equal(t, "auditlog.Log(<nil>)", fmt.Sprint(&auditlog.Log{}))
+}
