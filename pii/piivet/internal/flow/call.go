@@ -20,14 +20,6 @@ type site struct {
 	args  []ssa.Value
 	expr  *ast.CallExpr // nil if it is not one that is written
 	obj   *types.Func   // nil for function values
-
-	// Of a virtual call: what it is called by, where the finding is, within how
-	// many others it is, and what it returns.
-	name    virtual
-	at      token.Pos
-	depth   int
-	busy    bool
-	results *[maxResults]taints
 }
 
 func (e *engine) call(f *function, instr ssa.CallInstruction) {
@@ -58,64 +50,91 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 				e.inside(s, g)
 			}
 		}
-		if e.ours(s.obj.Pkg()) {
-			e.throughSlot(s, purposes.Func(s.obj))
-			for i := range s.count() {
-				e.receive(s, both(origin{shared: slotResult(purposes.Func(s.obj), i)}), purposes.Place(s.obj), short(s.obj))
-			}
-		}
 		e.outside(s)
 		return
 	}
-	switch v := common.Value.(type) {
-	case *ssa.Function:
-		if c := e.callableOf(v, nil); c != nil {
-			e.calling(s, c)
-		}
-	case *ssa.MakeClosure:
-		if c := e.callableOf(v.Fn.(*ssa.Function), v); c != nil {
-			e.calling(s, c)
-		}
-	default:
-		e.dynamic(s, e.of(v), nil)
+	for _, callee := range callees(common.Value, 0) {
+		e.callee(s, callee, common)
 	}
 }
 
-// byObject returns the function of this package that obj is, nil if there is
-// none.
-func (e *engine) byObject(obj *types.Func) *function { return e.byDecl[obj] }
+// callees returns the functions that a function value may be, as far as it is
+// a constant of the function or a variable that is assigned nothing else.
+func callees(v ssa.Value, depth int) []ssa.Value {
+	if depth > 4 {
+		return nil
+	}
+	switch v := v.(type) {
+	case *ssa.Function, *ssa.MakeClosure:
+		return []ssa.Value{v}
+	case *ssa.ChangeType:
+		return callees(v.X, depth+1)
+	case *ssa.Phi:
+		var all []ssa.Value
+		for _, edge := range v.Edges {
+			all = append(all, callees(edge, depth+1)...)
+		}
+		return all
+	case *ssa.UnOp:
+		if alloc, ok := v.X.(*ssa.Alloc); ok && v.Op == token.MUL {
+			var all []ssa.Value
+			for _, r := range *alloc.Referrers() {
+				if s, ok := r.(*ssa.Store); ok && s.Addr == alloc {
+					all = append(all, callees(s.Val, depth+1)...)
+				}
+			}
+			return all
+		}
+	}
+	return nil
+}
 
-// implement puts the methods of a type into the slots of the interface that a
-// value of it is converted to.
-func (e *engine) implement(t, to types.Type) {
-	iface, ok := to.Underlying().(*types.Interface)
-	if !ok || iface.NumMethods() == 0 {
+func (e *engine) callee(s *site, v ssa.Value, common *ssa.CallCommon) {
+	t := *s
+	fn, _ := v.(*ssa.Function)
+	if c, ok := v.(*ssa.MakeClosure); ok {
+		fn = c.Fn.(*ssa.Function)
+		if strings.HasPrefix(fn.Synthetic, "bound method wrapper") {
+			// f := email.Reveal; f(ctx, scope)
+			t.args = append([]ssa.Value{c.Bindings[0]}, common.Args...)
+		}
+	}
+	if fn == nil {
 		return
 	}
-	for m := range iface.Methods() {
-		if !e.ours(m.Pkg()) {
-			continue
+	if o := fn.Origin(); o != nil {
+		fn = o
+	}
+	if obj, ok := fn.Object().(*types.Func); ok {
+		t.obj = obj.Origin()
+		if e.library(&t) {
+			return
 		}
-		slot := origin{shared: purposes.Func(m)}
-		obj, _, _ := types.LookupFieldOrMethod(t, true, m.Pkg(), m.Name())
-		fn, ok := obj.(*types.Func)
-		switch {
-		case !ok || fn.Pkg() == nil:
-		case types.IsInterface(t):
-			if from := purposes.Func(fn); from != slot.shared && e.ours(fn.Pkg()) {
-				e.flow(slot, single(origin{shared: from}))
+		if g := e.byFunc[fn]; g == nil {
+			// A wrapper of a method of this package, or another package's.
+			if g := e.byObject(t.obj); g != nil {
+				e.inside(&t, g)
+				return
 			}
-		default:
-			c := e.declared(fn)
-			e.flow(slot, single(origin{fn: e.internCallable(c)}))
+			e.outside(&t)
+			return
 		}
+	}
+	if g := e.byFunc[fn]; g != nil {
+		e.inside(&t, g)
 	}
 }
 
-// inPackage reports whether a slot is a method of an interface of this package
-// and fn one of its methods: their calls are told apart, and need no slot here.
-func (e *engine) inPackage(slot string, fn *callable) bool {
-	return fn.local != nil && fn.obj != nil && strings.HasPrefix(slot, "("+e.pass.Pkg.Path()+".")
+func (e *engine) byObject(obj *types.Func) *function {
+	if obj.Pkg() != e.pass.Pkg {
+		return nil
+	}
+	for _, g := range e.methods[obj.Name()] {
+		if g.obj == obj {
+			return g
+		}
+	}
+	return nil
 }
 
 func implements(t, iface types.Type) bool {
@@ -127,7 +146,9 @@ func (e *engine) builtin(s *site, name string) {
 	switch name {
 	case "append", "min", "max":
 		for _, arg := range s.args {
-			e.give(s, 0, e.of(arg))
+			if s.value != nil {
+				e.set(s.value, e.of(arg))
+			}
 		}
 	case "copy":
 		e.store(s.args[0], e.of(s.args[1]))
@@ -140,9 +161,6 @@ func (e *engine) builtin(s *site, name string) {
 
 // pos returns where a call is, which is the line of its parenthesis.
 func (s *site) pos() token.Pos {
-	if s.results != nil || s.instr == nil {
-		return s.at
-	}
 	if s.expr != nil {
 		// The method of a chain of calls over several lines, not its beginning.
 		if sel, ok := ast.Unparen(s.expr.Fun).(*ast.SelectorExpr); ok {
@@ -156,90 +174,46 @@ func (s *site) pos() token.Pos {
 // library handles calls of onlyfor, and reports whether s is one.
 func (e *engine) library(s *site) bool {
 	op := known.OpOf(s.obj)
-	if recv := s.obj.Signature().Recv(); s.obj.Name() == "String" && recv != nil && printsLabel(recv.Type()) {
-		e.give(s, 0, e.label(s.pos()))
-		return true
-	}
 	if op == known.None {
 		return false
 	}
-	if op != known.Reveal && op != known.Hint && op != known.Seal && op != known.Index {
-		return true
-	}
 	var c known.Call
 	ok := false
-	if s.expr != nil && s.results == nil {
-		if c, ok = known.CallOf(e.pass.TypesInfo, s.expr); !ok {
-			c, ok = known.CallBy(s.obj, s.expr), true
-		}
+	if s.expr != nil {
+		c, ok = known.CallOf(e.pass.TypesInfo, s.expr)
 	}
-	scope := purposes.Ref{Unknown: true}
-	if ok && len(c.Scopes) > 0 {
-		scope = purposes.Ref{}
-		for i := range c.Scopes {
-			scope = scope.And(e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name))
-		}
-	}
-	src := e.intern(source{Pkg: e.pass.Pkg.Path(), In: s.f.place, Where: e.where(s.pos()), Scope: scope, pos: s.pos()})
-	plaintext := single(origin{source: src})
-	switch {
-	case op == known.Reveal:
-		e.give(s, 0, plaintext)
-	case c.Text != nil:
-		plaintext = e.text(s, c, op)
-	}
-	e.feed(s, s.args, plaintext, nil) // of Scope.Hint and Scope.IndexSealed
-	e.kind(s, plaintext)
-	return true
-}
-
-// text handles the text that is sealed or indexed, and returns its taints.
-func (e *engine) text(s *site, c known.Call, op known.Op) taints {
-	all := taints{}
-	for _, arg := range s.args {
-		if b, isBasic := arg.Type().Underlying().(*types.Basic); !isBasic || b.Info()&types.IsString == 0 {
-			continue
-		}
-		all.add(e.of(arg))
-		for i := range c.Scopes {
-			to := e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name)
-			verb := "sealed"
-			if op == known.Index {
-				verb = "indexed"
+	switch op {
+	case known.Reveal:
+		scope := purposes.Ref{Unknown: true}
+		if ok {
+			scope = purposes.Ref{}
+			for i := range c.Scopes {
+				scope = scope.And(e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name))
 			}
-			e.sink(s.f, Reuse, e.of(arg), s.pos(), verb, "", to)
 		}
-	}
-	return all
-}
-
-// kind lets plaintext flow into the methods of a kind that somebody made
-// themselves, which the library calls with it.
-func (e *engine) kind(s *site, plaintext taints) {
-	var kinds []types.Type
-	if call, ok := s.instr.(*ssa.Call); ok && s.results == nil {
-		if callee := call.Common().StaticCallee(); callee != nil {
-			kinds = append(kinds, callee.TypeArgs()...)
+		if s.value != nil {
+			src := e.intern(source{Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), Scope: scope, pos: s.pos()})
+			e.setNth(s.value, 0, single(origin{source: src}))
 		}
-	}
-	if len(s.args) > 0 {
-		kinds = append(kinds, known.Kinds(s.args[0].Type())...)
-	}
-	for _, kind := range kinds {
-		for _, name := range []string{"Parse", "Canonical", "Mask"} {
-			obj, _, _ := types.LookupFieldOrMethod(kind, true, e.pass.Pkg, name)
-			method, ok := obj.(*types.Func)
-			if !ok || known.OfLibrary(method.Pkg()) {
+	case known.Seal, known.Index:
+		if !ok || c.Text == nil {
+			break
+		}
+		for _, arg := range s.args {
+			if b, isBasic := arg.Type().Underlying().(*types.Basic); !isBasic || b.Info()&types.IsString == 0 {
 				continue
 			}
-			fn := e.internCallable(e.declared(method))
-			in := e.callback(virtual{s.id(), nil, fn}, s, fn.params())
-			for _, arg := range in.args[1:] {
-				e.addTo(arg, plaintext)
+			for i := range c.Scopes {
+				to := e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name)
+				verb := "sealed"
+				if op == known.Index {
+					verb = "indexed"
+				}
+				e.sink(s.f, Reuse, e.of(arg), s.pos(), verb, "", to)
 			}
-			e.calling(in, fn)
 		}
 	}
+	return true
 }
 
 func (e *engine) intern(s source) *source {
@@ -256,10 +230,10 @@ func (e *engine) inside(s *site, g *function) {
 		return
 	}
 	if e.callers[g.ssa] == nil {
-		e.callers[g.ssa] = map[any][]ssa.Value{}
+		e.callers[g.ssa] = map[ssa.CallInstruction][]ssa.Value{}
 	}
-	if _, ok := e.callers[g.ssa][s.id()]; !ok {
-		e.callers[g.ssa][s.id()] = s.args
+	if _, ok := e.callers[g.ssa][s.instr]; !ok {
+		e.callers[g.ssa][s.instr] = s.args
 		e.changed = true
 	}
 	for i, arg := range s.args {
@@ -267,15 +241,10 @@ func (e *engine) inside(s *site, g *function) {
 			e.flowBoth(origin{param: g, index: i}, e.of(arg))
 		}
 	}
-	e.passed(s, g.obj)
-	e.handOver(s, g)
-	for i, r := range g.results {
-		set := e.substitute(s, g, r)
-		e.give(s, i, set)
-		e.receive(s, set, g.place, purposeName(g))
-	}
-	for _, arg := range s.args {
-		e.consume(s.f, e.of(arg))
+	if s.value != nil {
+		for i, r := range g.results {
+			e.setNth(s.value, i, e.substitute(s, g, r))
+		}
 	}
 	for _, k := range g.sinks {
 		if !k.pending {
@@ -283,7 +252,7 @@ func (e *engine) inside(s *site, g *function) {
 		}
 		to := e.bind(s, k.to)
 		for x := range e.substitute(s, g, taints{k.taint: {}}) {
-			e.sinkOne(s.f, k.kind, x, s.pos(), k.what, purposeName(g)+", "+e.where(k.pos), to)
+			e.sinkOne(s.f, Reuse, x, s.pos(), k.what, purposeName(g)+", "+e.where(k.pos), to)
 		}
 	}
 }
@@ -323,15 +292,7 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 			if x.index >= len(s.args) {
 				continue
 			}
-			if x.result > 0 {
-				out.add(e.resultsOfParam(s, g, x.index, x.result))
-				continue
-			}
 			for a := range e.of(s.args[x.index]) {
-				if a.fn != nil && !x.content {
-					out[a] = struct{}{}
-					continue
-				}
 				if a.inner == x.content && a.hidden == x.veiled {
 					a.inner, a.hidden = x.inner, x.hidden
 					out[a] = struct{}{}
@@ -352,16 +313,8 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 // bind replaces the parameters of the function that is called in a ref by the
 // arguments of the call.
 func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
-	if s.expr == nil || s.results != nil { // whose arguments are not written down
-		out := purposes.Ref{Names: r.Names, Unknown: r.Unknown}
-		for _, id := range r.From {
-			if strings.Contains(id, "#") {
-				out.Unknown = true
-			} else {
-				out.From = append(out.From, id)
-			}
-		}
-		return out
+	if s.expr == nil {
+		return purposes.Ref{Unknown: true}
 	}
 	args, ok := e.args[s.expr]
 	if !ok {
@@ -374,13 +327,13 @@ func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
 // outside handles the call of a function of another package, or of one that is
 // not known.
 func (e *engine) outside(s *site) {
-	if key := purposes.Func(s.obj); e.imported.Funcs[key] != nil {
-		e.summarised(s, key, e.imported.Funcs[key])
+	if sum := e.imported.Funcs[purposes.Func(s.obj)]; sum != nil {
+		e.summarised(s, sum)
 		return
 	}
 	if s.obj.Pkg() == nil { // error.Error
-		if s.obj.Name() == "Error" {
-			e.give(s, 0, e.of(s.args[0]))
+		if s.value != nil && s.obj.Name() == "Error" {
+			e.set(s.value, e.of(s.args[0]))
 		}
 		return
 	}
@@ -388,53 +341,33 @@ func (e *engine) outside(s *site) {
 }
 
 // summarised handles the call of a function that a fact is known of.
-func (e *engine) summarised(s *site, key string, sum *summary) {
-	e.passed(s, s.obj)
-	e.handedOver(s, key, sum)
-	for i, items := range sum.Results {
-		for _, it := range items {
-			set := e.resolve(s, it, sum)
-			e.give(s, i, set)
-			if s.obj != nil {
-				e.receive(s, set, purposes.Place(s.obj), short(s.obj))
+func (e *engine) summarised(s *site, sum *summary) {
+	if s.value != nil {
+		for i, items := range sum.Results {
+			for _, it := range items {
+				e.setNth(s.value, i, e.resolve(s, it))
 			}
 		}
 	}
-	for _, arg := range s.args {
-		e.consume(s.f, e.of(arg))
-	}
 	for _, st := range sum.Stores {
-		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item, sum))
+		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item))
 	}
 	for _, k := range sum.Sinks {
 		to := e.bind(s, k.To)
-		for x := range e.resolve(s, k.Item, sum) {
-			e.sinkIn(s.f, k.In, k.Kind, x, s.pos(), k.What, k.Where, to)
+		for x := range e.resolve(s, k.Item) {
+			e.sinkOne(s.f, k.Kind, x, s.pos(), k.What, k.Where, to)
 		}
 	}
 }
 
 // resolve returns what an item of a fact is at a call.
-func (e *engine) resolve(s *site, it item, sum *summary) taints {
+func (e *engine) resolve(s *site, it item) taints {
 	if it.Param >= 0 {
 		if it.Param >= len(s.args) {
 			return nil
 		}
 		out := taints{}
-		if it.Result > 0 {
-			for n := range sum.Calls {
-				c := &sum.Calls[n]
-				if in := e.virtuals[virtual{s.id(), c, nil}]; in != nil && c.Param == it.Param && it.Result <= maxResults {
-					out.add(in.results[it.Result-1])
-				}
-			}
-			return out
-		}
 		for a := range e.of(s.args[it.Param]) {
-			if a.fn != nil && !it.Content {
-				out[a] = struct{}{}
-				continue
-			}
 			if a.inner == it.Content && a.hidden == it.Veiled {
 				a.inner, a.hidden = it.Inner, it.Hidden
 				out[a] = struct{}{}
@@ -454,9 +387,6 @@ func (e *engine) origin(it item, s *site) origin {
 		}
 		return origin{source: e.intern(src)}
 	}
-	if it.Fn != "" {
-		return origin{fn: e.callableBy(it.Fn)}
-	}
 	return origin{shared: it.Shared, content: it.Content, veiled: it.Veiled}
 }
 
@@ -468,45 +398,16 @@ func (e *engine) sink(f *function, kind Kind, set taints, pos token.Pos, what, t
 }
 
 func (e *engine) sinkOne(f *function, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
-	e.sinkIn(f, "", kind, x, pos, what, through, to)
-}
-
-// atCalls reports whether a sink of a parameter is reported at the calls of the
-// function: it takes values of any type, such as the function that writes all
-// answers of a service, or labels, which only the caller knows to be some.
-func atCalls(f *function, kind Kind, x taint) bool {
-	if x.param != f || f.obj == nil || x.result != 0 || kind == Receive || kind == Reuse {
-		return false
-	}
-	if kind == Label {
-		return true
-	}
-	t := f.ssa.Params[x.index].Type()
-	if s, ok := t.Underlying().(*types.Slice); ok && f.ssa.Signature.Variadic() && x.index == len(f.ssa.Params)-1 {
-		t = s.Elem()
-	}
-	i, ok := t.Underlying().(*types.Interface)
-	return ok && i.NumMethods() == 0
-}
-
-// sinkIn is [engine.sinkOne] for a value that the function in receives.
-func (e *engine) sinkIn(f *function, in string, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
-	if x.fn != nil {
-		return
-	}
 	x.inner, x.hidden = x.inner && x.param != nil, x.hidden && x.param != nil // of no matter any more
 	where := through
 	if kind == Reuse {
 		where += "\x00" + strings.Join(to.Names, ",") + "\x00" + strings.Join(to.From, ",")
 	}
-	if kind == Receive {
-		where = what + "\x00" + in
-	}
 	key := sinkKey{x, pos, kind, where}
 	if f.sinks[key] != nil {
 		return
 	}
-	pending := atCalls(f, kind, x) || kind == Reuse && f.obj != nil && (depends(to, f.name) || x.source != nil && depends(x.source.Scope, f.name))
-	f.sinks[key] = &sink{key, what, through, in, to, pending}
+	pending := kind == Reuse && f.obj != nil && (depends(to, f.name) || x.source != nil && depends(x.source.Scope, f.name))
+	f.sinks[key] = &sink{key, what, through, to, pending}
 	e.changed = true
 }

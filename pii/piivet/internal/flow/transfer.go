@@ -14,10 +14,6 @@ func (e *engine) flow(o origin, t taints) {
 	if len(t) == 0 {
 		return
 	}
-	e.steps += len(t)
-	if _, ok := e.entry[o]; !ok && e.current.IsValid() && o.shared != "" {
-		e.entry[o] = e.current
-	}
 	have := e.edges[o]
 	if have == nil {
 		have = taints{}
@@ -55,12 +51,9 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 			e.set(i, e.of(edge))
 		}
 	case *ssa.BinOp:
-		switch i.Op {
-		case token.ADD:
+		if i.Op == token.ADD {
 			e.set(i, e.of(i.X))
 			e.set(i, e.of(i.Y))
-		case token.EQL, token.NEQ:
-			e.compared(f, i)
 		}
 	case *ssa.UnOp:
 		switch i.Op {
@@ -76,19 +69,10 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	case *ssa.MultiConvert:
 		e.set(i, e.of(i.X))
 	case *ssa.ChangeInterface:
-		e.implement(i.X.Type(), i.Type())
 		e.set(i, e.of(i.X))
 	case *ssa.SliceToArrayPointer:
 		e.set(i, e.of(i.X))
-	case *ssa.MakeClosure:
-		if c := e.callableOf(i.Fn.(*ssa.Function), i); c != nil {
-			e.set(i, single(origin{fn: c}))
-		}
 	case *ssa.MakeInterface:
-		e.implement(i.X.Type(), i.Type())
-		if printsLabel(i.X.Type()) {
-			e.set(i, e.label(position(i)))
-		}
 		if !e.redacts(i.X.Type()) {
 			e.set(i, e.of(i.X))
 		}
@@ -108,7 +92,6 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	case *ssa.IndexAddr:
 		e.addTo(i, e.of(i.X))
 	case *ssa.Lookup:
-		e.keyed(f, i.Index, i.Pos())
 		e.setNth(i, 0, e.of(i.X))
 	case *ssa.Slice:
 		e.set(i, e.of(i.X))
@@ -128,18 +111,11 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 			}
 		}
 	case *ssa.Store:
-		if _, local := i.Addr.(*ssa.Alloc); !local {
-			e.consume(f, e.of(i.Val))
-		}
 		e.store(i.Addr, e.of(i.Val))
 	case *ssa.MapUpdate:
-		e.consume(f, e.of(i.Value))
-		e.consume(f, e.of(i.Key))
-		e.keyed(f, i.Key, i.Pos())
 		e.store(i.Map, e.of(i.Value))
 		e.store(i.Map, e.of(i.Key))
 	case *ssa.Send:
-		e.consume(f, e.of(i.X))
 		e.store(i.Chan, e.of(i.X))
 	case *ssa.Return:
 		for n, r := range i.Results {
@@ -261,12 +237,6 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 			e.addTo(v, t)
 		}
 	case *ssa.Const, *ssa.Function, *ssa.Builtin:
-	case *ssa.MakeMap:
-		if inOrder(v) {
-			e.put(v, t)
-		} else {
-			e.addTo(v, t)
-		}
 	default:
 		e.addTo(v, t)
 	}

@@ -8,8 +8,6 @@ import (
 	"go/types"
 	"strconv"
 	"time"
-
-	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // walk lists what is done within n, and what flows where.
@@ -260,7 +258,7 @@ func (c *collector) variable(v *types.Var) Ref {
 	}
 	pkg := c.out.Path
 	if v.Pkg() != nil {
-		pkg = purposed.PackagePath(v.Pkg().Path())
+		pkg = PackagePath(v.Pkg().Path())
 	}
 	if v.IsField() {
 		if path, err := c.paths.For(v); err == nil {

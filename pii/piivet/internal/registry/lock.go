@@ -10,9 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/onlyfor/onlyfor/pii/piivet/internal/flow"
-	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
 )
 
 // A Pair says that a place does one thing for a purpose. It is a line of a lock
@@ -117,12 +114,12 @@ type Difference struct {
 	// looked at.
 	Unseen []Pair
 
-	at, through map[Pair][]string
+	at map[Pair][]string
 }
 
 // Compare compares the registry with what a lock file says.
 func (r *Registry) Compare(locked []Pair) Difference {
-	d := Difference{at: map[Pair][]string{}, through: map[Pair][]string{}}
+	d := Difference{at: map[Pair][]string{}}
 	now := r.Pairs()
 	for _, p := range now {
 		if !slices.Contains(locked, p) {
@@ -132,7 +129,7 @@ func (r *Registry) Compare(locked []Pair) Difference {
 	for _, p := range locked {
 		switch {
 		case slices.Contains(now, p):
-		case r.paths[flow.PackageOf(p.Place)]:
+		case r.paths[packageOf(p.Place)]:
 			d.Gone = append(d.Gone, p)
 		default:
 			d.Unseen = append(d.Unseen, p)
@@ -140,21 +137,25 @@ func (r *Registry) Compare(locked []Pair) Difference {
 	}
 	for _, p := range r.Purposes {
 		for _, u := range p.Uses {
-			d.note(Pair{p.Name, string(u.Op), u.Place}, u)
+			d.at[Pair{p.Name, string(u.Op), u.Place}] = u.At
 		}
 	}
 	for _, u := range r.Unknown {
-		d.note(Pair{unknown, string(u.Op), u.Place}, u)
+		d.at[Pair{unknown, string(u.Op), u.Place}] = u.At
 	}
 	return d
 }
 
-// note keeps where a pair is in the source, and through which functions.
-func (d *Difference) note(p Pair, u Use) {
-	d.at[p] = u.At
-	if u.Op == inventory.Receive {
-		d.through[p] = u.Through
+// packageOf returns the package of a place: all before the first dot that
+// follows the last slash, which may itself be within the parentheses of a type.
+func packageOf(place string) string {
+	end, _, _ := strings.Cut(place, "(")
+	slash := strings.LastIndexByte(end, '/')
+	dot := strings.LastIndexByte(end, '.')
+	if dot <= slash {
+		return strings.TrimSuffix(end, ".")
 	}
+	return end[:dot]
 }
 
 // WriteText says what is new, and what is gone.
@@ -165,11 +166,7 @@ func (d Difference) WriteText(w io.Writer, path string) error {
 		if lines := d.at[pair]; len(lines) > 0 {
 			at = lines[0] + ": "
 		}
-		through := ""
-		if from := d.through[pair]; len(from) > 0 {
-			through = ", through " + strings.Join(from, ", ")
-		}
-		p.printf("%snew use of personal data: %s%s\n", at, pair, through)
+		p.printf("%snew use of personal data: %s\n", at, pair)
 	}
 	if len(d.New) > 0 {
 		p.printf("%s not in %s. If the people who answer for these purposes agree: piivet -update %s\n", count(len(d.New), "use is", "uses are"), path, path)
