@@ -105,7 +105,7 @@ func (p *publisher) room() error {
 	return nil
 }
 
-// run writes what is queued until stop.
+// run writes the queued heads and tiles until stop.
 func (p *publisher) run() {
 	defer close(p.ended)
 	for {

@@ -249,7 +249,7 @@ func (r *recovery) accept(index int64, frame []leafHash, signed []byte) bool {
 	return true
 }
 
-// cut removes what is behind the last whole frame of the last file.
+// cut removes the bytes behind the last whole frame of the last file.
 func (r *recovery) cut(name string, content []byte, good int64) error {
 	r.torn = int64(len(content)) - good
 	var err error

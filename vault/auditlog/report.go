@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A FindingKind says what sort of thing [Verify] found.
+// A FindingKind is the kind of a finding of [Verify].
 type FindingKind string
 
 // The kinds of findings.

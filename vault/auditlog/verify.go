@@ -207,7 +207,7 @@ func (v *verification) readSegment(first int64, isLast bool) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// A log that is in use adds to the last file. What it adds from now on is not read.
+	// A log that is in use adds to the last file. Frames that it adds from now on are not read.
 	size := info.Size()
 	in := newRecords(io.LimitReader(f, size))
 	index, good := first, int64(0)

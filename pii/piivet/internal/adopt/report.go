@@ -10,7 +10,7 @@ import (
 
 var kindNames = map[Kind]string{Email: "an e-mail address", Phone: "a phone number"}
 
-// Advice tells about the item and what to do about it. It is "" for a lookup, which only
+// Advice describes the item and the change that it needs. It is "" for a lookup, which only
 // tells about fields.
 func (i Item) Advice() string {
 	switch {
@@ -72,7 +72,7 @@ type Report struct {
 	Generated []Generated `json:"generated"`
 }
 
-// NewReport puts items in order, and together what several of them say of one field.
+// NewReport puts items in order, and joins the items of one field.
 func NewReport(items []Item) Report {
 	r := Report{Stored: []Field{}, Wire: []Field{}, Inside: []Field{}, Keys: []Key{}, Generated: []Generated{}}
 	var fields []Field

@@ -61,7 +61,7 @@ type keyFinder struct {
 	lookup func(at ast.Node, l adopt.Lookup)
 }
 
-// keys reports the keys under which maps and records keep what looks like personal data.
+// keys reports the keys under which maps and records keep values that look like personal data.
 func keys(pass *analysis.Pass, files []*ast.File, report func(ast.Node, adopt.Key), lookup func(ast.Node, adopt.Lookup)) {
 	f := keyFinder{pass, map[types.Object]bool{}, map[ast.Expr]bool{}, map[ast.Expr]bool{}, report, lookup}
 	for _, file := range files {
