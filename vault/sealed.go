@@ -68,33 +68,40 @@ func (v Sealed) Purposes() purpose.Set {
 // not collected for p. It needs no key. The provenance is a claim until v is
 // opened: nobody without the keys of p can change it in a value that still opens.
 func (v Sealed) Provenance(p purpose.Purpose) (purpose.Provenance, bool) {
-	if v.IsZero() {
-		return purpose.Provenance{}, false
-	}
-	_, names, body := format.Cut(v.text)
-	n, found := format.SlotNumber(names, p.String())
-	if !found {
-		return purpose.Provenance{}, false
-	}
 	buf := getBuffers()
 	defer buf.release()
-	raw, err := format.DecodeBody(&buf.Buffer, body)
-	if err != nil {
-		return purpose.Provenance{}, false
-	}
-	slot, ok := format.NthSlot(raw, n)
+	slot, ok := v.slot(p, buf)
 	if !ok {
 		return purpose.Provenance{}, false
 	}
 	return slot.Provenance(), true
 }
 
+// slot returns the slot of v for p, in the memory of buf, and false if there is none.
+func (v Sealed) slot(p purpose.Purpose, buf *buffers) (format.Slot, bool) {
+	if v.IsZero() {
+		return format.Slot{}, false
+	}
+	_, names, body := format.Cut(v.text)
+	n, found := format.SlotNumber(names, p.String())
+	if !found {
+		return format.Slot{}, false
+	}
+	raw, err := format.DecodeBody(&buf.Buffer, body)
+	if err != nil {
+		return format.Slot{}, false
+	}
+	return format.NthSlot(raw, n)
+}
+
 // ByCollector reports whether v's slot for purpose p is as a [Collector] sealed it,
 // and waits for [Reseal] to take it in. Anyone who knows the purpose's public key
 // can have made such a slot. ByCollector needs no key.
 func (v Sealed) ByCollector(p purpose.Purpose) bool {
-	value, err := v.decode()
-	return err == nil && value.ByCollector(p)
+	buf := getBuffers()
+	defer buf.release()
+	slot, ok := v.slot(p, buf)
+	return ok && slot.ByCollector()
 }
 
 // KeyID returns the id of the key that v's slot for purpose p names: the id of one of
@@ -103,18 +110,13 @@ func (v Sealed) ByCollector(p purpose.Purpose) bool {
 // of one person, which names no key: values that share a person's key would be linked
 // by it. KeyID needs no key, and is a claim until v is opened.
 func (v Sealed) KeyID(p purpose.Purpose) (id uint32, ok bool) {
-	value, err := v.decode()
-	if err != nil {
+	buf := getBuffers()
+	defer buf.release()
+	slot, ok := v.slot(p, buf)
+	if !ok {
 		return 0, false
 	}
-	for _, part := range value.Slots {
-		if part.Name == p.String() {
-			if slot, _, ok := format.CutSlot(part.Slot); ok {
-				return slot.KeyID()
-			}
-		}
-	}
-	return 0, false
+	return slot.KeyID()
 }
 
 // ID returns the random id of v, 32 hexadecimal digits, as events have it in

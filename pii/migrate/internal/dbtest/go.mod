@@ -10,7 +10,10 @@ require (
 	modernc.org/sqlite v1.59.0
 )
 
-require github.com/nyaruka/phonenumbers v1.8.1 // indirect
+require (
+	github.com/nyaruka/phonenumbers v1.8.1 // indirect
+	golang.org/x/mod v0.43.0 // indirect
+)
 
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
