@@ -236,5 +236,6 @@ func (c *Collector) askedFor() purpose.Provenance { return askedFor(c.basis, c.b
 
 func (c *Collector) audit(ctx context.Context, e audit.Event, err error) error {
 	e.Purpose = c.Purpose()
-	return recordEvent(ctx, c.auditor, e, err)
+	_, err = recordEvent(ctx, c.auditor, e, err)
+	return err
 }

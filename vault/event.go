@@ -48,18 +48,47 @@ var reasons = [...]struct {
 	{ErrInvalid, "invalid", audit.Failed},
 }
 
-// resultOf returns the outcome for an error, and the word of its sentinel. The word for nil
-// is "".
-func resultOf(err error) (audit.Outcome, string) {
+// resultNumber returns 0 for nil, and otherwise the number of the first sentinel that err
+// is, from 1, or the number after the last one.
+func resultNumber(err error) int {
 	if err == nil {
-		return audit.Allowed, ""
+		return 0
 	}
 	for i := range reasons {
 		if errors.Is(err, reasons[i].err) {
-			return reasons[i].outcome, reasons[i].word
+			return i + 1
 		}
 	}
-	return audit.Failed, "other"
+	return len(reasons) + 1
+}
+
+// resultOutcome returns the outcome of a result by its number.
+func resultOutcome(n int) audit.Outcome {
+	switch {
+	case n == 0:
+		return audit.Allowed
+	case n > len(reasons):
+		return audit.Failed
+	}
+	return reasons[n-1].outcome
+}
+
+// resultWord returns the word of a result by its number. The word of 0 is "".
+func resultWord(n int) string {
+	switch {
+	case n == 0:
+		return ""
+	case n > len(reasons):
+		return "other"
+	}
+	return reasons[n-1].word
+}
+
+// resultOf returns the outcome for an error, and the word of its sentinel. The word for nil
+// is "".
+func resultOf(err error) (audit.Outcome, string) {
+	n := resultNumber(err)
+	return resultOutcome(n), resultWord(n)
 }
 
 func outcomeOf(err error) audit.Outcome {
@@ -77,13 +106,24 @@ func reasonOf(err error) string {
 // the event could not be recorded, it returns errUnaudited and keeps err beside it, so
 // that a refusal stays a refusal.
 func (b *backend) audit(ctx context.Context, e audit.Event, err error) error {
-	b.stats.operation(e.Action, err)
-	return recordEvent(ctx, b.opts.Audit, e, err)
+	b.stats.operation(e.Purpose, e.Action, e.Kind, err)
+	return b.record(ctx, e, err)
 }
 
-func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error) error {
+// record is audit of an operation that is counted already.
+func (b *backend) record(ctx context.Context, e audit.Event, err error) error {
+	recorded, err := recordEvent(ctx, b.opts.Audit, e, err)
+	if !recorded {
+		b.stats.auditFailures.add(1)
+	}
+	return err
+}
+
+// recordEvent is audit for an auditor that may be nil, which needs no event. It reports in
+// recorded whether the auditor has the event.
+func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error) (recorded bool, _ error) {
 	if to == nil {
-		return err
+		return true, err
 	}
 	e.Time, e.Caller, e.Operation, e.Err = time.Now(), audit.Caller(ctx), audit.Operation(ctx), err
 	if outcome, word := resultOf(err); err == nil {
@@ -94,11 +134,11 @@ func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error
 	failure := callAuditor(ctx, to, e)
 	switch {
 	case failure == nil:
-		return err
+		return true, err
 	case err == nil:
-		return errUnaudited
+		return false, errUnaudited
 	}
-	return fmt.Errorf("%w; %w", err, errUnaudited)
+	return false, fmt.Errorf("%w; %w", err, errUnaudited)
 }
 
 // errUnaudited reports that an event was not recorded. It does not repeat the text of

@@ -35,8 +35,11 @@ func TestOutcomes(t *testing.T) {
 
 func TestFailedAuditsInWords(t *testing.T) {
 	broken := auditorFunc(func(context.Context, audit.Event) error { return errors.New("secret") })
-	require.EqualError(t, recordEvent(t.Context(), broken, audit.Event{}, nil), "audit failed: unavailable")
-	err := recordEvent(t.Context(), broken, audit.Event{}, ErrErased)
+	recorded, err := recordEvent(t.Context(), broken, audit.Event{}, nil)
+	require.False(t, recorded)
+	require.EqualError(t, err, "audit failed: unavailable")
+	recorded, err = recordEvent(t.Context(), broken, audit.Event{}, ErrErased)
+	require.False(t, recorded)
 	require.EqualError(t, err, "subject is erased; audit failed: unavailable")
 	require.ErrorIs(t, err, ErrErased)
 	require.ErrorIs(t, err, ErrUnavailable)

@@ -44,7 +44,7 @@ func Extend(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) 
 		e.To = to.Purpose()
 		err = from.audit(ctx, e, err)
 	} else {
-		from.count(audit.Extend, err)
+		from.count(audit.Extend, k, err)
 	}
 	if to.audited() { // with the pseudonym under its own purpose, and the new slot
 		e := newValueEvent(audit.Extend, k, extended, to.Purpose())
@@ -55,7 +55,7 @@ func Extend(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) 
 		e.From, e.Collected = from.Purpose(), v.Purposes()
 		err = to.audit(ctx, e, err)
 	} else {
-		to.count(audit.Extend, err)
+		to.count(audit.Extend, k, err)
 	}
 	if err == nil && valid != nil && !valid(plaintext) {
 		err = ErrCorrupt

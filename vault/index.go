@@ -21,7 +21,7 @@ func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize
 	if s.audited() {
 		err = s.audit(ctx, s.textEvent(k, err), err)
 	} else {
-		s.count(audit.Index, err)
+		s.count(audit.Index, k, err)
 	}
 	if err != nil {
 		return [IndexSize]byte{}, &opError{audit.Index, k, err}
@@ -60,7 +60,7 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	if s.audited() {
 		err = s.audit(ctx, s.textEvent(k, err), err)
 	} else {
-		s.count(audit.Index, err)
+		s.count(audit.Index, k, err)
 	}
 	if err != nil {
 		return nil, &opError{audit.Index, k, err}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/internal/format"
@@ -16,14 +17,15 @@ type kekClient struct {
 	ctx  context.Context // of the one operation that the client is made for
 	aead AEAD
 
-	stats *counters // nil for the KEKs of an [EitherKEK], which are called for one that counts
+	stats *callCounter // nil for the KEKs of an [EitherKEK], which are called for one that counts
 }
 
 // kekClient returns a client whose calls are counted.
 func (b *backend) kekClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
+	began := time.Now()
 	w, err := newKEKClient(ctx, kek, p)
-	if w.stats = b.stats; err != nil {
-		w.count(err)
+	if w.stats = &b.stats.kek; err != nil {
+		w.count(began, err)
 	}
 	return w, err
 }
@@ -42,8 +44,9 @@ func newKEKClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, e
 // encrypt and decrypt pass fresh copies: an AEAD that keeps its arguments, or appends
 // to them, must not reach the slices of this package.
 func (w kekClient) encrypt(plaintext, aad []byte) (out []byte, err error) {
+	began := time.Now()
 	err = errBroken // unless the AEAD returns
-	defer func() { w.count(err) }()
+	defer func() { w.count(began, err) }()
 	if err := w.ctx.Err(); err != nil {
 		return nil, kekError(err)
 	}
@@ -56,8 +59,9 @@ func (w kekClient) encrypt(plaintext, aad []byte) (out []byte, err error) {
 }
 
 func (w kekClient) decrypt(ciphertext, aad []byte) (out []byte, err error) {
+	began := time.Now()
 	err = errBroken // unless the AEAD returns
-	defer func() { w.count(err) }()
+	defer func() { w.count(began, err) }()
 	if err := w.ctx.Err(); err != nil {
 		return nil, kekError(err)
 	}
@@ -99,9 +103,9 @@ func validKeyName(name string) bool {
 const maxKeyName = 255
 
 // count counts a call and its failure.
-func (w kekClient) count(err error) {
+func (w kekClient) count(began time.Time, err error) {
 	if w.stats != nil {
-		called(&w.stats.kekCalls, &w.stats.kekFailures, err)
+		w.stats.called(began, err)
 	}
 }
 

@@ -56,6 +56,14 @@ var kinds = struct {
 	labels map[string]string
 }{labels: make(map[string]string)}
 
+// registered reports whether the program has a kind of this name.
+func registered(name string) bool {
+	kinds.mu.Lock()
+	defer kinds.mu.Unlock()
+	_, found := kinds.labels[name]
+	return found
+}
+
 // String returns the name, "" for the zero Kind.
 func (k Kind) String() string { return k.name }
 

@@ -21,9 +21,11 @@ import (
 type purposeKeys struct {
 	backend      *backend
 	id           keysID
+	counts       *purposeCounts
 	current      atomic.Pointer[keys] // nil once the vault is closed
 	subjects     atomic.Pointer[subjectCache]
 	erasure      atomic.Pointer[erasureState] // the last erasure that is known to be complete
+	erasing      atomic.Bool                  // a later one was under way when the store was asked
 	subjectReads chan struct{}                // holds one element for each read of subject records under way
 	keyReads     chan struct{}                // holds one element for each read for an unknown id under way
 
@@ -62,6 +64,7 @@ func newPurposeKeys(b *backend, key keysID, at purposeState, asked moment) *purp
 	pk := &purposeKeys{
 		backend:      b,
 		id:           key,
+		counts:       b.stats.purpose(key.purpose),
 		subjectReads: make(chan struct{}, maxSubjectReads),
 		keyReads:     make(chan struct{}, maxAsks),
 		recorded:     make(map[audit.Action]string),
@@ -69,6 +72,7 @@ func newPurposeKeys(b *backend, key keysID, at purposeState, asked moment) *purp
 	}
 	pk.current.Store(at.keys)
 	pk.erasure.Store(&at.erasure)
+	pk.erasing.Store(at.erasing)
 	pk.subjects.Store(newSubjectCache(b.clock, b.opts.SubjectCache, b.opts.SubjectLifetime, b.opts.SubjectGrace, b.opts.Timeout))
 	pk.noteLook(asked)
 	pk.renewLease(asked)
@@ -273,6 +277,7 @@ func (pk *purposeKeys) refresh(ctx context.Context, a audit.Action) (ours bool, 
 			return err
 		}
 		pk.noteErasure(now.erasure)
+		pk.erasing.Store(now.erasing)
 		if a == actionRenew || now.keys.revision != at.keys.revision { // then the key service was asked
 			if err := pk.backend.checkLease(asked); err != nil {
 				return err
@@ -307,7 +312,7 @@ func (pk *purposeKeys) install(k *keys) error {
 // known returns the state that these keys are of. Its keys are nil once the vault is
 // closed.
 func (pk *purposeKeys) known() purposeState {
-	return purposeState{pk.current.Load(), *pk.erasure.Load()}
+	return purposeState{keys: pk.current.Load(), erasure: *pk.erasure.Load()}
 }
 
 // generation returns the generation of the current keys, 0 if the vault is closed.

@@ -42,7 +42,7 @@ func Reseal(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) 
 			}
 			err = s.audit(ctx, e, err)
 		} else {
-			s.count(audit.Reseal, err)
+			s.count(audit.Reseal, k, err)
 		}
 	}
 	for i := 0; err == nil && valid != nil && i < len(plaintexts); i++ {

@@ -51,7 +51,7 @@ func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed, re
 	if s.audited() {
 		err = s.audit(ctx, newValueEvent(a, k, v, s.opened.id.purpose), err)
 	} else {
-		s.count(a, err)
+		s.count(a, k, err)
 	}
 	if err != nil {
 		return "", &opError{a, k, err}

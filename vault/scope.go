@@ -186,16 +186,17 @@ func (s *Scope) keysFor(ctx context.Context, k Kind) (*keys, error) {
 // events.
 func (s *Scope) audited() bool { return s.valid() && s.opened.backend.opts.Audit != nil }
 
-// count counts an operation that is not audited: [backend.audit] counts the others.
-func (s *Scope) count(a audit.Action, err error) {
+// count counts an operation that is not audited: [Scope.audit] counts the others.
+func (s *Scope) count(a audit.Action, k Kind, err error) {
 	if s.valid() {
-		s.opened.backend.stats.operation(a, err)
+		s.opened.counts.count(a, k.name, resultNumber(err))
 	}
 }
 
 // audit records e as an event of the purpose, the keys and the subject of s.
 func (s *Scope) audit(ctx context.Context, e audit.Event, err error) error {
-	return s.opened.backend.audit(ctx, s.complete(e), err)
+	s.opened.counts.count(e.Action, e.Kind, resultNumber(err))
+	return s.opened.backend.record(ctx, s.complete(e), err)
 }
 
 // complete returns e with the facts about s, which is valid.

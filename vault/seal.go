@@ -57,7 +57,7 @@ func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sea
 			}
 			err = s.audit(ctx, e, err)
 		} else if s, ok := sealer.(*Scope); ok {
-			s.count(audit.Seal, err)
+			s.count(audit.Seal, k, err)
 		}
 	}
 	if err != nil {

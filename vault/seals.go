@@ -58,6 +58,18 @@ func (c *sealCounts) of(id uint32) *sealCount {
 	return n
 }
 
+// total returns the count of the record with the seals since the last write.
+func (c *sealCounts) total(id uint32) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.byID[id]
+	if n == nil {
+		return 0
+	}
+	since := n.here.load() - n.written
+	return n.known + min(since, math.MaxUint64-n.known)
+}
+
 // added returns the seals since the last write, by key id.
 func (c *sealCounts) added() map[uint32]uint64 {
 	c.mu.Lock()

@@ -14,6 +14,7 @@ import (
 type purposeState struct {
 	keys    *keys        // nil if the vault knows of none
 	erasure erasureState // the last erasure that is complete
+	erasing bool         // a later erasure was under way when the store was asked
 }
 
 const recordDigestSize = 16
@@ -107,40 +108,44 @@ func (b *backend) readPurpose(ctx context.Context, p purpose.Purpose, at purpose
 //
 // An erasure is known once it is complete. Nobody has to wait for one that is under way,
 // or that a dead process has left behind.
-func (b *backend) checkPurpose(ctx context.Context, p purpose.Purpose, r purposeRecords, k *keys, at purposeState) (erasureState, error) {
+func (b *backend) checkPurpose(ctx context.Context, p purpose.Purpose, r purposeRecords, k *keys, at purposeState) (now purposeState, err error) {
+	now = purposeState{keys: k, erasure: at.erasure}
 	if !r.pin.IsZero() && !k.follows(r.pin.generation, r.pin.digest) {
-		return at.erasure, errPin
+		return now, errPin
 	}
 	if at.keys != nil && !k.follows(at.keys.generation, at.keys.digest) {
-		return at.erasure, errRollback
+		return now, errRollback
 	}
 	if at.keys != nil && k.lacks(at.keys) {
-		return at.erasure, errLostKey
+		return now, errLostKey
 	}
 	if k.pseudonym == nil {
-		return at.erasure, nil
+		return now, nil
 	}
 	head, err := decodeErasures(k, p, r.erasures.Data)
 	if err != nil {
-		return at.erasure, err
+		return now, err
 	}
 	if err := k.checkErasure(p, head, r.pin.erasure, r.tombstones, errPin); err != nil {
-		return at.erasure, err
+		return now, err
 	}
 	if err := k.checkErasure(p, head, at.erasure, r.tombstones, errRollback); err != nil {
-		return at.erasure, err
+		return now, err
 	}
 	if head == at.erasure || head.count == 0 {
-		return head, nil
+		now.erasure = head
+		return now, nil
 	}
 	records, err := b.get(ctx, subjectRecordName(p, head.pseudonym))
 	if err != nil {
-		return at.erasure, err
+		return now, err
 	}
-	if _, ok := k.tombstoneOf(p, head, records[0].Data); !ok {
-		head = at.erasure
+	if _, ok := k.tombstoneOf(p, head, records[0].Data); ok {
+		now.erasure = head
+	} else {
+		now.erasing = true
 	}
-	return head, nil
+	return now, nil
 }
 
 // checkErasure returns the given refusal unless the erasures in the store, of which head
@@ -204,14 +209,15 @@ func (b *backend) loadOnce(ctx context.Context, id keysID, at purposeState, ask 
 	} else if _, _, err := cutKeyRecord(r.keys.Data, r.vault); err != nil {
 		return at, err
 	}
-	erasure, err := b.checkPurpose(ctx, p, r, k, at)
+	now, err = b.checkPurpose(ctx, p, r, k, at)
 	if err != nil {
 		return at, err
 	}
 	if err := b.noteVaultID(r.vault); err != nil {
 		return at, err
 	}
-	return purposeState{k.restrict(id.subset), erasure}, nil
+	now.keys = k.restrict(id.subset)
+	return now, nil
 }
 
 var (

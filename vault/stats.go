@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
-	"sync/atomic"
+	"time"
 
+	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
@@ -17,17 +17,25 @@ type Stats struct {
 	// value that is sealed for two purposes is two operations. The uses of collectors
 	// are not counted, as they work on without their vault.
 	Operations map[audit.Action]Outcomes
+	// Results has the same operations one by one: by purpose, action, kind and reason.
+	// It is sorted by these, and has no result that never occurred.
+	Results []Result
 	// SubjectHits and SubjectMisses count the uses of subjects' keys that were at hand,
 	// and that asked the store.
 	SubjectHits, SubjectMisses uint64
 	// StoreCalls and StoreFailures count the calls of the [Store], and those that
 	// failed. A change that another process was first to make ([ErrConflict]) is no
-	// failure.
+	// failure. StoreTime is the sum of the times that the calls took.
 	StoreCalls, StoreFailures uint64
+	StoreTime                 time.Duration
 	// KEKCalls and KEKFailures count the encryptions and decryptions of the key service,
 	// and those that failed. A self-test of the key service counts as well, though it
-	// succeeds by failing.
+	// succeeds by failing. KEKTime is the sum of the times that the calls took.
 	KEKCalls, KEKFailures uint64
+	KEKTime               time.Duration
+	// AuditFailures counts the events that the auditor did not record, so that their
+	// actions failed. Operations has the results that these actions had before.
+	AuditFailures uint64
 }
 
 // Outcomes counts the results of one action.
@@ -35,114 +43,110 @@ type Outcomes struct {
 	Allowed, Denied, Failed uint64
 }
 
+// A Result counts the operations that ended alike. All of its texts are from fixed sets,
+// however many values and people there are.
+type Result struct {
+	// Purpose is the purpose of the scope or of the keys. It is zero for a purpose that
+	// this vault has never found keys of, whose name could be any text.
+	Purpose purpose.Purpose
+	// Action is the action of the operations.
+	Action audit.Action
+	// Kind is the name of the kind of the values, "" for operations on keys. It is
+	// [OtherKind] after the first 64 kinds under a purpose.
+	Kind string
+	// Outcome and Reason are as in [audit.Event]. Reason is "" for an allowed operation.
+	Outcome audit.Outcome
+	Reason  string
+	// Count is the number of operations.
+	Count uint64
+}
+
+// OtherKind is the kind of a [Result] of kinds that are not counted one by one.
+const OtherKind = "_OTHER"
+
 // Stats returns the counters of v. They are zero for a nil or zero Vault, and stay after
 // Close. No counter tells anything about a value or a person.
 func (v *Vault) Stats() Stats {
 	if !v.valid() {
 		return Stats{}
 	}
-	s, c := Stats{Operations: map[audit.Action]Outcomes{}}, v.stats
-	for i, a := range countedActions {
-		o := Outcomes{c.operations[i][0].load(), c.operations[i][1].load(), c.operations[i][2].load()}
-		if o != (Outcomes{}) {
-			s.Operations[a] = o
-		}
+	c := v.stats
+	s := Stats{
+		Results:     c.results(),
+		Operations:  map[audit.Action]Outcomes{},
+		SubjectHits: c.subjectHits.load(), SubjectMisses: c.subjectMisses.load(),
+		AuditFailures: c.auditFailures.load(),
 	}
-	s.SubjectHits, s.SubjectMisses = c.subjectHits.load(), c.subjectMisses.load()
-	s.StoreCalls, s.StoreFailures = c.storeCalls.load(), c.storeFailures.load()
-	s.KEKCalls, s.KEKFailures = c.kekCalls.load(), c.kekFailures.load()
+	s.StoreCalls, s.StoreFailures, s.StoreTime = c.store.load()
+	s.KEKCalls, s.KEKFailures, s.KEKTime = c.kek.load()
+	for _, r := range s.Results {
+		o := s.Operations[r.Action]
+		switch r.Outcome {
+		case audit.Allowed:
+			o.Allowed += r.Count
+		case audit.Denied:
+			o.Denied += r.Count
+		case audit.Failed:
+			o.Failed += r.Count
+		}
+		s.Operations[r.Action] = o
+	}
 	return s
 }
 
-// counters are the counters behind [Stats].
-type counters struct {
-	operations                 [len(countedActions)][3]counter
-	subjectHits, subjectMisses counter
-	storeCalls, storeFailures  counter
-	kekCalls, kekFailures      counter
-}
+// A callCounter counts the calls of the store or of the key service.
+type callCounter struct{ calls, failures, time counter }
 
-// countedActions are the actions that are counted. An action that is not among them is a
-// step of another one.
-var countedActions = [...]audit.Action{
-	audit.Seal, audit.Reveal, audit.Index, audit.Hint, audit.Extend, audit.Reseal, audit.Erase, audit.Withdraw, audit.Sweep, audit.Clear,
-	audit.Open, audit.CheckDenied, audit.CheckKEK, audit.List, audit.Generate, audit.Rotate, audit.Promote, audit.Retire, audit.Reinstate,
-	audit.Destroy, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew, audit.Count, audit.Due,
-}
+// called counts a call that began at the given time, and its failure.
+func (c *callCounter) called(began time.Time, err error) { c.took(time.Since(began), err) }
 
-// operation counts an operation of the given result.
-func (c *counters) operation(a audit.Action, err error) {
-	if i := actionNumber(a); i >= 0 {
-		outcome := 0
-		if err != nil {
-			outcome = 1
-			if outcomeOf(err) == audit.Failed {
-				outcome = 2
-			}
-		}
-		c.operations[i][outcome].add(1)
-	}
-}
-
-// actionNumber returns the position of a in countedActions, -1 if it has none.
-func actionNumber(a audit.Action) int {
-	switch a { // the ways of a value come first
-	case audit.Seal:
-		return 0
-	case audit.Reveal:
-		return 1
-	case audit.Index:
-		return 2
-	}
-	return slices.Index(countedActions[:], a)
-}
-
-// A counter has a cache line of its own. Two cores that count at the same time lose less
-// by sharing the line than a choice among several lines costs.
-type counter struct {
-	n atomic.Uint64
-	_ [56]byte
-}
-
-func (c *counter) add(n uint64) { c.n.Add(n) }
-
-func (c *counter) load() uint64 { return c.n.Load() }
-
-// called counts a call and its failure.
-func called(calls, failures *counter, err error) {
-	calls.add(1)
+// took counts a call that took the given time, and its failure.
+func (c *callCounter) took(d time.Duration, err error) {
+	c.calls.add(1)
+	c.time.add(uint64(max(d, 0)))
 	if err != nil && !errors.Is(err, ErrConflict) {
-		failures.add(1)
+		c.failures.add(1)
 	}
+}
+
+func (c *callCounter) load() (calls, failures uint64, took time.Duration) {
+	return c.calls.load(), c.failures.load(), time.Duration(c.time.load())
 }
 
 // A countedStore counts the calls of a store.
 type countedStore struct {
 	Store
-	stats *counters
+	stats *callCounter
 }
 
 func (s *countedStore) Get(ctx context.Context, names ...string) (records []Record, err error) {
+	began := time.Now()
 	err = errBroken // unless Get returns
-	defer func() { called(&s.stats.storeCalls, &s.stats.storeFailures, err) }()
+	defer func() { s.stats.called(began, err) }()
 	records, err = s.Store.Get(ctx, names...)
 	return records, err
 }
 
 func (s *countedStore) Put(ctx context.Context, r Record) (revision int64, err error) {
+	began := time.Now()
 	err = errBroken
-	defer func() { called(&s.stats.storeCalls, &s.stats.storeFailures, err) }()
+	defer func() { s.stats.called(began, err) }()
 	revision, err = s.Store.Put(ctx, r)
 	return revision, err
 }
 
+// List counts as one call. The time of the caller between two names is not counted.
 func (s *countedStore) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		failed := errBroken
-		defer func() { called(&s.stats.storeCalls, &s.stats.storeFailures, failed) }()
+		var took time.Duration
+		began, failed := time.Now(), errBroken
+		defer func() { s.stats.took(took+time.Since(began), failed) }()
 		for name, err := range s.Store.List(ctx, prefix, after) {
 			failed = err
-			if !yield(name, err) {
+			took += time.Since(began)
+			more := yield(name, err)
+			began = time.Now()
+			if !more {
 				return
 			}
 		}

@@ -32,8 +32,13 @@ type Opened struct {
 	// Generation is the number of changes of the keys.
 	Generation uint64
 	// Primary holds the keys that seal, index or collect now, by role. Compare their
-	// Created with the age at which keys are to be rotated.
+	// Created with the age at which keys are to be rotated. Seals is as of the last
+	// time that this vault wrote its own seals to the store, with its seals since then.
 	Primary []Key
+	// Erasing reports whether an erasure was under way when the store was last asked.
+	// One that stays so was left behind by a process that ended: erase the person
+	// again. It is always false for a lookup, which can't tell.
+	Erasing bool
 }
 
 // Status describes the keys that v has opened, sorted by purpose and handle. It asks
@@ -80,10 +85,14 @@ func (pk *purposeKeys) status() (Opened, bool) {
 		RefreshErr: bareError(pk.lookErr.Load()),
 		RenewErr:   bareError(pk.renewErr.Load()),
 		Generation: k.generation,
+		Erasing:    pk.id.subset != indexKeys && pk.erasing.Load(),
 	}
 	o.Granted = o.Lapses.Add(-pk.backend.early(pk.backend.opts.KeyLifetime))
 	for _, key := range asOf(k.described, now) {
 		if key.Status == Primary && pk.id.subset.has(key.Role) {
+			if key.Role == RoleSeal {
+				key.Seals = pk.backend.sealCounts(pk.id.purpose).total(key.ID)
+			}
 			o.Primary = append(o.Primary, key)
 		}
 	}

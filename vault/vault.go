@@ -37,10 +37,10 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	if err != nil {
 		return nil, fmt.Errorf("vault: opening: %w", err)
 	}
-	stats := &counters{}
+	stats := &counters{purposes: make(map[purpose.Purpose]*purposeCounts)}
 	return &Vault{
 		backend: &backend{
-			store: &countedStore{store, stats}, opts: o, stats: stats, clock: newClock(), jitter: rand.Float64(), operations: make(chan struct{}, maxCalls),
+			store: &countedStore{store, &stats.store}, opts: o, stats: stats, clock: newClock(), jitter: rand.Float64(), operations: make(chan struct{}, maxCalls),
 			calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK), failed: make(map[keysID]*failures), seals: make(map[purpose.Purpose]*sealCounts),
 		},
 		opened: make(map[keysID]*purposeKeys),
