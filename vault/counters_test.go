@@ -286,3 +286,22 @@ func TestStatusTellsAnErasureUnderWay(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []bool{false, false}, erasing())
 }
+
+// BenchmarkCount puts the count of an operation beside the one atomic addition in it.
+func BenchmarkCount(b *testing.B) {
+	c := &counters{purposes: make(map[purpose.Purpose]*purposeCounts)}
+	counts := c.purpose(purpose.MustParse("security"))
+	counts.count(audit.Open, "", 0)
+	counts.count(audit.Seal, "email", 0)
+	var alone counter
+	b.Run("addition", func(b *testing.B) {
+		for b.Loop() {
+			alone.add(1)
+		}
+	})
+	b.Run("operation", func(b *testing.B) {
+		for b.Loop() {
+			counts.count(audit.Reveal, "email", 0)
+		}
+	})
+}
