@@ -278,13 +278,18 @@ func (h *handler) open(due []handle) {
 	}()
 	ctx := audit.WithOperation(audit.WithCaller(context.Background(), "readiness"), "readiness")
 	for _, id := range due {
-		switch id.name {
-		case "lookup":
-			_, _ = h.vault.Lookup(ctx, id.purpose)
-		case "reader":
-			_, _ = h.vault.Reader(ctx, id.purpose)
-		default:
-			_, _ = h.vault.Scope(ctx, id.purpose)
-		}
+		_ = h.openOne(ctx, id) // the next Status tells it
 	}
+}
+
+func (h *handler) openOne(ctx context.Context, id handle) (err error) {
+	switch id.name {
+	case "lookup":
+		_, err = h.vault.Lookup(ctx, id.purpose)
+	case "reader":
+		_, err = h.vault.Reader(ctx, id.purpose)
+	default:
+		_, err = h.vault.Scope(ctx, id.purpose)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
@@ -36,7 +37,7 @@ func (h *history) scrape(d time.Duration, samples []sample, change func(name str
 		h.at = h.at.Add(every)
 		app := h.storage.Appender(h.t.Context())
 		for _, s := range samples {
-			name, v := s.labels.Get(labels.MetricName), s.value
+			name, v := s.labels.Get(model.MetricNameLabel), s.value
 			if name == "onlyfor_clock_time_seconds" { // of the time of the scrape
 				v = float64(h.at.UnixMilli()) / 1000
 			}
@@ -163,7 +164,7 @@ func TestChangesFire(t *testing.T) {
 	var two []sample
 	for _, s := range one {
 		v := s.value
-		if s.labels.Get(labels.MetricName) == "onlyfor_generation" {
+		if s.labels.Get(model.MetricNameLabel) == "onlyfor_generation" {
 			v++
 		}
 		two = append(two, sample{labels.NewBuilder(s.labels).Set("instance", "host-2").Labels(), v})

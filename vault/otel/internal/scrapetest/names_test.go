@@ -73,7 +73,7 @@ func checkNames(t *testing.T, expr string, samples []sample) (metrics, result []
 		metrics = append(metrics, selector.Name)
 		found := false
 		for _, s := range samples {
-			if s.labels.Get(labels.MetricName) == selector.Name {
+			if s.labels.Get(model.MetricNameLabel) == selector.Name {
 				found = true
 				s.labels.Range(func(l labels.Label) { has = append(has, l.Name) })
 			}
@@ -81,10 +81,10 @@ func checkNames(t *testing.T, expr string, samples []sample) (metrics, result []
 		require.True(t, found, "%s is in no scrape: %s", selector.Name, expr)
 		for _, m := range selector.LabelMatchers {
 			require.True(t, slices.ContainsFunc(samples, func(s sample) bool {
-				return s.labels.Get(labels.MetricName) == selector.Name && s.labels.Has(m.Name)
+				return s.labels.Get(model.MetricNameLabel) == selector.Name && s.labels.Has(m.Name)
 			}), "%s has no label %s: %s", selector.Name, m.Name, expr)
 			require.True(t, slices.ContainsFunc(samples, func(s sample) bool {
-				return s.labels.Get(labels.MetricName) == selector.Name && m.Matches(s.labels.Get(m.Name))
+				return s.labels.Get(model.MetricNameLabel) == selector.Name && m.Matches(s.labels.Get(m.Name))
 			}), "no value of %s fits %s: %s", selector.Name, m, expr)
 			for _, value := range m.SetMatches() { // each alternative of a|b
 				known := slices.ContainsFunc(samples, func(s sample) bool { return s.labels.Get(m.Name) == value })
@@ -170,7 +170,7 @@ func TestDashboardNamesRealMetrics(t *testing.T) {
 		checkNames(t, "sum by ("+m[2]+") ("+m[1]+")", samples)
 	}
 	for _, s := range samples {
-		name := s.labels.Get(labels.MetricName)
+		name := s.labels.Get(model.MetricNameLabel)
 		if !strings.HasSuffix(name, "_sum") && !strings.HasSuffix(name, "_count") {
 			require.True(t, shown[name], "%s is nowhere on the dashboard", name)
 		}
