@@ -23,13 +23,14 @@ type backend struct {
 	jitter     float64       // from 0 to 1
 	operations chan struct{} // holds one element for each operation under way
 
-	mu     sync.Mutex
-	closed bool
-	calls  map[callID]*call
-	kek    KEK
-	keks   map[purpose.Purpose]KEK // set by Rewrap, in place of kek
-	seals  map[purpose.Purpose]*sealCounts
-	failed map[keysID]*failures // by keys that did not open, or whose lease was not renewed
+	mu      sync.Mutex
+	closed  bool
+	calls   map[callID]*call
+	kek     KEK
+	keks    map[purpose.Purpose]KEK // set by Rewrap, in place of kek
+	seals   map[purpose.Purpose]*sealCounts
+	unwraps map[purpose.Purpose]int // by the KEK, that no event has yet
+	failed  map[keysID]*failures    // by keys that did not open, or whose lease was not renewed
 }
 
 var (

@@ -16,12 +16,15 @@ type kekClient struct {
 	ctx  context.Context // of the one operation that the client is made for
 	aead AEAD
 
+	unwrapped func() // called when the AEAD has decrypted; may be nil
+
 	stats *counters // nil for the KEKs of an [EitherKEK], which are called for one that counts
 }
 
 // kekClient returns a client whose calls are counted.
 func (b *backend) kekClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
 	w, err := newKEKClient(ctx, kek, p)
+	w.unwrapped = func() { b.noteUnwrap(p, 1) }
 	if w.stats = b.stats; err != nil {
 		w.count(err)
 	}
@@ -65,6 +68,9 @@ func (w kekClient) decrypt(ciphertext, aad []byte) (out []byte, err error) {
 		out, err = a.DecryptWithContext(w.ctx, bytes.Clone(ciphertext), bytes.Clone(aad))
 	} else {
 		out, err = w.aead.Decrypt(bytes.Clone(ciphertext), bytes.Clone(aad))
+	}
+	if err == nil && w.unwrapped != nil {
+		w.unwrapped()
 	}
 	return out, kekError(err)
 }

@@ -90,7 +90,9 @@ func (pk *purposeKeys) peek() *keys {
 // errClosed.
 func (pk *purposeKeys) fresh(ctx context.Context) (*keys, error) {
 	if pk.backend.clock.now() >= pk.lapse.Load() {
-		if _, err := pk.refresh(ctx, actionRenew); err != nil {
+		_, err := pk.refresh(ctx, actionRenew)
+		pk.recordUnwraps(ctx, audit.Renew)
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -210,7 +212,7 @@ func (pk *purposeKeys) runLook(l *look) {
 
 // report records an event when the background calls of an action start to fail, when
 // they fail for another reason, and when they succeed again: an operator has to know
-// before the keys lapse.
+// before the keys lapse. It also does so whenever the key service has unwrapped keys.
 //
 // No caller notices an auditor that hangs. One that heeds its context is abandoned after
 // the timeout. One that does not is called no more until it returns.
@@ -219,10 +221,10 @@ func (pk *purposeKeys) report(a audit.Action, err error) {
 		return
 	}
 	defer pk.events.Unlock()
-	if reason := reasonOf(err); reason != pk.recorded[a] {
+	if reason := reasonOf(err); reason != pk.recorded[a] || pk.backend.hasUnwraps(pk.id.purpose) {
 		ctx, cancel := context.WithTimeout(context.Background(), pk.backend.opts.Timeout)
 		defer cancel()
-		if !errors.Is(pk.backend.audit(ctx, audit.Event{Action: a, Purpose: pk.id.purpose, Generation: pk.generation()}, err), errUnaudited) {
+		if !errors.Is(pk.backend.auditKeys(ctx, audit.Event{Action: a, Purpose: pk.id.purpose, Generation: pk.generation()}, err), errUnaudited) {
 			pk.recorded[a] = reason
 		}
 	}
@@ -233,6 +235,7 @@ func (pk *purposeKeys) report(a audit.Action, err error) {
 // joining one refreshNow refreshes again. If the store does not answer, or its
 // record does not open, the current keys stay in use.
 func (pk *purposeKeys) refreshNow(ctx context.Context) error {
+	defer pk.recordUnwraps(ctx, audit.Refresh)
 	if ours, err := pk.refresh(ctx, actionRefresh); ours || err != nil {
 		return err
 	}
