@@ -161,7 +161,7 @@ func parseHCVault(line []byte) (c Call, fact string) {
 // keys that it may be about. Which of them there are, the caller knows: the path of an
 // engine can have several parts, and some paths have more behind the name of the key.
 func transitUse(path, operation string) (use Use, action string, keys []string) {
-	parts := strings.Split(path, "/")
+	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
 	if len(parts) > maxParts {
 		parts = parts[:maxParts]
 	}

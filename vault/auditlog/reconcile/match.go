@@ -53,7 +53,7 @@ type matchedCall struct {
 }
 
 // maxPending bounds what waits for its pair. Beyond it, the oldest has none.
-const maxPending = 1 << 16
+const maxPending = 1 << 14
 
 func (m *matcher) take(x item) {
 	switch {

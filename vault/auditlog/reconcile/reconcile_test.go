@@ -26,7 +26,9 @@ type day struct {
 func newDay(t *testing.T, rogue bool) *day {
 	d := &day{service: newService(t), admin: newProcess(t, "admin"), sec: newProcess(t, "security"), adsvc: newProcess(t, "ads")}
 	ctx, store := t.Context(), vault.Memory()
-	as := func(name string, granted ...purpose.Purpose) as { return as{d.service, name, purpose.NewSet(granted...)} }
+	as := func(name string, granted ...purpose.Purpose) as {
+		return as{d.service, name, purpose.NewSet(granted...)}
+	}
 	admin := d.admin.vault(t, store, as("key-rotation", security, ads))
 	require.NoError(t, admin.Generate(ctx, security, ads))
 	secure := d.sec.vault(t, store, as("security-service", security))

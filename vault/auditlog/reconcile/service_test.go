@@ -251,3 +251,9 @@ func (f failing) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+func marshal(t *testing.T, v any) []byte {
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return text
+}
