@@ -83,16 +83,20 @@ func (f Finding) String() string {
 type Counts struct {
 	// Seen is the number of unwraps in the key service's log, and Logged the number in
 	// audit logs. Matched is the number of pairs.
-	Seen, Logged, Matched int64
+	Seen    int64 `json:"seen"`
+	Logged  int64 `json:"logged"`
+	Matched int64 `json:"matched"`
 	// Retried is the number of notes of that kind, Unlogged and Unseen the number of
 	// findings.
-	Retried, Unlogged, Unseen int64
+	Retried  int64 `json:"retried"`
+	Unlogged int64 `json:"unlogged"`
+	Unseen   int64 `json:"unseen"`
 	// Refused is the number of decryptions that the key service refused: nobody got keys.
 	// Tests of the own grants and of the key-encryption key are among them.
-	Refused int64
+	Refused int64 `json:"refused"`
 	// NotCompared is the number of unwraps without a pair, in either log, that are outside
 	// the time that both logs cover.
-	NotCompared int64
+	NotCompared int64 `json:"not_compared"`
 }
 
 // maxFindings is the number of findings of each kind that a report lists.
