@@ -31,6 +31,10 @@
 // alone: there is one more than the logs have. [Finding] names who asked the key service
 // for the decryption that is left over, which may be that of the honest process.
 //
+// An honest process can leave an unwrap without an event too: it is killed between the two,
+// or the answer of the key service is lost. If it asks again at once, the first one is noted
+// as retried, up to [Options].Retries times for one event.
+//
 // # What it does not protect
 //
 // Keys that leave a process after an honest unwrap leave no second trace at the key

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -81,9 +82,6 @@ func TestAuditLogOfTheCommand(t *testing.T) {
 	sh.run("u17\n", "audit", "person", "-", "--reason", "request 9").exits(well).says("reveal allowed security")
 	sh.run("", "audit", "person", "u17", "--reason", " ").exits(hindered)
 
-	// Two processes at one time do not share a log, and neither is without a record.
-	sh.config("\n")
-	sh.run("", "keys").exits(well)
 }
 
 func TestAuditVerifyFinds(t *testing.T) {
@@ -205,3 +203,25 @@ func TestAuditReconcile(t *testing.T) {
 
 // newShell2 is newShell for a test that is parallel already.
 func newShell2(t *testing.T) *shell { return &shell{t: t, dir: t.TempDir()} }
+
+// A log is followed until the command is interrupted, which is the way to end it.
+func TestAuditTailFollows(t *testing.T) {
+	sh, _ := audited(t)
+	sh.run(address, "seal", "email", "-p", "security").exits(well)
+	c := sh.command("audit", "tail", "-f", "-n", "1")
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	lines := bufio.NewScanner(out)
+	require.True(t, lines.Scan())
+	require.Contains(t, lines.Text(), " stop")
+	sh.run(address, "seal", "email", "-p", "advertising").exits(well)
+	for found := false; !found; {
+		require.True(t, lines.Scan(), "the command goes on")
+		found = strings.Contains(lines.Text(), "seal allowed advertising")
+	}
+	require.NoError(t, c.Process.Signal(os.Interrupt))
+	for lines.Scan() {
+	}
+	require.NoError(t, c.Wait())
+}
