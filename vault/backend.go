@@ -21,6 +21,7 @@ type backend struct {
 	stats      *counters
 	clock      *clock
 	jitter     float64       // from 0 to 1
+	unwrapped  atomic.Int64  // the sum of unwraps
 	operations chan struct{} // holds one element for each operation under way
 
 	mu      sync.Mutex

@@ -73,12 +73,20 @@ func reasonOf(err error) string {
 	return word
 }
 
-// audit completes e from ctx and err, and passes it to the auditor. It returns err. If
+// audit completes e from ctx and err, adds the unwraps of the purpose that no event has yet, and passes it to the auditor. It returns err. If
 // the event could not be recorded, it returns errUnaudited and keeps err beside it, so
 // that a refusal stays a refusal.
 func (b *backend) audit(ctx context.Context, e audit.Event, err error) error {
 	b.stats.operation(e.Action, err)
-	return recordEvent(ctx, b.opts.Audit, e, err)
+	if b.unwrapped.Load() == 0 { // nearly always
+		return recordEvent(ctx, b.opts.Audit, e, err)
+	}
+	e.Unwraps = b.takeUnwraps(e.Purpose)
+	result := recordEvent(ctx, b.opts.Audit, e, err)
+	if errors.Is(result, errUnaudited) {
+		b.noteUnwraps(e.Purpose, e.Unwraps) // for the next event
+	}
+	return result
 }
 
 func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error) error {

@@ -24,7 +24,7 @@ type kekClient struct {
 // kekClient returns a client whose calls are counted.
 func (b *backend) kekClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
 	w, err := newKEKClient(ctx, kek, p)
-	w.unwrapped = func() { b.noteUnwrap(p, 1) }
+	w.unwrapped = func() { b.noteUnwraps(p, 1) }
 	if w.stats = b.stats; err != nil {
 		w.count(err)
 	}

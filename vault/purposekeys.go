@@ -90,9 +90,7 @@ func (pk *purposeKeys) peek() *keys {
 // errClosed.
 func (pk *purposeKeys) fresh(ctx context.Context) (*keys, error) {
 	if pk.backend.clock.now() >= pk.lapse.Load() {
-		_, err := pk.refresh(ctx, actionRenew)
-		pk.recordUnwraps(ctx, audit.Renew)
-		if err != nil {
+		if _, err := pk.refresh(ctx, actionRenew); err != nil {
 			return nil, err
 		}
 	}
@@ -224,7 +222,7 @@ func (pk *purposeKeys) report(a audit.Action, err error) {
 	if reason := reasonOf(err); reason != pk.recorded[a] || pk.backend.hasUnwraps(pk.id.purpose) {
 		ctx, cancel := context.WithTimeout(context.Background(), pk.backend.opts.Timeout)
 		defer cancel()
-		if !errors.Is(pk.backend.auditKeys(ctx, audit.Event{Action: a, Purpose: pk.id.purpose, Generation: pk.generation()}, err), errUnaudited) {
+		if !errors.Is(pk.backend.audit(ctx, audit.Event{Action: a, Purpose: pk.id.purpose, Generation: pk.generation()}, err), errUnaudited) {
 			pk.recorded[a] = reason
 		}
 	}
@@ -235,7 +233,6 @@ func (pk *purposeKeys) report(a audit.Action, err error) {
 // joining one refreshNow refreshes again. If the store does not answer, or its
 // record does not open, the current keys stay in use.
 func (pk *purposeKeys) refreshNow(ctx context.Context) error {
-	defer pk.recordUnwraps(ctx, audit.Refresh)
 	if ours, err := pk.refresh(ctx, actionRefresh); ours || err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func TestEveryUnwrapIsInAnEvent(t *testing.T) {
 		require.NoError(t, b.Rotate(ctx, p, RoleSeal))
 		_, err = fresh.Erase(ctx, "u1", p)
 		require.NoError(t, err)
-		require.Equal(t, []audit.Action{audit.Rotate, audit.Refresh}, log.taken(t))
+		require.Equal(t, []audit.Action{audit.Rotate, audit.Erase}, log.taken(t))
 
 		// Process a meets the new key in the background. It has no event of its own else.
 		use := func() {
@@ -131,7 +131,7 @@ func TestEveryUnwrapIsInAnEvent(t *testing.T) {
 		require.Equal(t, []audit.Action{audit.Renew}, log.taken(t), "in the background")
 		time.Sleep(defaultKeyLifetime)
 		use()
-		require.Equal(t, []audit.Action{audit.Renew}, log.taken(t), "a seal waited for it")
+		require.Equal(t, []audit.Action{audit.Seal}, log.taken(t), "a seal waited for it")
 
 		// An unwrap whose event could not be recorded is in the next one.
 		log.setBroken(true)

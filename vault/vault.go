@@ -87,7 +87,7 @@ func (v *Vault) audit(ctx context.Context, e audit.Event, err error) error {
 	if !v.valid() {
 		return err
 	}
-	return v.backend.auditKeys(ctx, e, err)
+	return v.backend.audit(ctx, e, err)
 }
 
 // String returns "vault.Vault".

@@ -171,8 +171,8 @@ type Event struct {
 	// were wrapped anew.
 	Count int
 	// Unwraps is the number of times that the KEK of Purpose has unwrapped keys since the
-	// last event about the keys of Purpose. Every unwrap is in one event: the event of the
-	// action that asked for it or, if actions run at the same time, of another one. So the
+	// last event of Purpose. Every unwrap is in one event: the event of the action that had
+	// to wait for it or, if actions run at the same time, of another one. So the
 	// events of a vault have as many unwraps as the log of its key service has decryptions
 	// that succeeded. It is 0 for keys that were open already.
 	Unwraps int
