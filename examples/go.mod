@@ -6,6 +6,7 @@ require (
 	github.com/onlyfor/onlyfor v0.0.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/mod v0.43.0
 	golang.org/x/net v0.58.0
 	golang.org/x/term v0.45.0
 	modernc.org/sqlite v1.59.0

@@ -21,15 +21,17 @@ type backend struct {
 	stats      *counters
 	clock      *clock
 	jitter     float64       // from 0 to 1
+	unwrapped  atomic.Int64  // the sum of unwraps
 	operations chan struct{} // holds one element for each operation under way
 
-	mu     sync.Mutex
-	closed bool
-	calls  map[callID]*call
-	kek    KEK
-	keks   map[purpose.Purpose]KEK // set by Rewrap, in place of kek
-	seals  map[purpose.Purpose]*sealCounts
-	failed map[keysID]*failures // by keys that did not open, or whose lease was not renewed
+	mu      sync.Mutex
+	closed  bool
+	calls   map[callID]*call
+	kek     KEK
+	keks    map[purpose.Purpose]KEK // set by Rewrap, in place of kek
+	seals   map[purpose.Purpose]*sealCounts
+	unwraps map[purpose.Purpose]int // by the KEK, that no event has yet
+	failed  map[keysID]*failures    // by keys that did not open, or whose lease was not renewed
 }
 
 var (

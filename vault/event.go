@@ -102,7 +102,8 @@ func reasonOf(err error) string {
 	return word
 }
 
-// audit completes e from ctx and err, and passes it to the auditor. It returns err. If
+// audit completes e from ctx and err, adds the unwraps of the purpose that no event has yet,
+// and passes it to the auditor. It returns err. If
 // the event could not be recorded, it returns errUnaudited and keeps err beside it, so
 // that a refusal stays a refusal.
 func (b *backend) audit(ctx context.Context, e audit.Event, err error) error {
@@ -112,9 +113,15 @@ func (b *backend) audit(ctx context.Context, e audit.Event, err error) error {
 
 // record is audit of an operation that is counted already.
 func (b *backend) record(ctx context.Context, e audit.Event, err error) error {
+	if b.unwrapped.Load() != 0 { // hardly ever
+		e.Unwraps = b.takeUnwraps(e.Purpose)
+	}
 	recorded, err := recordEvent(ctx, b.opts.Audit, e, err)
 	if !recorded {
 		b.stats.auditFailures.add(1)
+		if e.Unwraps > 0 {
+			b.noteUnwraps(e.Purpose, e.Unwraps) // for the next event
+		}
 	}
 	return err
 }

@@ -17,6 +17,8 @@ type kekClient struct {
 	ctx  context.Context // of the one operation that the client is made for
 	aead AEAD
 
+	unwrapped func() // called when the AEAD has decrypted; may be nil
+
 	stats *callCounter // nil for the KEKs of an [EitherKEK], which are called for one that counts
 }
 
@@ -24,6 +26,7 @@ type kekClient struct {
 func (b *backend) kekClient(ctx context.Context, kek KEK, p purpose.Purpose) (kekClient, error) {
 	began := time.Now()
 	w, err := newKEKClient(ctx, kek, p)
+	w.unwrapped = func() { b.noteUnwraps(p, 1) }
 	if w.stats = &b.stats.kek; err != nil {
 		w.count(began, err)
 	}
@@ -69,6 +72,9 @@ func (w kekClient) decrypt(ciphertext, aad []byte) (out []byte, err error) {
 		out, err = a.DecryptWithContext(w.ctx, bytes.Clone(ciphertext), bytes.Clone(aad))
 	} else {
 		out, err = w.aead.Decrypt(bytes.Clone(ciphertext), bytes.Clone(aad))
+	}
+	if err == nil && w.unwrapped != nil {
+		w.unwrapped()
 	}
 	return out, kekError(err)
 }

@@ -214,7 +214,7 @@ func (pk *purposeKeys) runLook(l *look) {
 
 // report records an event when the background calls of an action start to fail, when
 // they fail for another reason, and when they succeed again: an operator has to know
-// before the keys lapse.
+// before the keys lapse. It also does so whenever the key service has unwrapped keys.
 //
 // No caller notices an auditor that hangs. One that heeds its context is abandoned after
 // the timeout. One that does not is called no more until it returns.
@@ -223,7 +223,7 @@ func (pk *purposeKeys) report(a audit.Action, err error) {
 		return
 	}
 	defer pk.events.Unlock()
-	if reason := reasonOf(err); reason != pk.recorded[a] {
+	if reason := reasonOf(err); reason != pk.recorded[a] || pk.backend.hasUnwraps(pk.id.purpose) {
 		ctx, cancel := context.WithTimeout(context.Background(), pk.backend.opts.Timeout)
 		defer cancel()
 		if !errors.Is(pk.backend.audit(ctx, audit.Event{Action: a, Purpose: pk.id.purpose, Generation: pk.generation()}, err), errUnaudited) {

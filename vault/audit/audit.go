@@ -48,8 +48,8 @@ const (
 	CheckDenied    Action = "check-denied"    // prove that this process can't open the keys of a purpose
 	CheckKEK       Action = "check-kek"       // prove that the KEK of a purpose binds associated data
 
-	// These are recorded without a caller, once when they start to fail and once when
-	// they succeed again.
+	// These are recorded without a caller: once when they start to fail, once when they
+	// succeed again, and whenever the key service has unwrapped keys for them.
 	Refresh Action = "refresh" // read the keys in use again from the store
 	Renew   Action = "renew"   // ask the key service again about the keys in use
 	Count   Action = "count"   // write the number of seals to the store
@@ -92,8 +92,8 @@ const (
 //
 // # Facts and claims
 //
-// Time, Action, Outcome, Purpose, To, From, Role, Subject, Generation, Reason, Count and
-// Err are facts that the vault knows. Caller and Operation are statements of the program.
+// Time, Action, Outcome, Purpose, To, From, Role, Subject, Generation, Reason, Count,
+// Unwraps and Err are facts that the vault knows. Caller and Operation are statements of the program.
 //
 // Collected, Value, KeyID and Provenance are copied from the header of the value. In an
 // allowed [Reveal], [Hint], [Extend] or [Reseal], and in an allowed [Index] of a value,
@@ -170,6 +170,12 @@ type Event struct {
 	// for an action on keys. For [RewrapSubjects] it is the number of subjects whose keys
 	// were wrapped anew.
 	Count int
+	// Unwraps is the number of times that the KEK of Purpose has unwrapped keys since the
+	// last event of Purpose. Every unwrap is in one event: the event of the action that had
+	// to wait for it or, if actions run at the same time, of another one. So the
+	// events of a vault have as many unwraps as the log of its key service has decryptions
+	// that succeeded. It is 0 for keys that were open already.
+	Unwraps int
 	// Root stands for the values of an event that [Batch] joined. It is the root of a Merkle
 	// tree (RFC 9162, SHA-256), 64 hexadecimal digits. The leaves are the 16 bytes of each
 	// Value and of each NewValue, in ascending order; an id that occurs twice is two leaves.

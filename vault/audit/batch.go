@@ -27,7 +27,7 @@ const maxWait = time.Second
 // events of all actions that wait, joined where they have the same result: the same
 // auditor, action, outcome, reason, purposes, kind, role, ground, notice, caller and
 // operation. So no refusal hides among other results. In an event for several values, Count
-// is their number, Root stands for their ids, and every other field that differs among them
+// is their number, Unwraps is a sum, Root stands for their ids, and every other field that differs among them
 // is zero. Actions on keys, and erasures, are never joined.
 //
 // The calls of f should not wait for each other. If f panics, Batch calls f no more, and
@@ -271,10 +271,11 @@ func joined(all []*action) Event {
 		return e
 	}
 	var ids []string
-	e.Count = 0
+	e.Count, e.Unwraps = 0, 0
 	for _, a := range all {
 		o := &a.event
 		e.Count += o.Count
+		e.Unwraps += o.Unwraps
 		ids = append(ids, o.Value)
 		if o.NewValue != "" {
 			ids = append(ids, o.NewValue)

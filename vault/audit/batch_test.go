@@ -285,3 +285,18 @@ func TestRecordOfAnIncomparableAuditor(t *testing.T) {
 	audit.Batch(t.Context(), 10, 2, func(ctx context.Context, i int) { require.NoError(t, audit.Record(ctx, a, revealed(i))) })
 	require.EqualValues(t, 10, n.Load())
 }
+
+// An unwrap of the key service that one of the joined actions had to wait for is not lost.
+func TestBatchAddsUpUnwraps(t *testing.T) {
+	j := &journal{}
+	audit.Batch(t.Context(), 10, 10, func(ctx context.Context, i int) {
+		e := audit.Event{Action: audit.Reveal, Outcome: audit.Allowed, Count: 1, Unwraps: i % 3}
+		require.NoError(t, audit.Record(ctx, j, e))
+	})
+	count, unwraps := 0, 0
+	for _, e := range j.events {
+		count, unwraps = count+e.Count, unwraps+e.Unwraps
+	}
+	require.Equal(t, 10, count)
+	require.Equal(t, 9, unwraps)
+}

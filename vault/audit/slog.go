@@ -39,7 +39,7 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 }
 
 // maxAttrs is the number of attributes of an event with every field.
-const maxAttrs = 26
+const maxAttrs = 27
 
 // appendAttrs appends the attributes of the fields that are set.
 func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
@@ -86,6 +86,9 @@ func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
 	text("reason", e.Reason)
 	if e.Count > 1 {
 		attrs = append(attrs, slog.Int("count", e.Count))
+	}
+	if e.Unwraps > 0 {
+		attrs = append(attrs, slog.Int("unwraps", e.Unwraps))
 	}
 	text("root", e.Root)
 	text("operation", e.Operation)

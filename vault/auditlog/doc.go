@@ -19,8 +19,9 @@
 //
 // # What it does not protect
 //
-// An event that a process does not record is in no log, and a log of nobody's heads proves
-// nothing about its end. The directory has names of purposes, callers and pseudonyms of
+// An event that a process does not record is in no log: package reconcile finds such a
+// process in the log of the key service. A log of nobody's heads proves nothing about its
+// end. The directory has names of purposes, callers and pseudonyms of
 // persons: it is for the eyes of those who audit.
 //
 // # The directory

@@ -180,6 +180,7 @@ func appendEvent(dst []byte, e audit.Event) []byte {
 	o = o.provenance(&e.Provenance)
 	o = o.text("reason", e.Reason)
 	o = o.number("count", int64(e.Count))
+	o = o.number("unwraps", int64(e.Unwraps))
 	o = o.text("root", e.Root)
 	o = o.text("operation", e.Operation)
 	o = o.text("caller", e.Caller)

@@ -79,7 +79,7 @@ func (c *doctorCmd) Run(ctx context.Context, s *session) error {
 		return misuse("the configuration has no [[role]] of that name")
 	}
 	d := &doctor{site: at, ctx: ctx, role: role}
-	if at.Audit == "" {
+	if at.Audit == "" && at.AuditLog == nil {
 		d.add(levelWarning, "audit", "the configuration names no audit log: uses of keys by this command are not recorded")
 	}
 	d.files()
@@ -145,6 +145,9 @@ func (d *doctor) write(w io.Writer, width int) {
 // check theirs when they are opened.
 func (d *doctor) files() {
 	paths := []string{d.Audit, d.Pins, d.Certificates}
+	if d.AuditLog != nil {
+		paths = append(paths, d.AuditLog.Dir, d.AuditLog.Key)
+	}
 	if d.KEK.Local != "" {
 		paths = append(paths, d.KEK.Local)
 	}

@@ -90,6 +90,7 @@ const sampleText = `# Configuration of the command onlyfor. It holds no secret: 
 purposes = [PURPOSES]
 
 audit = "DATA/audit.jsonl"            # every use of a key, one JSON object a line
+# Or, or beside it, [audit_log] below: a log that can't be edited unnoticed.
 pins = "DATA/pins"                    # the states that the key store has reached
 certificates = "DATA/certificates"    # of people who were erased
 # refresh = "5m"          # as in all services: how soon they know of a new key
@@ -116,6 +117,11 @@ local = "DATA/kek"      # files of this machine, for a start
 
 # [previous_kek]        # while onlyfor keys rewrap moves the keys to [kek]
 # local = "old-kek"
+
+# [audit_log]           # a log that can't be edited unnoticed; one process at a time writes it
+# dir = "DATA/audit"
+# key = "DATA/audit.key"                      # onlyfor audit key makes it
+# heads = "/mnt/auditors/heads"               # where nobody can change it
 
 # [[database]]
 # name = "app"

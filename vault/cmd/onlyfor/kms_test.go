@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -23,6 +24,32 @@ type transit struct {
 	mu       sync.Mutex
 	policies map[string]string // by token
 	keys     map[string]cipher.AEAD
+	audited  strings.Builder // as an audit device writes it
+}
+
+// log returns the text of the audit device.
+func (tr *transit) log() string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.audited.String()
+}
+
+// audit writes the record of an answer.
+func (tr *transit) audit(r *http.Request, status int) {
+	record := map[string]any{
+		"time": time.Now().UTC().Format(time.RFC3339Nano), "type": "response", "auth": map[string]any{"display_name": "token"},
+		"request": map[string]any{
+			"id": rand.Text(), "operation": "update", "path": strings.TrimPrefix(r.URL.Path, "/v1/"), "remote_address": "127.0.0.1",
+			"data": map[string]any{"ciphertext": "hmac-sha256:0"},
+		},
+	}
+	if status != http.StatusOK {
+		record["error"] = "1 error occurred"
+	}
+	text, _ := json.Marshal(record)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.audited.WriteString(string(text) + "\n")
 }
 
 var grantedPath = regexp.MustCompile(`path "([^"]+)" \{\n  capabilities = \["update"\]\n\}`)
@@ -53,6 +80,7 @@ func (tr *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	policy, known := tr.policies[r.Header.Get("X-Vault-Token")]
 	tr.mu.Unlock()
 	answer := func(status int, field string, content any) {
+		tr.audit(r, status)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]any{field: content})

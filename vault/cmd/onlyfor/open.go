@@ -20,6 +20,7 @@ import (
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/auditlog"
 	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/config"
 	"github.com/onlyfor/onlyfor/vault/kms"
 	"github.com/onlyfor/onlyfor/vault/kms/awskms"
@@ -80,7 +81,7 @@ func (at *site) openVault(ctx context.Context, o options) (err error) {
 		kek = vault.EitherKEK(kek, previous)
 	}
 	settings := &vault.Options{Refresh: time.Duration(at.Refresh), DestroyAfter: time.Duration(at.DestroyAfter)}
-	if at.auditor, err = at.openAudit(o.reason); err != nil {
+	if at.auditor, err = at.openAudit(ctx, o.reason); err != nil {
 		return err
 	}
 	settings.Audit = at.auditor
@@ -109,7 +110,23 @@ func (at *site) Close() {
 
 // openAudit returns the auditor of the configuration, or nil. Every event has the reason as
 // its justification: the reason of an event is why the vault allowed or refused it.
-func (at *site) openAudit(reason string) (audit.Auditor, error) {
+func (at *site) openAudit(ctx context.Context, reason string) (audit.Auditor, error) {
+	file, err := at.openAuditFile(reason)
+	if err != nil {
+		return nil, err
+	}
+	log, err := at.openAuditLog(ctx, reason)
+	if err != nil || file == nil {
+		return log, err
+	}
+	if log == nil {
+		return file, nil
+	}
+	return auditlog.Tee(file, log, nil), nil
+}
+
+// openAuditFile returns the auditor that writes a file with one JSON object a line.
+func (at *site) openAuditFile(reason string) (audit.Auditor, error) {
 	if at.Audit == "" {
 		return nil, nil
 	}

@@ -67,6 +67,14 @@ func (c *Config) check() error {
 			return err
 		}
 	}
+	if l := c.AuditLog; l != nil {
+		switch {
+		case l.Dir == "" || l.Key == "":
+			return errors.New("audit_log has no dir or no key: the directory of the log, and the file with its signing key")
+		case within(l.Key, l.Dir) || within(l.Heads, l.Dir):
+			return errors.New("audit_log: key and heads lie apart from dir, which is for those who audit")
+		}
+	}
 	if c.Backup != nil {
 		if err := errors.Join(c.checkStore("backup.store", c.Backup.Store), c.checkKEK("backup.kek", c.Backup.KEK), c.known("backup.purposes", c.Backup.Purposes...)); err != nil {
 			return first(err)

@@ -37,6 +37,8 @@ type Config struct {
 	RunAs string `toml:"run_as"`
 	// Audit is the file that every use of a key is recorded in, one JSON object a line.
 	Audit string `toml:"audit"`
+	// AuditLog is a log that can't be edited unnoticed, beside Audit or in place of it.
+	AuditLog *AuditLog `toml:"audit_log"`
 	// Pins is the file with a pin of each purpose. It is kept apart from the key store.
 	Pins string `toml:"pins"`
 	// Certificates is the directory with the certificates of erasures.
@@ -58,6 +60,14 @@ type Config struct {
 	Tables      []Table    `toml:"table"`
 
 	file string
+}
+
+// An AuditLog says where the command keeps a log of package auditlog. One process at a time
+// writes it.
+type AuditLog struct {
+	Dir   string `toml:"dir"`
+	Key   string `toml:"key"`   // file with the signing key, which onlyfor audit key makes
+	Heads string `toml:"heads"` // file that heads are added to, where nobody can change it
 }
 
 // A Store says where the wrapped keys are.
@@ -267,6 +277,11 @@ func (c *Config) resolve(dir string) {
 	}
 	for i := range c.Databases {
 		at(&c.Databases[i].File)
+	}
+	if c.AuditLog != nil {
+		at(&c.AuditLog.Dir)
+		at(&c.AuditLog.Key)
+		at(&c.AuditLog.Heads)
 	}
 	c.KEK.resolve(at)
 	if c.PreviousKEK != nil {

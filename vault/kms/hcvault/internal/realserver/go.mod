@@ -11,6 +11,7 @@ require (
 	github.com/onlyfor/onlyfor/vault/kms/hcvault v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.12.1
 	github.com/tink-crypto/tink-go-hcvault/v2 v2.5.0
+	golang.org/x/mod v0.43.0
 )
 
 require (

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/audit"
+	auditfile "github.com/hashicorp/vault/builtin/audit/file"
 	"github.com/hashicorp/vault/helper/testhelpers/corehelpers"
 	vaulthttp "github.com/hashicorp/vault/http"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -37,6 +39,7 @@ func start(t testing.TB) *server {
 	core, err := vault.NewCore(&vault.CoreConfig{
 		Physical:        physical,
 		LogicalBackends: map[string]logical.Factory{"transit": transitEngine, "kv": vault.PassthroughBackendFactory},
+		AuditBackends:   map[string]audit.Factory{"file": auditfile.Factory},
 		BuiltinRegistry: corehelpers.NewMockBuiltinRegistry(),
 		DisableMlock:    true,
 		Logger:          log,

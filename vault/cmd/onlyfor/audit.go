@@ -1,0 +1,514 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/auditlog"
+	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/term"
+)
+
+// auditCmd has the commands about audit logs of package auditlog.
+type auditCmd struct {
+	Verify    auditVerifyCmd    `cmd:"" help:"Verify audit logs, without keys and without a configuration."`
+	Tail      auditTailCmd      `cmd:"" help:"Show the last entries of an audit log."`
+	Who       auditWhoCmd       `cmd:"" help:"Count the uses in audit logs by process, caller, purpose, action and month."`
+	Person    auditPersonCmd    `cmd:"" help:"Show the events about one person."`
+	Reconcile auditReconcileCmd `cmd:"" help:"Compare audit logs with the log of the key service."`
+	Key       auditKeyCmd       `cmd:"" help:"Make the key that signs the audit log of the configuration, and print its public half."`
+}
+
+// auditLogs name audit logs and what is known about them from elsewhere.
+type auditLogs struct {
+	Dirs []string `arg:"" optional:"" name:"dir" help:"The directories of the logs, or of copies. Default: the log of the configuration."`
+	Key  []string `placeholder:"VERIFIER" sep:"none" help:"The public key of a log, or a file with it: one for each directory, in their order."`
+	Kept []string `placeholder:"FILE" sep:"none" help:"A file with heads that were kept from before. Each log takes its own."`
+}
+
+// A namedLog is an audit log that the command line names.
+type namedLog struct {
+	dir      string
+	verifier note.Verifier
+	kept     []auditlog.Head
+}
+
+// open returns the logs.
+func (a *auditLogs) open(s *session) ([]namedLog, error) {
+	kept := a.Kept
+	dirs, keys := a.Dirs, a.Key
+	if len(dirs) == 0 {
+		conf, err := s.config()
+		if err != nil {
+			return nil, err
+		}
+		if conf.AuditLog == nil {
+			return nil, misuse("name the directory of a log: the configuration has no [audit_log]")
+		}
+		dirs = []string{conf.AuditLog.Dir}
+		if len(keys) == 0 {
+			keys = []string{publicFile(conf.AuditLog.Key)}
+		}
+		if _, err := os.Stat(conf.AuditLog.Heads); conf.AuditLog.Heads != "" && err == nil {
+			kept = append(slices.Clone(kept), conf.AuditLog.Heads)
+		}
+	}
+	if len(keys) != len(dirs) {
+		return nil, misuse("there are %d logs and %d keys: give --key for each", len(dirs), len(keys))
+	}
+	var logs []namedLog
+	used := make([]bool, len(kept))
+	for i, dir := range dirs {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return nil, misuse("there is no directory %s", dir)
+		}
+		v, err := parseVerifier(keys[i])
+		if err != nil {
+			return nil, err
+		}
+		l := namedLog{dir: dir, verifier: v}
+		for n, file := range kept {
+			heads, err := readHeads(file, v)
+			switch refusal := new(problem); {
+			case err == nil:
+				l.kept, used[n] = append(l.kept, heads...), true
+			case len(dirs) == 1 || !errors.As(err, &refusal) || refusal.code != found:
+				return nil, err
+			}
+		}
+		logs = append(logs, l)
+	}
+	if n := slices.Index(used, false); n >= 0 {
+		return nil, refuse("the heads in %s are of none of the logs", kept[n])
+	}
+	return logs, nil
+}
+
+// verify verifies a log, and calls f with each entry if it is not nil.
+func (l *namedLog) verify(ctx context.Context, s *session, opts auditlog.VerifyOptions, f func(auditlog.Entry) error) (*auditlog.Report, error) {
+	opts.Entry = f
+	if !s.cli.JSON && term.IsTerminal(s.stderr) {
+		opts.Progress = func(n int64) { fmt.Fprintf(s.stderr, "\r\x1b[K%s %d entries", filepath.Base(l.dir), n) }
+		defer fmt.Fprint(s.stderr, "\r\x1b[K")
+	}
+	r, err := auditlog.Verify(ctx, os.DirFS(l.dir), l.verifier, l.kept, &opts)
+	var p *problem
+	switch {
+	case err == nil, errors.As(err, &p), ctx.Err() != nil:
+		return r, err
+	}
+	return nil, misuse("the log in %s can't be read", l.dir)
+}
+
+// verifyReport is a report of a log as JSON has it.
+type verifyReport struct {
+	Log         string           `json:"log"`
+	Dir         string           `json:"dir"`
+	OK          bool             `json:"ok"`
+	Entries     int64            `json:"entries"`
+	Bodies      int64            `json:"bodies"`
+	Processes   int              `json:"processes"`
+	Head        string           `json:"head,omitempty"`
+	Removed     map[string]int64 `json:"removed,omitempty"`
+	Findings    []verifyFinding  `json:"findings"`
+	Notes       []verifyFinding  `json:"notes"`
+	More        int64            `json:"more,omitempty"`
+	NotExcluded []string         `json:"not_excluded"`
+}
+
+type verifyFinding struct {
+	Kind  string `json:"kind"`
+	Entry int64  `json:"entry"`
+	Text  string `json:"text"`
+}
+
+func logReportOf(l namedLog, r *auditlog.Report) verifyReport {
+	all := func(fs []auditlog.Finding) []verifyFinding {
+		out := []verifyFinding{}
+		for _, f := range fs {
+			out = append(out, verifyFinding{string(f.Kind), f.Entry, f.Text})
+		}
+		return out
+	}
+	v := verifyReport{
+		Log: r.Origin, Dir: l.dir, OK: r.OK(), Entries: r.Entries, Bodies: r.Bodies, Processes: r.Starts, Removed: r.Removed,
+		Findings: all(r.Findings), Notes: all(r.Notes), More: r.More, NotExcluded: r.NotExcluded,
+	}
+	if r.Head.Size > 0 {
+		v.Head = r.Head.String()
+	}
+	return v
+}
+
+// auditVerifyCmd verifies logs.
+type auditVerifyCmd struct {
+	auditLogs `embed:""`
+	Apart     []string `placeholder:"NAME,NAME" sep:"none" help:"Purposes of which one process may open no more than one."`
+}
+
+func (c *auditVerifyCmd) Run(ctx context.Context, s *session) error {
+	logs, err := c.open(s)
+	if err != nil {
+		return err
+	}
+	var opts auditlog.VerifyOptions
+	for _, text := range c.Apart {
+		var set []purpose.Purpose
+		for name := range strings.SplitSeq(text, ",") {
+			p, err := purpose.Parse(name)
+			if err != nil {
+				return misuse("--apart has purposes with a comma between them")
+			}
+			set = append(set, p)
+		}
+		opts.Apart = append(opts.Apart, purpose.NewSet(set...))
+	}
+	reports, ok := []verifyReport{}, true
+	var text strings.Builder
+	for _, l := range logs {
+		r, err := l.verify(ctx, s, opts, nil)
+		if err != nil {
+			return err
+		}
+		ok = ok && r.OK()
+		reports = append(reports, logReportOf(l, r))
+		text.WriteString(r.String())
+	}
+	if err := s.print(reports, func(w io.Writer, width int) { term.Text(w, width, strings.TrimSuffix(text.String(), "\n")) }); err != nil {
+		return err
+	}
+	if !ok {
+		return exit{found}
+	}
+	return nil
+}
+
+// An auditEntry has the fields of an entry that the commands show. Their texts are printed
+// as the log has them: without characters that do not print.
+type auditEntry struct {
+	Log       string    `json:"log,omitempty"`
+	Index     int64     `json:"index"`
+	Entry     string    `json:"entry"`
+	Time      time.Time `json:"time"`
+	Action    string    `json:"action,omitempty"`
+	Outcome   string    `json:"outcome,omitempty"`
+	Purpose   string    `json:"purpose,omitempty"`
+	Subject   string    `json:"subject,omitempty"`
+	Kind      string    `json:"kind,omitempty"`
+	Notice    string    `json:"notice,omitempty"`
+	Consent   string    `json:"consent,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Count     int64     `json:"count,omitempty"`
+	Operation string    `json:"operation,omitempty"`
+	Caller    string    `json:"caller,omitempty"`
+	Service   string    `json:"service,omitempty"`
+	Host      string    `json:"host,omitempty"`
+	Process   int64     `json:"process,omitempty"`
+}
+
+// parseEntry reads an entry. A body that was removed has no fields.
+func parseEntry(e auditlog.Entry) auditEntry {
+	out := auditEntry{Entry: "removed"}
+	if e.Body != nil && json.Unmarshal(e.Body, &out) != nil {
+		out = auditEntry{Entry: "unreadable"}
+	}
+	for _, text := range []*string{
+		&out.Entry, &out.Action, &out.Outcome, &out.Purpose, &out.Subject, &out.Kind, &out.Notice, &out.Consent, &out.Reason, &out.Operation, &out.Caller,
+		&out.Service, &out.Host,
+	} {
+		*text = printable(*text)
+	}
+	out.Index = e.Index
+	return out
+}
+
+// String returns the entry on one line.
+func (e auditEntry) String() string {
+	parts := []string{fmt.Sprint(e.Index)}
+	if !e.Time.IsZero() {
+		parts = append(parts, e.Time.UTC().Format(time.RFC3339))
+	}
+	if e.Entry != auditlog.KindEvent {
+		parts = append(parts, e.Entry)
+	}
+	for _, f := range []struct{ name, text string }{
+		{"", e.Action}, {"", e.Outcome}, {"", e.Purpose}, {"reason ", e.Reason}, {"kind ", e.Kind}, {"subject ", e.Subject}, {"notice ", e.Notice},
+		{"consent ", e.Consent}, {"by ", e.Caller}, {"for ", e.Operation}, {"service ", e.Service}, {"host ", e.Host},
+	} {
+		if f.text != "" {
+			parts = append(parts, f.name+f.text)
+		}
+	}
+	if e.Count > 1 {
+		parts = append(parts, fmt.Sprintf("count %d", e.Count))
+	}
+	return strings.Join(parts, " ")
+}
+
+// unproven tells about logs with findings: their entries prove nothing. It returns the
+// exit of the command.
+func unproven(s *session, logs []namedLog, reports []*auditlog.Report) error {
+	bad := false
+	for i, r := range reports {
+		if !r.OK() {
+			bad = true
+			s.note("The log in %s has %d findings, so its entries prove nothing: onlyfor audit verify shows them.", logs[i].dir, len(r.Findings))
+		}
+	}
+	if bad {
+		return exit{found}
+	}
+	return nil
+}
+
+// auditTailCmd shows the end of a log.
+type auditTailCmd struct {
+	auditLogs `embed:""`
+	Lines     int  `short:"n" default:"20" placeholder:"N" help:"The number of entries."`
+	Follow    bool `short:"f" help:"Go on with entries that come, until the command is interrupted."`
+}
+
+func (c *auditTailCmd) Run(ctx context.Context, s *session) error {
+	logs, err := c.open(s)
+	if err != nil {
+		return err
+	}
+	if len(logs) != 1 || c.Lines < 0 || c.Lines > 1_000_000 {
+		return misuse("audit tail shows one log, and at most a million entries")
+	}
+	next := int64(0)
+	for first := true; ; first = false {
+		var last []auditEntry
+		r, err := logs[0].verify(ctx, s, auditlog.VerifyOptions{}, func(e auditlog.Entry) error {
+			if e.Index < next || first && c.Lines == 0 {
+				return nil
+			}
+			if last = append(last, parseEntry(e)); first && len(last) > 2*c.Lines {
+				last = slices.Delete(last, 0, len(last)-c.Lines)
+			}
+			return nil
+		})
+		if err != nil {
+			if c.Follow && ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if first {
+			last = last[max(0, len(last)-c.Lines):]
+		}
+		next = r.Entries
+		if err := c.show(s, last); err != nil {
+			return err
+		}
+		if err := unproven(s, logs, []*auditlog.Report{r}); err != nil || !c.Follow {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (c *auditTailCmd) show(s *session, entries []auditEntry) error {
+	for _, e := range entries {
+		if !s.cli.JSON {
+			fmt.Fprintln(s.stdout, e)
+		} else if err := json.NewEncoder(s.stdout).Encode(e); err != nil {
+			return misuse("standard output can't be written")
+		}
+	}
+	return nil
+}
+
+// A useCount counts uses that have these fields in common.
+type useCount struct {
+	Month   string `json:"month"`
+	Log     string `json:"log"`
+	Service string `json:"service,omitempty"`
+	Host    string `json:"host,omitempty"`
+	Caller  string `json:"caller,omitempty"`
+	Purpose string `json:"purpose"`
+	Action  string `json:"action"`
+	Outcome string `json:"outcome"`
+	Count   int64  `json:"count"`
+}
+
+// auditWhoCmd counts uses.
+type auditWhoCmd struct {
+	auditLogs `embed:""`
+	Purpose   string `short:"p" placeholder:"NAME" help:"Only this purpose."`
+	Since     string `placeholder:"DAY" help:"From this day on, such as 2026-05-01, in UTC."`
+}
+
+// maxCounts bounds the memory for counts in a log that somebody forged.
+const maxCounts = 1_000_000
+
+func (c *auditWhoCmd) Run(ctx context.Context, s *session) error {
+	logs, err := c.open(s)
+	if err != nil {
+		return err
+	}
+	var since time.Time
+	if c.Since != "" {
+		if since, err = time.Parse(time.DateOnly, c.Since); err != nil {
+			return misuse("--since is not a day such as 2026-05-01")
+		}
+	}
+	counts := map[useCount]int64{}
+	var reports []*auditlog.Report
+	for _, l := range logs {
+		var service, host string
+		r, err := l.verify(ctx, s, auditlog.VerifyOptions{}, func(e auditlog.Entry) error {
+			entry := parseEntry(e)
+			switch {
+			case entry.Entry == auditlog.KindStart:
+				service, host = entry.Service, entry.Host
+			case entry.Entry != auditlog.KindEvent, c.Purpose != "" && entry.Purpose != c.Purpose, entry.Time.Before(since):
+			default:
+				key := useCount{
+					Month: entry.Time.UTC().Format("2006-01"), Log: l.verifier.Name(), Service: service, Host: host, Caller: entry.Caller,
+					Purpose: entry.Purpose, Action: entry.Action, Outcome: entry.Outcome,
+				}
+				if counts[key] += max(entry.Count, 1); len(counts) > maxCounts {
+					return refuse("the logs have too many callers to count")
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		reports = append(reports, r)
+	}
+	all := make([]useCount, 0, len(counts))
+	for u, n := range counts {
+		u.Count = n
+		all = append(all, u)
+	}
+	slices.SortFunc(all, func(a, b useCount) int {
+		return cmp.Or(cmp.Compare(a.Month, b.Month), cmp.Compare(a.Log, b.Log), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Caller, b.Caller),
+			cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Service, b.Service))
+	})
+	err = s.print(all, func(w io.Writer, width int) {
+		table := term.Table{Head: []string{"month", "log", "host", "caller", "purpose", "action", "outcome", "count"}}
+		for _, u := range all {
+			table.Rows = append(table.Rows, []string{u.Month, u.Log, u.Host, u.Caller, u.Purpose, u.Action, u.Outcome, fmt.Sprint(u.Count)})
+		}
+		table.Write(w, width)
+	})
+	if err != nil {
+		return err
+	}
+	return unproven(s, logs, reports)
+}
+
+// auditPersonCmd shows the events about one person.
+type auditPersonCmd struct {
+	Subject   string `arg:"" help:"The person's id, as values are sealed for it, or - for standard input."`
+	auditLogs `embed:""`
+	Purpose   []string `short:"p" sep:"," placeholder:"NAME" help:"The purposes to look under. Default: all. Each needs its keys, for the person's pseudonym."`
+	Reason    string   `required:"" placeholder:"TEXT" help:"Why, for the audit log: the number of the request, say."`
+}
+
+func (c *auditPersonCmd) Run(ctx context.Context, s *session) error {
+	if strings.TrimSpace(c.Reason) == "" {
+		return misuse("--reason is empty: it is for whoever reads the audit log")
+	}
+	subject := c.Subject
+	if subject == "-" {
+		var err error
+		if subject, err = s.line("The id of the person: "); err != nil {
+			return err
+		}
+	}
+	if !vault.ValidSubject(subject) {
+		return misuse("that is no id of a person")
+	}
+	logs, err := c.open(s)
+	if err != nil {
+		return err
+	}
+	pseudonyms, err := c.pseudonyms(ctx, s, subject)
+	if err != nil {
+		return err
+	}
+	events := []auditEntry{}
+	var reports []*auditlog.Report
+	for _, l := range logs {
+		r, err := l.verify(ctx, s, auditlog.VerifyOptions{}, func(e auditlog.Entry) error {
+			if entry := parseEntry(e); entry.Subject != "" && pseudonyms[entry.Subject] {
+				entry.Log = l.verifier.Name()
+				events = append(events, entry)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		reports = append(reports, r)
+	}
+	slices.SortStableFunc(events, func(a, b auditEntry) int { return a.Time.Compare(b.Time) })
+	err = s.print(events, func(w io.Writer, _ int) {
+		for _, e := range events {
+			fmt.Fprintln(w, e)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	s.note("%d events about this person under %d purposes. An event of many values at once names no person.", len(events), len(pseudonyms))
+	return unproven(s, logs, reports)
+}
+
+// pseudonyms returns the person's pseudonyms under the purposes.
+func (c *auditPersonCmd) pseudonyms(ctx context.Context, s *session, subject string) (map[string]bool, error) {
+	ctx, at, err := s.open(ctx, options{reason: c.Reason})
+	if err != nil {
+		return nil, err
+	}
+	defer at.Close()
+	purposes, err := at.purposes(c.Purpose)
+	if err != nil {
+		return nil, err
+	}
+	pseudonyms := map[string]bool{}
+	for _, p := range purposes {
+		scope, err := at.vault.Scope(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		pseudonym, err := scope.Pseudonym(ctx, subject)
+		if err != nil {
+			return nil, err
+		}
+		pseudonyms[pseudonym] = true
+	}
+	return pseudonyms, nil
+}
+
+// printable returns a text without characters that move a cursor or turn the direction of
+// text.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != ' ' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
