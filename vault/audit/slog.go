@@ -39,7 +39,7 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 }
 
 // maxAttrs is the number of attributes of an event with every field.
-const maxAttrs = 26
+const maxAttrs = 27
 
 // appendAttrs appends the attributes of the fields that are set.
 func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
@@ -62,6 +62,7 @@ func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
 	if e.Generation != 0 {
 		attrs = append(attrs, slog.Uint64("generation", e.Generation))
 	}
+	text("digest", e.Digest)
 	text("subject", e.Subject)
 	text("collected", e.Collected.String())
 	text("kind", e.Kind)

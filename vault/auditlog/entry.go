@@ -172,6 +172,7 @@ func appendEvent(dst []byte, e audit.Event) []byte {
 	if e.Generation != 0 {
 		o = strconv.AppendUint(o.key("generation"), e.Generation, 10)
 	}
+	o = o.text("digest", e.Digest)
 	o = o.text("subject", e.Subject)
 	o = o.purposes("collected", e.Collected)
 	o = o.text("kind", e.Kind)
