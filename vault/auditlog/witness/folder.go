@@ -28,7 +28,8 @@ import (
 //
 // The heads of a log are in <hash of origin>/<size>.<n>: the SHA-256 of the origin in
 // hexadecimal digits, the number of entries in 19 digits, and n, which is 0 or, when a
-// crash left a file incomplete, the next number.
+// crash left a file incomplete, the next number. The name of a head that does not continue
+// the others ends with ".refused".
 type Folder struct {
 	root     *os.Root
 	verifier note.Verifier
@@ -58,10 +59,10 @@ func NewFolder(dir string, log note.Verifier) (*Folder, error) {
 func (f *Folder) Close() error { return f.root.Close() }
 
 // Cosign adds the head to the directory, durably, and returns no cosignature. It fails with
-// [ErrInconsistent] if the head does not continue the newest head in the directory, and
-// adds it nevertheless if the log has signed another history of this size: both heads
-// are the proof. No context ends a call of a file system that hangs; a log leaves such a
-// call behind.
+// [ErrInconsistent] if the head does not continue the newest head in the directory. It
+// adds such a head as a refused one, unless it is of fewer entries: the two heads prove
+// that the log signs two histories. No context ends a call of a file system that hangs; a
+// log leaves such a call behind.
 func (f *Folder) Cosign(ctx context.Context, head auditlog.Head, prove func(old int64) (tlog.TreeProof, error)) ([]byte, error) {
 	err := ctx.Err()
 	if err == nil {
@@ -94,17 +95,17 @@ func (f *Folder) add(head auditlog.Head, prove func(old int64) (tlog.TreeProof, 
 	case last.Size > head.Size:
 		return fmt.Errorf("it has a head of %d entries, and the log has %d: %w", last.Size, head.Size, ErrInconsistent)
 	case last.Size == head.Size && last.Size > 0:
-		return errors.Join(fmt.Errorf("it has another head of %d entries: %w", last.Size, ErrInconsistent), f.write(head, signed))
+		return errors.Join(fmt.Errorf("it has another head of %d entries: %w", last.Size, ErrInconsistent), f.write(head, signed, refused))
 	case last.Size > 0:
 		proof, err := prove(last.Size)
 		if err != nil {
 			return fmt.Errorf("proving: %w", err)
 		}
 		if tlog.CheckTree(proof, head.Size, head.Hash, last.Size, last.Hash) != nil {
-			return errors.Join(fmt.Errorf("it has a head of %d entries that the log does not continue: %w", last.Size, ErrInconsistent), f.write(head, signed))
+			return errors.Join(fmt.Errorf("it has a head of %d entries that the log does not continue: %w", last.Size, ErrInconsistent), f.write(head, signed, refused))
 		}
 	}
-	if err := f.write(head, signed); err != nil {
+	if err := f.write(head, signed, ""); err != nil {
 		return err
 	}
 	f.last = head
@@ -116,7 +117,7 @@ func (f *Folder) open() error {
 	if f.read {
 		return nil
 	}
-	heads, _, err := readHeads(f.root.FS(), f.verifier)
+	heads, _, _, err := readHeads(f.root.FS(), f.verifier)
 	if err != nil {
 		return err
 	}
@@ -130,14 +131,17 @@ func (f *Folder) open() error {
 // maxTries bounds the files of one size, which crashes left incomplete.
 const maxTries = 100
 
+// refused is the end of the names of heads that do not continue the others.
+const refused = ".refused"
+
 // write adds a file. It leaves a file of that name as it is.
-func (f *Folder) write(head auditlog.Head, signed []byte) error {
+func (f *Folder) write(head auditlog.Head, signed []byte, suffix string) error {
 	dir := hashOf(head.Origin)
 	if err := f.root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	for n := range maxTries {
-		name := path.Join(dir, fileOf(head.Size, n))
+		name := path.Join(dir, fileOf(head.Size, n)+suffix)
 		file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if errors.Is(err, fs.ErrExist) {
 			if same, err := f.has(name, head); same || err != nil {
@@ -212,41 +216,52 @@ func ReadHeads(fsys fs.FS, log note.Verifier) (heads []auditlog.Head, other []st
 	if fsys == nil || log == nil {
 		return nil, nil, fmt.Errorf("witness: no directory or no log: %w", ErrArgument)
 	}
-	if heads, other, err = readHeads(fsys, log); err != nil {
+	heads, forks, other, err := readHeads(fsys, log)
+	if err != nil {
 		return nil, nil, fmt.Errorf("witness: reading heads of %s: %w", log.Name(), err)
 	}
+	heads = append(heads, forks...)
+	slices.SortStableFunc(heads, bySize)
 	return heads, other, nil
 }
 
-func readHeads(fsys fs.FS, log note.Verifier) (heads []auditlog.Head, other []string, err error) {
+func bySize(a, b auditlog.Head) int { return cmp.Compare(a.Size, b.Size) }
+
+// readHeads returns the heads by size, those that were refused, and the other files.
+func readHeads(fsys fs.FS, log note.Verifier) (heads, forks []auditlog.Head, other []string, err error) {
 	dir := hashOf(log.Name())
 	entries, err := fs.ReadDir(fsys, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
-		size, ok := parseFile(e.Name())
+		base, fork := strings.CutSuffix(e.Name(), refused)
+		size, ok := parseFile(base)
 		if !ok || !e.Type().IsRegular() {
 			other = append(other, name)
 			continue
 		}
 		b, err := readFile(fsys, name)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		h, err := auditlog.ParseHead(b, log)
 		if err != nil || h.Size != size {
 			other = append(other, name)
 			continue
 		}
-		heads = append(heads, h)
+		if fork {
+			forks = append(forks, h)
+		} else {
+			heads = append(heads, h)
+		}
 	}
-	slices.SortStableFunc(heads, func(a, b auditlog.Head) int { return cmp.Compare(a.Size, b.Size) })
-	return heads, other, nil
+	slices.SortStableFunc(heads, bySize)
+	return heads, forks, other, nil
 }
 
 func readFile(fsys fs.FS, name string) ([]byte, error) {

@@ -77,7 +77,7 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, f.Close())
 	require.Error(t, add(f, tr, 80))
 
-	// Whoever opens the directory anew finds the fork, and goes on with neither history.
+	// A Folder that is opened anew goes on with the history of before.
 	f, err = witness.NewFolder(dir, k.verifier)
 	require.NoError(t, err)
 	defer f.Close()
@@ -85,6 +85,9 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, other)
 	require.Len(t, heads, 5)
+	require.ErrorIs(t, add(f, fork, 70), witness.ErrInconsistent)
+	require.NoError(t, add(f, tr, 80))
+	require.ErrorIs(t, add(f, fork, 90), witness.ErrInconsistent)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

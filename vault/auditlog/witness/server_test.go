@@ -161,24 +161,22 @@ func textOf(head string) string { text, _, _ := strings.Cut(head, "\n\n"); retur
 
 func signatureOf(head string) string { _, s, _ := strings.Cut(head, "\n\n"); return s }
 
-// A request with one bit flipped, or cut off anywhere, is refused.
-func TestEveryBitOfARequestCounts(t *testing.T) {
+// A request with a byte changed, or cut off anywhere, is refused.
+func TestEveryByteOfARequestCounts(t *testing.T) {
 	s := newSite(t)
 	tr := newTree(t, "a", 100)
 	s.cosigned(s.post(s.log.request(tr, 0, 40)), s.log.head(tr, 40))
 	good := s.log.request(tr, 40, 60)
 	for i := range len(good) {
-		for bit := range 8 {
-			b := []byte(good)
-			b[i] ^= 1 << bit
-			// A signature has several spellings in base64, and all are of one head.
-			if same, err := note.Open(b[strings.Index(good, "\n\n")+2:], note.VerifierList(s.log.verifier)); err == nil && i > strings.LastIndex(good, "— ") {
-				require.Equal(t, strings.TrimSuffix(textOf(s.log.head(tr, 60)), "\n"), same.Text)
-				continue
-			}
-			require.NotEqual(t, http.StatusOK, s.post(string(b)).Code, "bit %d of byte %d", bit, i)
-		}
+		b := []byte(good)
+		b[i] ^= 1 << (i % 8)
 		require.NotEqual(t, http.StatusOK, s.post(good[:i]).Code, "%d bytes", i)
+		// A signature has several spellings in base64, and all are of one head.
+		if same, err := note.Open(b[strings.Index(good, "\n\n")+2:], note.VerifierList(s.log.verifier)); err == nil && i > strings.LastIndex(good, "— ") {
+			require.Equal(t, strings.TrimSuffix(textOf(s.log.head(tr, 60)), "\n"), same.Text)
+			continue
+		}
+		require.NotEqual(t, http.StatusOK, s.post(string(b)).Code, "byte %d", i)
 	}
 	s.cosigned(s.post(good), s.log.head(tr, 60))
 }
