@@ -47,7 +47,7 @@ func NewClient(prefix string, verifier note.Verifier, client *http.Client) (*Cli
 	return &Client{url: strings.TrimSuffix(prefix, "/"), verifier: verifier, http: &c, known: map[string]int64{}}, nil
 }
 
-// maxKnown bounds the memory for logs, each of which needs one.
+// maxKnown bounds the memory for the sizes of logs.
 const maxKnown = 10_000
 
 // maxAttempts is the number of requests for one head: the first tells the size that the

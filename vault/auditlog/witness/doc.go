@@ -17,20 +17,20 @@
 // bucket that is mounted, where heads are added as files and never replaced. It signs
 // nothing, and [ReadHeads] reads the heads for [auditlog.Verify].
 //
-// # What it protects
+// # Protection
 //
 // A witness cosigns a head only if the head continues the last head that it cosigned for
 // the log. After that, the holder of the log's key can't change, drop or add an entry
 // before this head without a witness that sees it. A cosignature has the time, so that
 // auditlog.Verify tells since when an entry can't have been changed.
 //
-// # What it does not protect
+// # Limits
 //
 // A witness knows nothing of the content. It protects as long as its state lives: a
 // witness whose directory was lost or put back from a backup can cosign a second history.
 // Such a witness has to stop, and a new one, with a new key, takes its place. Somebody
 // who has both the log's key and the witness's key can do everything.
 //
-// Signers and verifiers are those of package note, so that others work too: those of
-// github.com/transparency-dev/formats/note have cosignatures by ML-DSA-44.
+// Signers and verifiers are interfaces of package note, so that others work too: package
+// github.com/transparency-dev/formats/note has cosignatures by ML-DSA-44.
 package witness

@@ -131,7 +131,7 @@ func (f *Folder) open() error {
 // maxTries bounds the files of one size, which crashes left incomplete.
 const maxTries = 100
 
-// refused is the end of the names of heads that do not continue the others.
+// refused is the end of the name of a head that does not continue the others.
 const refused = ".refused"
 
 // write adds a file. It leaves a file of that name as it is.
@@ -227,7 +227,7 @@ func ReadHeads(fsys fs.FS, log note.Verifier) (heads []auditlog.Head, other []st
 
 func bySize(a, b auditlog.Head) int { return cmp.Compare(a.Size, b.Size) }
 
-// readHeads returns the heads by size, those that were refused, and the other files.
+// readHeads returns the heads by size, the refused heads, and the other files.
 func readHeads(fsys fs.FS, log note.Verifier) (heads, forks []auditlog.Head, other []string, err error) {
 	dir := hashOf(log.Name())
 	entries, err := fs.ReadDir(fsys, dir)

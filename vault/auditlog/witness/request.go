@@ -11,7 +11,7 @@ const (
 	// maxProof is the number of hashes of the longest proof, by C2SP tlog-witness.
 	maxProof = 63
 	// maxCheckpoint is the size of the largest signed checkpoint: 100 signatures are read
-	// at most, and those of ML-DSA-44 have 3.3 kB.
+	// at most, and an ML-DSA-44 signature has 3.3 kB.
 	maxCheckpoint = 64 << 10
 	// maxRequest is the size of the largest request.
 	maxRequest = len("old ") + 20 + maxProof*46 + maxCheckpoint

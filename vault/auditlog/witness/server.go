@@ -180,7 +180,7 @@ func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request) {
 const maxBodyTime = 10 * time.Second
 
 func (s *Server) addCheckpoint(w http.ResponseWriter, r *http.Request) {
-	// Not every server has deadlines, and those of the http.Server hold beside it.
+	// Not every server has deadlines. The deadlines of the http.Server hold beside it.
 	http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxBodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(maxRequest)))
 	var tooLarge *http.MaxBytesError
