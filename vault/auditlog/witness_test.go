@@ -113,6 +113,13 @@ func TestWitnessed(t *testing.T) {
 		require.NoError(t, l.Close())
 	}
 	require.Equal(t, 12, c.calls)
+	entries := 0
+	for _, body := range p.entries(t) {
+		if strings.HasPrefix(body, `{"entry":"witnessed"`) {
+			entries++
+		}
+	}
+	require.Equal(t, 11, entries, "of each head but the last one")
 	r := p.witnessed(t, c, auditlog.VerifyOptions{Witnesses: []note.Verifier{d}})
 	require.True(t, r.OK(), r)
 	require.Len(t, r.NotExcluded, 1)
@@ -365,6 +372,50 @@ func TestWitnessThatHangs(t *testing.T) {
 			require.True(t, r.OK(), r)
 		})
 	}
+}
+
+// The cosignatures of a head come when a later one is published. They don't bring the
+// earlier head back.
+func TestLateCosignatures(t *testing.T) {
+	p, c := newPlace(t), newCosigner(t, "witness.example")
+	asked, answer := make(chan bool), make(chan bool)
+	first := true
+	l := p.open(t, &auditlog.Options{Witnesses: []auditlog.Witness{witnessHeadFunc(func(h auditlog.Head) ([]byte, error) {
+		if !first {
+			return nil, errors.New("down")
+		}
+		first = false
+		asked <- true
+		<-answer
+		return []byte(c.lines(h.Origin, h.Size, h.Hash)), nil
+	})}})
+	errs := make(chan error, 2)
+	go func() { errs <- l.Publish(t.Context()) }()
+	<-asked
+	write(t, l, "a", "b")
+	go func() { errs <- l.Publish(t.Context()) }()
+	published := func() string {
+		b, err := os.ReadFile(filepath.Join(p.dir, "checkpoint"))
+		require.NoError(t, err)
+		return string(b)
+	}
+	for !strings.Contains(published(), "\n3\n") {
+		runtime.Gosched()
+	}
+	later := published()
+	close(answer)
+	require.NotEqual(t, (<-errs) == nil, (<-errs) == nil)
+	require.Equal(t, later, published())
+	write(t, l, "c")
+	require.Error(t, l.Close())
+	require.True(t, p.witnessed(t, c, auditlog.VerifyOptions{}).OK())
+	require.Contains(t, strings.Join(p.entries(t), "\n"), "— witness.example ", "and are not lost")
+}
+
+type witnessHeadFunc func(auditlog.Head) ([]byte, error)
+
+func (f witnessHeadFunc) Cosign(_ context.Context, h auditlog.Head, _ func(int64) (tlog.TreeProof, error)) ([]byte, error) {
+	return f(h)
 }
 
 // The age of what a witness has not seen counts from the first entry that it lacks.

@@ -198,6 +198,8 @@ func copyDir(t testing.TB, to, from string) {
 func TestWitnessesThatMisbehave(t *testing.T) {
 	s := newSite(t)
 	other := newWitnessKey(t, "other.example")
+	honest := httptest.NewServer(s)
+	defer honest.Close()
 	big := strings.Repeat("x", 1<<20)
 	hang := make(chan struct{})
 	defer close(hang)
@@ -222,7 +224,7 @@ func TestWitnessesThatMisbehave(t *testing.T) {
 		},
 		"a size from the future": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(409); io.WriteString(w, "1000000\n") },
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+			http.Redirect(w, r, honest.URL+"/add-checkpoint", http.StatusTemporaryRedirect)
 		},
 		"status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret "+big, http.StatusTeapot) },
 		"404":    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusNotFound) },
