@@ -1,7 +1,6 @@
 package witness_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -191,5 +190,3 @@ func state(h http.Handler, hash string) string {
 	}
 	return w.Body.String()
 }
-
-func body(w *httptest.ResponseRecorder) string { return string(bytes.TrimSpace(w.Body.Bytes())) }
