@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/auditlog"
 )
 
 // What rows of [leakRows] try, and have refused.
@@ -261,4 +263,23 @@ func (w *leakWorld) plain(e pii.Email) vault.Sealed {
 	v, err := vault.ParseSealed(textOf(w, e))
 	require.NoError(w, err)
 	return v
+}
+
+// A witnessFunc is a witness that no printer looks into.
+type witnessFunc func(auditlog.Head, func(int64) (tlog.TreeProof, error)) ([]byte, error)
+
+func (f witnessFunc) Cosign(_ context.Context, head auditlog.Head, prove func(int64) (tlog.TreeProof, error)) ([]byte, error) {
+	return f(head, prove)
+}
+
+// hostileWitness returns a witness that answers with the contact in the place of
+// cosignatures.
+func hostileWitness(w *leakWorld) auditlog.Witness {
+	return witnessFunc(func(head auditlog.Head, prove func(int64) (tlog.TreeProof, error)) ([]byte, error) {
+		_, err := prove(1)
+		w.tried(err)
+		_, err = prove(head.Size + 1)
+		w.tried(err)
+		return []byte(w.contact.Address + "\n"), nil
+	})
 }

@@ -351,7 +351,8 @@ var keyRows = []leakRow{
 			w.shown(audit.Index.Gerund(), audit.Caller(c), audit.Operation(c))
 		}
 	}},
-	{"auditlog.Open auditlog.Log.Audit auditlog.Log.Head auditlog.Log.Publish auditlog.Log.Remove auditlog.Log.Close auditlog.Log.Format auditlog.Tee auditlog.tee.Audit " +
+	{"auditlog.Open auditlog.Log.Audit auditlog.Log.Head auditlog.Log.Publish auditlog.Log.Unwitnessed auditlog.Log.Remove auditlog.Log.Close auditlog.Log.Format auditlog.Tee auditlog.tee.Audit " +
+		"auditlog.tileReader.Height auditlog.tileReader.ReadTiles auditlog.tileReader.SaveTiles " +
 		"auditlog.ParseHead auditlog.Head.MarshalText auditlog.Head.String auditlog.Verify auditlog.Report.OK auditlog.Report.String auditlog.Finding.String",
 		func(w *leakWorld) {
 			skey, vkey, err := note.GenerateKey(rand.Reader, "example.com/audit")
@@ -361,7 +362,10 @@ var keyRows = []leakRow{
 			verifier, err := note.NewVerifier(vkey)
 			require.NoError(w, err)
 			dir := filepath.Join(w.TempDir(), "audit")
-			log, err := auditlog.Open(ctx, dir, signer, &auditlog.Options{Service: "test", Keep: func(context.Context, auditlog.Head) error { return errors.New("no answer") }})
+			log, err := auditlog.Open(ctx, dir, signer, &auditlog.Options{
+				Service: "test", Keep: func(context.Context, auditlog.Head) error { return errors.New("no answer") },
+				Witnesses: []auditlog.Witness{hostileWitness(w)},
+			})
 			require.NoError(w, err)
 			_, err = auditlog.Open(ctx, dir, signer, nil)
 			w.failed(err, auditlog.ErrInUse)
@@ -383,6 +387,9 @@ var keyRows = []leakRow{
 				}
 			}
 			w.tried(log.Publish(ctx))
+			w.failed(log.Publish(ctx))
+			_, err = log.Unwitnessed()
+			w.failed(err)
 			head := log.Head()
 			text, err := head.MarshalText()
 			require.NoError(w, err)

@@ -149,12 +149,12 @@ func (a *Admin) Generate(ctx context.Context, purposes ...purpose.Purpose) error
 // some.
 func (a *Admin) generateAudited(ctx context.Context, p purpose.Purpose) error {
 	return a.operate(ctx, audit.Event{Action: audit.Generate, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
-		reason, err := a.generate(ctx, p)
+		reason, made, err := a.generate(ctx, p)
 		if err == nil {
 			e.add(func(e *audit.Event) { e.Reason = reason })
 		}
 		if err == nil && reason == reasonMade {
-			e.at(1)
+			e.at(1, made)
 		}
 		return err
 	})
@@ -169,44 +169,45 @@ const (
 // errLost reports a purpose that had keys and has none now.
 var errLost = fmt.Errorf("keys of this purpose were lost: %w", ErrCorrupt)
 
-// generate makes keys for p unless there are some, and returns the reason of its event.
+// generate makes keys for p unless there are some, and returns the reason of its event and
+// the digest of the record that it made.
 // It makes keys for a purpose that never had any: new keys in the place of lost ones
 // would make the loss final.
-func (a *Admin) generate(ctx context.Context, p purpose.Purpose) (reason string, err error) {
+func (a *Admin) generate(ctx context.Context, p purpose.Purpose) (reason string, made recordDigest, err error) {
 	var lost error     // the conflict of the last try with another process
 	lostFresh := false // whether that try was to make the vault's id too
 	for {
 		if ctx.Err() != nil {
-			return "", ctxError(ctx)
+			return "", made, ctxError(ctx)
 		}
 		records, err := a.get(ctx, keyRecordName(p), vaultRecordName)
 		if err != nil {
-			return "", err
+			return "", made, err
 		}
 		id, fresh := newVaultID(), false
 		switch {
 		case records[1].Revision != 0:
 			if id, err = a.checkVaultID(records[1]); err != nil {
-				return "", err
+				return "", made, err
 			}
 		case a.vault.Load() != nil || records[0].Revision != 0:
-			return "", errNoVaultID
+			return "", made, errNoVaultID
 		default:
 			fresh = true
 		}
 		if records[0].Revision != 0 {
 			_, _, err := cutKeyRecord(records[0].Data, id)
-			return reasonExists, err
+			return reasonExists, made, err
 		}
 		if lost != nil && fresh == lostFresh {
-			return "", lost // there is nothing that the other process wrote
+			return "", made, lost // there is nothing that the other process wrote
 		}
 		pin, err := a.pin(ctx, p)
 		if err != nil {
-			return "", err
+			return "", made, err
 		}
 		if !pin.IsZero() || len(a.findAll(p)) > 0 {
-			return "", errLost
+			return "", made, errLost
 		}
 		// Another process may write meanwhile: records that were not there above are
 		// lost keys only if the keys are not there now.
@@ -216,49 +217,49 @@ func (a *Admin) generate(ctx context.Context, p purpose.Purpose) (reason string,
 		}
 		switch empty, err := a.isEmpty(ctx, prefix); {
 		case err != nil:
-			return "", err
+			return "", made, err
 		case !empty:
 			found, err := a.get(ctx, expected)
 			if err != nil {
-				return "", err
+				return "", made, err
 			}
 			if found[0].Revision != 0 {
 				continue
 			}
 			if fresh {
-				return "", errNoVaultID
+				return "", made, errNoVaultID
 			}
-			return "", errLost
+			return "", made, errLost
 		}
-		err = a.makeKeys(ctx, p, id, fresh)
+		made, err = a.makeKeys(ctx, p, id, fresh)
 		if !errors.Is(err, ErrConflict) {
-			return reasonMade, err
+			return reasonMade, made, err
 		}
 		lost, lostFresh = err, fresh
 	}
 }
 
-// makeKeys makes the first keys of p. If fresh is set, it also makes the vault's record,
+// makeKeys makes the first keys of p, and returns the digest of their record. If fresh is set, it also makes the vault's record,
 // once the keys have proven that they open.
-func (a *Admin) makeKeys(ctx context.Context, p purpose.Purpose, id format.VaultID, fresh bool) error {
+func (a *Admin) makeKeys(ctx context.Context, p purpose.Purpose, id format.VaultID, fresh bool) (made recordDigest, err error) {
 	kek := a.kekOf(p)
 	if err := generateKEK(ctx, kek, p); err != nil {
-		return err
+		return made, err
 	}
 	r, err := newKeyRecord(p, id, a.opts.Collectors)
 	if err != nil {
-		return fmt.Errorf("generating keysets: %w", ErrUnavailable)
+		return made, fmt.Errorf("generating keysets: %w", ErrUnavailable)
 	}
 	data, k, err := a.prepare(ctx, kek, p, r)
 	if err != nil {
-		return err
+		return made, err
 	}
 	if fresh {
 		if _, err := a.store.Put(ctx, Record{Name: vaultRecordName, Data: encodeVaultID(id)}); err != nil {
-			return storeError(err)
+			return made, storeError(err)
 		}
 	}
-	return a.putPrepared(ctx, p, data, k, 0)
+	return k.digest, a.putPrepared(ctx, p, data, k, 0)
 }
 
 // Keys returns the keys of p, sorted by role and age. It reads the store and calls the
@@ -266,11 +267,11 @@ func (a *Admin) makeKeys(ctx context.Context, p purpose.Purpose, id format.Vault
 func (a *Admin) Keys(ctx context.Context, p purpose.Purpose) ([]Key, error) {
 	var found []Key
 	err := a.operate(ctx, audit.Event{Action: audit.List, Purpose: p}, func(ctx context.Context, e *pendingEvent) error {
-		r, _, err := a.readKeyRecord(ctx, p)
+		r, record, err := a.readKeyRecord(ctx, p)
 		if err != nil {
 			return err
 		}
-		e.at(r.Generation)
+		e.at(r.Generation, newRecordDigest(record.Data))
 		if found, err = r.describe(); err != nil {
 			return err
 		}
@@ -523,26 +524,27 @@ func (a *Admin) change(ctx context.Context, p purpose.Purpose, e *pendingEvent, 
 	if err != nil {
 		return err
 	}
-	e.at(r.Generation)
+	e.at(r.Generation, newRecordDigest(old.Data))
 	if err := edit(r); err != nil {
 		return err
 	}
 	r.advance(old.Data)
-	if err := a.put(ctx, a.kekOf(p), p, r, old.Revision); err != nil {
+	digest, err := a.put(ctx, a.kekOf(p), p, r, old.Revision)
+	if err != nil {
 		return err
 	}
-	e.at(r.Generation)
+	e.at(r.Generation, digest)
 	return nil
 }
 
 // put wraps r, stores it in place of the given revision, and installs its keys in the
-// scopes of p.
-func (a *Admin) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecord, revision int64) error {
+// scopes of p. It returns the digest of the record.
+func (a *Admin) put(ctx context.Context, kek KEK, p purpose.Purpose, r *keyRecord, revision int64) (recordDigest, error) {
 	data, k, err := a.prepare(ctx, kek, p, r)
 	if err != nil {
-		return err
+		return recordDigest{}, err
 	}
-	return a.putPrepared(ctx, p, data, k, revision)
+	return k.digest, a.putPrepared(ctx, p, data, k, revision)
 }
 
 // prepare wraps r and opens the record again. Keys that can't be read back, or that open

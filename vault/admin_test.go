@@ -203,7 +203,7 @@ func TestRotateByRole(t *testing.T) {
 		require.Contains(t, after, last.KeyID)
 		generation++
 		require.Equal(t, audit.Event{
-			Time: last.Time, Action: audit.Rotate, Outcome: audit.Allowed, Purpose: p, Role: string(role), KeyID: last.KeyID, Generation: generation, Unwraps: 2,
+			Time: last.Time, Action: audit.Rotate, Outcome: audit.Allowed, Purpose: p, Role: string(role), KeyID: last.KeyID, Generation: generation, Digest: last.Digest, Unwraps: 2,
 		}, last)
 		require.Len(t, after, len(before)+1)
 		for id, k := range after {
@@ -225,7 +225,7 @@ func TestRotateByRole(t *testing.T) {
 		require.NotContains(t, err.Error(), "alice")
 		last := events[len(events)-1]
 		require.Equal(t, audit.Event{
-			Time: last.Time, Action: audit.Rotate, Outcome: audit.Failed, Purpose: p, Role: named, Generation: generation, Reason: "invalid", Unwraps: 1, Err: last.Err,
+			Time: last.Time, Action: audit.Rotate, Outcome: audit.Failed, Purpose: p, Role: named, Generation: generation, Reason: "invalid", Digest: last.Digest, Unwraps: 1, Err: last.Err,
 		}, last)
 		require.Equal(t, before, keys())
 		now, err := a.Pin(ctx, p)

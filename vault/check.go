@@ -137,7 +137,7 @@ func (v *Vault) CheckKEK(ctx context.Context, purposes ...purpose.Purpose) error
 			}
 			k, err := v.unwrap(w, p, h.vault, record)
 			if err == nil {
-				e.at(k.generation)
+				e.at(k.generation, k.digest)
 			}
 			return err
 		})

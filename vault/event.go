@@ -233,9 +233,17 @@ func (p *pendingEvent) taken() audit.Event {
 	return p.event
 }
 
-// at adds the generation of the keys.
-func (p *pendingEvent) at(generation uint64) {
-	p.add(func(e *audit.Event) { e.Generation = generation })
+// at adds the generation of the keys, and the digest of the record that has them.
+func (p *pendingEvent) at(generation uint64, digest recordDigest) {
+	p.add(func(e *audit.Event) { atKeys(e, generation, digest) })
+}
+
+// atKeys is at for an event that nobody else has.
+func atKeys(e *audit.Event, generation uint64, digest recordDigest) {
+	e.Generation, e.Digest = generation, ""
+	if generation != 0 {
+		e.Digest = hexID(digest)
+	}
 }
 
 // of adds the role and the id of the key.

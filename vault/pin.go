@@ -151,7 +151,7 @@ func (a *Admin) Pin(ctx context.Context, p purpose.Purpose) (Pin, error) {
 			return err
 		}
 		pin, err := pk.pin(ctx)
-		e.at(pin.generation)
+		e.at(pin.generation, pin.digest)
 		found <- pin
 		return err
 	})

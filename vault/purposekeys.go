@@ -226,7 +226,9 @@ func (pk *purposeKeys) report(a audit.Action, err error) {
 	if reason := reasonOf(err); reason != pk.recorded[a] || pk.backend.hasUnwraps(pk.id.purpose) {
 		ctx, cancel := context.WithTimeout(context.Background(), pk.backend.opts.Timeout)
 		defer cancel()
-		if !errors.Is(pk.backend.audit(ctx, audit.Event{Action: a, Purpose: pk.id.purpose, Generation: pk.generation()}, err), errUnaudited) {
+		e := audit.Event{Action: a, Purpose: pk.id.purpose}
+		pk.stamp(&e)
+		if !errors.Is(pk.backend.audit(ctx, e, err), errUnaudited) {
 			pk.recorded[a] = reason
 		}
 	}
@@ -315,12 +317,11 @@ func (pk *purposeKeys) known() purposeState {
 	return purposeState{keys: pk.current.Load(), erasure: *pk.erasure.Load()}
 }
 
-// generation returns the generation of the current keys, 0 if the vault is closed.
-func (pk *purposeKeys) generation() uint64 {
+// stamp adds the generation of the current keys to an event, unless the vault is closed.
+func (pk *purposeKeys) stamp(e *audit.Event) {
 	if k := pk.current.Load(); k != nil {
-		return k.generation
+		atKeys(e, k.generation, k.digest)
 	}
-	return 0
 }
 
 // noteErasure notes that an erasure is complete, unless a later one is known.

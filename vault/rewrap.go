@@ -37,20 +37,21 @@ func (a *Admin) Rewrap(ctx context.Context, kek KEK, purposes ...purpose.Purpose
 			if err != nil {
 				// An earlier call may have re-wrapped the record and lost the answer.
 				// If so, the new KEK opens it.
-				done, _, failed := a.readKeyRecordWith(ctx, kek, p)
+				done, record, failed := a.readKeyRecordWith(ctx, kek, p)
 				if failed != nil {
 					return err
 				}
-				e.at(done.Generation)
+				e.at(done.Generation, newRecordDigest(record.Data))
 			} else {
 				if err := generateKEK(ctx, kek, p); err != nil {
 					return err
 				}
 				r.advance(old.Data)
-				if err := a.put(ctx, kek, p, r, old.Revision); err != nil {
+				digest, err := a.put(ctx, kek, p, r, old.Revision)
+				if err != nil {
 					return err
 				}
-				e.at(r.Generation)
+				e.at(r.Generation, digest)
 			}
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -109,7 +110,7 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 	if err := pk.refreshNow(ctx); err != nil { // another process may have rotated
 		return err
 	}
-	e.Generation = pk.generation()
+	pk.stamp(e)
 	prefix := subjectPrefix(p)
 	if after != "" && !strings.HasPrefix(after, prefix) {
 		return fmt.Errorf("not a position of this purpose: %w", ErrInvalid)
@@ -250,7 +251,7 @@ func (a *Admin) WrappedBy(ctx context.Context, p purpose.Purpose) (string, error
 		if err != nil {
 			return err
 		}
-		e.at(r.Generation)
+		e.at(r.Generation, newRecordDigest(record.Data))
 		h, _, err := cutKeyRecord(record.Data, format.VaultID(r.Vault))
 		found <- h.kek
 		return err

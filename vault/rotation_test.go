@@ -239,7 +239,7 @@ func TestPromoteAndRetireRefuse(t *testing.T) {
 	require.NoError(t, v.Promote(ctx, p, coming.ID))
 	last := events[len(events)-1]
 	require.Equal(t, audit.Event{
-		Time: last.Time, Action: audit.Promote, Outcome: audit.Allowed, Purpose: p, Role: "seal", KeyID: coming.ID, Generation: 3, Unwraps: 2,
+		Time: last.Time, Action: audit.Promote, Outcome: audit.Allowed, Purpose: p, Role: "seal", KeyID: coming.ID, Generation: 3, Digest: last.Digest, Unwraps: 2,
 	}, last)
 	require.True(t, keysOf(t, v, vault.RoleSeal)[1].PrimaryAt.IsZero())
 	before, err := v.Pin(ctx, p)

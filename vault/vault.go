@@ -180,7 +180,7 @@ func (v *Vault) openEvent(p purpose.Purpose) audit.Event {
 	e := audit.Event{Action: audit.Open, Purpose: p}
 	if v.valid() {
 		if at := v.state(p); at.keys != nil {
-			e.Generation = at.keys.generation
+			atKeys(&e, at.keys.generation, at.keys.digest)
 		}
 	}
 	return e

@@ -92,8 +92,9 @@ const (
 //
 // # Facts and claims
 //
-// Time, Action, Outcome, Purpose, To, From, Role, Subject, Generation, Reason, Count,
-// Unwraps and Err are facts that the vault knows. Caller and Operation are statements of the program.
+// Time, Action, Outcome, Purpose, To, From, Role, Subject, Generation, Digest, Reason, Count,
+// Unwraps and Err are facts that the vault knows. Caller and Operation are statements of the
+// program.
 //
 // Collected, Value, KeyID and Provenance are copied from the header of the value. In an
 // allowed [Reveal], [Hint], [Extend] or [Reseal], and in an allowed [Index] of a value,
@@ -126,6 +127,14 @@ type Event struct {
 	// Generation is the number of changes of the keys of Purpose so far, and includes the
 	// change of this action. It is 0 if the keys did not open, and for a collector.
 	Generation uint64
+	// Digest stands for the record of the keys of Purpose at Generation: 32 hexadecimal
+	// digits, the beginning of the SHA-256 of the bytes that the store has. Two events with
+	// one generation and different digests tell of two histories of the keys: somebody put
+	// the store back. It is set for an action that reads or changes the record of the keys
+	// ([Open], [List], [CheckKEK], [RewrapSubjects], and the actions from [Generate] to
+	// [Rewrap]) and for [Refresh], [Renew] and [Count]. It is "" for an action on values or
+	// subjects, and where Generation is 0.
+	Digest string
 	// Subject is the pseudonym of the person under Purpose, 32 hexadecimal digits, or
 	// "" if the action is not about one person. It is also "" if no keys of Purpose are
 	// open in this vault, because they compute the pseudonym.

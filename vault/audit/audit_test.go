@@ -91,7 +91,7 @@ func TestSlogWritesTheFieldsThatAreSet(t *testing.T) {
 	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 	least := audit.Event{Time: at, Action: audit.Open, Outcome: audit.Allowed, Purpose: security}
 	most := audit.Event{
-		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, From: security, Role: "seal", KeyID: 0xabcd, Generation: 7,
+		Time: at, Action: audit.Extend, Outcome: audit.Failed, Purpose: security, To: ads, From: security, Role: "seal", KeyID: 0xabcd, Generation: 7, Digest: "0f0f",
 		Subject: "0123abcd", Collected: purpose.NewSet(security, ads), Kind: "note", Value: "00ff", NewValue: "01ff",
 		Provenance: purpose.Provenance{
 			Collected: at.AddDate(-1, 0, 0), Stated: true, Legal: purpose.Consent, Notice: "n-1", Consent: "c-1", Expires: at.AddDate(1, 0, 0), From: ads,
@@ -103,7 +103,7 @@ func TestSlogWritesTheFieldsThatAreSet(t *testing.T) {
 	}
 	const head = "time=2026-05-04T03:02:01.000Z "
 	const leastText = head + "level=INFO msg=onlyfor action=open outcome=allowed purpose=security\n"
-	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising from=security role=seal key=0000abcd generation=7 " +
+	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising from=security role=seal key=0000abcd generation=7 digest=0f0f " +
 		"subject=0123abcd collected=advertising+security kind=note value=00ff new-value=01ff legal=consent notice=n-1 consent=c-1 " +
 		"collected-at=2025-05-04T03:02:01.000Z stated=true expires=2027-05-04T03:02:01.000Z first-purpose=advertising " +
 		"reason=conflict count=2 unwraps=3 root=aabb operation=migrate.reseal caller=sign-in error=\"changed by another process\"\n"

@@ -282,6 +282,7 @@ func joined(all []*action) Event {
 		}
 		keep(&e.KeyID, o.KeyID)
 		keep(&e.Generation, o.Generation)
+		keep(&e.Digest, o.Digest)
 		keep(&e.Subject, o.Subject)
 		keep(&e.Value, o.Value)
 		keep(&e.NewValue, o.NewValue)

@@ -62,6 +62,7 @@ func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
 	if e.Generation != 0 {
 		attrs = append(attrs, slog.Uint64("generation", e.Generation))
 	}
+	text("digest", e.Digest)
 	text("subject", e.Subject)
 	text("collected", e.Collected.String())
 	text("kind", e.Kind)

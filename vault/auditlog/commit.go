@@ -96,6 +96,12 @@ func (l *Log) commit(b *batch) error {
 		b.add(o.end())
 		l.refused = 0
 	}
+	l.mu.Lock()
+	for _, body := range l.witnessed {
+		b.add(body)
+	}
+	l.witnessed = nil
+	l.mu.Unlock()
 	l.pending = b.lines
 	for i, leaf := range b.leaves {
 		l.tree.appendHashed(leaf, b.records[i])
@@ -129,6 +135,7 @@ func (l *Log) flush() error {
 	l.offset += int64(len(l.pending))
 	l.mu.Lock()
 	l.head = l.signed
+	l.age.committed(time.Now())
 	l.mu.Unlock()
 	l.pending, l.signed = nil, Head{}
 	l.dirty = true
@@ -177,7 +184,11 @@ func (l *Log) publish(result chan<- error) {
 		return
 	}
 	l.dirty, l.filled = false, 0
-	l.pub.add(item{head: l.Head(), tiles: l.tree.partials(), result: result})
+	head := l.Head()
+	l.mu.Lock()
+	l.age.published(head.Size)
+	l.mu.Unlock()
+	l.pub.add(item{head: head, tiles: l.tree.partials(), result: result})
 }
 
 // stop commits the entry of the stop.

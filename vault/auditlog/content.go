@@ -35,11 +35,21 @@ type body struct {
 	Count   int64  `json:"count"`
 	Removed int64  `json:"removed"`
 	Digest  string `json:"digest"`
+
+	Revision string `json:"revision"`
+	Version  string `json:"version"`
+	Modified bool   `json:"modified"`
+
+	Size         int64    `json:"size"`
+	Hash         string   `json:"hash"`
+	Cosignatures []string `json:"cosignatures"`
 }
 
 // A contentCheck compares entries with those before them.
 type contentCheck struct {
 	report    *Report
+	witnesses *witnessCheck
+	builds    []string
 	apart     []purpose.Set
 	tolerance time.Duration
 
@@ -48,6 +58,7 @@ type contentCheck struct {
 	opened  map[string]bool
 	told    map[int]bool // sets of purposes that this process was reported for
 	keys    map[string]keyState
+	digests int   // the number of digests in keys
 	first   int64 // of the current file of bodies
 	found   map[int64]*removedSet
 	entries map[int64][]removal
@@ -55,11 +66,12 @@ type contentCheck struct {
 
 // A keyState is the generation of the keys of a purpose.
 type keyState struct {
-	changed   int64     // the generation that the last change made
-	changedAt time.Time // and its time
-	seen      int64     // the highest one
-	before    int64     // the highest one that earlier processes have seen
-	process   int       // the number of the process
+	changed   int64            // the generation that the last change made
+	changedAt time.Time        // and its time
+	seen      int64            // the highest one
+	before    int64            // the highest one that earlier processes have seen
+	process   int              // the number of the process
+	digests   map[int64]string // of the generations that were seen
 }
 
 // A removedSet is a set of entries of one file whose bodies were removed.
@@ -86,17 +98,20 @@ type removal struct {
 	digest         string
 }
 
-func newContentCheck(report *Report, opts *VerifyOptions) *contentCheck {
+func newContentCheck(report *Report, opts *VerifyOptions, witnesses *witnessCheck) *contentCheck {
 	c := &contentCheck{
-		report: report, apart: opts.Apart, tolerance: opts.ClockTolerance,
+		report: report, witnesses: witnesses, builds: opts.Builds, apart: opts.Apart, tolerance: opts.ClockTolerance,
 		opened: map[string]bool{}, told: map[int]bool{}, keys: map[string]keyState{},
 		found: map[int64]*removedSet{}, entries: map[int64][]removal{},
 	}
 	if c.tolerance == 0 {
-		c.tolerance = 10 * time.Second
+		c.tolerance = defaultTolerance
 	}
 	return c
 }
+
+// defaultTolerance is the default of VerifyOptions.ClockTolerance.
+const defaultTolerance = 10 * time.Second
 
 // begin says that the next entries are of the file that begins with the entry first.
 func (c *contentCheck) begin(first int64) { c.first = first }
@@ -118,7 +133,7 @@ func (c *contentCheck) entry(index int64, text []byte) {
 	// Most entries are uses of values, of which the time alone matters. Reading them so
 	// takes a tenth of the time.
 	if at, ok := plainEvent(text); ok {
-		c.clock(index, at)
+		c.clock(index, at, nil)
 		c.kind = KindEvent
 		return
 	}
@@ -127,7 +142,7 @@ func (c *contentCheck) entry(index int64, text []byte) {
 		c.report.find(FindingEdited, index, "the body is not an entry")
 		return
 	}
-	c.clock(index, b.Time)
+	c.clock(index, b.Time, &b)
 	switch b.Entry {
 	case KindStart:
 		c.start(index, &b)
@@ -168,12 +183,20 @@ func isChange(action string) bool {
 	return false
 }
 
-// isRead reports whether an action reads keys from the store.
+// isRead reports whether an action tells the generation of keys that it read from the
+// store, without a new one each time.
 func isRead(action string) bool {
-	return audit.Action(action) == audit.Open || audit.Action(action) == audit.List
+	switch audit.Action(action) {
+	case audit.Open, audit.List, audit.CheckKEK, audit.Promote, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew:
+		return true
+	}
+	return false
 }
 
-func (c *contentCheck) clock(index int64, at time.Time) {
+// clock compares the time of an entry with those before it. b is nil for an event that is
+// not about keys.
+func (c *contentCheck) clock(index int64, at time.Time, b *body) {
+	c.witnesses.entry(index, at, b)
 	if c.newest.Sub(at) > c.tolerance {
 		c.report.find(FindingClock, index, "the clock ran back by %s", c.newest.Sub(at).Round(time.Second))
 		c.newest = at
@@ -195,6 +218,19 @@ func (c *contentCheck) start(index int64, b *body) {
 	}
 	for _, p := range b.Granted {
 		c.open(index, p)
+	}
+	c.build(index, b)
+}
+
+// build compares the build that a program states with those that were reviewed.
+func (c *contentCheck) build(index int64, b *body) {
+	known := func(name string) bool { return name != "" && slices.Contains(c.builds, name) }
+	switch {
+	case c.builds == nil:
+	case b.Modified:
+		c.report.find(FindingBuild, index, "a program was built with changes to revision %q", b.Revision)
+	case !known(b.Revision) && !known(b.Version):
+		c.report.find(FindingBuild, index, "a program of revision %q, version %q was not reviewed", b.Revision, b.Version)
 	}
 }
 
@@ -220,6 +256,8 @@ func (c *contentCheck) generation(index int64, b *body) {
 	}
 	change := isChange(b.Action)
 	switch {
+	case c.forked(&s, b):
+		c.report.find(FindingKeyStore, index, "the keys of %q of generation %d are others than before: the key store has two histories", b.Purpose, now)
 	case now < s.before, change && now < s.changed && b.Time.Sub(s.changedAt) > c.tolerance:
 		c.report.find(FindingKeyStore, index, "the keys of %q are of generation %d, and were of %d", b.Purpose, now, max(s.before, s.changed))
 		s.seen, s.before = now, now
@@ -231,6 +269,26 @@ func (c *contentCheck) generation(index int64, b *body) {
 		s.changed, s.changedAt = now, b.Time
 	}
 	c.keys[b.Purpose] = s
+}
+
+// maxDigests bounds the memory for digests in a log that somebody forged.
+const maxDigests = 1_000_000
+
+// forked reports whether the generation had another digest before. It is reported once.
+func (c *contentCheck) forked(s *keyState, b *body) bool {
+	if b.Digest == "" {
+		return false
+	}
+	before, known := s.digests[b.Generation]
+	if known && before == b.Digest || !known && c.digests >= maxDigests {
+		return false
+	}
+	c.digests++
+	if s.digests == nil {
+		s.digests = map[int64]string{}
+	}
+	s.digests[b.Generation] = b.Digest
+	return known
 }
 
 // remove takes in the entry of a removal. A removal that did not come to its end is

@@ -15,7 +15,13 @@
 // changes, drops or exchanges an entry later without the key of the log is found by Verify.
 // The end of a log can be cut off, or the log replaced by an older copy, and whoever has
 // the key can write all of it anew. This is found by whoever kept a head from before: keep
-// heads where the log's operators can't change them, as [Options.Keep] does.
+// heads where the log's operators can't change them, as [Options.Keep] does. A [Witness]
+// cosigns heads that continue each other, so that old entries can't be written anew even
+// with the key. [Log.Unwitnessed] tells the age of entries without a cosignature.
+//
+// Verify also finds signs of other things that went wrong, in the entries: keys whose
+// store was put back, a clock that ran back, one process with two purposes that no role
+// may have together, and a program that nobody reviewed.
 //
 // # What it does not protect
 //
@@ -31,7 +37,7 @@
 // the one before stopped in order. The layout is that of C2SP tlog-tiles, so that other
 // programs can read it: FORMAT.md has the details.
 //
-//	checkpoint            the last published head
+//	checkpoint            the last published head, with cosignatures
 //	tile/0/000, ...       hashes of the tree
 //	tile/entries/000, ... entries: hashes of a salt and a body
 //	bodies/...            bodies, one JSON text a line

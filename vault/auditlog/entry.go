@@ -29,6 +29,8 @@ const (
 	KindRefused = "refused"
 	// KindRemove says which bodies are removed under which rule.
 	KindRemove = "remove"
+	// KindWitnessed has the cosignatures on an earlier head.
+	KindWitnessed = "witnessed"
 )
 
 // maxText is the size of the longest text in an entry, in bytes.
@@ -123,12 +125,14 @@ func (o object) end() []byte { return append(o, '}') }
 // appendText appends s as a JSON string of printable characters: escapes stand for all
 // others, such as those that move a terminal's cursor or turn the direction of text. s is
 // cut off after maxText bytes.
-func appendText(dst object, s string) object {
+func appendText(dst object, s string) object { return appendBounded(dst, s, maxText) }
+
+func appendBounded(dst object, s string, most int) object {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
-	if len(s) > maxText {
-		n := maxText
-		for n > maxText-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+	if len(s) > most {
+		n := most
+		for n > most-utf8.UTFMax && !utf8.RuneStart(s[n]) {
 			n--
 		}
 		s = s[:n]
@@ -149,6 +153,20 @@ func appendText(dst object, s string) object {
 		}
 	}
 	return append(dst, '"')
+}
+
+// witnessedBody returns the body of an entry about a head that was cosigned.
+func witnessedBody(h Head, lines []string) []byte {
+	o := newObject(nil, KindWitnessed, time.Now())
+	o = o.number("size", h.Size).text("hash", h.Hash.String())
+	o = append(o.key("cosignatures"), '[')
+	for i, line := range lines {
+		if i > 0 {
+			o = append(o, ',')
+		}
+		o = appendBounded(o, line, maxCosignatures)
+	}
+	return append(o, ']').end()
 }
 
 // appendEvent appends the body of an event.
@@ -172,6 +190,7 @@ func appendEvent(dst []byte, e audit.Event) []byte {
 	if e.Generation != 0 {
 		o = strconv.AppendUint(o.key("generation"), e.Generation, 10)
 	}
+	o = o.text("digest", e.Digest)
 	o = o.text("subject", e.Subject)
 	o = o.purposes("collected", e.Collected)
 	o = o.text("kind", e.Kind)

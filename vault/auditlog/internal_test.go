@@ -117,6 +117,12 @@ func TestKeyStoreThatWentBack(t *testing.T) {
 		{"two changes at once, in another order", []string{"rotate p 7", "rotate p 6", "rotate p 8"}, 0},
 		{"another purpose", []string{"rotate p 5", later, "rotate q 4", restart, "open q 4", "open p 5"}, 0},
 		{"a refusal", []string{"rotate p 5", later, "rotate p 4 denied"}, 0},
+		{"one history", []string{"generate p 1 aa", "rotate p 2 bb", "open p 2 bb", "promote p 3 cc", restart, "open p 3 cc", "rewrap p 4 dd", "check-kek p 4 dd", "refresh p 4 dd"}, 0},
+		{"put back and changed again", []string{"rotate p 5 aa", "rotate p 6 bb", restart, "list p 6 cc"}, 5},
+		{"put back and changed again, once caught up", []string{"open p 5 aa", "open p 6 bb", "open p 6 cc", "open p 6 cc"}, 3},
+		{"put back and re-wrapped", []string{"open p 5 aa", "rewrap p 6 bb", "promote p 6 cc"}, 3},
+		{"digests of another purpose", []string{"open p 5 aa", "open q 5 bb", "open p 5 aa"}, 0},
+		{"a refused digest", []string{"open p 5 aa", "open p 5 denied"}, 0},
 		{"a use of keys that are open", []string{"rotate p 5", restart, "reveal p 4"}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -139,8 +145,10 @@ func TestKeyStoreThatWentBack(t *testing.T) {
 				e.Action, e.Purpose = audit.Action(f[0]), purpose.MustParse(f[1])
 				_, err := fmt.Sscan(f[2], &e.Generation)
 				require.NoError(t, err)
-				if len(f) > 3 {
-					e.Outcome = audit.Outcome(f[3])
+				if len(f) > 3 && f[3] == string(audit.Denied) {
+					e.Outcome = audit.Denied
+				} else if len(f) > 3 {
+					e.Digest = f[3]
 				}
 				require.NoError(t, l.Audit(t.Context(), e))
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,12 @@ type Options struct {
 	// If it fails, it is called again with the newest head after Interval, which is also
 	// the time that it may take. [Log.Close] waits for it.
 	Keep func(context.Context, Head) error
+	// Witnesses cosign each head that was written to the file checkpoint, which then has
+	// their cosignatures, too. An entry "witnessed" keeps them in the log. All witnesses
+	// are asked at once. An answer may take Interval, and ten seconds at most. No event
+	// waits for it, and [Log.Close] waits for the last one. If one witness fails, all are
+	// asked again about the newest head after Interval. At most 12 witnesses.
+	Witnesses []Witness
 }
 
 // Buffered bounds the events that a crash can lose: those of the last Delay, and at most
@@ -67,6 +74,10 @@ type Log struct {
 	closing bool
 	broken  error // of the last commit
 	head    Head
+	// witnessed are bodies of entries about heads that were cosigned. They are written
+	// with the next event: a log without events does not grow.
+	witnessed [][]byte
+	age       unwitnessed
 
 	removing sync.Mutex // held while bodies are removed
 
@@ -177,6 +188,8 @@ func (l *Log) checkArguments() error {
 		fact = "buffer without events or with a negative delay"
 	case o.Interval < 0:
 		fact = "negative interval"
+	case len(o.Witnesses) > maxWitnesses || slices.Contains(o.Witnesses, nil):
+		fact = "too many witnesses, or a nil one"
 	}
 	if fact != "" {
 		return fmt.Errorf("auditlog: %s: %w", fact, ErrArgument)
@@ -319,6 +332,38 @@ func (l *Log) Publish(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		return l.fail(ctx.Err())
+	}
+}
+
+// Unwitnessed returns the age of the oldest entry that some witness in the options has not
+// cosigned, and the last error of a witness, or nil if the last head has all cosignatures.
+// Whoever has the log's key can still write these entries anew. The age is 0 if there are
+// no such entries, and without witnesses. Entries of an earlier process count from Open on.
+func (l *Log) Unwitnessed() (time.Duration, error) {
+	if len(l.opts.Witnesses) == 0 {
+		return 0, nil
+	}
+	err := l.pub.witnessError()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	oldest := l.age.oldest()
+	if oldest.IsZero() {
+		return 0, err
+	}
+	return max(time.Since(oldest), 0), err
+}
+
+// cosigned notes a head that witnesses have cosigned, and all of them if every is set.
+func (l *Log) cosigned(h Head, every bool) {
+	const most = 16
+	lines := cosignaturesOf(h)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(lines) > 0 && len(l.witnessed) < most {
+		l.witnessed = append(l.witnessed, witnessedBody(h, lines))
+	}
+	if every {
+		l.age.witnessed(h.Size)
 	}
 }
 

@@ -1,6 +1,7 @@
 package auditlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/onlyfor/onlyfor/vault/internal/privatefile"
 )
@@ -38,6 +41,8 @@ type item struct {
 	head   Head
 	tiles  []tile
 	result chan<- error // gets the result of publishing, if not nil
+	// cosigned says that the head is one that was published, with cosignatures now.
+	cosigned bool
 }
 
 // A publisher writes tiles and checkpoints in the order in which it gets them. All that it
@@ -48,13 +53,16 @@ type publisher struct {
 	fail func(error) error
 	keep func(context.Context, Head) error
 	// keepTime is the time that keep may take.
-	keepTime time.Duration
+	keepTime  time.Duration
+	cosigners []*cosigner
+	cosigned  func(h Head, every bool)
 
 	mu      sync.Mutex
 	change  *sync.Cond
 	items   []item
 	err     error // of the item that is first
 	headErr error // of the last head
+	witErr  error // of the witnesses, about the last head that they were asked about
 	stopped bool
 	ended   chan struct{}
 	wake    chan struct{}
@@ -63,6 +71,7 @@ type publisher struct {
 	keeps   sync.WaitGroup // of the goroutines that run keep or wait for it
 
 	// The goroutine has these alone.
+	current  int64           // the size of the published head
 	unsynced []string        // tiles that are not durable yet
 	partials map[string]bool // full names of tiles of which there are partial ones
 	ctx      context.Context
@@ -71,11 +80,14 @@ type publisher struct {
 
 func newPublisher(l *Log) *publisher {
 	p := &publisher{
-		dir: l.dir, lock: l.lock, fail: l.fail, keep: l.opts.Keep, keepTime: l.opts.Interval, partials: map[string]bool{},
+		dir: l.dir, lock: l.lock, fail: l.fail, keep: l.opts.Keep, keepTime: l.opts.Interval, partials: map[string]bool{}, cosigned: l.cosigned,
 		ended: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	p.change = sync.NewCond(&p.mu)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	for _, w := range l.opts.Witnesses {
+		p.cosigners = append(p.cosigners, &cosigner{witness: w})
+	}
 	return p
 }
 
@@ -83,6 +95,12 @@ func newPublisher(l *Log) *publisher {
 func (p *publisher) add(it item) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.stopped {
+		if it.result != nil {
+			it.result <- p.fail(ErrStopped)
+		}
+		return
+	}
 	p.items = append(p.items, it)
 	if p.err != nil {
 		signal(p.wake)
@@ -120,7 +138,12 @@ func (p *publisher) run() {
 		}
 		it := p.items[0]
 		p.mu.Unlock()
-		if it.head.Size > 0 {
+		switch {
+		case it.cosigned:
+			it.result <- p.putCosigned(it.head)
+			p.done(nil)
+			continue
+		case it.head.Size > 0:
 			p.publish(it)
 			p.done(nil)
 			continue
@@ -157,7 +180,9 @@ func (p *publisher) failHeads(err error) {
 		if it.head.Size == 0 {
 			return false
 		}
-		p.headErr = err
+		if !it.cosigned {
+			p.headErr = err
+		}
 		if it.result != nil {
 			it.result <- p.fail(err)
 		}
@@ -200,7 +225,7 @@ func (p *publisher) publish(it item) {
 		p.published(it, err)
 		return
 	}
-	if p.keep == nil {
+	if p.keep == nil && len(p.cosigners) == 0 {
 		p.published(it, nil)
 		return
 	}
@@ -215,17 +240,84 @@ func (p *publisher) publish(it item) {
 			p.keeping.Lock()
 		}
 		defer p.keeping.Unlock()
-		ctx, cancel := context.WithTimeout(p.ctx, p.keepTime)
-		defer cancel()
+		var kept error
+		var keeping sync.WaitGroup
+		keeping.Go(func() { kept = p.keepHead(it.head) })
+		witnessed := p.witness(it.head)
+		keeping.Wait()
+		p.published(it, errors.Join(kept, witnessed))
+	})
+}
+
+// keepHead calls keep, if there is one.
+func (p *publisher) keepHead(h Head) error {
+	if p.keep == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.keepTime)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
 		err := errKeepEnded // if the function panics, or ends the goroutine
 		defer func() {
 			recover()
-			p.published(it, err)
+			result <- err
 		}()
-		if err = p.keep(ctx, it.head); err != nil {
+		if err = p.keep(ctx, h); err != nil {
 			err = fmt.Errorf("keeping a head: %w", err)
 		}
-	})
+	}()
+	return <-result
+}
+
+// witness asks all witnesses at once, and has their cosignatures put below the head.
+func (p *publisher) witness(h Head) error {
+	if len(p.cosigners) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, min(p.keepTime, maxWitnessTime))
+	defer cancel()
+	prove := func(old int64) (tlog.TreeProof, error) { return prove(h, old, p.readTile) }
+	lines, errs := make([][]byte, len(p.cosigners)), make([]error, len(p.cosigners))
+	var asking sync.WaitGroup
+	for i, c := range p.cosigners {
+		asking.Go(func() {
+			if lines[i], errs[i] = c.cosign(ctx, h, prove); errs[i] != nil {
+				errs[i] = fmt.Errorf("witness %d: %w", i+1, errs[i])
+			}
+		})
+	}
+	asking.Wait()
+	err := errors.Join(errs...)
+	if all := bytes.Join(lines, nil); len(all) > 0 {
+		h.signed += string(all)
+		written := make(chan error, 1)
+		p.add(item{head: h, cosigned: true, result: written})
+		p.cosigned(h, err == nil)
+		err = errors.Join(err, <-written)
+	} else if err == nil {
+		p.cosigned(h, true)
+	}
+	p.mu.Lock()
+	p.witErr = err
+	p.mu.Unlock()
+	return err
+}
+
+// witnessError returns the last error of a witness.
+func (p *publisher) witnessError() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fail(p.witErr)
+}
+
+// putCosigned puts the cosignatures below the published head, unless a later head has
+// taken its place.
+func (p *publisher) putCosigned(h Head) error {
+	if h.Size != p.current {
+		return nil
+	}
+	return p.lock.Write(checkpoint, []byte(h.signed))
 }
 
 func (p *publisher) write(it item) error {
@@ -241,6 +333,7 @@ func (p *publisher) write(it item) error {
 	if err := p.lock.Write(checkpoint, []byte(it.head.signed)); err != nil {
 		return err
 	}
+	p.current = it.head.Size
 	written := p.unsynced
 	p.unsynced = nil
 	for _, name := range written {

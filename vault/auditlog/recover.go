@@ -56,6 +56,10 @@ func (l *Log) recover(ctx context.Context) (predecessor, error) {
 	for _, t := range l.tree.partials() {
 		l.pub.partials[t.full().name()] = true
 	}
+	// The head that a process leaves behind is cosigned after its last entry.
+	if len(l.opts.Witnesses) > 0 && r.last.Size > 0 {
+		l.cosigned(published, false)
+	}
 	return predecessor{r.last, r.kind == KindStop, r.torn}, nil
 }
 

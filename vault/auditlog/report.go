@@ -35,6 +35,13 @@ const (
 	// FindingTogether reports one process with two purposes that no role may have together.
 	FindingTogether FindingKind = "together"
 
+	// FindingUnwitnessed reports entries that a witness cosigned late or never.
+	FindingUnwitnessed FindingKind = "unwitnessed"
+	// FindingCosignature reports a cosignature that does not verify.
+	FindingCosignature FindingKind = "cosignature"
+	// FindingBuild reports a program whose build was not reviewed.
+	FindingBuild FindingKind = "build"
+
 	// NoteStop notes a process that did not stop in order.
 	NoteStop FindingKind = "no stop"
 	// NoteTorn notes an incomplete commit, of which no event was acknowledged.
@@ -53,7 +60,8 @@ type Finding struct {
 	// Entry is the number of the entry that it is about, or of the first one. It is -1
 	// for a finding about no entry.
 	Entry int64
-	// Text says it in words. It has names of files and numbers, never the body of an entry.
+	// Text says it in words. It has numbers and names: of files, purposes, builds and
+	// witnesses. It never has the body of an entry.
 	Text string
 }
 

@@ -1,7 +1,6 @@
 package auditlog
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +24,17 @@ type VerifyOptions struct {
 	// ClockTolerance is the time by which an entry may be older than one before it.
 	// 0 is ten seconds.
 	ClockTolerance time.Duration
+	// Witnesses verify the cosignatures of witnesses (C2SP tlog-cosignature) on the heads
+	// that are kept, published, or in entries of the log. Each witness is checked on its
+	// own.
+	Witnesses []note.Verifier
+	// Unwitnessed is the time within which each of Witnesses must cosign an entry, with
+	// ClockTolerance on top. 0 is a minute.
+	Unwitnessed time.Duration
+	// Builds, if not nil, are the builds that were reviewed: revisions of the version
+	// control system, or versions of the main module. Entries of a start state the
+	// program's build.
+	Builds []string
 	// Entry, if not nil, is called with each entry in order. An entry is proven only once
 	// Verify has returned a report without findings. An error ends Verify.
 	Entry func(Entry) error
@@ -63,7 +72,11 @@ func Verify(ctx context.Context, fsys fs.FS, verifier note.Verifier, kept []Head
 	if opts != nil {
 		v.opts = *opts
 	}
-	v.content = newContentCheck(v.report, &v.opts)
+	var err error
+	if v.witnesses, err = newWitnessCheck(v.report, &v.opts, v.rootOf); err != nil {
+		return nil, err
+	}
+	v.content = newContentCheck(v.report, &v.opts, v.witnesses)
 	if err := v.keep(kept); err != nil {
 		return nil, err
 	}
@@ -80,10 +93,13 @@ type verification struct {
 	opts     VerifyOptions
 	report   *Report
 	content  *contentCheck
+	// witnesses is nil without witnesses.
+	witnesses *witnessCheck
 
 	published Head   // zero if there is none that verifies
 	kept      []Head // by size; those ahead of the tree
 	newest    int64  // the size of the newest kept head
+	witnessed int64  // the size of the newest head that a witness cosigned
 
 	tree     *edge
 	diverged bool   // the tree is not that of the heads
@@ -104,6 +120,7 @@ func (v *verification) keep(kept []Head) error {
 			return err
 		}
 		v.kept = append(v.kept, h)
+		v.witnesses.note(h)
 		v.newest = max(v.newest, h.Size)
 	}
 	slices.SortStableFunc(v.kept, func(a, b Head) int { return cmp.Compare(a.Size, b.Size) })
@@ -136,6 +153,7 @@ func (v *verification) run() error {
 		}
 	}
 	v.report.Entries = index
+	v.witnessed = v.witnesses.end(index)
 	v.end(index)
 	v.content.end()
 	return v.foreign()
@@ -172,7 +190,9 @@ func (v *verification) readCheckpoint() error {
 	}
 	if v.published, err = ParseHead(signed, v.verifier); err != nil {
 		v.report.find(FindingHead, -1, "the published head is not signed by the key of %s", v.verifier.Name())
+		return nil
 	}
+	v.witnesses.note(v.published)
 	return nil
 }
 
@@ -336,54 +356,6 @@ func (v *verification) checkHeads() {
 	}
 }
 
-// compareBundle compares an entry with the bundle that it is in, which tells where exactly
-// a body was edited.
-func (v *verification) compareBundle(index int64, leaf leafHash) {
-	if index >= v.published.Size || v.shifted {
-		return
-	}
-	if at := index % tileWidth; at == 0 || v.bundle == nil {
-		v.bundle = v.readTile(v.tileAt(bundleLevel, index))
-		if v.bundle == nil {
-			v.bundle = []byte{}
-		}
-	}
-	at := int(index%tileWidth) * entrySize
-	if at+entrySize <= len(v.bundle) && !bytes.Equal(v.bundle[at+2:at+entrySize], leaf[:]) {
-		v.report.find(FindingEdited, index, "the body is not the one that the tree has")
-	}
-}
-
-// tileAt returns the tile of the published tree that has the entry.
-func (v *verification) tileAt(level int, index int64) tile {
-	n := index >> tileHeight
-	return tile{level: level, n: n, width: int(min(tileWidth, v.published.Size-n<<tileHeight))}
-}
-
-// readTile returns the content of a tile, or nil. A partial tile may have become full.
-func (v *verification) readTile(t tile) []byte {
-	b, _ := v.readFile(t.name())
-	if b == nil && t.width < tileWidth {
-		b, _ = v.readFile(t.full().name())
-		b = b[:len(b)/tileWidth*t.width]
-	}
-	return b
-}
-
-// compareTile compares a tile of the tree with its file.
-func (v *verification) compareTile(t tile) {
-	end := (t.n<<tileHeight + int64(t.width)) << (tileHeight * max(t.level, 0))
-	if v.diverged || end > v.published.Size {
-		return // a file may not be written yet
-	}
-	switch b := v.readTile(t); {
-	case len(b) == 0:
-		v.report.find(FindingMissing, -1, "%s", t.name())
-	case !bytes.Equal(b, t.data):
-		v.report.find(FindingTile, -1, "%s is not of the tree", t.name())
-	}
-}
-
 // end checks the last head, and the heads that the log does not reach.
 func (v *verification) end(size int64) {
 	signed := false
@@ -415,48 +387,23 @@ func (v *verification) notExcluded(size int64) []string {
 		cut     = "that %s cut off, or that this is an older copy of the log: no head was kept from after them"
 		rewrite = "that the holder of the log's key has written %s anew: no head was kept from before that"
 	)
-	var of string
-	switch {
-	case v.newest == 0:
-		of = "entries"
-	case v.newest < size:
-		of = fmt.Sprintf("entries from %d on", v.newest)
-	default:
-		return []string{"that entries after the last kept head, which had " + fmt.Sprint(v.newest) + " entries, were cut off"}
+	from := func(known int64) string {
+		if known == 0 {
+			return "entries"
+		}
+		return fmt.Sprintf("entries from %d on", known)
 	}
-	return []string{fmt.Sprintf(cut, of+" at the end were"), fmt.Sprintf(rewrite, of)}
-}
-
-var tilePath = regexp.MustCompile(`^tile/(entries|[0-9]|[1-5][0-9]|6[0-3])(/x[0-9]{3})*/[0-9]{3}(\.p/([1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$`)
-
-// foreign reports files that are not the log's.
-func (v *verification) foreign() error {
-	return fs.WalkDir(v.fsys, ".", func(path string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // the log removed it meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		if err := v.ctx.Err(); err != nil {
-			return err
-		}
-		switch dir := e.IsDir(); {
-		case path == bodies && dir: // see segments
-			return fs.SkipDir
-		case dir && (path == "." || path == "tile" || strings.HasPrefix(path, "tile/")):
-			return nil
-		case e.Type().IsRegular() && (e.Name() == ".lock" || e.Name() == ".tmp"):
-			return nil
-		case e.Type().IsRegular() && (path == checkpoint || tilePath.MatchString(path)):
-			return nil
-		case dir:
-			v.report.find(FindingForeign, -1, "%q", path)
-			return fs.SkipDir
-		}
-		v.report.find(FindingForeign, -1, "%q", path)
-		return nil
-	})
+	var not []string
+	if v.newest < size || v.newest == 0 {
+		not = append(not, fmt.Sprintf(cut, from(v.newest)+" at the end were"))
+	} else {
+		not = append(not, "that entries after the last kept head, which had "+fmt.Sprint(v.newest)+" entries, were cut off")
+	}
+	// Whoever can write the log anew can't have its old entries cosigned again.
+	if known := max(v.newest, v.witnessed); known < size || known == 0 {
+		not = append(not, fmt.Sprintf(rewrite, from(known)))
+	}
+	return not
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

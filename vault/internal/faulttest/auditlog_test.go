@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
@@ -62,10 +63,20 @@ func (s *logSite) at(above string) *logSite {
 
 func (s *logSite) dir() string { return filepath.Join(s.above, "audit") }
 
-// open opens the log on a disk.
+// cosigning is a witness that cosigns each head. Nobody verifies its cosignatures here.
+type cosigning struct{}
+
+func (cosigning) Cosign(_ context.Context, head auditlog.Head, prove func(int64) (tlog.TreeProof, error)) ([]byte, error) {
+	if _, err := prove(head.Size); err != nil {
+		return nil, err
+	}
+	return []byte("— witness.example AAAAAAAA\n"), nil
+}
+
+// open opens the log on a disk, with a witness.
 func (s *logSite) open(ctx context.Context, sys privatefile.System) (*auditlog.Log, error) {
 	defer privatefile.Mount(sys, s.dir())()
-	return auditlog.Open(ctx, s.dir(), s.signer, &auditlog.Options{Interval: time.Hour})
+	return auditlog.Open(ctx, s.dir(), s.signer, &auditlog.Options{Interval: time.Hour, Witnesses: []auditlog.Witness{cosigning{}}})
 }
 
 func logged(caller string) audit.Event {
