@@ -22,6 +22,7 @@ type backend struct {
 	clock      *clock
 	jitter     float64       // from 0 to 1
 	operations chan struct{} // holds one element for each operation under way
+	budgets    map[purpose.Purpose]*bucket
 
 	mu     sync.Mutex
 	closed bool

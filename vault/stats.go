@@ -68,6 +68,7 @@ var countedActions = [...]audit.Action{
 	audit.Seal, audit.Reveal, audit.Index, audit.Hint, audit.Extend, audit.Reseal, audit.Erase, audit.Withdraw, audit.Sweep, audit.Clear,
 	audit.Open, audit.CheckDenied, audit.CheckKEK, audit.List, audit.Generate, audit.Rotate, audit.Promote, audit.Retire, audit.Reinstate,
 	audit.Destroy, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew, audit.Count, audit.Due,
+	audit.Suspend, audit.Resume, audit.Budget,
 }
 
 // operation counts an operation of the given result.

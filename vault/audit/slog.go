@@ -39,7 +39,7 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 }
 
 // maxAttrs is the number of attributes of an event with every field.
-const maxAttrs = 26
+const maxAttrs = 27
 
 // appendAttrs appends the attributes of the fields that are set.
 func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
@@ -84,6 +84,7 @@ func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
 	}
 	text("first-purpose", p.From.String())
 	text("reason", e.Reason)
+	text("note", e.Note)
 	if e.Count > 1 {
 		attrs = append(attrs, slog.Int("count", e.Count))
 	}
