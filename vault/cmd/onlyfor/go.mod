@@ -14,6 +14,7 @@ require (
 	github.com/onlyfor/onlyfor/vault/kms/hcvault v0.0.0
 	github.com/onlyfor/onlyfor/vault/sqlstore v0.0.0
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/mod v0.43.0
 	golang.org/x/term v0.45.0
 	modernc.org/sqlite v1.59.0
 )
