@@ -121,6 +121,13 @@ func (pk *purposeKeys) newest(ctx context.Context) (*keys, error) {
 // caller waits for a look at the store as the caller of newest does. If the store has not
 // answered for [Options.SuspendLifetime], usable is [ErrUnavailable].
 func (pk *purposeKeys) usable(ctx context.Context) (*keys, error) {
+	now := pk.backend.clock.now()
+	if now < pk.lookDue.Load() && now < pk.lookLimit.Load() && now < pk.lapse.Load() { // nearly always
+		if k := pk.current.Load(); k != nil {
+			return k, nil // lookLimit is never later than unsure
+		}
+		return nil, errClosed
+	}
 	k, err := pk.confirmedOrKept(ctx)
 	if err == nil && pk.backend.clock.now() >= pk.unsure.Load() {
 		return nil, fmt.Errorf("key store has not answered for %v, so the use may be suspended: %w", pk.backend.opts.SuspendLifetime, ErrUnavailable)
@@ -359,13 +366,14 @@ func (pk *purposeKeys) renewLease(asked moment) {
 
 // noteLook notes that the store, asked at the given time, confirmed the current keys.
 func (pk *purposeKeys) noteLook(asked moment) {
-	refresh := min(pk.backend.opts.Refresh, pk.backend.opts.SuspendLifetime)
+	lifetime := pk.backend.early(pk.backend.opts.SuspendLifetime)
+	refresh := min(pk.backend.opts.Refresh, lifetime)
 	if k := pk.current.Load(); k != nil && len(k.suspended.inForce(time.Now())) > 0 {
 		refresh = min(refresh, suspendedRefresh)
 	}
 	pk.lookErr.Store(nil)
 	pk.looked.Store(asked)
-	pk.unsure.Store(asked + moment(pk.backend.early(pk.backend.opts.SuspendLifetime)))
+	pk.unsure.Store(asked + moment(lifetime))
 	pk.lookDue.Store(asked + moment(pk.backend.early(refresh/2)))
 	pk.lookLimit.Store(asked + moment(refresh))
 }
