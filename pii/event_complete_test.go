@@ -45,6 +45,7 @@ type eventWorld struct {
 	reader                     *vault.Reader
 	lookup, closedLookup       *vault.Lookup
 	value, expired             vault.Sealed
+	phones                     map[time.Duration]pii.Phone // by retention
 	kek                        vault.KEK
 	published, active, retired uint32
 	erased                     []vault.Erasure
@@ -79,7 +80,7 @@ func newEventWorld(t *testing.T) *eventWorld {
 		require.NoError(t, err)
 		return s
 	}
-	w.security, w.ads = scope(forSecurity), scope(forAdvertising)
+	w.security, w.ads = scope(forSecurity).Under(purpose.Basis{Notice: eventNotice}), scope(forAdvertising)
 	w.reader, err = w.v.Reader(ctx, forSecurity)
 	require.NoError(t, err)
 	w.lookup, err = w.v.Lookup(ctx, forSecurity)
@@ -94,8 +95,13 @@ func newEventWorld(t *testing.T) *eventWorld {
 
 	w.value, err = vault.Seal(ctx, emailKind, "alice@example.com", w.security)
 	require.NoError(t, err)
-	w.expired, err = vault.Seal(ctx, emailKind, "alice@example.com", w.security.Under(purpose.Basis{Retain: time.Second}))
+	w.expired, err = vault.Seal(ctx, emailKind, "alice@example.com", w.security.Under(purpose.Basis{Notice: eventNotice, Retain: time.Second}))
 	require.NoError(t, err)
+	w.phones = map[time.Duration]pii.Phone{}
+	for _, retain := range []time.Duration{0, time.Second} {
+		w.phones[retain], err = pii.SealPhone(ctx, "+14155552671", w.security.Under(purpose.Basis{Notice: eventNotice, Retain: retain}))
+		require.NoError(t, err)
+	}
 	w.erased, err = w.v.Erase(ctx, "bob", forSecurity)
 	require.NoError(t, err)
 	for range 3 {
@@ -119,6 +125,9 @@ func newEventWorld(t *testing.T) *eventWorld {
 	return w
 }
 
+// eventNotice is the notice of all values of security.
+const eventNotice = "signup-v1"
+
 var withConsent = purpose.Basis{Consent: "c-1"}
 
 func itself(text string) string         { return text }
@@ -139,12 +148,7 @@ func emailOf(v vault.Sealed) (e pii.Email) {
 }
 
 func phoneOf(w *eventWorld, basis purpose.Basis) pii.Phone {
-	p, err := pii.SealPhone(context.Background(), "+14155552671", w.security.Under(basis))
-	if err != nil {
-		panic(err)
-	}
-	w.events = nil
-	return p
+	return w.phones[basis.Retain]
 }
 
 func eventRows() []eventRow {
@@ -190,6 +194,14 @@ func eventRows() []eventRow {
 			return err
 		}),
 		admin("Admin.Pin", func(v *vault.Admin, c ctx, _ *eventWorld, p purpose.Purpose) error { _, err := v.Pin(c, p); return err }),
+		admin("Vault.Suspensions", func(v *vault.Admin, c ctx, _ *eventWorld, p purpose.Purpose) error {
+			_, err := v.Suspensions(c, p)
+			return err
+		}),
+		admin("Admin.Suspend", func(v *vault.Admin, c ctx, _ *eventWorld, p purpose.Purpose) error {
+			return v.Suspend(c, p, vault.Suspension{Notice: "n-1", Reason: "deceptive"})
+		}),
+		admin("Admin.Resume", func(v *vault.Admin, c ctx, _ *eventWorld, p purpose.Purpose) error { return v.Resume(c, p, "n-1") }),
 		admin("Admin.WrappedBy", func(v *vault.Admin, c ctx, _ *eventWorld, p purpose.Purpose) error {
 			_, err := v.WrappedBy(c, p)
 			return err

@@ -157,7 +157,7 @@ func (w *leakWorld) migration(d *leakDB, subject string) *migrate.Migration {
 var migrateRows = []leakRow{
 	{"migrate.New migrate.Email migrate.Phone migrate.KindOf migrate.Dialect.String migrate.Migration.Plan migrate.Migration.Backfill " +
 		"migrate.Migration.Verify migrate.Migration.Repair migrate.Migration.Reindex migrate.Migration.Reseal migrate.Migration.CutOver " +
-		"migrate.Migration.Sweep migrate.Migration.ClearErased migrate.Report.OK migrate.Report.String migrate.Finding.String " +
+		"migrate.Migration.Sweep migrate.Migration.ClearErased migrate.Migration.ClearNotice migrate.Report.OK migrate.Report.String migrate.Finding.String " +
 		"migrate.Progress.String migrate.Leftover.String migrate.LeftoverReport.OK migrate.LeftoverReport.String migrate.Migration.Leftovers migrate.Row.Bool migrate.Row.Key migrate.Row.Text migrate.Row.Time migrate.dbError.Error migrate.dbError.Unwrap " +
 		"migrate.stepError.Error migrate.stepError.Unwrap migrate.innerError.Error migrate.innerError.Unwrap", func(w *leakWorld) {
 		gone, _ := w.seal(w.security.For("gone@example.com"))
@@ -193,6 +193,12 @@ var migrateRows = []leakRow{
 					}
 					for _, step := range []func(context.Context, *migrate.Options) (*migrate.Report, error){
 						m.Plan, m.Backfill, m.Verify, m.Repair, m.Reindex, m.Reseal, m.Sweep, m.ClearErased, m.CutOver,
+						func(c context.Context, o *migrate.Options) (*migrate.Report, error) {
+							return m.ClearNotice(c, forSecurity, w.contact.Address, o)
+						},
+						func(c context.Context, o *migrate.Options) (*migrate.Report, error) {
+							return m.ClearNotice(c, forSecurity, "n-1", o)
+						},
 					} {
 						report, err := step(c, opts)
 						require.NotNil(w, report)

@@ -120,6 +120,51 @@ func changes(w *leakWorld, v *vault.Admin, c context.Context, p purpose.Purpose)
 }
 
 var keyRows = []leakRow{
+	{"vault.Admin.Suspend vault.Admin.Resume vault.Vault.Suspensions vault.SuspendedError.Error vault.SuspendedError.Is", func(w *leakWorld) {
+		later := time.Now().Add(time.Hour)
+		for _, s := range []vault.Suspension{
+			{Notice: w.contact.Address}, {Notice: "n-1", Reason: w.contact.Address + "\n"}, {Actions: []audit.Action{audit.Action(w.contact.Address)}},
+			{Notice: strings.Repeat("n", 65), Until: time.Unix(1, 0)}, {Until: later.Add(-2 * time.Hour)},
+		} {
+			w.failed(w.vault.Suspend(ctx, forSecurity, s), vault.ErrInvalid)
+		}
+		w.failed(w.vault.Resume(ctx, forSecurity, w.contact.Address), vault.ErrInvalid)
+		for _, c := range w.refusedContexts() {
+			w.failed(w.vault.Suspend(c, forSecurity, vault.Suspension{}), vault.ErrUnavailable)
+			w.failed(w.vault.Resume(c, forSecurity, ""), vault.ErrUnavailable)
+			_, err := w.vault.Suspensions(c, forSecurity)
+			w.failed(err, vault.ErrUnavailable)
+		}
+		for _, s := range []vault.Suspension{{}, {Reason: "deceptive", Until: later}} {
+			require.NoError(w, w.vault.Suspend(ctx, forSecurity, s))
+			_, err := w.email.Reveal(ctx, w.security)
+			w.failed(err, vault.ErrSuspended)
+			var refusal *vault.SuspendedError
+			require.ErrorAs(w, err, &refusal)
+			fmt.Fprintf(w, "%v %+v %#v %t", refusal, *refusal, *refusal, refusal.Is(err))
+			_, err = w.email.Hint(ctx, w.security)
+			w.failed(err, vault.ErrSuspended)
+			_, err = pii.IndexEmail(ctx, w.contact.Address, w.security)
+			w.failed(err, vault.ErrSuspended)
+			_, err = pii.SealEmail(ctx, w.contact.Address, w.security)
+			w.failed(err, vault.ErrSuspended)
+			all, err := w.vault.Suspensions(ctx, forSecurity)
+			require.NoError(w, err)
+			fmt.Fprintf(w, "%v %+v %#v", all, all, all)
+			w.shown(all[0])
+		}
+		fmt.Fprintf(w, "%+v", w.vault.Status())
+		require.NoError(w, w.vault.Resume(ctx, forSecurity, ""))
+		v, err := vault.Open(ctx, w.store, w.kek, &vault.Options{Audit: audit.Slog(nil), Budget: map[purpose.Purpose]vault.Budget{forSecurity: {PerMinute: 1}}})
+		require.NoError(w, err)
+		defer v.Close()
+		s, err := v.Scope(ctx, forSecurity)
+		require.NoError(w, err)
+		_, err = w.email.Reveal(ctx, s)
+		require.NoError(w, err)
+		_, err = w.email.Reveal(ctx, s)
+		w.failed(err, vault.ErrBudget)
+	}},
 	{"vault.OpenAdmin vault.Admin.Vault vault.Admin.Generate vault.Admin.Rotate vault.Admin.RotateIfOlder vault.Admin.Promote vault.Admin.Retire vault.Admin.Reinstate vault.Admin.Destroy " +
 		"vault.Admin.Keys vault.Admin.Pin vault.Admin.WrappedBy vault.Pin.IsZero vault.Pin.Purpose vault.Pin.String vault.Pin.MarshalText " +
 		"vault.Pin.UnmarshalText vault.FixedPins vault.movedError.Error vault.movedError.Unwrap vault.retiredError.Error vault.retiredError.Is " +

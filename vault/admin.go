@@ -583,6 +583,7 @@ func (a *Admin) putPrepared(ctx context.Context, p purpose.Purpose, data []byte,
 		if err := pk.install(k.restrict(pk.id.subset)); err != nil {
 			return err
 		}
+		pk.hasten()
 	}
 	return nil
 }

@@ -199,13 +199,13 @@ func TestErasuresAreKnownFromTheStart(t *testing.T) {
 // Options within bounds are taken as they are.
 func TestOptionsAreTakenAsTheyAre(t *testing.T) {
 	given := Options{
-		Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SubjectLifetime: 4, SubjectCache: 5, Collectors: X25519, DestroyAfter: 6, ExactTimes: true,
+		Timeout: 1, Refresh: 2, KeyLifetime: maxDuration, SuspendLifetime: 7, SubjectLifetime: 4, SubjectCache: 5, Collectors: X25519, DestroyAfter: 6, ExactTimes: true,
 	}
 	got, err := given.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, given, got)
 	for _, d := range []time.Duration{-1, maxDuration + 1} {
-		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SubjectLifetime: d}, {DestroyAfter: d}, {SubjectCache: -1}} {
+		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SuspendLifetime: d}, {SubjectLifetime: d}, {DestroyAfter: d}, {SubjectCache: -1}} {
 			_, err := o.withDefaults()
 			require.ErrorIs(t, err, ErrInvalid)
 		}

@@ -44,10 +44,12 @@ func (change) Reinstate() (_ changed)      { return }
 func (change) Destroy() (_ changed)        { return }
 func (change) Rewrap() (_ changed)         { return }
 func (change) RewrapSubjects() (_ changed) { return }
+func (change) Suspend() (_ changed)        { return }
+func (change) Resume() (_ changed)         { return }
 
 var _ = []func(changer) changed{
 	changer.Generate, changer.Keys, changer.Pin, changer.WrappedBy, changer.Rotate, changer.RotateIfOlder, changer.Promote, changer.Retire, changer.Reinstate,
-	changer.Destroy, changer.Rewrap, changer.RewrapSubjects,
+	changer.Destroy, changer.Rewrap, changer.RewrapSubjects, changer.Suspend, changer.Resume,
 }
 
 // The methods above are all that an Admin has and a Vault has not.
@@ -60,7 +62,7 @@ func TestVaultChangesNoKeys(t *testing.T) {
 	}
 	all := names(reflect.TypeFor[*vault.Vault]())
 	require.Equal(t, []string{
-		"CheckDenied", "CheckKEK", "Close", "Collector", "Erase", "EraseAgain", "Format", "Lookup", "Purposes", "Reader", "Scope", "Stats", "Status", "String",
+		"CheckDenied", "CheckKEK", "Close", "Collector", "Erase", "EraseAgain", "Format", "Lookup", "Purposes", "Reader", "Scope", "Stats", "Status", "String", "Suspensions",
 	}, all, "a method that changes keys belongs to Admin")
 	own := append(names(reflect.TypeFor[change]()), "Vault")
 	require.ElementsMatch(t, append(all, own...), names(reflect.TypeFor[*vault.Admin]()))
@@ -129,6 +131,7 @@ func TestUnopenedVaultsAreRefused(t *testing.T) {
 		reflect.TypeFor[time.Duration]():              time.Hour,
 		reflect.TypeFor[vault.Erasure]():              vault.Erasure{Purpose: vaulttest.Security, Subject: strings.Repeat("0", 32)},
 		reflect.TypeFor[vault.Role]():                 vault.RoleSeal,
+		reflect.TypeFor[vault.Suspension]():           vault.Suspension{},
 		reflect.TypeFor[vault.KEK]():                  vault.SharedKEK(vaulttest.NewAEAD(t)),
 		reflect.TypeFor[func(vault.Progress) error](): func(vault.Progress) error { return nil },
 	}

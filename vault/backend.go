@@ -23,6 +23,7 @@ type backend struct {
 	jitter     float64       // from 0 to 1
 	unwrapped  atomic.Int64  // the sum of unwraps
 	operations chan struct{} // holds one element for each operation under way
+	budgets    map[purpose.Purpose]*bucket
 
 	mu      sync.Mutex
 	closed  bool

@@ -207,6 +207,7 @@ var countedActions = [...]audit.Action{
 	audit.Seal, audit.Reveal, audit.Index, audit.Hint, audit.Extend, audit.Reseal, audit.Erase, audit.Withdraw, audit.Sweep, audit.Clear,
 	audit.Open, audit.CheckDenied, audit.CheckKEK, audit.List, audit.Generate, audit.Rotate, audit.Promote, audit.Retire, audit.Reinstate,
 	audit.Destroy, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew, audit.Count, audit.Due,
+	audit.Suspend, audit.Resume, audit.Budget,
 }
 
 // actionNumber returns the position of a in countedActions, -1 if it has none.

@@ -50,6 +50,15 @@ var (
 	// ErrConflict reports that another process changed the store first. Retry.
 	ErrConflict = errors.New("changed by another process")
 
+	// ErrSuspended reports an action that is suspended for its purpose, or for the notice
+	// that the value was collected under: see [Admin.Suspend]. A [*SuspendedError] has the
+	// facts. Stop, and say so to the person.
+	ErrSuspended = errors.New("suspended")
+
+	// ErrBudget reports that [Options.Budget] is used up. It is also [ErrUnavailable]. Wait
+	// before you retry, and find out who asks for so many values.
+	ErrBudget = fmt.Errorf("budget of the purpose is used up: %w", ErrUnavailable)
+
 	// ErrInvalid reports an argument that no retry will mend: a nil scope, no scope at
 	// all, two scopes of one purpose, a value that is too long to seal.
 	ErrInvalid = errors.New("invalid argument")

@@ -34,6 +34,7 @@ var reasons = [...]struct {
 }{
 	{purpose.ErrMismatch, "purpose", audit.Denied},
 	{purpose.ErrNoConsent, "consent", audit.Denied},
+	{ErrSuspended, "suspended", audit.Denied},
 	{ErrRetired, "retired", audit.Denied}, // which is ErrCorrupt too
 	{ErrCorrupt, "corrupt", audit.Denied},
 	{ErrGranted, "granted", audit.Denied},
@@ -42,6 +43,7 @@ var reasons = [...]struct {
 	{ErrExpired, "expired", audit.Denied},
 	{ErrErased, "erased", audit.Denied},
 	{ErrSubject, "subject", audit.Denied},
+	{ErrBudget, "budget", audit.Failed}, // which is ErrUnavailable too
 	{ErrUnavailable, "unavailable", audit.Failed},
 	{ErrConflict, "conflict", audit.Failed},
 	{purpose.ErrBasis, "basis", audit.Failed}, // which is ErrInvalid too

@@ -22,13 +22,13 @@ import (
 
 func TestOutcomes(t *testing.T) {
 	for _, err := range []error{
-		purpose.ErrMismatch, purpose.ErrNoConsent, ErrCorrupt, ErrNoKeys, ErrExpired, ErrErased, ErrSubject, ErrGranted,
+		purpose.ErrMismatch, purpose.ErrNoConsent, ErrCorrupt, ErrNoKeys, ErrExpired, ErrErased, ErrSubject, ErrGranted, ErrSuspended,
 	} {
 		require.Equal(t, audit.Denied, outcomeOf(err), err)
 		require.Equal(t, audit.Denied, outcomeOf(fmt.Errorf("revealing: %w", err)), err)
 	}
 	require.Equal(t, audit.Allowed, outcomeOf(nil))
-	for _, err := range []error{ErrUnavailable, ErrConflict, ErrInvalid, context.Canceled, errors.New("other")} {
+	for _, err := range []error{ErrUnavailable, ErrBudget, ErrConflict, ErrInvalid, context.Canceled, errors.New("other")} {
 		require.Equal(t, audit.Failed, outcomeOf(err), err)
 	}
 }
@@ -149,6 +149,8 @@ var sentinels = map[string]struct {
 	"vault.ErrRetired":      {ErrRetired, "retired"},
 	"vault.ErrNoKeys":       {ErrNoKeys, "keys"},
 	"vault.ErrAccessDenied": {ErrAccessDenied, "access"},
+	"vault.ErrSuspended":    {ErrSuspended, "suspended"},
+	"vault.ErrBudget":       {ErrBudget, "budget"},
 	"vault.ErrUnavailable":  {ErrUnavailable, "unavailable"},
 	"vault.ErrExpired":      {ErrExpired, "expired"},
 	"vault.ErrErased":       {ErrErased, "erased"},

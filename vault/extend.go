@@ -68,7 +68,11 @@ func Extend(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) 
 
 // extend returns the extended value, and the plaintext to judge.
 func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (extended Sealed, plaintext string, err error) {
-	if _, err := to.keysFor(ctx, k); err != nil {
+	keys, err := to.usableFor(ctx, k)
+	if err != nil {
+		return Sealed{}, "", err
+	}
+	if err := to.mayTake(keys); err != nil {
 		return Sealed{}, "", err
 	}
 	if to.basis().Consent == "" {
@@ -80,7 +84,7 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (extended Se
 		// would vouch for it.
 		return Sealed{}, "", errByCollector
 	}
-	if plaintext, err = from.unseal(ctx, k, v); err != nil {
+	if plaintext, err = from.unseal(ctx, audit.Extend, k, v); err != nil {
 		return Sealed{}, "", err
 	}
 	switch {
@@ -114,7 +118,21 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (extended Se
 			return Sealed{}, "", err // erased while the other scope waited for its key
 		}
 	}
+	if now := to.opened.current.Load(); now != keys && now != nil {
+		if err := to.mayTake(now); err != nil {
+			return Sealed{}, "", err // suspended meanwhile
+		}
+	}
 	return Sealed{value.Text()}, plaintext, nil
+}
+
+// mayTake returns the refusal of a value that is to be extended to s: s seals it under its
+// own notice.
+func (s *Scope) mayTake(keys *keys) error {
+	if err := keys.suspended.refusal(audit.Extend, s.basis().Notice); err != nil {
+		return err
+	}
+	return keys.suspended.refusal(audit.Seal, s.basis().Notice)
 }
 
 // putSlot seals a slot for s into value. It replaces the slot that the value has

@@ -17,7 +17,11 @@ import (
 // scope and the zero Kind. A closed vault is [ErrNoKeys]. A ctx that is done and an
 // auditor that fails are [ErrUnavailable].
 func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize]byte, error) {
-	index, err := s.index(ctx, k, canonical)
+	var index [IndexSize]byte
+	keys, err := s.keysOfText(ctx, k, canonical, true)
+	if err == nil {
+		index, err = s.index(keys, k, canonical)
+	}
 	if s.audited() {
 		err = s.audit(ctx, s.textEvent(k, err), err)
 	} else {
@@ -38,14 +42,26 @@ func (s *Scope) textEvent(k Kind, err error) audit.Event {
 	return e
 }
 
-func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [IndexSize]byte, err error) {
-	keys, err := s.newestFor(ctx, k)
+// keysOfText returns the keys that index a text. The budget of the purpose pays for it, if
+// the value that the text is of has not paid.
+func (s *Scope) keysOfText(ctx context.Context, k Kind, canonical string, spend bool) (*keys, error) {
+	keys, err := s.usableFor(ctx, k)
 	if err != nil {
-		return index, err
+		return nil, err
 	}
 	if canonical == "" || len(canonical) > format.MaxPlaintext {
-		return index, errSize
+		return nil, errSize
 	}
+	if err := keys.suspended.refusal(audit.Index, ""); err != nil {
+		return nil, err
+	}
+	if spend {
+		return keys, s.spend(ctx)
+	}
+	return keys, nil
+}
+
+func (s *Scope) index(keys *keys, k Kind, canonical string) (index [IndexSize]byte, err error) {
 	buf := getBuffers()
 	defer buf.release()
 	return keys.index.compute(indexInput(buf, k, s.opened.id.purpose, canonical))
@@ -56,7 +72,11 @@ func (s *Scope) index(ctx context.Context, k Kind, canonical string) (index [Ind
 // for all of them while the index columns are computed anew after
 // [Admin.Rotate]. Errors are as for [Scope.Index].
 func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
-	all, err := s.indexes(ctx, k, canonical)
+	var all [][IndexSize]byte
+	keys, err := s.keysOfText(ctx, k, canonical, true)
+	if err == nil {
+		all, err = s.indexes(keys, k, canonical)
+	}
 	if s.audited() {
 		err = s.audit(ctx, s.textEvent(k, err), err)
 	} else {
@@ -68,14 +88,7 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	return all, nil
 }
 
-func (s *Scope) indexes(ctx context.Context, k Kind, canonical string) ([][IndexSize]byte, error) {
-	keys, err := s.newestFor(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	if canonical == "" || len(canonical) > format.MaxPlaintext {
-		return nil, errSize
-	}
+func (s *Scope) indexes(keys *keys, k Kind, canonical string) ([][IndexSize]byte, error) {
 	buf := getBuffers()
 	defer buf.release()
 	return keys.index.computeAll(indexInput(buf, k, s.opened.id.purpose, canonical))
@@ -102,7 +115,11 @@ func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 	if !ok || text == "" { // the kind would not have sealed this plaintext
 		return [IndexSize]byte{}, &opError{audit.Index, k, ErrCorrupt}
 	}
-	index, err := s.index(ctx, k, text)
+	var index [IndexSize]byte
+	keys, err := s.keysOfText(ctx, k, text, false)
+	if err == nil {
+		index, err = s.index(keys, k, text)
+	}
 	if err != nil {
 		return [IndexSize]byte{}, &opError{audit.Index, k, err}
 	}

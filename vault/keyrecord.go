@@ -39,6 +39,8 @@ type keyRecord struct {
 	Collect *keysetRecord `json:"collect,omitempty"`
 
 	Destroyed map[uint32]int64 `json:"destroyed,omitempty"` // Unix seconds by id, in all roles
+
+	Suspended []suspensionRecord `json:"suspended,omitempty"` // by notice
 }
 
 // A keysetRecord is one keyset, in cleartext, with the times of its keys: Unix seconds by
@@ -317,6 +319,9 @@ func parseKeyRecord(p purpose.Purpose, vault format.VaultID, plain []byte) (*key
 	if err := r.checkDestroyed(); err != nil {
 		return nil, err
 	}
+	if err := r.checkSuspended(); err != nil {
+		return nil, err
+	}
 	return &r, nil
 }
 
@@ -325,8 +330,11 @@ var (
 	recordNames = names{
 		"purpose": nil, "vault": nil, "generation": nil, "history": nil,
 		"seal": keysetNames, "index": keysetNames, "subject": keysetNames, "collect": keysetNames, "destroyed": ids,
+		"suspended": suspensionNames,
 	}
 	keysetNames = names{"keyset": nil, "created": ids, "retired": ids, "primary": ids}
+
+	suspensionNames = names{"notice": nil, "actions": nil, "reason": nil, "since": nil, "until": nil}
 )
 
 // exactNames reports whether no object in the next value has a name twice, or a name that

@@ -323,15 +323,16 @@ func TestRecordsWithoutKeysetsAreNotChanged(t *testing.T) {
 // the frozen format, whatever its name is.
 func TestKeyRecordHasTheFieldsOfTheFormat(t *testing.T) {
 	for typ, want := range map[reflect.Type][]string{
-		reflect.TypeFor[keyRecord]():    {"purpose", "vault", "generation", "history", "seal", "index", "subject", "collect,omitempty", "destroyed,omitempty"},
-		reflect.TypeFor[keysetRecord](): {"keyset", "created", "retired,omitempty", "primary,omitempty"},
+		reflect.TypeFor[keyRecord]():        {"purpose", "vault", "generation", "history", "seal", "index", "subject", "collect,omitempty", "destroyed,omitempty", "suspended,omitempty"},
+		reflect.TypeFor[keysetRecord]():     {"keyset", "created", "retired,omitempty", "primary,omitempty"},
+		reflect.TypeFor[suspensionRecord](): {"notice", "actions", "reason", "since", "until,omitempty"},
 	} {
 		var got []string
 		for _, f := range reflect.VisibleFields(typ) {
 			got = append(got, f.Tag.Get("json"))
 		}
 		require.Equal(t, want, got)
-		names := map[reflect.Type]names{reflect.TypeFor[keyRecord](): recordNames, reflect.TypeFor[keysetRecord](): keysetNames}[typ]
+		names := map[reflect.Type]names{reflect.TypeFor[keyRecord](): recordNames, reflect.TypeFor[keysetRecord](): keysetNames, reflect.TypeFor[suspensionRecord](): suspensionNames}[typ]
 		require.Len(t, names, len(got))
 		for _, name := range got {
 			require.Contains(t, names, strings.TrimSuffix(name, ",omitempty"))

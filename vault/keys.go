@@ -23,6 +23,7 @@ type keys struct {
 	digest     recordDigest        // of the record
 	history    []byte              // the digests of all generations before
 	states     map[uint32]keyState // of all keys that the purpose has or had, by id
+	suspended  *suspensions        // nil if nothing is suspended
 }
 
 // open opens the keysets of the record. It leaves the revision and the digest to
@@ -54,6 +55,9 @@ func (r *keyRecord) open() (*keys, error) {
 	}
 	k.collect = lazily(r.Collect, newCollectSet)
 	if k.described, err = r.describe(); err != nil {
+		return nil, err
+	}
+	if k.suspended, err = newSuspensions(r); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -94,7 +98,7 @@ const (
 func (k *keys) restrict(s subset) *keys {
 	narrowed := &keys{
 		described: k.described, vault: k.vault, generation: k.generation, revision: k.revision, digest: k.digest, history: k.history,
-		states: k.states,
+		states: k.states, suspended: k.suspended,
 	}
 	switch s {
 	case indexKeys:

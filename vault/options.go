@@ -14,6 +14,7 @@ const (
 	defaultTimeout         = 30 * time.Second
 	defaultRefresh         = 5 * time.Minute
 	defaultKeyLifetime     = 24 * time.Hour
+	defaultSuspendLifetime = time.Hour
 	defaultSubjectLifetime = time.Minute
 	defaultSubjectCache    = 16384
 	defaultDestroyAfter    = 30 * 24 * time.Hour
@@ -56,6 +57,16 @@ type Options struct {
 	// hours.
 	KeyLifetime time.Duration
 
+	// SuspendLifetime is how long a vault reveals, hints, indexes and extends without an
+	// answer of the store, by the wall clock: after that time it can't know whether these
+	// actions were suspended, and refuses them with [ErrUnavailable] until the store answers.
+	// Sealing and [Reseal] go on. So it is the time after which a process that is cut off
+	// heeds [Admin.Suspend], and the time for which an outage of the store harms nobody, if
+	// it is shorter than KeyLifetime. Each vault shortens it by the fraction of KeyLifetime.
+	// If it is shorter than Refresh, the vault asks the store that often. The default is
+	// 1 hour.
+	SuspendLifetime time.Duration
+
 	// SubjectLifetime is how long a vault relies on one answer of the store about a
 	// subject. A subject that another process erases is erased in this process after
 	// this time. The default is one minute.
@@ -91,6 +102,16 @@ type Options struct {
 	// default is 30 days.
 	DestroyAfter time.Duration
 
+	// Budget bounds how many values and texts this vault reveals, hints, indexes and
+	// extends for a purpose, through all of its scopes, lookups and readers together. Each
+	// value counts, also one that does not open. Beyond the budget they are [ErrBudget],
+	// which is [ErrUnavailable]. The first refusal in a row makes an event of
+	// [audit.Budget]; the next such event comes after the budget was whole again. Sealing
+	// and [Reseal] cost nothing. A job that opens a whole table runs with a vault without
+	// budget. By default, and for a purpose that is not in the map, there is none. A budget
+	// out of bounds is [ErrInvalid].
+	Budget map[purpose.Purpose]Budget
+
 	// Pin returns the state that the key store must have reached for a purpose: see
 	// [Admin.Pin] and [FixedPins]. It is called whenever keys are opened, read again or
 	// changed, and read for an erasure, so it may read the pin from a log. It should
@@ -109,13 +130,18 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		out = *o
 	}
-	for _, d := range []time.Duration{out.Timeout, out.Refresh, out.KeyLifetime, out.SubjectLifetime, out.SubjectGrace, out.DestroyAfter} {
+	for _, d := range []time.Duration{out.Timeout, out.Refresh, out.KeyLifetime, out.SuspendLifetime, out.SubjectLifetime, out.SubjectGrace, out.DestroyAfter} {
 		if d < 0 || d > maxDuration {
 			return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
 		}
 	}
 	if out.SubjectCache < 0 {
 		return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
+	}
+	for _, b := range out.Budget {
+		if err := b.check(); err != nil {
+			return out, err
+		}
 	}
 	out.Audit = comparableAuditor(out.Audit)
 	switch out.Collectors {
@@ -133,6 +159,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if out.KeyLifetime == 0 {
 		out.KeyLifetime = defaultKeyLifetime
+	}
+	if out.SuspendLifetime == 0 {
+		out.SuspendLifetime = defaultSuspendLifetime
 	}
 	if out.SubjectLifetime == 0 {
 		out.SubjectLifetime = defaultSubjectLifetime

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,10 @@ type purposeKeys struct {
 	lookLimit atomic.Int64 // the store is to be read before the keys seal, index or wrap
 	renewDue  atomic.Int64 // the key service is to be asked in the background
 	lapse     atomic.Int64 // the key service has to agree before the next use
+	looked    atomic.Int64 // the store last confirmed the keys
+	unsure    atomic.Int64 // the store has to answer before values are used: they may be suspended
+
+	budget *bucket // nil if there is none
 
 	lookErr  atomic.Pointer[error] // of the last look at the store, nil if it succeeded
 	renewErr atomic.Pointer[error] // of the last question to the key service, nil if it succeeded
@@ -68,6 +73,7 @@ func newPurposeKeys(b *backend, key keysID, at purposeState, asked moment) *purp
 		subjectReads: make(chan struct{}, maxSubjectReads),
 		keyReads:     make(chan struct{}, maxAsks),
 		recorded:     make(map[audit.Action]string),
+		budget:       b.budgets[key.purpose],
 		unknown:      make(map[[format.KeyIDSize]byte]struct{}),
 	}
 	pk.current.Store(at.keys)
@@ -112,6 +118,30 @@ func (pk *purposeKeys) newest(ctx context.Context) (*keys, error) {
 	if !pk.counting.Load() {
 		pk.countSoon()
 	}
+	return pk.confirmedOrKept(ctx)
+}
+
+// usable returns the keys for an operation that reveals a value, or finds a person. The
+// caller waits for a look at the store as the caller of newest does. If the store has not
+// answered for [Options.SuspendLifetime], usable is [ErrUnavailable].
+func (pk *purposeKeys) usable(ctx context.Context) (*keys, error) {
+	now := pk.backend.clock.now()
+	if now < pk.lookDue.Load() && now < pk.lookLimit.Load() && now < pk.lapse.Load() { // nearly always
+		if k := pk.current.Load(); k != nil {
+			return k, nil // lookLimit is never later than unsure
+		}
+		return nil, errClosed
+	}
+	k, err := pk.confirmedOrKept(ctx)
+	if err == nil && pk.backend.clock.now() >= pk.unsure.Load() {
+		return nil, fmt.Errorf("key store has not answered for %v, so the use may be suspended: %w", pk.backend.opts.SuspendLifetime, ErrUnavailable)
+	}
+	return k, err
+}
+
+// confirmedOrKept returns keys that the store confirmed within [Options.Refresh] or, if it
+// does not answer, the keys that are here.
+func (pk *purposeKeys) confirmedOrKept(ctx context.Context) (*keys, error) {
 	now, due := pk.backend.clock.now(), pk.lookDue.Load()
 	if now < due && now < pk.lookLimit.Load() && now < pk.lapse.Load() { // nearly always
 		if k := pk.current.Load(); k != nil {
@@ -342,10 +372,27 @@ func (pk *purposeKeys) renewLease(asked moment) {
 
 // noteLook notes that the store, asked at the given time, confirmed the current keys.
 func (pk *purposeKeys) noteLook(asked moment) {
-	refresh := pk.backend.opts.Refresh
+	lifetime := pk.backend.early(pk.backend.opts.SuspendLifetime)
+	refresh := min(pk.backend.opts.Refresh, lifetime)
+	if k := pk.current.Load(); k != nil && len(k.suspended.inForce(time.Now())) > 0 {
+		refresh = min(refresh, suspendedRefresh)
+	}
 	pk.lookErr.Store(nil)
+	pk.looked.Store(asked)
+	pk.unsure.Store(asked + moment(lifetime))
 	pk.lookDue.Store(asked + moment(pk.backend.early(refresh/2)))
 	pk.lookLimit.Store(asked + moment(refresh))
+}
+
+// hasten brings the next look at the store forward if a suspension is in force that this
+// vault has just made.
+func (pk *purposeKeys) hasten() {
+	if k := pk.current.Load(); k == nil || len(k.suspended.inForce(time.Now())) == 0 {
+		return
+	}
+	soon := pk.backend.clock.exact() + moment(min(pk.backend.opts.Refresh, suspendedRefresh))
+	pk.lookDue.Store(min(pk.lookDue.Load(), soon))
+	pk.lookLimit.Store(min(pk.lookLimit.Load(), soon))
 }
 
 // findKey returns keys that include the key named by sealed. If the current keys

@@ -26,7 +26,9 @@ var errHalfNarrowed = fmt.Errorf("another slot is of a person, and its scope is 
 // The function valid judges the plaintext of each slot that is sealed anew, which the
 // purpose then vouches for. If it returns false, v is [ErrCorrupt]. It is called after
 // the events were recorded, which therefore may say allowed; if they can't be recorded,
-// it is not called. A nil valid judges nothing.
+// it is not called. A nil valid judges nothing. While a slot must not be revealed because
+// of [Admin.Suspend], a slot that the purpose sealed itself is sealed anew without being
+// judged again, and a slot of a collector is [ErrSuspended].
 //
 // Other errors are as for [Scope.Reveal]. No scope at all, two scopes of one purpose, and
 // scopes of two persons are [ErrInvalid]. So is narrowing a slot while another slot
@@ -70,13 +72,13 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (resealed Se
 	}
 	// Each slot is opened, though one is enough for the plaintext: nothing says that
 	// the others hold the same.
-	plaintexts = make([]string, len(scopes))
+	opened := make([]string, len(scopes))
 	for i, s := range scopes {
 		opener := s
 		if narrowable(value, s.Purpose()) {
 			opener = s.withoutSubject()
 		}
-		if plaintexts[i], err = opener.unseal(ctx, k, v); err != nil {
+		if opened[i], err = opener.unseal(ctx, audit.Reseal, k, v); err != nil {
 			return Sealed{}, nil, err
 		}
 	}
@@ -85,8 +87,13 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (resealed Se
 	}
 	for i, s := range scopes {
 		p, _ := v.Provenance(s.Purpose()) // authentic: the slot has just been opened
-		if err := putSlot(ctx, value, s, k, plaintexts[i], &p); err != nil {
+		if err := putSlot(ctx, value, s, k, opened[i], &p); err != nil {
 			return Sealed{}, nil, err
+		}
+		// A plaintext that must not be revealed is judged by nobody. It is the purpose's own,
+		// so it was judged before.
+		if keys := s.opened.current.Load(); keys == nil || keys.suspended.refusal(audit.Reveal, p.Notice) == nil {
+			plaintexts = append(plaintexts, opened[i])
 		}
 	}
 	for _, s := range scopes {

@@ -46,7 +46,7 @@ var errNoMask = fmt.Errorf("nil mask: %w", ErrInvalid)
 // reveal opens v, unless there is a refusal already, and has the action audited.
 func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed, refusal error) (plaintext string, err error) {
 	if err = refusal; err == nil {
-		plaintext, err = s.unseal(ctx, k, v)
+		plaintext, err = s.unseal(ctx, a, k, v)
 	}
 	if s.audited() {
 		err = s.audit(ctx, newValueEvent(a, k, v, s.opened.id.purpose), err)
@@ -59,10 +59,14 @@ func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed, re
 	return plaintext, nil
 }
 
-// unseal returns the plaintext of v. There is no other way from a sealed value to
-// its plaintext.
-func (s *Scope) unseal(ctx context.Context, k Kind, v Sealed) (string, error) {
-	keys, err := s.keysFor(ctx, k)
+// unseal returns the plaintext of v for the given action. There is no other way from a
+// sealed value to its plaintext.
+func (s *Scope) unseal(ctx context.Context, a audit.Action, k Kind, v Sealed) (string, error) {
+	keysFor := s.usableFor
+	if a == audit.Reseal {
+		keysFor = s.keysFor // a rotation goes on while nobody knows of suspensions
+	}
+	keys, err := keysFor(ctx, k)
 	if err != nil {
 		return "", err
 	}
@@ -87,8 +91,43 @@ func (s *Scope) unseal(ctx context.Context, k Kind, v Sealed) (string, error) {
 	if !ok {
 		return "", ErrCorrupt
 	}
+	if keys.suspended != nil {
+		if err := refusalOf(keys, a, slot); err != nil {
+			return "", err
+		}
+	}
+	if a != audit.Reseal {
+		if err := s.spend(ctx); err != nil {
+			return "", err
+		}
+	}
 	plain, err := s.openSlot(ctx, keys, k, raw[:format.IDSize], slot, buf)
-	return string(plain), err
+	if now := s.opened.current.Load(); err == nil && now != keys && now != nil && now.suspended != nil {
+		err = refusalOf(now, a, slot) // suspended meanwhile
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(plain), nil
+}
+
+// refusalOf returns the refusal of an action on a slot whose notice, or whose purpose, is
+// suspended in keys. The slot is not open yet, and need not open: a header with another
+// notice than the one that the slot was sealed with does not open.
+func refusalOf(keys *keys, a audit.Action, slot format.Slot) error {
+	notice := slot.Provenance().Notice
+	if a != audit.Reseal {
+		return keys.suspended.refusal(a, notice)
+	}
+	if !slot.ByCollector() {
+		return nil // the purpose's own value, which moves to another key
+	}
+	// The value would be taken in: sealed by the purpose, after its kind has seen the
+	// plaintext.
+	if err := keys.suspended.refusal(audit.Seal, notice); err != nil {
+		return err
+	}
+	return keys.suspended.refusal(audit.Reveal, notice)
 }
 
 // openSlot opens a slot of the scope's purpose. The plaintext is in the memory of

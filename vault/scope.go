@@ -143,6 +143,19 @@ func (s *Scope) newestFor(ctx context.Context, k Kind) (*keys, error) {
 	return keys, err
 }
 
+// usableFor is keysFor for an action that reveals a value, or finds a person: both may be
+// suspended.
+func (s *Scope) usableFor(ctx context.Context, k Kind) (*keys, error) {
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	keys, err := s.opened.usable(ctx)
+	if err == nil && k == (Kind{}) {
+		err = errNoKind
+	}
+	return keys, err
+}
+
 // check refuses a scope that can't be used, and a ctx that is done.
 func (s *Scope) check(ctx context.Context) error {
 	switch {

@@ -217,6 +217,9 @@ func (s *Scope) appendSlot(ctx context.Context, body []byte, buf *buffers, value
 	if err != nil {
 		return body, err
 	}
+	if err := keys.suspended.refusal(audit.Seal, s.basis().Notice); err != nil {
+		return body, err
+	}
 	p, err := newProvenance(value.now, s.basis().Basis, s.opened.backend.opts.ExactTimes)
 	if err != nil {
 		return body, err

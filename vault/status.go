@@ -25,6 +25,11 @@ type Opened struct {
 	Lapses time.Time
 	// Looked is when the store was last asked and answered. See [Options.Refresh].
 	Looked time.Time
+	// Stops is when reveals, hints, indexes and extensions fail unless the store has
+	// answered anew. See [Options.SuspendLifetime].
+	Stops time.Time
+	// Suspended holds the suspensions in force, as of Looked. See [Admin.Suspend].
+	Suspended []Suspension
 	// RefreshErr tells why the store was last asked in vain for the current keys. It is
 	// nil once the store has answered. RenewErr is the same for the key service. Both
 	// are one of the errors of this package as they are, without the text of a client.
@@ -81,7 +86,9 @@ func (pk *purposeKeys) status() (Opened, bool) {
 		Purpose:    pk.id.purpose,
 		Handle:     map[subset]string{allKeys: "scope", indexKeys: "lookup", readKeys: "reader"}[pk.id.subset],
 		Lapses:     wall(pk.lapse.Load()),
-		Looked:     wall(pk.lookLimit.Load() - moment(pk.backend.opts.Refresh)),
+		Looked:     wall(pk.looked.Load()),
+		Stops:      wall(pk.unsure.Load()),
+		Suspended:  k.suspended.inForce(now),
 		RefreshErr: bareError(pk.lookErr.Load()),
 		RenewErr:   bareError(pk.renewErr.Load()),
 		Generation: k.generation,

@@ -40,7 +40,7 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	stats := &counters{purposes: make(map[purpose.Purpose]*purposeCounts)}
 	return &Vault{
 		backend: &backend{
-			store: &countedStore{store, &stats.store}, opts: o, stats: stats, clock: newClock(), jitter: rand.Float64(), operations: make(chan struct{}, maxCalls),
+			store: &countedStore{store, &stats.store}, opts: o, stats: stats, clock: newClock(), jitter: rand.Float64(), operations: make(chan struct{}, maxCalls), budgets: newBuckets(o.Budget),
 			calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK), failed: make(map[keysID]*failures), seals: make(map[purpose.Purpose]*sealCounts),
 		},
 		opened: make(map[keysID]*purposeKeys),

@@ -18,7 +18,7 @@ import (
 // either.
 //
 // It reports and does not change values that are [Invalid], [Unreadable], [Quarantined], [Expired] or
-// under an [InvalidBasis], of [NoSubject] or of a subject that is [Erased], values that a unique constraint
+// under an [InvalidBasis], of [NoSubject] or of a subject that is [Erased], values that are [Suspended], values that a unique constraint
 // refuses as a [Duplicate], and as [Corrupt] the values of a subject whose key does
 // not open. It seals the other rows nevertheless. After
 // an error, the report covers the rows until then, and another call completes the
@@ -167,6 +167,8 @@ func problemOf(err error) (Problem, bool) {
 		return Invalid, true
 	case errors.Is(err, purpose.ErrBasis):
 		return InvalidBasis, true
+	case errors.Is(err, vault.ErrSuspended):
+		return Suspended, true
 	case errors.Is(err, vault.ErrErased):
 		return Erased, true
 	case errors.Is(err, vault.ErrExpired):

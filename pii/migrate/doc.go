@@ -49,7 +49,8 @@
 // Later, call [Migration.Reseal] after a rotation of keys, or to give each person a key
 // of their own, [Migration.Reindex] after
 // a rotation of index keys, [Migration.Sweep] when retention ends, and
-// [Migration.ClearErased] after erasures.
+// [Migration.ClearErased] after erasures. [Migration.ClearNotice] ends matching under a
+// notice that is suspended.
 //
 // # Writing both
 //

@@ -30,6 +30,7 @@ type value interface {
 	driver.Valuer
 	IsZero() bool
 	Purposes() purpose.Set
+	Provenance(purpose.Purpose) (purpose.Provenance, bool)
 	Reveal(context.Context, vault.Revealer) (string, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
 	OnPrimaryKey(*vault.Scope) bool
@@ -61,6 +62,7 @@ type sealed[T any] interface {
 	driver.Valuer
 	IsZero() bool
 	Purposes() purpose.Set
+	Provenance(purpose.Purpose) (purpose.Provenance, bool)
 	Reveal(context.Context, vault.Revealer) (string, error)
 	Index(context.Context, *vault.Scope) (pii.Index, error)
 	OnPrimaryKey(*vault.Scope) bool

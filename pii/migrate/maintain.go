@@ -17,7 +17,8 @@ import (
 // It passes over values that a [vault.Collector] sealed: everybody who can write to
 // the table could have put them there, so a person decides to take them in.
 //
-// It reports values that are [Corrupt], [Retired], [Expired] or [Erased]. It returns the
+// It reports values that are [Corrupt], [Retired], [Expired] or [Erased], and in a table
+// with a [Table.Subject] values that are [Suspended]. It returns the
 // errors of [Migration.Backfill].
 //
 // # Values of no single person
@@ -187,8 +188,8 @@ func (m *Migration) contradicts(ctx context.Context, ref *reference, r *rowEdit,
 // nothing and reports nothing, the old key can be retired, and a search needs one index
 // only.
 //
-// It reports values that are [Corrupt], [Retired], [Expired] or [Erased], of [NoSubject] or a
-// [SubjectMismatch], and indexes that a unique constraint refuses as a [Duplicate]. It returns the errors of
+// It reports values that are [Corrupt], [Retired], [Expired], [Erased] or [Suspended], whose
+// indexes stay as they are, of [NoSubject] or a [SubjectMismatch], and indexes that a unique constraint refuses as a [Duplicate]. It returns the errors of
 // [Migration.Backfill].
 func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error) {
 	return m.run(ctx, "reindex", opts, m.withSealed(true), func(ctx context.Context, r *rowEdit) error {
@@ -303,7 +304,7 @@ func textOf(v vault.Sealed) any {
 // sets indexes without a sealed value to NULL. Without [Table.Subject] it is [ErrTable].
 //
 // Erasures by other processes are known after [vault.Options.SubjectLifetime].
-// ClearErased reports values that are [Corrupt], [Retired] or [Expired], of [NoSubject] or a
+// ClearErased reports values that are [Corrupt], [Retired], [Expired] or [Suspended], of [NoSubject] or a
 // [SubjectMismatch]. It returns the errors of [Migration.Backfill].
 func (m *Migration) ClearErased(ctx context.Context, opts *Options) (*Report, error) {
 	if m.table.Subject == "" {

@@ -103,6 +103,10 @@ const (
 	Expired Problem = "expired"
 	// Erased is a value of a subject that is erased.
 	Erased Problem = "erased"
+	// Suspended is a value whose purpose or notice is suspended: see
+	// [vault.Admin.Suspend]. The step passes over it; run the step again after
+	// [vault.Admin.Resume].
+	Suspended Problem = "suspended"
 	// Plaintext is a value that can't be swept because its plaintext is still there.
 	Plaintext Problem = "plaintext"
 	// Altered is a value that the database did not keep as the step wrote it: a trigger, a

@@ -165,7 +165,7 @@ func rowsFault(err error) bool {
 		return true
 	}
 	for _, sentinel := range []error{
-		pii.ErrMalformed, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject,
+		pii.ErrMalformed, purpose.ErrMismatch, vault.ErrCorrupt, vault.ErrExpired, vault.ErrErased, vault.ErrSubject, vault.ErrSuspended,
 	} {
 		if errors.Is(err, sentinel) {
 			return !errors.Is(err, vault.ErrUnavailable)

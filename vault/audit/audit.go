@@ -48,6 +48,13 @@ const (
 	CheckDenied    Action = "check-denied"    // prove that this process can't open the keys of a purpose
 	CheckKEK       Action = "check-kek"       // prove that the KEK of a purpose binds associated data
 
+	Suspend Action = "suspend" // stop actions of a purpose, or of one of its notices
+	Resume  Action = "resume"  // end a suspension
+
+	// Budget is recorded when vault.Options.Budget is first used up in a row, beside the event
+	// of the operation that was refused.
+	Budget Action = "budget"
+
 	// These are recorded without a caller: once when they start to fail, once when they
 	// succeed again, and whenever the key service has unwrapped keys for them.
 	Refresh Action = "refresh" // read the keys in use again from the store
@@ -67,6 +74,7 @@ var gerunds = map[Action]string{
 	Retire: "retiring", Reinstate: "reinstating",
 	Destroy: "destroying", Rewrap: "re-wrapping", RewrapSubjects: "re-wrapping", Refresh: "refreshing", Renew: "renewing",
 	Count: "counting", Due: "rotating",
+	Suspend: "suspending", Resume: "resuming", Budget: "spending",
 }
 
 // Gerund returns the word for the action in errors, such as "revealing".
@@ -157,10 +165,12 @@ type Event struct {
 	// Reason is one word that tells more about the result. For an action that was not
 	// allowed, it is one of the fixed words below. For an allowed action it is "made" or
 	// "exists" (Generate), "denied" (CheckDenied), "again" (an erasure by its certificate),
-	// "absent" (Withdraw, if the value was not collected for Purpose), or "".
+	// "absent" (Withdraw, if the value was not collected for Purpose, and Resume, if nothing
+	// was suspended), or "".
 	//
 	//	access       the KEK refused this process        vault.ErrAccessDenied
 	//	basis        the basis is not valid              purpose.ErrBasis
+	//	budget       the budget is used up              vault.ErrBudget
 	//	conflict     another process was first           vault.ErrConflict
 	//	consent      no record of consent                purpose.ErrNoConsent
 	//	corrupt      malformed, forged or altered        vault.ErrCorrupt
@@ -173,8 +183,13 @@ type Event struct {
 	//	purpose      collected for other purposes        purpose.ErrMismatch
 	//	retired      the key is retired or destroyed     vault.ErrRetired
 	//	subject      not sealed for this subject         vault.ErrSubject
+	//	suspended    purpose or notice is suspended     vault.ErrSuspended
 	//	unavailable  store, key service or auditor down  vault.ErrUnavailable
 	Reason string
+	// Note has the actions that a [Suspend] stops and, after a colon, its reason, as in
+	// "reveal,hint: deceptive notice". It is "" for other actions. Provenance then has the
+	// notice of a Suspend and its end, and the notice of a [Resume].
+	Note string
 	// Count is the number of values, texts or subjects that the action is about. It is 0
 	// for an action on keys. For [RewrapSubjects] it is the number of subjects whose keys
 	// were wrapped anew.

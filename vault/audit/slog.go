@@ -85,6 +85,7 @@ func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
 	}
 	text("first-purpose", p.From.String())
 	text("reason", e.Reason)
+	text("note", e.Note)
 	if e.Count > 1 {
 		attrs = append(attrs, slog.Int("count", e.Count))
 	}

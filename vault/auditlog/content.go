@@ -177,7 +177,7 @@ func plainEvent(text []byte) (time.Time, bool) {
 // Generate does so if it made keys.
 func isChange(action string) bool {
 	switch audit.Action(action) {
-	case audit.Generate, audit.Rotate, audit.Retire, audit.Reinstate, audit.Destroy:
+	case audit.Generate, audit.Rotate, audit.Retire, audit.Reinstate, audit.Destroy, audit.Suspend:
 		return true
 	}
 	return false

@@ -198,6 +198,7 @@ func appendEvent(dst []byte, e audit.Event) []byte {
 	o = o.text("new-value", e.NewValue)
 	o = o.provenance(&e.Provenance)
 	o = o.text("reason", e.Reason)
+	o = o.text("note", e.Note)
 	o = o.number("count", int64(e.Count))
 	o = o.number("unwraps", int64(e.Unwraps))
 	o = o.text("root", e.Root)

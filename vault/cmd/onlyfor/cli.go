@@ -30,20 +30,23 @@ type cli struct {
 	Caller  string           `placeholder:"NAME" env:"ONLYFOR_CALLER" help:"Who asks, for the audit log, or $ONLYFOR_CALLER. Default: user and host."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Init       initCmd       `cmd:"" help:"Write a configuration file, and make the first keys."`
-	Seal       sealCmd       `cmd:"" help:"Seal one value from standard input."`
-	Reveal     revealCmd     `cmd:"" help:"Reveal one value, for a reason that is recorded."`
-	Inspect    inspectCmd    `cmd:"" help:"Read a sealed value without keys."`
-	Keys       keysCmd       `cmd:"" help:"List, rotate, retire and destroy keys."`
-	Doctor     doctorCmd     `cmd:"" help:"Check keys, grants, files, tables, clocks and the backup."`
-	Migrate    migrateCmd    `cmd:"" help:"Move tables to sealed values, and to new keys."`
-	Erase      eraseCmd      `cmd:"" help:"Destroy the keys of one person, and with them every copy of the person's values."`
-	Withdraw   withdrawCmd   `cmd:"" help:"Take a purpose from the values of one row."`
-	Restore    restoreCmd    `cmd:"" help:"Take a restored key store into use."`
-	Audit      auditCmd      `cmd:"" help:"Verify and read audit logs, and compare them with the log of the key service."`
-	Policy     policyCmd     `cmd:"" help:"Print the policy of a role, for the key service."`
-	Man        manCmd        `cmd:"" help:"Print the manual page."`
-	Completion completionCmd `cmd:"" help:"Print the completion of a shell."`
+	Init        initCmd        `cmd:"" help:"Write a configuration file, and make the first keys."`
+	Seal        sealCmd        `cmd:"" help:"Seal one value from standard input."`
+	Reveal      revealCmd      `cmd:"" help:"Reveal one value, for a reason that is recorded."`
+	Inspect     inspectCmd     `cmd:"" help:"Read a sealed value without keys."`
+	Keys        keysCmd        `cmd:"" help:"List, rotate, retire and destroy keys."`
+	Suspend     suspendCmd     `cmd:"" help:"Stop the use of a purpose, or of one notice, in all processes."`
+	Resume      resumeCmd      `cmd:"" help:"End a suspension."`
+	Suspensions suspensionsCmd `cmd:"" help:"List suspensions."`
+	Doctor      doctorCmd      `cmd:"" help:"Check keys, grants, files, tables, clocks and the backup."`
+	Migrate     migrateCmd     `cmd:"" help:"Move tables to sealed values, and to new keys."`
+	Erase       eraseCmd       `cmd:"" help:"Destroy the keys of one person, and with them every copy of the person's values."`
+	Withdraw    withdrawCmd    `cmd:"" help:"Take a purpose from the values of one row."`
+	Restore     restoreCmd     `cmd:"" help:"Take a restored key store into use."`
+	Audit       auditCmd       `cmd:"" help:"Verify and read audit logs, and compare them with the log of the key service."`
+	Policy      policyCmd      `cmd:"" help:"Print the policy of a role, for the key service."`
+	Man         manCmd         `cmd:"" help:"Print the manual page."`
+	Completion  completionCmd  `cmd:"" help:"Print the completion of a shell."`
 }
 
 const description = `Operates the keys and tables of onlyfor: personal data that opens only for the purpose it was collected for.

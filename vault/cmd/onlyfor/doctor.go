@@ -211,6 +211,7 @@ func (d *doctor) purposeOpens(p purpose.Purpose) {
 	}
 	d.keys(p, keys)
 	d.pin(p)
+	d.suspensions(p)
 }
 
 // keys checks the seals and the age of keys.
@@ -366,7 +367,7 @@ var errSampled = errors.New("sampled")
 // harmless are findings of Verify that are work to do, and no damage.
 var harmless = map[migrate.Problem]bool{
 	migrate.Unsealed: true, migrate.Invalid: true, migrate.Unreadable: true, migrate.Quarantined: true, migrate.InvalidBasis: true, migrate.NoSubject: true,
-	migrate.Expired: true, migrate.Erased: true, migrate.Duplicate: true,
+	migrate.Expired: true, migrate.Erased: true, migrate.Suspended: true, migrate.Duplicate: true,
 }
 
 // samples verifies the first rows of each table. It passes over a table with a purpose that

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/migrate"
+	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/config"
 	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/term"
 )
@@ -25,6 +26,7 @@ type migrateCmd struct {
 	Reindex     stepReindex     `cmd:"" help:"Move indexes to the primary index key."`
 	Sweep       stepSweep       `cmd:"" help:"Remove values whose retention is over."`
 	ClearErased stepClearErased `cmd:"" help:"Remove indexes of erased people."`
+	ClearNotice stepClearNotice `cmd:"" help:"Remove indexes of values under a suspended notice. Reindex brings them back."`
 }
 
 // stepFlags are the flags of every step.
@@ -46,7 +48,12 @@ type (
 	stepReindex     struct{ stepFlags }
 	stepSweep       struct{ stepFlags }
 	stepClearErased struct{ stepFlags }
-	stepCutOver     struct {
+	stepClearNotice struct {
+		stepFlags
+		Purpose string `required:"" short:"p" placeholder:"NAME" help:"The purpose that is suspended."`
+		Notice  string `required:"" placeholder:"ID" help:"The notice that is suspended."`
+	}
+	stepCutOver struct {
 		stepFlags
 		Yes bool `help:"Yes: no program reads the plaintext any more, and the key store has a backup."`
 	}
@@ -78,6 +85,32 @@ func (c *stepSweep) Run(ctx context.Context, s *session) error {
 }
 func (c *stepClearErased) Run(ctx context.Context, s *session) error {
 	return c.run(ctx, s, (*migrate.Migration).ClearErased)
+}
+func (c *stepClearNotice) Run(ctx context.Context, s *session) error {
+	p, err := purpose.Parse(c.Purpose)
+	if err != nil {
+		return misuse("the name of a purpose is a-z, then a-z, 0-9 and -")
+	}
+	if !purpose.ValidReference(c.Notice) {
+		return misuse("a notice is 1 to 64 letters, digits, and any of . _ -")
+	}
+	if len(c.Tables) == 0 { // of all tables, those that have the purpose
+		cfg, err := s.config()
+		if err != nil {
+			return err
+		}
+		for _, t := range cfg.Tables {
+			if t.Purposes().Contains(p) {
+				c.Tables = append(c.Tables, t.Name)
+			}
+		}
+		if len(c.Tables) == 0 {
+			return misuse("no table of the configuration has that purpose")
+		}
+	}
+	return c.run(ctx, s, func(m *migrate.Migration, ctx context.Context, opts *migrate.Options) (*migrate.Report, error) {
+		return m.ClearNotice(ctx, p, c.Notice, opts)
+	})
 }
 func (c *stepCutOver) Run(ctx context.Context, s *session) error {
 	if !c.Yes {

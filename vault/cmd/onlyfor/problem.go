@@ -52,6 +52,7 @@ var hints = []struct {
 	{purpose.ErrSyntax, hindered, ""},
 	{pii.ErrMalformed, found, ""},
 	{vault.ErrRetired, found, "onlyfor inspect --store shows the key. A retired key comes back with onlyfor keys reinstate."},
+	{vault.ErrSuspended, found, "onlyfor suspensions shows why and until when."},
 	{vault.ErrErased, found, "Treat the value as absent."},
 	{vault.ErrExpired, found, "Treat the value as absent. onlyfor migrate sweep removes such values."},
 	{vault.ErrSubject, found, "Name the person with --subject, or leave it out for a value of no single person."},

@@ -183,7 +183,7 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 				defer close(freed)
 				var events atomic.Int32
 				var armed atomic.Bool
-				v := vaulttest.Open(t, store, kek, &vault.Options{Audit: contextAuditFunc(func(ctx context.Context, e audit.Event) error {
+				v := vaulttest.Open(t, store, kek, &vault.Options{SuspendLifetime: 24 * time.Hour, Audit: contextAuditFunc(func(ctx context.Context, e audit.Event) error {
 					if !armed.Load() || e.Outcome == audit.Allowed {
 						return nil
 					}

@@ -164,6 +164,9 @@ var changes = []operation{
 	{name: "retire", warm: true, do: func(ctx context.Context, w *site, _ privatefile.System, v *vault.Admin) error {
 		return v.Retire(ctx, vaulttest.Security, w.Unused)
 	}},
+	change("suspend", func(ctx context.Context, v *vault.Admin) error {
+		return v.Suspend(ctx, vaulttest.Security, vault.Suspension{Notice: "2fa-prompt-v2", Reason: "deceptive"})
+	}),
 	change("erase", func(ctx context.Context, v *vault.Admin) error {
 		_, err := v.Erase(ctx, alice, vaulttest.Security)
 		return err

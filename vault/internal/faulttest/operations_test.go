@@ -279,6 +279,15 @@ var faultOps = []faultOp{
 	{name: "Promote", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.v.Promote(ctx, vaulttest.Security, w.published))
 	})},
+	{name: "Suspend", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+		return nothing(v.Suspend(ctx, vaulttest.Security, vault.Suspension{Notice: "n-1", Reason: "deceptive"}))
+	})},
+	{name: "Resume", completes: 4, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+		return nothing(v.Resume(ctx, vaulttest.Security, "n-1"))
+	})},
+	{name: "Suspensions", prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) {
+		return v.Suspensions(ctx, vaulttest.Security)
+	})},
 	{name: "Retire", once: true, prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
 		return nothing(w.v.Retire(ctx, vaulttest.Security, w.active))
 	})},

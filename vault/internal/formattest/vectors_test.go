@@ -2,6 +2,7 @@ package formattest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -330,8 +331,14 @@ func checkKeyRecord(t *testing.T, v *vector) {
 	sealed, err := vault.ParseSealed(v.get("opens"))
 	require.NoError(t, err)
 	plaintext, err := s.Reveal(t.Context(), vaulttest.Email, sealed)
-	require.NoError(t, err)
-	require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
+	if notice := v.get("suspended"); notice != "" {
+		var refusal *vault.SuspendedError
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, notice, cmp.Or(refusal.Notice, "-"))
+	} else {
+		require.NoError(t, err)
+		require.Equal(t, v.get("plaintext"), hex.EncodeToString([]byte(plaintext)))
+	}
 
 	pseudonym, err := s.Pseudonym(t.Context(), string(reference.Hex(v.get("subject"))))
 	require.NoError(t, err)
@@ -1492,6 +1499,7 @@ func (l *vecList) keyRecords() {
 		p.Subject = keyset([]reference.Key{{ID: keys.Subject[0].ID, Key: keys.Subject[0].Key[:16]}}, reference.CMACType, 2, 3)
 	}))
 	l.keyTimes(record, payload)
+	l.suspended(record, payload)
 	record("aad_empty", "corrupt", "the payload is bound to nothing", func(m maker) []byte {
 		b := wrapped(m, "security", encoded(good))
 		return reference.GCM(m.bytes("dek", 32)).Seal(b[:nonceAt+12:nonceAt+12], m.bytes("nonce", 12), encoded(good), nil)
@@ -1600,6 +1608,82 @@ func (l *vecList) keyTimes(record func(name, expect, comment string, make func(m
 		kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
 		return reference.Wrap(kek, "security", vaulttest.VaultID, p, m.bytes("dek", 32), m.bytes("nonce", 12))
 	})
+}
+
+// suspended are key records with suspensions, right ones and wrong ones. The value in the
+// field opens is under the notice signup-v7.
+func (l *vecList) suspended(record func(name, expect, comment string, make func(m maker) []byte) *vector,
+	payload func(change func(p *reference.KeyPayload)) func(maker) []byte,
+) {
+	keys := vaulttest.Keys["security"]
+	all := []string{"seal", "reveal", "hint", "index", "extend"}
+	one := func(notice string, until uint64, actions ...string) reference.Suspended {
+		return reference.Suspended{Notice: notice, Actions: actions, Reason: "under review", Since: reference.Time, Until: until}
+	}
+	with := func(s ...reference.Suspended) func(maker) []byte {
+		return payload(func(p *reference.KeyPayload) { p.Suspended = s })
+	}
+	for _, c := range []struct {
+		name, comment, suspended string
+		list                     []reference.Suspended
+	}{
+		{"other_notice", "another notice is suspended", "", []reference.Suspended{one("signup-v8", 0, all...)}},
+		{"other_action", "other actions on the value are suspended", "", []reference.Suspended{one("", 0, "hint"), one("signup-v7", 0, "hint", "extend")}},
+		{"ended", "the suspension has ended", "", []reference.Suspended{one("signup-v7", reference.Time+1, all...)}},
+		{"notice", "the notice is suspended", "signup-v7", []reference.Suspended{one("", reference.Time+1, all...), one("signup-v7", 0, "reveal")}},
+		{"purpose", "the purpose is suspended, until the year 2125", "-", []reference.Suspended{one("", vaulttest.Never, "reveal"), one("signup-v7", 0, "reveal")}},
+	} {
+		v := record("suspended_"+c.name, "success", c.comment, with(c.list...))
+		v.add("opens", vecSample().Text())
+		v.add("plaintext", hex.EncodeToString([]byte(vaulttest.Address)))
+		if c.suspended != "" {
+			v.add("suspended", c.suspended)
+		}
+		v.add("subject", hex.EncodeToString([]byte(vecSubject)))
+		v.add("pseudonym", hex.EncodeToString(reference.Pseudonym("security", keys, vecSubject)))
+	}
+	long := make([]reference.Suspended, 65)
+	for i := range long {
+		long[i] = one(fmt.Sprintf("n-%02d", i), 0, "reveal")
+	}
+	reasoned := func(reason string) reference.Suspended {
+		s := one("n-1", 0, "reveal")
+		s.Reason = reason
+		return s
+	}
+	for _, c := range []struct {
+		name, comment string
+		list          []reference.Suspended
+	}{
+		{"twice", "one notice twice", []reference.Suspended{one("n-1", 0, "reveal"), one("n-1", 0, "hint")}},
+		{"unsorted", "notices out of order", []reference.Suspended{one("n-1", 0, "reveal"), one("", 0, "hint")}},
+		{"action_unknown", "an action that can't be suspended", []reference.Suspended{one("n-1", 0, "reveal", "erase")}},
+		{"action_twice", "an action twice", []reference.Suspended{one("n-1", 0, "reveal", "reveal")}},
+		{"actions_unsorted", "actions out of order", []reference.Suspended{one("n-1", 0, "hint", "reveal")}},
+		{"no_action", "a suspension of nothing", []reference.Suspended{one("n-1", 0)}},
+		{"notice_malformed", "a notice that is no reference", []reference.Suspended{one("two words", 0, "reveal")}},
+		{"reason_of_two_lines", "a reason that forges a line of a log", []reference.Suspended{reasoned("a\nb")}},
+		{"reason_turned", "a reason that turns the direction of text", []reference.Suspended{reasoned("a\u202eb")}},
+		{"reason_long", "a reason of 201 bytes", []reference.Suspended{reasoned(strings.Repeat("r", 201))}},
+		{"ends_before", "it ends when it begins", []reference.Suspended{one("n-1", reference.Time, "reveal")}},
+		{"until_beyond", "it ends in the year 10000", []reference.Suspended{one("n-1", 253402300800, "reveal")}},
+		{"too_many", "65 suspensions", long},
+	} {
+		record("suspended_"+c.name, "corrupt", c.comment, with(c.list...))
+	}
+	for name, c := range map[string][2]string{
+		"field_unknown": {`{"notice":"n-1","actions":["reveal"],"reason":"","since":1,"people":[]}`, "a field of another version"},
+		"field_twice":   {`{"notice":"n-1","actions":["reveal"],"reason":"","since":1,"actions":["hint"]}`, "a field that is there twice"},
+		"field_folded":  {`{"notice":"n-1","Actions":["reveal"],"reason":"","since":1}`, "a name in other letters"},
+		"empty":         {``, "a list of no suspension"},
+	} {
+		record("suspended_"+name, "corrupt", c[1], func(m maker) []byte {
+			p := encodePayload(reference.Payload("security", keys))
+			p = append(bytes.TrimSuffix(p, []byte("}")), `,"suspended":[`+c[0]+`]}`...)
+			kek := vaulttest.KEK{Key: vaulttest.KEKKey, Nonce: m.bytes("kek nonce", 12)}
+			return reference.Wrap(kek, "security", vaulttest.VaultID, p, m.bytes("dek", 32), m.bytes("nonce", 12))
+		})
+	}
 }
 
 // The longest value there can be is well below the limit, so no value that can

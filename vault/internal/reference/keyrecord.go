@@ -11,6 +11,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,6 +32,8 @@ type KeyPayload struct {
 	Collect *Keyset `json:"collect,omitempty"`
 
 	Destroyed map[string]uint64 `json:"destroyed,omitempty"`
+
+	Suspended []Suspended `json:"suspended,omitempty"`
 }
 
 // Keyset is one keyset of a key record: Tink's serialization in base64, and times by key
@@ -277,38 +280,45 @@ type AEAD interface {
 // spelled refuses a payload with a name that is spelled in another way, or that is
 // there twice, neither of which package json minds.
 func spelled(payload []byte) error {
-	times := map[string]int{} // by path
-	var path []string
-	isName := true
-	for d := json.NewDecoder(bytes.NewReader(payload)); ; {
+	times := map[string]int{} // by path, in which the elements of a list have their number
+	d := json.NewDecoder(bytes.NewReader(payload))
+	var within func(path string) error // reads one value
+	within = func(path string) error {
 		token, err := d.Token()
-		switch {
-		case err == io.EOF:
-			for at, n := range times {
-				if n > 1 || !pathRE.MatchString(at) {
+		if err != nil {
+			return err
+		}
+		if token != json.Delim('{') && token != json.Delim('[') {
+			return nil
+		}
+		for i := 0; d.More(); i++ {
+			name := strconv.Itoa(i)
+			if token == json.Delim('{') {
+				next, err := d.Token()
+				if err != nil {
+					return err
+				}
+				name = next.(string)
+			}
+			at := strings.TrimPrefix(path+"."+name, ".")
+			if token == json.Delim('{') {
+				if times[at]++; times[at] > 1 || !pathRE.MatchString(at) {
 					return errors.New("name unknown, or there twice")
 				}
 			}
-			return nil
-		case err != nil:
-			return err
-		case token == json.Delim('{'):
-			path, isName = append(path, ""), true
-		case token == json.Delim('}'):
-			path, isName = path[:len(path)-1], true
-		case isName:
-			path[len(path)-1] = token.(string)
-			times[strings.Join(path, ".")]++
-			isName = false
-		default:
-			isName = true
+			if err := within(at); err != nil {
+				return err
+			}
 		}
+		_, err = d.Token()
+		return err
 	}
+	return within("")
 }
 
 var keyNameRE = regexp.MustCompile(`\A[!-~]*\z`)
 
-var pathRE = regexp.MustCompile(`\A(purpose|vault|generation|history|(seal|index|subject|collect)(\.keyset|\.(created|retired|primary)(\.\d+)?)?|destroyed(\.\d+)?)\z`)
+var pathRE = regexp.MustCompile(`\A(purpose|vault|generation|history|(seal|index|subject|collect)(\.keyset|\.(created|retired|primary)(\.\d+)?)?|destroyed(\.\d+)?|suspended(\.\d+\.(notice|actions|reason|since|until))?)\z`)
 
 // Unwrap reads a key record of the given vault, as it is now.
 func Unwrap(kek AEAD, name string, vault, data []byte) (Record, error) {
@@ -359,6 +369,9 @@ func UnwrapAt(kek AEAD, name string, vault, data []byte, now uint64) (Record, er
 		return Record{}, err
 	}
 	if err := payload.checkDestroyed(); err != nil {
+		return Record{}, err
+	}
+	if err := payload.checkSuspended(); err != nil {
 		return Record{}, err
 	}
 	keys := Record{Keys: Keys{Vault: vault}}
