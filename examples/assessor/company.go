@@ -138,7 +138,7 @@ func (c *company) year(ctx context.Context, w io.Writer) error {
 				return err
 			}
 			// Advertising's own value and index, of an address that was given for security.
-			if _, _, err := pii.SealEmailIndexed(ctx, address, ads); err != nil { //piivet:allow flow an employee launders, which the assessor finds
+			if _, _, err := pii.SealEmailIndexed(ctx, address, ads); err != nil { //piivet:allow repurpose an employee launders, which the assessor finds
 				return err
 			}
 		}

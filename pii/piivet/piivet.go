@@ -9,6 +9,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/discard"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/embed"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/hash"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/label"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/leak"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/purposeplace"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/repurpose"
@@ -28,6 +29,7 @@ func Analyzers() []*analysis.Analyzer {
 		discard.Analyzer,
 		embed.Analyzer,
 		hash.Analyzer,
+		label.Analyzer,
 		leak.Analyzer,
 		purposeplace.Analyzer,
 		repurpose.Analyzer,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -95,4 +96,38 @@ func TestRegisterTellsStatedTimes(t *testing.T) {
 	require.Regexp(t, "<code>import-v2</code>.*<td>earlier, at a stated time</td>", out)
 	require.Regexp(t, "<code>import-v3</code>.*<td>2019-03-01, as stated</td>", out)
 	require.Regexp(t, "<code>now-v1</code>.*<td>when sealed</td>", out)
+}
+
+// TestReceivingIsAUse is about a newsletter that gets the addresses of security
+// through an accessor of the users package.
+func TestReceivingIsAUse(t *testing.T) {
+	programs(t)
+	places := map[string]bool{}
+	for place, lines := range registerOf(t, "./newsletter/...") {
+		places[place] = slices.Contains(lines, "receive security")
+	}
+	require.Equal(t, map[string]bool{
+		"example.com/newsletter/users.(*Store).Address": false,
+		"example.com/newsletter/cmd.main":               false,
+		"example.com/newsletter/cmd.remind":             true,
+		"example.com/newsletter/mailer.Send":            true, // of a package that does not import the library
+		"example.com/newsletter/newsletter.Upload":      true, // through Lower, which is folded
+		"example.com/newsletter/newsletter.Ask":         true, // through an interface of its own
+	}, places)
+
+	lock := filepath.Join(t.TempDir(), "piivet.lock")
+	code, _, errs := piivetRun(t, "-update", lock, "./newsletter/users", "./newsletter/purposes")
+	require.Equal(t, nothing, code, errs)
+	code, out, errs := piivetRun(t, "-check", lock, "./newsletter/...")
+	require.Equal(t, found, code, errs)
+	require.Contains(t, out, "newsletter/newsletter/newsletter.go:16: new use of personal data: security receive example.com/newsletter/newsletter.Upload, through users.Store.")
+
+	_, out, errs = piivetRun(t, "-report", "./newsletter/...")
+	require.Contains(t, out, "mailer.Send (email; sends (smtp.SendMail); through users.Store.Address)", errs)
+	require.Contains(t, out, "newsletter.Upload (email; posts (http.PostForm); through users.Store.Address, users.Store.Lower)")
+
+	code, out, errs = piivetRun(t, "-rules", "boundary", "./newsletter/...")
+	require.Equal(t, found, code, errs)
+	require.Regexp(t, `main.go:\d+:\d+: plaintext of security reaches example.com/newsletter/newsletter.Upload, which is for marketing only`, out)
+	require.Regexp(t, `main.go:\d+:\d+: plaintext of security reaches example.com/newsletter/newsletter.Ask, which is for marketing only`, out)
 }

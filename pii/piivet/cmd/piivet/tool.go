@@ -13,6 +13,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/config"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/adopt"
 )
 
@@ -68,7 +69,7 @@ func analyzers(args []string) []*analysis.Analyzer {
 }
 
 // untouched reports whether a package is wanted for its facts alone and can have
-// none, since it does not use the library. If so it has written them, which
+// none, since it belongs to another module and does not use the library. If so it has written them, which
 // spares the standard library and most dependencies being parsed at all.
 func untouched(path string) bool {
 	text, err := os.ReadFile(path)
@@ -79,8 +80,11 @@ func untouched(path string) bool {
 	if json.Unmarshal(text, &unit) != nil || !unit.VetxOnly || unit.VetxOutput == "" || inventory.OfLibrary(unit.ImportPath) {
 		return false
 	}
+	if m := unit.Module; m != nil && m.Path != "" && m.Version == "" || m == nil && unit.ModulePath != "" && unit.ModuleVersion == "" {
+		return false // of the main module
+	}
 	for _, imported := range unit.ImportMap {
-		if inventory.OfLibrary(inventory.PackagePath(imported)) {
+		if inventory.OfLibrary(purposes.PackagePath(imported)) {
 			return false
 		}
 	}

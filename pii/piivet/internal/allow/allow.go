@@ -34,7 +34,7 @@ type Directive struct {
 
 	from, to token.Pos // of the function whose doc comment it is in
 	line     int       // the one it stands on
-	last     int       // the last line of its comment
+	last     int       // the last line of its comment, 0 if code stands before it
 	file     string
 	used     bool
 }
@@ -104,7 +104,7 @@ func (d *Directive) covers(file string, lines []int, pos token.Pos) bool {
 		return true
 	}
 	for _, line := range lines {
-		if d.line == line || d.last == line-1 {
+		if d.line == line || d.last != 0 && d.last == line-1 {
 			return true
 		}
 	}
@@ -201,10 +201,26 @@ func (ds *Directives) add(c *ast.Comment, group *ast.CommentGroup, fn *ast.FuncD
 		Pos: c.Pos(), Rule: rule, Reason: strings.TrimSpace(reason),
 		file: at.Filename, line: at.Line, last: ds.pass.Fset.PositionFor(group.End(), false).Line,
 	}
+	if ds.trailing(c.Pos()) {
+		d.last = 0
+	}
 	if fn != nil {
 		d.from, d.to = fn.Pos(), fn.End()
 	}
 	ds.all = append(ds.all, d)
+}
+
+// trailing reports whether code stands before a comment in its line: what is on
+// the next line is then another matter.
+func (ds *Directives) trailing(pos token.Pos) bool {
+	file := ds.pass.Fset.File(pos)
+	if ds.pass.ReadFile == nil || file == nil {
+		return false
+	}
+	text, err := ds.pass.ReadFile(file.Name())
+	start := file.Offset(file.LineStart(file.Line(pos)))
+	end := file.Offset(pos)
+	return err == nil && end <= len(text) && start <= end && strings.TrimSpace(string(text[start:end])) != ""
 }
 
 // indented reports whether a comment is a code block of a doc comment, as an

@@ -20,6 +20,14 @@ type site struct {
 	args  []ssa.Value
 	expr  *ast.CallExpr // nil if it is not one that is written
 	obj   *types.Func   // nil for function values
+
+	// Of a virtual call: what it is called by, where the finding is, within how
+	// many others it is, and what it returns.
+	name    virtual
+	at      token.Pos
+	depth   int
+	busy    bool
+	results *[maxResults]taints
 }
 
 func (e *engine) call(f *function, instr ssa.CallInstruction) {
@@ -50,91 +58,65 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 				e.inside(s, g)
 			}
 		}
+		if e.ours(s.obj.Pkg()) {
+			e.imported.Slots[purposes.Func(s.obj)] = true // whose place is a method of an interface
+			e.throughSlot(s, purposes.Func(s.obj))
+			for i := range s.count() {
+				e.receive(s, both(origin{shared: slotResult(purposes.Func(s.obj), i)}), purposes.Place(s.obj), short(s.obj))
+			}
+		}
 		e.outside(s)
 		return
 	}
-	for _, callee := range callees(common.Value, 0) {
-		e.callee(s, callee, common)
+	switch v := common.Value.(type) {
+	case *ssa.Function:
+		if c := e.callableOf(v, nil); c != nil {
+			e.calling(s, c)
+		}
+	case *ssa.MakeClosure:
+		if c := e.callableOf(v.Fn.(*ssa.Function), v); c != nil {
+			e.calling(s, c)
+		}
+	default:
+		e.dynamic(s, e.of(v), nil)
 	}
 }
 
-// callees returns the functions that a function value may be, as far as it is
-// a constant of the function or a variable that is assigned nothing else.
-func callees(v ssa.Value, depth int) []ssa.Value {
-	if depth > 4 {
-		return nil
-	}
-	switch v := v.(type) {
-	case *ssa.Function, *ssa.MakeClosure:
-		return []ssa.Value{v}
-	case *ssa.ChangeType:
-		return callees(v.X, depth+1)
-	case *ssa.Phi:
-		var all []ssa.Value
-		for _, edge := range v.Edges {
-			all = append(all, callees(edge, depth+1)...)
-		}
-		return all
-	case *ssa.UnOp:
-		if alloc, ok := v.X.(*ssa.Alloc); ok && v.Op == token.MUL {
-			var all []ssa.Value
-			for _, r := range *alloc.Referrers() {
-				if s, ok := r.(*ssa.Store); ok && s.Addr == alloc {
-					all = append(all, callees(s.Val, depth+1)...)
-				}
-			}
-			return all
-		}
-	}
-	return nil
-}
+// byObject returns the function of this package that obj is, nil if there is
+// none.
+func (e *engine) byObject(obj *types.Func) *function { return e.byDecl[obj] }
 
-func (e *engine) callee(s *site, v ssa.Value, common *ssa.CallCommon) {
-	t := *s
-	fn, _ := v.(*ssa.Function)
-	if c, ok := v.(*ssa.MakeClosure); ok {
-		fn = c.Fn.(*ssa.Function)
-		if strings.HasPrefix(fn.Synthetic, "bound method wrapper") {
-			// f := email.Reveal; f(ctx, scope)
-			t.args = append([]ssa.Value{c.Bindings[0]}, common.Args...)
-		}
-	}
-	if fn == nil {
+// implement puts the methods of a type into the slots of the interface that a
+// value of it is converted to.
+func (e *engine) implement(t, to types.Type) {
+	iface, ok := to.Underlying().(*types.Interface)
+	if !ok || iface.NumMethods() == 0 {
 		return
 	}
-	if o := fn.Origin(); o != nil {
-		fn = o
-	}
-	if obj, ok := fn.Object().(*types.Func); ok {
-		t.obj = obj.Origin()
-		if e.library(&t) {
-			return
+	for m := range iface.Methods() {
+		if !e.ours(m.Pkg()) {
+			continue
 		}
-		if g := e.byFunc[fn]; g == nil {
-			// A wrapper of a method of this package, or another package's.
-			if g := e.byObject(t.obj); g != nil {
-				e.inside(&t, g)
-				return
+		slot := origin{shared: purposes.Func(m)}
+		obj, _, _ := types.LookupFieldOrMethod(t, true, m.Pkg(), m.Name())
+		fn, ok := obj.(*types.Func)
+		switch {
+		case !ok || fn.Pkg() == nil:
+		case types.IsInterface(t):
+			if from := purposes.Func(fn); from != slot.shared && e.ours(fn.Pkg()) {
+				e.flow(slot, single(origin{shared: from}))
 			}
-			e.outside(&t)
-			return
+		default:
+			c := e.declared(fn)
+			e.flow(slot, single(origin{fn: e.internCallable(c)}))
 		}
-	}
-	if g := e.byFunc[fn]; g != nil {
-		e.inside(&t, g)
 	}
 }
 
-func (e *engine) byObject(obj *types.Func) *function {
-	if obj.Pkg() != e.pass.Pkg {
-		return nil
-	}
-	for _, g := range e.methods[obj.Name()] {
-		if g.obj == obj {
-			return g
-		}
-	}
-	return nil
+// inPackage reports whether a slot is a method of an interface of this package
+// and fn one of its methods: their calls are told apart, and need no slot here.
+func (e *engine) inPackage(slot string, fn *callable) bool {
+	return fn.local != nil && fn.obj != nil && strings.HasPrefix(slot, "("+e.pass.Pkg.Path()+".")
 }
 
 func implements(t, iface types.Type) bool {
@@ -146,9 +128,7 @@ func (e *engine) builtin(s *site, name string) {
 	switch name {
 	case "append", "min", "max":
 		for _, arg := range s.args {
-			if s.value != nil {
-				e.set(s.value, e.of(arg))
-			}
+			e.give(s, 0, e.of(arg))
 		}
 	case "copy":
 		e.store(s.args[0], e.of(s.args[1]))
@@ -161,6 +141,9 @@ func (e *engine) builtin(s *site, name string) {
 
 // pos returns where a call is, which is the line of its parenthesis.
 func (s *site) pos() token.Pos {
+	if s.results != nil || s.instr == nil {
+		return s.at
+	}
 	if s.expr != nil {
 		// The method of a chain of calls over several lines, not its beginning.
 		if sel, ok := ast.Unparen(s.expr.Fun).(*ast.SelectorExpr); ok {
@@ -174,46 +157,90 @@ func (s *site) pos() token.Pos {
 // library handles calls of onlyfor, and reports whether s is one.
 func (e *engine) library(s *site) bool {
 	op := known.OpOf(s.obj)
+	if recv := s.obj.Signature().Recv(); s.obj.Name() == "String" && recv != nil && printsLabel(recv.Type()) {
+		e.give(s, 0, e.label(s.pos()))
+		return true
+	}
 	if op == known.None {
 		return false
 	}
+	if op != known.Reveal && op != known.Hint && op != known.Seal && op != known.Index {
+		return true
+	}
 	var c known.Call
 	ok := false
-	if s.expr != nil {
-		c, ok = known.CallOf(e.pass.TypesInfo, s.expr)
+	if s.expr != nil && s.results == nil {
+		if c, ok = known.CallOf(e.pass.TypesInfo, s.expr); !ok {
+			c, ok = known.CallBy(s.obj, s.expr), true
+		}
 	}
-	switch op {
-	case known.Reveal:
-		scope := purposes.Ref{Unknown: true}
-		if ok {
-			scope = purposes.Ref{}
-			for i := range c.Scopes {
-				scope = scope.And(e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name))
+	scope := purposes.Ref{Unknown: true}
+	if ok && len(c.Scopes) > 0 {
+		scope = purposes.Ref{}
+		for i := range c.Scopes {
+			scope = scope.And(e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name))
+		}
+	}
+	src := e.intern(source{Pkg: e.pass.Pkg.Path(), In: s.f.place, Where: e.where(s.pos()), Scope: scope, pos: s.pos()})
+	plaintext := single(origin{source: src})
+	switch {
+	case op == known.Reveal:
+		e.give(s, 0, plaintext)
+	case c.Text != nil:
+		plaintext = e.text(s, c, op)
+	}
+	e.feed(s, s.args, plaintext, nil) // of Scope.Hint and Scope.IndexSealed
+	e.kind(s, plaintext)
+	return true
+}
+
+// text handles the text that is sealed or indexed, and returns its taints.
+func (e *engine) text(s *site, c known.Call, op known.Op) taints {
+	all := taints{}
+	for _, arg := range s.args {
+		if b, isBasic := arg.Type().Underlying().(*types.Basic); !isBasic || b.Info()&types.IsString == 0 {
+			continue
+		}
+		all.add(e.of(arg))
+		for i := range c.Scopes {
+			to := e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name)
+			verb := "sealed"
+			if op == known.Index {
+				verb = "indexed"
 			}
+			e.sink(s.f, Reuse, e.of(arg), s.pos(), verb, "", to)
 		}
-		if s.value != nil {
-			src := e.intern(source{Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), Scope: scope, pos: s.pos()})
-			e.setNth(s.value, 0, single(origin{source: src}))
+	}
+	return all
+}
+
+// kind lets plaintext flow into the methods of a kind that somebody made
+// themselves, which the library calls with it.
+func (e *engine) kind(s *site, plaintext taints) {
+	var kinds []types.Type
+	if call, ok := s.instr.(*ssa.Call); ok && s.results == nil {
+		if callee := call.Common().StaticCallee(); callee != nil {
+			kinds = append(kinds, callee.TypeArgs()...)
 		}
-	case known.Seal, known.Index:
-		if !ok || c.Text == nil {
-			break
-		}
-		for _, arg := range s.args {
-			if b, isBasic := arg.Type().Underlying().(*types.Basic); !isBasic || b.Info()&types.IsString == 0 {
+	}
+	if len(s.args) > 0 {
+		kinds = append(kinds, known.Kinds(s.args[0].Type())...)
+	}
+	for _, kind := range kinds {
+		for _, name := range []string{"Parse", "Canonical", "Mask"} {
+			obj, _, _ := types.LookupFieldOrMethod(kind, true, e.pass.Pkg, name)
+			method, ok := obj.(*types.Func)
+			if !ok || known.OfLibrary(method.Pkg()) {
 				continue
 			}
-			for i := range c.Scopes {
-				to := e.purposes.Reduce(e.purposes.ScopeRef(c, i), s.f.name)
-				verb := "sealed"
-				if op == known.Index {
-					verb = "indexed"
-				}
-				e.sink(s.f, Reuse, e.of(arg), s.pos(), verb, "", to)
+			fn := e.internCallable(e.declared(method))
+			in := e.callback(virtual{s.id(), nil, fn}, s, fn.params())
+			for _, arg := range in.args[1:] {
+				e.addTo(arg, plaintext)
 			}
+			e.calling(in, fn)
 		}
 	}
-	return true
 }
 
 func (e *engine) intern(s source) *source {
@@ -229,22 +256,38 @@ func (e *engine) inside(s *site, g *function) {
 	if g.test {
 		return
 	}
+	e.needs(g)
 	if e.callers[g.ssa] == nil {
-		e.callers[g.ssa] = map[ssa.CallInstruction][]ssa.Value{}
+		e.callers[g.ssa] = map[any][]ssa.Value{}
 	}
-	if _, ok := e.callers[g.ssa][s.instr]; !ok {
-		e.callers[g.ssa][s.instr] = s.args
-		e.changed = true
+	if _, ok := e.callers[g.ssa][s.id()]; !ok {
+		e.callers[g.ssa][s.id()] = s.args
+		e.touch()
+		for _, f := range e.families { // which may trace a parameter to all calls
+			f.dirty = f.dirty || f.traces
+		}
 	}
 	for i, arg := range s.args {
 		if i < len(g.ssa.Params) && text(g.ssa.Params[i].Type()) {
 			e.flowBoth(origin{param: g, index: i}, e.of(arg))
 		}
 	}
-	if s.value != nil {
-		for i, r := range g.results {
-			e.setNth(s.value, i, e.substitute(s, g, r))
+	e.passed(s, g.obj)
+	e.handOver(s, g)
+	for i, r := range g.results {
+		set := taints{}
+		for x := range r {
+			through := e.substitute(s, g, taints{x: {}})
+			if x.param == g && x.index < len(s.args) && !isText(s.args[x.index].Type()) {
+				through = through.unlabelled()
+			}
+			set.add(through)
 		}
+		e.give(s, i, set)
+		e.receive(s, set, g.place, purposeName(g))
+	}
+	for _, arg := range s.args {
+		e.consume(s.f, e.of(arg))
 	}
 	for _, k := range g.sinks {
 		if !k.pending {
@@ -252,7 +295,7 @@ func (e *engine) inside(s *site, g *function) {
 		}
 		to := e.bind(s, k.to)
 		for x := range e.substitute(s, g, taints{k.taint: {}}) {
-			e.sinkOne(s.f, Reuse, x, s.pos(), k.what, purposeName(g)+", "+e.where(k.pos), to)
+			e.sinkOne(s.f, k.kind, x, s.pos(), k.what, purposeName(g)+", "+e.where(k.pos), to)
 		}
 	}
 }
@@ -292,7 +335,15 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 			if x.index >= len(s.args) {
 				continue
 			}
+			if x.result > 0 {
+				out.add(e.resultsOfParam(s, g, x.index, x.result))
+				continue
+			}
 			for a := range e.of(s.args[x.index]) {
+				if a.fn != nil && !x.content {
+					out[a] = struct{}{}
+					continue
+				}
 				if a.inner == x.content && a.hidden == x.veiled {
 					a.inner, a.hidden = x.inner, x.hidden
 					out[a] = struct{}{}
@@ -313,8 +364,16 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 // bind replaces the parameters of the function that is called in a ref by the
 // arguments of the call.
 func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
-	if s.expr == nil {
-		return purposes.Ref{Unknown: true}
+	if s.expr == nil || s.results != nil { // whose arguments are not written down
+		out := purposes.Ref{Names: r.Names, Unknown: r.Unknown}
+		for _, id := range r.From {
+			if strings.Contains(id, "#") {
+				out.Unknown = true
+			} else {
+				out.From = append(out.From, id)
+			}
+		}
+		return out
 	}
 	args, ok := e.args[s.expr]
 	if !ok {
@@ -327,13 +386,13 @@ func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
 // outside handles the call of a function of another package, or of one that is
 // not known.
 func (e *engine) outside(s *site) {
-	if sum := e.imported.Funcs[purposes.Func(s.obj)]; sum != nil {
-		e.summarised(s, sum)
+	if key := purposes.Func(s.obj); e.imported.Funcs[key] != nil {
+		e.summarised(s, key, e.imported.Funcs[key])
 		return
 	}
 	if s.obj.Pkg() == nil { // error.Error
-		if s.value != nil && s.obj.Name() == "Error" {
-			e.set(s.value, e.of(s.args[0]))
+		if s.obj.Name() == "Error" {
+			e.give(s, 0, e.of(s.args[0]))
 		}
 		return
 	}
@@ -341,33 +400,56 @@ func (e *engine) outside(s *site) {
 }
 
 // summarised handles the call of a function that a fact is known of.
-func (e *engine) summarised(s *site, sum *summary) {
-	if s.value != nil {
-		for i, items := range sum.Results {
-			for _, it := range items {
-				e.setNth(s.value, i, e.resolve(s, it))
+func (e *engine) summarised(s *site, key string, sum *summary) {
+	e.passed(s, s.obj)
+	e.handedOver(s, key, sum)
+	for i, items := range sum.Results {
+		for _, it := range items {
+			set := e.resolve(s, it, sum)
+			if it.Param >= 0 && it.Param < len(s.args) && !isText(s.args[it.Param].Type()) {
+				set = set.unlabelled()
+			}
+			e.give(s, i, set)
+			if s.obj != nil {
+				e.receive(s, set, purposes.Place(s.obj), short(s.obj))
 			}
 		}
 	}
+	for _, arg := range s.args {
+		e.consume(s.f, e.of(arg))
+	}
 	for _, st := range sum.Stores {
-		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item))
+		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item, sum))
 	}
 	for _, k := range sum.Sinks {
 		to := e.bind(s, k.To)
-		for x := range e.resolve(s, k.Item) {
-			e.sinkOne(s.f, k.Kind, x, s.pos(), k.What, k.Where, to)
+		for x := range e.resolve(s, k.Item, sum) {
+			e.sinkIn(s.f, k.In, k.Kind, x, s.pos(), k.What, k.Where, to)
 		}
 	}
 }
 
 // resolve returns what an item of a fact is at a call.
-func (e *engine) resolve(s *site, it item) taints {
+func (e *engine) resolve(s *site, it item, sum *summary) taints {
 	if it.Param >= 0 {
 		if it.Param >= len(s.args) {
 			return nil
 		}
 		out := taints{}
+		if it.Result > 0 {
+			for n := range sum.Calls {
+				c := &sum.Calls[n]
+				if in := e.virtuals[virtual{s.id(), c, nil}]; in != nil && c.Param == it.Param && it.Result <= maxResults {
+					out.add(in.results[it.Result-1])
+				}
+			}
+			return out
+		}
 		for a := range e.of(s.args[it.Param]) {
+			if a.fn != nil && !it.Content {
+				out[a] = struct{}{}
+				continue
+			}
 			if a.inner == it.Content && a.hidden == it.Veiled {
 				a.inner, a.hidden = it.Inner, it.Hidden
 				out[a] = struct{}{}
@@ -387,6 +469,9 @@ func (e *engine) origin(it item, s *site) origin {
 		}
 		return origin{source: e.intern(src)}
 	}
+	if it.Fn != "" {
+		return origin{fn: e.callableBy(it.Fn)}
+	}
 	return origin{shared: it.Shared, content: it.Content, veiled: it.Veiled}
 }
 
@@ -398,16 +483,46 @@ func (e *engine) sink(f *function, kind Kind, set taints, pos token.Pos, what, t
 }
 
 func (e *engine) sinkOne(f *function, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
+	e.sinkIn(f, "", kind, x, pos, what, through, to)
+}
+
+// atCalls reports whether a sink of a parameter is reported at the calls of the
+// function: it takes values of any type, such as the function that writes all
+// answers of a service, or labels, which only the caller knows to be some.
+func atCalls(f *function, kind Kind, x taint) bool {
+	if x.param != f || f.obj == nil || x.result != 0 || kind == Receive || kind == Reuse {
+		return false
+	}
+	if kind == Label {
+		return true
+	}
+	t := f.ssa.Params[x.index].Type()
+	if s, ok := t.Underlying().(*types.Slice); ok && f.ssa.Signature.Variadic() && x.index == len(f.ssa.Params)-1 {
+		t = s.Elem()
+	}
+	i, ok := t.Underlying().(*types.Interface)
+	return ok && i.NumMethods() == 0
+}
+
+// sinkIn is [engine.sinkOne] for a value that the function in receives.
+func (e *engine) sinkIn(f *function, in string, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
+	if x.fn != nil {
+		return
+	}
 	x.inner, x.hidden = x.inner && x.param != nil, x.hidden && x.param != nil // of no matter any more
 	where := through
 	if kind == Reuse {
 		where += "\x00" + strings.Join(to.Names, ",") + "\x00" + strings.Join(to.From, ",")
 	}
+	if kind == Receive {
+		where = what + "\x00" + in
+	}
 	key := sinkKey{x, pos, kind, where}
 	if f.sinks[key] != nil {
 		return
 	}
-	pending := kind == Reuse && f.obj != nil && (depends(to, f.name) || x.source != nil && depends(x.source.Scope, f.name))
-	f.sinks[key] = &sink{key, what, through, to, pending}
-	e.changed = true
+	pending := atCalls(f, kind, x) || kind == Reuse && f.obj != nil && (depends(to, f.name) || x.source != nil && depends(x.source.Scope, f.name))
+	f.sinks[key] = &sink{key, what, through, in, to, pending}
+	e.touch()
+	e.other(f)
 }

@@ -30,6 +30,7 @@ func (e *engine) respond(s *site, args []ssa.Value, what string) {
 			set = e.rendered(arg)
 		}
 		if p, name := typePath(arg.Type()); p != "context" || name != "Context" {
+			e.rendersLabels(s, arg, "is encoded for an answer", true)
 			e.sink(s.f, Response, set, s.pos(), what, "", noScopes)
 		}
 	}

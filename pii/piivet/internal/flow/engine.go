@@ -5,23 +5,39 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/ssa"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // A function is one of this package, literals included.
 type function struct {
-	ssa *ssa.Function
+	ssa    *ssa.Function
+	family *family
 	// name is that of the declared function which it is, or is inside of.
 	name string
 	obj  *types.Func // nil for literals
+	// place is the declared function as [purposes.Place] names it.
+	place string
+	// key is unlike that of any other function of the program.
+	key  string
 	test bool
+	// steps is how much work the function took, and stopped says that it was too
+	// much, so that the function is not followed to the end.
+	steps   int
+	stopped bool
+	// calls are the calls of functions that parameters hold, in the order in which
+	// they were found.
+	calls     map[paramCallKey]*paramCall
+	callOrder []*paramCall
 	// results are what the results may come from.
 	results []taints
 	// sinks are where something of the function ends up.
@@ -41,6 +57,7 @@ type sink struct {
 	sinkKey
 	what    string
 	through string
+	in      string // the function that receives the value, for Receive
 	to      purposes.Ref
 	// pending says that the scopes are parameters of the function: only at its
 	// calls is it known which.
@@ -56,6 +73,7 @@ type engine struct {
 
 	functions []*function
 	byFunc    map[*ssa.Function]*function
+	byDecl    map[*types.Func]*function
 	methods   map[string][]*function // by name, for calls through interfaces
 
 	values map[ssa.Value]taints
@@ -67,8 +85,35 @@ type engine struct {
 	local map[localField]taints
 	free  map[*ssa.FreeVar]ssa.Value // what a closure's variable is outside
 
+	// entry is where in this package something was first put into a shared place,
+	// and current the instruction that is looked at.
+	entry   map[origin]token.Pos
+	current token.Pos
+	at      ssa.Instruction
+	// puts are the instructions that put something into a map, for maps whose order
+	// is followed: see [inOrder].
+	puts  map[*ssa.MakeMap]map[ssa.Instruction]taints
+	paths map[[2]*ssa.BasicBlock]bool
+	// consumed are values that a function does more with than to return them, by
+	// its name.
+	consumed map[string]taints
+	opened   map[string]int // indexes of imported.Open
+
+	reaching  map[origin][]*source // see propagate
+	sunk      map[exportedSink]bool
+	receivers map[*function]int
+
+	callables map[string]*callable
+	virtuals  map[virtual]*site
+	libraryIn map[origin][]*callable // functions of the library that places hold
+	captured  map[origin]bool        // parameters that exported closures have captured
+	// plugging says that calls of slots are followed, and crowded are the slots that
+	// hold too many functions for that.
+	plugging bool
+	crowded  map[string]bool
+
 	// callers are what calls hand to functions of this package.
-	callers map[*ssa.Function]map[ssa.CallInstruction][]ssa.Value
+	callers map[*ssa.Function]map[any][]ssa.Value
 
 	imported fact
 	names    map[*types.Var]string
@@ -76,8 +121,19 @@ type engine struct {
 	args  map[*ast.CallExpr]map[string]purposes.Ref
 	order map[origin][]origin // see ordered; made when all is solved
 
-	changed bool
+	families []*family
+	running  *family // that is followed at the moment, nil in connect
+	changed  bool
+	// steps counts the work, and limit is where it ends for the function at hand.
+	steps, limit int
 }
+
+// maxSteps is how much work one function may take: a second or so. Time itself is
+// not measured, so that a slow machine finds the same.
+var maxSteps = 4_000_000
+
+// steps is the work of all packages that were followed, for tests.
+var steps atomic.Int64
 
 type localField struct {
 	root  ssa.Value
@@ -86,25 +142,44 @@ type localField struct {
 
 func newEngine(pass *analysis.Pass) *engine {
 	e := &engine{
-		pass:     pass,
-		purposes: purposes.Of(pass),
-		calls:    calls(pass.Files),
-		sources:  interner{},
-		byFunc:   map[*ssa.Function]*function{},
-		methods:  map[string][]*function{},
-		values:   map[ssa.Value]taints{},
-		tuples:   map[ssa.Value]map[int]taints{},
-		edges:    map[origin]taints{},
-		local:    map[localField]taints{},
-		free:     map[*ssa.FreeVar]ssa.Value{},
-		callers:  map[*ssa.Function]map[ssa.CallInstruction][]ssa.Value{},
-		names:    map[*types.Var]string{},
-		order:    map[origin][]origin{},
-		args:     map[*ast.CallExpr]map[string]purposes.Ref{},
-		imported: fact{Funcs: map[string]*summary{}, Shared: map[string][]item{}, Ours: map[string]bool{pass.Pkg.Path(): true}},
+		pass:      pass,
+		purposes:  purposes.Of(pass),
+		calls:     calls(pass.Files),
+		sources:   interner{},
+		byFunc:    map[*ssa.Function]*function{},
+		byDecl:    map[*types.Func]*function{},
+		methods:   map[string][]*function{},
+		values:    map[ssa.Value]taints{},
+		tuples:    map[ssa.Value]map[int]taints{},
+		edges:     map[origin]taints{},
+		local:     map[localField]taints{},
+		free:      map[*ssa.FreeVar]ssa.Value{},
+		callers:   map[*ssa.Function]map[any][]ssa.Value{},
+		names:     map[*types.Var]string{},
+		order:     map[origin][]origin{},
+		entry:     map[origin]token.Pos{},
+		puts:      map[*ssa.MakeMap]map[ssa.Instruction]taints{},
+		paths:     map[[2]*ssa.BasicBlock]bool{},
+		consumed:  map[string]taints{},
+		opened:    map[string]int{},
+		sunk:      map[exportedSink]bool{},
+		receivers: map[*function]int{},
+		callables: map[string]*callable{},
+		virtuals:  map[virtual]*site{},
+		libraryIn: map[origin][]*callable{},
+		captured:  map[origin]bool{},
+		crowded:   map[string]bool{},
+		args:      map[*ast.CallExpr]map[string]purposes.Ref{},
+		imported:  fact{Funcs: map[string]*summary{}, Shared: map[string][]held{}, Called: map[string]bool{}, Slots: map[string]bool{}, Ours: map[string]bool{pass.Pkg.Path(): known.Uses(pass)}},
 	}
-	e.join()
+	for _, p := range pass.Pkg.Imports() {
+		if known.Library(p) {
+			e.imported.Ours[p.Path()] = true
+		}
+	}
 	e.build()
+	e.join()
+	e.steps = 0 // of the work on this package
 	return e
 }
 
@@ -118,14 +193,17 @@ func (e *engine) join() {
 		for name, s := range f.Funcs {
 			e.imported.Funcs[name] = s
 		}
-		for path := range f.Ours {
-			e.imported.Ours[path] = true
-		}
-		for name, items := range f.Shared {
-			for _, it := range items {
-				o := origin{shared: name, content: it.Content, veiled: it.Veiled}
-				e.flow(o, taints{{origin: e.origin(it, nil), inner: it.Inner, hidden: it.Hidden}: {}})
+		maps.Copy(e.imported.Ours, f.Ours)
+		maps.Copy(e.imported.Called, f.Called)
+		maps.Copy(e.imported.Slots, f.Slots)
+		for name, all := range f.Shared {
+			for _, h := range all {
+				o := origin{shared: name, content: h.Content, veiled: h.Veiled}
+				e.flow(o, taints{{origin: e.origin(h.Item, nil), inner: h.Item.Inner, hidden: h.Item.Hidden}: {}})
 			}
+		}
+		for _, o := range f.Open {
+			e.open(o)
 		}
 		for _, p := range f.Pending {
 			e.wait(p)
@@ -153,12 +231,12 @@ func (e *engine) build() {
 				continue
 			}
 			if fn := prog.FuncValue(obj); fn != nil {
-				e.add(fn, purposes.Func(obj), obj)
+				e.add(fn, purposes.Func(obj), purposes.Place(obj), obj)
 			}
 		}
 	}
 	if init := pkg.Func("init"); init != nil { // variables of the package
-		e.add(init, e.pass.Pkg.Path()+".init", nil)
+		e.add(init, e.pass.Pkg.Path()+".init", purposes.PackagePath(e.pass.Pkg.Path()), nil)
 	}
 	for _, f := range e.functions {
 		for _, b := range f.ssa.Blocks {
@@ -173,14 +251,20 @@ func (e *engine) build() {
 	}
 }
 
-func (e *engine) add(fn *ssa.Function, name string, obj *types.Func) {
-	f := &function{ssa: fn, name: name, obj: obj, sinks: map[sinkKey]*sink{}}
+func (e *engine) add(fn *ssa.Function, name, place string, obj *types.Func) {
+	f := &function{ssa: fn, name: name, obj: obj, key: name, place: place, sinks: map[sinkKey]*sink{}, calls: map[paramCallKey]*paramCall{}}
+	if obj == nil {
+		f.key = fmt.Sprintf("%s@%s:%d", e.pass.Pkg.Path(), e.where(fn.Pos()), e.pass.Fset.Position(fn.Pos()).Column)
+	}
 	f.test = strings.HasSuffix(e.pass.Fset.PositionFor(fn.Pos(), false).Filename, "_test.go")
 	for range fn.Signature.Results().Len() {
 		f.results = append(f.results, taints{})
 	}
 	e.functions = append(e.functions, f)
 	e.byFunc[fn] = f
+	if obj != nil {
+		e.byDecl[obj] = f
+	}
 	if obj != nil && obj.Signature().Recv() != nil {
 		e.methods[obj.Name()] = append(e.methods[obj.Name()], f)
 	}
@@ -189,45 +273,39 @@ func (e *engine) add(fn *ssa.Function, name string, obj *types.Func) {
 			e.values[p] = both(origin{param: f, index: i})
 		}
 	}
+	if outer := e.byFunc[fn.Parent()]; outer != nil {
+		f.family = outer.family
+	} else {
+		f.family = &family{dirty: true, dependents: map[*family]bool{}}
+		e.families = append(e.families, f.family)
+	}
+	f.family.members = append(f.family.members, f)
 	for _, anon := range fn.AnonFuncs {
-		e.add(anon, name, nil)
+		e.add(anon, name, place, nil)
 	}
-}
-
-// solve follows everything until nothing new is found, which comes to an end
-// since there is only so much to find. It goes forth and back, for what flows
-// through a chain of functions goes one way or the other.
-func (e *engine) solve() error {
-	for range 10_000 {
-		e.changed = false
-		for _, f := range e.functions {
-			if f.test {
-				continue
-			}
-			for _, b := range f.ssa.Blocks {
-				for _, instr := range b.Instrs {
-					e.instruction(f, instr)
-				}
-			}
-		}
-		if !e.changed {
-			return nil
-		}
-		slices.Reverse(e.functions)
-	}
-	return fmt.Errorf("piivet can't follow package %s to the end, which is a fault of piivet", e.pass.Pkg.Path())
 }
 
 // of returns what a value may come from.
 func (e *engine) of(v ssa.Value) taints {
 	switch v := v.(type) {
-	case *ssa.Const, *ssa.Function, *ssa.Builtin:
+	case *ssa.Builtin:
 		return nil
+	case *ssa.Function:
+		if e.values[v] == nil {
+			e.values[v] = taints{}
+			if c := e.callableOf(v, nil); c != nil {
+				e.values[v] = single(origin{fn: c})
+			}
+		}
 	case *ssa.Global:
 		return nil // its address
 	case *ssa.FreeVar:
 		if out := e.free[v]; out != nil {
 			return e.of(out)
+		}
+	case *ssa.MakeMap:
+		if e.puts[v] != nil {
+			return e.putBefore(v)
 		}
 	}
 	return e.values[v]
@@ -245,13 +323,17 @@ func (e *engine) addTo(v ssa.Value, t taints) {
 	if len(t) == 0 {
 		return
 	}
+	e.steps += len(t)
 	have := e.values[v]
 	if have == nil {
 		have = taints{}
 		e.values[v] = have
 	}
 	if have.add(t) {
-		e.changed = true
+		e.touch()
+		if fn := v.Parent(); fn != nil {
+			e.other(e.byFunc[fn])
+		}
 	}
 }
 
@@ -276,7 +358,7 @@ func (e *engine) setNth(v ssa.Value, i int, t taints) {
 		m[i] = taints{}
 	}
 	if m[i].add(t) {
-		e.changed = true
+		e.touch()
 	}
 }
 

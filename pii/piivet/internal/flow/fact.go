@@ -13,10 +13,16 @@ type fact struct {
 	// Funcs are the functions that something flows through, by full name.
 	Funcs map[string]*summary `json:",omitempty"`
 	// Shared is what is in fields and in variables of packages, by name.
-	Shared map[string][]item `json:",omitempty"`
+	Shared map[string][]held `json:",omitempty"`
+	// Called are the slots whose functions are called.
+	Called map[string]bool `json:",omitempty"`
+	// Slots are the places whose types are such that functions are kept in them.
+	Slots map[string]bool `json:",omitempty"`
+	// Open are sinks of places that other packages put values into.
+	Open []open `json:",omitempty"`
 	// Pending is what depends on scopes that are given from outside.
 	Pending []pending `json:",omitempty"`
-	// Ours are the packages that use the library.
+	// Ours are the packages that are followed, and whether they use the library.
 	Ours map[string]bool `json:",omitempty"`
 }
 
@@ -41,15 +47,35 @@ type summary struct {
 	Results [][]item `json:",omitempty"`
 	// Sinks are where parameters end up.
 	Sinks []sunk `json:",omitempty"`
-	// Stores are the fields and variables that parameters end up in.
+	// Stores are the fields, variables and slots that parameters end up in.
 	Stores []stored `json:",omitempty"`
+	// Calls are the calls of functions that parameters hold.
+	Calls []handed `json:",omitempty"`
+	// Places are the parameters that closures have captured, which are places of
+	// the program then: see [placeOf].
+	Places []int `json:",omitempty"`
+}
+
+// A held is a taint of a place, or of the fields of its value.
+type held struct {
+	Item    item
+	Content bool `json:",omitempty"`
+	Veiled  bool `json:",omitempty"`
+}
+
+// A handed is the call of the function that a parameter holds.
+type handed struct {
+	Param int
+	Args  [][]item // for each argument, its taints
 }
 
 // An item is a taint in a fact.
 type item struct {
 	Source  *source `json:",omitempty"`
 	Shared  string  `json:",omitempty"`
+	Fn      string  `json:",omitempty"` // the key of a callable
 	Param   int     // -1 if it is none
+	Result  int     `json:",omitempty"` // as in origin
 	Content bool    `json:",omitempty"`
 	Veiled  bool    `json:",omitempty"` // of the origin
 	Inner   bool    `json:",omitempty"`
@@ -61,8 +87,16 @@ type sunk struct {
 	Item  item
 	Kind  Kind
 	What  string       // as in Finding
+	In    string       `json:",omitempty"` // the function that receives the value
 	Where string       // file and line
 	To    purposes.Ref // of a repurpose
+}
+
+// An open is a sink of a place, with the sources that were found to reach it.
+type open struct {
+	Sink sunk
+	Pkg  string   // that the sink is in
+	Seen []string `json:",omitempty"`
 }
 
 // A stored is a place that a parameter is put into.
@@ -75,8 +109,11 @@ type stored struct {
 
 // A pending is a flow that repurposes a value if the scopes are such, which are
 // given by packages that import this one.
+//
+// For a value that is received, To is empty, and In is the function.
 type pending struct {
-	Pkg, Where string
-	What       string
-	From, To   purposes.Ref
+	In, InPackage string `json:",omitempty"`
+	Pkg, Where    string
+	What          string
+	From, To      purposes.Ref
 }

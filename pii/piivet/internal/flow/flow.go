@@ -3,9 +3,10 @@
 // It follows a string from the call that reveals it, in the SSA form of a
 // package: through variables, fields, slices, maps and channels, through
 // concatenation, conversions and the text functions of the standard library,
-// through closures and functions, told apart by call, and by facts through
-// other packages that use the library. What other packages do with a value is
-// known for the libraries in tables.go, and otherwise nothing is assumed.
+// through closures, function values and functions, told apart by call, and by
+// facts through all packages of the main module and those that use the library.
+// A function of another module returns its arguments in another form, unless
+// tables.go has it as a sink or as one that answers something else.
 //
 // Test files are left out: what they reveal is made up.
 package flow
@@ -46,6 +47,15 @@ const (
 	Response Kind = "response"
 	Hash     Kind = "hash"
 	Reuse    Kind = "reuse" // sealed or indexed for another purpose
+	// Receive is no mistake, but a use: a function gets a value that another one
+	// revealed, and does more with it than to return it.
+	Receive Kind = "receive"
+	// Label is the printed label of a sealed value that is used as data. What of the
+	// finding says how.
+	Label Kind = "label"
+	// Stopped is a function that is not followed to the end, since it takes too
+	// much work.
+	Stopped Kind = "stopped"
 )
 
 // A Finding is a revealed value that ends up in a sink.
@@ -61,8 +71,17 @@ type Finding struct {
 	// Elsewhere is the package, with file and line, in which this happens with
 	// the scopes that are given at Pos, "" if it happens at Pos.
 	Elsewhere string
+	// In is the function that receives the value, as [purposes.Place] names it, and
+	// InPackage the path of its package. Does says what it does with the value, ""
+	// if that is not known. All three are for Receive.
+	In, InPackage, Does string
+	// RevealedIn is the function that revealed the value, and RevealedPackage the
+	// path of its package.
+	RevealedIn, RevealedPackage string
 	// From are the purposes that it was revealed for, none if not known.
 	From []string
+	// Among are purposes that it was revealed for, where there may be others.
+	Among []string
 	// To are the purposes that it is sealed or indexed for, for Reuse.
 	To []string
 	// Revealed is where it was revealed, as file and line, and RevealedAt as a
@@ -107,8 +126,21 @@ func (f Finding) Place() string {
 // [Analyzer].
 func Of(pass *analysis.Pass) []Finding { return pass.ResultOf[Analyzer].([]Finding) }
 
+// follows reports whether a package is looked at: one that uses the library, or
+// that belongs to the main module, whose helpers are given plaintext by others.
+// The library itself is not: its functions are known, and it keeps no plaintext that
+// a program hands to it, such as a hook to package migrate. That must not depend on
+// the module of the pass: the go command takes facts of a package from its cache
+// wherever the package is the same.
+func follows(pass *analysis.Pass) bool {
+	if known.Part(pass.Pkg) {
+		return false
+	}
+	return known.Uses(pass) || pass.Module != nil && pass.Module.Path != "" && pass.Module.Version == ""
+}
+
 func run(pass *analysis.Pass) (result any, err error) {
-	if !known.Uses(pass) {
+	if !follows(pass) {
 		return []Finding(nil), nil
 	}
 	// Code that can't be followed fails loudly, and by name.
@@ -121,6 +153,7 @@ func run(pass *analysis.Pass) (result any, err error) {
 	if err := e.solve(); err != nil {
 		return nil, err
 	}
+	steps.Add(int64(e.steps))
 	findings := e.findings()
 	pass.ExportPackageFact(e.export())
 	return findings, nil

@@ -3,6 +3,7 @@ package flow
 import (
 	"go/ast"
 	"go/token"
+	"go/types"
 	"slices"
 	"strings"
 
@@ -24,10 +25,18 @@ func (e *engine) suspect(k *sink, src *source) {
 	e.wait(pending{Pkg: e.pass.Pkg.Path(), Where: e.where(k.pos), What: k.what, From: src.Scope, To: k.to})
 }
 
+// suspectReceiver notes that a function receives a value whose purpose is not
+// known here.
+func (e *engine) suspectReceiver(f Finding, src *source) {
+	if !src.Scope.Unknown {
+		e.wait(pending{In: f.In, InPackage: f.InPackage, Pkg: e.pass.Pkg.Path(), Where: e.where(f.Pos), What: f.What, From: src.Scope})
+	}
+}
+
 // wait adds to what is pending, once.
 func (e *engine) wait(p pending) {
 	same := func(q pending) bool {
-		return q.Pkg == p.Pkg && q.Where == p.Where && q.What == p.What &&
+		return q.Pkg == p.Pkg && q.Where == p.Where && q.What == p.What && q.In == p.In &&
 			slices.Equal(q.From.From, p.From.From) && slices.Equal(q.To.From, p.To.From) &&
 			slices.Equal(q.From.Names, p.From.Names) && slices.Equal(q.To.Names, p.To.Names)
 	}
@@ -44,6 +53,12 @@ func (e *engine) decided() []Finding {
 	var all []Finding
 	for _, p := range e.imported.Pending {
 		from, ok1 := e.purposes.Closed(p.From)
+		if p.In != "" {
+			if pos, ok := e.giver(p); ok && ok1 {
+				all = append(all, Finding{Kind: Receive, Pos: pos, What: p.What, In: p.In, InPackage: p.InPackage, From: from, Revealed: p.Where, Elsewhere: p.Pkg + ", " + p.Where})
+			}
+			continue
+		}
 		to, ok2 := e.purposes.Closed(p.To)
 		if !ok1 || !ok2 || overlap(from, to) {
 			continue
@@ -80,6 +95,13 @@ func (e *engine) giver(p pending) (token.Pos, bool) {
 				}
 				if given > most {
 					best, most = n.Pos(), given
+				}
+			case *ast.KeyValueExpr: // of a component's literal
+				id, ok := n.Key.(*ast.Ident)
+				if v, isField := e.pass.TypesInfo.Uses[id].(*types.Var); ok && isField && v.IsField() && most < 2 {
+					if name := e.fieldName(v); to[name] || from[name] {
+						best, most = n.Pos(), 2
+					}
 				}
 			case *ast.FuncDecl:
 				if n.Name.Name == "main" && n.Recv == nil && !best.IsValid() {

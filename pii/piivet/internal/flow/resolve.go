@@ -2,6 +2,7 @@ package flow
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -15,23 +16,43 @@ const enough = 50
 
 // reach returns the sources that flow into an origin, in this package.
 func (e *engine) reach(o origin) []*source {
-	found := map[*source]bool{}
-	seen := map[origin]bool{}
-	var visit func(o origin)
-	visit = func(o origin) {
-		if seen[o] || len(found) >= enough {
-			return
-		}
-		seen[o] = true
-		if o.source != nil {
-			found[o.source] = true
-		}
-		for _, x := range e.ordered(o) {
-			visit(x)
+	if o.source != nil {
+		return []*source{o.source}
+	}
+	if e.reaching == nil {
+		e.propagate()
+	}
+	return e.reaching[o]
+}
+
+// propagate finds for all places the sources that flow into them, when all is solved.
+func (e *engine) propagate() {
+	e.reaching = map[origin][]*source{}
+	into := map[origin][]origin{}
+	sources := map[*source]bool{}
+	for to, set := range e.edges {
+		for x := range set {
+			into[x.origin] = append(into[x.origin], to)
+			if x.source != nil {
+				sources[x.source] = true
+			}
 		}
 	}
-	visit(o)
-	return sorted(found)
+	for _, src := range sorted(sources) {
+		seen := map[origin]bool{}
+		work := []origin{{source: src}}
+		for len(work) > 0 {
+			o := work[len(work)-1]
+			work = work[:len(work)-1]
+			for _, to := range into[o] {
+				if !seen[to] && len(e.reaching[to]) < enough {
+					seen[to] = true
+					e.reaching[to] = append(e.reaching[to], src)
+					work = append(work, to)
+				}
+			}
+		}
+	}
 }
 
 // ordered returns what flows into a place in a fixed order, so that of too many
@@ -46,7 +67,7 @@ func (e *engine) ordered(o origin) []origin {
 	}
 	all := slices.SortedFunc(maps.Keys(set), func(a, b origin) int {
 		return cmp.Or(cmp.Compare(sourceKey(a.source), sourceKey(b.source)), cmp.Compare(a.shared, b.shared),
-			cmp.Compare(place(a.param), place(b.param)), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
+			cmp.Compare(place(a.param), place(b.param)), cmp.Compare(a.index, b.index), cmp.Compare(a.result, b.result), cmp.Compare(a.fn.name(), b.fn.name()), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 	})
 	e.order[o] = all
 	return all
@@ -63,15 +84,18 @@ func place(f *function) int {
 // files.
 func (e *engine) findings() []Finding {
 	type key struct {
-		kind     Kind
-		pos      int
-		from, to string
+		kind         Kind
+		pos          int
+		from, to, in string
 	}
 	seen := map[key]bool{}
 	var all []Finding
 	for _, f := range e.functions {
+		if f.stopped {
+			all = append(all, Finding{Kind: Stopped, Pos: f.ssa.Pos(), What: purposeName(f)})
+		}
 		for _, k := range f.sorted() {
-			if k.pending {
+			if k.pending || k.kind == Label && k.taint.shared != "" || k.kind == Receive && e.plumbing(f, k) {
 				continue
 			}
 			for _, src := range e.reach(k.taint.origin) {
@@ -79,7 +103,13 @@ func (e *engine) findings() []Finding {
 				if !ok {
 					continue
 				}
-				id := key{found.Kind, int(found.Pos), strings.Join(found.From, ","), strings.Join(found.To, ",")}
+				id := key{found.Kind, int(found.Pos), strings.Join(found.From, ","), strings.Join(found.To, ","), found.In + "\x00" + found.What + "\x00" + found.Does + found.RevealedIn}
+				switch {
+				case k.kind == Label:
+					id = key{kind: Label, pos: id.pos}
+				case found.Through != "" && k.rule() == "leak": // an encoder's error repeats its answer
+					id.kind, id.in = "leak", ""
+				}
 				if !seen[id] {
 					seen[id] = true
 					all = append(all, found)
@@ -87,6 +117,7 @@ func (e *engine) findings() []Finding {
 			}
 		}
 	}
+	all = append(all, e.reached()...)
 	all = append(all, e.decided()...)
 	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(a.Pos, b.Pos) })
 	return all
@@ -94,8 +125,8 @@ func (e *engine) findings() []Finding {
 
 func (f *function) sorted() []*sink {
 	return slices.SortedFunc(maps.Values(f.sinks), func(a, b *sink) int {
-		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.kind, b.kind), cmp.Compare(a.through, b.through),
-			cmp.Compare(a.where, b.where), cmp.Compare(a.taint.index, b.taint.index), cmp.Compare(a.taint.shared, b.taint.shared),
+		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(flag(a.kind != Response), flag(b.kind != Response)), cmp.Compare(a.kind, b.kind), cmp.Compare(a.through, b.through),
+			cmp.Compare(a.where, b.where), cmp.Compare(a.taint.index, b.taint.index), cmp.Compare(a.taint.result, b.taint.result), cmp.Compare(a.taint.shared, b.taint.shared),
 			cmp.Compare(sourceKey(a.taint.source), sourceKey(b.taint.source)), cmp.Compare(flag(a.taint.content), flag(b.taint.content)),
 			cmp.Compare(flag(a.taint.veiled), flag(b.taint.veiled)))
 	})
@@ -104,7 +135,14 @@ func (f *function) sorted() []*sink {
 // finding returns what is to be said of a source that ends up in a sink, false
 // if nothing is.
 func (e *engine) finding(k *sink, src *source) (Finding, bool) {
-	from, complete := e.purposes.Names(src.Scope)
+	if src.Label != (k.kind == Label) {
+		return Finding{}, false
+	}
+	names := e.purposes.Names
+	if e.pass.Pkg.Name() == "main" { // with all that it imports, a whole program
+		names = e.purposes.Closed
+	}
+	from, complete := names(src.Scope)
 	f := Finding{
 		Kind: k.kind, Pos: k.pos, What: k.what, Through: k.through,
 		Revealed: src.Where, RevealedAt: src.pos,
@@ -112,10 +150,17 @@ func (e *engine) finding(k *sink, src *source) (Finding, bool) {
 	if complete {
 		f.From = from
 	}
+	if k.kind == Receive {
+		f, ok := e.received(f, k.in, src, from)
+		if ok && len(from) == 0 {
+			e.suspectReceiver(f, src)
+		}
+		return f, ok
+	}
 	if k.kind != Reuse {
 		return f, true
 	}
-	to, known := e.purposes.Names(k.to)
+	to, known := names(k.to)
 	if overlap(from, to) {
 		return f, false
 	}
@@ -133,22 +178,32 @@ func overlap(a, b []string) bool {
 
 // export returns what other packages have to know.
 func (e *engine) export() *fact {
-	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]item{}, Pending: e.imported.Pending, Ours: e.imported.Ours}
+	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]held{}, Called: e.imported.Called, Slots: e.imported.Slots, Open: e.imported.Open, Pending: e.imported.Pending, Ours: e.imported.Ours}
+	calls := e.exportCalls()
 	of := func(f *function) *summary {
-		if f.obj == nil || f.test || !f.obj.Exported() {
+		if f.test || (f.obj == nil || !f.obj.Exported()) && e.callables[f.key] == nil {
 			return nil
 		}
-		s := out.Funcs[f.name]
+		s := out.Funcs[f.key]
 		if s == nil {
 			s = &summary{}
-			out.Funcs[f.name] = s
+			out.Funcs[f.key] = s
 		}
 		return s
 	}
 	for _, f := range e.functions {
 		e.exportResults(f, of)
+		if s := of(f); s != nil {
+			s.Calls = calls[f]
+		}
 		for _, k := range f.sorted() {
 			e.exportSink(f, k, of)
+		}
+	}
+	for o := range e.captured {
+		if s := of(o.param); s != nil {
+			s.Places = append(s.Places, o.index)
+			slices.Sort(s.Places)
 		}
 	}
 	shared := slices.SortedFunc(maps.Keys(e.edges), func(a, b origin) int {
@@ -159,21 +214,45 @@ func (e *engine) export() *fact {
 			continue
 		}
 		for _, src := range e.reach(o) {
-			out.Shared[o.shared] = append(out.Shared[o.shared], item{Source: src, Param: -1, Content: o.content, Veiled: o.veiled})
+			out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Source: src, Param: -1}, o.content, o.veiled})
+		}
+		for _, x := range e.ordered(o) {
+			switch {
+			case x.fn != nil:
+				out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Fn: x.fn.key, Param: -1}, o.content, o.veiled})
+			case x.shared != "":
+				out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Shared: x.shared, Param: -1, Content: x.content, Veiled: x.veiled}, o.content, o.veiled})
+			}
 		}
 		for _, p := range e.params(e.edges[o]) {
-			if s := of(p.param); s != nil {
-				s.Stores = append(s.Stores, stored{item{Param: p.index, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
+			s := of(p.param)
+			if s != nil && e.captured[origin{param: p.param, index: p.index}] {
+				// The parameter is a place itself: whoever knows of its calls knows that
+				// place, and each caller need not repeat all that comes after it.
+				from := item{Shared: placeOf(p.param.key, p.index), Param: -1, Content: p.content, Veiled: p.veiled}
+				if p.result > 0 {
+					from.Shared = slotResult(from.Shared, p.result-1)
+				}
+				if from.Shared != o.shared {
+					out.Shared[o.shared] = append(out.Shared[o.shared], held{from, o.content, o.veiled})
+				}
+				continue
+			}
+			if s != nil {
+				s.Stores = append(s.Stores, stored{item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
 			}
 		}
 	}
+	e.reached() // notes what is known of the open sinks of this package
+	out.Open = e.imported.Open
+	slices.SortFunc(out.Open, func(a, b open) int { return strings.Compare(openKey(a), openKey(b)) })
 	slices.SortFunc(out.Pending, func(a, b pending) int {
 		return cmp.Or(cmp.Compare(a.Pkg, b.Pkg), cmp.Compare(a.Where, b.Where), cmp.Compare(a.What, b.What),
 			slices.Compare(a.From.Names, b.From.Names), slices.Compare(a.From.From, b.From.From),
 			slices.Compare(a.To.Names, b.To.Names), slices.Compare(a.To.From, b.To.From))
 	})
 	for name, s := range out.Funcs {
-		if s.Results == nil && s.Sinks == nil && s.Stores == nil {
+		if s.Results == nil && s.Sinks == nil && s.Stores == nil && s.Calls == nil && s.Places == nil {
 			delete(out.Funcs, name)
 		}
 	}
@@ -187,6 +266,68 @@ func flag(b bool) int {
 	return 0
 }
 
+// maxCalls is how many calls of the function that one parameter holds other
+// packages tell apart. Each caller that hands on a parameter of its own has those of
+// all that it calls, so without a bound there are more in each package than in those
+// that it imports together.
+const maxCalls = 8
+
+// exportCalls returns the calls of functions that the parameters of each function
+// hold. Of a parameter with too many of them there is one, whose arguments are
+// places of the program that all the arguments flow into.
+func (e *engine) exportCalls() map[*function][]handed {
+	all := map[*function][]handed{}
+	for _, f := range e.functions {
+		count := map[int]int{}
+		for _, c := range f.callOrder {
+			count[c.index]++
+		}
+		together := map[int]*handed{}
+		for _, c := range f.callOrder {
+			h := handed{Param: c.index}
+			for _, arg := range c.args {
+				h.Args = append(h.Args, e.items(f, arg))
+			}
+			if count[c.index] <= maxCalls {
+				all[f] = append(all[f], h)
+				continue
+			}
+			if together[c.index] == nil {
+				together[c.index] = &handed{Param: c.index}
+			}
+			e.fold(f, together[c.index], h)
+		}
+		for _, i := range slices.Sorted(maps.Keys(together)) {
+			all[f] = append(all[f], *together[i])
+		}
+	}
+	e.reaching = nil
+	clear(e.order)
+	return all
+}
+
+// fold adds a call to the one that stands for all.
+func (e *engine) fold(f *function, all *handed, h handed) {
+	for i, items := range h.Args {
+		name := slotParam(placeOf(f.key, h.Param), i)
+		if i == len(all.Args) {
+			all.Args = append(all.Args, []item{
+				{Shared: name, Param: -1},
+				{Shared: name, Param: -1, Content: true, Inner: true},
+				{Shared: name, Param: -1, Content: true, Veiled: true, Inner: true, Hidden: true},
+			})
+		}
+		for _, it := range items {
+			switch {
+			case it.Param < 0 && it.Fn == "":
+				e.flowBoth(origin{shared: name}, taints{{origin: e.origin(it, nil), inner: it.Inner, hidden: it.Hidden}: {}})
+			case !slices.Contains(all.Args[i], it):
+				all.Args[i] = append(all.Args[i], it)
+			}
+		}
+	}
+}
+
 func (e *engine) exportResults(f *function, of func(*function) *summary) {
 	s := of(f)
 	if s == nil {
@@ -195,7 +336,7 @@ func (e *engine) exportResults(f *function, of func(*function) *summary) {
 	var results [][]item
 	some := false
 	for _, r := range f.results {
-		items := items(f, r)
+		items := e.items(f, r)
 		some = some || len(items) > 0
 		results = append(results, items)
 	}
@@ -209,21 +350,43 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed {
 		return
 	}
+	if o := k.taint.origin; o.shared != "" && k.kind != Label && !k.pending && !(k.kind == Receive && e.plumbing(f, k)) {
+		e.open(open{Pkg: e.pass.Pkg.Path(), Sink: sunk{Item: item{Shared: o.shared, Content: o.content, Veiled: o.veiled, Param: -1},
+			Kind: k.kind, What: k.what, In: k.in, Where: purposeName(f) + ", " + e.where(k.pos), To: k.to}})
+	}
 	add := func(f *function, it item) {
+		// One sink of a kind says enough of a parameter: with all of them, each caller
+		// would have those of all that it calls.
+		key := exportedSink{f, it, k.kind, k.in, strings.Join(k.to.Names, ",") + "\x00" + strings.Join(k.to.From, ",")}
+		if k.kind == Receive && e.receivers[f] > enough || e.sunk[key] {
+			return
+		}
 		if s := of(f); s != nil {
-			where := short(f.obj) + ", " + e.where(k.pos)
-			s.Sinks = append(s.Sinks, sunk{Item: it, Kind: k.kind, What: k.what, Where: where, To: k.to})
+			e.sunk[key] = true
+			if k.kind == Receive {
+				e.receivers[f]++
+			}
+			where := purposeName(f) + ", " + e.where(k.pos)
+			s.Sinks = append(s.Sinks, sunk{Item: it, Kind: k.kind, What: k.what, In: k.in, Where: where, To: k.to})
 		}
 	}
 	if k.pending {
-		for _, it := range items(f, taints{k.taint: {}}) {
+		for _, it := range e.items(f, taints{k.taint: {}}) {
 			add(f, it)
 		}
 		return
 	}
 	for _, p := range e.params(taints{k.taint: {}}) {
-		add(p.param, item{Param: p.index, Content: p.content, Veiled: p.veiled})
+		add(p.param, item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled})
 	}
+}
+
+// An exportedSink tells apart the sinks of functions that other packages know of.
+type exportedSink struct {
+	f      *function
+	item   item
+	kind   Kind
+	in, to string
 }
 
 // rule returns the rule that reports a sink.
@@ -233,6 +396,8 @@ func (k *sink) rule() string {
 		return "hash"
 	case Reuse:
 		return "repurpose"
+	case Label:
+		return "label"
 	}
 	return "leak"
 }
@@ -257,35 +422,50 @@ func (e *engine) params(set taints) []origin {
 		visit(x.origin)
 	}
 	slices.SortFunc(found, func(a, b origin) int {
-		return cmp.Or(cmp.Compare(a.param.name, b.param.name), cmp.Compare(a.index, b.index), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
+		return cmp.Or(cmp.Compare(a.param.key, b.param.key), cmp.Compare(a.index, b.index), cmp.Compare(a.result, b.result), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 	})
 	return found
 }
 
 // items returns the taints that mean something outside of f, in a fixed order.
-func items(f *function, set taints) []item {
+func (e *engine) items(f *function, set taints) []item {
 	var all []item
 	for x := range set {
-		it := item{Param: -1, Content: x.content, Veiled: x.veiled, Inner: x.inner, Hidden: x.hidden, Source: x.source, Shared: x.shared}
+		it := item{Param: -1, Result: x.result, Content: x.content, Veiled: x.veiled, Inner: x.inner, Hidden: x.hidden, Source: x.source, Shared: x.shared}
+		if x.fn != nil {
+			it.Fn = x.fn.key
+		}
 		if x.param != nil {
-			if x.param != f {
-				continue
+			if x.param == f {
+				it.Param = x.index
+			} else { // which a closure has captured
+				it.Shared, it.Result = placeOf(x.param.key, x.index), 0
+				e.slot(it.Shared, x.param.ssa.Params[x.index].Type())
+				if x.result > 0 {
+					it.Shared = slotResult(it.Shared, x.result-1)
+				}
+				e.captured[origin{param: x.param, index: x.index}] = true
 			}
-			it.Param = x.index
 		}
 		all = append(all, it)
 	}
 	slices.SortFunc(all, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.Param, b.Param), cmp.Compare(a.Shared, b.Shared), cmp.Compare(flag(a.Content), flag(b.Content)),
+		return cmp.Or(cmp.Compare(a.Param, b.Param), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Shared, b.Shared), cmp.Compare(a.Fn, b.Fn), cmp.Compare(flag(a.Content), flag(b.Content)),
 			cmp.Compare(flag(a.Veiled), flag(b.Veiled)), cmp.Compare(flag(a.Inner), flag(b.Inner)), cmp.Compare(flag(a.Hidden), flag(b.Hidden)),
 			cmp.Compare(sourceKey(a.Source), sourceKey(b.Source)))
 	})
-	return all
+	sources := 0
+	return slices.DeleteFunc(all, func(it item) bool {
+		if it.Source != nil {
+			sources++
+		}
+		return it.Source != nil && sources > enough
+	})
 }
 
 func sourceKey(s *source) string {
 	if s == nil {
 		return ""
 	}
-	return s.Pkg + "\x00" + s.Where + "\x00" + strings.Join(s.Scope.Names, ",") + "\x00" + strings.Join(s.Scope.From, ",")
+	return fmt.Sprint(s.Label) + s.Pkg + "\x00" + s.Where + "\x00" + strings.Join(s.Scope.Names, ",") + "\x00" + strings.Join(s.Scope.From, ",")
 }

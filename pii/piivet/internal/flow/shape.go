@@ -6,8 +6,15 @@ import (
 	"path/filepath"
 )
 
-// ours reports whether a package uses the library.
-func (e *engine) ours(p *types.Package) bool { return p != nil && e.imported.Ours[p.Path()] }
+// ours reports whether a package is followed: it uses the library, or belongs to
+// the main module.
+func (e *engine) ours(p *types.Package) bool {
+	if p == nil {
+		return false
+	}
+	_, ok := e.imported.Ours[p.Path()]
+	return ok
+}
 
 // fieldName returns the name of a field, with its type if that is a type of a
 // package. It tells apart what is told apart in other packages, too.
@@ -60,8 +67,9 @@ func typeSetStruct(t types.Type) (*types.Struct, bool) {
 	return s, ok
 }
 
-// text reports whether a value of type t can hold text. Numbers and truth
-// values can't: what is counted or compared is not followed.
+// text reports whether a value of type t can hold text, or a function, which can
+// return text. Numbers and truth values can't: counts and comparisons are not
+// followed.
 func text(t types.Type) bool { return holds(t, 8) }
 
 func holds(t types.Type, depth int) bool {
@@ -71,8 +79,6 @@ func holds(t types.Type, depth int) bool {
 	switch t := t.Underlying().(type) {
 	case *types.Basic:
 		return t.Info()&types.IsString != 0 || t.Kind() == types.UnsafePointer || t.Kind() == types.Byte
-	case *types.Signature:
-		return false
 	case *types.Pointer:
 		return holds(t.Elem(), depth-1)
 	case *types.Slice:
@@ -103,7 +109,7 @@ func (e *engine) redacts(t types.Type) bool {
 		t = p.Elem()
 	}
 	n, ok := types.Unalias(t).(*types.Named)
-	if !ok || !e.ours(n.Obj().Pkg()) || types.IsInterface(n) {
+	if !ok || n.Obj().Pkg() == nil || !e.imported.Ours[n.Obj().Pkg().Path()] || types.IsInterface(n) {
 		return false
 	}
 	methods := types.NewMethodSet(types.NewPointer(n))

@@ -13,9 +13,9 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// What packages that don't use the library do with their arguments. Of a
-// function that is not in these tables nothing is assumed: its result is taken
-// to be free of what it was given.
+// These tables say for packages of other modules what their functions do with
+// the arguments. A function that is in none of them is taken to return its
+// arguments in another form.
 
 var noScopes purposes.Ref
 
@@ -29,13 +29,65 @@ func cleanPath(p string) string {
 	return version.ReplaceAllString(p, "")
 }
 
+// containers are packages whose methods keep what they are given.
+var containers = map[string]bool{
+	"sync": true, "sync/atomic": true, "container/list": true, "container/ring": true, "container/heap": true, "unique": true, "weak": true,
+	"reflect": true, "github.com/hashicorp/golang-lru": true, "github.com/patrickmn/go-cache": true,
+}
+
+// answers are packages, and folders of packages, whose functions answer
+// something else than what they are given: a row, a file, a cipher text.
+var answers = []string{
+	"context", "crypto", "database", "embed", "hash", "log", "math", "net", "os", "plugin", "runtime", "syscall", "testing", "time",
+	"golang.org/x/crypto", "golang.org/x/oauth2", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/time",
+	"github.com/jackc", "gorm.io", "github.com/jinzhu/gorm", "github.com/uptrace/bun", "github.com/jmoiron/sqlx", "github.com/go-gorp", "xorm.io",
+	"github.com/lib/pq", "github.com/go-sql-driver", "github.com/gobuffalo/pop", "entgo.io/ent", "go.mongodb.org", "github.com/redis", "github.com/go-redis",
+	"github.com/gomodule/redigo", "github.com/bradfitz/gomemcache", "github.com/elastic", "github.com/nats-io", "github.com/segmentio/kafka-go", "github.com/twmb/franz-go",
+	"github.com/aws", "cloud.google.com", "github.com/Azure", "google.golang.org", "github.com/tink-crypto", "filippo.io/age", "github.com/go-resty",
+	"github.com/google/uuid", "github.com/gofrs/uuid", "github.com/onlyfor/onlyfor",
+}
+
+// doing are names of functions that do something elsewhere, and answer how it went.
+var doing = regexp.MustCompile(`^(Send|Post|Publish|Do|Exec|Query|Dial|Encrypt|Decrypt|Seal|Sign|Verify|Sum|Hash|MAC|Upload|Create|Insert|Update|Save|Delete|Count|Enqueue|Push|Open|Register)([A-Z].*)?$`)
+
+// answersElse reports whether a function of another module answers something else
+// than what it is given. One that takes a context asks somebody.
+func answersElse(p string, fn *types.Func) bool {
+	for _, a := range answers {
+		if p == a || strings.HasPrefix(p, a+"/") {
+			return true
+		}
+	}
+	if params := fn.Signature().Params(); params.Len() > 0 {
+		if p, name := typePath(params.At(0).Type()); p == "context" && name == "Context" {
+			return true
+		}
+	}
+	return doing.MatchString(fn.Name())
+}
+
+// leaves reports whether a call of another module's function does something with
+// its arguments, and does not just bring them into another form.
+func leaves(p, key, name string, fn *types.Func) bool {
+	switch {
+	case p == "context" || p == "errors" || p == "log" && name == "New" || containers[p] || texts[p] && !fills.MatchString(name) && name != "Execute" && name != "ExecuteTemplate":
+		return false
+	case p == "fmt":
+		return strings.HasPrefix(name, "Print") || strings.HasPrefix(name, "Fprint")
+	case loggers[p] || metrics[p] || slices.Contains(responders[key], name):
+		return true
+	}
+	return answersElse(p, fn) && !strings.HasPrefix(p, "time") && !strings.HasPrefix(p, "runtime")
+}
+
 // texts are packages whose functions return what they are given in another
 // form, and whose methods keep what they are given.
 var texts = map[string]bool{
 	"strings": true, "bytes": true, "html": true, "net/url": true, "path": true, "path/filepath": true,
 	"encoding/base64": true, "encoding/base32": true, "encoding/hex": true, "encoding/json": true, "encoding/xml": true, "encoding/ascii85": true,
 	"regexp": true, "slices": true, "maps": true, "sort": true, "bufio": true, "mime": true, "mime/quotedprintable": true,
-	"net/mail": true, "unicode/utf16": true, "text/template": true, "html/template": true, "iter": true, "cmp": true,
+	"net/mail": true, "net/textproto": true, "encoding/gob": true, "encoding/csv": true, "encoding/binary": true, "encoding/pem": true, "encoding/asn1": true,
+	"text/scanner": true, "text/tabwriter": true, "unicode/utf8": true, "unicode/utf16": true, "text/template": true, "html/template": true, "iter": true, "cmp": true,
 	"golang.org/x/text/cases": true, "golang.org/x/text/unicode/norm": true, "golang.org/x/net/idna": true,
 	"github.com/google/shlex": true, "github.com/goccy/go-json": true, "github.com/json-iterator/go": true, "gopkg.in/yaml": true, "go.yaml.in/yaml": true,
 	"sigs.k8s.io/yaml": true, "github.com/samber/lo": true,
@@ -151,10 +203,18 @@ func (e *engine) effect(s *site) {
 	}
 	what := short(s.obj)
 	key := p + "." + recv
+	if leaves(p, key, name, s.obj) {
+		e.hand(s, what)
+	}
 
 	switch {
 	case p == "fmt":
 		e.fmt(s, name)
+		return
+	case p == "context" && e.context(s, name):
+		return
+	case containers[p]:
+		e.keep(s)
 		return
 	case p == "errors":
 		if name == "New" {
@@ -223,9 +283,62 @@ func (e *engine) effect(s *site) {
 		e.textual(s, p, recv, name)
 		return
 	}
+	if !answersElse(p, s.obj) {
+		e.passText(s, args)
+	} else {
+		e.feed(s, args, nil, nil) // functions that it calls, such as errgroup.Group.Go
+	}
 	if quoters[p] {
 		e.quote(s, args)
 	}
+}
+
+// context handles values in contexts, which are told apart by the types of their
+// keys, and reports whether it is about one.
+func (e *engine) context(s *site, name string) bool {
+	switch {
+	case name == "WithValue" && len(s.args) == 3:
+		e.flowBoth(origin{shared: contextKey(s.args[1])}, e.of(s.args[2]))
+	case name == "Value" && len(s.args) == 2:
+		e.give(s, 0, both(origin{shared: contextKey(s.args[1])}))
+	default:
+		return false
+	}
+	return true
+}
+
+func contextKey(v ssa.Value) string {
+	if i, ok := v.(*ssa.MakeInterface); ok {
+		v = i.X
+	}
+	key := "context value " + types.TypeString(v.Type(), nil)
+	switch v := v.(type) {
+	case *ssa.Const:
+		if v.Value != nil {
+			key += " " + v.Value.ExactString()
+		}
+	case *ssa.UnOp:
+		if g, ok := v.X.(*ssa.Global); ok {
+			key += " " + g.String()
+		}
+	case *ssa.Global:
+		key += " " + v.String()
+	}
+	return key
+}
+
+// keep handles containers: a method keeps its arguments in its receiver, and
+// returns them, and so does a function with a pointer.
+func (e *engine) keep(s *site) {
+	if len(s.args) > 1 && recvName(s.obj) == "Map" {
+		if key, ok := s.args[1].(*ssa.MakeInterface); ok {
+			e.keyed(s.f, key.X, s.pos())
+		}
+	}
+	if len(s.args) > 1 {
+		e.store(s.args[0], e.union(s.args[1:]))
+	}
+	e.passText(s, s.args)
 }
 
 // attribute reports whether a function returns something that is to be logged
@@ -258,26 +371,28 @@ func (e *engine) sinkAll(s *site, kind Kind, args []ssa.Value, what string) {
 	}
 }
 
+// union returns the taints of all arguments. A context hands on none: its values
+// are followed by their keys.
 func (e *engine) union(args []ssa.Value) taints {
 	all := taints{}
 	for _, arg := range args {
-		if _, ok := arg.Type().Underlying().(*types.Signature); !ok {
+		if p, name := typePath(arg.Type()); p != "context" || name != "Context" {
 			all.add(e.of(arg))
 		}
 	}
 	return all
 }
 
-// handOn lets arguments flow into the results, errors included if set.
+// handOn lets arguments flow into the results, errors included if set, and into
+// the functions among them, whose results come out as well.
 func (e *engine) handOn(s *site, args []ssa.Value, errs bool) {
-	if s.value == nil {
-		return
-	}
 	all := e.union(args)
+	e.feed(s, args, all.data(), nil)
+	all.add(e.outcomes(s, args))
 	results := s.obj.Signature().Results()
 	for i := range results.Len() {
 		if errs || !isError(results.At(i).Type()) {
-			e.setNth(s.value, i, all)
+			e.give(s, i, all)
 		}
 	}
 }
@@ -286,13 +401,10 @@ func (e *engine) passText(s *site, args []ssa.Value) { e.handOn(s, args, false) 
 
 // quote lets arguments flow into the error that is returned.
 func (e *engine) quote(s *site, args []ssa.Value) {
-	if s.value == nil {
-		return
-	}
 	results := s.obj.Signature().Results()
 	for i := range results.Len() {
 		if isError(results.At(i).Type()) {
-			e.setNth(s.value, i, e.union(args))
+			e.give(s, i, e.union(args))
 		}
 	}
 }
@@ -308,6 +420,8 @@ func (e *engine) fmt(s *site, name string) {
 		e.sinkAll(s, Log, s.args, "fmt."+name)
 	case strings.HasPrefix(name, "Fprint"):
 		e.write(s, s.args[0], e.union(s.args[1:]))
+	case strings.Contains(name, "scan") || strings.Contains(name, "Scan"):
+		e.fill(s)
 	case strings.HasPrefix(name, "Sprint"), strings.HasPrefix(name, "Append"):
 		e.passText(s, s.args)
 	}
@@ -333,6 +447,8 @@ func (e *engine) io(s *site, name string) {
 		if len(s.args) > 1 {
 			e.write(s, s.args[0], e.of(s.args[1]))
 		}
+	case "ReadFull", "ReadAtLeast":
+		e.fill(s)
 	case "ReadAll", "TeeReader", "LimitReader", "NopCloser", "MultiReader", "NewSectionReader":
 		e.passText(s, s.args)
 	}
@@ -369,26 +485,44 @@ func headerOfResponse(v ssa.Value, depth int) bool {
 	return false
 }
 
+// fills are the names of functions that put text into what they are given.
+var fills = regexp.MustCompile(`^(Unmarshal|Decode|Read|Scan)`)
+
+// fill lets text flow into the pointers, slices and maps among the arguments.
+func (e *engine) fill(s *site) {
+	all := e.union(s.args).flat()
+	for _, arg := range s.args {
+		e.store(arg, all)
+	}
+}
+
 // textual handles packages that bring text into another form.
 func (e *engine) textual(s *site, p, recv, name string) {
 	args := s.args
 	switch {
 	case path.Base(p) == "template" && strings.HasPrefix(name, "Execute"):
+		e.rendersLabels(s, args[len(args)-1], "is rendered by a template", true)
 		e.write(s, args[1], e.rendered(args[len(args)-1]))
 		return
 	case recv == "Encoder" && strings.HasPrefix(name, "Encode"), recv == "Writer" && strings.HasPrefix(name, "Write"):
 		if len(args) > 1 {
+			if recv == "Encoder" {
+				answer := slices.ContainsFunc(e.targets(args[0]), func(t target) bool { return t.kind == Response })
+				e.rendersLabels(s, args[1], "is encoded for an answer", answer)
+			}
 			e.write(s, args[0], e.union(args[1:]).encoded())
 		}
 		return
 	case strings.HasPrefix(name, "Marshal"):
-		if s.value != nil {
-			e.setNth(s.value, 0, e.union(args).encoded())
+		if len(args) > 0 {
+			e.rendersLabels(s, args[0], "is encoded from a map", false)
 		}
+		e.give(s, 0, e.union(args).encoded())
 		return
-	case name == "Unmarshal" && len(args) == 2:
-		e.store(args[1], e.of(args[0]))
-		return
+	case fills.MatchString(name):
+		e.fill(s)
+	case (p == "maps" || p == "slices") && (strings.HasPrefix(name, "Copy") || strings.HasPrefix(name, "Insert")) && len(args) > 1:
+		e.store(args[0], e.union(args[1:])) // Insert of maps takes an iterator
 	case recv != "" && len(args) > 1 && (strings.HasPrefix(name, "Write") || strings.HasPrefix(name, "Set") || strings.HasPrefix(name, "Add") || name == "UnmarshalJSON"):
 		e.store(args[0], e.union(args[1:])) // strings.Builder, url.Values, mail.Header
 	}

@@ -13,24 +13,35 @@ import (
 // A source is a call that returned plaintext. Sources are interned, so that two
 // of them are the same if they are equal.
 type source struct {
+	// Label says that the call did not return plaintext but the printed label of a
+	// sealed value, or put a sealed value into an interface, which prints it.
+	Label bool `json:",omitempty"`
 	// Where is the file and line of the call, the file without its directory.
 	Where string
-	// Pkg is the path of the package that it is in.
-	Pkg string
+	// Pkg is the path of the package that it is in, and In the function, as
+	// [purposes.Place] names it.
+	Pkg, In string
 	// Scope is what was revealed under.
 	Scope purposes.Ref
 
 	pos token.Pos // if the call is in this package
 }
 
-// An origin is where a tainted value comes from: a source, or a place that may
-// turn out to hold what comes from one. Exactly one of its fields says what.
+// An origin is where a tainted value comes from: a source, a function that is
+// used as a value, or a place that may turn out to hold either. One of source,
+// param, shared and fn is set.
 type origin struct {
 	source *source
-	// param is a parameter of a function, counted with the receiver.
+	// param is the function whose parameter number index the place is, counted
+	// with the receiver. If result is not 0, the place is result number result-1
+	// of the calls of the function that the parameter holds.
 	param  *function
 	index  int
-	shared string // the name of a field, or of a variable of a package
+	result int
+	// shared is the name of a field, of a variable of a package, or of a slot: see
+	// [slotParam].
+	shared string
+	fn     *callable
 	// content says that it is not the place itself that is meant but what is in
 	// fields of what it holds, and veiled that encoders do not see these.
 	content, veiled bool
@@ -74,6 +85,28 @@ func (t taints) within(hidden bool) taints {
 		e.inner = true
 		e.hidden = e.hidden || hidden
 		out[e] = struct{}{}
+	}
+	return out
+}
+
+// flat returns t without the difference between a value and its fields, as for
+// the text that a value is decoded from.
+func (t taints) flat() taints {
+	out := taints{}
+	for e := range t {
+		e.inner, e.hidden = false, false
+		out[e] = struct{}{}
+	}
+	return out
+}
+
+// data returns t without functions.
+func (t taints) data() taints {
+	out := taints{}
+	for e := range t {
+		if e.fn == nil {
+			out[e] = struct{}{}
+		}
 	}
 	return out
 }

@@ -14,13 +14,17 @@ func (e *engine) flow(o origin, t taints) {
 	if len(t) == 0 {
 		return
 	}
+	e.steps += len(t)
+	if _, ok := e.entry[o]; !ok && e.current.IsValid() && o.shared != "" {
+		e.entry[o] = e.current
+	}
 	have := e.edges[o]
 	if have == nil {
 		have = taints{}
 		e.edges[o] = have
 	}
 	if have.add(t) {
-		e.changed = true
+		e.touch()
 	}
 }
 
@@ -51,9 +55,12 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 			e.set(i, e.of(edge))
 		}
 	case *ssa.BinOp:
-		if i.Op == token.ADD {
+		switch i.Op {
+		case token.ADD:
 			e.set(i, e.of(i.X))
 			e.set(i, e.of(i.Y))
+		case token.EQL, token.NEQ:
+			e.compared(f, i)
 		}
 	case *ssa.UnOp:
 		switch i.Op {
@@ -69,10 +76,19 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	case *ssa.MultiConvert:
 		e.set(i, e.of(i.X))
 	case *ssa.ChangeInterface:
+		e.implement(i.X.Type(), i.Type())
 		e.set(i, e.of(i.X))
 	case *ssa.SliceToArrayPointer:
 		e.set(i, e.of(i.X))
+	case *ssa.MakeClosure:
+		if c := e.callableOf(i.Fn.(*ssa.Function), i); c != nil {
+			e.set(i, single(origin{fn: c}))
+		}
 	case *ssa.MakeInterface:
+		e.implement(i.X.Type(), i.Type())
+		if printsLabel(i.X.Type()) {
+			e.set(i, e.label(position(i)))
+		}
 		if !e.redacts(i.X.Type()) {
 			e.set(i, e.of(i.X))
 		}
@@ -92,14 +108,17 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	case *ssa.IndexAddr:
 		e.addTo(i, e.of(i.X))
 	case *ssa.Lookup:
-		e.setNth(i, 0, e.of(i.X))
+		e.keyed(f, i.Index, i.Pos())
+		e.setNth(i, 0, e.entries(i.X))
 	case *ssa.Slice:
 		e.set(i, e.of(i.X))
 	case *ssa.Range:
 		e.addTo(i, e.of(i.X))
 	case *ssa.Next:
-		e.setNth(i, 1, e.of(i.Iter))
-		e.setNth(i, 2, e.of(i.Iter))
+		if !named(i.Iter) {
+			e.setNth(i, 1, e.entries(i.Iter))
+		}
+		e.setNth(i, 2, e.entries(i.Iter))
 	case *ssa.Select:
 		n := 2
 		for _, s := range i.States {
@@ -111,16 +130,23 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 			}
 		}
 	case *ssa.Store:
+		if _, local := i.Addr.(*ssa.Alloc); !local {
+			e.consume(f, e.of(i.Val))
+		}
 		e.store(i.Addr, e.of(i.Val))
 	case *ssa.MapUpdate:
+		e.consume(f, e.of(i.Value))
+		e.consume(f, e.of(i.Key))
+		e.keyed(f, i.Key, i.Pos())
 		e.store(i.Map, e.of(i.Value))
 		e.store(i.Map, e.of(i.Key))
 	case *ssa.Send:
+		e.consume(f, e.of(i.X))
 		e.store(i.Chan, e.of(i.X))
 	case *ssa.Return:
 		for n, r := range i.Results {
 			if f.results[n].add(e.of(r)) {
-				e.changed = true
+				e.touch()
 			}
 		}
 	case *ssa.Panic:
@@ -142,7 +168,9 @@ func (e *engine) global(g *ssa.Global) taints {
 	if g.Pkg == nil || !e.ours(g.Pkg.Pkg) || !text(g.Type()) {
 		return nil
 	}
-	return both(origin{shared: g.Pkg.Pkg.Path() + "." + g.Name()})
+	name := g.Pkg.Pkg.Path() + "." + g.Name()
+	e.slot(name, g.Type())
+	return both(origin{shared: name})
 }
 
 // field returns what is in a field of x, which is a struct or points to one.
@@ -155,6 +183,7 @@ func (e *engine) field(x ssa.Value, v *types.Var) taints {
 		t.add(e.global(g).direct())
 	}
 	if e.ours(v.Pkg()) {
+		e.slot(e.fieldName(v), v.Type())
 		t.add(both(origin{shared: e.fieldName(v)}))
 	} else {
 		t.add(e.local[localField{root(x), v.Origin()}])
@@ -190,7 +219,7 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 				e.local[key] = taints{}
 			}
 			if e.local[key].add(t) {
-				e.changed = true
+				e.touch()
 			}
 		}
 		e.storeInto(v.X, t.within(!field.Exported() && !field.Embedded()), depth+1)
@@ -237,6 +266,12 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 			e.addTo(v, t)
 		}
 	case *ssa.Const, *ssa.Function, *ssa.Builtin:
+	case *ssa.MakeMap:
+		if inOrder(v) {
+			e.put(v, t)
+		} else {
+			e.addTo(v, t)
+		}
 	default:
 		e.addTo(v, t)
 	}

@@ -49,6 +49,9 @@ func (e *engine) trace(v ssa.Value, depth int) []target {
 		}
 		return all
 	case *ssa.Parameter:
+		if e.running != nil {
+			e.running.traces = true
+		}
 		i := slices.Index(v.Parent().Params, v)
 		var all []target
 		for _, args := range e.callers[v.Parent()] {

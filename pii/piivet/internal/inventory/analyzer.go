@@ -13,6 +13,7 @@ import (
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/types/objectpath"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/flow"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
@@ -23,7 +24,7 @@ var Analyzer = &analysis.Analyzer{
 	Name:      "inventory",
 	Doc:       "list what is done with personal data, for piivet -report and piivet -check",
 	URL:       "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/README.md#the-register",
-	Requires:  []*analysis.Analyzer{known.Analyzer, purposed.Analyzer},
+	Requires:  []*analysis.Analyzer{known.Analyzer, purposed.Analyzer, flow.Analyzer},
 	FactTypes: []analysis.Fact{new(basisFact)},
 	Run:       run,
 }
@@ -31,7 +32,7 @@ var Analyzer = &analysis.Analyzer{
 func run(pass *analysis.Pass) (any, error) {
 	c := &collector{
 		pass:     pass,
-		out:      Package{Path: PackagePath(pass.Pkg.Path())},
+		out:      Package{Path: purposed.PackagePath(pass.Pkg.Path())},
 		params:   map[*types.Var]Ref{},
 		called:   map[ast.Expr]bool{},
 		looked:   map[*ast.IndexExpr]bool{},
@@ -58,19 +59,13 @@ func run(pass *analysis.Pass) (any, error) {
 		}
 		c.facts()
 	}
+	c.received()
 	text, err := json.Marshal(c.out)
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
 	pass.Report(analysis.Diagnostic{Pos: files[0].Name.Pos(), Message: string(text)})
 	return nil, nil
-}
-
-// PackagePath returns the import path of a package as people write it: drivers
-// call the one that is compiled for a test "p [p.test]".
-func PackagePath(path string) string {
-	path, _, _ = strings.Cut(path, " ")
-	return path
 }
 
 // A collector walks through a package.
@@ -103,6 +98,19 @@ func (c *collector) file(f *ast.File) {
 		case *ast.GenDecl:
 			c.packageLevel(decl)
 		}
+	}
+}
+
+// received lists the functions that get values which others revealed.
+func (c *collector) received() {
+	for _, f := range flow.Of(c.pass) {
+		if f.Kind != flow.Receive || f.Elsewhere != "" {
+			continue
+		}
+		c.out.Skipped = false
+		c.out.Uses = append(c.out.Uses, Use{
+			Op: Receive, In: f.In, Through: f.What, Does: f.Does, Of: f.RevealedIn, OfPackage: f.RevealedPackage, At: c.at(f.Pos),
+		})
 	}
 }
 
@@ -177,7 +185,7 @@ func (c *collector) funcDecl(decl *ast.FuncDecl) {
 	if !ok || decl.Body == nil {
 		return
 	}
-	c.function(funcID(f), place(f), f.Signature(), decl.Body, sentence(decl.Doc.Text()), decl.Pos())
+	c.function(funcID(f), purposed.Place(f), f.Signature(), decl.Body, sentence(decl.Doc.Text()), decl.Pos())
 	if sig := f.Signature(); sig.Recv() != nil && holdsAny(sig) {
 		c.out.Aliases = append(c.out.Aliases, Alias{funcID(f), methodAlias(f.Name(), sig)})
 	}
@@ -245,28 +253,6 @@ func (c *collector) spot(pos token.Pos) string {
 }
 
 func funcID(f *types.Func) string { return f.Origin().FullName() }
-
-// place names a function as people look for it, "example.com/shop/auth.(*Service).Login".
-func place(f *types.Func) string {
-	f = f.Origin()
-	pkg := ""
-	if f.Pkg() != nil {
-		pkg = PackagePath(f.Pkg().Path()) + "."
-	}
-	recv := f.Signature().Recv()
-	if recv == nil {
-		return pkg + f.Name()
-	}
-	t, star := types.Unalias(recv.Type()), ""
-	if p, ok := t.(*types.Pointer); ok {
-		t, star = types.Unalias(p.Elem()), "*"
-	}
-	name := "interface"
-	if named, ok := t.(*types.Named); ok {
-		name = named.Obj().Name()
-	}
-	return fmt.Sprintf("%s(%s%s).%s", pkg, star, name, f.Name())
-}
 
 func methodAlias(name string, sig *types.Signature) string { return "method " + name + shape(sig) }
 func valueAlias(sig *types.Signature) string               { return "func" + shape(sig) }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/tools/go/types/typeutil"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
 // An invocation is a call, its arguments brought into order.
@@ -244,7 +246,6 @@ func (c *collector) given(v *invocation, h holds) []Ref {
 // called but taken as a value.
 func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 	path, name := f.Pkg().Path(), f.Name()
-	sig := f.Signature()
 	one := func(op Op) []Use {
 		return []Use{{Op: op, Kind: c.kind(f, fun), Scope: c.given(v, scopes|purposes)}}
 	}
@@ -255,63 +256,49 @@ func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 		}
 		return nil
 	}
-	if recv := receiver(sig); recv == "Vault" || recv == "Admin" {
-		switch {
-		case name == "Erase":
-			return one(Erase)
-		case sig.Results().Len() > 0 && holding(sig.Results().At(0).Type())&scopes != 0:
-			return one(Open)
+	switch op := known.OpOf(f); op {
+	case known.Seal:
+		if !strings.HasSuffix(name, "Indexed") {
+			return one(Collect)
 		}
-		for p := range sig.Params().Variables() {
-			if holding(p.Type())&purposes != 0 {
-				return one(Keys)
-			}
-		}
-		return nil
-	}
-	switch {
-	case name == "Reveal":
-		return one(Reveal)
-	case name == "Hint":
-		return one(Hint)
-	case strings.HasPrefix(name, "Index"):
-		return one(Index)
-	case name == "Reseal":
-		return one(Reseal)
-	case strings.HasPrefix(name, "Seal") && strings.HasSuffix(name, "Indexed"):
 		collect := one(Collect)[0]
 		index := collect
 		index.Op = Index
-		if v != nil { // the first scope alone indexes
-			index.Scope = nil
-			for _, a := range v.args {
-				if holding(a.typ)&scopes != 0 {
-					index.Scope = c.arg(a)
-					break
-				}
-			}
+		if scoped := c.scoped(v); len(scoped) > 0 { // the first scope alone indexes
+			index.Scope = scoped[0]
 		}
 		return []Use{collect, index}
-	case strings.HasPrefix(name, "Seal"):
-		return one(Collect)
-	case name == "Without":
-		return one(Withdraw)
-	case name == "Extend":
+	case known.Extend:
 		from, to := one(ExtendFrom)[0], one(ExtendInto)[0]
-		if v != nil {
-			var both [][]Ref
-			for _, a := range v.args {
-				if holding(a.typ)&scopes != 0 {
-					both = append(both, c.arg(a))
-				}
-			}
-			if len(both) == 2 {
-				from.Scope, to.Scope = both[0], both[1]
-			}
+		if scoped := c.scoped(v); len(scoped) == 2 {
+			from.Scope, to.Scope = scoped[0], scoped[1]
 		}
 		return []Use{from, to}
+	default:
+		if use, ok := uses[op]; ok {
+			return one(use)
+		}
 	}
 	return nil
+}
+
+// uses are the operations of the library that are one use each.
+var uses = map[known.Op]Op{
+	known.Reveal: Reveal, known.Hint: Hint, known.Index: Index, known.Reseal: Reseal, known.Without: Withdraw,
+	known.Open: Open, known.Manage: Keys, known.Erase: Erase,
+}
+
+// scoped returns the scopes that are handed to a function, for each argument.
+func (c *collector) scoped(v *invocation) [][]Ref {
+	var all [][]Ref
+	if v != nil {
+		for _, a := range v.args {
+			if holding(a.typ)&scopes != 0 {
+				all = append(all, c.arg(a))
+			}
+		}
+	}
+	return all
 }
 
 // receiver returns the name of the type that a method belongs to.
@@ -332,10 +319,8 @@ func receiver(sig *types.Signature) string {
 // kind names the kind of value that a function works on, "" if that is not
 // known.
 func (c *collector) kind(f *types.Func, fun ast.Expr) string {
-	for _, kind := range []string{"Email", "Phone"} {
-		if strings.HasSuffix(f.Name(), kind) {
-			return strings.ToLower(kind)
-		}
+	if kind := known.KindOf(f); kind != "" {
+		return kind
 	}
 	switch e := ast.Unparen(fun).(type) {
 	case *ast.IndexExpr: // pii.Seal[taxID]

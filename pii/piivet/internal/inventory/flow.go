@@ -8,6 +8,8 @@ import (
 	"go/types"
 	"strconv"
 	"time"
+
+	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // walk lists what is done within n, and what flows where.
@@ -258,7 +260,7 @@ func (c *collector) variable(v *types.Var) Ref {
 	}
 	pkg := c.out.Path
 	if v.Pkg() != nil {
-		pkg = PackagePath(v.Pkg().Path())
+		pkg = purposed.PackagePath(v.Pkg().Path())
 	}
 	if v.IsField() {
 		if path, err := c.paths.For(v); err == nil {

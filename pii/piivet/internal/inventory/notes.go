@@ -4,6 +4,8 @@ import (
 	"go/ast"
 	"go/types"
 	"strings"
+
+	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // notes lists the directives of piivet in a file: the exceptions that people
@@ -37,7 +39,7 @@ func (c *collector) placeOf(f *ast.File, comment *ast.Comment) string {
 		}
 		if start <= comment.Pos() && comment.Pos() < fn.End() {
 			if f, ok := c.pass.TypesInfo.Defs[fn.Name].(*types.Func); ok {
-				return place(f)
+				return purposed.Place(f)
 			}
 		}
 	}

@@ -46,6 +46,7 @@ const (
 	Open       Op = "open"        // takes the right to use a purpose
 	Collect    Op = "collect"     // seals a value
 	Reveal     Op = "reveal"      // gets the plaintext
+	Receive    Op = "receive"     // gets plaintext that another function revealed
 	Hint       Op = "hint"        // gets a masked form
 	Index      Op = "index"       // computes what values are matched by
 	ExtendFrom Op = "extend-from" // uses a value of the purpose for another one
@@ -71,6 +72,12 @@ type Use struct {
 	To string `json:"to,omitempty"`
 	// Outside is the package that a scope is handed to, for [HandOver].
 	Outside string `json:"outside,omitempty"`
+	// Through is the function that a value is received from, and Does what the place
+	// does with it, for [Receive]; Of and OfPackage are the function that revealed it.
+	Through   string `json:"through,omitempty"`
+	Does      string `json:"does,omitempty"`
+	Of        string `json:"of,omitempty"`
+	OfPackage string `json:"ofPackage,omitempty"`
 	// At is file:line.
 	At string `json:"at"`
 }

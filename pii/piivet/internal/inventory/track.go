@@ -3,6 +3,8 @@ package inventory
 import (
 	"go/types"
 	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
 // library is the module that is looked for.
@@ -51,9 +53,14 @@ func holdingOf(t types.Type, seen map[types.Type]bool) holds {
 	}
 	seen[t] = true
 	t = types.Unalias(t)
-	if named, ok := t.(*types.Named); ok {
-		if h := holdingNamed(named.Obj()); h != 0 {
-			return h
+	if _, pointer := t.(*types.Pointer); !pointer {
+		switch {
+		case known.IsPurpose(t):
+			return purposes
+		case known.IsBasis(t):
+			return bases
+		case known.IsScope(t):
+			return scopes
 		}
 	}
 	if _, ok := t.(*types.TypeParam); ok {
@@ -70,27 +77,6 @@ func holdingOf(t types.Type, seen map[types.Type]bool) holds {
 		return holdingOf(t.Elem(), seen)
 	case *types.Map:
 		return holdingOf(t.Key(), seen) | holdingOf(t.Elem(), seen)
-	}
-	return 0
-}
-
-func holdingNamed(o *types.TypeName) holds {
-	if o.Pkg() == nil {
-		return 0
-	}
-	switch o.Pkg().Path() {
-	case purposePath:
-		switch o.Name() {
-		case "Purpose":
-			return purposes
-		case "Basis":
-			return bases
-		}
-	case vaultPath:
-		switch o.Name() {
-		case "Scope", "Collector", "Lookup", "Reader", "Sealer", "Indexer", "Revealer":
-			return scopes
-		}
 	}
 	return 0
 }

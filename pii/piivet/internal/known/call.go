@@ -3,7 +3,6 @@ package known
 import (
 	"go/ast"
 	"go/types"
-	"strings"
 
 	"golang.org/x/tools/go/types/typeutil"
 )
@@ -25,7 +24,8 @@ const (
 	Without     // drops a purpose from a sealed value
 	Open        // Vault.Scope, Collector, Lookup, Reader
 	Narrow      // Scope.Under, Scope.For and the like
-	Manage      // Vault.Generate, Rotate, Erase, …
+	Manage      // Admin.Generate, Rotate, …
+	Erase       // Vault.Erase
 	Parse       // purpose.Parse, purpose.MustParse
 	Of          // Scope.Purpose
 	Describe    // Provenance, Purposes, OnPrimaryKey, …: what needs no key
@@ -77,8 +77,7 @@ func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 	}
 	c := Call{Op: op, Fn: fn, Expr: call, Spread: call.Ellipsis.IsValid()}
 	args := call.Args
-	sig := fn.Signature()
-	if sig.Recv() != nil {
+	if sig := fn.Signature(); sig.Recv() != nil {
 		sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr)
 		if !ok {
 			return Call{}, false
@@ -104,6 +103,20 @@ func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 			c.Value = c.Recv
 		}
 	}
+	c.arguments(args)
+	return c, true
+}
+
+// CallBy takes the call of a function value apart that holds fn, which is a
+// function of the library. Its receiver is not known: a method value hides it.
+func CallBy(fn *types.Func, call *ast.CallExpr) Call {
+	c := Call{Op: OpOf(fn), Fn: fn.Origin(), Expr: call, Spread: call.Ellipsis.IsValid()}
+	c.arguments(call.Args)
+	return c
+}
+
+func (c *Call) arguments(args []ast.Expr) {
+	sig, op := c.Fn.Signature(), c.Op
 	for i, arg := range args {
 		var t types.Type
 		switch n := sig.Params().Len(); {
@@ -125,7 +138,6 @@ func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 			c.Text = arg
 		}
 	}
-	return c, true
 }
 
 // path returns the embedded fields that a selection goes through.
@@ -145,116 +157,6 @@ func path(s *types.Selection) []*types.Var {
 		t = st.Field(i).Type()
 	}
 	return fields
-}
-
-// OpOf returns what a function or method of the library does, None for all
-// others. It is for method values and expressions, too.
-func OpOf(fn *types.Func) Op {
-	if fn == nil || fn.Pkg() == nil {
-		return None
-	}
-	fn = fn.Origin()
-	recv := fn.Signature().Recv()
-	name := fn.Name()
-	switch fn.Pkg().Path() {
-	case PurposePath:
-		if recv == nil && (name == "Parse" || name == "MustParse") {
-			return Parse
-		}
-	case PIIPath:
-		if !fn.Exported() {
-			return None
-		}
-		if recv == nil {
-			switch {
-			case strings.HasPrefix(name, "Seal"):
-				return Seal
-			case strings.HasPrefix(name, "Index"):
-				return Index
-			}
-			return None
-		}
-		if IsSealed(recv.Type()) {
-			return ofSealed(name)
-		}
-	case VaultPath:
-		if !fn.Exported() {
-			return None
-		}
-		switch {
-		case recv == nil:
-			switch name {
-			case "Seal":
-				return Seal
-			case "Extend":
-				return Extend
-			case "Reseal":
-				return Reseal
-			}
-		case IsVault(recv.Type()):
-			return ofVault(fn)
-		case IsScope(recv.Type()):
-			return ofScope(fn)
-		case IsSealed(recv.Type()):
-			return ofSealed(name)
-		}
-	}
-	return None
-}
-
-func ofSealed(name string) Op {
-	switch name {
-	case "Reveal":
-		return Reveal
-	case "Hint":
-		return Hint
-	case "Index", "Indexes", "Matches":
-		return Index
-	case "Extend":
-		return Extend
-	case "Reseal":
-		return Reseal
-	case "Without", "WithoutExpired", "Withdraw", "Sweep":
-		return Without
-	case "Purposes", "Provenance", "OnPrimaryKey", "KeyID":
-		return Describe
-	}
-	return None
-}
-
-func ofVault(fn *types.Func) Op {
-	if r := fn.Signature().Results(); r.Len() > 0 && IsScope(r.At(0).Type()) {
-		return Open
-	}
-	for p := range fn.Signature().Params().Variables() {
-		if Carries(p.Type()) {
-			return Manage
-		}
-	}
-	return None
-}
-
-func ofScope(fn *types.Func) Op {
-	switch name := fn.Name(); name {
-	case "Reveal":
-		return Reveal
-	case "Hint":
-		return Hint
-	case "Index", "Indexes", "IndexSealed":
-		return Index
-	case "Seal":
-		return Seal
-	case "Extend":
-		return Extend
-	case "Reseal":
-		return Reseal
-	case "Purpose":
-		return Of
-	}
-	if r := fn.Signature().Results(); r.Len() > 0 && IsScope(r.At(0).Type()) {
-		return Narrow
-	}
-	return None
 }
 
 func isString(t types.Type) bool {

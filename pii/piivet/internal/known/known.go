@@ -16,50 +16,34 @@ const (
 	PIIPath     = Module + "/pii"
 )
 
-// Capabilities of the types by which a purpose can be used. The interfaces and
-// the narrower handles are listed beside the scope.
-var scopes = map[string]bool{
-	"Scope":     true,
-	"Collector": true, // seals only
-	"Lookup":    true, // indexes only
-	"Reader":    true, // reveals only
-	"Sealer":    true,
-	"Indexer":   true,
-	"Revealer":  true,
-}
-
 // IsPurpose reports whether t is purpose.Purpose or a pointer to one.
-func IsPurpose(t types.Type) bool { return is(t, PurposePath, "Purpose") }
+func IsPurpose(t types.Type) bool { return is(t, purposeType) }
 
 // IsScope reports whether t grants the use of a purpose: vault.Scope,
 // Collector, Lookup, Reader, a pointer to one of them, or one of the interfaces
 // Sealer, Indexer and Revealer. It is false for types that embed one: see
 // [Embedded].
 func IsScope(t types.Type) bool {
-	n := named(t)
-	return n != nil && in(n, VaultPath) && scopes[n.Obj().Name()]
+	return is(t, scopeType)
 }
+
+// IsBasis reports whether t is purpose.Basis or a pointer to one.
+func IsBasis(t types.Type) bool { return is(t, basisType) }
 
 // IsVault reports whether t is vault.Vault or vault.Admin, which does all that a
 // Vault does, or a pointer to one.
-func IsVault(t types.Type) bool { return is(t, VaultPath, "Vault") || is(t, VaultPath, "Admin") }
+func IsVault(t types.Type) bool { return is(t, vaultType) }
 
 // IsIndex reports whether t is pii.Index or a pointer to one.
-func IsIndex(t types.Type) bool { return is(t, PIIPath, "Index") }
+func IsIndex(t types.Type) bool { return is(t, indexType) }
 
 // IsSealed reports whether t is a sealed value or a pointer to one: pii.Email,
 // pii.Phone, an instance of pii.Sealed, vault.Sealed, or a struct that embeds
 // one of them and nothing else, as a user's own kind does.
 func IsSealed(t types.Type) bool {
 	for range 8 { // deeper embedding than this is nobody's kind
-		n := named(t)
-		if n != nil {
-			switch {
-			case in(n, PIIPath) && (n.Obj().Name() == "Sealed" || n.Obj().Name() == "Email" || n.Obj().Name() == "Phone"):
-				return true
-			case in(n, VaultPath) && n.Obj().Name() == "Sealed":
-				return true
-			}
+		if is(t, sealedType) {
+			return true
 		}
 		s, ok := deref(t).Underlying().(*types.Struct)
 		if !ok || s.NumFields() != 1 || !s.Field(0).Embedded() {
@@ -68,6 +52,22 @@ func IsSealed(t types.Type) bool {
 		t = s.Field(0).Type()
 	}
 	return false
+}
+
+// Kinds returns the kinds of a sealed value: the type arguments of the pii.Sealed
+// that t is, points to, or embeds and holds nothing beside.
+func Kinds(t types.Type) []types.Type {
+	for range 8 {
+		if n := named(t); n != nil && in(n, PIIPath) && n.Obj().Name() == "Sealed" && n.TypeArgs().Len() == 1 {
+			return []types.Type{n.TypeArgs().At(0)}
+		}
+		s, ok := deref(t).Underlying().(*types.Struct)
+		if !ok || s.NumFields() != 1 || !s.Field(0).Embedded() {
+			return nil
+		}
+		t = s.Field(0).Type()
+	}
+	return nil
 }
 
 // Embedded returns the embedded fields that lead from a value of type t to a
@@ -134,11 +134,6 @@ func carries(t types.Type, depth int) bool {
 		}
 	}
 	return false
-}
-
-func is(t types.Type, path, name string) bool {
-	n := named(t)
-	return n != nil && in(n, path) && n.Obj().Name() == name
 }
 
 func in(n *types.Named, path string) bool {

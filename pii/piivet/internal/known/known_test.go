@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/go/analysis"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
@@ -80,3 +81,14 @@ var describe = &analysis.Analyzer{
 }
 
 func TestCallsAreTakenApart(t *testing.T) { vettest.Run(t, describe, "./known") }
+
+// A package is a part of the library by its path alone.
+func TestPart(t *testing.T) {
+	for path, part := range map[string]bool{
+		known.PIIPath: true, known.PIIPath + "_test": true, known.PIIPath + "/migrate": true, known.PurposePath: true,
+		known.VaultPath + "/internal/format": true, known.VaultPath + "/cmd/onlyfor": false, known.PIIPath + "/piivet/internal/known": false,
+		known.Module + "/examples/separate": false, known.VaultPath + "s": false, "example.com/vault": false,
+	} {
+		require.Equal(t, part, known.Part(types.NewPackage(path, "p")), path)
+	}
+}

@@ -48,11 +48,31 @@ func run(pass *analysis.Pass) (any, error) {
 	return found, nil
 }
 
+// OfLibrary reports whether p is one of the packages purpose, vault and pii.
+func OfLibrary(p *types.Package) bool { return p != nil && Library(p) }
+
 // Library reports whether p is one of the packages purpose, vault and pii.
 func Library(p *types.Package) bool {
 	switch path := strings.TrimSuffix(p.Path(), "_test"); path {
 	case PurposePath, VaultPath, PIIPath:
 		return true
+	}
+	return false
+}
+
+// Part reports whether p is a package of the library: purpose, vault, pii, or one below
+// them, such as package migrate. Its commands are not.
+func Part(p *types.Package) bool {
+	path := strings.TrimSuffix(p.Path(), "_test")
+	for _, command := range []string{VaultPath + "/cmd/", PIIPath + "/piivet/"} {
+		if strings.HasPrefix(path, command) {
+			return false
+		}
+	}
+	for _, root := range []string{PurposePath, VaultPath, PIIPath} {
+		if path == root || strings.HasPrefix(path, root+"/") {
+			return true
+		}
 	}
 	return false
 }

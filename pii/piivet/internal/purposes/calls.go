@@ -16,7 +16,10 @@ func (b *builder) call(call *ast.CallExpr) {
 		b.convert(call, tv.Type)
 		return
 	}
-	if _, ok := known.CallOf(b.info, call); ok {
+	if c, ok := known.CallOf(b.info, call); ok {
+		for _, scope := range c.Scopes { // whose nodes other packages have to find
+			b.ref(scope)
+		}
 		if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && known.IsPurpose(b.info.TypeOf(sel.X)) {
 			b.into(sel.X, Ref{Unknown: true})
 		}

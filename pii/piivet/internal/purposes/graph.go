@@ -11,6 +11,8 @@ import (
 // name, so that the graphs of packages add up to the one of a program.
 type Graph struct {
 	Nodes map[string]*Node `json:",omitempty"`
+
+	elements map[string][]string // see elementsOf; nil if a new one is not in it
 }
 
 // A Node is a place that scopes and purposes are kept in or come out of.
@@ -81,6 +83,9 @@ func (g *Graph) node(id string) *Node {
 	if n == nil {
 		n = &Node{}
 		g.Nodes[id] = n
+		if _, _, ok := cutKey(id); ok {
+			g.elements = nil
+		}
 	}
 	return n
 }
@@ -108,12 +113,22 @@ func (g *Graph) pruned() *Graph {
 	var keep func(r Ref)
 	keep = func(r Ref) {
 		for _, id := range r.From {
+			if m, key, ok := cutKey(id); ok && g.Nodes[id] == nil {
+				keep(Ref{From: []string{m, key}})
+				continue
+			}
 			n := g.Nodes[id]
 			if n == nil || out.Nodes[id] != nil {
 				continue
 			}
 			c := *n
 			out.Nodes[id] = &c
+			for _, element := range g.elementsOf(id) {
+				keep(Ref{From: []string{element}})
+				if _, key, _ := cutKey(element); !strings.HasPrefix(key, "=") {
+					keep(Ref{From: []string{key}})
+				}
+			}
 			keep(n.Ref)
 			for _, arg := range n.Args {
 				keep(arg)
@@ -169,6 +184,7 @@ type walk struct {
 	seen     map[string]bool
 	found    map[string]bool
 	complete bool
+	keys     int // how many keys of maps within each other are being looked for
 
 	// For Reduce: nodes whose name begins with stop, and shared ones, are noted
 	// and not gone through.
@@ -216,6 +232,14 @@ func (w *walk) node(id string, f *frame) {
 			return
 		}
 	}
+	if m, key, ok := cutKey(id); ok {
+		if n := w.g.Nodes[m]; w.stop != "" && (strings.HasPrefix(m, w.stop) || n != nil && n.Shared) {
+			w.params[id] = true
+			return
+		}
+		w.element(m, key, f)
+		return
+	}
 	n := w.g.Nodes[id]
 	if w.stop != "" && (strings.HasPrefix(id, w.stop) || n != nil && n.Shared) {
 		w.params[id] = true
@@ -231,6 +255,9 @@ func (w *walk) node(id string, f *frame) {
 	}
 	if n.Open && !w.closed {
 		w.complete = false
+	}
+	for _, element := range w.g.elementsOf(id) { // all that a map holds
+		w.ref(w.g.Nodes[element].Ref, f)
 	}
 	switch {
 	case n.Args != nil:

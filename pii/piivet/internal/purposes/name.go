@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // dynamic begins the names of nodes that stand for calls through interfaces,
@@ -15,6 +16,35 @@ const dynamic = "dyn:"
 // Func returns the name of a function in a graph, such as
 // "(*example.com/ads.Service).Match".
 func Func(fn *types.Func) string { return fn.Origin().FullName() }
+
+// PackagePath returns the import path of a package as people write it: drivers
+// call the one that is compiled for a test "p [p.test]".
+func PackagePath(path string) string {
+	path, _, _ = strings.Cut(path, " ")
+	return path
+}
+
+// Place names a function as people look for it, "example.com/shop/auth.(*Service).Login".
+func Place(f *types.Func) string {
+	f = f.Origin()
+	pkg := ""
+	if f.Pkg() != nil {
+		pkg = PackagePath(f.Pkg().Path()) + "."
+	}
+	recv := f.Signature().Recv()
+	if recv == nil {
+		return pkg + f.Name()
+	}
+	t, star := types.Unalias(recv.Type()), ""
+	if p, ok := t.(*types.Pointer); ok {
+		t, star = types.Unalias(p.Elem()), "*"
+	}
+	name := "interface"
+	if named, ok := t.(*types.Named); ok {
+		name = named.Obj().Name()
+	}
+	return fmt.Sprintf("%s(%s%s).%s", pkg, star, name, f.Name())
+}
 
 // Param returns the name of the node of a parameter, counted from 0, and -1 for
 // the receiver.

@@ -16,6 +16,9 @@ func (b *builder) ref(e ast.Expr) Ref {
 	case *ast.StarExpr:
 		return b.ref(e.X)
 	case *ast.IndexExpr:
+		if keys := b.keys(e); keys != nil {
+			return b.elements(e.X, keys)
+		}
 		return b.ref(e.X)
 	case *ast.SliceExpr:
 		return b.ref(e.X)
@@ -49,6 +52,9 @@ func (b *builder) ref(e ast.Expr) Ref {
 		}
 		if _, ok := t.Underlying().(*types.Struct); ok {
 			return Ref{} // a zero scope or purpose
+		}
+		if b.keyed(t) {
+			return b.literalMap(e)
 		}
 		r := Ref{}
 		for _, x := range e.Elts {

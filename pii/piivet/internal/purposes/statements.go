@@ -62,7 +62,15 @@ func (b *builder) into(lhs ast.Expr, r Ref) {
 			b.intoVar(v, r)
 		}
 	case *ast.IndexExpr:
-		b.into(lhs.X, r)
+		keys := b.keys(lhs)
+		if keys == nil {
+			b.into(lhs.X, r)
+			break
+		}
+		for _, id := range b.elements(lhs.X, keys).From {
+			n := b.graph.node(id)
+			n.Ref = n.And(r)
+		}
 	case *ast.StarExpr:
 		b.into(lhs.X, r)
 	case *ast.CallExpr:

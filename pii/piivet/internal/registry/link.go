@@ -129,6 +129,37 @@ func (l *linker) resolve(u inventory.Use, add func(inventory.Use, finding)) {
 	}
 }
 
+// received finds the purposes of a value that a place received, which are those of
+// the function that revealed it.
+func (l *linker) received(u inventory.Use, add func(inventory.Use, finding)) {
+	if u.Of == "" {
+		l.resolve(u, add)
+		return
+	}
+	seen := map[finding]bool{}
+	for _, p := range l.packages {
+		if p.Path != u.OfPackage {
+			continue
+		}
+		for _, r := range p.Uses {
+			if r.Op != inventory.Reveal || r.In != u.Of {
+				continue
+			}
+			u.Kind = r.Kind
+			for _, f := range l.walk(r.In, r.At, r.Scope).findings() {
+				f = finding{purpose: f.purpose, why: f.why, place: u.In, at: u.At}
+				if (f.purpose != "" || f.why != "") && !seen[f] {
+					seen[f] = true
+					add(u, f)
+				}
+			}
+		}
+	}
+	if len(seen) == 0 {
+		add(u, finding{why: "revealed in a way that is not followed", place: u.In, at: u.At})
+	}
+}
+
 // notices finds the purposes and bases of a scope that got a basis.
 func (l *linker) notices(u inventory.Under, add func(purpose string, b inventory.Basis, place string)) {
 	purposes := l.walk(u.In, u.At, u.Scope).findings()

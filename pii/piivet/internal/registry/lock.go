@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/flow"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
 )
 
 // A Pair says that a place does one thing for a purpose. It is a line of a lock
@@ -114,12 +117,12 @@ type Difference struct {
 	// looked at.
 	Unseen []Pair
 
-	at map[Pair][]string
+	at, through map[Pair][]string
 }
 
 // Compare compares the registry with what a lock file says.
 func (r *Registry) Compare(locked []Pair) Difference {
-	d := Difference{at: map[Pair][]string{}}
+	d := Difference{at: map[Pair][]string{}, through: map[Pair][]string{}}
 	now := r.Pairs()
 	for _, p := range now {
 		if !slices.Contains(locked, p) {
@@ -129,7 +132,7 @@ func (r *Registry) Compare(locked []Pair) Difference {
 	for _, p := range locked {
 		switch {
 		case slices.Contains(now, p):
-		case r.paths[packageOf(p.Place)]:
+		case r.paths[flow.PackageOf(p.Place)]:
 			d.Gone = append(d.Gone, p)
 		default:
 			d.Unseen = append(d.Unseen, p)
@@ -137,25 +140,21 @@ func (r *Registry) Compare(locked []Pair) Difference {
 	}
 	for _, p := range r.Purposes {
 		for _, u := range p.Uses {
-			d.at[Pair{p.Name, string(u.Op), u.Place}] = u.At
+			d.note(Pair{p.Name, string(u.Op), u.Place}, u)
 		}
 	}
 	for _, u := range r.Unknown {
-		d.at[Pair{unknown, string(u.Op), u.Place}] = u.At
+		d.note(Pair{unknown, string(u.Op), u.Place}, u)
 	}
 	return d
 }
 
-// packageOf returns the package of a place: all before the first dot that
-// follows the last slash, which may itself be within the parentheses of a type.
-func packageOf(place string) string {
-	end, _, _ := strings.Cut(place, "(")
-	slash := strings.LastIndexByte(end, '/')
-	dot := strings.LastIndexByte(end, '.')
-	if dot <= slash {
-		return strings.TrimSuffix(end, ".")
+// note keeps where a pair is in the source, and through which functions.
+func (d *Difference) note(p Pair, u Use) {
+	d.at[p] = u.At
+	if u.Op == inventory.Receive {
+		d.through[p] = u.Through
 	}
-	return end[:dot]
 }
 
 // WriteText says what is new, and what is gone.
@@ -166,7 +165,11 @@ func (d Difference) WriteText(w io.Writer, path string) error {
 		if lines := d.at[pair]; len(lines) > 0 {
 			at = lines[0] + ": "
 		}
-		p.printf("%snew use of personal data: %s\n", at, pair)
+		through := ""
+		if from := d.through[pair]; len(from) > 0 {
+			through = ", through " + strings.Join(from, ", ")
+		}
+		p.printf("%snew use of personal data: %s%s\n", at, pair, through)
 	}
 	if len(d.New) > 0 {
 		p.printf("%s not in %s. If the people who answer for these purposes agree: piivet -update %s\n", count(len(d.New), "use is", "uses are"), path, path)

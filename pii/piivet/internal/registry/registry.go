@@ -66,6 +66,8 @@ type Use struct {
 	Through []string `json:"through,omitempty"`
 	// To is what a scope is handed to.
 	To []string `json:"to,omitempty"`
+	// Does says what a place does with values that it gets in clear.
+	Does []string `json:"does,omitempty"`
 	// Why says why the purpose is not known.
 	Why []string `json:"why,omitempty"`
 	// At are file:line.
@@ -90,6 +92,7 @@ type Operation struct {
 var Ops = []Operation{
 	{inventory.Collect, "Collects", "seals what people enter, for this purpose"},
 	{inventory.Reveal, "Reveals", "reads values in clear"},
+	{inventory.Receive, "Uses in clear", "gets values in clear from a function that reveals them"},
 	{inventory.Hint, "Shows masked", "shows values in a masked form"},
 	{inventory.Index, "Matches", "computes what values are looked up and matched by"},
 	{inventory.ExtendFrom, "Gives to another purpose", "uses values of this purpose for another one, by consent"},
@@ -126,6 +129,10 @@ func Link(packages []inventory.Package) *Registry {
 		for _, u := range p.Uses {
 			if u.Op == inventory.HandOver && l.seen(u.Outside) {
 				continue // handed to code that was looked at
+			}
+			if u.Op == inventory.Receive {
+				l.received(u, b.add)
+				continue
 			}
 			l.resolve(u, b.add)
 		}
@@ -197,7 +204,36 @@ func (b *builder) add(u inventory.Use, f finding) {
 	if f.place != u.In {
 		at.Through = with(at.Through, u.In)
 	}
+	at.Through = with(at.Through, u.Through)
+	at.Does = with(at.Does, doing(u.Does))
 	at.Notices = with(at.Notices, f.notice)
+}
+
+// verbs says what the functions of libraries do with a value, by how their names
+// begin.
+var verbs = []struct{ verb, functions string }{
+	{"posts", "http.Post,http.Client.Do,http.Client.Post,http.NewRequest,http.Get,http.Client.Get"},
+	{"sends", "smtp.,mail.Send"},
+	{"stores", "sql.,pgx.,gorm.,bun.,sqlx."},
+	{"logs", "log.,slog.,logrus.,zap.,zerolog.,fmt.Print"},
+	{"writes", "os.Write,os.File.,io.Write,fmt.Fprint,bufio."},
+	{"renders", "template."},
+	{"answers", "http.ResponseWriter,http.Error,http.Redirect"},
+}
+
+// doing says what a place does that hands a value to a function of a library.
+func doing(function string) string {
+	for _, v := range verbs {
+		for prefix := range strings.SplitSeq(v.functions, ",") {
+			if strings.HasPrefix(function, prefix) {
+				return v.verb + " (" + function + ")"
+			}
+		}
+	}
+	if function != "" {
+		return "hands to " + function
+	}
+	return ""
 }
 
 func (b *builder) notice(purpose string, basis inventory.Basis, place string) {
@@ -221,7 +257,7 @@ func with(list []string, s string) []string {
 // finish puts everything into the registry, in order.
 func (b *builder) finish(r *Registry) {
 	for k, u := range b.uses {
-		for _, list := range [][]string{u.Kinds, u.Notices, u.Through, u.To, u.Why} {
+		for _, list := range [][]string{u.Kinds, u.Notices, u.Through, u.To, u.Does, u.Why} {
 			slices.Sort(list)
 		}
 		slices.SortFunc(u.At, byPosition)

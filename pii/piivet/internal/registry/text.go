@@ -73,6 +73,7 @@ func (u Use) what() string {
 	if len(u.To) > 0 {
 		parts = append(parts, "to "+strings.Join(u.To, ", "))
 	}
+	parts = append(parts, u.Does...)
 	switch {
 	case len(u.Notices) > 0:
 		parts = append(parts, "notice "+strings.Join(u.Notices, ", "))

@@ -38,16 +38,25 @@ func RunWithSuggestedFixes(t *testing.T, a *analysis.Analyzer, patterns ...strin
 func Lines(t *testing.T, a *analysis.Analyzer, pattern string) []int {
 	t.Helper()
 	var lines []int
-	for _, r := range analysistest.Run(silent{}, Dir(), a, pattern) {
-		if r.Err != nil {
-			t.Fatal(r.Err)
-		}
+	for _, r := range Quietly(t, a, pattern) {
 		for _, d := range r.Diagnostics {
 			lines = append(lines, r.Pass.Fset.PositionFor(d.Pos, false).Line)
 		}
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// Quietly is [Run] for programs without "want" comments.
+func Quietly(t *testing.T, a *analysis.Analyzer, patterns ...string) []*analysistest.Result {
+	t.Helper()
+	results := analysistest.Run(silent{}, Dir(), a, patterns...)
+	for _, r := range results {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	return results
 }
 
 // silent takes no notice of "want" comments.

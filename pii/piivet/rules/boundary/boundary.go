@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/config"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/flow"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
@@ -25,7 +26,7 @@ var Analyzer = &analysis.Analyzer{
 		"//piivet:purpose advertising above the package clause binds a package, and so does .piivet.json. " +
 		"What others hand to it is reported where they do.",
 	URL:       source.Docs + "boundary.md",
-	Requires:  []*analysis.Analyzer{known.Analyzer, allow.Analyzer, purposes.Analyzer},
+	Requires:  []*analysis.Analyzer{known.Analyzer, allow.Analyzer, purposes.Analyzer, flow.Analyzer},
 	FactTypes: []analysis.Fact{new(bound)},
 	Run:       run,
 }
@@ -42,7 +43,8 @@ type checker struct {
 }
 
 func run(pass *analysis.Pass) (any, error) {
-	if !known.Uses(pass) {
+	received := flow.Of(pass)
+	if !known.Uses(pass) && len(received) == 0 {
 		return nil, nil
 	}
 	file, err := config.Of(pass)
@@ -52,6 +54,10 @@ func run(pass *analysis.Pass) (any, error) {
 	c := &checker{Pass: pass, path: config.PackagePath(pass.Pkg.Path()), config: file, purposes: purposes.Of(pass), handed: map[ast.Expr]bool{}}
 	c.facts()
 	c.own, c.isBound = c.boundOf(c.path)
+	seen := map[string]bool{}
+	for _, f := range received {
+		c.plaintext(f, seen)
+	}
 	for file := range source.Files(pass) {
 		done := map[ast.Node]bool{}
 		ast.Inspect(file, func(n ast.Node) bool {
@@ -76,6 +82,27 @@ func run(pass *analysis.Pass) (any, error) {
 		})
 	}
 	return nil, nil
+}
+
+// plaintext checks the revealed values that a bound package receives. Each function
+// is reported once, where it receives the value rather than where it uses it.
+func (c *checker) plaintext(f flow.Finding, seen map[string]bool) {
+	list, bound := c.boundOf(f.InPackage)
+	if f.Kind != flow.Receive || !bound {
+		return
+	}
+	others := slices.DeleteFunc(slices.Concat(f.From, f.Among), func(name string) bool { return slices.Contains(list, name) })
+	if len(others) == 0 || seen[f.In] {
+		return
+	}
+	seen[f.In] = true
+	slices.Sort(others)
+	allow.Report(c.Pass, "boundary", analysis.Diagnostic{
+		Pos: f.Pos,
+		Message: "plaintext of " + only(slices.Compact(others)) + " reaches " + f.In + ", which is for " + only(list) + " only, through " + f.What +
+			f.Place() + ": ask for consent and Extend, or leave it to a package that is for it",
+		Related: f.Related(),
+	})
 }
 
 func (c *checker) report(at analysis.Range, format string, args ...any) {

@@ -123,7 +123,7 @@ func ofFunc(fn *types.Func) (name, consequence string) {
 		return fn.Name(), "what failed is an absent value, and is stored as one"
 	case known.Open:
 		return fn.Name(), "without the keys of the purpose the result is nil"
-	case known.Manage:
+	case known.Manage, known.Erase:
 		return fn.Name(), "keys are not as they should be"
 	case known.Parse:
 		return fn.Name(), "what failed is the zero purpose"

@@ -32,6 +32,12 @@ var messages = map[flow.Kind]string{
 
 func run(pass *analysis.Pass) (any, error) {
 	for _, f := range flow.Of(pass) {
+		if f.Kind == flow.Stopped {
+			allow.Report(pass, "leak", analysis.Diagnostic{
+				Pos: f.Pos, Message: f.What + " takes too much work to follow to the end, so revealed values may be missed in it: split it",
+			})
+			continue
+		}
 		message, ok := messages[f.Kind]
 		if f.Kind == flow.Log && standard(f.What) {
 			message = "goes to standard output or standard error, which end up in logs: print the sealed value, or its Hint"

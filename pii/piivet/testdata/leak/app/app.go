@@ -193,7 +193,7 @@ func (s *service) roads(ctx context.Context, u user) {
 	slog.Info(<-ch) // want `goes into a log`
 	reveal := u.Email.Reveal
 	other, _ := reveal(ctx, s.security)
-	slog.Info(other) // want `^revealed, goes into a log`
+	slog.Info(other) // want `^revealed for security, goes into a log`
 	third, _ := pii.Email.Reveal(u.Email, ctx, s.security)
 	slog.Info(third)         // want `goes into a log`
 	defer log.Print(address) // want `goes into a log`

@@ -1,0 +1,22 @@
+// Package newsletter writes letters.
+//
+//piivet:purpose marketing
+package newsletter
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"example.com/shop/users"
+)
+
+// Upload tells an audience service of a user.
+func Upload(ctx context.Context, s *users.Store, id string) error {
+	address, err := s.Address(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = http.PostForm("http://127.0.0.1:1/audience", url.Values{"email": {address}})
+	return err
+}

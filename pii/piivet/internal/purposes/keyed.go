@@ -1,0 +1,150 @@
+package purposes
+
+import (
+	"go/ast"
+	"go/types"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Programs keep more than one scope in maps from purposes to scopes, which most of
+// them fill by a loop. Each element has a node of its own, whose name has the map
+// and the key: "example.com/app.scopes[example.com/keys.Security]". A key is the name
+// of a node, or a purpose after "=".
+
+// keyed reports whether t is a map whose keys are purposes and which holds scopes or
+// purposes.
+func (b *builder) keyed(t types.Type) bool {
+	if t == nil {
+		return false
+	}
+	m, ok := t.Underlying().(*types.Map)
+	return ok && carries(m.Key(), 1) && !isTypeParam(m.Key()) && b.carries(m.Elem())
+}
+
+// keys returns the keys of an element of such a map, nil if it is not one.
+func (b *builder) keys(e *ast.IndexExpr) []string {
+	if !b.keyed(b.info.TypeOf(e.X)) {
+		return nil
+	}
+	return keysOf(b.ref(e.Index))
+}
+
+func keysOf(r Ref) []string {
+	keys := slices.Clone(r.From)
+	for _, name := range r.Names {
+		keys = append(keys, "="+name)
+	}
+	if r.Unknown || len(keys) == 0 {
+		keys = append(keys, "?")
+	}
+	return keys
+}
+
+// elements returns the nodes of elements of a map.
+func (b *builder) elements(m ast.Expr, keys []string) Ref {
+	of := b.ref(m)
+	r := Ref{Names: of.Names, Unknown: of.Unknown}
+	for _, id := range of.From {
+		for _, key := range keys {
+			r.From = union(r.From, []string{id + "[" + key + "]"})
+		}
+	}
+	return r
+}
+
+// literalMap returns the node of the literal of such a map.
+func (b *builder) literalMap(lit *ast.CompositeLit) Ref {
+	id := b.at(b.pass.Pkg, lit.Lbrace) + "map"
+	b.graph.node(id)
+	for _, e := range lit.Elts {
+		if pair, ok := e.(*ast.KeyValueExpr); ok {
+			for _, key := range keysOf(b.ref(pair.Key)) {
+				n := b.graph.node(id + "[" + key + "]")
+				n.Ref = n.And(b.ref(pair.Value))
+			}
+		}
+	}
+	return Ref{From: []string{id}}
+}
+
+// cutKey returns the map and the key of the name of an element, false if it is none.
+func cutKey(id string) (m, key string, ok bool) {
+	if !strings.HasSuffix(id, "]") {
+		return "", "", false
+	}
+	open := strings.LastIndexByte(id, '[')
+	if open < 0 {
+		return "", "", false
+	}
+	return id[:open], id[open+1 : len(id)-1], true
+}
+
+// elementsOf returns the names of all elements of a map.
+func (g *Graph) elementsOf(m string) []string {
+	if g.elements == nil {
+		g.elements = map[string][]string{}
+		for id := range g.Nodes {
+			if m, _, ok := cutKey(id); ok {
+				g.elements[m] = append(g.elements[m], id)
+			}
+		}
+	}
+	return g.elements[m]
+}
+
+// purposesOf returns the purposes that a key stands for.
+func (w *walk) purposesOf(key string) (names []string, complete bool) {
+	switch {
+	case key == "?" || w.keys >= maxDepth: // a key may come out of the map itself
+		return nil, false
+	case strings.HasPrefix(key, "="):
+		return []string{key[1:]}, true
+	}
+	in := walk{g: w.g, closed: w.closed, seen: map[string]bool{}, found: map[string]bool{}, complete: true, keys: w.keys + 1}
+	in.ref(Ref{From: []string{key}}, nil)
+	return slices.Sorted(maps.Keys(in.found)), in.complete && len(in.found) > 0
+}
+
+// element goes backwards from an element of a map: to the elements with a key that
+// may be the same one, and to the maps that were assigned to it.
+func (w *walk) element(m, key string, f *frame) {
+	if f != nil {
+		if arg, ok := f.args[m]; ok {
+			for _, id := range arg.From {
+				w.node(id+"["+key+"]", f.parent)
+			}
+			arg.From = nil
+			w.ref(arg, f.parent)
+			return
+		}
+	}
+	want, known := w.purposesOf(key)
+	for _, id := range w.g.elementsOf(m) {
+		_, have, _ := cutKey(id)
+		of := w.g.Nodes[id].Ref
+		names, all := w.purposesOf(have)
+		same := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(want, name) })
+		switch {
+		case known && all && len(same) == 0:
+		case known && !of.Unknown && len(of.Names) == 0 && slices.Equal(of.From, []string{have}):
+			// m[p] = v.Scope(ctx, p), whichever p is.
+			w.ref(Ref{Names: want}, f)
+		default:
+			w.ref(of, f)
+		}
+	}
+	n := w.g.Nodes[m]
+	if n == nil {
+		w.complete = false
+		return
+	}
+	if n.Open && !w.closed {
+		w.complete = false
+	}
+	for _, id := range n.From {
+		w.node(id+"["+key+"]", f)
+	}
+	w.ref(Ref{Names: n.Names, Unknown: n.Unknown}, f)
+}
