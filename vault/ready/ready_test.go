@@ -218,7 +218,15 @@ func TestIdleProcessBecomesReadyAgain(t *testing.T) {
 				require.Equal(t, http.StatusOK, code, r)
 			}
 			synctest.Wait()
-			probes := w.events[before:]
+			var probes []audit.Event
+			for _, e := range w.events[before:] {
+				if e.Action == audit.Renew { // the key service was asked again
+					require.Equal(t, 1, e.Unwraps)
+					require.Empty(t, e.Caller)
+					continue
+				}
+				probes = append(probes, e)
+			}
 			require.NotEmpty(t, probes)
 			require.LessOrEqual(t, len(probes), 8, "once in a lease")
 			for _, e := range probes {
