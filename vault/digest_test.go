@@ -71,6 +71,8 @@ func TestEventsOfKeysHaveTheDigestOfTheirRecord(t *testing.T) {
 	scope, err := a.Vault().Scope(ctx, p)
 	require.NoError(t, err)
 	vaulttest.Seal(t, scope)
+	_, err = a.Vault().Erase(ctx, "alice", p)
+	require.NoError(t, err)
 	require.Equal(t, 1, seen[audit.Seal])
 	require.Zero(t, forks)
 
@@ -81,7 +83,7 @@ func TestEventsOfKeysHaveTheDigestOfTheirRecord(t *testing.T) {
 	require.NoError(t, b.Rotate(ctx, p, vault.RoleIndex))
 	require.Equal(t, 1, forks, "a generation that was made twice")
 	for _, action := range []audit.Action{
-		audit.Generate, audit.Rotate, audit.Promote, audit.Retire, audit.Reinstate, audit.Rewrap, audit.RewrapSubjects, audit.List, audit.Open,
+		audit.Generate, audit.Rotate, audit.Promote, audit.Retire, audit.Reinstate, audit.Rewrap, audit.RewrapSubjects, audit.List, audit.Open, audit.Erase,
 	} {
 		require.NotZero(t, seen[action], action)
 	}

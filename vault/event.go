@@ -104,10 +104,9 @@ func reasonOf(err error) string {
 	return word
 }
 
-// audit completes e from ctx and err, adds the unwraps of the purpose that no event has yet,
-// and passes it to the auditor. It returns err. If
-// the event could not be recorded, it returns errUnaudited and keeps err beside it, so
-// that a refusal stays a refusal.
+// audit completes e from ctx and err, adds the unwraps of the purpose that no event has
+// yet, and passes it to the auditor. It returns err. If the event could not be recorded, it
+// returns errUnaudited and keeps err beside it, so that a refusal stays a refusal.
 func (b *backend) audit(ctx context.Context, e audit.Event, err error) error {
 	b.stats.operation(e.Purpose, e.Action, e.Kind, err)
 	return b.record(ctx, e, err)

@@ -140,8 +140,8 @@ type Event struct {
 	// one generation and different digests tell of two histories of the keys: somebody put
 	// the store back. It is set for an action that reads or changes the record of the keys
 	// ([Open], [List], [CheckKEK], [RewrapSubjects], and the actions from [Generate] to
-	// [Rewrap]) and for [Refresh], [Renew] and [Count]. It is "" for an action on values or
-	// subjects, and where Generation is 0.
+	// [Rewrap]) and for [Erase], [Refresh], [Renew] and [Count]. It is "" for an action on
+	// values, and where Generation is 0.
 	Digest string
 	// Subject is the pseudonym of the person under Purpose, 32 hexadecimal digits, or
 	// "" if the action is not about one person. It is also "" if no keys of Purpose are

@@ -187,7 +187,7 @@ func isChange(action string) bool {
 // store, without a new one each time.
 func isRead(action string) bool {
 	switch audit.Action(action) {
-	case audit.Open, audit.List, audit.CheckKEK, audit.Promote, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew:
+	case audit.Open, audit.List, audit.Erase, audit.CheckKEK, audit.Promote, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew:
 		return true
 	}
 	return false

@@ -8,11 +8,12 @@
 // # Ready without a store, and without a key service
 //
 // A process is ready while its keys last. A vault goes on with open keys while the key
-// store or the key service is down, up to vault.Options.KeyLifetime after the key service
-// last agreed. Such a process answers 200, and the body names the failure. It answers 503
-// from [Options.Margin] before its keys lapse. A whole fleet that is taken out of service
-// at the start of an outage would make the outage longer: alert on the failure, and leave
-// the fleet in service.
+// service is down, up to vault.Options.KeyLifetime after the service last agreed, and while
+// the key store is down, up to vault.Options.SuspendLifetime after the store last answered.
+// Such a process answers 200, and the body names the failure. It answers 503 from
+// [Options.Margin] before that time. A whole fleet that is taken out of service at the start
+// of an outage would make the outage longer: alert on the failure, and leave the fleet in
+// service.
 //
 // Values of persons (vault.Scope.For) need the key store within
 // vault.Options.SubjectLifetime. If nothing in the process works without them, set
@@ -42,8 +43,8 @@ type Options struct {
 	// Purposes are the purposes whose keys have to be open. If there are none, keys of
 	// one purpose have to be open.
 	Purposes purpose.Set
-	// Margin is how long before its keys lapse a process is not ready any more: time to
-	// take it out of service. 0 is a minute. A negative Margin is 0.
+	// Margin is how long before its keys can't be used any more a process is not ready:
+	// time to take it out of service. 0 is a minute. A negative Margin is 0.
 	Margin time.Duration
 	// StoreWithin, if it is above 0, makes a process not ready while the store fails and
 	// has not answered for this long.
@@ -63,7 +64,9 @@ const (
 	StateLapsing = "lapsing"
 	// StateLapsed: the key service has to agree before the keys can be used again.
 	StateLapsed = "lapsed"
-	// StateStore: the store has not answered within [Options.StoreWithin].
+	// StateStore: the store fails, and has not answered within [Options.StoreWithin], or
+	// for so long that the vault refuses to use values from [Options.Margin] on, because
+	// nobody knows whether they were suspended (see vault.Options.SuspendLifetime).
 	StateStore = "store"
 )
 
@@ -158,7 +161,8 @@ func keysOf(o vault.Opened, opts *Options, now time.Time) Keys {
 		k.State = StateLapsed
 	case left <= max(0, margin):
 		k.State = StateLapsing
-	case opts.StoreWithin > 0 && o.RefreshErr != nil && now.Sub(o.Looked) > opts.StoreWithin:
+	case o.RefreshErr == nil: // keys that nobody uses are looked up before the next use
+	case o.Stops.Sub(now) <= max(0, margin), opts.StoreWithin > 0 && now.Sub(o.Looked) > opts.StoreWithin:
 		k.State = StateStore
 	}
 	return k
@@ -188,7 +192,8 @@ func word(err error) string {
 //
 // Keys are renewed while they are in use. Nobody uses a process that is not ready, so
 // the handler has the vault ask again: it opens the keys anew, in the background, when
-// three quarters of their lease are over. The caller in
+// three quarters of their lease are over, and while the store keeps the process from being
+// ready. The caller in
 // the events of it is "readiness". It opens no keys that are not open already. A call that
 // hangs is waited for by nobody, and is followed by no other one.
 func Handler(v *vault.Vault, opts *Options) http.Handler {
@@ -253,7 +258,7 @@ func (h *handler) ask(opened []vault.Opened, report Report, now time.Time) {
 	for i, o := range opened {
 		id := handle{o.Purpose, o.Handle}
 		pause := askEvery
-		if s := report.Keys[i].State; s == StateLapsing || s == StateLapsed {
+		if s := report.Keys[i].State; s == StateLapsing || s == StateLapsed || s == StateStore {
 			pause = askWhenLate
 		}
 		// While the keys are in use, the vault asks by itself from half of their lease on.

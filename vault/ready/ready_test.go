@@ -79,13 +79,16 @@ func (w *world) Audit(_ context.Context, e audit.Event) error {
 	return nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldThatStops(t, 0) }
+
+// newWorldThatStops is newWorld for a vault with that SuspendLifetime.
+func newWorldThatStops(t *testing.T, lifetime time.Duration) *world {
 	w := &world{Store: vault.Memory(), kek: vaulttest.NewAEAD(t)}
 	var err error
 	w.admin, err = vault.OpenAdmin(t.Context(), w, w, nil)
 	require.NoError(t, err)
 	require.NoError(t, w.admin.Generate(t.Context(), security, ads))
-	w.v, err = vault.Open(t.Context(), w, w, &vault.Options{Audit: w})
+	w.v, err = vault.Open(t.Context(), w, w, &vault.Options{Audit: w, SuspendLifetime: lifetime})
 	require.NoError(t, err)
 	t.Cleanup(func() { w.admin.Close(); w.v.Close() })
 	return w
@@ -142,7 +145,7 @@ func TestReadyFromFirstKeysToClose(t *testing.T) {
 // from the margin before that.
 func TestReadyWithoutAStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorldThatStops(t, 30*24*time.Hour)
 		s, err := w.v.Scope(t.Context(), security)
 		require.NoError(t, err)
 		h := ready.Handler(w.v, nil)
@@ -183,6 +186,45 @@ func TestReadyWithoutAStore(t *testing.T) {
 	})
 }
 
+// A process that can't know whether values were suspended refuses to use them. It is out of
+// service before that, and comes back once the store answers.
+func TestNotReadyWhereValuesMayBeSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s, err := w.v.Scope(t.Context(), security)
+		require.NoError(t, err)
+		h := ready.Handler(w.v, nil)
+		w.fail("store", unavailable)
+		stops := w.v.Status()[0].Stops
+		require.InDelta(t, 3600, time.Until(stops).Seconds(), 400)
+		for time.Until(stops) > time.Minute+time.Second {
+			_, err = s.Index(t.Context(), vaulttest.Note, "text")
+			require.NoError(t, err)
+			synctest.Wait()
+			code, r := ask(t, h)
+			require.Equal(t, http.StatusOK, code, r)
+			time.Sleep(min(10*time.Minute, time.Until(stops)-time.Minute-time.Second))
+		}
+		time.Sleep(2 * time.Second)
+		_, r := ask(t, h)
+		require.Equal(t, ready.StateStore, r.State)
+		require.True(t, ready.Check(w.v, &ready.Options{Margin: -1}).Ready)
+		time.Sleep(time.Minute)
+		_, err = s.Index(t.Context(), vaulttest.Note, "text")
+		require.ErrorIs(t, err, vault.ErrUnavailable)
+		require.False(t, ready.Check(w.v, &ready.Options{Margin: -1}).Ready)
+
+		w.fault.Store(nil)
+		time.Sleep(time.Minute)
+		ask(t, h) // has the vault look
+		synctest.Wait()
+		_, r = ask(t, h)
+		require.True(t, r.Ready, r)
+		_, err = s.Index(t.Context(), vaulttest.Note, "text")
+		require.NoError(t, err)
+	})
+}
+
 // A process out of service is used by nobody, so nothing but the check can renew its keys.
 func TestIdleProcessBecomesReadyAgain(t *testing.T) {
 	for _, handle := range []string{"scope", "lookup", "reader"} {
@@ -218,7 +260,15 @@ func TestIdleProcessBecomesReadyAgain(t *testing.T) {
 				require.Equal(t, http.StatusOK, code, r)
 			}
 			synctest.Wait()
-			probes := w.events[before:]
+			var probes []audit.Event
+			for _, e := range w.events[before:] {
+				if e.Action == audit.Renew { // the key service was asked again
+					require.Equal(t, 1, e.Unwraps)
+					require.Empty(t, e.Caller)
+					continue
+				}
+				probes = append(probes, e)
+			}
 			require.NotEmpty(t, probes)
 			require.LessOrEqual(t, len(probes), 8, "once in a lease")
 			for _, e := range probes {

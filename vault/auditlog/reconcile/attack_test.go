@@ -22,6 +22,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/auditlog/reconcile"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 	"github.com/onlyfor/onlyfor/vault/kms"
 )
 
@@ -474,6 +475,9 @@ func (f *flood) Read(b []byte) (int, error) {
 
 // Memory does not grow with the log of the key service, nor with unlogged unwraps in it.
 func TestMemoryIsFlat(t *testing.T) {
+	if vaulttest.UnderRace {
+		t.Skip("the race detector needs memory of its own")
+	}
 	peak := func(n int) (peak uint64) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newProcess(t, "p")

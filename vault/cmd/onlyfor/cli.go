@@ -43,6 +43,7 @@ type cli struct {
 	Erase       eraseCmd       `cmd:"" help:"Destroy the keys of one person, and with them every copy of the person's values."`
 	Withdraw    withdrawCmd    `cmd:"" help:"Take a purpose from the values of one row."`
 	Restore     restoreCmd     `cmd:"" help:"Take a restored key store into use."`
+	Report      reportCmd      `cmd:"" help:"Say who is affected by a notice, what values were used for, and what the record of processing has."`
 	Audit       auditCmd       `cmd:"" help:"Verify and read audit logs, and compare them with the log of the key service."`
 	Policy      policyCmd      `cmd:"" help:"Print the policy of a role, for the key service."`
 	Man         manCmd         `cmd:"" help:"Print the manual page."`

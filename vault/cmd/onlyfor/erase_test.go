@@ -34,7 +34,7 @@ func TestErase(t *testing.T) {
 		var kept vault.Erasure
 		require.NoError(t, json.Unmarshal([]byte(sh.read("onlyfor-data/certificates/security-"+erasures[0].Subject+".json")), &kept))
 		require.Equal(t, erasures[0], kept)
-		require.Regexp(t, `"justification":"request-7","action":"erase","outcome":"allowed","purpose":"security","key":"[0-9a-f]{8}","generation":\d+,"subject":"`+erasures[0].Subject, sh.read("onlyfor-data/audit.jsonl"))
+		require.Regexp(t, `"justification":"request-7","action":"erase","outcome":"allowed","purpose":"security","key":"[0-9a-f]{8}","generation":\d+,"digest":"[0-9a-f]{32}","subject":"`+erasures[0].Subject, sh.read("onlyfor-data/audit.jsonl"))
 
 		sh.run("", "migrate", "clear-erased").exits(well)
 		require.Equal(t, 3, app.count("phone_index IS NOT NULL"))

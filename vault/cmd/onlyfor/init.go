@@ -161,6 +161,18 @@ local = "DATA/kek"      # files of this machine, for a start
 # name = "sign-in"
 # opens = ["FIRST"]
 
+# What onlyfor report ropa states, and neither values nor source can tell.
+# [record]
+# controller = "Example Ltd, 1 Example Street, London"
+# contact = "privacy@example.com"
+# officer = "A. Person"
+# [record.purposes.FIRST]
+# description = "Signing in, and the recovery of accounts."
+# categories = ["members"]
+# recipients = ["the SMS gateway"]
+# transfers = ["none"]
+# measures = ["sealed for each purpose"]
+
 # A copy of the key store, and the KEK in escrow that has to open it, for doctor.
 # [backup]
 # purposes = ["FIRST"]

@@ -58,6 +58,8 @@ type Config struct {
 	Databases   []Database `toml:"database"`
 	Roles       []Role     `toml:"role"`
 	Tables      []Table    `toml:"table"`
+	// Record has the statements of the record of processing activities.
+	Record *Record `toml:"record"`
 
 	file string
 }
@@ -160,6 +162,24 @@ type Leave struct {
 	When    map[string]string `toml:"when"`
 	Problem string            `toml:"problem"`
 	Reason  string            `toml:"reason"`
+}
+
+// A Record is the statements of people in the record of processing activities (Article 30
+// GDPR), which neither values nor source can tell.
+type Record struct {
+	Controller string               `toml:"controller"`
+	Contact    string               `toml:"contact"`
+	Officer    string               `toml:"officer"` // the data protection officer
+	Purposes   map[string]Statement `toml:"purposes"`
+}
+
+// A Statement is what the record says of one purpose.
+type Statement struct {
+	Description string   `toml:"description"`
+	Categories  []string `toml:"categories"` // of people
+	Recipients  []string `toml:"recipients"`
+	Transfers   []string `toml:"transfers"` // to third countries, or "none"
+	Measures    []string `toml:"measures"`
 }
 
 // A Duration is a time.Duration that is also written in days, as "90d".
