@@ -20,6 +20,7 @@ var functions = []struct {
 	{"purpose.Basis", None, "Validate"},
 	{"purpose.Legal", None, "MarshalText String UnmarshalText"},
 	{"purpose.MismatchError", None, "Error Is"},
+	{"vault.SuspendedError", None, "Error Is"},
 	{"purpose.Purpose", None, "IsZero MarshalText String UnmarshalText"},
 	{"purpose.Set", None, "All Contains IsZero Len MarshalText String UnmarshalText"},
 	{"vault", Seal, "Seal"},
@@ -27,7 +28,7 @@ var functions = []struct {
 	{"vault", Reseal, "Reseal"},
 	{"vault", None, "Dir EitherKEK EnvKEK FixedPins GenerateKEK LocalKEK Memory MustKind Open OpenAdmin ParseCollector ParseSealed SecretKEK SharedKEK TextKEK ValidSubject"},
 	{"vault.AEAD", None, "Decrypt Encrypt"},
-	{"vault.Admin", Manage, "Destroy Generate Keys Pin Promote Reinstate Retire Rewrap RewrapSubjects Rotate RotateIfOlder WrappedBy"},
+	{"vault.Admin", Manage, "Destroy Generate Keys Pin Promote Reinstate Retire Rewrap RewrapSubjects Rotate RotateIfOlder Suspend Resume WrappedBy"},
 	{"vault.Admin", None, "Format String Vault"},
 	{"vault.Collector", Narrow, "Batch Under"},
 	{"vault.Collector", Of, "Purpose"},
@@ -65,7 +66,7 @@ var functions = []struct {
 	{"vault.Sealer", Of, "Purpose"},
 	{"vault.Store", None, "Get List Put"},
 	{"vault.Vault", Open, "Collector Lookup Reader Scope"},
-	{"vault.Vault", Manage, "CheckDenied CheckKEK"},
+	{"vault.Vault", Manage, "CheckDenied CheckKEK Suspensions"},
 	{"vault.Vault", Erase, "Erase"},
 	{"vault.Vault", None, "Close EraseAgain Format Purposes Stats Status String"},
 	{"pii", Index, "IndexEmail IndexOf IndexPhone IndexesEmail IndexesOf IndexesPhone"},
@@ -115,7 +116,7 @@ var roles = []struct {
 	{vaultType, "vault.Admin vault.Vault"},
 	{sealedType, "pii.Email pii.Phone pii.Sealed vault.Sealed"},
 	{indexType, "pii.Index"},
-	{otherType, "pii.Kind pii.PlaintextChecker purpose.Legal purpose.MismatchError purpose.Provenance purpose.Set vault.AEAD vault.CollectorKEM vault.ContextAEAD vault.Erasure vault.KEK vault.KEKFunc vault.KEKs vault.Key vault.KeyGenerator vault.KeyNamer vault.Kind vault.Opened vault.Options vault.Outcomes vault.Result vault.Pin vault.Progress vault.Record vault.Role vault.Stats vault.Status vault.Store vault.Recorder"},
+	{otherType, "pii.Kind pii.PlaintextChecker purpose.Legal purpose.MismatchError purpose.Provenance purpose.Set vault.AEAD vault.CollectorKEM vault.ContextAEAD vault.Erasure vault.KEK vault.KEKFunc vault.KEKs vault.Key vault.KeyGenerator vault.KeyNamer vault.Kind vault.Opened vault.Options vault.Outcomes vault.Result vault.Pin vault.Progress vault.Record vault.Role vault.Stats vault.Status vault.Budget vault.Suspension vault.SuspendedError vault.Store vault.Recorder"},
 }
 
 // kinds are the kinds of sealed values that the library itself has, by the word
