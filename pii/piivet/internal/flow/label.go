@@ -80,7 +80,7 @@ func asserted(v ssa.Value) bool {
 		if _, ok := v.Tuple.(*ssa.Next); ok {
 			return true
 		}
-		return asserted(v.Tuple.(ssa.Value))
+		return asserted(v.Tuple)
 	}
 	return false
 }
