@@ -64,8 +64,8 @@ func TestDeceptiveNotice(t *testing.T) {
 		sh.run("", "migrate", "reindex").exits(well).says("10 changed")
 		require.Equal(t, people, app.count("phone_index IS NOT NULL"))
 		log := sh.read("onlyfor-data/audit.jsonl")
-		require.Regexp(t, `"justification":"deceptive prompt","action":"suspend","outcome":"allowed","purpose":"security","generation":2,"notice":"2fa-prompt-v3","expires":"[^"]+","note":"reveal,hint,index,extend: deceptive prompt"`, log)
-		require.Regexp(t, `"justification":"corrected","action":"resume","outcome":"allowed","purpose":"security","generation":3,"notice":"2fa-prompt-v3"`, log)
+		require.Regexp(t, `"justification":"deceptive prompt","action":"suspend","outcome":"allowed","purpose":"security","generation":2,"digest":"[0-9a-f]{32}","notice":"2fa-prompt-v3","expires":"[^"]+","note":"reveal,hint,index,extend: deceptive prompt"`, log)
+		require.Regexp(t, `"justification":"corrected","action":"resume","outcome":"allowed","purpose":"security","generation":3,"digest":"[0-9a-f]{32}","notice":"2fa-prompt-v3"`, log)
 		require.Regexp(t, `"action":"reveal","outcome":"denied".*"reason":"suspended"`, log)
 	})
 }
