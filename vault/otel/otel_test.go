@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -337,9 +339,16 @@ func BenchmarkReveal(b *testing.B) {
 }
 
 // BenchmarkCollect collects with a few purposes and with many, each in use.
+// ONLYFOR_PURPOSES is the number of the many, for which keys are made first.
 func BenchmarkCollect(b *testing.B) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
-	for _, n := range []int{2, 1000} {
+	many := 50
+	if text := os.Getenv("ONLYFOR_PURPOSES"); text != "" {
+		var err error
+		many, err = strconv.Atoi(text)
+		require.NoError(b, err)
+	}
+	for _, n := range []int{2, many} {
 		b.Run(fmt.Sprint(n, " purposes"), func(b *testing.B) {
 			var purposes []purpose.Purpose
 			for i := range n {
