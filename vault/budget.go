@@ -95,9 +95,7 @@ func (s *Scope) spend(ctx context.Context) error {
 	if first {
 		// The operation is refused whether or not this event can be recorded.
 		e := audit.Event{Action: audit.Budget, Purpose: s.opened.id.purpose}
-		if k := s.opened.current.Load(); k != nil {
-			atKeys(&e, k.generation, k.digest)
-		}
+		s.opened.stamp(&e)
 		_ = s.opened.backend.audit(ctx, e, ErrBudget)
 	}
 	return ErrBudget

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -293,10 +292,22 @@ func (r *suspensionRecord) valid() bool {
 
 func validSuspendedNotice(notice string) bool { return notice == "" || purpose.ValidReference(notice) }
 
-// validSuspendReason reports whether a reason is short, and one line of printable text.
+// validSuspendReason reports whether a reason is short, and one line of text. Readers of all
+// Go versions have to agree on it, or one of them would take the keys of the purpose for
+// damaged, so it asks no Unicode table.
 func validSuspendReason(reason string) bool {
-	return len(reason) <= maxSuspendReason && utf8.ValidString(reason) &&
-		!strings.ContainsFunc(reason, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) })
+	return len(reason) <= maxSuspendReason && utf8.ValidString(reason) && !strings.ContainsFunc(reason, movesText)
+}
+
+// movesText reports whether r is a control character, ends a line, or sets the direction of
+// text.
+func movesText(r rune) bool {
+	switch {
+	case r < ' ', 0x7f <= r && r < 0xa0, r == 0x061c,
+		0x200e <= r && r <= 0x200f, 0x2028 <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
+		return true
+	}
+	return false
 }
 
 // checkSuspended refuses suspensions that no writer of this version makes: a reader that

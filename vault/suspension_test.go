@@ -423,6 +423,11 @@ func TestRecordsWithSuspensions(t *testing.T) {
 		"actions reversed": {change(func(s *suspensionRecord) { slices.Reverse(s.Actions) })},
 		"notice":           {change(func(s *suspensionRecord) { s.Notice = "two words" })},
 		"reason":           {change(func(s *suspensionRecord) { s.Reason = "a\nb" })},
+		"escape":           {change(func(s *suspensionRecord) { s.Reason = "a\x1b[2Jb" })},
+		"C1":               {change(func(s *suspensionRecord) { s.Reason = "a\u009bb" })},
+		"end of a line":    {change(func(s *suspensionRecord) { s.Reason = "a\u2028b" })},
+		"direction":        {change(func(s *suspensionRecord) { s.Reason = "a\u202eb" })},
+		"isolate":          {change(func(s *suspensionRecord) { s.Reason = "a\u2066b" })},
 		"long reason":      {change(func(s *suspensionRecord) { s.Reason = strings.Repeat("r", maxSuspendReason+1) })},
 		"before 1970":      {change(func(s *suspensionRecord) { s.Since = -1 })},
 		"since 10000":      {change(func(s *suspensionRecord) { s.Since, s.Until = maxKeyTime+1, 0 })},
@@ -434,6 +439,10 @@ func TestRecordsWithSuspensions(t *testing.T) {
 		require.ErrorIs(t, read(all...), ErrCorrupt, name)
 	}
 	require.NoError(t, read(long[:maxSuspensions]...))
+	// A later Unicode may assign these, and a reader of before must not refuse the keys.
+	for _, reason := range []string{"\u0378", "\U0003fffd", "\ue000", "wegen Täuschung", "欺瞞的"} {
+		require.NoError(t, read(change(func(s *suspensionRecord) { s.Reason = reason })), reason)
+	}
 
 	r := *good
 	r.Suspended = []suspensionRecord{first}
