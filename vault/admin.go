@@ -239,8 +239,8 @@ func (a *Admin) generate(ctx context.Context, p purpose.Purpose) (reason string,
 	}
 }
 
-// makeKeys makes the first keys of p, and returns the digest of their record. If fresh is set, it also makes the vault's record,
-// once the keys have proven that they open.
+// makeKeys makes the first keys of p, and returns the digest of their record. If fresh is
+// set, it also makes the vault's record, once the keys have proven that they open.
 func (a *Admin) makeKeys(ctx context.Context, p purpose.Purpose, id format.VaultID, fresh bool) (made recordDigest, err error) {
 	kek := a.kekOf(p)
 	if err := generateKEK(ctx, kek, p); err != nil {

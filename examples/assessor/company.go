@@ -86,7 +86,7 @@ func (c *company) start(ctx context.Context, p *process, granted purpose.Set, wa
 	return log.Close()
 }
 
-// year is what happens before the assessor comes.
+// year plays the events of the year before the assessor comes.
 func (c *company) year(ctx context.Context, w io.Writer) error {
 	fmt.Fprintln(w, "== The year")
 	var rows []pii.Email

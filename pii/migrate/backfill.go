@@ -17,12 +17,11 @@ import (
 // loses anything. Each batch is one transaction, so that a crash loses nothing
 // either.
 //
-// It reports and does not change values that are [Invalid], [Unreadable], [Quarantined], [Expired] or
-// under an [InvalidBasis], of [NoSubject] or of a subject that is [Erased], values that are [Suspended], values that a unique constraint
-// refuses as a [Duplicate], and as [Corrupt] the values of a subject whose key does
-// not open. It seals the other rows nevertheless. After
-// an error, the report covers the rows until then, and another call completes the
-// rest.
+// It reports and does not change values that are [Invalid], [Unreadable], [Quarantined],
+// [Expired], [Suspended] or under an [InvalidBasis], of [NoSubject] or of a subject that is
+// [Erased], values that a unique constraint refuses as a [Duplicate], and as [Corrupt] the
+// values of a subject whose key does not open. It seals the other rows nevertheless. After
+// an error, the report covers the rows until then, and another call completes the rest.
 //
 // Errors are [ErrTable], [ErrClock], [vault.ErrUnavailable] if the database, the store or an
 // auditor does not answer or ctx is done, the errors of [vault.Seal], and the

@@ -189,8 +189,8 @@ func (m *Migration) contradicts(ctx context.Context, ref *reference, r *rowEdit,
 // only.
 //
 // It reports values that are [Corrupt], [Retired], [Expired], [Erased] or [Suspended], whose
-// indexes stay as they are, of [NoSubject] or a [SubjectMismatch], and indexes that a unique constraint refuses as a [Duplicate]. It returns the errors of
-// [Migration.Backfill].
+// indexes stay as they are, of [NoSubject] or a [SubjectMismatch], and indexes that a unique
+// constraint refuses as a [Duplicate]. It returns the errors of [Migration.Backfill].
 func (m *Migration) Reindex(ctx context.Context, opts *Options) (*Report, error) {
 	return m.run(ctx, "reindex", opts, m.withSealed(true), func(ctx context.Context, r *rowEdit) error {
 		return m.each(r, true, func(i int, v value) error {

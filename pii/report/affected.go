@@ -15,7 +15,7 @@ import (
 	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
-// A Query selects what a report is about. The zero Query selects everything. A value is
+// A Query selects the values and events of a report. The zero Query selects everything. A value is
 // selected if it has a slot for which all conditions hold.
 type Query struct {
 	// Purpose, if not zero, is the purpose that values were collected for.

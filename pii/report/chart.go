@@ -35,7 +35,7 @@ type tick struct {
 	Label string
 }
 
-// maxMonths bounds the bars of a chart: 50 years. What lies before is left out.
+// maxMonths bounds the bars of a chart: 50 years. Earlier months are left out.
 const maxMonths = 600
 
 // newChart returns the chart of numbers by month, such as "2013-05". Months without a number
@@ -97,8 +97,7 @@ func (c chart) Label() string {
 // maxCharts bounds the charts of one property.
 const maxCharts = 12
 
-// Charts returns a chart of collections by month for each notice, for those with most
-// values.
+// charts returns a chart of collections by month for each of the notices with most values.
 func (r *AffectedReport) charts() (all []chart) {
 	for _, g := range r.Notices[:min(len(r.Notices), maxCharts)] {
 		numbers := map[string]int64{}

@@ -1,5 +1,5 @@
 // Package report answers who is affected: how many people and values there are under a
-// notice, since when, on which ground, and what they were used for.
+// notice, since when, on which ground, and which uses were made of them.
 //
 // [Affected] counts the sealed values of tables, whose headers anybody can read, and so
 // needs no keys. [Uses] counts the events of audit logs that it verifies (see package
@@ -15,7 +15,7 @@
 //
 // # Claims and proofs
 //
-// What a header says is a claim of whoever wrote the value, until the value is opened with
+// A header is a claim of whoever wrote the value, until the value is opened with
 // the keys of its purpose. With [Options.Verify], Affected opens each value, and counts
 // apart how many opened. A count of events is proven by the head of the log that it is
 // reported with, as far as the log verifies.

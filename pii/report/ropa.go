@@ -40,9 +40,9 @@ func (c *counter) countActivity(slot *slot, s *selected) {
 	}
 }
 
-// A Statement is what people say about a purpose, which neither values nor source can tell.
+// A Statement has the facts about a purpose that neither values nor source can tell.
 type Statement struct {
-	// Description says what the processing is for.
+	// Description is the aim of the processing.
 	Description string `json:"description,omitempty"`
 	// Categories are the categories of data subjects, Recipients the categories of recipients,
 	// Transfers the third countries with their safeguards, and Measures the technical and
@@ -86,7 +86,7 @@ type Place struct {
 	Doc       string `json:"doc,omitempty"`
 }
 
-// A RopaReport is a record of processing activities, as Article 30 GDPR asks for: what the
+// A RopaReport is a record of processing activities, as Article 30 GDPR asks for: all that the
 // values, the source and people state. It has no value and no id of a person.
 type RopaReport struct {
 	Controller Controller `json:"controller"`
@@ -94,7 +94,7 @@ type RopaReport struct {
 	Activities []Activity `json:"activities"`
 	// Unknown is the number of places in the source whose purpose can't be told.
 	Unknown int `json:"unknown"`
-	// Missing lists what the record still lacks, for each activity by name.
+	// Missing lists the facts that the record still lacks, for each activity by name.
 	Missing []string `json:"missing"`
 }
 

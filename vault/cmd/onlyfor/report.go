@@ -27,7 +27,7 @@ type reportCmd struct {
 	Ropa     ropaCmd     `cmd:"" help:"Write the record of processing activities (Article 30 GDPR)."`
 }
 
-// reportQuery selects what a report is about.
+// reportQuery selects the values and events of a report.
 type reportQuery struct {
 	Purpose string `short:"p" placeholder:"NAME" help:"Only values that were collected for this purpose."`
 	Notice  string `placeholder:"ID" help:"Only values that were collected under this notice."`
@@ -202,11 +202,15 @@ func (c *affectedCmd) count(ctx context.Context, s *session, q report.Query) (*r
 			return nil
 		}
 		r, err := s.affected(ctx, q, c.Table, c.Verify, c.Reason, opts)
+		if err != nil { // a list that is cut off is no list, and the next run may write it
+			os.Remove(c.Rows)
+			return nil, err
+		}
 		rows.Flush()
 		if err := errors.Join(rows.Error(), f.Sync()); err != nil {
 			return nil, misuse("%s can't be written", c.Rows)
 		}
-		return r, err
+		return r, nil
 	}
 	return s.affected(ctx, q, c.Table, c.Verify, c.Reason, opts)
 }

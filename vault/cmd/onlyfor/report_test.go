@@ -39,6 +39,11 @@ func TestReportAffected(t *testing.T) {
 		app.exec("UPDATE "+app.users+" SET phone_sealed = ? WHERE id = 'u00002'", strings.Replace(app.text("phone_sealed", "u00002"), ".security.", ".advertising.", 1))
 		sh.run("", "report", "affected", "--verify", "--reason", "order 7").exits(well).says("79 values were opened", "1 did not open")
 
+		app.exec("ALTER TABLE " + app.users + " RENAME COLUMN phone_sealed TO elsewhere")
+		sh.run("", "report", "affected", "--rows", "cut-off.csv").exits(hindered)
+		require.NoFileExists(t, filepath.Join(sh.dir, "cut-off.csv"))
+		app.exec("ALTER TABLE " + app.users + " RENAME COLUMN elsewhere TO phone_sealed")
+
 		sh.run("", "report", "affected", "--since", "yesterday").exits(hindered).says("--since is a day")
 		sh.run("", "report", "affected", "--purpose", "A!").exits(hindered).says("no name of a purpose")
 		sh.run("", "report", "affected", "--table", "nobody").exits(hindered)

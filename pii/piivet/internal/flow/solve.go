@@ -42,7 +42,7 @@ func (e *engine) other(g *function) {
 	}
 }
 
-// needs notes that the family that is followed uses what is known of a function.
+// needs notes that the family that is followed uses the facts about a function.
 func (e *engine) needs(g *function) {
 	if g != nil && e.running != nil && g.family != e.running {
 		g.family.dependents[e.running] = true
@@ -50,7 +50,7 @@ func (e *engine) needs(g *function) {
 }
 
 // solve follows everything until nothing new is found, which comes to an end
-// since there is only so much to find. It goes forth and back, for what flows
+// since there is only so much to find. It goes forth and back, because plaintext that flows
 // through a chain of functions goes one way or the other.
 func (e *engine) solve() error {
 	last := false
@@ -87,7 +87,7 @@ func (e *engine) solve() error {
 func (e *engine) connectAll() {
 	before := e.steps
 	e.limit = before + maxSteps
-	e.current = token.NoPos // what a slot holds was put there elsewhere
+	e.current = token.NoPos // the content of a slot was put there elsewhere
 	e.connect()
 	if len(e.functions) > 0 && e.steps-before >= maxSteps {
 		e.functions[0].stopped = true
