@@ -1,6 +1,6 @@
-// Package golangci makes piivet a module plugin of golangci-lint. It is imported
-// for its effect, by what `golangci-lint custom` builds; docs/golangci.md has
-// the two files that this takes.
+// Package golangci makes piivet a module plugin of golangci-lint. The program that
+// `golangci-lint custom` builds imports it for its side effect. docs/golangci.md has the
+// two configuration files.
 package golangci
 
 import (
@@ -12,14 +12,13 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet"
 )
 
-// Name is what .golangci.yml calls the linter.
+// Name is the name of the linter in .golangci.yml.
 const Name = "piivet"
 
 func init() { register.Plugin(Name, New) }
 
-// New returns the plugin. It has no settings, since [piivet] reads .piivet.json
-// however it is run: any are an error, so that one that was meant to change
-// something is not passed over.
+// New returns the plugin. The plugin has no settings, since [piivet] always reads
+// .piivet.json. A setting is an error, so that it is not silently without effect.
 func New(settings any) (register.LinterPlugin, error) {
 	if given, ok := settings.(map[string]any); settings != nil && (!ok || len(given) > 0) {
 		return nil, errors.New("piivet: the plugin has no settings: they are in .piivet.json beside go.mod")

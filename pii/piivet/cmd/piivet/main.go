@@ -31,7 +31,7 @@ func main() {
 	os.Exit(code)
 }
 
-// A command is what the command line asks for.
+// A command is a parsed command line.
 type command struct {
 	adopt, report, html, json bool
 	check, update             string

@@ -39,7 +39,8 @@ func (c *command) writeFindings(findings []govet.Finding) error {
 	return nil
 }
 
-// relative names a file from where the command runs, if it is below.
+// relative returns the path of a file relative to the working directory if the file is
+// below it, and the path as it is otherwise.
 func (c *command) relative(file string) string {
 	if short, err := filepath.Rel(c.dir, file); err == nil && filepath.IsAbs(file) && !strings.HasPrefix(short, "..") {
 		return filepath.ToSlash(short)
@@ -90,8 +91,8 @@ func (c *command) runAdopt(ctx context.Context) (int, error) {
 	return nothing, r.WriteText(c.stdout)
 }
 
-// modules returns the directories of the modules that the packages may be of: the main
-// module, or those of the workspace.
+// modules returns the directories of the main modules: one, or all modules of the
+// workspace.
 func (c *command) modules(ctx context.Context) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -145,7 +146,7 @@ func (c *command) runUpdate(ctx context.Context) (int, error) {
 }
 
 func (c *command) runCheck(ctx context.Context) (int, error) {
-	// Before the work, for a lock file that can't be read stays so.
+	// Read the lock file first: if it can't be read, the analysis would be wasted.
 	locked, err := registry.ReadLock(c.check)
 	if err != nil {
 		return 0, err

@@ -13,8 +13,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/govet"
 )
 
-// withoutTests writes a file for the flag -overlay of the go command, by which it takes
-// the test files of the packages as deleted, and returns its path.
+// withoutTests writes a file for the flag -overlay of the go command, and returns its
+// path. With this overlay the go command takes the test files of the packages as deleted.
 func (c *command) withoutTests(ctx context.Context) (path string, err error) {
 	args := []string{"list", "-e", "-json=Dir,TestGoFiles,XTestGoFiles"}
 	if c.tags != "" {

@@ -17,14 +17,15 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/adopt"
 )
 
-// isTool reports whether go vet runs this executable as its tool: to learn its
-// version, its flags, or with the description of one package.
+// isTool reports whether go vet runs this executable as its tool. go vet does so to ask
+// for the version, to ask for the flags, and to analyze one package, which a .cfg file
+// describes.
 func isTool(args []string) bool {
 	return len(args) == 1 && (args[0] == "-V=full" || args[0] == "-flags") ||
 		len(args) > 0 && strings.HasSuffix(args[len(args)-1], ".cfg")
 }
 
-// tool is what go vet runs. It does not return.
+// tool answers go vet. It does not return.
 func tool() {
 	args := os.Args[1:]
 	if args[0] == "-V=full" {
@@ -36,8 +37,8 @@ func tool() {
 	unitchecker.Main(analyzers(args)...)
 }
 
-// version says what go vet's cache is to know this executable by, which is its
-// content and that of .piivet.json. It does not return.
+// version prints the identity of this executable for the cache of go vet. The identity
+// covers the executable and .piivet.json. It does not return.
 func version() {
 	exe, err := os.Executable()
 	if err == nil {
@@ -53,8 +54,8 @@ func version() {
 	os.Exit(1)
 }
 
-// analyzers returns the rules, and those that make reports if they are asked for:
-// go vet runs all that it gets to know of.
+// analyzers returns the rules, and the analyzers of the reports if the flags ask for one
+// of them: go vet runs every analyzer that the tool has.
 func analyzers(args []string) []*analysis.Analyzer {
 	reports := []*analysis.Analyzer{adopt.Analyzer, inventory.Analyzer}
 	if args[0] == "-flags" {
@@ -68,9 +69,10 @@ func analyzers(args []string) []*analysis.Analyzer {
 	return piivet.Analyzers()
 }
 
-// untouched reports whether a package is wanted for its facts alone and can have
-// none, since it belongs to another module and does not use the library. If so it has written them, which
-// spares the standard library and most dependencies being parsed at all.
+// untouched reports whether go vet asks for a package's facts alone and the package can
+// have none, since it belongs to another module and does not use the library. It then has
+// written the empty facts. This spares parsing the standard library and most
+// dependencies.
 func untouched(path string) bool {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// ColumnOf tells by the column or key that a tag names what a field holds whose
-// own name does not say so, such as
+// ColumnOf returns the kind of value that a field holds according to the column or key in
+// its tag. It is for fields whose own name does not tell the kind, such as
 //
 //	EmailChange string `db:"new_email"`
 //
-// A field whose name says that it is something else, a hash for one, is that.
+// It is false for a field whose name has a word for another thing, such as "hash".
 func ColumnOf(name, tag string) (kind Kind, ok bool) {
 	for _, word := range split(name) {
 		if slices.Contains(others, word) || slices.Contains(derived, word) {
@@ -26,8 +26,8 @@ func ColumnOf(name, tag string) (kind Kind, ok bool) {
 	return "", false
 }
 
-// derived are words for what is made of an address, in names of fields whose
-// column does not have them.
+// derived are words in the names of fields that hold a value computed from an address,
+// although the column does not have the word.
 var derived = []string{"index", "digest", "id", "domain", "at", "count", "key", "sha256", "cipher", "ciphertext", "status"}
 
 // column returns the name of the column in the tag of a library, "" if there is
@@ -53,8 +53,8 @@ func column(library, value string) string {
 	return name
 }
 
-// ColumnName returns the name of the column of a field: the one that a tag of a library
-// that stores it gives, or else the name of the field in small letters, with underscores.
+// ColumnName returns the name of a field's column. It is the name in the tag of a storage
+// library, or else the name of the field in lower case with underscores.
 func ColumnName(name, tag string) string {
 	for _, library := range storage {
 		if c := column(library, reflect.StructTag(tag).Get(library)); c != "" && c != "-" {

@@ -8,19 +8,20 @@ import (
 	"strings"
 )
 
-// A Field is one that looks like personal data in plain text. It is made for
+// A Field is a struct field that looks like personal data in plain text. It is made for
 // JSON.
 type Field struct {
-	// Package and Struct say where it is, Name what it is called.
+	// Package is the import path, Struct the name of the struct, Name the name of the
+	// field.
 	Package string `json:"package"`
 	Struct  string `json:"struct"`
 	Name    string `json:"name"`
-	// Type is its type now, Wrap the one to give it.
+	// Type is the present type of the field, Wrap the sealed type to replace it with.
 	Type string `json:"type"`
 	Wrap string `json:"wrap"`
 	Kind Kind   `json:"kind"`
-	// Stored are the tags by which it goes into a database, Wire those of
-	// encoders, such as `db` and `json`.
+	// Stored are the keys of storage libraries in the tag, such as "db". Wire are the
+	// keys of encoders, such as "json".
 	Stored []string `json:"stored,omitempty"`
 	Wire   []string `json:"wire,omitempty"`
 	// Column is the name of its column.
@@ -28,26 +29,27 @@ type Field struct {
 	// Looked says that people are looked up by the field: a tag or the schema asks for
 	// an index or a unique column, or a query compares the column.
 	Looked bool `json:"looked_up,omitempty"`
-	// Inside says that the field is a map or JSON, in which personal data may be.
+	// Inside says that the field is a map or JSON that may contain personal data.
 	Inside bool `json:"look_inside,omitempty"`
-	// Use is the use that tells the kind of a field whose name does not, such as "email
-	// is assigned to it", or "".
+	// Use is the use of the field that tells its kind if its name does not, such as
+	// "email is assigned to it", or "".
 	Use string `json:"use,omitempty"`
-	// From is the expression of which the database generates the column, or "".
+	// From is the expression that the database computes the column from, or "".
 	From string `json:"generated_from,omitempty"`
 	// Generated says that the file is written by a tool.
 	Generated bool   `json:"generated,omitempty"`
 	At        string `json:"at"`
 }
 
-// Tags of libraries that store fields, and of those that send them.
+// storage are the tag keys of libraries that store structs, wire the tag keys of
+// encoders.
 var (
 	storage = []string{"db", "gorm", "sql", "bson", "bun", "pg", "xorm", "ent", "boil", "dynamodbav", "dynamo", "datastore", "firestore", "spanner", "cql", "gocql", "ch", "reform", "meddler", "storm", "rethinkdb", "gorethink", "badgerhold", "parquet"}
 	wire    = []string{"json", "xml", "yaml", "form", "schema", "query", "uri", "param", "url", "msgpack", "cbor", "avro", "csv", "protobuf", "thrift", "ldap", "mapstructure"}
 )
 
-// Tags returns by which of its tags a field is stored, and by which it is sent.
-// One that a tag leaves out, as json:"-" does, is not.
+// Tags returns the keys of storage libraries and of encoders in a field's tag. A key
+// whose value leaves the field out, as json:"-" does, is not returned.
 func Tags(tag string) (stored, sent []string) {
 	for _, list := range []struct {
 		names []string
@@ -77,15 +79,15 @@ func LookedUp(tag string) bool {
 
 func wordRune(r rune) bool { return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' }
 
-// texts are types that hold a string and perhaps its absence.
+// texts are types for a string that may be null.
 var texts = []string{
 	"database/sql.NullString", "gopkg.in/guregu/null.String", "gopkg.in/volatiletech/null.String", "github.com/guregu/null.String", "github.com/volatiletech/null.String", "github.com/aarondl/null.String",
 	"github.com/jackc/pgtype.Text", "github.com/jackc/pgtype.Varchar", "github.com/jackc/pgx/v5/pgtype.Text",
 }
 
-// Plain reports whether a type is plain text: a string, a named one, a pointer
-// to one, a slice of them, or a type of a database library for a string that
-// may be absent. It returns the type to give it, for values of kind k.
+// Plain reports whether a type is plain text: a string type, a pointer to one, a slice of
+// them, or a type of a database library for a string that may be null. It returns the
+// sealed type to replace it with, for values of kind k.
 func Plain(t types.Type, k Kind) (wrap string, ok bool) {
 	t = types.Unalias(t)
 	if named, isNamed := t.(*types.Named); isNamed && named.Obj().Pkg() != nil {
@@ -166,8 +168,8 @@ func Inside(t types.Type, tag string) bool {
 	return false
 }
 
-// Holds reports whether an element of a map can be an address or number: text, anything,
-// or a list of these.
+// Holds reports whether an element of a map can be an address or number: a string, an
+// empty interface, or a list of these.
 func Holds(t types.Type) bool {
 	switch u := types.Unalias(t).Underlying().(type) {
 	case *types.Interface:

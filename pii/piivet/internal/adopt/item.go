@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// An Item is one diagnostic of the analyzer: one of its fields is not nil. It is made
-// for JSON.
+// An Item is one diagnostic of the analyzer. Exactly one of its fields is not nil. It is
+// made for JSON.
 type Item struct {
 	Field     *Field     `json:"field,omitempty"`
 	Key       *Key       `json:"key,omitempty"`
@@ -23,7 +23,8 @@ func Parse(message string) (Item, error) {
 	return i, nil
 }
 
-// Places returns the places that the item names, to be changed.
+// Places returns pointers to the positions of the item, so that the caller can rewrite
+// them.
 func (i Item) Places() []*string {
 	switch {
 	case i.Field != nil:
@@ -38,7 +39,7 @@ func (i Item) Places() []*string {
 	return nil
 }
 
-// A Key is the name under which a map or a record keeps personal data in plain text.
+// A Key is a key of a map or record that has personal data in plain text as its value.
 // There is no type to change.
 type Key struct {
 	Package string `json:"package"`
@@ -46,14 +47,14 @@ type Key struct {
 	Holder string `json:"holder"`
 	Name   string `json:"name"`
 	Kind   Kind   `json:"kind"`
-	// Stored says that a library of a database gets the map or record.
+	// Stored says that the map or record is passed to a database library.
 	Stored bool `json:"stored"`
 	// Set says that the key is set here, and not only read.
 	Set bool `json:"set"`
-	// Looked says that a query looks people up by a column of that name.
+	// Looked says that a query looks people up by a column with the name of the key.
 	Looked bool   `json:"looked_up,omitempty"`
 	At     string `json:"at"`
-	// Places is the number of places with this key, the one at At included.
+	// Places is the number of places with this key, including At.
 	Places int `json:"places"`
 }
 
@@ -61,8 +62,7 @@ type Key struct {
 // personal data.
 type Lookup struct {
 	Package string `json:"package,omitempty"`
-	// Tables are the tables that the query names. There is none if it is a part of a
-	// query alone.
+	// Tables are the tables that the query names. It is empty for a fragment of a query.
 	Tables []string `json:"tables,omitempty"`
 	Column string   `json:"column"`
 	At     string   `json:"at"`

@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// A Kind is what a field looks like.
+// A Kind is the kind of personal data that a field looks like.
 type Kind string
 
 // The kinds.
@@ -23,29 +23,29 @@ func (k Kind) Type() string {
 	return "pii.Email"
 }
 
-// heads are the words that a name of such a field ends with.
+// heads are the last words of names of addresses and numbers.
 var heads = map[string]Kind{
 	"email": Email, "emails": Email, "mail": Email, "mails": Email,
 	"phone": Phone, "phones": Phone, "telephone": Phone, "mobile": Phone, "cellphone": Phone, "msisdn": Phone,
 	"landline": Phone,
 }
 
-// tails are words after the head that leave it what it is. All others make it
-// something else: the time of an e-mail, the template of one, its domain.
+// tails are words that may follow the head. Any other word after the head makes the name
+// one of another thing: the time of an e-mail, its template, its domain.
 var tails = []string{
 	"address", "addresses", "addr", "number", "numbers", "no", "num", "nr", "e164", "value",
 	"canonical", "normalized", "lower", "lowercase", "raw", "plain", "primary", "secondary", "work", "home", "private",
 	"1", "2", "3",
 }
 
-// others are words before the head with which a name is something else.
+// others are words before the head that make the name one of another thing.
 var others = []string{
 	"has", "is", "no", "use", "enable", "enabled", "disable", "allow", "verify", "verified", "verification", "send", "sends",
 	"require", "skip", "notify", "template", "subject", "body", "hash", "hashed", "encrypted", "masked", "sealed", "token", "by", "via", "with",
 }
 
-// NameOf tells by its name what a field holds: an address or number, or several.
-// It takes Go names and names of columns.
+// NameOf returns the kind of value that a field or column of the given name holds: one
+// address or number, or several.
 func NameOf(name string) (kind Kind, ok bool) {
 	words := split(name)
 	for len(words) > 1 && slices.Contains(tails, words[len(words)-1]) {
@@ -76,8 +76,8 @@ func NameOf(name string) (kind Kind, ok bool) {
 	return kind, true
 }
 
-// split returns the words of a name in lower case: "PhoneNumber", "phone_number"
-// and "PHONENUMBER" alike as far as they can be told.
+// split returns the words of a name in lower case. "PhoneNumber", "phone_number" and
+// "PHONENUMBER" have the same words, as far as they can be told apart.
 func split(name string) []string {
 	var words []string
 	var word []rune
@@ -104,7 +104,7 @@ func split(name string) []string {
 	return join(words)
 }
 
-// join puts together what names write as one word or as two.
+// join joins words that are also written as one, and splits compounds into head and tail.
 func join(words []string) []string {
 	var out []string
 	for _, w := range words {

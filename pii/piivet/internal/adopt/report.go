@@ -60,13 +60,13 @@ func (k *Key) advice() string {
 // A Report lists the places where a code base keeps personal data in plain text. It is
 // made for JSON. Each list is in the order of packages and files.
 type Report struct {
-	// Stored are the fields that go into a database, Wire those that are only
-	// sent or received.
+	// Stored are the fields that go into a database. Wire are fields that are only sent
+	// or received.
 	Stored []Field `json:"stored"`
 	Wire   []Field `json:"wire"`
-	// Inside are stored fields of maps or JSON, in which there may be personal data.
+	// Inside are stored fields of maps or JSON, which may contain personal data.
 	Inside []Field `json:"look_inside"`
-	// Keys are the keys of maps and records, each once for its type and package.
+	// Keys are the keys of maps and records, each once for a type and package.
 	Keys []Key `json:"keys"`
 	// Generated are the columns that the database computes from personal data.
 	Generated []Generated `json:"generated"`
@@ -86,7 +86,7 @@ func NewReport(items []Item) Report {
 			f.Package, _, _ = strings.Cut(f.Package, " ") // as it is compiled for its tests
 			id := id{f.Package, f.Struct, f.Name}
 			switch n, known := at[id]; {
-			case !known, f.Use == "" && fields[n].Use == "": // two structs without a name have fields of one name
+			case !known, f.Use == "" && fields[n].Use == "": // fields of two anonymous structs may have the same name
 				at[id] = len(fields)
 				fields = append(fields, f)
 			case fields[n].Use != "" && (f.Use == "" || f.Looked && !fields[n].Looked):
@@ -143,10 +143,10 @@ func NewReport(items []Item) Report {
 	return r
 }
 
-// Join marks the stored fields by which the lookups look people up. A lookup is about a
-// field if it names its column, and the table of its struct. If it names no table that
-// a struct is called after, it is about the field of its own package, or about the only
-// field with that column.
+// Join marks the stored fields that the lookups look people up by. A lookup is for a
+// field if it names the field's column and the table of its struct. If no struct has the
+// table, a lookup without tables is for the fields with that column in its own package.
+// Otherwise it is for the field with that column if there is only one.
 func Join(fields []Field, lookups []Lookup) {
 	for _, l := range lookups {
 		var ofColumn, ofTable, ofPackage []*Field
@@ -176,8 +176,8 @@ func Join(fields []Field, lookups []Lookup) {
 	}
 }
 
-// isTable reports whether a table may be the one of a struct, by their names: users,
-// app_users and user for User.
+// isTable reports whether a table may be the table of a struct, judging by the names:
+// users, app_users and user for User.
 func isTable(table, name string) bool {
 	words := strings.Join(split(name), "_")
 	table = strings.ToLower(table)

@@ -13,11 +13,11 @@ import (
 type Comparison struct {
 	Column string
 	Kind   Kind
-	// Tables are the tables that the column may be of: the one that it names, directly or
-	// by an alias, or else all that the query names.
+	// Tables are the tables that the column may belong to: the table that qualifies the
+	// column, directly or by an alias, or else all tables of the query.
 	Tables []string
-	// Argument is the number of the argument that the column is compared with, -1 if it
-	// is compared with something else.
+	// Argument is the index of the query argument that the column is compared with, -1 if
+	// it is compared with another expression.
 	Argument int
 }
 
@@ -27,7 +27,8 @@ var (
 	setList  = regexp.MustCompile(`(?is)\bset\b.*?(\bwhere\b|\bfrom\b|\breturning\b|$)`)
 	argument = regexp.MustCompile(`\$\d+|\?|[:@]\w+|\{:\w+\}`)
 
-	// compared is a column and the beginning of the text that it is compared with.
+	// compared matches a column, the operator and the beginning of the expression that
+	// the column is compared with.
 	compared = regexp.MustCompile("(?i)((?:[\\w\"`\\[\\]]+\\.)*[\\w\"`\\[\\]]+)\\s*\\)*\\s*(?:=|\\bin\\b|\\bi?like\\b)\\s*(?:\\(|lower|upper|trim|any|\\s)*(\\$\\d+|\\?|[:@]\\w+|\\{:\\w+\\})?")
 
 	statement = regexp.MustCompile(`(?i)\b(select|update|delete)\b[\s\S]*\bwhere\b|\bjoin\b[\s\S]*\bon\b`)
@@ -108,7 +109,7 @@ var (
 	word      = regexp.MustCompile(`\w+`)
 )
 
-// Schema reads the statements of a text that make tables and indexes. It returns the
+// Schema parses the statements of a text that create tables and indexes. It returns the
 // columns that the database computes from columns or keys that look like personal data,
 // and the columns that look like personal data and have an index.
 func Schema(text string) (computed []Generated, indexed []Lookup) {
@@ -174,7 +175,8 @@ func personal(name string) bool {
 	return ok
 }
 
-// inParentheses returns the text up to the parenthesis that closes the one before it.
+// inParentheses returns the beginning of text up to the closing parenthesis. The opening
+// one is before text.
 func inParentheses(text string) string {
 	if end := scan(text, func(depth int, c byte) bool { return depth < 0 }); end >= 0 {
 		return text[:end]
@@ -182,7 +184,7 @@ func inParentheses(text string) string {
 	return text
 }
 
-// atCommas splits a text at the commas that are in no parentheses.
+// atCommas splits a text at the commas outside of parentheses.
 func atCommas(text string) (parts []string) {
 	for {
 		end := scan(text, func(depth int, c byte) bool { return depth == 0 && c == ',' })
@@ -193,7 +195,7 @@ func atCommas(text string) (parts []string) {
 	}
 }
 
-// scan returns the position of the first byte, outside of quotes, for which f says so, -1
+// scan returns the position of the first byte outside of quotes where f returns true, -1
 // if there is none.
 func scan(text string, f func(depth int, c byte) bool) int {
 	depth, quote := 0, byte(0)

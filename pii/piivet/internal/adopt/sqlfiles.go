@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// ReadSQL reads the files of a module that end in .sql, such as migrations and queries,
-// and returns the columns that the database computes, and lookups by indexes and
-// conditions. Positions are paths in fsys. Other modules, vendored ones and test data are left out, and so is a file that
-// can't be read.
+// ReadSQL reads the .sql files of a module, such as migrations and queries. It returns
+// the columns that the database computes, and the lookups by indexes and conditions.
+// Positions are paths in fsys. Nested modules, vendored code and test data are left out,
+// and so is a file that can't be read.
 func ReadSQL(fsys fs.FS) (items []Item) {
 	_ = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -42,7 +42,7 @@ func ReadSQL(fsys fs.FS) (items []Item) {
 	return items
 }
 
-// Tables returns the items of a text at the given place.
+// Tables returns the items of the statements in a text. The position of each is at.
 func Tables(text, at string) (items []Item) {
 	computed, indexed := Schema(text)
 	for _, g := range computed {

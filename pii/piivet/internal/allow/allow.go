@@ -1,10 +1,11 @@
-// Package allow is the way around a rule, which demands a reason:
+// Package allow implements the directive that turns a rule off in one place, with a
+// reason:
 //
 //	//piivet:allow leak support staff see the address on purpose
 //
-// at the end of a line, on the line above a statement or declaration, or in the
-// doc comment of a function for all of it. One directive is for one rule;
-// several of them may stand in one comment.
+// The directive stands at the end of a line, on the line above a statement or
+// declaration, or in the doc comment of a function, where it holds for all of the
+// function. One directive is for one rule. Several may stand in one comment.
 package allow
 
 import (
@@ -32,20 +33,20 @@ type Directive struct {
 	Rule   string    // as it was written, "" if there is none
 	Reason string    // "" if there is none
 
-	from, to token.Pos // of the function whose doc comment it is in
-	line     int       // the one it stands on
+	from, to token.Pos // of the function that the directive documents
+	line     int       // the line of the directive
 	last     int       // the last line of its comment, 0 if code stands before it
 	file     string
 	used     bool
 }
 
-// Directives are all directives of a package. Its methods may be called from
-// many goroutines at once.
+// Directives are all directives of a package. Its methods may be called from several
+// goroutines at once.
 type Directives struct {
 	mu     sync.Mutex
 	pass   *analysis.Pass
 	all    []*Directive
-	others []finding // what looks like a directive and is none
+	others []finding // comments that look like a directive and are none
 }
 
 type finding struct {
@@ -111,8 +112,8 @@ func (d *Directive) covers(file string, lines []int, pos token.Pos) bool {
 	return false
 }
 
-// lines returns the line of pos and that on which the statement, or the
-// declaration outside functions, begins that it is part of.
+// lines returns the line of pos, and the first line of the statement or package-level
+// declaration that contains pos.
 func (ds *Directives) lines(pos token.Pos) (file string, lines []int) {
 	at := ds.pass.Fset.PositionFor(pos, false)
 	lines = []int{at.Line}
@@ -126,8 +127,8 @@ func (ds *Directives) lines(pos token.Pos) (file string, lines []int) {
 	return at.Filename, lines
 }
 
-// statement returns where the innermost statement, specification or field
-// begins that pos is in.
+// statement returns the beginning of the innermost statement, specification or field that
+// contains pos.
 func statement(f *ast.File, pos token.Pos) token.Pos {
 	start := token.NoPos
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -136,7 +137,7 @@ func statement(f *ast.File, pos token.Pos) token.Pos {
 		}
 		switch n := n.(type) {
 		case *ast.BlockStmt, *ast.CaseClause, *ast.CommClause, *ast.FieldList:
-			start = token.NoPos // what follows begins anew
+			start = token.NoPos // a statement inside begins anew
 		case ast.Stmt, ast.Spec, *ast.Field:
 			if !start.IsValid() {
 				start = n.Pos()
@@ -179,7 +180,7 @@ func functions(f *ast.File) map[*ast.CommentGroup]*ast.FuncDecl {
 func (ds *Directives) add(c *ast.Comment, group *ast.CommentGroup, fn *ast.FuncDecl) {
 	rest, ok := strings.CutPrefix(c.Text, prefix)
 	if !ok {
-		// Only what begins like one: prose may speak of directives.
+		// Only a comment that begins with the directive: prose may mention directives.
 		if strings.HasPrefix(strings.TrimLeft(c.Text, "/* \t"), "piivet:allow ") && !indented(c.Text) {
 			ds.others = append(ds.others, finding{c.Pos(), "not a directive: write //piivet:allow without blanks before it"})
 		}
@@ -210,8 +211,8 @@ func (ds *Directives) add(c *ast.Comment, group *ast.CommentGroup, fn *ast.FuncD
 	ds.all = append(ds.all, d)
 }
 
-// trailing reports whether code stands before a comment in its line: what is on
-// the next line is then another matter.
+// trailing reports whether code stands before a comment on its line. Such a directive
+// does not cover the next line.
 func (ds *Directives) trailing(pos token.Pos) bool {
 	file := ds.pass.Fset.File(pos)
 	if ds.pass.ReadFile == nil || file == nil {
@@ -223,8 +224,8 @@ func (ds *Directives) trailing(pos token.Pos) bool {
 	return err == nil && end <= len(text) && start <= end && strings.TrimSpace(string(text[start:end])) != ""
 }
 
-// indented reports whether a comment is a code block of a doc comment, as an
-// example of a directive is.
+// indented reports whether a comment is a code block of a doc comment, such as an example
+// of a directive.
 func indented(text string) bool {
 	return strings.HasPrefix(text, "//\t") || strings.HasPrefix(text, "//  ")
 }

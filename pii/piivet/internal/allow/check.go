@@ -11,10 +11,10 @@ import (
 // Name is the name of the rule about directives themselves.
 const Name = "allow"
 
-// Check returns the rule that reports directives without a reason, for an
-// unknown rule, or that allow nothing. It runs after all of the given rules, so
-// as to know. Others are names of rules that only run in modes of the command,
-// whose directives are never reported as allowing nothing.
+// Check returns the rule that reports directives without a reason, directives for an
+// unknown rule, and directives that allow no finding. It runs after all of the given
+// rules, since these mark the directives that they use. Others are names of rules that
+// run in modes of the command only. Their directives are never reported as unused.
 func Check(url string, others []string, rules ...*analysis.Analyzer) *analysis.Analyzer {
 	names := slices.Clone(others)
 	for _, r := range rules {
@@ -44,7 +44,7 @@ func Check(url string, others []string, rules ...*analysis.Analyzer) *analysis.A
 	}
 }
 
-// fault returns what is wrong with a directive, "" if nothing is.
+// fault returns the message for a faulty directive, "" for a valid one.
 func (d *Directive) fault(names, others []string) string {
 	switch {
 	case d.Rule == "":

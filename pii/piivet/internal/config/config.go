@@ -7,16 +7,16 @@ import (
 // Name is the name of the file.
 const Name = ".piivet.json"
 
-// A Config is what one file says. It is not to be changed. The nil Config and
-// the zero Config say nothing.
+// A Config is the content of one file. It must not be changed. The nil Config and the
+// zero Config stand for an empty file.
 type Config struct {
 	purposes   *patterns
 	reveal     *patterns
 	boundaries []boundary
 }
 
-// patterns is a list that was stated; one that was not is nil. An empty one
-// matches nothing.
+// patterns is a list of package patterns. A nil *patterns stands for a list that the file
+// does not have. An empty list matches nothing.
 type patterns []string
 
 type boundary struct {
@@ -24,8 +24,8 @@ type boundary struct {
 	purposes []string
 }
 
-// Declares reports whether the package may declare purposes. It is not stated
-// if the file has no list of such packages.
+// Declares reports whether the package may declare purposes. Stated is false if the file
+// has no list of such packages.
 func (c *Config) Declares(pkg string) (allowed, stated bool) {
 	if c == nil || c.purposes == nil {
 		return false, false
@@ -33,8 +33,8 @@ func (c *Config) Declares(pkg string) (allowed, stated bool) {
 	return c.purposes.match(pkg), true
 }
 
-// Reveals reports whether the package may reveal values. It is not stated if the
-// file has no list of such packages.
+// Reveals reports whether the package may reveal values. Stated is false if the file has
+// no list of such packages.
 func (c *Config) Reveals(pkg string) (allowed, stated bool) {
 	if c == nil || c.reveal == nil {
 		return false, false
@@ -42,8 +42,8 @@ func (c *Config) Reveals(pkg string) (allowed, stated bool) {
 	return c.reveal.match(pkg), true
 }
 
-// Boundary returns the purposes that the package is bound to. Of several
-// patterns that match it, the longest counts. It is false if none does.
+// Boundary returns the purposes that the package is bound to. If several patterns match
+// the package, the longest one counts. Bound is false if none does.
 func (c *Config) Boundary(pkg string) (purposes []string, bound bool) {
 	if c == nil {
 		return nil, false
@@ -75,8 +75,8 @@ func (p patterns) match(pkg string) bool {
 	return false
 }
 
-// match reports whether a pattern is the path of the package, or is that of one
-// above it with "/..." at its end.
+// match reports whether a pattern is the path of the package, or ends in "/..." and is
+// the path of the package or of one above it.
 func match(pattern, pkg string) bool {
 	if above, ok := strings.CutSuffix(pattern, "/..."); ok {
 		return pkg == above || strings.HasPrefix(pkg, above+"/")
@@ -84,8 +84,8 @@ func match(pattern, pkg string) bool {
 	return pkg == pattern
 }
 
-// PackagePath returns the import path of a package as people write it. The
-// drivers name the package that is compiled for a test "p [p.test]".
+// PackagePath returns the import path of a package without a driver's suffix for tests,
+// as in "p [p.test]".
 func PackagePath(path string) string {
 	path, _, _ = strings.Cut(path, " ")
 	return path

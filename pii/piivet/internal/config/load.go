@@ -13,12 +13,11 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// Of returns what the file of the module of pass says, nil if there is none. The
-// error names the file and the line at fault; a rule that gets one returns it, so
-// that the run fails.
+// Of returns the Config of the module of pass, nil if the module has no file. The error
+// names the file and the line at fault. A rule returns the error, so that the run fails.
 //
-// A module that others depend on, such as one in the module cache, is taken to
-// have no file: nothing is reported in it.
+// A module with a version, such as one in the module cache, is taken to have no file: it
+// is a dependency, and nothing is reported in it.
 func Of(pass *analysis.Pass) (*Config, error) {
 	if m := pass.Module; m != nil {
 		if m.Version != "" {
@@ -31,11 +30,11 @@ func Of(pass *analysis.Pass) (*Config, error) {
 	return Load(directory(pass))
 }
 
-// directory returns where the package is. It is not asked of the working
-// directory, which is that of the package under go vet alone.
+// directory returns the directory of the package. It takes it from the file names, since
+// only go vet makes the directory of the package the working directory.
 func directory(pass *analysis.Pass) string {
 	for _, file := range pass.Files {
-		// What cgo generates is elsewhere, and says by a line directive of what.
+		// Files that cgo generates are elsewhere. A line directive names the original.
 		name := pass.Fset.Position(file.Package).Filename
 		if filepath.IsAbs(name) && moduleOf(filepath.Dir(name)) != "" {
 			return filepath.Dir(name)
@@ -52,8 +51,8 @@ func directory(pass *analysis.Pass) string {
 	return dir
 }
 
-// Load returns what the file says that stands beside the go.mod that governs
-// dir, nil if there is no such file or no go.mod.
+// Load returns the Config of the file beside the go.mod that governs dir, nil if there is
+// no such file or no go.mod.
 func Load(dir string) (*Config, error) {
 	if root := moduleOf(dir); root != "" {
 		return load(root)
@@ -61,9 +60,9 @@ func Load(dir string) (*Config, error) {
 	return nil, nil
 }
 
-// loaded is what was read of each module in this process, which may serve many
-// packages, and live so long that the file changes.
-var loaded sync.Map // of state by directory
+// loaded caches the Config of each module. One process may analyze many packages, and may
+// outlive a version of the file.
+var loaded sync.Map // from directory to state
 
 type state struct {
 	changed time.Time
@@ -109,9 +108,9 @@ func read(root, path string) (*Config, error) {
 	return c, nil
 }
 
-// there checks that the packages of the module at root that c names exist, as far
-// as their directories tell: the boundary of a package that was renamed would
-// be gone without a word.
+// there checks that the packages of the module at root that c names exist, as far as
+// their directories tell. A pattern for a package that was renamed would match nothing,
+// without a word.
 func (c *Config) there(root string) error {
 	module := modulePath(root)
 	if module == "" {

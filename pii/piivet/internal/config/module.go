@@ -26,8 +26,7 @@ func above(dir, name string) string {
 	}
 }
 
-// modulePath returns what the go.mod in root calls the module, "" if it does not
-// say.
+// modulePath returns the module path in the go.mod in root, "" if there is none.
 func modulePath(root string) string {
 	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
@@ -39,8 +38,8 @@ func modulePath(root string) string {
 	return ""
 }
 
-// workspace returns the directories of the modules that are worked on from dir:
-// its own, and those that a go.work in force names.
+// workspace returns the directories of the main modules for dir: the module of dir, and
+// the modules that the go.work in force uses.
 func workspace(dir string) ([]string, error) {
 	var roots []string
 	if root := moduleOf(dir); root != "" {
@@ -70,8 +69,8 @@ func workspace(dir string) ([]string, error) {
 	return roots, nil
 }
 
-// directives returns the first argument of each directive of a name in a go.mod
-// or go.work, of one line or in a block.
+// directives returns the first argument of each directive of the given name in a go.mod
+// or go.work. A directive may stand on a line of its own or in a block.
 func directives(content, name string) []string {
 	var all []string
 	block := false

@@ -12,11 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxSize is far above what any project needs.
+// maxSize bounds the work for a file, in bytes.
 const maxSize = 1 << 20
 
-// parse reads the content of a file, strictly: a member that is misspelt, given
-// twice or of another type is an error and not a rule that is silently off.
+// parse parses the content of a file. It is strict: a member that is misspelt, given
+// twice or of another type is an error, for otherwise a rule would silently be off.
 // Errors begin with the number of the line.
 func parse(content []byte) (*Config, error) {
 	if len(content) > maxSize {
@@ -25,8 +25,8 @@ func parse(content []byte) (*Config, error) {
 	if !utf8.Valid(content) {
 		return nil, errors.New("not UTF-8")
 	}
-	// encoding/json reports the offset of faults of syntax alone, and Decoder reads
-	// faults token by token, so the whole is checked first.
+	// encoding/json reports the offset of syntax errors alone, and a Decoder finds them
+	// token by token only. So the syntax of the whole content is checked first.
 	if err := json.Unmarshal(content, new(any)); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
@@ -56,13 +56,13 @@ func parse(content []byte) (*Config, error) {
 	return nil, err
 }
 
-// A reader walks JSON that is known to be well formed.
+// A reader walks through JSON that is known to be well formed.
 type reader struct {
 	content []byte
 	dec     *json.Decoder
 }
 
-// members calls f with the name of each member of an object, f reads the value.
+// members calls f with the name of each member of an object. f reads the value.
 func (r *reader) members(f func(name string) error) error {
 	if t, _ := r.dec.Token(); t != json.Delim('{') {
 		return r.fault("want an object")
@@ -146,8 +146,8 @@ func line(content []byte, offset int64) int {
 	return 1 + bytes.Count(content[:min(int(offset), len(content))], []byte("\n"))
 }
 
-// validPattern refuses what would match nothing: relative paths, wildcards in
-// the middle, blanks, slashes too many.
+// validPattern reports whether a pattern can match a package. Relative paths, wildcards
+// in the middle, blanks and empty path elements can't.
 func validPattern(pattern string) bool {
 	path := strings.TrimSuffix(pattern, "/...")
 	if path == "" || strings.ContainsAny(path, " \t\r\n\\*\"") {

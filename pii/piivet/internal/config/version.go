@@ -12,13 +12,13 @@ import (
 	"slices"
 )
 
-// VersionLine returns what the tool answers when go vet runs it with -V=full to
-// learn its identity: one line with a hash of the executable, and of the file of
-// each module that is worked on from dir, its own and those of a workspace.
-// go vet answers from its cache only if both are what they were.
+// VersionLine returns the answer to go vet, which runs its tool with -V=full to learn the
+// tool's identity. The answer is one line with a hash of the executable and of the file
+// of each main module for dir, all modules of a workspace included. go vet uses its cache
+// only if the line is unchanged.
 //
-// A file that can't be read or does not parse is an error, which stops go vet
-// before it looks at a package.
+// A file that can't be read or does not parse is an error. It stops go vet before it
+// analyzes a package.
 func VersionLine(executable, dir string) (string, error) {
 	h := sha256.New()
 	f, err := os.Open(executable)
@@ -44,7 +44,7 @@ func VersionLine(executable, dir string) (string, error) {
 		} else if err != nil {
 			return "", err
 		}
-		// Lengths first, so that two files are never taken for two others.
+		// Lengths come first, so that no two sequences of files have the same encoding.
 		for _, part := range [][]byte{[]byte(root), content} {
 			h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 			h.Write(part)

@@ -1,6 +1,6 @@
-// Package govet runs go vet with a tool of one's own and reads what it says.
+// Package govet runs go vet with a given tool and parses the output.
 //
-// go vet does the work: it finds the packages, compiles what they import, runs
-// the tool over them in parallel in the order of their imports, hands facts
-// from one to the next, and keeps the answers in the build cache.
+// go vet finds the packages, compiles their imports, runs the tool over the packages in
+// parallel in the order of their imports, passes facts from package to package, and
+// caches the results in the build cache.
 package govet

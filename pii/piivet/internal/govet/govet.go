@@ -31,28 +31,26 @@ type Finding struct {
 	Related []string `json:"related,omitempty"`
 }
 
-// ErrFailed reports that the packages could not be checked, or not all of them:
-// what was found is then not to be relied on. The error's text is what go vet
-// said.
+// ErrFailed reports that at least one of the packages could not be checked, so that the
+// findings may be incomplete. The text of the error is the output of go vet.
 var ErrFailed = errors.New("not all packages could be checked")
 
-// A Run is what to run.
+// A Run describes one run of go vet.
 type Run struct {
 	// Tool is the path of the executable for -vettool.
 	Tool string
-	// Flags are those of go vet and of the tool, before the patterns.
+	// Flags are flags of go vet and of the tool. They come before the patterns.
 	Flags []string
-	// Patterns name packages as for go list. None stands for the one in the
-	// working directory, as it does for go vet.
+	// Patterns name packages as for go list. Without patterns, go vet checks the package
+	// in the working directory.
 	Patterns []string
-	// Dir is the working directory, "" for that of the process.
+	// Dir is the working directory, "" for the working directory of the process.
 	Dir string
 }
 
-// Findings runs the tool and returns what it found, in the order of files and
-// lines, each finding once. Whatever kept the tool from looking at a package is
-// an error that is [ErrFailed]: a package that does not exist, does not parse
-// or does not type-check, a pattern that matches nothing, an analyzer that
+// Findings runs the tool and returns the findings ordered by file and line, each once.
+// The error is [ErrFailed] if the tool could not analyze a package: it does not exist,
+// does not parse or does not type-check, a pattern matches no package, or an analyzer
 // failed.
 func (r Run) Findings(ctx context.Context) ([]Finding, error) {
 	args := append([]string{"vet", "-json", "-vettool=" + r.Tool}, r.Flags...)
@@ -68,7 +66,8 @@ func (r Run) Findings(ctx context.Context) ([]Finding, error) {
 	}
 	var findings []Finding
 	var said []string
-	// A go command older than this module's writes the JSON to standard error.
+	// A go command that is older than the version in this module's go.mod writes the JSON
+	// to standard error.
 	for _, stream := range []*bytes.Buffer{&stdout, &stderr} {
 		found, rest, err := read(stream.String())
 		if err != nil {
@@ -97,8 +96,8 @@ func (f *failure) Error() string {
 }
 func (f *failure) Unwrap() error { return ErrFailed }
 
-// read takes the JSON values out of what go vet wrote, and returns the other
-// lines. Comments, which name packages, are left out unless something follows.
+// read parses the JSON values in the output of go vet, and returns the other lines as
+// well. Lines that begin with "# " are left out: they only name a package.
 func read(out string) (findings []Finding, said []string, err error) {
 	for out != "" {
 		line, rest, _ := strings.Cut(out, "\n")
@@ -146,7 +145,7 @@ func diagnostics(pkg, rule string, result json.RawMessage) ([]Finding, error) {
 	if err := json.Unmarshal(result, &all); err != nil {
 		return nil, fmt.Errorf("reading go vet's answer: %w", err)
 	}
-	path, _, _ := strings.Cut(pkg, " ") // "p [p.test]" is p as it is compiled for its test
+	path, _, _ := strings.Cut(pkg, " ") // "p [p.test]" is p compiled for its test
 	var findings []Finding
 	for _, d := range all {
 		f := Finding{Rule: rule, Package: path, Category: d.Category, Message: d.Message}
@@ -159,8 +158,7 @@ func diagnostics(pkg, rule string, result json.RawMessage) ([]Finding, error) {
 	return findings, nil
 }
 
-// position reads file:line:column, and file:line. Files may have colons in their
-// names.
+// position parses file:line:column, and file:line. The name of a file may contain colons.
 func position(at string) (file string, line, column int) {
 	var numbers []int
 	for len(numbers) < 2 {
@@ -183,8 +181,8 @@ func position(at string) (file string, line, column int) {
 	return at, 0, 0
 }
 
-// unique puts findings in order and drops those that a package and its variant
-// for tests both have.
+// unique sorts findings and drops the duplicates: a finding in a package is usually one
+// in its variant for tests as well.
 func unique(all []Finding) []Finding {
 	slices.SortFunc(all, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column,

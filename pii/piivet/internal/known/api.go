@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// This file is all that piivet knows of the library: a row for each exported
-// function, method and type. TestEveryExportedNameHasARow demands them.
+// This file has all that piivet knows of the library: a row for each exported function,
+// method and type. TestEveryExportedNameHasARow demands them.
 
-// functions say what each function and method does. Owners are packages, and types
-// for methods.
+// functions maps each function and method to its operation. Owners are packages, and
+// types for methods.
 var functions = []struct {
 	owner string
 	op    Op
@@ -93,11 +93,11 @@ var functions = []struct {
 	{"pii.Sealed", None, "AppendBinary AppendText ByCollector Format GoString GormDataType IsZero LogValue MarshalBSONValue MarshalBinary MarshalText Scan UnmarshalBSONValue UnmarshalBinary UnmarshalText Value"},
 }
 
-// A role is what a type of the library is for.
+// A role is the part that a type of the library plays in the rules.
 type role int
 
 const (
-	otherType role = iota // nothing that a rule asks for
+	otherType role = iota // no rule asks for it
 	scopeType             // grants the use of a purpose
 	purposeType
 	basisType
@@ -119,12 +119,12 @@ var roles = []struct {
 	{otherType, "pii.Kind pii.PlaintextChecker purpose.Legal purpose.MismatchError purpose.Provenance purpose.Set vault.AEAD vault.CollectorKEM vault.ContextAEAD vault.Erasure vault.KEK vault.KEKFunc vault.KEKs vault.Key vault.KeyGenerator vault.KeyNamer vault.Kind vault.Opened vault.Options vault.Outcomes vault.Result vault.Pin vault.Progress vault.Record vault.Role vault.Stats vault.Status vault.Budget vault.Suspension vault.SuspendedError vault.Store vault.Recorder"},
 }
 
-// kinds are the kinds of sealed values that the library itself has, by the word
-// that names of their functions have: SealEmail, IndexesPhone.
+// kinds are the kinds of sealed values that are built into the library, by the word in
+// the names of their functions: SealEmail, IndexesPhone.
 var kinds = map[string]string{"Email": "email", "Phone": "phone"}
 
 // KindOf returns the kind of value that a function of the library is for, such as
-// "email", "" if its name has none.
+// "email", "" if the name of the function has none.
 func KindOf(fn *types.Func) string {
 	for word, kind := range kinds {
 		if fn.Pkg() != nil && fn.Pkg().Path() == PIIPath && strings.Contains(fn.Name(), word) {
@@ -153,7 +153,7 @@ func init() {
 	}
 }
 
-// rowOf returns the name by which the table has something, "" if it is not the
+// rowOf returns the name of a function or type in the table, "" if it is not the
 // library's.
 func rowOf(pkg *types.Package, names ...string) string {
 	if pkg == nil || library[pkg.Path()] == "" {
@@ -162,8 +162,8 @@ func rowOf(pkg *types.Package, names ...string) string {
 	return library[pkg.Path()] + "." + strings.Join(names, ".")
 }
 
-// OpOf returns what a function or method of the library does, None for all
-// others. It is for method values and expressions, too.
+// OpOf returns the operation of a function or method of the library, None for all others.
+// The function may also come from a method value or a method expression.
 func OpOf(fn *types.Func) Op {
 	if fn == nil {
 		return None
@@ -178,7 +178,7 @@ func OpOf(fn *types.Func) Op {
 	return ops[rowOf(fn.Pkg(), fn.Name())]
 }
 
-// is reports whether t is, or points to, a type of the library with a role.
+// is reports whether t is, or points to, a type of the library with the given role.
 func is(t types.Type, want role) bool {
 	n := named(t)
 	return n != nil && roleOf[rowOf(n.Obj().Pkg(), n.Obj().Name())] == want

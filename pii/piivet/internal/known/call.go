@@ -7,12 +7,12 @@ import (
 	"golang.org/x/tools/go/types/typeutil"
 )
 
-// An Op is what a call of the library does.
+// An Op is the operation of a call of the library.
 type Op int
 
-// The operations. Reveal, Hint, Index, Seal, Extend and Reseal are what is done
-// with values; Open takes a scope or a narrower handle from a vault; Narrow is
-// Under and For; Manage is the rest of what is done with a purpose's keys.
+// The operations. Reveal, Hint, Index, Seal, Extend and Reseal work with values. Open
+// takes a scope or a narrower handle from a vault. Narrow is Under and For. Manage is any
+// other operation with the keys of a purpose.
 const (
 	None     Op = iota
 	Reveal      // returns plaintext
@@ -28,22 +28,22 @@ const (
 	Erase       // Vault.Erase
 	Parse       // purpose.Parse, purpose.MustParse
 	Of          // Scope.Purpose
-	Describe    // Provenance, Purposes, OnPrimaryKey, …: what needs no key
+	Describe    // Provenance, Purposes, OnPrimaryKey and others that need no key
 )
 
 // A Call is a call of the library, taken apart.
 type Call struct {
-	// Op is what it does.
+	// Op is the operation.
 	Op Op
-	// Fn is the function or method that is called, not instantiated.
+	// Fn is the called function or method, not instantiated.
 	Fn *types.Func
 	// Expr is the call itself.
 	Expr *ast.CallExpr
-	// Recv is the receiver, nil for functions. Its type need not be the method's
-	// own: the method may be promoted through Path.
+	// Recv is the receiver, nil for functions. If the method is promoted, its type is
+	// that of the outer struct, and Path leads to the method's own receiver.
 	Recv ast.Expr
-	// Path is the embedded fields between Recv and the method's receiver,
-	// outermost first.
+	// Path are the embedded fields between Recv and the method's receiver, outermost
+	// first.
 	Path []*types.Var
 	// Text is the plaintext argument of Seal, Index and Parse, nil if there is
 	// none.
@@ -51,8 +51,8 @@ type Call struct {
 	// Value is the sealed value: the receiver of e.Reveal(ctx, s), the last
 	// argument but one of s.Reveal(ctx, kind, v). Nil if there is none.
 	Value ast.Expr
-	// Scopes are the scopes used, receivers included; of Extend these are From
-	// and To, in this order. With a spread argument (scopes...) the last one is
+	// Scopes are the scopes of the call, receivers included. For Extend they are From and
+	// To, in this order. If the last argument is spread (scopes...), the last element is
 	// the slice.
 	Scopes []ast.Expr
 	// Purposes are the arguments that are purposes, or a slice of them if spread.
@@ -61,10 +61,10 @@ type Call struct {
 	Spread bool
 }
 
-// CallOf takes a call apart, and reports false if it is not one of the
-// library's. Method expressions, such as pii.Email.Reveal(e, ctx, s), are
-// understood; calls of function values, such as f := e.Reveal; f(ctx, s), are
-// not: find those by [OpOf] where the method value is made.
+// CallOf returns the parts of a call, false if it is no call of the library. It takes
+// method expressions, such as pii.Email.Reveal(e, ctx, s). It does not take calls of
+// function values, such as f := e.Reveal; f(ctx, s): use [OpOf] where the method value is
+// made.
 func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 	fn, ok := typeutil.Callee(info, call).(*types.Func)
 	if !ok {
@@ -107,8 +107,8 @@ func CallOf(info *types.Info, call *ast.CallExpr) (Call, bool) {
 	return c, true
 }
 
-// CallBy takes the call of a function value apart that holds fn, which is a
-// function of the library. Its receiver is not known: a method value hides it.
+// CallBy returns the parts of the call of a function value that holds fn, a function of
+// the library. The receiver is not known: a method value hides it.
 func CallBy(fn *types.Func, call *ast.CallExpr) Call {
 	c := Call{Op: OpOf(fn), Fn: fn.Origin(), Expr: call, Spread: call.Ellipsis.IsValid()}
 	c.arguments(call.Args)
@@ -124,7 +124,7 @@ func (c *Call) arguments(args []ast.Expr) {
 			t = sig.Params().At(i).Type()
 		case n > 0 && sig.Variadic():
 			t = sig.Params().At(n - 1).Type().(*types.Slice).Elem()
-		default: // f(g()), where g returns several values, has fewer
+		default: // of f(g()), where g returns several values
 			continue
 		}
 		switch {
@@ -140,7 +140,7 @@ func (c *Call) arguments(args []ast.Expr) {
 	}
 }
 
-// path returns the embedded fields that a selection goes through.
+// path returns the embedded fields in the path of a selection.
 func path(s *types.Selection) []*types.Var {
 	var fields []*types.Var
 	t := s.Recv()
@@ -150,7 +150,7 @@ func path(s *types.Selection) []*types.Var {
 		if !ok || i >= st.NumFields() {
 			return fields
 		}
-		if IsVault(t) { // an Admin embeds its Vault, which is no business of the caller's
+		if IsVault(t) { // the embedded Vault of an Admin is part of the library
 			return fields
 		}
 		fields = append(fields, st.Field(i))

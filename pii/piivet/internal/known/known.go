@@ -1,7 +1,6 @@
-// Package known recognises onlyfor's types and calls in type-checked code. It
-// goes by package path and name alone, so that it serves every version of the
-// library, and looks through aliases, pointers, instances of generic types and
-// embedding.
+// Package known recognises onlyfor's types and calls in type-checked code. It compares
+// package paths and names alone, so that it works with every version of the library. It
+// looks through aliases, pointers, instances of generic types and embedding.
 package known
 
 import (
@@ -30,18 +29,17 @@ func IsScope(t types.Type) bool {
 // IsBasis reports whether t is purpose.Basis or a pointer to one.
 func IsBasis(t types.Type) bool { return is(t, basisType) }
 
-// IsVault reports whether t is vault.Vault or vault.Admin, which does all that a
-// Vault does, or a pointer to one.
+// IsVault reports whether t is vault.Vault or vault.Admin, or a pointer to one.
 func IsVault(t types.Type) bool { return is(t, vaultType) }
 
 // IsIndex reports whether t is pii.Index or a pointer to one.
 func IsIndex(t types.Type) bool { return is(t, indexType) }
 
-// IsSealed reports whether t is a sealed value or a pointer to one: pii.Email,
-// pii.Phone, an instance of pii.Sealed, vault.Sealed, or a struct that embeds
-// one of them and nothing else, as a user's own kind does.
+// IsSealed reports whether t is a sealed value or a pointer to one: pii.Email, pii.Phone,
+// an instance of pii.Sealed, vault.Sealed, or a struct whose only field embeds one of
+// them, as a user's own kind does.
 func IsSealed(t types.Type) bool {
-	for range 8 { // deeper embedding than this is nobody's kind
+	for range 8 { // a bound for recursive types; no real kind is embedded deeper
 		if is(t, sealedType) {
 			return true
 		}
@@ -54,8 +52,8 @@ func IsSealed(t types.Type) bool {
 	return false
 }
 
-// Kinds returns the kinds of a sealed value: the type arguments of the pii.Sealed
-// that t is, points to, or embeds and holds nothing beside.
+// Kinds returns the kinds of a sealed value: the type arguments of the pii.Sealed that t
+// is, points to, or embeds as its only field.
 func Kinds(t types.Type) []types.Type {
 	for range 8 {
 		if n := named(t); n != nil && in(n, PIIPath) && n.Obj().Name() == "Sealed" && n.TypeArgs().Len() == 1 {
@@ -70,8 +68,8 @@ func Kinds(t types.Type) []types.Type {
 	return nil
 }
 
-// Embedded returns the embedded fields that lead from a value of type t to a
-// scope that it embeds, outermost first, or nil if it embeds none.
+// Embedded returns the embedded fields from a value of type t to a scope, outermost
+// first, or nil if t embeds none.
 func Embedded(t types.Type) []*types.Var { return embedded(t, 4) }
 
 func embedded(t types.Type, depth int) []*types.Var {
@@ -96,9 +94,8 @@ func embedded(t types.Type, depth int) []*types.Var {
 	return nil
 }
 
-// Carries reports whether a value of type t can hold a scope or a purpose
-// directly: it is one, or a pointer, slice, array, map, channel or tuple of
-// such.
+// Carries reports whether a value of type t can hold a scope or a purpose directly: it is
+// one, or a pointer, slice, array, map, channel or tuple of them.
 func Carries(t types.Type) bool { return carries(t, 6) }
 
 func carries(t types.Type, depth int) bool {
@@ -126,8 +123,8 @@ func carries(t types.Type, depth int) bool {
 			}
 		}
 	case *types.Named:
-		// A named slice or map of scopes, but not a struct: its fields are
-		// followed one by one.
+		// This takes a named slice or map of scopes, but not a struct: its fields are
+		// tracked one by one.
 		switch u.Underlying().(type) {
 		case *types.Slice, *types.Array, *types.Chan, *types.Map, *types.Pointer:
 			return carries(u.Underlying(), depth-1)

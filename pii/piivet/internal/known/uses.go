@@ -8,8 +8,8 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// Analyzer finds out whether a package uses the library, directly or through
-// what it imports. Rules require it and return at once from all other packages:
+// Analyzer reports whether a package uses the library, directly or through its imports.
+// Rules require it and return at once from all other packages:
 //
 //	if !known.Uses(pass) {
 //		return nil, nil
@@ -22,13 +22,12 @@ var Analyzer = &analysis.Analyzer{
 	ResultType: reflect.TypeFor[bool](),
 }
 
-// Uses reports whether the package of the pass uses the library, directly or
-// through what it imports. The analyzer has to require [Analyzer].
+// Uses reports whether the package of the pass uses the library, directly or through its
+// imports. The analyzer has to require [Analyzer].
 func Uses(pass *analysis.Pass) bool { return pass.ResultOf[Analyzer].(bool) }
 
-// A uses is the fact that a package uses the library. It is passed on by every
-// package, since drivers drop facts of packages that are only imported
-// indirectly.
+// A uses is the fact that a package uses the library. Every package exports it again,
+// since drivers drop the facts of packages that are only imported indirectly.
 type uses struct{ Uses bool }
 
 func (*uses) AFact()           {}
@@ -61,7 +60,7 @@ func Library(p *types.Package) bool {
 }
 
 // Part reports whether p is a package of the library: purpose, vault, pii, or one below
-// them, such as package migrate. Its commands are not.
+// them, such as package migrate. The library's commands are not part of it.
 func Part(p *types.Package) bool {
 	path := strings.TrimSuffix(p.Path(), "_test")
 	for _, command := range []string{VaultPath + "/cmd/", PIIPath + "/piivet/"} {
