@@ -18,8 +18,8 @@ import (
 	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// Analyzer reports one diagnostic for each package, at its package clause, whose
-// message is a [Package] as JSON. It leaves out test files.
+// Analyzer reports one diagnostic for each package, at its package clause. The message is
+// a [Package] as JSON. Test files are left out.
 var Analyzer = &analysis.Analyzer{
 	Name:      "inventory",
 	Doc:       "list what is done with personal data, for piivet -report and piivet -check",
@@ -68,26 +68,26 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// A collector walks through a package.
+// A collector walks through a package and collects its inventory.
 type collector struct {
 	pass     *analysis.Pass
 	out      Package
-	params   map[*types.Var]Ref         // of the functions around
+	params   map[*types.Var]Ref         // parameters and results of the enclosing functions
 	called   map[ast.Expr]bool          // expressions that are the function of a call
-	looked   map[*ast.IndexExpr]bool    // done with
-	literals map[*ast.CompositeLit]bool // done with
+	looked   map[*ast.IndexExpr]bool    // map lookups that are listed already
+	literals map[*ast.CompositeLit]bool // map literals that are listed already
 	paths    objectpath.Encoder
 	around   *frame
 
 	purposes *purposed.Result
 }
 
-// A frame is the function that is walked through.
+// A frame is the enclosing function.
 type frame struct {
 	id, in  string
 	sig     *types.Signature
 	results map[int][]Ref
-	used    bool // has something in it that the register mentions
+	used    bool // contains an entry of the register
 }
 
 func (c *collector) file(f *ast.File) {
@@ -101,7 +101,7 @@ func (c *collector) file(f *ast.File) {
 	}
 }
 
-// received lists the functions that get values which others revealed.
+// received lists the functions that receive values which other functions revealed.
 func (c *collector) received() {
 	for _, f := range flow.Of(c.pass) {
 		if f.Kind != flow.Receive || f.Elsewhere != "" {
@@ -114,7 +114,7 @@ func (c *collector) received() {
 	}
 }
 
-// facts exports the bases of package-level variables.
+// facts exports the bases of package-level variables as facts.
 func (c *collector) facts() {
 	scope := c.pass.Pkg.Scope()
 	for _, name := range scope.Names() {
@@ -191,7 +191,7 @@ func (c *collector) funcDecl(decl *ast.FuncDecl) {
 	}
 }
 
-// function walks through a function, or a literal in one.
+// function walks through a function or a function literal.
 func (c *collector) function(id, in string, sig *types.Signature, body *ast.BlockStmt, text string, pos token.Pos) {
 	f := &frame{id: id, in: in, sig: sig, results: map[int][]Ref{}}
 	if recv := sig.Recv(); recv != nil {
@@ -202,7 +202,7 @@ func (c *collector) function(id, in string, sig *types.Signature, body *ast.Bloc
 	}
 	for i := range sig.Results().Len() {
 		if v := sig.Results().At(i); v.Name() != "" && v.Name() != "_" && holding(v.Type()) != 0 {
-			f.results[i] = append(f.results[i], c.variable(v)) // which return may leave unsaid
+			f.results[i] = append(f.results[i], c.variable(v)) // a bare return returns the variable
 		}
 	}
 	outer := c.around
@@ -240,13 +240,13 @@ func (c *collector) in() string {
 	return c.around.in
 }
 
-// at returns file:line. The file is named as the driver names it.
+// at returns file:line. The name of the file is the driver's.
 func (c *collector) at(pos token.Pos) string {
 	p := c.pass.Fset.Position(pos)
 	return fmt.Sprintf("%s:%d", p.Filename, p.Line)
 }
 
-// spot is unlike that of any other position in the program.
+// spot returns a string that identifies a position in the program.
 func (c *collector) spot(pos token.Pos) string {
 	p := c.pass.Fset.Position(pos)
 	return fmt.Sprintf("%s/%s@%d", c.out.Path, filepath.Base(p.Filename), p.Offset)

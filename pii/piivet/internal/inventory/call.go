@@ -11,23 +11,24 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// An invocation is a call, its arguments brought into order.
+// An invocation is a call with its receiver and arguments in the order of the parameters.
 type invocation struct {
 	f        *types.Func // nil for function values
 	sig      *types.Signature
 	receiver ast.Expr   // nil if there is none
 	embedded *types.Var // the field of the receiver that the method is promoted from, nil if it is its own
-	args     []argument // in the order of the parameters, those of a variadic one all there
+	args     []argument // in the order of the parameters; the arguments of a variadic parameter one by one
 }
 
-// An argument is an expression, or one of its values if it has several.
+// An argument is an expression of one value, or one of the values of a call that returns
+// several.
 type argument struct {
 	expr  ast.Expr
 	index int
 	typ   types.Type
 }
 
-// invoked returns what is called, false for conversions and built-in functions.
+// invoked returns the invocation of a call, false for conversions and built-in functions.
 func (c *collector) invoked(call *ast.CallExpr) (invocation, bool) {
 	info := c.pass.TypesInfo
 	tv := info.Types[call.Fun]
@@ -36,7 +37,7 @@ func (c *collector) invoked(call *ast.CallExpr) (invocation, bool) {
 	}
 	sig, ok := tv.Type.Underlying().(*types.Signature)
 	if !ok {
-		return invocation{}, false // of a type parameter whose core is a function
+		return invocation{}, false // a type parameter whose core type is a function
 	}
 	v := invocation{sig: sig}
 	v.f, _ = typeutil.Callee(info, call).(*types.Func)
@@ -65,7 +66,8 @@ func (c *collector) invoked(call *ast.CallExpr) (invocation, bool) {
 	return v, true
 }
 
-// promotedFrom returns the last of the embedded fields that lead to a method.
+// promotedFrom returns the innermost of the embedded fields that a method is promoted
+// through.
 func promotedFrom(s *types.Selection) *types.Var {
 	if s == nil || len(s.Index()) < 2 {
 		return nil
@@ -86,7 +88,7 @@ func promotedFrom(s *types.Selection) *types.Var {
 	return field
 }
 
-// receiverRefs returns what the receiver of a method may be.
+// receiverRefs returns the references of a call's receiver, if its type holds one of h.
 func (c *collector) receiverRefs(v *invocation, h holds) []Ref {
 	switch {
 	case v.receiver == nil:
@@ -99,7 +101,7 @@ func (c *collector) receiverRefs(v *invocation, h holds) []Ref {
 	return nil
 }
 
-// call lists what a call does, and where its arguments go.
+// call lists the uses of a call, and the references in its arguments.
 func (c *collector) call(call *ast.CallExpr) {
 	v, ok := c.invoked(call)
 	if !ok {
@@ -145,13 +147,13 @@ func (c *collector) call(call *ast.CallExpr) {
 	}
 	c.mark()
 	if indirect && v.f != nil && c.throughInterface(v, call) {
-		out.Scopes = false // not handed over to just anybody
+		out.Scopes = false // the use is known, so this is no hand-over
 	}
 	c.out.Calls = append(c.out.Calls, out)
 }
 
-// throughInterface lists the use of a value by an interface of somebody's own
-// that has the methods of the library's types, and reports whether it is one.
+// throughInterface lists the use of a value if the call is of an interface that has a
+// method of the library's types, and reports whether it is one.
 func (c *collector) throughInterface(v invocation, call *ast.CallExpr) bool {
 	var scoped []Ref
 	for _, a := range v.args {
@@ -167,7 +169,8 @@ func (c *collector) throughInterface(v invocation, call *ast.CallExpr) bool {
 	return true
 }
 
-// callee names what is called, directly or as what it may be called.
+// callee returns the ID of the called function. For an indirect call it returns the alias
+// of all functions that the call may reach.
 func (c *collector) callee(call *ast.CallExpr, v invocation) (id string, indirect bool) {
 	if v.f == nil {
 		if lit, ok := ast.Unparen(call.Fun).(*ast.FuncLit); ok {
@@ -185,7 +188,7 @@ func (c *collector) arg(a argument) []Ref { return c.refsAt(a.expr, a.index) }
 
 func (c *collector) under(call *ast.CallExpr) Ref { return node("under " + c.spot(call.Lparen)) }
 
-// callRefs returns what the result i of a call may be.
+// callRefs returns the references of result i of a call.
 func (c *collector) callRefs(call *ast.CallExpr, i int) []Ref {
 	info := c.pass.TypesInfo
 	switch tv := info.Types[call.Fun]; {
@@ -194,7 +197,7 @@ func (c *collector) callRefs(call *ast.CallExpr, i int) []Ref {
 			return []Ref{Unknown("converted from something else")}
 		}
 		fallthrough
-	case tv.IsBuiltin(): // append, min and max of nothing that is followed
+	case tv.IsBuiltin(): // such as append
 		var all []Ref
 		for _, e := range call.Args {
 			if tv := info.Types[e]; !tv.IsType() {
@@ -219,8 +222,8 @@ func (c *collector) callRefs(call *ast.CallExpr, i int) []Ref {
 	case name == "Under" && v.receiver != nil:
 		return []Ref{c.under(call)}
 	}
-	// Scope.For, Vault.Scope, Scope.Purpose and the like: what comes out is of
-	// the purposes that went in.
+	// The result of Scope.For, Vault.Scope, Scope.Purpose and similar methods has the
+	// purposes of the receiver and the arguments.
 	all := c.given(&v, scopes|purposes)
 	if len(all) == 0 {
 		return []Ref{Unknown("what " + v.f.Pkg().Name() + "." + v.f.Name() + " returns")}
@@ -228,7 +231,8 @@ func (c *collector) callRefs(call *ast.CallExpr, i int) []Ref {
 	return all
 }
 
-// given returns what of some kinds is handed to a function.
+// given returns the references in the receiver and the arguments of a call whose types
+// hold one of h.
 func (c *collector) given(v *invocation, h holds) []Ref {
 	if v == nil {
 		return nil
@@ -242,15 +246,15 @@ func (c *collector) given(v *invocation, h holds) []Ref {
 	return all
 }
 
-// uses returns what a function of the library does, v being nil if it is not
-// called but taken as a value.
+// uses returns the uses of personal data by a function of the library. v is nil if the
+// function is taken as a value and not called.
 func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 	path, name := f.Pkg().Path(), f.Name()
 	one := func(op Op) []Use {
 		return []Use{{Op: op, Kind: c.kind(f, fun), Scope: c.given(v, scopes|purposes)}}
 	}
 	if path != vaultPath && path != piiPath {
-		// The likes of pii/migrate work with the scopes that they are given.
+		// Packages such as pii/migrate work with the scopes that they are given.
 		if handed := c.given(v, scopes); path != purposePath && len(handed) > 0 {
 			return []Use{{Op: HandOver, Scope: handed, Outside: path, To: f.Pkg().Name() + "." + name}}
 		}
@@ -282,13 +286,13 @@ func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 	return nil
 }
 
-// uses are the operations of the library that are one use each.
+// uses maps the operations of the library that are one use each.
 var uses = map[known.Op]Op{
 	known.Reveal: Reveal, known.Hint: Hint, known.Index: Index, known.Reseal: Reseal, known.Without: Withdraw,
 	known.Open: Open, known.Manage: Keys, known.Erase: Erase,
 }
 
-// scoped returns the scopes that are handed to a function, for each argument.
+// scoped returns the references in the arguments that are scopes, for each argument.
 func (c *collector) scoped(v *invocation) [][]Ref {
 	var all [][]Ref
 	if v != nil {
@@ -301,7 +305,7 @@ func (c *collector) scoped(v *invocation) [][]Ref {
 	return all
 }
 
-// receiver returns the name of the type that a method belongs to.
+// receiver returns the name of the receiver's type, "" for a function.
 func receiver(sig *types.Signature) string {
 	if sig.Recv() == nil {
 		return ""
@@ -316,8 +320,7 @@ func receiver(sig *types.Signature) string {
 	return ""
 }
 
-// kind names the kind of value that a function works on, "" if that is not
-// known.
+// kind returns the kind of value that a function works on, "" if it is not known.
 func (c *collector) kind(f *types.Func, fun ast.Expr) string {
 	if kind := known.KindOf(f); kind != "" {
 		return kind

@@ -1,26 +1,27 @@
-// Package inventory lists what a package does with personal data: where it
-// collects, reveals, hints at, indexes and extends values, with which scopes, and
-// how scopes and purposes travel through it.
+// Package inventory lists the uses of personal data in a package: the places that
+// collect, reveal, hint at, index and extend values, the scopes that they do it with, and
+// the flow of scopes and purposes through the package.
 //
-// One package alone can't tell which purpose a scope belongs to, for it is
-// handed over by another one that imports it:
+// The analysis of one package can't tell the purpose of a scope that an importing package
+// passes in:
 //
 //	func New(security *vault.Scope) *Service { return &Service{security} }
 //
-// Facts of go/analysis go from imported to importing packages, which is the wrong
-// way. So [Analyzer] reports each package as a [Package] with references
-// instead of names, as the message of one diagnostic, and package registry puts
-// all of them together and follows the references.
+// Facts of go/analysis go from imported to importing packages, the wrong direction for
+// this. So [Analyzer] reports each package as a [Package] with references in place of
+// names, as the message of one diagnostic. Package registry joins the packages and
+// resolves the references.
 //
-// # What is followed
+// # Tracked values
 //
-// Variables, fields (of all values of a type alike), elements of slices, maps,
-// arrays and channels (alike), parameters and results of functions, methods and
-// closures, generic ones as well, each call for itself; calls through interfaces
-// and function values, to every function of that name and signature.
+// References are tracked through variables; through fields, without a distinction between
+// values of the same type; through elements of slices, maps, arrays and channels, without
+// a distinction between elements; through parameters and results of functions, methods
+// and closures, with each call of a generic one on its own; and through calls of
+// interfaces and function values, to every function of that name and signature.
 //
-// # What is not
+// # Limits
 //
-// Values that are handed on as an any, by reflection, or through code outside of
-// the packages that were looked at. They are [Unknown], with the reason.
+// Values that are passed as an any, by reflection, or through code outside of the
+// analyzed packages are not tracked. They are [Unknown], with the reason.
 package inventory

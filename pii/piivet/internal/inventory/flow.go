@@ -12,7 +12,7 @@ import (
 	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// walk lists what is done within n, and what flows where.
+// walk lists the uses and the flows within n.
 func (c *collector) walk(n ast.Node) {
 	ast.Inspect(n, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -56,7 +56,7 @@ func (c *collector) walk(n ast.Node) {
 	})
 }
 
-// function returns what is called, without parentheses and type arguments.
+// function returns the function of a call without parentheses and type arguments.
 func function(e ast.Expr) ast.Expr {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.IndexExpr:
@@ -80,7 +80,7 @@ func (c *collector) literal(lit *ast.FuncLit) {
 	c.function(id, c.in(), sig, lit.Body, "", lit.Pos())
 }
 
-// taken notes that a function is used as a value, from where anybody may call
+// taken records that a function is used as a value, so that any indirect call may reach
 // it.
 func (c *collector) taken(e ast.Expr, name *ast.Ident) {
 	f, ok := c.pass.TypesInfo.Uses[name].(*types.Func)
@@ -172,7 +172,7 @@ func (c *collector) typeSwitch(n *ast.TypeSwitchStmt) {
 	}
 }
 
-// fields notes what the literal of a struct sets.
+// fields records the flows into the fields of a struct literal.
 func (c *collector) fields(lit *ast.CompositeLit) {
 	t := c.pass.TypesInfo.TypeOf(lit)
 	if t == nil {
@@ -200,7 +200,7 @@ func (c *collector) fields(lit *ast.CompositeLit) {
 	}
 }
 
-// store notes that a field of a type is set.
+// store records that a field of a type is set.
 func (c *collector) store(owner string, field *types.Var, from []Ref, at ast.Expr) {
 	h := holding(field.Type())
 	if h == 0 {
@@ -212,7 +212,7 @@ func (c *collector) store(owner string, field *types.Var, from []Ref, at ast.Exp
 	}
 }
 
-// address notes that something is set by whoever gets its address.
+// address records that code with the address of a variable may set it.
 func (c *collector) address(n *ast.UnaryExpr) {
 	if _, ok := ast.Unparen(n.X).(*ast.CompositeLit); ok || holding(c.pass.TypesInfo.TypeOf(n.X)) == 0 {
 		return
@@ -220,7 +220,7 @@ func (c *collector) address(n *ast.UnaryExpr) {
 	c.assign(n.X, []Ref{Unknown("set through its address")})
 }
 
-// assign notes that refs are assigned to lhs.
+// assign records that refs are assigned to lhs.
 func (c *collector) assign(lhs ast.Expr, from []Ref) {
 	switch e := ast.Unparen(lhs).(type) {
 	case *ast.Ident:
@@ -252,7 +252,7 @@ func (c *collector) flow(to Ref, from []Ref) {
 	}
 }
 
-// variable refers to a variable, a parameter or a field.
+// variable returns the reference to a variable, a parameter or a field.
 func (c *collector) variable(v *types.Var) Ref {
 	v = v.Origin()
 	if r, ok := c.params[v]; ok {
@@ -272,8 +272,8 @@ func (c *collector) variable(v *types.Var) Ref {
 	return node("local " + c.spot(v.Pos()))
 }
 
-// refs returns what the value of an expression may be, nothing for what is not
-// followed and for nil.
+// refs returns the references of an expression's value. There is none if the type is not
+// tracked, and for nil.
 func (c *collector) refs(e ast.Expr) []Ref { return c.refsAt(e, 0) }
 
 // refsAt is refs for the value of index i of an expression that has several.
@@ -325,9 +325,9 @@ func (c *collector) refsAt(e ast.Expr, i int) []Ref {
 	return []Ref{Unknown("an expression that is not followed")}
 }
 
-// declaredElsewhere refers to a variable. Purposes and bases may be declared in
-// packages that are not looked at, such as a module that all programs of a
-// company share, and are known from there.
+// declaredElsewhere returns the references of a variable. Purposes and bases may be
+// declared in a package that is not analyzed in this run, such as a module that all
+// programs of a company share. Facts have them.
 func (c *collector) declaredElsewhere(v *types.Var, e ast.Expr) []Ref {
 	if v.Pkg() == nil || v.Pkg() == c.pass.Pkg || v.Parent() != v.Pkg().Scope() {
 		return []Ref{c.variable(v)}
@@ -345,14 +345,14 @@ func (c *collector) declaredElsewhere(v *types.Var, e ast.Expr) []Ref {
 	return []Ref{c.variable(v)}
 }
 
-// A basisFact is the basis that a package-level variable is set to, and nothing
-// else in its package.
+// A basisFact is the fact that a package-level variable has a known basis: its package
+// assigns this one and no other.
 type basisFact struct{ Basis Basis }
 
 // AFact implements [analysis.Fact].
 func (*basisFact) AFact() {}
 
-// elements returns what a literal holds.
+// elements returns the references in a literal.
 func (c *collector) elements(lit *ast.CompositeLit) []Ref {
 	switch holding(c.pass.TypesInfo.TypeOf(lit)) {
 	case bases:
@@ -380,7 +380,7 @@ func (c *collector) elements(lit *ast.CompositeLit) []Ref {
 	return all
 }
 
-// basis reads the literal of a purpose.Basis.
+// basis returns the Basis of a purpose.Basis literal.
 func (c *collector) basis(lit *ast.CompositeLit) Basis {
 	var b Basis
 	names := []string{"Legal", "Notice", "Consent", "Retain", "Collected"}
@@ -463,7 +463,8 @@ func merge(a, b Basis) Basis {
 	return a
 }
 
-// legal are the grounds of purpose.Legal by their number, which never changes.
+// legal are the names of the values of purpose.Legal, by number. The numbers never
+// change.
 var legal = []string{"", "consent", "contract", "legal obligation", "vital interests", "public task", "legitimate interests"}
 
 func written(field string, v constant.Value) string {
@@ -484,7 +485,7 @@ func written(field string, v constant.Value) string {
 	return AtRunTime
 }
 
-// span writes a time of retention as people say it.
+// span formats a retention period.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

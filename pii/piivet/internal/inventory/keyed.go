@@ -5,12 +5,12 @@ import (
 	"go/types"
 )
 
-// Maps from purposes to scopes are how programs keep more than one, and most are
-// filled by a loop. To take all that they hold for one would put every purpose of
-// the program into every component, so their keys are followed as well.
+// Programs keep several scopes in a map from purposes to scopes, and most fill it in a
+// loop. If all elements of the map were one node, every component would seem to use every
+// purpose of the program. So the analysis tracks the keys as well.
 
-// keyed reports whether an expression is a map whose keys are purposes and which
-// holds something else that is followed.
+// keyed reports whether an expression is a map whose keys are purposes and whose elements
+// are tracked.
 func (c *collector) keyed(e ast.Expr) bool {
 	t := c.pass.TypesInfo.TypeOf(e)
 	if t == nil {
@@ -20,7 +20,7 @@ func (c *collector) keyed(e ast.Expr) bool {
 	return ok && holding(m.Key()) == purposes && holding(m.Elem()) != 0
 }
 
-// lookup refers to what a map holds by a key.
+// lookup returns the reference to the element of a map at a key.
 func (c *collector) lookup(e *ast.IndexExpr) []Ref {
 	id := node("lookup " + c.spot(e.Lbrack))
 	if !c.looked[e] {
@@ -30,7 +30,7 @@ func (c *collector) lookup(e *ast.IndexExpr) []Ref {
 	return []Ref{id}
 }
 
-// assignKeyed notes that refs are put into a map.
+// assignKeyed records that refs are assigned to an element of a map.
 func (c *collector) assignKeyed(e *ast.IndexExpr, from []Ref, same bool) {
 	key := c.refs(e.Index)
 	for _, to := range c.refs(e.X) {
@@ -38,7 +38,7 @@ func (c *collector) assignKeyed(e *ast.IndexExpr, from []Ref, same bool) {
 	}
 }
 
-// keyedElements refers to the literal of a map.
+// keyedElements returns the reference to a map literal.
 func (c *collector) keyedElements(lit *ast.CompositeLit) []Ref {
 	id := node("map " + c.spot(lit.Lbrace))
 	if c.literals[lit] {
@@ -54,13 +54,13 @@ func (c *collector) keyedElements(lit *ast.CompositeLit) []Ref {
 		}
 	}
 	if len(lit.Elts) == 0 {
-		return nil // what is put in later is all there is
+		return nil // the flows into the variable are all of its content
 	}
 	return []Ref{id}
 }
 
-// samePurpose reports whether e opens a scope of the purpose that key is: both
-// name the same variable.
+// samePurpose reports whether e opens a scope of the purpose key: both name the same
+// variable.
 func (c *collector) samePurpose(key, e ast.Expr) bool {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
 	if !ok {
@@ -79,7 +79,7 @@ func (c *collector) samePurpose(key, e ast.Expr) bool {
 	return false
 }
 
-// object returns the variable that an expression names.
+// object returns the variable that an expression refers to.
 func (c *collector) object(e ast.Expr) types.Object {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.Ident:

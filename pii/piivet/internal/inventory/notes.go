@@ -8,8 +8,8 @@ import (
 	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// notes lists the directives of piivet in a file: the exceptions that people
-// made from its rules, and the purposes that packages are bound to.
+// notes lists the directives of piivet in a file: exceptions from rules, and the purposes
+// that packages are bound to.
 func (c *collector) notes(f *ast.File) {
 	for _, group := range f.Comments {
 		for _, comment := range group.List {
@@ -25,8 +25,8 @@ func (c *collector) notes(f *ast.File) {
 	}
 }
 
-// placeOf returns the function that a comment is in or documents, the package
-// if it is in none.
+// placeOf returns the function that contains a comment or is documented by it, or else
+// the package.
 func (c *collector) placeOf(f *ast.File, comment *ast.Comment) string {
 	for _, decl := range f.Decls {
 		fn, ok := decl.(*ast.FuncDecl)

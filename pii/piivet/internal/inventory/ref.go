@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// A Ref refers to something that has purposes, or a basis. Its first byte tells
-// what it is:
+// A Ref is a reference to a value that has purposes or a basis. Its first byte is its
+// type:
 //
 //	=security     the purpose of that name
 //	#{…}          a Basis as JSON
-//	?reason       something that can't be followed, and why
-//	n…            a variable, field or other node, which flows lead to
-//	p…:0          the parameter 0 of a Func; of the receiver, -1
-//	c…:0          the result 0 of a Call
+//	?reason       a value that can't be tracked, and the reason
+//	n…            a variable, field or other node that flows lead to
+//	p…:0          parameter 0 of a Func; the receiver is -1
+//	c…:0          result 0 of a Call
 type Ref string
 
-// Purposed returns the reference to the purpose of that name.
+// Purposed returns the reference to the purpose of the given name.
 func Purposed(name string) Ref { return Ref("=" + name) }
 
-// Unknown returns the reference to what can't be followed, for a reason.
+// Unknown returns the reference to a value that can't be tracked, with the reason.
 func Unknown(reason string) Ref { return Ref("?" + reason) }
 
 // Based returns the reference to b.
@@ -38,17 +38,15 @@ func result(call string, i int) Ref { return Ref("c" + call + ":" + strconv.Itoa
 func (r Ref) is(b byte) bool        { return len(r) > 0 && r[0] == b }
 func (r Ref) text() string          { return strings.TrimPrefix(string(r), string(r[:1])) }
 
-// Known reports whether there is nothing to follow: r is a purpose, a basis or
-// the reason why it is not known.
+// Known reports whether r needs no resolution: r is a purpose, a basis or [Unknown].
 func (r Ref) Known() bool { return r.is('=') || r.is('#') || r.is('?') }
 
-// Local reports whether r is a node of one function, and not one that everybody
-// may set.
+// Local reports whether r is a node of one function, which no other function sets.
 func (r Ref) Local() bool {
 	return strings.HasPrefix(string(r), "nlocal ") || strings.HasPrefix(string(r), "nmap ")
 }
 
-// Purpose returns the name of the purpose that r is.
+// Purpose returns the name of the purpose if r is one.
 func (r Ref) Purpose() (name string, ok bool) {
 	if !r.is('=') {
 		return "", false
@@ -56,7 +54,7 @@ func (r Ref) Purpose() (name string, ok bool) {
 	return r.text(), true
 }
 
-// Reason returns why r can't be followed.
+// Reason returns the reason if r is [Unknown].
 func (r Ref) Reason() (reason string, ok bool) {
 	if !r.is('?') {
 		return "", false
@@ -64,7 +62,7 @@ func (r Ref) Reason() (reason string, ok bool) {
 	return r.text(), true
 }
 
-// Basis returns the basis that r is.
+// Basis returns the basis if r is one.
 func (r Ref) Basis() (b Basis, ok bool) {
 	if !r.is('#') {
 		return Basis{}, false
@@ -72,10 +70,10 @@ func (r Ref) Basis() (b Basis, ok bool) {
 	return b, json.Unmarshal([]byte(r.text()), &b) == nil
 }
 
-// Parameter returns whose parameter r is, and which.
+// Parameter returns the function and the index if r is a parameter.
 func (r Ref) Parameter() (f string, i int, ok bool) { return r.indexed('p') }
 
-// Result returns of which call r is a result, and which.
+// Result returns the call and the index if r is a result.
 func (r Ref) Result() (call string, i int, ok bool) { return r.indexed('c') }
 
 func (r Ref) indexed(b byte) (id string, i int, ok bool) {

@@ -7,7 +7,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// library is the module that is looked for.
+// library is the path of the library's module.
 const library = "github.com/onlyfor/onlyfor"
 
 const (
@@ -16,8 +16,8 @@ const (
 	piiPath     = library + "/pii"
 )
 
-// ofLibrary reports whether a package belongs to the library itself, whose
-// functions are known and not followed into.
+// ofLibrary reports whether a package belongs to the library itself. Its functions are
+// known and not analyzed.
 func ofLibrary(path string) bool {
 	for _, p := range []string{purposePath, vaultPath, piiPath} {
 		if path == p || strings.HasPrefix(path, p+"/") && !strings.Contains(path, "/piivet/") {
@@ -27,22 +27,22 @@ func ofLibrary(path string) bool {
 	return false
 }
 
-// OfLibrary reports whether the package of that import path is part of the
-// library: what it does with scopes is known, and no use of its own.
+// OfLibrary reports whether the package of the given import path is part of the library.
+// Its operations on scopes are known, and are no uses of its own.
 func OfLibrary(path string) bool { return ofLibrary(path) }
 
-// What a type holds that is followed.
+// holds is the set of tracked values that a type can hold.
 type holds uint8
 
 const (
-	scopes   holds = 1 << iota // the right to use a purpose
+	scopes   holds = 1 << iota // vault.Scope and narrower handles
 	purposes                   // purpose.Purpose
 	bases                      // purpose.Basis
 	anything                   // a type parameter, which may be any of them
 )
 
-// holding returns what values of type t hold, directly or as elements. Structs
-// hold nothing: their fields are followed by themselves.
+// holding returns the tracked values that a value of type t holds, directly or as
+// elements. A struct holds none: its fields are tracked one by one.
 func holding(t types.Type) holds {
 	return holdingOf(t, map[types.Type]bool{})
 }
@@ -81,8 +81,8 @@ func holdingOf(t types.Type, seen map[types.Type]bool) holds {
 	return 0
 }
 
-// holdsAny reports whether something that is followed is among the parameters,
-// the results or the receiver of a function.
+// holdsAny reports whether a parameter, a result or the receiver of a function is
+// tracked.
 func holdsAny(sig *types.Signature) bool {
 	if sig.Recv() != nil && holding(sig.Recv().Type()) != 0 {
 		return true
@@ -97,8 +97,8 @@ func holdsAny(sig *types.Signature) bool {
 	return false
 }
 
-// shape is the signature without names, receiver and type parameters: what
-// functions have in common that can be called in one place.
+// shape returns the signature without names, receiver and type parameters. An indirect
+// call may reach the functions of its shape.
 func shape(sig *types.Signature) string {
 	var b strings.Builder
 	for i, tuple := range []*types.Tuple{sig.Params(), sig.Results()} {

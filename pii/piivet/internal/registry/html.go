@@ -20,13 +20,13 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"anchor": func(name string) string { return "purpose-" + name },
 }).Parse(pageText))
 
-// WriteHTML writes the registry as one page that needs nothing else: no script,
-// no font, no image, no request. All text of the code base in it is escaped.
+// WriteHTML writes the registry as one self-contained page, without scripts, fonts,
+// images or requests. Text from the code base is escaped.
 func (r *Registry) WriteHTML(w io.Writer) error {
 	return page.Execute(w, view{r})
 }
 
-// A view is the registry with what the page needs besides.
+// A view adds methods for the page to a registry.
 type view struct{ *Registry }
 
 // Matrix are the columns of the overview: the operations that occur.
@@ -58,7 +58,7 @@ func (v view) UnknownGroups() []group { return groups(v.Unknown) }
 // A section is a purpose on the page.
 type section struct{ Purpose }
 
-// Count is in how many places the purpose is used for an operation.
+// Count returns the number of places that perform an operation for the purpose.
 func (s section) Count(op inventory.Op) int {
 	n := 0
 	for _, u := range s.Uses {
@@ -72,7 +72,7 @@ func (s section) Count(op inventory.Op) int {
 // Groups are the uses by operation.
 func (s section) Groups() []group { return groups(s.Uses) }
 
-// A group is all uses of one operation.
+// A group has all uses of one operation.
 type group struct {
 	Operation
 	Uses []Use
@@ -94,5 +94,5 @@ func groups(uses []Use) []group {
 	return all
 }
 
-// Unnoticed reports whether something is collected without a notice.
+// Unnoticed reports whether the use collects values without a notice.
 func (u Use) Unnoticed() bool { return u.Op == inventory.Collect && len(u.Notices) == 0 }

@@ -9,14 +9,14 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
 )
 
-// A linker follows references through the inventories of all packages.
+// A linker resolves references through the inventories of all packages.
 type linker struct {
 	packages []inventory.Package
-	looked   map[string]bool // paths of the packages that were looked at
+	looked   map[string]bool // paths of the analyzed packages
 	funcs    map[string]*inventory.Func
 	calls    map[string]*inventory.Call
 	callers  map[string][]*inventory.Call // by ID of a Func
-	aliases  map[string][]string          // IDs of Funcs by what they are called as
+	aliases  map[string][]string          // IDs of Funcs by Alias.As
 	flows    map[inventory.Ref][]inventory.Flow
 	lookups  map[inventory.Ref]*inventory.Lookup
 	unders   map[inventory.Ref]*inventory.Under
@@ -74,12 +74,12 @@ func newLinker(packages []inventory.Package) *linker {
 	return l
 }
 
-// seen reports whether a package was looked at as one that uses the library.
+// seen reports whether a package was analyzed as one that uses the library.
 func (l *linker) seen(path string) bool {
 	return l.looked[path] && !inventory.OfLibrary(path)
 }
 
-// callees returns the IDs of the functions that a call may be of.
+// callees returns the IDs of the functions that a call may reach.
 func (l *linker) callees(c *inventory.Call) []string {
 	if c.Indirect {
 		return l.aliases[c.Callee]
@@ -90,8 +90,7 @@ func (l *linker) callees(c *inventory.Call) []string {
 	return []string{c.Callee}
 }
 
-// outside reports whether a call is of code that was not looked at, as far as is
-// known.
+// outside reports whether no analyzed function is a callee of the call.
 func (l *linker) outside(c inventory.Call) bool { return len(l.callees(&c)) == 0 }
 
 func (l *linker) scopesOf(c inventory.Call) []inventory.Ref {
@@ -103,19 +102,19 @@ func (l *linker) scopesOf(c inventory.Call) []inventory.Ref {
 	return all
 }
 
-// A finding is an answer to what a reference is.
+// A finding is one resolution of a reference.
 type finding struct {
 	purpose string          // "" if it is not known
-	why     string          // it is not known
+	why     string          // the reason if it is not known
 	basis   inventory.Basis // for references to bases
-	place   string          // on whose behalf
+	place   string          // the function that the use is for
 	at      string
 	notice  string
 }
 
-// resolve finds the purposes of a use: one finding for each purpose, and for each
-// reason why one is not known, of the place itself and of those that it works on
-// behalf of, which are the callers that hand it the scope.
+// resolve finds the purposes of a use. There is one finding for each purpose and for each
+// reason why a purpose is not known. The findings are of the place itself and of the
+// places that it works on behalf of, which are the callers that pass the scope.
 func (l *linker) resolve(u inventory.Use, add func(inventory.Use, finding)) {
 	w := l.walk(u.In, u.At, u.Scope)
 	for _, f := range w.findings() {
@@ -129,8 +128,8 @@ func (l *linker) resolve(u inventory.Use, add func(inventory.Use, finding)) {
 	}
 }
 
-// received finds the purposes of a value that a place received, which are those of
-// the function that revealed it.
+// received finds the purposes of a value that a place received: the purposes of the
+// function that revealed it.
 func (l *linker) received(u inventory.Use, add func(inventory.Use, finding)) {
 	if u.Of == "" {
 		l.resolve(u, add)
@@ -160,7 +159,7 @@ func (l *linker) received(u inventory.Use, add func(inventory.Use, finding)) {
 	}
 }
 
-// notices finds the purposes and bases of a scope that got a basis.
+// notices finds the purposes and bases of a scope with a basis.
 func (l *linker) notices(u inventory.Under, add func(purpose string, b inventory.Basis, place string)) {
 	purposes := l.walk(u.In, u.At, u.Scope).findings()
 	bases := whole(l.walk(u.In, u.At, u.Basis).findings())
@@ -180,7 +179,8 @@ func (l *linker) notices(u inventory.Under, add func(purpose string, b inventory
 	}
 }
 
-// whole puts fields that are set apart into the bases that they belong to.
+// whole merges bases that are only parts, fields that are assigned one by one, into the
+// bases that they belong to.
 func whole(all []finding) []finding {
 	var parts inventory.Basis
 	var rest []finding
@@ -205,33 +205,33 @@ func whole(all []finding) []finding {
 
 // A walker follows references backwards from one use.
 //
-// The calls it has gone into are kept on a stack, so that what one caller hands
-// to a function does not come out at another one. Fields and global variables
-// forget the stack: everybody may have set them.
+// It keeps the calls that it has entered on a stack, so that an argument of one caller
+// does not appear as the argument of another one. At a field or package-level variable it
+// drops the stack: any function may have set it.
 type walker struct {
 	l       *linker
 	visited map[string]bool
 	places  []*placed
 	byPlace map[string]*placed
-	depth   int // of walkers in walkers
+	depth   int // nesting of walkers
 }
 
-// placed is what was found for one place.
+// placed is the result for one place.
 type placed struct {
 	place, at string
 	behalf    []*placed // the places that work on behalf of this one, none for the use's own
 	found     map[answer]bool
 }
 
-// An answer is what a reference turned out to be, and the notice that its scope
-// was put under on the way, "" if none.
+// An answer is a resolved reference, with the notice that its scope got on the way, "" if
+// none.
 type answer struct {
 	ref    inventory.Ref
 	notice string
 }
 
-// maxStack is how many calls deep callers are kept apart; beyond it they are
-// taken together.
+// maxStack is the depth of calls up to which callers are distinguished. Beyond it, the
+// arguments of all callers are merged.
 const maxStack = 8
 
 func (l *linker) walk(place, at string, refs []inventory.Ref) *walker {
@@ -254,16 +254,17 @@ func (w *walker) at(place, at string, behalf *placed) *placed {
 	return p
 }
 
-// A way is how a reference was come to.
+// A way is the state of a walk at a reference.
 type way struct {
 	stack []string // IDs of calls
-	// climbing says that it has come from parameters alone, so that who hands them
-	// over is who uses the value.
+	// climbing says that the walk has passed through parameters alone, so that the
+	// callers that pass the argument are the users of the value.
 	climbing bool
-	// key is the purpose by which a map is looked into, "" for all that it holds.
+	// key is the purpose that a map is indexed with, "" for all elements.
 	key string
-	// notice is the id of the notice that the scope was put under, the last one
-	// in the program, which is the first that is come to. "" if there was none.
+	// notice is the id of the notice that the scope was put under, "" if there is none. A
+	// walk goes backwards, so of several notices the first that it meets counts, the last
+	// in the program.
 	notice string
 }
 
@@ -271,7 +272,7 @@ func (y way) String() string {
 	return strings.Join(y.stack, "\x00") + "\x00" + strconv.FormatBool(y.climbing) + y.key + "\x00" + y.notice
 }
 
-// follow adds to p what r may be.
+// follow adds the resolutions of r to p.
 func (w *walker) follow(r inventory.Ref, y way, p *placed) {
 	visit := string(r) + "\x00" + p.place + "\x00" + y.String()
 	if w.visited[visit] {
@@ -320,7 +321,7 @@ func (w *walker) all(refs []inventory.Ref, y way, p *placed) {
 	}
 }
 
-// flows follows what was assigned to r.
+// flows follows the assignments to r.
 func (w *walker) flows(r inventory.Ref, y way, p *placed) {
 	for _, f := range w.l.flows[r] {
 		if y.key == "" || f.Key == nil && !f.Keys {
@@ -330,7 +331,7 @@ func (w *walker) flows(r inventory.Ref, y way, p *placed) {
 		if f.Keys {
 			continue
 		}
-		out := way{stack: y.stack, climbing: y.climbing, notice: y.notice} // of the map
+		out := way{stack: y.stack, climbing: y.climbing, notice: y.notice} // state of the map itself
 		keys, known := w.purposes(f.Key, out, p)
 		switch {
 		case known && !slices.Contains(keys, y.key):
@@ -342,7 +343,7 @@ func (w *walker) flows(r inventory.Ref, y way, p *placed) {
 	}
 }
 
-// lookup follows what a map holds by a key: all of it if the key is not known.
+// lookup follows the element of a map at a key, or all elements if the key is not known.
 func (w *walker) lookup(at *inventory.Lookup, y way, p *placed) {
 	keys, known := w.purposes(at.Key, y, p)
 	if !known {
@@ -356,7 +357,7 @@ func (w *walker) lookup(at *inventory.Lookup, y way, p *placed) {
 	}
 }
 
-// purposes returns the purposes that refs are, and whether that is all of them.
+// purposes returns the purposes of refs. Known says that there are no others.
 func (w *walker) purposes(refs []inventory.Ref, y way, p *placed) (names []string, known bool) {
 	inner := &walker{l: w.l, visited: map[string]bool{}, byPlace: map[string]*placed{}, depth: w.depth + 1}
 	if inner.depth > maxStack || len(refs) == 0 {
@@ -407,8 +408,8 @@ func (w *walker) result(id string, i int, y way, p *placed) {
 	}
 	callees := w.l.callees(c)
 	if len(callees) == 0 {
-		// Code that was not looked at. What is made of type parameters, such as
-		// a Must, gives back what it is given.
+		// The callee was not analyzed. A function with type parameters, such as a Must,
+		// returns its arguments.
 		for _, refs := range c.Args {
 			w.all(refs, y, p)
 		}
@@ -419,7 +420,7 @@ func (w *walker) result(id string, i int, y way, p *placed) {
 	}
 	y.stack = append(slices.Clone(y.stack), id)
 	if len(y.stack) > maxStack {
-		y.stack = nil // its parameters are then those of all callers
+		y.stack = nil // its parameters then have the arguments of all callers
 	}
 	y.climbing = false
 	for _, f := range callees {
@@ -431,8 +432,8 @@ func (w *walker) result(id string, i int, y way, p *placed) {
 	}
 }
 
-// walkBases returns the ids of the notices of a scope that got a basis, at least
-// one: "" is that of a basis without.
+// walkBases returns the ids of the notices of a scope with a basis, at least one. The id
+// of a basis without a notice is "".
 func (l *linker) walkBases(u *inventory.Under, stack []string) []string {
 	w := &walker{l: l, visited: map[string]bool{}, byPlace: map[string]*placed{}}
 	own := w.at(u.In, u.At, nil)
@@ -455,8 +456,8 @@ func (l *linker) walkBases(u *inventory.Under, stack []string) []string {
 	return slices.Compact(ids)
 }
 
-// findings returns what was found for each place, with what was found for those
-// that it works on behalf of.
+// findings returns the findings of each place. They include the findings of the places
+// that work on its behalf.
 func (w *walker) findings() []finding {
 	for changed := true; changed; { // functions can call each other
 		changed = false
@@ -484,7 +485,7 @@ func (w *walker) findings() []finding {
 	return all
 }
 
-// short names a function without the path of its package.
+// short returns the name of a function without the path of its package.
 func short(id string) string {
 	return id[strings.LastIndexByte(id, '/')+1:]
 }

@@ -15,12 +15,12 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
 )
 
-// A Pair says that a place does one thing for a purpose. It is a line of a lock
+// A Pair says that a place performs one operation for a purpose. It is a line of a lock
 // file:
 //
 //	security reveal example.com/shop/auth.(*Service).SendCode
 //
-// What is not known is not nothing: a purpose that can't be told is "?".
+// An unknown purpose is "?".
 type Pair struct {
 	Purpose, Op, Place string
 }
@@ -30,7 +30,7 @@ func (p Pair) String() string { return p.Purpose + " " + p.Op + " " + p.Place }
 
 const unknown = "?"
 
-// Pairs returns all that the registry says, in the order of a lock file.
+// Pairs returns the pairs of all uses, in the order of a lock file.
 func (r *Registry) Pairs() []Pair {
 	var all []Pair
 	for _, p := range r.Purposes {
@@ -50,8 +50,7 @@ const lockHead = `# What this code base does with personal data: the purpose, wh
 # Written by: piivet -update. Compared by: piivet -check.
 `
 
-// WriteLock writes a lock file, all of it or nothing: a reader never sees half
-// of one.
+// WriteLock writes a lock file atomically, so that a reader never sees half of one.
 func WriteLock(path string, pairs []Pair) error {
 	var b bytes.Buffer
 	b.WriteString(lockHead)
@@ -69,7 +68,7 @@ func WriteLock(path string, pairs []Pair) error {
 	defer os.Remove(f.Name())
 	_, err = f.Write(b.Bytes())
 	if err == nil {
-		err = f.Chmod(0o644) // it is committed, and no secret
+		err = f.Chmod(0o644) // the file is committed, and not secret
 	}
 	if closed := f.Close(); err == nil {
 		err = closed
@@ -80,9 +79,9 @@ func WriteLock(path string, pairs []Pair) error {
 	return os.Rename(f.Name(), path)
 }
 
-// ReadLock reads a lock file. One that does not exist, and one with a line that
-// is neither a pair nor a comment, such as the mark of a merge conflict, is an
-// error: it would allow everything, or something that nobody approved.
+// ReadLock reads a lock file. A file that does not exist is an error, and so is a line
+// that is neither a pair nor a comment, such as the mark of a merge conflict. Otherwise
+// all uses would pass, or uses that nobody approved.
 func ReadLock(path string) ([]Pair, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,20 +106,21 @@ func ReadLock(path string) ([]Pair, error) {
 	return all, nil
 }
 
-// A Difference is how a registry differs from a lock file.
+// A Difference has the differences between a registry and a lock file.
 type Difference struct {
 	// New are the pairs that the lock file does not have.
 	New []Pair
-	// Gone are those that only the lock file has, and that could have been seen.
+	// Gone are the pairs that only the lock file has, although their packages were
+	// analyzed.
 	Gone []Pair
-	// Unseen are those that only the lock file has, and whose packages were not
-	// looked at.
+	// Unseen are the pairs that only the lock file has, and whose packages were not
+	// analyzed.
 	Unseen []Pair
 
 	at, through map[Pair][]string
 }
 
-// Compare compares the registry with what a lock file says.
+// Compare compares the registry with the pairs of a lock file.
 func (r *Registry) Compare(locked []Pair) Difference {
 	d := Difference{at: map[Pair][]string{}, through: map[Pair][]string{}}
 	now := r.Pairs()
@@ -149,7 +149,8 @@ func (r *Registry) Compare(locked []Pair) Difference {
 	return d
 }
 
-// note keeps where a pair is in the source, and through which functions.
+// note records the positions of a pair, and the functions that it receives values
+// through.
 func (d *Difference) note(p Pair, u Use) {
 	d.at[p] = u.At
 	if u.Op == inventory.Receive {
@@ -157,7 +158,7 @@ func (d *Difference) note(p Pair, u Use) {
 	}
 }
 
-// WriteText says what is new, and what is gone.
+// WriteText writes the new pairs, and the number of the others.
 func (d Difference) WriteText(w io.Writer, path string) error {
 	p := &printer{w: w}
 	for _, pair := range d.New {

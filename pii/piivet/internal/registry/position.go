@@ -23,8 +23,8 @@ func position(at string) (file string, line int) {
 	return at[:colon], line
 }
 
-// RelativeTo names all files relative to dir, where they are below it, so that
-// what is written does not depend on the machine.
+// RelativeTo makes the names of all files below dir relative to dir, so that the output
+// does not depend on the machine.
 func (r *Registry) RelativeTo(dir string) {
 	rel := func(at *string) {
 		file, _ := position(*at)

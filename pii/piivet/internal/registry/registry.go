@@ -8,29 +8,29 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
 )
 
-// A Registry is what a code base does with personal data. It is made for JSON,
-// and has everything in a fixed order.
+// A Registry lists the uses of personal data in a code base by purpose. It is made for
+// JSON, and its order is fixed.
 type Registry struct {
 	// Purposes are in the order of their names.
 	Purposes []Purpose `json:"purposes"`
 	// Unknown are the places whose purpose can't be told from the code.
 	Unknown []Use `json:"unknown"`
-	// Exceptions are the places where people allowed what piivet reports.
+	// Exceptions are the directives that allow findings of piivet.
 	Exceptions []Exception `json:"exceptions"`
-	// Packages are the import paths of the packages that were looked at and work
-	// with personal data; Others is how many do not.
+	// Packages are the import paths of the analyzed packages that work with personal
+	// data. Others is the number of analyzed packages that do not.
 	Packages []string `json:"packages"`
 	Others   int      `json:"others"`
 
-	paths map[string]bool // of all packages that were looked at
+	paths map[string]bool // of all analyzed packages
 }
 
-// A Purpose is all that is done for one purpose.
+// A Purpose has all uses for one purpose.
 type Purpose struct {
 	Name string `json:"name"`
-	// Declared are the variables that stand for it.
+	// Declared are the variables with this purpose.
 	Declared []Declaration `json:"declared"`
-	// Bound are the packages that say they serve this purpose only.
+	// Bound are the packages that are bound to this purpose.
 	Bound []string `json:"bound,omitempty"`
 	// Notices are the bases that values are collected on.
 	Notices []Notice `json:"notices"`
@@ -38,7 +38,7 @@ type Purpose struct {
 	Uses []Use `json:"uses"`
 }
 
-// A Declaration is a variable that stands for a purpose.
+// A Declaration is a package-level variable with a purpose.
 type Declaration struct {
 	Var string `json:"var"`
 	Doc string `json:"doc,omitempty"`
@@ -51,7 +51,7 @@ type Notice struct {
 	Places []string `json:"places"`
 }
 
-// A Use is a place that does one thing for one purpose.
+// A Use is an operation that a place performs for a purpose.
 type Use struct {
 	Op    inventory.Op `json:"op"`
 	Place string       `json:"place"`
@@ -62,13 +62,13 @@ type Use struct {
 	// Notices are the ids of the notices that are shown at the place, for uses
 	// that collect.
 	Notices []string `json:"notices,omitempty"`
-	// Through are the functions that do it on behalf of the place.
+	// Through are the functions that perform the operation on behalf of the place.
 	Through []string `json:"through,omitempty"`
-	// To is what a scope is handed to.
+	// To are the functions and fields that a scope is handed to.
 	To []string `json:"to,omitempty"`
-	// Does says what a place does with values that it gets in clear.
+	// Does are the operations that a place performs with plaintext.
 	Does []string `json:"does,omitempty"`
-	// Why says why the purpose is not known.
+	// Why are the reasons why the purpose is not known.
 	Why []string `json:"why,omitempty"`
 	// At are file:line.
 	At []string `json:"at"`
@@ -82,13 +82,13 @@ type Exception struct {
 	At     string `json:"at"`
 }
 
-// An Operation is an operation and what it is called.
+// An Operation is an operation with its names for readers.
 type Operation struct {
 	Op          inventory.Op
 	Title, Verb string
 }
 
-// Ops are the operations in the order in which a value meets them.
+// Ops are the operations in the order of a value's life.
 var Ops = []Operation{
 	{inventory.Collect, "Collects", "seals what people enter, for this purpose"},
 	{inventory.Reveal, "Reveals", "reads values in clear"},
@@ -105,7 +105,7 @@ var Ops = []Operation{
 	{inventory.Keys, "Manages keys", "makes, lists, rotates or destroys keys"},
 }
 
-// Link makes a registry of the inventories of packages.
+// Link builds a registry from the inventories of packages.
 func Link(packages []inventory.Package) *Registry {
 	l := newLinker(packages)
 	b := builder{purposes: map[string]*Purpose{}, uses: map[useKey]*Use{}, docs: l.docs}
@@ -128,7 +128,7 @@ func Link(packages []inventory.Package) *Registry {
 	for _, p := range l.packages {
 		for _, u := range p.Uses {
 			if u.Op == inventory.HandOver && l.seen(u.Outside) {
-				continue // handed to code that was looked at
+				continue // its uses are in the inventory of that package
 			}
 			if u.Op == inventory.Receive {
 				l.received(u, b.add)
@@ -185,8 +185,8 @@ func (b *builder) purpose(name string) *Purpose {
 	return b.purposes[name]
 }
 
-// add adds what was found out about a use: that the place does it for a purpose,
-// or why it is not known for which.
+// add adds a finding about a use: a purpose of the place, or the reason why its purpose
+// is not known.
 func (b *builder) add(u inventory.Use, f finding) {
 	if f.why == "" {
 		b.purpose(f.purpose)
@@ -209,8 +209,8 @@ func (b *builder) add(u inventory.Use, f finding) {
 	at.Notices = with(at.Notices, f.notice)
 }
 
-// verbs says what the functions of libraries do with a value, by how their names
-// begin.
+// verbs maps functions of libraries to the operation that they perform with a value.
+// Functions are listed by prefix.
 var verbs = []struct{ verb, functions string }{
 	{"posts", "http.Post,http.Client.Do,http.Client.Post,http.NewRequest,http.Get,http.Client.Get"},
 	{"sends", "smtp.,mail.Send"},
@@ -221,7 +221,7 @@ var verbs = []struct{ verb, functions string }{
 	{"answers", "http.ResponseWriter,http.Error,http.Redirect"},
 }
 
-// doing says what a place does that hands a value to a function of a library.
+// doing returns the operation of a place that passes a value to a function of a library.
 func doing(function string) string {
 	for _, v := range verbs {
 		for prefix := range strings.SplitSeq(v.functions, ",") {
@@ -254,7 +254,7 @@ func with(list []string, s string) []string {
 	return append(list, s)
 }
 
-// finish puts everything into the registry, in order.
+// finish moves all uses into the registry and sorts it.
 func (b *builder) finish(r *Registry) {
 	for k, u := range b.uses {
 		for _, list := range [][]string{u.Kinds, u.Notices, u.Through, u.To, u.Does, u.Why} {

@@ -54,7 +54,7 @@ func (p *printer) uses(uses []Use) {
 		if i == 0 || uses[i-1].Op != u.Op {
 			p.printf("\n  %s\n", title(u.Op))
 		}
-		p.printf("    %s%s  %s\n", u.Place, u.what(), strings.Join(u.At, ", "))
+		p.printf("    %s%s  %s\n", u.Place, u.details(), strings.Join(u.At, ", "))
 		if u.Doc != "" {
 			p.printf("      %s\n", u.Doc)
 		}
@@ -64,8 +64,9 @@ func (p *printer) uses(uses []Use) {
 	}
 }
 
-// what says of which values, under which notices, and through what.
-func (u Use) what() string {
+// details returns the kinds of values of a use, its notices, and the functions that it
+// goes through.
+func (u Use) details() string {
 	var parts []string
 	if len(u.Kinds) > 0 {
 		parts = append(parts, strings.Join(u.Kinds, ", "))
@@ -106,7 +107,7 @@ func title(op inventory.Op) string {
 	return string(op)
 }
 
-// describe says what a basis is.
+// describe returns a basis as text.
 func describe(b inventory.Basis) string {
 	var parts []string
 	if b.Notice != "" {

@@ -1,23 +1,22 @@
-// Command survey runs piivet over open services that hold e-mail addresses and
-// phone numbers, to see what it says of code that nobody wrote for it.
+// Command survey runs piivet over open-source services that hold e-mail addresses and
+// phone numbers, to find out about its findings in code that was not written for it.
 //
 //	go run ./internal/survey                                          # the services below
 //	go run ./internal/survey -time github.com/pocketbase/pocketbase@v0.38.0
 //
-// For each service it downloads the module through the module proxy, copies it
-// to a temporary directory, and there
+// For each service it downloads the module through the module proxy, copies it to a
+// temporary directory, and there
 //
 //  1. runs piivet -adopt;
-//  2. pretends that the service has adopted onlyfor: each time the code reads one
-//     of the fields that -adopt lists, what it reads counts as just revealed.
-//     Then it runs all rules. Whatever they say of what the code does with it
-//     is to be judged by a person: is it a leak, or a false alarm?
+//  2. changes the code as if the service had adopted onlyfor: each read of a field
+//     that -adopt lists counts as a value that was just revealed. Then it runs all
+//     rules. A person has to judge each finding: is it a leak, or a false alarm?
 //  3. with -time, measures piivet against go vet, each with a build cache of its
 //     own, empty and then filled.
 //
-// Packages that can't be compiled are left out, and counted as little as their
-// lines. It runs no code of the services. It takes half an hour on two cores, most
-// of it to compile what the services depend on, and some gigabytes of disk.
+// Packages that can't be compiled are left out, and so are their lines. It runs no code
+// of the services. It takes half an hour on two cores, mostly for compiling the
+// dependencies of the services, and some gigabytes of disk.
 package main
 
 import (
@@ -34,8 +33,8 @@ import (
 	"time"
 )
 
-// services hold addresses of people: accounts, subscribers to letters, targets of
-// campaigns.
+// services are services with addresses of people: accounts, subscribers of newsletters,
+// targets of campaigns.
 var services = []string{
 	"github.com/knadh/listmonk@v1.1.0",
 	"github.com/gophish/gophish@v0.12.1",
@@ -44,7 +43,7 @@ var services = []string{
 	"github.com/ory/kratos@v1.3.1",
 }
 
-// writable lets go complete the go.mod of a copy.
+// writable lets the go command complete the go.mod of a copy.
 var writable = []string{"GOFLAGS=-mod=mod"}
 
 func main() {
@@ -93,8 +92,7 @@ func run(dir string, measure bool) (err error) {
 	return nil
 }
 
-// source downloads a module and returns the directory of a copy that can be
-// changed.
+// source downloads a module and returns the directory of a writable copy.
 func source(dir, module string) (string, error) {
 	to := filepath.Join(dir, strings.NewReplacer("/", "_", "@", "_").Replace(module))
 	if err := os.RemoveAll(to); err != nil {
@@ -131,8 +129,8 @@ func fetch(module, to string) error {
 	return local(to)
 }
 
-// local drops the replacements of a module by directories that came without it,
-// as modules that are nested in it do. Their released versions stand for them.
+// local drops the replacements of a module by directories that the module does not
+// include, such as nested modules. Released versions are used in their place.
 func local(dir string) error {
 	text, err := output(dir, nil, "go", "mod", "edit", "-json")
 	if err != nil {
@@ -148,7 +146,7 @@ func local(dir string) error {
 	}
 	for _, r := range m.Replace {
 		if r.New.Version != "" {
-			continue // of another module
+			continue // a replacement by another module
 		}
 		if _, err := os.Stat(filepath.Join(dir, r.New.Path, "go.mod")); err == nil {
 			continue
@@ -166,9 +164,8 @@ func local(dir string) error {
 
 type survey struct{ tool, library, work, dir string }
 
-// packages returns the packages that can be compiled: modules come without the
-// modules that are nested in them, and without files that are generated when
-// they are built, which some packages need.
+// packages returns the packages that can be compiled. Some can't, since a module comes
+// without its nested modules and without files that its build generates.
 func (s survey) packages() ([]string, error) {
 	text, err := output(s.dir, writable, "go", "list", "-e", "-export", "-deps", "-f", `{{if .Module}}{{if .Module.Main}}{{if and (not .DepsErrors) (not .Error)}}{{.ImportPath}}{{end}}{{end}}{{end}}`, "./...")
 	if err != nil {
@@ -206,7 +203,7 @@ func (s survey) look(ctx context.Context) error {
 	return nil
 }
 
-// lines counts the lines of the files of packages.
+// lines returns the number of lines in the files of packages.
 func (s survey) lines(packages []string) (int, error) {
 	files, err := output(s.dir, writable, "go", append([]string{"list", "-f", `{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}`}, packages...)...)
 	if err != nil {

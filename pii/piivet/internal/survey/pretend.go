@@ -18,8 +18,9 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/adopt"
 )
 
-// revealed stands for a read of a field: to piivet, what it returns was revealed.
-// It is put around fields of type string, not around pointers and named types.
+// revealed is the package of the function that the survey puts around each read of a
+// field: for piivet, its result is a revealed value. It is put around fields of type
+// string, and not around pointers and named types.
 const revealed = `// Package piisurvey stands for what a service that uses onlyfor would do.
 package piisurvey
 
@@ -40,8 +41,9 @@ func Revealed(string) string {
 }
 `
 
-// pretend has the code read the fields that look like personal data as if it
-// revealed them, and returns in how many places. The lines stay where they are.
+// pretend changes the code so that it reveals each field that looks like personal data
+// when it reads it, and returns the number of these reads. The line numbers stay the
+// same.
 func (s survey) pretend(ctx context.Context, patterns []string) (reads int, err error) {
 	cfg := &packages.Config{
 		Context: ctx, Dir: s.dir, Env: append(os.Environ(), writable...),
@@ -78,7 +80,7 @@ func (s survey) pretend(ctx context.Context, patterns []string) (reads int, err 
 	if module == "" {
 		return 0, fmt.Errorf("no module")
 	}
-	_, err = output(s.dir, writable, "go", "build", module+"/piisurvey") // which completes go.mod
+	_, err = output(s.dir, writable, "go", "build", module+"/piisurvey") // completes go.mod
 	return reads, err
 }
 

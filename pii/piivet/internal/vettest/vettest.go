@@ -11,23 +11,22 @@ import (
 	"golang.org/x/tools/go/analysis/analysistest"
 )
 
-// Dir returns the directory of the module that all test programs are in.
+// Dir returns the directory of the module with all test programs.
 func Dir() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "testdata")
 }
 
-// Run applies a to packages of the testdata module and of all that they import,
-// and compares its findings with the "want" comments, as [analysistest.Run]
-// does. Patterns are as for go list, such as "./leak/...". Nothing is
-// downloaded.
+// Run applies a to packages of the testdata module and to their imports, and compares its
+// findings with the "want" comments, as [analysistest.Run] does. Patterns are as for go
+// list, such as "./leak/...". It downloads nothing.
 func Run(t *testing.T, a *analysis.Analyzer, patterns ...string) []*analysistest.Result {
 	t.Helper()
 	return analysistest.Run(t, Dir(), a, patterns...)
 }
 
-// RunWithSuggestedFixes is [Run], and compares each fixed file with the one of
-// the same name and ".golden" beside it.
+// RunWithSuggestedFixes is [Run], and compares each fixed file with the file of the same
+// name and ".golden" beside it.
 func RunWithSuggestedFixes(t *testing.T, a *analysis.Analyzer, patterns ...string) []*analysistest.Result {
 	t.Helper()
 	return analysistest.RunWithSuggestedFixes(t, Dir(), a, patterns...)
@@ -59,7 +58,7 @@ func Quietly(t *testing.T, a *analysis.Analyzer, patterns ...string) []*analysis
 	return results
 }
 
-// silent takes no notice of "want" comments.
+// silent ignores "want" comments.
 type silent struct{}
 
 func (silent) Errorf(string, ...any) {}
