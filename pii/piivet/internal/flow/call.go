@@ -12,17 +12,17 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// A site is one call, as far as it is known what is called.
+// A site is a call with the function that it calls, as far as that is known.
 type site struct {
 	f     *function
 	instr ssa.CallInstruction
-	value ssa.Value // of the results, nil for go and defer
+	value ssa.Value // the value of the results, nil for go and defer
 	args  []ssa.Value
-	expr  *ast.CallExpr // nil if it is not one that is written
+	expr  *ast.CallExpr // nil if the call is not in the syntax
 	obj   *types.Func   // nil for function values
 
-	// Of a virtual call: what it is called by, where the finding is, within how
-	// many others it is, and what it returns.
+	// For a virtual call: its identity, the position of its findings, the number of
+	// virtual calls around it, whether it is being handled, and its results.
 	name    virtual
 	at      token.Pos
 	depth   int
@@ -47,9 +47,9 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 			return
 		}
 		if s.obj.Pkg() == nil {
-			// What an error says is what was put into it. That any type of this
-			// package may be behind it would make one that quotes its input
-			// speak for all.
+			// The text of an error comes from the arguments that made it. If the Error
+			// methods of all types of this package were callees here, one type that
+			// quotes its input would taint all errors.
 			e.outside(s)
 			return
 		}
@@ -59,7 +59,7 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 			}
 		}
 		if e.ours(s.obj.Pkg()) {
-			e.imported.Slots[purposes.Func(s.obj)] = true // whose place is a method of an interface
+			e.imported.Slots[purposes.Func(s.obj)] = true // a method of an interface is a slot
 			e.throughSlot(s, purposes.Func(s.obj))
 			for i := range s.count() {
 				e.receive(s, both(origin{shared: slotResult(purposes.Func(s.obj), i)}), purposes.Place(s.obj), short(s.obj))
@@ -82,12 +82,12 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 	}
 }
 
-// byObject returns the function of this package that obj is, nil if there is
+// byObject returns the function of this package with the given object, nil if there is
 // none.
 func (e *engine) byObject(obj *types.Func) *function { return e.byDecl[obj] }
 
-// implement puts the methods of a type into the slots of the interface that a
-// value of it is converted to.
+// implement adds the methods of a type to the slots of an interface that a value of the
+// type is converted to.
 func (e *engine) implement(t, to types.Type) {
 	iface, ok := to.Underlying().(*types.Interface)
 	if !ok || iface.NumMethods() == 0 {
@@ -113,8 +113,8 @@ func (e *engine) implement(t, to types.Type) {
 	}
 }
 
-// inPackage reports whether a slot is a method of an interface of this package
-// and fn one of its methods: their calls are told apart, and need no slot here.
+// inPackage reports whether a slot is a method of an interface of this package and fn a
+// method of this package. Their calls are resolved one by one, without the slot.
 func (e *engine) inPackage(slot string, fn *callable) bool {
 	return fn.local != nil && fn.obj != nil && strings.HasPrefix(slot, "("+e.pass.Pkg.Path()+".")
 }
@@ -139,13 +139,14 @@ func (e *engine) builtin(s *site, name string) {
 	}
 }
 
-// pos returns where a call is, which is the line of its parenthesis.
+// pos returns the position of a call.
 func (s *site) pos() token.Pos {
 	if s.results != nil || s.instr == nil {
 		return s.at
 	}
 	if s.expr != nil {
-		// The method of a chain of calls over several lines, not its beginning.
+		// In a chain of calls over several lines, the position is the method's, not the
+		// beginning of the chain.
 		if sel, ok := ast.Unparen(s.expr.Fun).(*ast.SelectorExpr); ok {
 			return sel.Sel.Pos()
 		}
@@ -154,7 +155,7 @@ func (s *site) pos() token.Pos {
 	return s.instr.Pos()
 }
 
-// library handles calls of onlyfor, and reports whether s is one.
+// library handles a call of onlyfor, and reports whether s is one.
 func (e *engine) library(s *site) bool {
 	op := known.OpOf(s.obj)
 	if recv := s.obj.Signature().Recv(); s.obj.Name() == "String" && recv != nil && printsLabel(recv.Type()) {
@@ -194,7 +195,7 @@ func (e *engine) library(s *site) bool {
 	return true
 }
 
-// text handles the text that is sealed or indexed, and returns its taints.
+// text handles the text argument of a call that seals or indexes, and returns its taints.
 func (e *engine) text(s *site, c known.Call, op known.Op) taints {
 	all := taints{}
 	for _, arg := range s.args {
@@ -214,8 +215,8 @@ func (e *engine) text(s *site, c known.Call, op known.Op) taints {
 	return all
 }
 
-// kind lets plaintext flow into the methods of a kind that somebody made
-// themselves, which the library calls with it.
+// kind lets plaintext flow into the methods of a user's own kind. The library calls them
+// with plaintext.
 func (e *engine) kind(s *site, plaintext taints) {
 	var kinds []types.Type
 	if call, ok := s.instr.(*ssa.Call); ok && s.results == nil {
@@ -251,7 +252,7 @@ func (e *engine) intern(s source) *source {
 	return in
 }
 
-// inside handles the call of a function of this package.
+// inside handles a call of a function of this package.
 func (e *engine) inside(s *site, g *function) {
 	if g.test {
 		return
@@ -263,7 +264,7 @@ func (e *engine) inside(s *site, g *function) {
 	if _, ok := e.callers[g.ssa][s.id()]; !ok {
 		e.callers[g.ssa][s.id()] = s.args
 		e.touch()
-		for _, f := range e.families { // which may trace a parameter to all calls
+		for _, f := range e.families { // the family may trace a parameter to all calls
 			f.dirty = f.dirty || f.traces
 		}
 	}
@@ -284,7 +285,7 @@ func (e *engine) inside(s *site, g *function) {
 			set.add(through)
 		}
 		e.give(s, i, set)
-		e.receive(s, set, g.place, purposeName(g))
+		e.receive(s, set, g.place, funcName(g))
 	}
 	for _, arg := range s.args {
 		e.consume(s.f, e.of(arg))
@@ -295,20 +296,20 @@ func (e *engine) inside(s *site, g *function) {
 		}
 		to := e.bind(s, k.to)
 		for x := range e.substitute(s, g, taints{k.taint: {}}) {
-			e.sinkOne(s.f, k.kind, x, s.pos(), k.what, purposeName(g)+", "+e.where(k.pos), to)
+			e.sinkOne(s.f, k.kind, x, s.pos(), k.what, funcName(g)+", "+e.where(k.pos), to)
 		}
 	}
 }
 
-func purposeName(g *function) string {
+// funcName returns the name of a function for messages.
+func funcName(g *function) string {
 	if g.obj == nil {
 		return "a function literal"
 	}
 	return short(g.obj)
 }
 
-// short returns the name of a function as it is called: package.Func, or
-// Type.Method.
+// short returns the qualified name of a function: package.Func or package.Type.Method.
 func short(fn *types.Func) string {
 	name := fn.Name()
 	if recv := fn.Signature().Recv(); recv != nil {
@@ -361,10 +362,9 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 	return out
 }
 
-// bind replaces the parameters of the function that is called in a ref by the
-// arguments of the call.
+// bind replaces the parameters of the callee in a reference by the arguments of the call.
 func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
-	if s.expr == nil || s.results != nil { // whose arguments are not written down
+	if s.expr == nil || s.results != nil { // the arguments are not in the syntax
 		out := purposes.Ref{Names: r.Names, Unknown: r.Unknown}
 		for _, id := range r.From {
 			if strings.Contains(id, "#") {
@@ -383,8 +383,7 @@ func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
 	return e.purposes.Reduce(r.Bind(args), s.f.name)
 }
 
-// outside handles the call of a function of another package, or of one that is
-// not known.
+// outside handles a call of a function of another package, or of one that is not known.
 func (e *engine) outside(s *site) {
 	if key := purposes.Func(s.obj); e.imported.Funcs[key] != nil {
 		e.summarised(s, key, e.imported.Funcs[key])
@@ -399,7 +398,7 @@ func (e *engine) outside(s *site) {
 	e.effect(s)
 }
 
-// summarised handles the call of a function that a fact is known of.
+// summarised handles a call of a function with a summary.
 func (e *engine) summarised(s *site, key string, sum *summary) {
 	e.passed(s, s.obj)
 	e.handedOver(s, key, sum)
@@ -429,7 +428,7 @@ func (e *engine) summarised(s *site, key string, sum *summary) {
 	}
 }
 
-// resolve returns what an item of a fact is at a call.
+// resolve returns the taints of an item of a summary at a call.
 func (e *engine) resolve(s *site, it item, sum *summary) taints {
 	if it.Param >= 0 {
 		if it.Param >= len(s.args) {
@@ -460,7 +459,7 @@ func (e *engine) resolve(s *site, it item, sum *summary) taints {
 	return taints{{origin: e.origin(it, s), inner: it.Inner, hidden: it.Hidden}: {}}
 }
 
-// origin returns the origin that an item stands for, at a call if s is not nil.
+// origin returns the origin of an item, at a call if s is not nil.
 func (e *engine) origin(it item, s *site) origin {
 	if it.Source != nil {
 		src := *it.Source
@@ -475,7 +474,7 @@ func (e *engine) origin(it item, s *site) origin {
 	return origin{shared: it.Shared, content: it.Content, veiled: it.Veiled}
 }
 
-// sink notes that values end up in a sink.
+// sink records that values reach a sink.
 func (e *engine) sink(f *function, kind Kind, set taints, pos token.Pos, what, through string, to purposes.Ref) {
 	for x := range set {
 		e.sinkOne(f, kind, x, pos, what, through, to)
@@ -486,9 +485,10 @@ func (e *engine) sinkOne(f *function, kind Kind, x taint, pos token.Pos, what, t
 	e.sinkIn(f, "", kind, x, pos, what, through, to)
 }
 
-// atCalls reports whether a sink of a parameter is reported at the calls of the
-// function: it takes values of any type, such as the function that writes all
-// answers of a service, or labels, which only the caller knows to be some.
+// atCalls reports whether a sink of a parameter is reported at the calls of the function.
+// This is so if the parameter takes values of any type, as in a function that writes all
+// responses of a service, and for labels: only the caller knows that the value is a
+// label.
 func atCalls(f *function, kind Kind, x taint) bool {
 	if x.param != f || f.obj == nil || x.result != 0 || kind == Receive || kind == Reuse {
 		return false
@@ -504,12 +504,13 @@ func atCalls(f *function, kind Kind, x taint) bool {
 	return ok && i.NumMethods() == 0
 }
 
-// sinkIn is [engine.sinkOne] for a value that the function in receives.
+// sinkIn is [engine.sinkOne] with the name of the function that receives the value, for
+// [Receive].
 func (e *engine) sinkIn(f *function, in string, kind Kind, x taint, pos token.Pos, what, through string, to purposes.Ref) {
 	if x.fn != nil {
 		return
 	}
-	x.inner, x.hidden = x.inner && x.param != nil, x.hidden && x.param != nil // of no matter any more
+	x.inner, x.hidden = x.inner && x.param != nil, x.hidden && x.param != nil // fields of other origins make no difference in a sink
 	where := through
 	if kind == Reuse {
 		where += "\x00" + strings.Join(to.Names, ",") + "\x00" + strings.Join(to.From, ",")

@@ -12,22 +12,21 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// A callable is a function that is used as a value. Callables are interned by
-// their keys, so that two of them are the same if they are equal.
+// A callable is a function that is used as a value. Callables are interned by their keys,
+// so that equal ones have the same pointer.
 type callable struct {
 	// key is the full name of a declared function, or the position of a literal.
 	key string
 	// obj is the declared function, nil for a literal.
 	obj *types.Func
-	// local is the function in this package, nil if it is another package's.
+	// local is the function in this package, nil for a function of another package.
 	local *function
-	// bound is the receiver of a method value, nil for others. A method without
-	// one takes its receiver as the first argument.
+	// bound is the receiver of a method value, nil for others. A method without a bound
+	// receiver takes it as the first argument.
 	bound ssa.Value
 }
 
-// callableOf returns the callable of a function or closure, nil if it is none
-// that can be followed.
+// callableOf returns the callable of a function or closure, nil if it can't be tracked.
 func (e *engine) callableOf(fn *ssa.Function, closure *ssa.MakeClosure) *callable {
 	if o := fn.Origin(); o != nil {
 		fn = o
@@ -49,7 +48,7 @@ func (e *engine) callableOf(fn *ssa.Function, closure *ssa.MakeClosure) *callabl
 	return e.internCallable(c)
 }
 
-// declared returns the callable of a declared function, which is not interned.
+// declared returns the callable of a declared function. It is not interned.
 func (e *engine) declared(obj *types.Func) callable {
 	c := callable{obj: obj.Origin(), key: purposes.Func(obj)}
 	c.local = e.byObject(c.obj)
@@ -58,7 +57,7 @@ func (e *engine) declared(obj *types.Func) callable {
 
 func (e *engine) internCallable(c callable) *callable {
 	if have := e.callables[c.key]; have != nil {
-		if have.obj == nil { // a fact alone knew of it
+		if have.obj == nil { // it was known from a fact alone
 			*have = c
 		}
 		return have
@@ -67,7 +66,7 @@ func (e *engine) internCallable(c callable) *callable {
 	return &c
 }
 
-// callableBy returns the callable with a key that a fact has.
+// callableBy returns the callable with the key in a fact.
 func (e *engine) callableBy(key string) *callable {
 	if have := e.callables[key]; have != nil {
 		return have
@@ -91,13 +90,12 @@ func (c *callable) name() string {
 	return c.key
 }
 
-// summary returns what a fact says of a callable of another package, nil if
-// nothing.
+// summary returns the summary of a callable of another package, nil if there is none.
 func (e *engine) summary(c *callable) *summary {
 	return e.imported.Funcs[base(c.key)]
 }
 
-// base returns a key without the place of a method value.
+// base returns a key without the position of a method value.
 func base(key string) string {
 	key, _, _ = strings.Cut(key, "\x00")
 	return key
@@ -108,7 +106,7 @@ func isBound(fn *ssa.Function) bool {
 	return strings.HasPrefix(fn.Synthetic, "bound method wrapper")
 }
 
-// params returns the types of the arguments that a callable takes.
+// params returns the types of a callable's arguments.
 func (c *callable) params() []types.Type {
 	var all []types.Type
 	switch {
@@ -134,33 +132,32 @@ func (c *callable) params() []types.Type {
 	return all
 }
 
-// slotParam and slotResult name the arguments and the results of the calls of
-// all functions that a slot holds. A slot is a field or variable that functions
-// are kept in, or a method of an interface.
+// slotParam and slotResult name the arguments and results of all calls through a slot. A
+// slot is a field or variable that holds functions, or a method of an interface.
 func slotParam(slot string, i int) string  { return slot + "()#" + strconv.Itoa(i) }
 func slotResult(slot string, i int) string { return slot + "()=" + strconv.Itoa(i) }
 
-// placeOf names the parameter of a function as other packages know it.
+// placeOf returns the name of a function's parameter in facts.
 func placeOf(key string, i int) string { return key + "#" + strconv.Itoa(i) }
 
-// A virtual is a call that happens elsewhere than it is written: of a function
-// that was handed to another one, or put into a slot. It names the call that
-// handed the function over, or the slot, the call within the function that got
-// it, and the function that is called, as far as these matter.
+// A virtual identifies a call that happens elsewhere than in the syntax: the call of a
+// function that was passed to another one, or stored in a slot. From is the call that
+// passed the function on, or the slot. Call is the call within the function that received
+// it. Fn is the function that is called. Fields that do not matter are nil.
 type virtual struct {
 	from, call any
 	fn         *callable
 }
 
-// maxResults is how many results of a virtual call are told apart, and
-// maxNested how many virtual calls within each other.
+// maxResults is the number of results of a virtual call that are distinguished, and
+// maxNested the number of nested virtual calls that are.
 const (
 	maxResults = 4
 	maxNested  = 2
 )
 
-// callback returns the site of a virtual call that the call at s brings about.
-// The caller adds the taints of its arguments.
+// callback returns the site of a virtual call that the call at s causes. The caller adds
+// the taints of the arguments.
 func (e *engine) callback(v virtual, s *site, params []types.Type) *site {
 	in := e.virtuals[v]
 	if in == nil {
@@ -176,8 +173,8 @@ func (e *engine) callback(v virtual, s *site, params []types.Type) *site {
 	return in
 }
 
-// id tells apart the calls that happen at a site: those of virtual calls that
-// are nested too deeply are taken together.
+// id identifies a call at a site. Virtual calls that are nested too deeply share one
+// identity.
 func (s *site) id() any {
 	switch {
 	case s.results == nil:
@@ -188,7 +185,7 @@ func (s *site) id() any {
 	return s.name
 }
 
-// count returns how many results a site takes.
+// count returns the number of results of a site.
 func (s *site) count() int {
 	if s.results != nil {
 		return maxResults
@@ -196,7 +193,7 @@ func (s *site) count() int {
 	return s.instr.Common().Signature().Results().Len()
 }
 
-// give adds to what a result of a call may come from.
+// give adds taints to a result of a call.
 func (e *engine) give(s *site, i int, t taints) {
 	switch {
 	case s.results != nil:
@@ -208,10 +205,10 @@ func (e *engine) give(s *site, i int, t taints) {
 	}
 }
 
-// dynamic handles the call of a function value, which is any of the callees.
-// Call tells apart the calls that happen at one site.
+// dynamic handles a call of a function value that may be any of the callees. Call
+// distinguishes the calls at one site.
 func (e *engine) dynamic(s *site, callees taints, call any) {
-	if s.busy || e.steps >= e.limit { // busy: functions that call each other
+	if s.busy || e.steps >= e.limit { // busy: the functions call each other
 		return
 	}
 	s.busy = true
@@ -231,14 +228,14 @@ func (e *engine) dynamic(s *site, callees taints, call any) {
 			}
 		case x.shared != "":
 			e.throughSlot(s, x.shared)
-			for _, fn := range e.libraryIn[x.origin] { // whose scopes are in this call
+			for _, fn := range e.libraryIn[x.origin] { // this call has the scopes
 				e.calling(s, fn)
 			}
 		}
 		if x.source == nil && !iterates(s) {
 			continue
 		}
-		// An iterator or a getter: what it holds comes out of it.
+		// An iterator or a getter returns the data that it holds.
 		data := taints{x: {}}
 		for i := range s.count() {
 			e.give(s, i, data)
@@ -247,8 +244,8 @@ func (e *engine) dynamic(s *site, callees taints, call any) {
 	}
 }
 
-// iterates reports whether a call looks like that of an iterator: it hands over a
-// function, and nothing else.
+// iterates reports whether a call looks like the call of an iterator: its only argument
+// is a function.
 func iterates(s *site) bool {
 	if len(s.args) != 1 {
 		return false
@@ -257,11 +254,11 @@ func iterates(s *site) bool {
 	return ok
 }
 
-// A fed is the number of an argument whose function a library calls.
+// A fed is the index of a function argument that the callee, a library function, calls.
 type fed int
 
-// feed lets data flow into the parameters of all functions among the arguments,
-// as a library does that calls them with what it was given.
+// feed lets data flow into the parameters of all functions among the arguments. This
+// models a library function that calls its function arguments with its other arguments.
 func (e *engine) feed(s *site, args []ssa.Value, data taints, call any) {
 	for i, arg := range args {
 		sig, ok := arg.Type().Underlying().(*types.Signature)
@@ -280,7 +277,8 @@ func (e *engine) feed(s *site, args []ssa.Value, data taints, call any) {
 	}
 }
 
-// outcomes returns what the functions among the arguments return that were fed.
+// outcomes returns the results of the functions among the arguments that [engine.feed]
+// has called.
 func (e *engine) outcomes(s *site, args []ssa.Value) taints {
 	all := taints{}
 	for i := range args {
@@ -293,7 +291,7 @@ func (e *engine) outcomes(s *site, args []ssa.Value) taints {
 	return all
 }
 
-// calling handles the call of one function value.
+// calling handles a call of one function value.
 func (e *engine) calling(s *site, fn *callable) {
 	if e.steps >= e.limit {
 		return
@@ -315,8 +313,8 @@ func (e *engine) calling(s *site, fn *callable) {
 	}
 }
 
-// A paramCall is a call of the function that a parameter holds. Root is the call
-// that it stands for where one function hands its parameter on to another one.
+// A paramCall is a call of the function in a parameter. If one function passes its
+// parameter on to another one, root is the original call.
 type paramCall struct {
 	index int
 	args  []taints
@@ -329,8 +327,8 @@ type paramCallKey struct {
 	index int
 }
 
-// noteCall notes the call of the function that a parameter holds: whoever hands
-// it over knows which function it is.
+// noteCall records a call of the function in a parameter. The callers know which function
+// they pass.
 func (e *engine) noteCall(s *site, x taint, call any, args []ssa.Value) {
 	f := x.param
 	if c, ok := call.(*paramCall); ok && c.root != nil {
@@ -356,8 +354,7 @@ func (e *engine) noteCall(s *site, x taint, call any, args []ssa.Value) {
 	}
 }
 
-// handOver handles, at a call of g, the calls within g of functions that its
-// parameters hold.
+// handOver handles, for a call of g, the calls within g of functions in its parameters.
 func (e *engine) handOver(s *site, g *function) {
 	for n := 0; n < len(g.callOrder); n++ { // which may grow
 		c := g.callOrder[n]
@@ -375,7 +372,7 @@ func (e *engine) handOver(s *site, g *function) {
 	}
 }
 
-// handedOver is [engine.handOver] for a function that a fact is known of.
+// handedOver is [engine.handOver] for a function with a summary.
 func (e *engine) handedOver(s *site, key string, sum *summary) {
 	for n := range sum.Calls {
 		c := &sum.Calls[n]
@@ -410,8 +407,8 @@ func anys(n int) []types.Type {
 	return all
 }
 
-// resultsOfParam returns the results of the calls within g of the function that
-// the call at s hands to a parameter.
+// resultsOfParam returns the results of the calls within g of the function that the call
+// at s passes as an argument.
 func (e *engine) resultsOfParam(s *site, g *function, index, result int) taints {
 	all := taints{}
 	for _, c := range g.callOrder {
@@ -422,7 +419,7 @@ func (e *engine) resultsOfParam(s *site, g *function, index, result int) taints 
 	return all
 }
 
-// throughSlot handles the call of the functions that a slot holds.
+// throughSlot handles a call of the functions in a slot.
 func (e *engine) throughSlot(s *site, slot string) {
 	if !e.imported.Slots[slot] || strings.Count(slot, "()") >= maxNested { // functions that return functions
 		return
@@ -446,7 +443,7 @@ func (e *engine) throughSlot(s *site, slot string) {
 	}
 }
 
-// slot notes that a place is one that functions are kept in, if its type is such.
+// slot records that a place is a slot, if its type is functional.
 func (e *engine) slot(name string, t types.Type) {
 	if !e.imported.Slots[name] && functional(t) {
 		e.imported.Slots[name] = true
@@ -454,8 +451,8 @@ func (e *engine) slot(name string, t types.Type) {
 }
 
 // functional reports whether t is a type of functions, or of lists, maps, channels or
-// variables of them. Something else that is called would be a struct that was taken
-// for one of its fields.
+// pointers of them. A call of a value of another type comes from a struct that is
+// mistaken for one of its fields.
 func functional(t types.Type) bool {
 	for range 8 {
 		switch u := t.Underlying().(type) {
@@ -478,17 +475,17 @@ func functional(t types.Type) bool {
 	return false
 }
 
-// maxHeld is how many functions a slot may hold for its calls to be followed. A slot
-// that holds more is an event bus: its callers and its functions belong together one
-// by one, in a way that its type does not tell.
+// maxHeld is the number of functions in a slot up to which its calls are tracked. A slot
+// with more functions is an event bus: each of its callers belongs to one of its
+// functions, and the types do not tell to which.
 const maxHeld = 3
 
-// maxListed is how many functions of a place are listed, method values of several
-// receivers included. A place that holds so many is crowded, and so are those that it
-// flows into.
+// maxListed is the number of functions of a place that are listed, method values of
+// several receivers included. A place with so many functions is crowded, and so are the
+// places that it flows into.
 const maxListed = 16
 
-// crowd notes the slots that hold too many functions to be followed.
+// crowd records the slots with too many functions to be tracked.
 func (e *engine) crowd() {
 	for o, fns := range e.holding() {
 		names := map[string]bool{}
@@ -501,7 +498,7 @@ func (e *engine) crowd() {
 	}
 }
 
-// holding returns the functions that each place holds, up to maxListed of them.
+// holding returns the functions in each place, up to maxListed of them.
 func (e *engine) holding() map[origin]map[*callable]bool {
 	back := map[origin][]origin{}
 	holds := map[origin]map[*callable]bool{}
@@ -540,7 +537,7 @@ func (e *engine) holding() map[origin]map[*callable]bool {
 	return holds
 }
 
-// connect lets the calls of each slot reach the functions that are in it.
+// connect lets the calls of each slot reach the functions in it.
 func (e *engine) connect() {
 	clear(e.libraryIn)
 	for o, fns := range e.holding() {
@@ -561,7 +558,7 @@ func (e *engine) connect() {
 	}
 }
 
-// plug lets the calls of a slot reach one function that is in it.
+// plug lets the calls of a slot reach one function in it.
 func (e *engine) plug(slot string, fn *callable) {
 	if fn.local == nil && fn.obj == nil && e.summary(fn) == nil || e.inPackage(slot, fn) {
 		return

@@ -9,11 +9,10 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// Encoders and templates do not see fields whose names are not exported. A
-// message that keeps whom it goes to in such a field does not say so when it is
-// encoded or rendered.
+// Encoders and templates do not see unexported fields. If a message has its address in an
+// unexported field, its encoding and its rendering do not contain the address.
 
-// respond handles a method of a web framework that answers a request.
+// respond handles a method of a web framework that writes a response.
 func (e *engine) respond(s *site, args []ssa.Value, what string) {
 	name := s.obj.Name()
 	encodes := false
@@ -36,8 +35,8 @@ func (e *engine) respond(s *site, args []ssa.Value, what string) {
 	}
 }
 
-// rendered returns what a template sees of its data: what is not hidden in it,
-// and what its methods return. Of data whose type is not known it is all.
+// rendered returns the taints of template data as a template sees them: the exported
+// fields, and the results of methods. For data of unknown type it returns all taints.
 func (e *engine) rendered(v ssa.Value) taints {
 	t := v.Type()
 	if i, ok := v.(*ssa.MakeInterface); ok {
@@ -54,8 +53,8 @@ func (e *engine) rendered(v ssa.Value) taints {
 	return set
 }
 
-// methodsOf adds what the methods of t return, and those of all that is in its
-// fields, as far as it comes from fields and not from parameters.
+// methodsOf adds the results of the methods of t and of the types of its fields. Taints
+// of parameters are left out.
 func (e *engine) methodsOf(t types.Type, set taints, seen map[types.Type]bool) {
 	if seen[t] || len(seen) > 200 {
 		return
@@ -86,7 +85,7 @@ func (e *engine) methodsOf(t types.Type, set taints, seen map[types.Type]bool) {
 	}
 }
 
-// returned adds what a function returns, whoever calls it.
+// returned adds the results of a function, without the taints of its parameters.
 func (e *engine) returned(f *types.Func, set taints) {
 	for _, g := range e.methods[f.Name()] {
 		if g.obj == f {

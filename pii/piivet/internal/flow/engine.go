@@ -18,33 +18,35 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// A function is one of this package, literals included.
+// A function is a declared function or a function literal of this package, with the
+// results of its analysis.
 type function struct {
 	ssa    *ssa.Function
 	family *family
-	// name is that of the declared function which it is, or is inside of.
+	// name is the name of the declared function. Literals have the name of the function
+	// around them.
 	name string
 	obj  *types.Func // nil for literals
-	// place is the declared function as [purposes.Place] names it.
+	// place is the declared function in the form of [purposes.Place].
 	place string
-	// key is unlike that of any other function of the program.
+	// key identifies the function in the program.
 	key  string
 	test bool
-	// steps is how much work the function took, and stopped says that it was too
-	// much, so that the function is not followed to the end.
+	// steps is the work on the function so far. Stopped says that it exceeded its bound,
+	// so that the analysis of the function is incomplete.
 	steps   int
 	stopped bool
-	// calls are the calls of functions that parameters hold, in the order in which
-	// they were found.
+	// calls are the calls of functions in parameters. CallOrder has them in the order of
+	// their discovery.
 	calls     map[paramCallKey]*paramCall
 	callOrder []*paramCall
-	// results are what the results may come from.
+	// results are the taints of the results.
 	results []taints
-	// sinks are where something of the function ends up.
+	// sinks are the sinks that values of the function reach.
 	sinks map[sinkKey]*sink
 }
 
-// A sinkKey tells sinks apart.
+// A sinkKey identifies a sink.
 type sinkKey struct {
 	taint taint
 	pos   token.Pos
@@ -52,19 +54,19 @@ type sinkKey struct {
 	where string
 }
 
-// A sink is where a value with one taint ends up.
+// A sink records that a value with one taint reaches a sink.
 type sink struct {
 	sinkKey
 	what    string
 	through string
 	in      string // the function that receives the value, for Receive
 	to      purposes.Ref
-	// pending says that the scopes are parameters of the function: only at its
-	// calls is it known which.
+	// pending says that the scopes are parameters of the function, so that they are known
+	// at its calls only.
 	pending bool
 }
 
-// An engine follows the values of one package.
+// An engine tracks the values of one package.
 type engine struct {
 	pass     *analysis.Pass
 	purposes *purposes.Result
@@ -78,24 +80,24 @@ type engine struct {
 
 	values map[ssa.Value]taints
 	tuples map[ssa.Value]map[int]taints
-	// edges are what flows into a place: a parameter, a field, a variable.
+	// edges are the taints that flow into a place: a parameter, a field, a variable.
 	edges map[origin]taints
-	// local are fields of types of packages that don't use the library, told
-	// apart by the variable that they are in.
+	// local are the fields of types of packages that don't use the library, by the
+	// variable that contains the struct.
 	local map[localField]taints
-	free  map[*ssa.FreeVar]ssa.Value // what a closure's variable is outside
+	free  map[*ssa.FreeVar]ssa.Value // from the variable of a closure to the captured value
 
-	// entry is where in this package something was first put into a shared place,
-	// and current the instruction that is looked at.
+	// entry is the position in this package of the first flow into a shared place.
+	// Current is the position of the instruction being analyzed, at the instruction.
 	entry   map[origin]token.Pos
 	current token.Pos
 	at      ssa.Instruction
-	// puts are the instructions that put something into a map, for maps whose order
-	// is followed: see [inOrder].
+	// puts are the instructions that add to a map, for maps with a tracked order: see
+	// [inOrder].
 	puts  map[*ssa.MakeMap]map[ssa.Instruction]taints
 	paths map[[2]*ssa.BasicBlock]bool
-	// consumed are values that a function does more with than to return them, by
-	// its name.
+	// consumed are the values that a function does more with than to return them, by the
+	// name of the function.
 	consumed map[string]taints
 	opened   map[string]int // indexes of imported.Open
 
@@ -105,34 +107,35 @@ type engine struct {
 
 	callables map[string]*callable
 	virtuals  map[virtual]*site
-	libraryIn map[origin][]*callable // functions of the library that places hold
-	captured  map[origin]bool        // parameters that exported closures have captured
-	// plugging says that calls of slots are followed, and crowded are the slots that
-	// hold too many functions for that.
+	libraryIn map[origin][]*callable // functions of the library in places
+	captured  map[origin]bool        // parameters that exported closures capture
+	// plugging says that calls of slots are tracked. Crowded are the slots with too many
+	// functions for that.
 	plugging bool
 	crowded  map[string]bool
 
-	// callers are what calls hand to functions of this package.
+	// callers are the arguments of the calls of functions of this package.
 	callers map[*ssa.Function]map[any][]ssa.Value
 
 	imported fact
 	names    map[*types.Var]string
 
 	args  map[*ast.CallExpr]map[string]purposes.Ref
-	order map[origin][]origin // see ordered; made when all is solved
+	order map[origin][]origin // see ordered; computed when solve is done
 
 	families []*family
-	running  *family // that is followed at the moment, nil in connect
+	running  *family // the family being analyzed, nil in connect
 	changed  bool
-	// steps counts the work, and limit is where it ends for the function at hand.
+	// steps counts the work. Limit is the count that ends the analysis of the present
+	// function.
 	steps, limit int
 }
 
-// maxSteps is how much work one function may take: a second or so. Time itself is
-// not measured, so that a slow machine finds the same.
+// maxSteps bounds the work on one function, at a second or so. The bound is not a time,
+// so that the findings do not depend on the speed of the machine.
 var maxSteps = 4_000_000
 
-// steps is the work of all packages that were followed, for tests.
+// steps is the work on all packages, for tests.
 var steps atomic.Int64
 
 type localField struct {
@@ -179,11 +182,11 @@ func newEngine(pass *analysis.Pass) *engine {
 	}
 	e.build()
 	e.join()
-	e.steps = 0 // of the work on this package
+	e.steps = 0 // count the work on this package alone
 	return e
 }
 
-// join joins what is known of imported packages.
+// join merges the facts of imported packages.
 func (e *engine) join() {
 	for _, p := range e.pass.Pkg.Imports() {
 		var f fact
@@ -211,7 +214,7 @@ func (e *engine) join() {
 	}
 }
 
-// build makes the SSA form. Other packages are known by their types alone.
+// build builds the SSA form of this package. Of other packages there are types alone.
 func (e *engine) build() {
 	prog := ssa.NewProgram(e.pass.Fset, ssa.BuilderMode(0))
 	for _, p := range e.pass.Pkg.Imports() {
@@ -285,7 +288,7 @@ func (e *engine) add(fn *ssa.Function, name, place string, obj *types.Func) {
 	}
 }
 
-// of returns what a value may come from.
+// of returns the taints of a value.
 func (e *engine) of(v ssa.Value) taints {
 	switch v := v.(type) {
 	case *ssa.Builtin:
@@ -311,7 +314,7 @@ func (e *engine) of(v ssa.Value) taints {
 	return e.values[v]
 }
 
-// set adds to what a value may come from.
+// set adds taints to a value if its type can hold text.
 func (e *engine) set(v ssa.Value, t taints) {
 	if len(t) == 0 || !text(v.Type()) {
 		return
@@ -337,7 +340,7 @@ func (e *engine) addTo(v ssa.Value, t taints) {
 	}
 }
 
-// setNth is set for the i-th of several results.
+// setNth is set for result i of a call.
 func (e *engine) setNth(v ssa.Value, i int, t taints) {
 	tuple, ok := v.Type().(*types.Tuple)
 	if !ok {
@@ -362,8 +365,7 @@ func (e *engine) setNth(v ssa.Value, i int, t taints) {
 	}
 }
 
-// position returns where a value is made into an interface, which is often not
-// written down.
+// position returns the position of a conversion to an interface, which is often implicit.
 func position(i *ssa.MakeInterface) token.Pos {
 	if i.Pos().IsValid() {
 		return i.Pos()
@@ -379,7 +381,7 @@ func position(i *ssa.MakeInterface) token.Pos {
 	return i.Parent().Pos()
 }
 
-// where returns file and line of a position.
+// where returns the file and line of a position.
 func (e *engine) where(pos token.Pos) string {
 	if !pos.IsValid() {
 		return "?"
@@ -388,7 +390,8 @@ func (e *engine) where(pos token.Pos) string {
 	return fmt.Sprintf("%s:%d", filepath.Base(p.Filename), p.Line)
 }
 
-// depends reports whether a ref depends on parameters of the function.
+// depends reports whether a reference depends on parameters of the function with the
+// given name.
 func depends(r purposes.Ref, name string) bool {
 	return slices.ContainsFunc(r.From, func(id string) bool { return strings.HasPrefix(id, name+"#") })
 }

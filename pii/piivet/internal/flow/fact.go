@@ -6,30 +6,30 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// A fact is what other packages have to know of a package, and of all that it
-// imports: drivers drop the facts of packages that are only imported
-// indirectly.
+// A fact has the summaries of a package and of all packages that it imports, since
+// drivers drop the facts of packages that are only imported indirectly.
 type fact struct {
-	// Funcs are the functions that something flows through, by full name.
+	// Funcs are the summaries of functions, by full name.
 	Funcs map[string]*summary `json:",omitempty"`
-	// Shared is what is in fields and in variables of packages, by name.
+	// Shared are the taints of fields and package-level variables, by name.
 	Shared map[string][]held `json:",omitempty"`
 	// Called are the slots whose functions are called.
 	Called map[string]bool `json:",omitempty"`
-	// Slots are the places whose types are such that functions are kept in them.
+	// Slots are the places whose types are functional.
 	Slots map[string]bool `json:",omitempty"`
-	// Open are sinks of places that other packages put values into.
+	// Open are sinks of places that other packages may store values in.
 	Open []open `json:",omitempty"`
-	// Pending is what depends on scopes that are given from outside.
+	// Pending are flows that depend on scopes from importing packages.
 	Pending []pending `json:",omitempty"`
-	// Ours are the packages that are followed, and whether they use the library.
+	// Ours are the analyzed packages, and whether each uses the library.
 	Ours map[string]bool `json:",omitempty"`
 }
 
 func (*fact) AFact()         {}
 func (*fact) String() string { return "flow" }
 
-// GobEncode writes JSON, whose maps are in order: facts are compared.
+// GobEncode writes JSON, which has map keys in order: drivers compare the encodings of
+// facts.
 func (f *fact) GobEncode() ([]byte, error) {
 	type plain fact
 	return json.Marshal((*plain)(f))
@@ -41,18 +41,18 @@ func (f *fact) GobDecode(data []byte) error {
 	return json.Unmarshal(data, (*plain)(f))
 }
 
-// A summary is what flows through a function.
+// A summary describes the flows through a function.
 type summary struct {
-	// Results are, for each result, what it may come from.
+	// Results are the taints of each result.
 	Results [][]item `json:",omitempty"`
-	// Sinks are where parameters end up.
+	// Sinks are the sinks that parameters reach.
 	Sinks []sunk `json:",omitempty"`
-	// Stores are the fields, variables and slots that parameters end up in.
+	// Stores are the fields, variables and slots that parameters flow into.
 	Stores []stored `json:",omitempty"`
-	// Calls are the calls of functions that parameters hold.
+	// Calls are the calls of functions in parameters.
 	Calls []handed `json:",omitempty"`
-	// Places are the parameters that closures have captured, which are places of
-	// the program then: see [placeOf].
+	// Places are the parameters that closures capture. These are places of the program:
+	// see [placeOf].
 	Places []int `json:",omitempty"`
 }
 
@@ -63,10 +63,10 @@ type held struct {
 	Veiled  bool `json:",omitempty"`
 }
 
-// A handed is the call of the function that a parameter holds.
+// A handed is a call of the function in a parameter.
 type handed struct {
 	Param int
-	Args  [][]item // for each argument, its taints
+	Args  [][]item // the taints of each argument
 }
 
 // An item is a taint in a fact.
@@ -74,7 +74,7 @@ type item struct {
 	Source  *source `json:",omitempty"`
 	Shared  string  `json:",omitempty"`
 	Fn      string  `json:",omitempty"` // the key of a callable
-	Param   int     // -1 if it is none
+	Param   int     // -1 if the taint is not of a parameter
 	Result  int     `json:",omitempty"` // as in origin
 	Content bool    `json:",omitempty"`
 	Veiled  bool    `json:",omitempty"` // of the origin
@@ -82,7 +82,8 @@ type item struct {
 	Hidden  bool    `json:",omitempty"`
 }
 
-// A sunk is a sink that a parameter, or a value revealed under one, ends up in.
+// A sunk is a sink in a summary. A parameter reaches it, or a value that was revealed
+// with a parameter as the scope.
 type sunk struct {
 	Item  item
 	Kind  Kind
@@ -95,11 +96,11 @@ type sunk struct {
 // An open is a sink of a place, with the sources that were found to reach it.
 type open struct {
 	Sink sunk
-	Pkg  string   // that the sink is in
+	Pkg  string   // the package of the sink
 	Seen []string `json:",omitempty"`
 }
 
-// A stored is a place that a parameter is put into.
+// A stored is a place that a parameter flows into.
 type stored struct {
 	Item    item
 	Shared  string
@@ -107,10 +108,10 @@ type stored struct {
 	Veiled  bool `json:",omitempty"`
 }
 
-// A pending is a flow that repurposes a value if the scopes are such, which are
-// given by packages that import this one.
+// A pending is a flow that may repurpose a value, depending on scopes from packages that
+// import this one.
 //
-// For a value that is received, To is empty, and In is the function.
+// For a received value, To is empty, and In is the function.
 type pending struct {
 	In, InPackage string `json:",omitempty"`
 	Pkg, Where    string

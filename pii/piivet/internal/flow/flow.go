@@ -1,14 +1,14 @@
-// Package flow finds out where revealed values go.
+// Package flow tracks revealed values to sinks.
 //
-// It follows a string from the call that reveals it, in the SSA form of a
-// package: through variables, fields, slices, maps and channels, through
-// concatenation, conversions and the text functions of the standard library,
-// through closures, function values and functions, told apart by call, and by
-// facts through all packages of the main module and those that use the library.
-// A function of another module returns its arguments in another form, unless
-// tables.go has it as a sink or as one that answers something else.
+// It is a taint analysis on the SSA form of a package. The sources are the calls that
+// reveal strings. Taints flow through variables, fields, slices, maps and channels,
+// through concatenation, conversions and the text functions of the standard library, and
+// through closures, function values and functions, with each call on its own. Facts carry
+// them through all packages of the main module and all packages that use the library. A
+// function of another module returns its arguments in another form, unless tables.go
+// lists it as a sink or as one with unrelated results.
 //
-// Test files are left out: what they reveal is made up.
+// Test files are left out: the values that they reveal are made up.
 package flow
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// Analyzer finds out where revealed values go. Its result is a []Finding.
+// Analyzer tracks revealed values to sinks. Its result is a []Finding.
 var Analyzer = &analysis.Analyzer{
 	Name:       "piivetflow",
 	Doc:        "find out where revealed values go",
@@ -35,7 +35,7 @@ var Analyzer = &analysis.Analyzer{
 	ResultType: reflect.TypeFor[[]Finding](),
 }
 
-// A Kind is what a revealed value ends up in.
+// A Kind is a kind of sink.
 type Kind string
 
 // The kinds of sinks. The first five are for rule leak.
@@ -47,53 +47,53 @@ const (
 	Response Kind = "response"
 	Hash     Kind = "hash"
 	Reuse    Kind = "reuse" // sealed or indexed for another purpose
-	// Receive is no mistake, but a use: a function gets a value that another one
+	// Receive is not a mistake, but a use: a function receives a value that another one
 	// revealed, and does more with it than to return it.
 	Receive Kind = "receive"
-	// Label is the printed label of a sealed value that is used as data. What of the
-	// finding says how.
+	// Label is the printed label of a sealed value that is used as data. The field What
+	// of the finding tells how.
 	Label Kind = "label"
-	// Stopped is a function that is not followed to the end, since it takes too
-	// much work.
+	// Stopped is a function with an incomplete analysis, since it takes too much work.
 	Stopped Kind = "stopped"
 )
 
-// A Finding is a revealed value that ends up in a sink.
+// A Finding is a revealed value that reaches a sink.
 type Finding struct {
 	Kind Kind
-	// Pos is where.
+	// Pos is the position of the finding.
 	Pos token.Pos
 	// What is the function that is the sink, such as "slog.Info".
 	What string
-	// Through is the function of another package that hands the value on to the
-	// sink, with the file and line of it, "" if there is none.
+	// Through is the function of another package that passes the value on to the sink,
+	// with its file and line, "" if there is none.
 	Through string
-	// Elsewhere is the package, with file and line, in which this happens with
-	// the scopes that are given at Pos, "" if it happens at Pos.
+	// Elsewhere is the package, file and line of the flow if it depends on the scopes
+	// that are passed at Pos. It is "" if the flow is at Pos.
 	Elsewhere string
-	// In is the function that receives the value, as [purposes.Place] names it, and
-	// InPackage the path of its package. Does says what it does with the value, ""
-	// if that is not known. All three are for Receive.
+	// In is the function that receives the value, in the form of [purposes.Place], and
+	// InPackage the path of its package. Does is the operation that it performs with the
+	// value, "" if it is not known. All three are for Receive.
 	In, InPackage, Does string
 	// RevealedIn is the function that revealed the value, and RevealedPackage the
 	// path of its package.
 	RevealedIn, RevealedPackage string
-	// From are the purposes that it was revealed for, none if not known.
+	// From are the purposes that the value was revealed for, none if not known.
 	From []string
-	// Among are purposes that it was revealed for, where there may be others.
+	// Among are purposes that the value was revealed for, if there may be others.
 	Among []string
-	// To are the purposes that it is sealed or indexed for, for Reuse.
+	// To are the purposes that the value is sealed or indexed for, for Reuse.
 	To []string
-	// Revealed is where it was revealed, as file and line, and RevealedAt as a
-	// position if that is in this package.
+	// Revealed is the file and line of the call that revealed the value, and RevealedAt
+	// its position if it is in this package.
 	Revealed   string
 	RevealedAt token.Pos
 }
 
-// Names joins purposes as messages have them.
+// Names joins the names of purposes for a message.
 func Names(purposes []string) string { return strings.Join(purposes, " or ") }
 
-// Origin says for which purpose a value was revealed, as messages begin.
+// Origin returns the beginning of a message: "revealed", with the purposes if they are
+// known.
 func (f Finding) Origin() string {
 	if len(f.From) == 0 {
 		return "revealed"
@@ -101,8 +101,8 @@ func (f Finding) Origin() string {
 	return "revealed for " + Names(f.From)
 }
 
-// Related points to where the value was revealed, or is empty if that is in
-// another package.
+// Related points to the call that revealed the value. It is empty if that is in another
+// package.
 func (f Finding) Related() []analysis.RelatedInformation {
 	if !f.RevealedAt.IsValid() {
 		return nil
@@ -110,8 +110,8 @@ func (f Finding) Related() []analysis.RelatedInformation {
 	return []analysis.RelatedInformation{{Pos: f.RevealedAt, Message: "revealed here"}}
 }
 
-// Place says what the value goes through, or where it does, as messages end:
-// " (through audit.Note, audit.go:12)", or "".
+// Place returns the end of a message: the function that the value goes through, or the
+// place of the flow, as in " (through audit.Note, audit.go:12)", or "".
 func (f Finding) Place() string {
 	if f.Elsewhere != "" {
 		return " (in " + f.Elsewhere + ", with the scopes that are given here)"
@@ -122,16 +122,15 @@ func (f Finding) Place() string {
 	return " (through " + f.Through + ")"
 }
 
-// Of returns the findings of the pass, whose analyzer has to require
-// [Analyzer].
+// Of returns the findings of the pass. The analyzer has to require [Analyzer].
 func Of(pass *analysis.Pass) []Finding { return pass.ResultOf[Analyzer].([]Finding) }
 
-// follows reports whether a package is looked at: one that uses the library, or
-// that belongs to the main module, whose helpers are given plaintext by others.
-// The library itself is not: its functions are known, and it keeps no plaintext that
-// a program hands to it, such as a hook to package migrate. That must not depend on
-// the module of the pass: the go command takes facts of a package from its cache
-// wherever the package is the same.
+// follows reports whether a package is analyzed: it uses the library, or it belongs to
+// the main module, whose helpers receive plaintext from other packages. The library
+// itself is not analyzed: its functions are known, and it keeps no plaintext from
+// functions of the program, such as a hook of package migrate. This must not depend on
+// the module of the pass: the go command takes the facts of a package from its cache in
+// all modules with the same package.
 func follows(pass *analysis.Pass) bool {
 	if known.Part(pass.Pkg) {
 		return false
@@ -143,7 +142,7 @@ func run(pass *analysis.Pass) (result any, err error) {
 	if !follows(pass) {
 		return []Finding(nil), nil
 	}
-	// Code that can't be followed fails loudly, and by name.
+	// A failure of the analysis is an error with the name of the package.
 	defer func() {
 		if p := recover(); p != nil {
 			result, err = nil, fmt.Errorf("piivet can't follow package %s, which is a fault of piivet: %v", pass.Pkg.Path(), p)
@@ -159,8 +158,8 @@ func run(pass *analysis.Pass) (result any, err error) {
 	return findings, nil
 }
 
-// calls returns the calls of the package by the position of their parenthesis,
-// which is what SSA knows them by.
+// calls returns the calls of the package by the position of their opening parenthesis.
+// SSA has this position for each call.
 func calls(files []*ast.File) map[token.Pos]*ast.CallExpr {
 	all := map[token.Pos]*ast.CallExpr{}
 	for _, f := range files {

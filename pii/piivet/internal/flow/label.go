@@ -11,15 +11,16 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// A sealed value prints as a label, such as pii.Email(security), which is the same
-// for all people. The label is followed like plaintext, from the call of String and
-// from the conversion to an interface, by which a printer gets at it. In a string
-// it is text; in an interface it is a value that may still be printed.
+// A sealed value prints as a label, such as pii.Email(security), which is the same for
+// all people. Labels are tracked like plaintext. The sources are calls of String and
+// conversions to an interface, since a printer calls String on the value in the
+// interface. In a string, the label is text; in an interface, it is a value that may
+// still be printed.
 
 // printsLabel reports whether values of type t print as a label.
 func printsLabel(t types.Type) bool { return known.IsSealed(t) || known.IsIndex(t) }
 
-// label returns the taints of a label that appears at pos.
+// label returns the taints of a label with its source at pos.
 func (e *engine) label(pos token.Pos) taints {
 	src := e.intern(source{Label: true, Pkg: e.pass.Pkg.Path(), Where: e.where(pos), pos: pos})
 	return single(origin{source: src})
@@ -36,9 +37,9 @@ func isText(t types.Type) bool {
 	return false
 }
 
-// unlabelled returns t without labels. A map or a struct that a sealed value is in is
-// not its label: one comes out of it if it is printed, and not if it is encoded,
-// looked up or sent on.
+// unlabelled returns t without labels. A map or struct that contains a sealed value is
+// not a label. Printing it prints a label, but encoding it, looking it up and sending it
+// do not.
 func (t taints) unlabelled() taints {
 	if !labelled(t) {
 		return t
@@ -60,8 +61,8 @@ func (e *engine) entries(m ssa.Value) taints {
 	return e.of(m)
 }
 
-// named reports whether m is a map of values of any type, whose keys are names of
-// fields, or goes through one.
+// named reports whether m is a map of values of any type, or iterates over one. The keys
+// of such a map are names of fields.
 func named(m ssa.Value) bool {
 	if r, ok := m.(*ssa.Range); ok {
 		m = r.X
@@ -70,8 +71,9 @@ func named(m ssa.Value) bool {
 	return ok && types.IsInterface(t.Elem())
 }
 
-// asserted reports whether a text was taken out of an interface, in which a sealed
-// value is none, or is the key of a map already.
+// asserted reports whether a text comes from a type assertion or from an iteration over a
+// map. A sealed value in an interface is not text, and a label was a finding when it
+// became a key.
 func asserted(v ssa.Value) bool {
 	switch v := v.(type) {
 	case *ssa.TypeAssert:
@@ -85,8 +87,8 @@ func asserted(v ssa.Value) bool {
 	return false
 }
 
-// compared handles a comparison: of a label with other text. Rule compare is about
-// two sealed values.
+// compared handles a comparison of a label with other text. Rule compare reports
+// comparisons of two sealed values.
 func (e *engine) compared(f *function, i *ssa.BinOp) {
 	if !isText(i.X.Type()) {
 		return
@@ -119,9 +121,8 @@ func (e *engine) keyed(f *function, key ssa.Value, pos token.Pos) {
 	}
 }
 
-// passed handles the arguments of a function of the main module. Of these, only
-// labels count that the call itself makes: what happens to others is found in the
-// function.
+// passed handles the arguments of a function of the main module. It reports only labels
+// that the call itself creates: other labels are found in the function.
 func (e *engine) passed(s *site, fn *types.Func) {
 	if fn == nil || s.results != nil || logs(fn) {
 		return
@@ -142,8 +143,8 @@ func (e *engine) passed(s *site, fn *types.Func) {
 	}
 }
 
-// printsOne reports whether a call is that of String, or of fmt.Sprint with one
-// argument: what comes out is the label and nothing else.
+// printsOne reports whether a call is of String, or of fmt.Sprint with one argument, so
+// that its result is the label and nothing else.
 func printsOne(call *ssa.Call) bool {
 	callee := call.Common().StaticCallee()
 	if callee == nil || callee.Name() == "String" {
@@ -164,8 +165,8 @@ func printsOne(call *ssa.Call) bool {
 	return ok && a.Len() == 1
 }
 
-// logs reports whether a function writes to a log, a metric or an error, where
-// labels belong.
+// logs reports whether a function writes to a log, a metric or an error, where labels are
+// right.
 func logs(fn *types.Func) bool {
 	name := strings.ToUpper(fn.Name()[:1]) + fn.Name()[1:]
 	if levels.MatchString(name) || withFields.MatchString(name) {
@@ -183,8 +184,8 @@ func isErrorMaker(fn *types.Func) bool {
 	return results.Len() == 1 && isError(results.At(0).Type()) && (len(fn.Name()) > 3 && (fn.Name()[:3] == "New" || fn.Name()[:3] == "Err"))
 }
 
-// rendersLabels handles the data of a template or an encoder: a label that is in a
-// map of values of any type, and for responses, a sealed value in a field.
+// rendersLabels handles the data of a template or an encoder. A label in a map of values
+// of any type is a finding, and for responses, a sealed value in a field is one as well.
 func (e *engine) rendersLabels(s *site, data ssa.Value, what string, answer bool) {
 	t := data.Type()
 	if i, ok := data.(*ssa.MakeInterface); ok {

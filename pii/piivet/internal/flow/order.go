@@ -6,15 +6,14 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// A map is often sent twice, before and after something is put into it. So for maps
-// that one function makes, fills and hands out, the order is followed.
+// Programs often send a map twice, before and after adding an element. So the analysis
+// tracks the order of instructions for maps that one function makes, fills and passes on.
 
-// maxPuts is how many places may put something into a map whose order is followed.
+// maxPuts is the number of instructions that may add to a map with a tracked order.
 const maxPuts = 100
 
-// inOrder reports whether all that is done with a map is to put values into it, to
-// read it, to return it and to hand it to functions. Whoever keeps it otherwise may
-// read it later.
+// inOrder reports whether all uses of a map put elements into it, read it, return it or
+// pass it to functions. Other code that keeps the map may read it later.
 func inOrder(m *ssa.MakeMap) bool {
 	return !slices.ContainsFunc(*m.Referrers(), func(r ssa.Instruction) bool {
 		switch r := r.(type) {
@@ -27,7 +26,7 @@ func inOrder(m *ssa.MakeMap) bool {
 				switch r := r.(type) {
 				case *ssa.Call, *ssa.Return, *ssa.DebugRef:
 					return false
-				case *ssa.Store: // of variadic arguments
+				case *ssa.Store: // into variadic arguments
 					_, element := r.Addr.(*ssa.IndexAddr)
 					return !element
 				}
@@ -38,7 +37,7 @@ func inOrder(m *ssa.MakeMap) bool {
 	})
 }
 
-// put notes that the instruction at hand puts something into a map.
+// put records that the present instruction adds to a map.
 func (e *engine) put(m *ssa.MakeMap, t taints) {
 	if e.puts[m] == nil {
 		e.puts[m] = map[ssa.Instruction]taints{}
@@ -52,7 +51,7 @@ func (e *engine) put(m *ssa.MakeMap, t taints) {
 	}
 }
 
-// putBefore returns what may be in a map at the instruction at hand.
+// putBefore returns the taints that may be in a map at the present instruction.
 func (e *engine) putBefore(m *ssa.MakeMap) taints {
 	all := taints{}
 	for from, t := range e.puts[m] {

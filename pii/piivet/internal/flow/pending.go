@@ -10,14 +10,14 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
 )
 
-// A component is given its scopes when it is made. Whether it repurposes values
-// is so decided by whoever makes it: in the end, by package main, which with all
-// that it imports is a whole program.
+// A component receives its scopes from the package that makes it. That package decides
+// whether the component repurposes values. The last to decide is package main, which is a
+// whole program with its imports.
 
-// suspect notes a flow from one scope to another that are not both known here.
+// suspect records a flow from one scope to another that are not both known here.
 func (e *engine) suspect(k *sink, src *source) {
 	if k.to.Unknown || src.Scope.Unknown {
-		return // nobody else will know
+		return // no importing package knows more
 	}
 	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed {
 		return
@@ -25,15 +25,15 @@ func (e *engine) suspect(k *sink, src *source) {
 	e.wait(pending{Pkg: e.pass.Pkg.Path(), Where: e.where(k.pos), What: k.what, From: src.Scope, To: k.to})
 }
 
-// suspectReceiver notes that a function receives a value whose purpose is not
-// known here.
+// suspectReceiver records that a function receives a value whose purpose is not known
+// here.
 func (e *engine) suspectReceiver(f Finding, src *source) {
 	if !src.Scope.Unknown {
 		e.wait(pending{In: f.In, InPackage: f.InPackage, Pkg: e.pass.Pkg.Path(), Where: e.where(f.Pos), What: f.What, From: src.Scope})
 	}
 }
 
-// wait adds to what is pending, once.
+// wait adds a pending flow, once.
 func (e *engine) wait(p pending) {
 	same := func(q pending) bool {
 		return q.Pkg == p.Pkg && q.Where == p.Where && q.What == p.What && q.In == p.In &&
@@ -45,7 +45,7 @@ func (e *engine) wait(p pending) {
 	}
 }
 
-// decided returns the findings among what is pending, if this is package main.
+// decided returns the findings among the pending flows if this is package main.
 func (e *engine) decided() []Finding {
 	if e.pass.Pkg.Name() != "main" {
 		return nil
@@ -72,8 +72,8 @@ func (e *engine) decided() []Finding {
 	return all
 }
 
-// giver returns the call that gives away the scopes that something pending
-// depends on, or where func main is.
+// giver returns the position of the call that passes the scopes of a pending flow, or
+// else the position of func main.
 func (e *engine) giver(p pending) (token.Pos, bool) {
 	from, to := e.purposes.Reach(p.From), e.purposes.Reach(p.To)
 	best, most := token.NoPos, 0
@@ -96,7 +96,7 @@ func (e *engine) giver(p pending) (token.Pos, bool) {
 				if given > most {
 					best, most = n.Pos(), given
 				}
-			case *ast.KeyValueExpr: // of a component's literal
+			case *ast.KeyValueExpr: // in a component's literal
 				id, ok := n.Key.(*ast.Ident)
 				if v, isField := e.pass.TypesInfo.Uses[id].(*types.Var); ok && isField && v.IsField() && most < 2 {
 					if name := e.fieldName(v); to[name] || from[name] {

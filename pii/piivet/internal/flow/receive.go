@@ -8,10 +8,10 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// A use of a revealed value need not be where it is revealed: most functions get
-// it from an accessor, or as an argument. This file finds these.
+// Most functions that use a revealed value do not reveal it: they call an accessor or
+// have an argument. This file finds these uses.
 
-// consume notes that a function does more with values than to return them.
+// consume records that a function does more with values than to return them.
 func (e *engine) consume(f *function, set taints) {
 	for x := range set {
 		if x.param != nil || x.fn != nil {
@@ -24,7 +24,7 @@ func (e *engine) consume(f *function, set taints) {
 	}
 }
 
-// receive notes that a call of another function returned revealed values.
+// receive records that the call of another function returned revealed values.
 func (e *engine) receive(s *site, set taints, place, name string) {
 	if s.results != nil || place == s.f.place || s.f.test {
 		return
@@ -36,7 +36,7 @@ func (e *engine) receive(s *site, set taints, place, name string) {
 	}
 }
 
-// hand notes that a function hands its values to code outside of the main module.
+// hand records that a function passes its values to code outside of the main module.
 func (e *engine) hand(s *site, what string) {
 	for _, arg := range s.args {
 		if p, name := typePath(arg.Type()); p == "context" && name == "Context" {
@@ -53,7 +53,7 @@ func (e *engine) hand(s *site, what string) {
 	}
 }
 
-// plumbing reports whether all that a function does with a value is to return it.
+// plumbing reports whether a function only returns a value.
 func (e *engine) plumbing(f *function, k *sink) bool {
 	if strings.HasPrefix(k.what, "> ") || k.in != f.place {
 		return false
@@ -62,8 +62,8 @@ func (e *engine) plumbing(f *function, k *sink) bool {
 	return !consumed
 }
 
-// received returns the finding of a value that a function receives, false if there
-// is none.
+// received returns the finding for a value that a function receives, false if there is
+// none.
 func (e *engine) received(f Finding, in string, src *source, from []string) (Finding, bool) {
 	if in == "" || src.In == in {
 		return f, false
@@ -78,13 +78,13 @@ func (e *engine) received(f Finding, in string, src *source, from []string) (Fin
 	return f, true
 }
 
-// shortPlace returns a place as a function is called: users.Store.Address.
+// shortPlace returns a place in the form of a call: users.Store.Address.
 func shortPlace(place string) string {
 	return strings.NewReplacer("(*", "", "(", "", ")", "").Replace(place[strings.LastIndexByte(place, '/')+1:])
 }
 
-// PackageOf returns the package of a place: all before the first dot that follows
-// the last slash, which may itself be within the parentheses of a type.
+// PackageOf returns the package of a place: the part before the parenthesis of a
+// receiver, or before the last dot after the last slash.
 func PackageOf(place string) string {
 	end, _, _ := strings.Cut(place, "(")
 	slash := strings.LastIndexByte(end, '/')
@@ -95,7 +95,7 @@ func PackageOf(place string) string {
 	return end[:dot]
 }
 
-// open adds a sink of another package to those that are open, once.
+// open adds an open sink of another package, once.
 func (e *engine) open(o open) {
 	key := openKey(o)
 	if i, ok := e.opened[key]; ok {
@@ -116,8 +116,8 @@ func openKey(o open) string {
 	return strings.Join([]string{o.Pkg, string(o.Sink.Kind), o.Sink.In, o.Sink.Item.Shared, strings.Join(o.Sink.To.Names, ","), strings.Join(o.Sink.To.From, ",")}, "\x00")
 }
 
-// opened returns the findings of sinks of imported packages that this package lets
-// values into, and notes the sources that are known for each.
+// reached returns the findings of open sinks of imported packages that values from this
+// package reach, and records the known sources of each.
 func (e *engine) reached() []Finding {
 	var all []Finding
 	for i := range e.imported.Open {
@@ -130,7 +130,7 @@ func (e *engine) reached() []Finding {
 			}
 			o.Seen = append(o.Seen, key)
 			if o.Pkg == e.pass.Pkg.Path() {
-				continue // which is found where it is
+				continue // found at its position
 			}
 			k := &sink{sinkKey: sinkKey{kind: o.Sink.Kind, pos: e.entrance(place)}, what: o.Sink.What, through: o.Sink.Where, in: o.Sink.In, to: o.Sink.To}
 			if found, ok := e.finding(k, src); ok {
@@ -142,8 +142,9 @@ func (e *engine) reached() []Finding {
 	return all
 }
 
-// entrance returns where this package puts something into a place, or lets a place
-// have it that others read.
+// entrance returns the position of the first flow in this package into a place, or into a
+// place that flows into it. If there is none, it returns the position of the package
+// clause.
 func (e *engine) entrance(o origin) token.Pos {
 	seen := map[origin]bool{}
 	found := token.NoPos

@@ -10,11 +10,12 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
 )
 
-// enough is how many sources of one place are told: nobody reads more, and a
-// package where all flows into all would take forever.
+// enough is the number of sources of one place that are reported. More are of no use to a
+// reader, and without a bound, a package with flows from all values into all others would
+// take too long.
 const enough = 50
 
-// reach returns the sources that flow into an origin, in this package.
+// reach returns the sources that flow into an origin in this package.
 func (e *engine) reach(o origin) []*source {
 	if o.source != nil {
 		return []*source{o.source}
@@ -25,7 +26,7 @@ func (e *engine) reach(o origin) []*source {
 	return e.reaching[o]
 }
 
-// propagate finds for all places the sources that flow into them, when all is solved.
+// propagate computes the sources that flow into each place. It runs when solve is done.
 func (e *engine) propagate() {
 	e.reaching = map[origin][]*source{}
 	into := map[origin][]origin{}
@@ -55,8 +56,8 @@ func (e *engine) propagate() {
 	}
 }
 
-// ordered returns what flows into a place in a fixed order, so that of too many
-// sources it is always the same ones that are told.
+// ordered returns the origins that flow into a place in a fixed order, so that a bound on
+// their number always leaves the same ones.
 func (e *engine) ordered(o origin) []origin {
 	if done, ok := e.order[o]; ok {
 		return done
@@ -80,8 +81,7 @@ func place(f *function) int {
 	return int(f.ssa.Pos())
 }
 
-// findings returns what is wrong in this package, in the order of the source
-// files.
+// findings returns the findings of this package in the order of the source files.
 func (e *engine) findings() []Finding {
 	type key struct {
 		kind         Kind
@@ -92,7 +92,7 @@ func (e *engine) findings() []Finding {
 	var all []Finding
 	for _, f := range e.functions {
 		if f.stopped {
-			all = append(all, Finding{Kind: Stopped, Pos: f.ssa.Pos(), What: purposeName(f)})
+			all = append(all, Finding{Kind: Stopped, Pos: f.ssa.Pos(), What: funcName(f)})
 		}
 		for _, k := range f.sorted() {
 			if k.pending || k.kind == Label && k.taint.shared != "" || k.kind == Receive && e.plumbing(f, k) {
@@ -107,7 +107,7 @@ func (e *engine) findings() []Finding {
 				switch {
 				case k.kind == Label:
 					id = key{kind: Label, pos: id.pos}
-				case found.Through != "" && k.rule() == "leak": // an encoder's error repeats its answer
+				case found.Through != "" && k.rule() == "leak": // the error of an encoder repeats the finding of its response
 					id.kind, id.in = "leak", ""
 				}
 				if !seen[id] {
@@ -132,14 +132,13 @@ func (f *function) sorted() []*sink {
 	})
 }
 
-// finding returns what is to be said of a source that ends up in a sink, false
-// if nothing is.
+// finding returns the finding for a source that reaches a sink, false if there is none.
 func (e *engine) finding(k *sink, src *source) (Finding, bool) {
 	if src.Label != (k.kind == Label) {
 		return Finding{}, false
 	}
 	names := e.purposes.Names
-	if e.pass.Pkg.Name() == "main" { // with all that it imports, a whole program
+	if e.pass.Pkg.Name() == "main" { // a whole program with its imports
 		names = e.purposes.Closed
 	}
 	from, complete := names(src.Scope)
@@ -176,7 +175,7 @@ func overlap(a, b []string) bool {
 	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
 }
 
-// export returns what other packages have to know.
+// export returns the fact of this package.
 func (e *engine) export() *fact {
 	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]held{}, Called: e.imported.Called, Slots: e.imported.Slots, Open: e.imported.Open, Pending: e.imported.Pending, Ours: e.imported.Ours}
 	calls := e.exportCalls()
@@ -227,8 +226,8 @@ func (e *engine) export() *fact {
 		for _, p := range e.params(e.edges[o]) {
 			s := of(p.param)
 			if s != nil && e.captured[origin{param: p.param, index: p.index}] {
-				// The parameter is a place itself: whoever knows of its calls knows that
-				// place, and each caller need not repeat all that comes after it.
+				// The parameter itself is a place, so importing packages continue from
+				// it. Otherwise each caller would repeat all flows behind the parameter.
 				from := item{Shared: placeOf(p.param.key, p.index), Param: -1, Content: p.content, Veiled: p.veiled}
 				if p.result > 0 {
 					from.Shared = slotResult(from.Shared, p.result-1)
@@ -243,7 +242,7 @@ func (e *engine) export() *fact {
 			}
 		}
 	}
-	e.reached() // notes what is known of the open sinks of this package
+	e.reached() // records the known sources of the open sinks of this package
 	out.Open = e.imported.Open
 	slices.SortFunc(out.Open, func(a, b open) int { return strings.Compare(openKey(a), openKey(b)) })
 	slices.SortFunc(out.Pending, func(a, b pending) int {
@@ -266,15 +265,14 @@ func flag(b bool) int {
 	return 0
 }
 
-// maxCalls is how many calls of the function that one parameter holds other
-// packages tell apart. Each caller that hands on a parameter of its own has those of
-// all that it calls, so without a bound there are more in each package than in those
-// that it imports together.
+// maxCalls is the number of calls of the function in one parameter that other packages
+// distinguish. A function that passes its parameter on has the calls of all its callees,
+// so without a bound, their number would multiply from package to package.
 const maxCalls = 8
 
-// exportCalls returns the calls of functions that the parameters of each function
-// hold. Of a parameter with too many of them there is one, whose arguments are
-// places of the program that all the arguments flow into.
+// exportCalls returns the calls of the functions in the parameters of each function. A
+// parameter with more than maxCalls has one call whose arguments are places, and the
+// arguments of all calls flow into these places.
 func (e *engine) exportCalls() map[*function][]handed {
 	all := map[*function][]handed{}
 	for _, f := range e.functions {
@@ -306,7 +304,7 @@ func (e *engine) exportCalls() map[*function][]handed {
 	return all
 }
 
-// fold adds a call to the one that stands for all.
+// fold merges a call into the one that stands for all.
 func (e *engine) fold(f *function, all *handed, h handed) {
 	for i, items := range h.Args {
 		name := slotParam(placeOf(f.key, h.Param), i)
@@ -345,18 +343,19 @@ func (e *engine) exportResults(f *function, of func(*function) *summary) {
 	}
 }
 
-// exportSink adds a sink to the functions that other packages can reach it by.
+// exportSink adds a sink to the summaries of the functions through which other packages
+// reach it.
 func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed {
 		return
 	}
 	if o := k.taint.origin; o.shared != "" && k.kind != Label && !k.pending && !(k.kind == Receive && e.plumbing(f, k)) {
 		e.open(open{Pkg: e.pass.Pkg.Path(), Sink: sunk{Item: item{Shared: o.shared, Content: o.content, Veiled: o.veiled, Param: -1},
-			Kind: k.kind, What: k.what, In: k.in, Where: purposeName(f) + ", " + e.where(k.pos), To: k.to}})
+			Kind: k.kind, What: k.what, In: k.in, Where: funcName(f) + ", " + e.where(k.pos), To: k.to}})
 	}
 	add := func(f *function, it item) {
-		// One sink of a kind says enough of a parameter: with all of them, each caller
-		// would have those of all that it calls.
+		// One sink of each kind is enough for a parameter. Otherwise each caller would
+		// have the sinks of all its callees.
 		key := exportedSink{f, it, k.kind, k.in, strings.Join(k.to.Names, ",") + "\x00" + strings.Join(k.to.From, ",")}
 		if k.kind == Receive && e.receivers[f] > enough || e.sunk[key] {
 			return
@@ -366,7 +365,7 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 			if k.kind == Receive {
 				e.receivers[f]++
 			}
-			where := purposeName(f) + ", " + e.where(k.pos)
+			where := funcName(f) + ", " + e.where(k.pos)
 			s.Sinks = append(s.Sinks, sunk{Item: it, Kind: k.kind, What: k.what, In: k.in, Where: where, To: k.to})
 		}
 	}
@@ -381,7 +380,7 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 	}
 }
 
-// An exportedSink tells apart the sinks of functions that other packages know of.
+// An exportedSink identifies a sink in a summary.
 type exportedSink struct {
 	f      *function
 	item   item
@@ -389,7 +388,7 @@ type exportedSink struct {
 	in, to string
 }
 
-// rule returns the rule that reports a sink.
+// rule returns the name of the rule that reports a sink.
 func (k *sink) rule() string {
 	switch k.kind {
 	case Hash:
@@ -402,8 +401,8 @@ func (k *sink) rule() string {
 	return "leak"
 }
 
-// params returns the parameters that flow into a set, through other functions
-// of this package, too, in a fixed order.
+// params returns the parameters that flow into a set of taints, also through other
+// functions of this package, in a fixed order.
 func (e *engine) params(set taints) []origin {
 	seen := map[origin]bool{}
 	var found []origin
@@ -427,7 +426,7 @@ func (e *engine) params(set taints) []origin {
 	return found
 }
 
-// items returns the taints that mean something outside of f, in a fixed order.
+// items returns the taints of f that have a meaning outside of it, in a fixed order.
 func (e *engine) items(f *function, set taints) []item {
 	var all []item
 	for x := range set {
@@ -438,7 +437,7 @@ func (e *engine) items(f *function, set taints) []item {
 		if x.param != nil {
 			if x.param == f {
 				it.Param = x.index
-			} else { // which a closure has captured
+			} else { // captured by a closure
 				it.Shared, it.Result = placeOf(x.param.key, x.index), 0
 				e.slot(it.Shared, x.param.ssa.Params[x.index].Type())
 				if x.result > 0 {

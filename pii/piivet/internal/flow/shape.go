@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// ours reports whether a package is followed: it uses the library, or belongs to
-// the main module.
+// ours reports whether a package is analyzed: it uses the library, or belongs to the main
+// module.
 func (e *engine) ours(p *types.Package) bool {
 	if p == nil {
 		return false
@@ -16,8 +16,8 @@ func (e *engine) ours(p *types.Package) bool {
 	return ok
 }
 
-// fieldName returns the name of a field, with its type if that is a type of a
-// package. It tells apart what is told apart in other packages, too.
+// fieldName returns the name of a field, with its type if the type is declared at package
+// level. The name identifies the field in other packages as well.
 func (e *engine) fieldName(v *types.Var) string {
 	v = v.Origin()
 	if name, ok := e.names[v]; ok {
@@ -47,7 +47,7 @@ func fieldOf(t types.Type, i int) *types.Var {
 	}
 	s, ok := t.Underlying().(*types.Struct)
 	if !ok {
-		// A type parameter whose types are all structs.
+		// t may be a type parameter with a struct as its constraint.
 		if s, ok = typeSetStruct(t); !ok {
 			return nil
 		}
@@ -67,9 +67,8 @@ func typeSetStruct(t types.Type) (*types.Struct, bool) {
 	return s, ok
 }
 
-// text reports whether a value of type t can hold text, or a function, which can
-// return text. Numbers and truth values can't: counts and comparisons are not
-// followed.
+// text reports whether a value of type t can hold text, or a function, which can return
+// text. Numbers and booleans can't: counts and comparisons are not tracked.
 func text(t types.Type) bool { return holds(t, 8) }
 
 func holds(t types.Type, depth int) bool {
@@ -100,9 +99,9 @@ func isError(t types.Type) bool {
 	return types.Identical(t, types.Universe.Lookup("error").Type())
 }
 
-// redacts reports whether values of type t decide how they are printed and
-// encoded: types of packages that use the library, which are taken at their
-// word.
+// redacts reports whether values of type t control how they are printed and encoded. It
+// is true for types with such a method in packages that use the library. The methods are
+// trusted.
 func (e *engine) redacts(t types.Type) bool {
 	p, ok := types.Unalias(t).(*types.Pointer)
 	if ok {

@@ -6,16 +6,18 @@ import (
 	"slices"
 )
 
-// A family is a declared function with the literals in it, which share variables.
+// A family is a declared function with the function literals in it, which share its
+// variables.
 type family struct {
 	members []*function
-	// dependents are the families that use results of this one, such as those of
+	// dependents are the families that use results of this one, such as the families of
 	// its callers.
 	dependents map[*family]bool
-	// dirty says that the family has to be followed again, and changed that
-	// following it found something new.
+	// dirty says that the family has to be analyzed again. Changed says that the analysis
+	// found new facts.
 	dirty, changed bool
-	// traces says that the family follows parameters to the calls of its functions.
+	// traces says that the analysis of the family follows parameters to the calls of its
+	// functions.
 	traces bool
 }
 
@@ -26,7 +28,7 @@ func (f *family) bump() {
 	}
 }
 
-// touch notes that something new was found.
+// touch records that a new fact was found.
 func (e *engine) touch() {
 	e.changed = true
 	if e.running != nil {
@@ -34,24 +36,24 @@ func (e *engine) touch() {
 	}
 }
 
-// other notes that something new was found of a function that may belong to
-// another family than the one that is followed.
+// other records that a new fact was found about a function that may belong to another
+// family than the present one.
 func (e *engine) other(g *function) {
 	if g != nil && g.family != e.running {
 		g.family.bump()
 	}
 }
 
-// needs notes that the family that is followed uses the facts about a function.
+// needs records that the present family uses the facts about a function.
 func (e *engine) needs(g *function) {
 	if g != nil && e.running != nil && g.family != e.running {
 		g.family.dependents[e.running] = true
 	}
 }
 
-// solve follows everything until nothing new is found, which comes to an end
-// since there is only so much to find. It goes forth and back, because plaintext that flows
-// through a chain of functions goes one way or the other.
+// solve analyzes all families until there are no new facts. It terminates, since the
+// number of facts is finite. It reverses the order of the families in each round, because
+// taints flow through chains of functions in both directions.
 func (e *engine) solve() error {
 	last := false
 	for range 10_000 {
@@ -68,26 +70,26 @@ func (e *engine) solve() error {
 		}
 		switch {
 		case !e.plugging:
-			// Which slots are crowded must not depend on the order of the work, so all
-			// that they hold is found before any of them is called.
+			// Whether a slot is crowded must not depend on the order of the work, so all
+			// functions in slots are found before any of them is called.
 			e.crowd()
 			e.plugging = true
 		case last:
 			return nil
 		}
 		e.connectAll()
-		// Before the end everything is looked at once more.
+		// At the end all families are analyzed once more.
 		last = !e.changed
 	}
 	return fmt.Errorf("piivet can't follow package %s to the end, which is a fault of piivet", e.pass.Pkg.Path())
 }
 
-// connectAll lets the calls of all slots reach their functions, within the bound of
-// one function's work.
+// connectAll lets the calls of all slots reach their functions, within the bound on the
+// work for one function.
 func (e *engine) connectAll() {
 	before := e.steps
 	e.limit = before + maxSteps
-	e.current = token.NoPos // the content of a slot was put there elsewhere
+	e.current = token.NoPos // the functions in a slot come from elsewhere
 	e.connect()
 	if len(e.functions) > 0 && e.steps-before >= maxSteps {
 		e.functions[0].stopped = true
@@ -97,7 +99,7 @@ func (e *engine) connectAll() {
 	}
 }
 
-// follow follows one family until nothing new is found in it.
+// follow analyzes one family until there are no new facts about it.
 func (e *engine) follow(f *family) {
 	e.running = f
 	some := false

@@ -13,9 +13,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// These tables say for packages of other modules what their functions do with
-// the arguments. A function that is in none of them is taken to return its
-// arguments in another form.
+// These tables describe the effects of functions of other modules on their arguments. A
+// function in none of them is taken to return its arguments in another form.
 
 var noScopes purposes.Ref
 
@@ -29,14 +28,14 @@ func cleanPath(p string) string {
 	return version.ReplaceAllString(p, "")
 }
 
-// containers are packages whose methods keep what they are given.
+// containers are packages whose methods store their arguments in the receiver.
 var containers = map[string]bool{
 	"sync": true, "sync/atomic": true, "container/list": true, "container/ring": true, "container/heap": true, "unique": true, "weak": true,
 	"reflect": true, "github.com/hashicorp/golang-lru": true, "github.com/patrickmn/go-cache": true,
 }
 
-// answers are packages, and folders of packages, whose functions answer
-// something else than what they are given: a row, a file, a cipher text.
+// answers are packages, and folders of packages, whose functions return results unrelated
+// to their arguments: a row, a file, a ciphertext.
 var answers = []string{
 	"context", "crypto", "database", "embed", "hash", "log", "math", "net", "os", "plugin", "runtime", "syscall", "testing", "time",
 	"golang.org/x/crypto", "golang.org/x/oauth2", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/time",
@@ -47,11 +46,12 @@ var answers = []string{
 	"github.com/google/uuid", "github.com/gofrs/uuid", "github.com/onlyfor/onlyfor",
 }
 
-// doing are names of functions that do something elsewhere, and answer how it went.
+// doing matches names of functions that act on another system or on data, and return the
+// outcome.
 var doing = regexp.MustCompile(`^(Send|Post|Publish|Do|Exec|Query|Dial|Encrypt|Decrypt|Seal|Sign|Verify|Sum|Hash|MAC|Upload|Create|Insert|Update|Save|Delete|Count|Enqueue|Push|Open|Register)([A-Z].*)?$`)
 
-// answersElse reports whether a function of another module answers something else
-// than what it is given. One that takes a context asks somebody.
+// answersElse reports whether a function of another module returns results unrelated to
+// its arguments. A function with a context calls another system.
 func answersElse(p string, fn *types.Func) bool {
 	for _, a := range answers {
 		if p == a || strings.HasPrefix(p, a+"/") {
@@ -66,8 +66,8 @@ func answersElse(p string, fn *types.Func) bool {
 	return doing.MatchString(fn.Name())
 }
 
-// leaves reports whether a call of another module's function does something with
-// its arguments, and does not just bring them into another form.
+// leaves reports whether a function of another module uses its arguments otherwise than
+// to return them in another form.
 func leaves(p, key, name string, fn *types.Func) bool {
 	switch {
 	case p == "context" || p == "errors" || p == "log" && name == "New" || containers[p] || texts[p] && !fills.MatchString(name) && name != "Execute" && name != "ExecuteTemplate":
@@ -80,8 +80,8 @@ func leaves(p, key, name string, fn *types.Func) bool {
 	return answersElse(p, fn) && !strings.HasPrefix(p, "time") && !strings.HasPrefix(p, "runtime")
 }
 
-// texts are packages whose functions return what they are given in another
-// form, and whose methods keep what they are given.
+// texts are packages whose functions return their arguments in another form, and whose
+// methods store their arguments in the receiver.
 var texts = map[string]bool{
 	"strings": true, "bytes": true, "html": true, "net/url": true, "path": true, "path/filepath": true,
 	"encoding/base64": true, "encoding/base32": true, "encoding/hex": true, "encoding/json": true, "encoding/xml": true, "encoding/ascii85": true,
@@ -93,7 +93,7 @@ var texts = map[string]bool{
 	"sigs.k8s.io/yaml": true, "github.com/samber/lo": true,
 }
 
-// quoters return errors that quote what they are given.
+// quoters are packages whose functions quote their arguments in errors.
 var quoters = map[string]bool{"strconv": true, "net/mail": true, "net/url": true, "net/netip": true, "net": true, "time": true, "regexp": true}
 
 // loggers are packages all of whose functions and methods write to a log.
@@ -107,8 +107,8 @@ var loggers = map[string]bool{
 	"github.com/bugsnag/bugsnag-go": true, "github.com/rollbar/rollbar-go": true, "cloud.google.com/go/logging": true,
 }
 
-// attributes are functions of loggers and of metrics whose result carries what
-// they are given, to be logged by somebody else.
+// attributes are functions of loggers and of metrics that return a value with their
+// arguments in it, for another function to log.
 var attributes = map[string]bool{
 	"log/slog.": true, "log/slog.Value": true, "log/slog.Attr": true, "go.uber.org/zap.": true,
 	"go.opentelemetry.io/otel/attribute.": true, "go.opentelemetry.io/otel/attribute.Key": true,
@@ -122,7 +122,7 @@ var errorMakers = map[string]bool{
 	"google.golang.org/grpc/status": true, "github.com/hashicorp/errwrap": true, "emperror.dev/errors": true, "go.uber.org/multierr": true,
 }
 
-// metrics are packages whose functions and methods label what is counted.
+// metrics are packages whose functions and methods set the labels of metrics and traces.
 var metrics = map[string]bool{
 	"github.com/prometheus/client_golang/prometheus": true, "expvar": true, "runtime/pprof": true, "runtime/trace": true,
 	"github.com/DataDog/datadog-go/statsd": true, "github.com/DataDog/datadog-go": true, "github.com/cactus/go-statsd-client/statsd": true,
@@ -132,7 +132,7 @@ var metrics = map[string]bool{
 	"github.com/opentracing/opentracing-go": true, "gopkg.in/DataDog/dd-trace-go.v1/ddtrace": true, "github.com/DataDog/dd-trace-go": true,
 }
 
-// responders are methods of web frameworks that answer a request.
+// responders are methods of web frameworks that write a response.
 var responders = map[string][]string{
 	"github.com/gin-gonic/gin.Context": {
 		"JSON", "IndentedJSON", "PureJSON", "SecureJSON", "AsciiJSON", "JSONP", "XML", "YAML", "TOML", "ProtoBuf", "String", "HTML", "Data", "Render",
@@ -148,7 +148,7 @@ var responders = map[string][]string{
 	"net/http.":                              {"Error", "Redirect", "SetCookie"},
 }
 
-// hashes are functions that hash what they are given without a key.
+// hashes are functions that hash their arguments without a key.
 var hashes = map[string]string{
 	"crypto/md5": "Sum", "crypto/sha1": "Sum", "crypto/sha256": "Sum", "crypto/sha512": "Sum", "crypto/sha3": "Sum",
 	"golang.org/x/crypto/sha3": "Sum,ShakeSum", "golang.org/x/crypto/md4": "Sum", "golang.org/x/crypto/ripemd160": "Sum",
@@ -161,7 +161,8 @@ var hashes = map[string]string{
 	"github.com/segmentio/fasthash/fnv1a": "Hash,Add", "github.com/minio/sha256-simd": "Sum", "github.com/minio/md5-simd": "Sum",
 }
 
-// hashers make a hash.Hash, or the like, that has no key.
+// hashers are packages whose constructors return a hash.Hash, or a similar type, without
+// a key.
 var hashers = map[string]bool{
 	"crypto/md5": true, "crypto/sha1": true, "crypto/sha256": true, "crypto/sha512": true, "crypto/sha3": true, "golang.org/x/crypto/sha3": true,
 	"golang.org/x/crypto/md4": true, "golang.org/x/crypto/ripemd160": true, "hash/fnv": true, "hash/crc32": true, "hash/crc64": true, "hash/adler32": true,
@@ -170,7 +171,7 @@ var hashers = map[string]bool{
 	"github.com/zeebo/blake3": true,
 }
 
-// unkeyedHasher reports whether a function makes a hash that has no key.
+// unkeyedHasher reports whether a function returns a hash without a key.
 func unkeyedHasher(path, recv, name string, args []ssa.Value) bool {
 	switch {
 	case path == "crypto" && recv == "Hash" && name == "New":
@@ -193,7 +194,7 @@ var (
 	withFields = regexp.MustCompile(`^With(Field|Fields|Values|Error)?$`)
 )
 
-// effect handles the call of a function that nothing but its name is known of.
+// effect handles a call of a function that is known by its name alone.
 func (e *engine) effect(s *site) {
 	p, recv, name := cleanPath(s.obj.Pkg().Path()), recvName(s.obj), s.obj.Name()
 	args := s.args
@@ -276,7 +277,8 @@ func (e *engine) effect(s *site) {
 		return
 	case strings.HasSuffix(recv, "Logger") && levels.MatchString(name),
 		recv == "" && logPackage.MatchString(p) && (levels.MatchString(name) || withFields.MatchString(name)):
-		// Whoever names a type or package so means a log: the application's own, too.
+		// A type or package with such a name is a log, the application's own ones
+		// included.
 		e.sinkAll(s, Log, rest, what)
 		return
 	case texts[p]:
@@ -286,15 +288,15 @@ func (e *engine) effect(s *site) {
 	if !answersElse(p, s.obj) {
 		e.passText(s, args)
 	} else {
-		e.feed(s, args, nil, nil) // functions that it calls, such as errgroup.Group.Go
+		e.feed(s, args, nil, nil) // the callee may call its function arguments, as errgroup.Group.Go does
 	}
 	if quoters[p] {
 		e.quote(s, args)
 	}
 }
 
-// context handles values in contexts, which are told apart by the types of their
-// keys, and reports whether it is about one.
+// context handles the values of a context, which the types of their keys distinguish, and
+// reports whether the call is about one.
 func (e *engine) context(s *site, name string) bool {
 	switch {
 	case name == "WithValue" && len(s.args) == 3:
@@ -327,8 +329,8 @@ func contextKey(v ssa.Value) string {
 	return key
 }
 
-// keep handles containers: a method keeps its arguments in its receiver, and
-// returns them, and so does a function with a pointer.
+// keep handles containers. A method stores its arguments in its receiver and may return
+// them. A function stores its further arguments in the first one, a pointer.
 func (e *engine) keep(s *site) {
 	if len(s.args) > 1 && recvName(s.obj) == "Map" {
 		if key, ok := s.args[1].(*ssa.MakeInterface); ok {
@@ -341,8 +343,8 @@ func (e *engine) keep(s *site) {
 	e.passText(s, s.args)
 }
 
-// attribute reports whether a function returns something that is to be logged
-// by somebody else, and is not itself what logs.
+// attribute reports whether a function returns a value for another function to log, and
+// is not itself a function that logs.
 func attribute(fn *types.Func) bool {
 	results := fn.Signature().Results()
 	if results.Len() == 0 {
@@ -361,7 +363,8 @@ func hasPrefix(name, prefixes string) bool {
 	return false
 }
 
-// sinkAll lets arguments end up in a sink. A context is none: it says who asks.
+// sinkAll records that arguments reach a sink. A context does not: its values are tracked
+// by their keys.
 func (e *engine) sinkAll(s *site, kind Kind, args []ssa.Value, what string) {
 	for _, arg := range args {
 		if p, name := typePath(arg.Type()); p == "context" && name == "Context" {
@@ -371,8 +374,8 @@ func (e *engine) sinkAll(s *site, kind Kind, args []ssa.Value, what string) {
 	}
 }
 
-// union returns the taints of all arguments. A context hands on none: its values
-// are followed by their keys.
+// union returns the taints of all arguments. A context has none: its values are tracked
+// by their keys.
 func (e *engine) union(args []ssa.Value) taints {
 	all := taints{}
 	for _, arg := range args {
@@ -383,8 +386,9 @@ func (e *engine) union(args []ssa.Value) taints {
 	return all
 }
 
-// handOn lets arguments flow into the results, errors included if set, and into
-// the functions among them, whose results come out as well.
+// handOn lets arguments flow into the results, into errors only if errs is set, and into
+// the functions among the arguments. The results of these functions flow into the results
+// as well.
 func (e *engine) handOn(s *site, args []ssa.Value, errs bool) {
 	all := e.union(args)
 	e.feed(s, args, all.data(), nil)
@@ -399,7 +403,7 @@ func (e *engine) handOn(s *site, args []ssa.Value, errs bool) {
 
 func (e *engine) passText(s *site, args []ssa.Value) { e.handOn(s, args, false) }
 
-// quote lets arguments flow into the error that is returned.
+// quote lets arguments flow into the returned error.
 func (e *engine) quote(s *site, args []ssa.Value) {
 	results := s.obj.Signature().Results()
 	for i := range results.Len() {
@@ -428,9 +432,10 @@ func (e *engine) fmt(s *site, name string) {
 }
 
 // typesOnly reports whether the format among the arguments is constant and prints types
-// of values alone, with %T. The check of go vet reports arguments without a verb.
+// of values alone, with %T. Arguments without a verb are left to the printf check of go
+// vet.
 func typesOnly(args []ssa.Value) bool {
-	for _, arg := range args[:min(len(args), 2)] { // Fprintf and Appendf have the format second
+	for _, arg := range args[:min(len(args), 2)] { // the format is the second argument of Fprintf and Appendf
 		c, ok := arg.(*ssa.Const)
 		if !ok || c.Value == nil || c.Value.Kind() != constant.String {
 			continue
@@ -465,8 +470,7 @@ func (e *engine) http(s *site, recv, name string) {
 	}
 }
 
-// headerOfResponse reports whether a header is the one of a response, not of a
-// request.
+// headerOfResponse reports whether a header is one of a response, and not of a request.
 func headerOfResponse(v ssa.Value, depth int) bool {
 	if depth > 4 {
 		return false
@@ -485,7 +489,7 @@ func headerOfResponse(v ssa.Value, depth int) bool {
 	return false
 }
 
-// fills are the names of functions that put text into what they are given.
+// fills matches names of functions that store text in their arguments.
 var fills = regexp.MustCompile(`^(Unmarshal|Decode|Read|Scan)`)
 
 // fill lets text flow into the pointers, slices and maps among the arguments.
@@ -496,7 +500,7 @@ func (e *engine) fill(s *site) {
 	}
 }
 
-// textual handles packages that bring text into another form.
+// textual handles packages whose functions return text in another form.
 func (e *engine) textual(s *site, p, recv, name string) {
 	args := s.args
 	switch {

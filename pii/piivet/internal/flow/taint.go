@@ -10,54 +10,55 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// A source is a call that returned plaintext. Sources are interned, so that two
-// of them are the same if they are equal.
+// A source is a call that returned plaintext. Sources are interned, so that equal ones
+// have the same pointer.
 type source struct {
-	// Label says that the call did not return plaintext but the printed label of a
-	// sealed value, or put a sealed value into an interface, which prints it.
+	// Label says that the call did not return plaintext but the printed label of a sealed
+	// value, or is the conversion of a sealed value to an interface, which prints as the
+	// label.
 	Label bool `json:",omitempty"`
-	// Where is the file and line of the call, the file without its directory.
+	// Where is the file and line of the call. The file is without its directory.
 	Where string
-	// Pkg is the path of the package that it is in, and In the function, as
-	// [purposes.Place] names it.
+	// Pkg is the path of the call's package, and In its function, in the form of
+	// [purposes.Place].
 	Pkg, In string
-	// Scope is what was revealed under.
+	// Scope are the purposes of the scope that revealed the value.
 	Scope purposes.Ref
 
 	pos token.Pos // if the call is in this package
 }
 
-// An origin is where a tainted value comes from: a source, a function that is
-// used as a value, or a place that may turn out to hold either. One of source,
-// param, shared and fn is set.
+// An origin is where a tainted value comes from: a source, a function that is used as a
+// value, or a place that may turn out to hold either. Exactly one of source, param,
+// shared and fn is set.
 type origin struct {
 	source *source
-	// param is the function whose parameter number index the place is, counted
-	// with the receiver. If result is not 0, the place is result number result-1
-	// of the calls of the function that the parameter holds.
+	// For a parameter, param is its function and index its number, counted with the
+	// receiver. If result is not 0, the origin is result number result-1 of the calls of
+	// the function in the parameter.
 	param  *function
 	index  int
 	result int
-	// shared is the name of a field, of a variable of a package, or of a slot: see
+	// shared is the name of a field, of a package-level variable, or of a slot: see
 	// [slotParam].
 	shared string
 	fn     *callable
-	// content says that it is not the place itself that is meant but what is in
-	// fields of what it holds, and veiled that encoders do not see these.
+	// content says that the origin is not the value of the place but the fields of that
+	// value. Veiled says that encoders do not see these fields.
 	content, veiled bool
 }
 
-// A taint is an origin, and whether it is the value itself that comes from
-// there or something in one of its fields.
+// A taint is an origin. Inner says that not the value itself comes from it, but one of
+// its fields.
 type taint struct {
 	origin
 	inner bool
-	// hidden says that one of these fields has a name that is not exported, so
-	// that encoders leave it out. Printing does not.
+	// hidden says that one of these fields is unexported, so that encoders leave it out.
+	// Printing does not.
 	hidden bool
 }
 
-// taints are all that a value may come from.
+// taints are all the taints of a value.
 type taints map[taint]struct{}
 
 // add adds all of other, and reports whether any was new.
@@ -67,7 +68,7 @@ func (t taints) add(other taints) bool {
 	return len(t) > n
 }
 
-// direct returns what is not in fields.
+// direct returns the taints of the value itself, without its fields.
 func (t taints) direct() taints {
 	out := taints{}
 	for e := range t {
@@ -78,7 +79,8 @@ func (t taints) direct() taints {
 	return out
 }
 
-// within returns t as something that is in a field, which encoders may not see.
+// within returns the taints of a struct with a field that has the taints t. Hidden says
+// that encoders do not see the field.
 func (t taints) within(hidden bool) taints {
 	out := taints{}
 	for e := range t {
@@ -89,8 +91,8 @@ func (t taints) within(hidden bool) taints {
 	return out
 }
 
-// flat returns t without the difference between a value and its fields, as for
-// the text that a value is decoded from.
+// flat returns t without the difference between a value and its fields, as for the text
+// that a value is decoded from.
 func (t taints) flat() taints {
 	out := taints{}
 	for e := range t {
@@ -111,7 +113,7 @@ func (t taints) data() taints {
 	return out
 }
 
-// encoded returns what encoders see of t.
+// encoded returns the taints that encoders see.
 func (t taints) encoded() taints {
 	out := taints{}
 	for e := range t {
@@ -124,7 +126,7 @@ func (t taints) encoded() taints {
 
 func single(o origin) taints { return taints{{origin: o}: {}} }
 
-// both returns the taints of a place: it, and what is in its fields.
+// both returns the taints of a place and of its fields.
 func both(o origin) taints {
 	c := o
 	c.content = true
@@ -133,7 +135,7 @@ func both(o origin) taints {
 	return taints{{origin: o}: {}, {origin: c, inner: true}: {}, {origin: h, inner: true, hidden: true}: {}}
 }
 
-// An interner makes equal sources the same.
+// An interner makes equal sources share one pointer.
 type interner map[string]*source
 
 func (in interner) intern(s source) *source {

@@ -9,7 +9,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// flow adds to what flows into a place.
+// flow adds taints to a place.
 func (e *engine) flow(o origin, t taints) {
 	if len(t) == 0 {
 		return
@@ -28,7 +28,7 @@ func (e *engine) flow(o origin, t taints) {
 	}
 }
 
-// flowBoth adds to a place, and to what is in its fields.
+// flowBoth adds taints to a place and to its fields.
 func (e *engine) flowBoth(o origin, t taints) {
 	direct, within, hidden := taints{}, taints{}, taints{}
 	for x := range t {
@@ -156,7 +156,7 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 	}
 }
 
-// load returns what is at an address.
+// load returns the taints of the value at an address.
 func (e *engine) load(addr ssa.Value) taints {
 	if g, ok := addr.(*ssa.Global); ok {
 		return e.global(g)
@@ -173,7 +173,7 @@ func (e *engine) global(g *ssa.Global) taints {
 	return both(origin{shared: name})
 }
 
-// field returns what is in a field of x, which is a struct or points to one.
+// field returns the taints of a field of x, which is a struct or a pointer to one.
 func (e *engine) field(x ssa.Value, v *types.Var) taints {
 	if v == nil || !text(v.Type()) {
 		return nil
@@ -191,7 +191,8 @@ func (e *engine) field(x ssa.Value, v *types.Var) taints {
 	return t
 }
 
-// store adds to what is at an address, or in a map, a slice or a channel.
+// store adds taints to the value at an address, or to the elements of a map, a slice or a
+// channel.
 func (e *engine) store(to ssa.Value, t taints) {
 	e.storeInto(to, t, 0)
 }
@@ -240,10 +241,10 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 		e.storeInto(v.X, t, depth+1)
 	case *ssa.UnOp:
 		e.addTo(v, t)
-		if v.Op == token.MUL { // a slice, map or pointer that is kept there
+		if v.Op == token.MUL { // the value at the address is a slice, map or pointer
 			e.storeInto(v.X, t, depth+1)
 		}
-	case *ssa.Lookup: // a channel, slice, map or pointer that is kept there
+	case *ssa.Lookup: // the element is a channel, slice, map or pointer
 		e.addTo(v, t)
 		e.storeInto(v.X, t, depth+1)
 	case *ssa.TypeAssert:
@@ -277,7 +278,7 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 	}
 }
 
-// root returns the variable that a struct is in, as far as it can be told.
+// root returns the variable that contains a struct, as far as it can be told.
 func root(v ssa.Value) ssa.Value {
 	for range 20 {
 		switch x := v.(type) {

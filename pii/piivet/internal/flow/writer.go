@@ -9,15 +9,15 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// A target is what a writer writes to.
+// A target is the destination of a writer.
 type target struct {
 	kind   Kind // "" if not known
 	what   string
-	buffer ssa.Value // if it is kept in memory
+	buffer ssa.Value // the buffer if the destination is memory
 }
 
-// targets returns what a writer may write to, as far as it can be told from its
-// type and from how it was made.
+// targets returns the possible destinations of a writer, as far as its type and its
+// construction tell.
 func (e *engine) targets(v ssa.Value) []target { return e.trace(v, 0) }
 
 func (e *engine) trace(v ssa.Value, depth int) []target {
@@ -85,7 +85,7 @@ func (e *engine) trace(v ssa.Value, depth int) []target {
 	return nil
 }
 
-// made returns what a writer writes to that a call made.
+// made returns the destinations of a writer that a call returned.
 func (e *engine) made(call *ssa.Call, depth int) []target {
 	common := call.Common()
 	var fn *types.Func
@@ -119,7 +119,7 @@ func (e *engine) made(call *ssa.Call, depth int) []target {
 	return nil
 }
 
-// elements is trace for all that is put into a slice of arguments.
+// elements is trace for all elements of a slice of arguments.
 func (e *engine) elements(v ssa.Value, depth int) []target {
 	s, ok := v.(*ssa.Slice)
 	if !ok {
@@ -142,15 +142,15 @@ func (e *engine) elements(v ssa.Value, depth int) []target {
 	return all
 }
 
-// write handles what a call writes to w.
+// write handles a call that writes to w.
 func (e *engine) write(s *site, w ssa.Value, set taints) {
 	for _, t := range e.targets(w) {
 		switch {
 		case t.buffer != nil:
 			e.store(t.buffer, set)
 		case t.kind == Hash:
-			// The hash of a document that has an address in one of its fields is not
-			// one that a list of addresses gives away.
+			// The hash of a document with an address in one of its fields is no finding:
+			// a list of addresses does not lead from the hash back to the address.
 			e.sink(s.f, Hash, set.direct(), s.pos(), t.what, "", noScopes)
 		case t.kind != "":
 			e.sink(s.f, t.kind, set, s.pos(), t.what, "", noScopes)
@@ -158,8 +158,7 @@ func (e *engine) write(s *site, w ssa.Value, set taints) {
 	}
 }
 
-// isResponse reports whether a type is an http.ResponseWriter, whatever else it
-// can do.
+// isResponse reports whether a type is an http.ResponseWriter, or has its methods.
 func isResponse(t types.Type) bool {
 	if path, name := typePath(t); path == "net/http" && name == "ResponseWriter" {
 		return true

@@ -11,7 +11,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// A builder makes the graph of one package.
+// A builder builds the graph of one package.
 type builder struct {
 	*namer
 	pass  *analysis.Pass
@@ -20,7 +20,7 @@ type builder struct {
 
 	// Function literals by the one local variable that holds them.
 	literals map[*types.Var]*ast.FuncLit
-	// Functions around what is being walked, innermost last.
+	// Functions around the present node, innermost last.
 	around []around
 }
 
@@ -50,8 +50,7 @@ func build(pass *analysis.Pass) *builder {
 	return b
 }
 
-// declare makes the nodes of all functions, so that references to them find
-// something.
+// declare adds the nodes of all functions, so that references to them are valid.
 func (b *builder) declare() {
 	inCalls := map[*ast.Ident]bool{}
 	held := map[*types.Var]int{}
@@ -89,8 +88,8 @@ func (b *builder) declare() {
 			delete(b.literals, v)
 		}
 	}
-	// What is used other than by calling it gets arguments that nobody sees. So
-	// does a literal unless all that its variable is used for is to call it.
+	// A function that is used as a value gets arguments from unknown calls. So does a
+	// literal, unless its variable is only called.
 	for id, obj := range b.info.Uses {
 		if inCalls[id] {
 			continue
@@ -128,8 +127,8 @@ func (b *builder) declare() {
 	}
 }
 
-// nth returns the expression for the i-th of n variables, nil if it is one of
-// several results of a call or there is none.
+// nth returns the expression for variable i of n, nil if it is one of several results of
+// a call or there is none.
 func nth(exprs []ast.Expr, i, n int) ast.Expr {
 	if len(exprs) == n {
 		return exprs[i]
@@ -205,8 +204,8 @@ func (b *builder) literalName(lit *ast.FuncLit) string {
 	return "func:" + b.at(b.pass.Pkg, lit.Pos())
 }
 
-// own returns the name of the node of v, and makes the node if v is declared in
-// this package.
+// own returns the name of the node of v, and adds the node if v is declared in this
+// package.
 func (b *builder) own(v *types.Var) string {
 	id := b.name(v)
 	if id == "" || v.Pkg() != b.pass.Pkg {
@@ -229,8 +228,9 @@ func (b *builder) own(v *types.Var) string {
 	return id
 }
 
-// carries is known.Carries, and holds for type parameters, which may stand for
-// anything, and for instances of generic types that hold a scope or purpose.
+// carries is known.Carries, and also true for type parameters, whose type arguments are
+// not known, and for instances of generic types with a scope or purpose as a type
+// argument.
 func (b *builder) carries(t types.Type) bool { return carries(t, 6) }
 
 func carries(t types.Type, depth int) bool {
@@ -263,7 +263,7 @@ func carries(t types.Type, depth int) bool {
 	return false
 }
 
-// nth returns what the i-th value of an expression stands for.
+// nth returns the reference of value i of an expression.
 func (b *builder) nth(e ast.Expr, i int) Ref {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
 	if !ok { // v, ok := m[k], <-c, x.(T)

@@ -10,14 +10,14 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// call hands arguments to parameters.
+// call adds the flows from arguments to parameters.
 func (b *builder) call(call *ast.CallExpr) {
 	if tv, ok := b.info.Types[call.Fun]; ok && tv.IsType() {
 		b.convert(call, tv.Type)
 		return
 	}
 	if c, ok := known.CallOf(b.info, call); ok {
-		for _, scope := range c.Scopes { // whose nodes other packages have to find
+		for _, scope := range c.Scopes { // adds their nodes, for other packages
 			b.ref(scope)
 		}
 		if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && known.IsPurpose(b.info.TypeOf(sel.X)) {
@@ -37,8 +37,8 @@ func (b *builder) call(call *ast.CallExpr) {
 			}
 		}
 	}
-	// Into a container of another package's generic type, such as
-	// atomic.Pointer[vault.Scope].
+	// A container of another package's generic type, such as atomic.Pointer[vault.Scope],
+	// holds the arguments.
 	if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && b.container(b.info.TypeOf(sel.X)) {
 		for _, arg := range call.Args {
 			if b.carries(b.info.TypeOf(arg)) {
@@ -48,8 +48,8 @@ func (b *builder) call(call *ast.CallExpr) {
 	}
 }
 
-// container reports whether t is an instance of a generic type that holds
-// scopes or purposes.
+// container reports whether t is an instance of a generic type with scopes or purposes as
+// type arguments.
 func (b *builder) container(t types.Type) bool {
 	return t != nil && !known.Carries(t) && carries(t, 2) && !isTypeParam(t)
 }
@@ -59,7 +59,7 @@ func isTypeParam(t types.Type) bool {
 	return ok
 }
 
-// convert lets the fields of one struct type flow into those of another.
+// convert lets the fields of one struct type flow into the fields of another.
 func (b *builder) convert(call *ast.CallExpr, to types.Type) {
 	if len(call.Args) != 1 {
 		return
@@ -82,8 +82,8 @@ func (b *builder) convert(call *ast.CallExpr, to types.Type) {
 	}
 }
 
-// args returns what a call hands to the parameters of what it calls, by the
-// name of their nodes.
+// args returns the references of the arguments of a call, by the names of the callee's
+// parameter nodes.
 func (b *builder) args(call *ast.CallExpr) map[string]Ref {
 	name, sig := b.callee(call)
 	if name == "" {
@@ -129,8 +129,8 @@ func (b *builder) args(call *ast.CallExpr) map[string]Ref {
 	return args
 }
 
-// callee returns the name of the function that is called, and its signature
-// before instantiation; "" if that is not known.
+// callee returns the name of the called function and its signature before instantiation;
+// "" if it is not known.
 func (b *builder) callee(call *ast.CallExpr) (string, *types.Signature) {
 	switch fun := ast.Unparen(call.Fun).(type) {
 	case *ast.FuncLit:
@@ -176,8 +176,8 @@ func (b *builder) builtin(name string, call *ast.CallExpr) Ref {
 	return Ref{Unknown: true}
 }
 
-// library returns what the scope or purpose that a call of the library returns
-// stands for.
+// library returns the reference of the scope or purpose that a call of the library
+// returns.
 func (b *builder) library(c known.Call) Ref {
 	switch c.Op {
 	case known.Open:
@@ -199,8 +199,8 @@ func (b *builder) library(c known.Call) Ref {
 	return Ref{Unknown: true}
 }
 
-// receiver returns what the scope stands for whose method is called, also if it
-// is embedded in something else.
+// receiver returns the reference of the receiver of a scope's method, also if the scope
+// is embedded in a struct.
 func (b *builder) receiver(c known.Call) Ref {
 	if n := len(c.Path); n > 0 {
 		return b.variable(c.Path[n-1])
@@ -208,8 +208,8 @@ func (b *builder) receiver(c known.Call) Ref {
 	return b.ref(c.Recv)
 }
 
-// foreign reports whether nothing is known of a function: it belongs to a
-// package that does not use the library.
+// foreign reports whether a function is unknown: it belongs to a package that does not
+// use the library.
 func (b *builder) foreign(fn *types.Func) bool {
 	if fn.Pkg() == nil || fn.Pkg() == b.pass.Pkg {
 		return false
@@ -217,8 +217,9 @@ func (b *builder) foreign(fn *types.Func) bool {
 	return !b.pass.ImportPackageFact(fn.Pkg(), new(fact)) && !abstract(fn)
 }
 
-// generic returns what a function of a package that does not know the library
-// returns: what it returns of a type that it does not know, it was given.
+// generic returns the reference of the result of a function in a package that does not
+// use the library. The function doesn't know the types of the library, so a result of
+// such a type comes from its arguments.
 func (b *builder) generic(call *ast.CallExpr, fn *types.Func) Ref {
 	r := Ref{}
 	exprs := call.Args
@@ -239,7 +240,7 @@ func (b *builder) generic(call *ast.CallExpr, fn *types.Func) Ref {
 			continue
 		}
 		if _, ok := t.Underlying().(*types.Signature); ok {
-			r.Unknown = true // it may return what the function returns
+			r.Unknown = true // it may return the result of the function
 			continue
 		}
 		if b.carries(t) {

@@ -6,45 +6,45 @@ import (
 	"strings"
 )
 
-// A Graph says what flows into what: purposes, and the scopes that were opened
-// for them, through variables, fields, parameters and results. Nodes go by
-// name, so that the graphs of packages add up to the one of a program.
+// A Graph is a graph of the flow of purposes and scopes through variables, fields,
+// parameters and results. Nodes have names that are unique in a program, so that the
+// graphs of packages can be merged.
 type Graph struct {
 	Nodes map[string]*Node `json:",omitempty"`
 
-	elements map[string][]string // see elementsOf; nil if a new one is not in it
+	elements map[string][]string // see elementsOf; nil if it is out of date
 }
 
-// A Node is a place that scopes and purposes are kept in or come out of.
+// A Node is a variable, field, parameter or result that holds scopes and purposes.
 type Node struct {
-	// Ref is what flows in.
+	// Ref is the union of the incoming flows.
 	Ref
-	// Open says that code not seen by the package that declares the place can
-	// put something in: another package's call of an exported function, or
-	// assignment to an exported field.
+	// Open says that packages which import the declaring package can add flows, by a call
+	// of an exported function or an assignment to an exported field.
 	Open bool `json:",omitempty"`
-	// Shared says that the place outlives a call: a field, or a variable of a
-	// package. What one call puts in, another one finds.
+	// Shared says that the node outlives a call: it is a field or a package-level
+	// variable. A value that one call stores is visible to other calls.
 	Shared bool `json:",omitempty"`
-	// Args are, for a node that is the result of one call, what the call hands to
-	// the parameters of the function; the result of the function is in Ref.
+	// Args is set for the result of one call. It has the references of the call's
+	// arguments, by the names of the parameter nodes; the result of the function is in
+	// Ref.
 	Args map[string]Ref `json:",omitempty"`
 }
 
-// A Ref is what an expression stands for.
+// A Ref is the set of purposes that an expression may have.
 type Ref struct {
 	// Names are the names of purposes.
 	Names []string `json:",omitempty"`
-	// From are the names of nodes.
+	// From are the names of nodes that it takes its purposes from.
 	From []string `json:",omitempty"`
-	// Unknown says that there is more, which can't be followed.
+	// Unknown says that there are further purposes, which can't be tracked.
 	Unknown bool `json:",omitempty"`
 }
 
-// IsZero reports whether a ref stands for nothing, as nil does.
+// IsZero reports whether the set is empty, as for nil.
 func (r Ref) IsZero() bool { return len(r.Names) == 0 && len(r.From) == 0 && !r.Unknown }
 
-// And returns both together.
+// And returns the union of r and other.
 func (r Ref) And(other Ref) Ref {
 	return Ref{union(r.Names, other.Names), union(r.From, other.From), r.Unknown || other.Unknown}
 }
@@ -90,7 +90,7 @@ func (g *Graph) node(id string) *Node {
 	return n
 }
 
-// Add adds what other knows. It keeps nothing of other.
+// Add merges other into g. It keeps no reference to other.
 func (g *Graph) Add(other *Graph) {
 	for id, o := range other.Nodes {
 		n := g.node(id)
@@ -106,8 +106,8 @@ func (g *Graph) Add(other *Graph) {
 	}
 }
 
-// pruned returns a copy without the variables and calls inside functions that
-// nothing outside takes anything from.
+// pruned returns a copy without the local variables and calls that no node outside of
+// their function depends on.
 func (g *Graph) pruned() *Graph {
 	out := &Graph{Nodes: map[string]*Node{}}
 	var keep func(r Ref)
@@ -143,19 +143,19 @@ func (g *Graph) pruned() *Graph {
 	return out
 }
 
-// Names returns the purposes that a ref may stand for, sorted. complete says
-// that there are no others. It takes the graph for the whole program if closed
-// is set, so that what no package puts in is not there.
+// Names returns the purposes in a set, sorted. Complete says that there are no others. If
+// closed is set, g is the graph of the whole program, so that no further package adds
+// flows.
 func (g *Graph) Names(r Ref, closed bool) (names []string, complete bool) {
 	w := walk{g: g, closed: closed, seen: map[string]bool{}, found: map[string]bool{}, complete: true}
 	w.ref(r, nil)
 	names = slices.Sorted(maps.Keys(w.found))
-	// Nothing at all is nil, or what was not understood: never none.
+	// No purpose at all comes from nil or from unsupported code, and is never complete.
 	return names, w.complete && len(names) > 0
 }
 
-// Reach returns the names of all nodes that a ref goes back to, in the graph of a
-// whole program.
+// Reach returns the names of all nodes that a set depends on, in the graph of a whole
+// program.
 func (g *Graph) Reach(r Ref) map[string]bool {
 	w := walk{g: g, closed: true, seen: map[string]bool{}, found: map[string]bool{}}
 	w.ref(r, nil)
@@ -168,32 +168,32 @@ func (g *Graph) Reach(r Ref) map[string]bool {
 	return reached
 }
 
-// Reduce returns what r stands for in terms of the parameters of the function
-// with the given name, and of fields and variables of packages: without the
-// variables and calls inside the function.
+// Reduce expresses r by the parameters of the function with the given name, and by fields
+// and package-level variables. The result has no local variables and calls of the
+// function.
 func (g *Graph) Reduce(r Ref, function string) Ref {
 	w := walk{g: g, seen: map[string]bool{}, found: map[string]bool{}, complete: true, stop: function + "#", params: map[string]bool{}}
 	w.ref(r, nil)
 	return Ref{slices.Sorted(maps.Keys(w.found)), slices.Sorted(maps.Keys(w.params)), !w.complete}
 }
 
-// A walk goes backwards from a ref to where its purposes come from.
+// A walk follows a set backwards to its purposes.
 type walk struct {
 	g        *Graph
 	closed   bool
 	seen     map[string]bool
 	found    map[string]bool
 	complete bool
-	keys     int // how many keys of maps within each other are being looked for
+	keys     int // the nesting of map keys that are being resolved
 
-	// For Reduce: nodes whose name begins with stop, and shared ones, are noted
-	// and not gone through.
+	// For Reduce: the walk records shared nodes and nodes whose names begin with stop,
+	// and does not go on from them.
 	stop   string
 	params map[string]bool
 }
 
-// A frame is a call that was gone into, from its result: parameters of the
-// function are the arguments of this call, not those of all calls.
+// A frame is a call that the walk entered through its result. The parameters of the
+// function are the arguments of this call alone.
 type frame struct {
 	args   map[string]Ref
 	parent *frame
@@ -201,8 +201,8 @@ type frame struct {
 	depth  int
 }
 
-// maxDepth is how many calls are told apart: deeper ones get the arguments of
-// all callers together.
+// maxDepth is the number of nested calls that are distinguished. A deeper call gets the
+// arguments of all calls of its function.
 const maxDepth = 6
 
 func (w *walk) ref(r Ref, f *frame) {
@@ -246,8 +246,8 @@ func (w *walk) node(id string, f *frame) {
 		return
 	}
 	if n == nil {
-		// A place in a package that nothing is known of; calls through an
-		// interface that nobody makes are the exception.
+		// A node without an entry belongs to a package without a graph, or is a method of
+		// an interface that nothing implements.
 		if !strings.HasPrefix(id, dynamic) {
 			w.complete = false
 		}
@@ -256,7 +256,7 @@ func (w *walk) node(id string, f *frame) {
 	if n.Open && !w.closed {
 		w.complete = false
 	}
-	for _, element := range w.g.elementsOf(id) { // all that a map holds
+	for _, element := range w.g.elementsOf(id) { // all elements of a map
 		w.ref(w.g.Nodes[element].Ref, f)
 	}
 	switch {
@@ -271,7 +271,7 @@ func (w *walk) node(id string, f *frame) {
 		}
 		w.ref(n.Ref, in)
 	case n.Shared:
-		// Another call may have put in what this one takes out.
+		// Another call may have stored the value.
 		w.ref(n.Ref, nil)
 	default:
 		w.ref(n.Ref, f)

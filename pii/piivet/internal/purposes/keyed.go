@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// Programs keep more than one scope in maps from purposes to scopes, which most of
-// them fill by a loop. Each element has a node of its own, whose name has the map
-// and the key: "example.com/app.scopes[example.com/keys.Security]". A key is the name
-// of a node, or a purpose after "=".
+// Programs keep several scopes in a map from purposes to scopes, and most fill it in a
+// loop. Each element has a node of its own. Its name has the map and the key:
+// "example.com/app.scopes[example.com/keys.Security]". A key is the name of a node, or a
+// purpose after "=".
 
-// keyed reports whether t is a map whose keys are purposes and which holds scopes or
-// purposes.
+// keyed reports whether t is a map with purposes as keys and scopes or purposes as
+// elements.
 func (b *builder) keyed(t types.Type) bool {
 	if t == nil {
 		return false
@@ -23,7 +23,7 @@ func (b *builder) keyed(t types.Type) bool {
 	return ok && carries(m.Key(), 1) && !isTypeParam(m.Key()) && b.carries(m.Elem())
 }
 
-// keys returns the keys of an element of such a map, nil if it is not one.
+// keys returns the keys of an element of such a map, nil for other expressions.
 func (b *builder) keys(e *ast.IndexExpr) []string {
 	if !b.keyed(b.info.TypeOf(e.X)) {
 		return nil
@@ -42,7 +42,7 @@ func keysOf(r Ref) []string {
 	return keys
 }
 
-// elements returns the nodes of elements of a map.
+// elements returns the nodes of the elements of a map with the given keys.
 func (b *builder) elements(m ast.Expr, keys []string) Ref {
 	of := b.ref(m)
 	r := Ref{Names: of.Names, Unknown: of.Unknown}
@@ -54,7 +54,7 @@ func (b *builder) elements(m ast.Expr, keys []string) Ref {
 	return r
 }
 
-// literalMap returns the node of the literal of such a map.
+// literalMap returns the node of a literal of such a map.
 func (b *builder) literalMap(lit *ast.CompositeLit) Ref {
 	id := b.at(b.pass.Pkg, lit.Lbrace) + "map"
 	b.graph.node(id)
@@ -69,7 +69,7 @@ func (b *builder) literalMap(lit *ast.CompositeLit) Ref {
 	return Ref{From: []string{id}}
 }
 
-// cutKey returns the map and the key of the name of an element, false if it is none.
+// cutKey splits the name of an element into map and key. Ok is false for other names.
 func cutKey(id string) (m, key string, ok bool) {
 	if !strings.HasSuffix(id, "]") {
 		return "", "", false
@@ -94,10 +94,10 @@ func (g *Graph) elementsOf(m string) []string {
 	return g.elements[m]
 }
 
-// purposesOf returns the purposes that a key stands for.
+// purposesOf returns the purposes of a key.
 func (w *walk) purposesOf(key string) (names []string, complete bool) {
 	switch {
-	case key == "?" || w.keys >= maxDepth: // a key may come out of the map itself
+	case key == "?" || w.keys >= maxDepth: // a key may come from the map itself
 		return nil, false
 	case strings.HasPrefix(key, "="):
 		return []string{key[1:]}, true
@@ -107,8 +107,8 @@ func (w *walk) purposesOf(key string) (names []string, complete bool) {
 	return slices.Sorted(maps.Keys(in.found)), in.complete && len(in.found) > 0
 }
 
-// element goes backwards from an element of a map: to the elements with a key that
-// may be the same one, and to the maps that were assigned to it.
+// element follows an element of a map backwards: to the elements with a key that may be
+// equal, and to the maps that were assigned to this one.
 func (w *walk) element(m, key string, f *frame) {
 	if f != nil {
 		if arg, ok := f.args[m]; ok {
@@ -129,7 +129,7 @@ func (w *walk) element(m, key string, f *frame) {
 		switch {
 		case known && all && len(same) == 0:
 		case known && !of.Unknown && len(of.Names) == 0 && slices.Equal(of.From, []string{have}):
-			// m[p] = v.Scope(ctx, p), whichever p is.
+			// m[p] = v.Scope(ctx, p), for any p.
 			w.ref(Ref{Names: want}, f)
 		default:
 			w.ref(of, f)

@@ -9,22 +9,23 @@ import (
 	"strings"
 )
 
-// dynamic begins the names of nodes that stand for calls through interfaces,
-// which are told apart by the name of the method and the number of parameters.
+// dynamic is the prefix of the names of nodes for calls through interfaces. The name of
+// the method and the number of its parameters distinguish them.
 const dynamic = "dyn:"
 
 // Func returns the name of a function in a graph, such as
 // "(*example.com/ads.Service).Match".
 func Func(fn *types.Func) string { return fn.Origin().FullName() }
 
-// PackagePath returns the import path of a package as people write it: drivers
-// call the one that is compiled for a test "p [p.test]".
+// PackagePath returns the import path of a package without a driver's suffix for tests,
+// as in "p [p.test]".
 func PackagePath(path string) string {
 	path, _, _ = strings.Cut(path, " ")
 	return path
 }
 
-// Place names a function as people look for it, "example.com/shop/auth.(*Service).Login".
+// Place returns the name of a function in reports, such as
+// "example.com/shop/auth.(*Service).Login".
 func Place(f *types.Func) string {
 	f = f.Origin()
 	pkg := ""
@@ -46,21 +47,21 @@ func Place(f *types.Func) string {
 	return fmt.Sprintf("%s(%s%s).%s", pkg, star, name, f.Name())
 }
 
-// Param returns the name of the node of a parameter, counted from 0, and -1 for
-// the receiver.
+// Param returns the name of the node of a parameter. Parameters count from 0, and the
+// receiver is -1.
 func Param(fn *types.Func, i int) string { return param(Func(fn), i) }
 
 func param(function string, i int) string { return function + "#" + strconv.Itoa(i) }
 
 func result(function string, i int) string { return function + "=" + strconv.Itoa(i) }
 
-// called returns the name of what is called through an interface.
+// called returns the name for calls of a method through an interface.
 func called(fn *types.Func) string {
 	return dynamic + fn.Name() + "/" + strconv.Itoa(fn.Signature().Params().Len())
 }
 
-// A namer names the nodes of variables and fields, those of other packages
-// included.
+// A namer returns the names of the nodes of variables and fields, in this package and in
+// others.
 type namer struct {
 	fset   *token.FileSet
 	params map[*types.Var]string
@@ -93,7 +94,7 @@ func (n *namer) name(v *types.Var) string {
 	return n.at(v.Pkg(), v.Pos())
 }
 
-// at returns a name for what is at a position, "" if there is none.
+// at returns the name of a node with the given position, "" if the position is not valid.
 func (n *namer) at(pkg *types.Package, pos token.Pos) string {
 	if !pos.IsValid() {
 		return ""

@@ -1,11 +1,11 @@
-// Package purposes finds out which purposes an expression stands for: a
-// purpose itself, or a scope that was opened for it.
+// Package purposes finds the purposes of expressions. An expression is a purpose itself,
+// or a scope that was opened for purposes.
 //
-// It goes by what is assigned to what, whatever the order: through local
-// variables, fields, parameters with all the calls of the package, results,
-// containers and closures, and through packages by facts. Calls are told apart,
-// so that a helper used with two scopes does not make them one. What it can't
-// follow is not known, which is never taken for none: see [Result.ScopeOf].
+// The analysis is flow-insensitive: it follows assignments in any order, through local
+// variables, fields, parameters with all calls of the package, results, containers and
+// closures, and through other packages by facts. It distinguishes calls, so that a helper
+// that is called with two scopes does not merge them. The purposes of an expression that
+// it can't track are unknown, which is never the same as none: see [Result.ScopeOf].
 package purposes
 
 import (
@@ -19,8 +19,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// Analyzer finds out, for the expressions of a package, which purposes they
-// stand for. Its result is a *[Result].
+// Analyzer finds the purposes of the expressions of a package. Its result is a *[Result].
 var Analyzer = &analysis.Analyzer{
 	Name:       "piivetpurposes",
 	Doc:        "find out which purposes expressions stand for",
@@ -30,35 +29,36 @@ var Analyzer = &analysis.Analyzer{
 	ResultType: reflect.TypeFor[*Result](),
 }
 
-// A fact is the graph of a package and of all that it imports: drivers drop the
-// facts of packages that are only imported indirectly.
+// A fact is the graph of a package and of all packages that it imports, since drivers
+// drop the facts of packages that are only imported indirectly.
 type fact struct{ Graph Graph }
 
 func (*fact) AFact()         {}
 func (*fact) String() string { return "purposes" }
 
-// GobEncode writes JSON, whose maps are in order: facts are compared.
+// GobEncode writes JSON, which has map keys in order: drivers compare the encodings of
+// facts.
 func (f *fact) GobEncode() ([]byte, error) { return json.Marshal(f.Graph) }
 
 // GobDecode is the reverse of GobEncode.
 func (f *fact) GobDecode(data []byte) error { return json.Unmarshal(data, &f.Graph) }
 
-// A Result tells which purposes the expressions of one package stand for. Of a
-// package that does not use the library it knows nothing.
+// A Result has the purposes of the expressions of one package. For a package that does
+// not use the library, all of them are unknown.
 //
-// Its methods may be called from many goroutines at once.
+// Its methods may be called from several goroutines at once.
 type Result struct {
 	mu    sync.Mutex
 	b     *builder // nil for a package that does not use the library
 	graph *Graph
 }
 
-// Of returns the result for the package of the pass, whose analyzer has to
-// require [Analyzer].
+// Of returns the result for the package of the pass. The analyzer has to require
+// [Analyzer].
 func Of(pass *analysis.Pass) *Result { return pass.ResultOf[Analyzer].(*Result) }
 
-// PurposeOf returns the name of the purpose that an expression of type
-// purpose.Purpose stands for, and false if that is not known or not one alone.
+// PurposeOf returns the name of the purpose of an expression of type purpose.Purpose. Ok
+// is false if the purpose is not known or there are several.
 func (r *Result) PurposeOf(expr ast.Expr) (name string, ok bool) {
 	if names, complete := r.ScopeOf(expr); complete && len(names) == 1 {
 		return names[0], true
@@ -66,17 +66,16 @@ func (r *Result) PurposeOf(expr ast.Expr) (name string, ok bool) {
 	return "", false
 }
 
-// ScopeOf returns the names of the purposes that an expression may stand for,
-// sorted: a scope, a narrower handle, a purpose, or a slice of such.
-// complete says that there are no others; where it is false, there may be any.
-// No names and not complete is what is known of an expression that can't be
-// followed.
+// ScopeOf returns the names of the purposes that an expression may have, sorted. The
+// expression is a scope, a narrower handle, a purpose, or a slice of them. Complete says
+// that there are no others; if it is false, there may be any. For an expression that
+// can't be tracked, names is empty and complete is false.
 func (r *Result) ScopeOf(expr ast.Expr) (names []string, complete bool) {
 	return r.Names(r.Ref(expr))
 }
 
-// ScopesOf is [Result.ScopeOf] for all of the scopes that a call of the library
-// uses, together, those of an embedded scope as its receiver included.
+// ScopesOf is [Result.ScopeOf] for the union of all scopes that a call of the library
+// uses, a scope that is embedded in its receiver included.
 func (r *Result) ScopesOf(call known.Call) (names []string, complete bool) {
 	var all Ref
 	for i := range call.Scopes {
@@ -85,15 +84,15 @@ func (r *Result) ScopesOf(call known.Call) (names []string, complete bool) {
 	return r.Names(all)
 }
 
-// Names is [Graph.Names] as far as this package sees.
+// Names is [Graph.Names] for the graph of this package and its imports.
 func (r *Result) Names(ref Ref) (names []string, complete bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.graph.Names(ref, false)
 }
 
-// Closed is [Graph.Names] for a package that is a whole program with what it
-// imports, as package main is.
+// Closed is [Graph.Names] for a package that is a whole program with its imports, as
+// package main is.
 func (r *Result) Closed(ref Ref) (names []string, complete bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,15 +106,15 @@ func (r *Result) Reach(ref Ref) map[string]bool {
 	return r.graph.Reach(ref)
 }
 
-// Reduce is [Graph.Reduce] as far as this package sees.
+// Reduce is [Graph.Reduce] for the graph of this package and its imports.
 func (r *Result) Reduce(ref Ref, function string) Ref {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.graph.Reduce(ref, function)
 }
 
-// Ref returns what an expression stands for, for asking [Result.Graph], or that
-// of a whole program.
+// Ref returns the reference of an expression, for use with [Result.Graph] or the graph of
+// a whole program.
 func (r *Result) Ref(expr ast.Expr) Ref {
 	if r.b == nil || expr == nil {
 		return Ref{Unknown: true}
@@ -124,7 +123,7 @@ func (r *Result) Ref(expr ast.Expr) Ref {
 	defer r.mu.Unlock()
 	t := r.b.info.TypeOf(expr)
 	if t != nil && !known.IsScope(t) {
-		// A struct that embeds a scope.
+		// The expression is a struct that embeds a scope.
 		if path := known.Embedded(t); path != nil {
 			return r.b.variable(path[len(path)-1])
 		}
@@ -132,7 +131,7 @@ func (r *Result) Ref(expr ast.Expr) Ref {
 	return r.b.ref(expr)
 }
 
-// ScopeRef returns what call.Scopes[i] stands for.
+// ScopeRef returns the reference of call.Scopes[i].
 func (r *Result) ScopeRef(call known.Call, i int) Ref {
 	if r.b == nil {
 		return Ref{Unknown: true}
@@ -145,8 +144,8 @@ func (r *Result) ScopeRef(call known.Call, i int) Ref {
 	return r.Ref(call.Scopes[i])
 }
 
-// Args returns what a call hands to the parameters of the function that it
-// calls, by the names of their nodes, for [Ref.Bind].
+// Args returns the references of the arguments of a call, by the names of the callee's
+// parameter nodes, for [Ref.Bind].
 func (r *Result) Args(call *ast.CallExpr) map[string]Ref {
 	if r.b == nil || call == nil {
 		return nil
@@ -156,9 +155,9 @@ func (r *Result) Args(call *ast.CallExpr) map[string]Ref {
 	return r.b.args(call)
 }
 
-// Graph returns a copy of the graph of the package and all that it imports;
-// empty if it does not use the library. [Graph.Add] joins the graphs of all packages of a
-// program, and [Graph.Names] with closed set then knows all callers.
+// Graph returns a copy of the graph of the package and its imports. It is empty if the
+// package does not use the library. [Graph.Add] merges the graphs of all packages of a
+// program, and [Graph.Names] with closed set then has all callers.
 func (r *Result) Graph() *Graph {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,8 +180,8 @@ func run(pass *analysis.Pass) (any, error) {
 	}
 	all.Add(b.graph)
 	pass.ExportPackageFact(&fact{*all.pruned()})
-	// Expressions that are asked for later add nodes of calls to the graph, which
-	// is therefore not the one that other packages may be reading by now.
+	// Later requests for expressions add nodes to this graph, so it must not be the one
+	// in the fact, which other packages may be reading.
 	b.graph = all
 	return &Result{b: b, graph: all}, nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// ref returns what an expression stands for.
+// ref returns the reference of an expression.
 func (b *builder) ref(e ast.Expr) Ref {
 	switch e := e.(type) {
 	case *ast.ParenExpr:

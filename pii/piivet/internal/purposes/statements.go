@@ -32,7 +32,7 @@ func (b *builder) hold(held map[*types.Var]int, lhs, rhs ast.Expr) {
 	}
 }
 
-// usedIdent returns the identifier that names the function of a call.
+// usedIdent returns the identifier of a call's function.
 func usedIdent(fun ast.Expr) *ast.Ident {
 	switch fun := ast.Unparen(fun).(type) {
 	case *ast.Ident:
@@ -47,7 +47,8 @@ func usedIdent(fun ast.Expr) *ast.Ident {
 	return nil
 }
 
-// into lets r flow into what an expression on the left-hand side names.
+// into lets r flow into the variable, field or element on the left-hand side of an
+// assignment.
 func (b *builder) into(lhs ast.Expr, r Ref) {
 	if r.IsZero() {
 		return
@@ -74,7 +75,7 @@ func (b *builder) into(lhs ast.Expr, r Ref) {
 	case *ast.StarExpr:
 		b.into(lhs.X, r)
 	case *ast.CallExpr:
-		// f().x was a selector; *f() = s puts it where nobody looks for it.
+		// f().x is a selector. An assignment to *f() is not tracked.
 	}
 }
 
@@ -119,7 +120,7 @@ func (b *builder) walk(root ast.Node) {
 		case *ast.CallExpr:
 			b.call(n)
 		case *ast.UnaryExpr:
-			// Through a pointer to it, anything may be put in.
+			// Code with the address may store any value.
 			if n.Op == token.AND && known.Carries(b.info.TypeOf(n.X)) {
 				if _, ok := ast.Unparen(n.X).(*ast.CompositeLit); !ok {
 					b.into(n.X, Ref{Unknown: true})
@@ -185,7 +186,7 @@ func (b *builder) results(n *ast.ReturnStmt) {
 	}
 }
 
-// structure follows the fields of a composite literal of a struct.
+// structure adds the flows into the fields of a struct literal.
 func (b *builder) structure(lit *ast.CompositeLit) {
 	t := b.info.TypeOf(lit)
 	if t == nil {
