@@ -21,9 +21,9 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
 )
 
-// Analyzer reports plain fields that are stored or sent, and the keys of maps and
-// records. With -adopt.json each message is an [adopt.Item], and those that give no
-// advice are reported too.
+// Analyzer reports plain fields that are stored or sent, and keys of maps and records.
+// With -adopt.json each message is an [adopt.Item], and items without advice are reported
+// as well.
 var Analyzer = &analysis.Analyzer{
 	Name:     "adopt",
 	Doc:      "report struct fields, keys of maps and columns that look like an e-mail address or phone number in plain text",
@@ -77,10 +77,10 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// A finder looks at one package.
+// A finder analyzes one package.
 type finder struct {
 	pass    *analysis.Pass
-	tables  map[types.Object]string // structs that a library stores, and the library
+	tables  map[types.Object]string // from the structs that a library stores to the library
 	lookups []adopt.Lookup
 }
 
@@ -95,7 +95,7 @@ func (f *finder) lookup(at ast.Node, l adopt.Lookup) {
 	f.report(at, adopt.Item{Lookup: &l})
 }
 
-// schema reports the tables and indexes that texts of the program make.
+// schema reports the tables and indexes that SQL texts in the program create.
 func (f *finder) schema(n ast.Node) bool {
 	e, ok := n.(ast.Expr)
 	if !ok {
@@ -118,7 +118,7 @@ func (f *finder) schema(n ast.Node) bool {
 	return false
 }
 
-// use reports a field that is stored, and returns whether it did.
+// use reports a field if it is stored, and returns whether it did.
 func (f *finder) use(at ast.Node, u use) bool {
 	in, on := adopt.Tags(u.tag)
 	if library := f.tables[u.owner]; in == nil && library != "" && u.field.Exported() && !left(u.tag, library) {
@@ -139,14 +139,14 @@ func (f *finder) use(at ast.Node, u use) bool {
 	return true
 }
 
-// node is a place in a file.
+// node is a position as an [ast.Node].
 type node token.Pos
 
 func (n node) Pos() token.Pos { return token.Pos(n) }
 func (n node) End() token.Pos { return token.Pos(n) }
 
-// fields reports fields of the struct type s, called name, which is known to be
-// stored by the library of that table if it is not "".
+// fields reports the fields of the struct type s with the given name. Table is the
+// library that is known to store the struct, or "".
 func (f *finder) fields(s *ast.StructType, name, table string, generated bool) {
 	pass := f.pass
 	table = cmp.Or(stored(pass, s), table)
@@ -188,8 +188,8 @@ func (f *finder) fields(s *ast.StructType, name, table string, generated bool) {
 	}
 }
 
-// stored returns by which library the struct is stored as a whole, even fields
-// without a tag, "" if there is no sign of it.
+// stored returns the library that stores the struct as a whole, fields without a tag
+// included, "" if there is no sign of one.
 func stored(pass *analysis.Pass, s *ast.StructType) string {
 	for _, f := range s.Fields.List {
 		if len(f.Names) == 0 {
@@ -210,7 +210,7 @@ func stored(pass *analysis.Pass, s *ast.StructType) string {
 			continue
 		}
 		tag, _ := strconv.Unquote(f.Tag.Value)
-		// Of these libraries a tag on one field says that all are columns.
+		// For these libraries, a tag on one field means that all fields are columns.
 		for _, library := range []string{"gorm", "xorm", "bun", "pg"} {
 			if value, ok := reflect.StructTag(tag).Lookup(library); ok && value != "-" {
 				return library
@@ -220,13 +220,13 @@ func stored(pass *analysis.Pass, s *ast.StructType) string {
 	return ""
 }
 
-// left reports whether a tag leaves a field out of its table.
+// left reports whether a tag excludes a field from its table.
 func left(tag, library string) bool {
 	value := reflect.StructTag(tag).Get(library)
 	return value == "-" || strings.HasPrefix(value, "-:") || strings.HasPrefix(value, "-,")
 }
 
-// report reports an item: as JSON, or as advice if there is any.
+// report reports an item, as JSON or as its advice.
 func (f *finder) report(at ast.Node, i adopt.Item) {
 	d := analysis.Diagnostic{Pos: at.Pos(), End: at.End(), Message: i.Advice()}
 	if asJSON {

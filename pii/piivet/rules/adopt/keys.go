@@ -15,7 +15,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/adopt"
 )
 
-// keyed are packages of databases whose functions get maps, or whose map types are rows,
+// keyed are database packages whose functions take maps, or whose map types are rows,
 // documents or conditions.
 var keyed = []string{
 	"gorm.io/gorm", "github.com/jinzhu/gorm", "xorm.io/xorm", "github.com/uptrace/bun", "github.com/go-pg/pg",
@@ -39,10 +39,11 @@ var (
 	filter  = regexp.MustCompile(`^(Where|Find|First|Last|Take|Not|Or|Having|Count|Delete|Aggregate|Distinct|FilterWhere|AndWhere|OrWhere)`)
 )
 
-// recordMethods tell a type that is a row of a database from other types with a Set.
+// recordMethods are methods that distinguish a type for database rows from other types
+// with a Set.
 var recordMethods = []string{"TableName", "CollectionName", "Collection", "PrimaryKey", "PK", "IsNew", "Save", "Insert", "Upsert"}
 
-// isRecord reports whether a type with methods is a row of a database.
+// isRecord reports whether a type with methods is a database row.
 func isRecord(t types.Type) bool {
 	if _, ok := t.(*types.Pointer); !ok && !types.IsInterface(t) {
 		t = types.NewPointer(t)
@@ -51,17 +52,17 @@ func isRecord(t types.Type) bool {
 	return slices.ContainsFunc(recordMethods, func(name string) bool { return methods.Lookup(nil, name) != nil })
 }
 
-// A keyFinder looks at one package.
+// A keyFinder analyzes one package.
 type keyFinder struct {
 	pass   *analysis.Pass
-	stored map[types.Object]bool // maps that a library of a database gets
-	seen   map[ast.Expr]bool     // map literals of which more is known than their type
+	stored map[types.Object]bool // maps that are passed to a database library
+	seen   map[ast.Expr]bool     // map literals that given has reported
 	sets   map[ast.Expr]bool     // left sides of assignments
 	report func(at ast.Node, k adopt.Key)
 	lookup func(at ast.Node, l adopt.Lookup)
 }
 
-// keys reports the keys under which maps and records keep values that look like personal data.
+// keys reports the keys of maps and records whose values look like personal data.
 func keys(pass *analysis.Pass, files []*ast.File, report func(ast.Node, adopt.Key), lookup func(ast.Node, adopt.Lookup)) {
 	f := keyFinder{pass, map[types.Object]bool{}, map[ast.Expr]bool{}, map[ast.Expr]bool{}, report, lookup}
 	for _, file := range files {
@@ -94,7 +95,7 @@ func keys(pass *analysis.Pass, files []*ast.File, report func(ast.Node, adopt.Ke
 	}
 }
 
-// given notes the maps that a call gives to a library of a database.
+// given records the maps that a call passes to a database library.
 func (f *keyFinder) given(call *ast.CallExpr) {
 	fn, ok := typeutil.Callee(f.pass.TypesInfo, call).(*types.Func)
 	if !ok || !isKeyed(fn.Pkg()) {
@@ -121,8 +122,8 @@ func (f *keyFinder) given(call *ast.CallExpr) {
 	}
 }
 
-// compares reports whether a call has a query with a condition on personal data: the map
-// beside it has the arguments.
+// compares reports whether a call has a query with a condition on personal data. A map
+// among its arguments then has arguments of the query.
 func (f *keyFinder) compares(call *ast.CallExpr) bool {
 	return slices.ContainsFunc(call.Args, func(arg ast.Expr) bool {
 		v := f.pass.TypesInfo.Types[arg].Value
@@ -133,7 +134,7 @@ func (f *keyFinder) compares(call *ast.CallExpr) bool {
 	})
 }
 
-// isStored reports whether a library of a database stores the map that e is.
+// isStored reports whether a database library stores the map e.
 func (f *keyFinder) isStored(e ast.Expr) bool {
 	if id, ok := ast.Unparen(e).(*ast.Ident); ok && f.stored[f.pass.TypesInfo.Uses[id]] {
 		return true
@@ -152,15 +153,14 @@ func (f *keyFinder) holder(e ast.Expr) (text string, ok bool) {
 	if !ok || !adopt.Holds(m.Elem()) {
 		return "", false
 	}
-	// Other named maps belong to a library of something else: headers, forms, fields of
-	// a log.
+	// Other named map types belong to other libraries: headers, forms, fields of a log.
 	if named, ok := types.Unalias(t).(*types.Named); ok && !isKeyed(named.Obj().Pkg()) && !own(f.pass, named.Obj().Pkg()) && !isRecord(named) {
 		return "", false
 	}
 	return typeString(f.pass, t), true
 }
 
-// index reports m["email"].
+// index reports index expressions such as m["email"].
 func (f *keyFinder) index(n *ast.IndexExpr) {
 	holder, ok := f.holder(n.X)
 	if !ok {
@@ -241,7 +241,7 @@ func (f *keyFinder) key(e ast.Expr) (name string, kind adopt.Kind, ok bool) {
 	return name, kind, ok
 }
 
-// own reports whether p is of the module that the pass is about.
+// own reports whether p belongs to the module of the pass.
 func own(pass *analysis.Pass, p *types.Package) bool {
 	if p == nil || p == pass.Pkg {
 		return p != nil

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/tools/go/types/typeutil"
 )
 
-// stores are libraries that store structs, all exported fields of them, by the
-// paths of their packages.
+// stores maps the package paths of libraries that store all exported fields of a struct
+// to the keys of their tags.
 var stores = map[string]string{
 	"gorm.io/gorm": "gorm", "github.com/jinzhu/gorm": "gorm", "xorm.io/xorm": "xorm", "github.com/go-xorm/xorm": "xorm",
 	"github.com/uptrace/bun": "bun", "github.com/go-pg/pg": "pg", "github.com/go-pg/pg/orm": "pg",
@@ -18,9 +18,9 @@ var stores = map[string]string{
 
 var version = regexp.MustCompile(`/v[0-9]+(/|$)`)
 
-// given returns the types of the package that it gives to such a library, or that say
-// themselves that one stores them, and the library: fields of these need no tag to be
-// columns.
+// given returns the struct types of the package that such a library stores, with the
+// library: types that the package passes to the library, and types with its embedded
+// model or its tags. Fields of these types are columns without a tag.
 func given(pass *analysis.Pass) map[types.Object]string {
 	all := map[types.Object]string{}
 	for _, file := range pass.Files {
@@ -51,8 +51,8 @@ func given(pass *analysis.Pass) map[types.Object]string {
 	return all
 }
 
-// mark notes that values of t are stored: a struct of this package, a pointer to
-// one, a slice of them, with all that is embedded in it.
+// mark records that values of t are stored: a struct of this package, a pointer to one,
+// or a slice of them. Embedded structs are stored with it.
 func mark(pass *analysis.Pass, t types.Type, library string, all map[types.Object]string) {
 	for range 4 {
 		switch u := types.Unalias(t).(type) {

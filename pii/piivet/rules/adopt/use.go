@@ -15,7 +15,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/adopt"
 )
 
-// A use is a field whose name says nothing, with the kind that a use of it tells.
+// A use is a use of a field whose name does not tell its kind, with the kind that the use
+// tells.
 type use struct {
 	field *types.Var
 	owner *types.TypeName // the struct
@@ -24,10 +25,10 @@ type use struct {
 	how   string
 }
 
-// uses reports fields that hold an address or number by their use: a query compares them
-// with a column for one, a message is sent to them, or they are assigned to or from, or
-// compared with, something that is called so. It also reports the columns that queries
-// compare.
+// uses reports fields that hold an address or number according to their use: a query
+// compares them with a column for one, a message is sent to them, or they are assigned to
+// or from, or compared with, a variable with such a name. It also reports the columns
+// that queries compare.
 func uses(pass *analysis.Pass, files []*ast.File, report func(at ast.Node, u use), lookup func(at ast.Node, l adopt.Lookup)) {
 	pair := func(at ast.Node, a, b ast.Expr, how string) {
 		for _, p := range [2][2]ast.Expr{{a, b}, {b, a}} {
@@ -63,7 +64,7 @@ func uses(pass *analysis.Pass, files []*ast.File, report func(at ast.Node, u use
 	}
 }
 
-// literalUses reports the fields of a struct literal whose values are called after an
+// literalUses reports the fields of a struct literal with values that have the name of an
 // address or number, and fields in a mail.Address.
 func literalUses(pass *analysis.Pass, lit *ast.CompositeLit, report func(ast.Node, use)) {
 	t := types.Unalias(pass.TypesInfo.TypeOf(lit))
@@ -162,8 +163,8 @@ func fullName(fn *types.Func) string {
 	return fn.Pkg().Path() + "." + fn.Name()
 }
 
-// queryUses reports the columns that a query compares, and the fields that it compares
-// them with.
+// queryUses reports the columns that a query compares, and the fields that they are
+// compared with.
 func queryUses(pass *analysis.Pass, call *ast.CallExpr, report func(ast.Node, use), lookup func(ast.Node, adopt.Lookup)) {
 	for i, arg := range call.Args {
 		v := pass.TypesInfo.Types[arg].Value
@@ -183,7 +184,8 @@ func queryUses(pass *analysis.Pass, call *ast.CallExpr, report func(ast.Node, us
 	}
 }
 
-// inner returns the expression whose text e is, as it stands or changed a little.
+// inner returns the expression that the text of e comes from, unchanged or with small
+// changes such as strings.ToLower.
 func inner(pass *analysis.Pass, e ast.Expr) ast.Expr {
 	for {
 		switch x := ast.Unparen(e).(type) {
@@ -231,7 +233,7 @@ func inner(pass *analysis.Pass, e ast.Expr) ast.Expr {
 	}
 }
 
-// isText reports whether e is a struct of a database library for text that may be absent.
+// isText reports whether e is a struct of a database library for text that may be null.
 func isText(pass *analysis.Pass, e ast.Expr) bool {
 	t := pass.TypesInfo.TypeOf(e)
 	if t == nil {
@@ -244,8 +246,8 @@ func isText(pass *analysis.Pass, e ast.Expr) bool {
 	return ok
 }
 
-// called returns the name of a variable, a field or a function whose text looks like
-// personal data by that name.
+// called returns the name of the variable, field or function that e refers to, and its
+// kind if the name looks like personal data and the value is text.
 func called(pass *analysis.Pass, e ast.Expr) (name string, kind adopt.Kind, ok bool) {
 	e = inner(pass, e)
 	switch x := e.(type) {
@@ -276,7 +278,7 @@ func called(pass *analysis.Pass, e ast.Expr) (name string, kind adopt.Kind, ok b
 	return name, kind, ok
 }
 
-// unnamed returns the field that e selects, if its name says nothing.
+// unnamed returns the field that e selects if its name does not tell its kind.
 func unnamed(pass *analysis.Pass, e ast.Expr) (use, bool) {
 	sel, ok := inner(pass, e).(*ast.SelectorExpr)
 	if !ok {
@@ -303,11 +305,12 @@ func unnamed(pass *analysis.Pass, e ast.Expr) (use, bool) {
 	return use{}, false
 }
 
-// made are words in names of fields that hold something made of an address.
+// made are words in the names of fields with a value that is computed from an address.
 var made = []string{"hash", "hashed", "digest", "masked", "encrypted", "sealed", "cipher", "ciphertext", "domain", "url", "link", "subject", "body", "html", "sql", "query"}
 
-// candidate returns field i of the struct s, which t is, if it is of this module, plain
-// text, and neither its name nor its tag says that it is personal data.
+// candidate returns field i of the struct s, the underlying type of t. The field must
+// belong to this module, be plain text, and have neither a name nor a tag that looks like
+// personal data.
 func candidate(pass *analysis.Pass, t types.Type, s *types.Struct, i int) (use, bool) {
 	f, tag := s.Field(i), s.Tag(i)
 	named, ok := t.(*types.Named)

@@ -1,5 +1,5 @@
-// Package boundary is the rule that a package which is for one purpose keeps to
-// it.
+// Package boundary implements a rule: a package that is bound to one purpose does not use
+// another one.
 package boundary
 
 import (
@@ -24,7 +24,7 @@ var Analyzer = &analysis.Analyzer{
 	Name: "boundary",
 	Doc: "report packages bound to a purpose that name another one or receive its scope\n\n" +
 		"//piivet:purpose advertising above the package clause binds a package, and so does .piivet.json. " +
-		"What others hand to it is reported where they do.",
+		"Values that other packages pass to it are reported in those packages.",
 	URL:       source.Docs + "boundary.md",
 	Requires:  []*analysis.Analyzer{known.Analyzer, allow.Analyzer, purposes.Analyzer, flow.Analyzer},
 	FactTypes: []analysis.Fact{new(bound)},
@@ -36,9 +36,9 @@ type checker struct {
 	path     string // of the package
 	config   *config.Config
 	purposes *purposes.Result
-	bound    map[string][]string // by packages, which are named so by their own comments
-	handed   map[ast.Expr]bool   // what was reported
-	own      []string            // what this package is for
+	bound    map[string][]string // from packages that are bound by a comment to their purposes
+	handed   map[ast.Expr]bool   // expressions that are reported already
+	own      []string            // the purposes that this package is bound to
 	isBound  bool
 }
 
@@ -84,8 +84,8 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// plaintext checks the revealed values that a bound package receives. Each function
-// is reported once, where it receives the value rather than where it uses it.
+// plaintext checks the revealed values that a bound package receives. Each function is
+// reported once, at the call that receives the value and not at its uses.
 func (c *checker) plaintext(f flow.Finding, seen map[string]bool) {
 	list, bound := c.boundOf(f.InPackage)
 	if f.Kind != flow.Receive || !bound {
@@ -109,8 +109,8 @@ func (c *checker) report(at analysis.Range, format string, args ...any) {
 	allow.Reportf(c.Pass, "boundary", at, format, args...)
 }
 
-// boundOf returns the purposes that a package is bound to. Where its comment and
-// the file both say, what both say.
+// boundOf returns the purposes that a package is bound to. If both its comment and the
+// file bind it, these are the purposes that both name.
 func (c *checker) boundOf(path string) ([]string, bool) {
 	names, bound := c.bound[path]
 	listed, also := c.config.Boundary(path)
@@ -123,20 +123,19 @@ func (c *checker) boundOf(path string) ([]string, bool) {
 	return names, bound || also
 }
 
-// beyond returns those of the purposes of an expression that are not in the list,
-// as far as they are known.
+// beyond returns the known purposes of an expression that are not in the list.
 func (c *checker) beyond(e ast.Expr, list []string) []string {
 	names, _ := c.purposes.ScopeOf(e)
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(list, name) })
 }
 
-// holds reports whether values of type t are purposes, scopes or made of them.
+// holds reports whether a value of type t is or contains a purpose or scope.
 func holds(t types.Type) bool { return t != nil && (known.Carries(t) || known.Embedded(t) != nil) }
 
-// inside checks what a bound package names and takes from others: their
-// variables, fields and results, and what it opens. Its own variables and
-// parameters are not asked, since what comes into them is reported there. Nodes
-// that belong to one that was looked at are done.
+// inside checks the expressions of a bound package that refer to declarations of other
+// packages: variables, fields and results. It also checks the scopes that the package
+// opens. Variables and parameters of its own are left out, since the values that flow
+// into them are reported there. Nodes within a checked one are in done.
 func (c *checker) inside(n ast.Node, done map[ast.Node]bool) {
 	e, ok := n.(ast.Expr)
 	if !ok {
@@ -166,9 +165,9 @@ func (c *checker) inside(n ast.Node, done map[ast.Node]bool) {
 				return
 			}
 			if slices.ContainsFunc(e.Args, func(arg ast.Expr) bool { return named(c.TypesInfo, arg) && len(c.beyond(arg, c.own)) > 0 }) {
-				return // it is reported for that
+				return // the argument is reported
 			}
-		default: // of a scope or a value that it has already
+		default: // a method of a scope or value that is reported already
 			return
 		}
 	default:
@@ -190,8 +189,8 @@ func verb(t types.Type) string {
 	return "receives what is for"
 }
 
-// opens checks a call of Vault.Scope and the like. A purpose that is named in it
-// is reported as such.
+// opens checks a call of Vault.Scope and similar methods. [checker.inside] reports a
+// purpose that the call names.
 func (c *checker) opens(n *ast.CallExpr) {
 	call, ok := known.CallOf(c.TypesInfo, n)
 	if !ok {
@@ -210,7 +209,7 @@ func (c *checker) opens(n *ast.CallExpr) {
 	}
 }
 
-// named reports whether e is itself reported if it stands for another purpose.
+// named reports whether [checker.inside] checks e itself.
 func named(info *types.Info, e ast.Expr) bool {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.Ident:
@@ -225,8 +224,8 @@ func named(info *types.Info, e ast.Expr) bool {
 	return false
 }
 
-// call checks what is handed to functions and methods of bound packages, and what
-// is converted to their types.
+// call checks the arguments of functions and methods of bound packages, and of
+// conversions to their types.
 func (c *checker) call(n *ast.CallExpr) {
 	var to *types.Package
 	if c.TypesInfo.Types[n.Fun].IsType() {
@@ -241,7 +240,8 @@ func (c *checker) call(n *ast.CallExpr) {
 	}
 }
 
-// literal checks what is put into structs that bound packages declare.
+// literal checks the fields of struct literals whose types are declared in bound
+// packages.
 func (c *checker) literal(n *ast.CompositeLit) {
 	t := source.Named(c.TypesInfo.TypeOf(n))
 	if t == nil {
@@ -255,7 +255,7 @@ func (c *checker) literal(n *ast.CompositeLit) {
 	}
 }
 
-// put checks what is assigned or sent to a field or variable of a bound package.
+// put checks an assignment or a send to a field or variable of a bound package.
 func (c *checker) put(value, to ast.Expr) {
 	for {
 		element, ok := ast.Unparen(to).(*ast.IndexExpr)
@@ -271,7 +271,7 @@ func (c *checker) put(value, to ast.Expr) {
 	}
 }
 
-// hand checks one value that is handed to a package.
+// hand checks one value that is passed to a package.
 func (c *checker) hand(value ast.Expr, to *types.Package) {
 	if to == nil || to == c.Pkg {
 		return

@@ -12,8 +12,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// A bound is the fact of packages that are bound by a comment: this one, and those
-// that it imports in any number of steps.
+// A bound is the fact of the packages that are bound by a comment: this one and its
+// imports, direct and indirect.
 type bound struct{ Packages map[string][]string }
 
 func (*bound) AFact() {}
@@ -27,7 +27,8 @@ func (b *bound) String() string {
 	return strings.Join(all, ", ")
 }
 
-// GobEncode writes JSON, in which maps are in order: facts are compared.
+// GobEncode writes JSON, which has map keys in order: drivers compare the encodings of
+// facts.
 func (b *bound) GobEncode() ([]byte, error) { return json.Marshal(b.Packages) }
 
 // GobDecode is the reverse of GobEncode.
@@ -46,16 +47,16 @@ func (c *checker) facts() {
 	if names, ok := c.mark(); ok {
 		c.bound[c.path] = names
 	}
-	if len(c.bound) > 0 && c.Pkg.Name() != "main" { // which nobody imports
+	if len(c.bound) > 0 && c.Pkg.Name() != "main" { // no package imports main
 		c.ExportPackageFact(&bound{c.bound})
 	}
 }
 
 const prefix = "//piivet:purpose"
 
-// mark returns the purposes that the comments of the package name, and reports
-// comments that mean to and do not: a boundary that is not there must not look as
-// if it were.
+// mark returns the purposes that the comments of the package name. It reports comments
+// that look like such a comment and are not valid: a boundary that is not in force must
+// not look like one.
 func (c *checker) mark() (names []string, ok bool) {
 	for _, file := range c.Files {
 		for _, group := range file.Comments {

@@ -10,8 +10,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// predicate finds sealed values given to a predicate that ent generates, such as
-// user.EmailEQ(email).
+// predicate reports sealed values in the arguments of a predicate that ent generates,
+// such as user.EmailEQ(email).
 func (c *checker) predicate(n *ast.CallExpr, fn *types.Func) {
 	results := fn.Signature().Results()
 	if results.Len() != 1 {
@@ -28,15 +28,15 @@ func (c *checker) predicate(n *ast.CallExpr, fn *types.Func) {
 	}
 }
 
-// gorm finds sealed values in the conditions that GORM makes of structs and
-// maps: db.Where(&User{Email: email}).
+// gorm reports sealed values in the conditions that GORM makes from structs and maps:
+// db.Where(&User{Email: email}).
 func (c *checker) gorm(n *ast.CallExpr, fn *types.Func) {
 	if source.Package(fn) != "gorm.io/gorm" || !conditions[fn.Name()] {
 		return
 	}
 	for i, arg := range n.Args {
 		if i == 0 && fn.Signature().Params().Len() > 1 && fn.Name() != "Where" && fn.Name() != "Or" && fn.Name() != "Not" && fn.Name() != "Having" {
-			continue // where the result goes
+			continue // the destination of the result
 		}
 		e := source.Unwrap(c.TypesInfo, arg)
 		if u, ok := e.(*ast.UnaryExpr); ok && u.Op == token.AND {
@@ -64,8 +64,8 @@ func (c *checker) gorm(n *ast.CallExpr, fn *types.Func) {
 	}
 }
 
-// mayBeZero reports whether e is an index that nothing says was just computed: a
-// failed computation is poisoned and safe, a field can be zero.
+// mayBeZero reports whether e may be the zero index: it is a field or a literal. The
+// result of a failed computation is not zero, and matches no row.
 func (c *checker) mayBeZero(e ast.Expr) bool {
 	e = ast.Unparen(e)
 	if !known.IsIndex(c.TypesInfo.TypeOf(e)) {
@@ -80,8 +80,7 @@ func (c *checker) mayBeZero(e ast.Expr) bool {
 	return false
 }
 
-// literal finds sealed values in conditions that are maps: squirrel's Eq, goqu's
-// Ex.
+// literal reports sealed values in conditions that are maps: Eq of squirrel, Ex of goqu.
 func (c *checker) literal(n *ast.CompositeLit) {
 	t := source.Named(c.TypesInfo.TypeOf(n))
 	if t == nil || t.Obj().Pkg() == nil {

@@ -1,4 +1,5 @@
-// Package compare is the rule that two seals of one value are never equal.
+// Package compare implements a rule: two seals of one value are never equal, so sealed
+// values are not compared.
 package compare
 
 import (
@@ -14,11 +15,11 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// Analyzer reports sealed values that are compared by what they look like.
+// Analyzer reports comparisons of sealed values by their bytes.
 var Analyzer = &analysis.Analyzer{
 	Name: "compare",
 	Doc: "report sealed values compared with ==, used as map keys or looked for by a query\n\n" +
-		"Two seals of one address differ, so whatever compares them finds no match where there is one. " +
+		"Two seals of one address differ, so a comparison finds no match where there is one. " +
 		"Compare indexes of one purpose instead.",
 	URL:      source.Docs + "compare.md",
 	Requires: []*analysis.Analyzer{known.Analyzer, allow.Analyzer},
@@ -27,7 +28,7 @@ var Analyzer = &analysis.Analyzer{
 
 type checker struct {
 	*analysis.Pass
-	values map[*types.Var][]ast.Expr // what is assigned to variables; nil elements for what has no expression
+	values map[*types.Var][]ast.Expr // from variables to the values assigned to them, nil for one without an expression
 }
 
 func run(pass *analysis.Pass) (any, error) {
@@ -61,8 +62,8 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// isEqual reports whether n is the method Equal of a sealed type, which says by
-// its name that the very same seal is meant, and is what diff tools call.
+// isEqual reports whether n is the method Equal of a sealed type. Its name says that it
+// compares two copies of one seal, as diff tools do.
 func (c *checker) isEqual(n *ast.FuncDecl) bool {
 	return n.Recv != nil && n.Name.Name == "Equal" && len(n.Recv.List) == 1 && known.IsSealed(c.TypesInfo.TypeOf(n.Recv.List[0].Type))
 }
@@ -83,7 +84,7 @@ func (c *checker) binary(n *ast.BinaryExpr) {
 	}
 	for _, e := range []ast.Expr{n.X, n.Y} {
 		if c.absent(e) {
-			return // it has one form alone
+			return // the zero value has one form alone
 		}
 	}
 	if known.IsIndex(c.TypesInfo.TypeOf(n.X)) && known.IsIndex(c.TypesInfo.TypeOf(n.Y)) {
@@ -98,7 +99,7 @@ func (c *checker) binary(n *ast.BinaryExpr) {
 	}
 }
 
-// label reports whether e is what a sealed value or an index prints.
+// label reports whether e is the printed label of a sealed value or an index.
 func (c *checker) label(e ast.Expr) bool {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
 	if !ok {
@@ -112,8 +113,7 @@ func (c *checker) label(e ast.Expr) bool {
 	return known.IsSealed(t) || known.IsIndex(t)
 }
 
-// absent reports whether e is a zero value: one that is written out, or a
-// variable that is never set.
+// absent reports whether e is a zero value: a literal, or a variable that is never set.
 func (c *checker) absent(e ast.Expr) bool {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.CompositeLit:
@@ -129,7 +129,8 @@ func (c *checker) absent(e ast.Expr) bool {
 	return false
 }
 
-// holds says what e has of sealed values, "" if nothing.
+// holds returns a description of the sealed value that e is or contains, "" if there is
+// none.
 func (c *checker) holds(e ast.Expr) string {
 	return holds(c.TypesInfo.TypeOf(source.Unwrap(c.TypesInfo, e)))
 }
@@ -202,8 +203,7 @@ func (c *checker) mapType(n *ast.MapType) {
 	}
 }
 
-// lookup finds what the type of a map does not tell: m[email], where keys are
-// of type any.
+// lookup reports m[email] for a map with keys of an interface type.
 func (c *checker) lookup(n *ast.IndexExpr) {
 	t := c.TypesInfo.TypeOf(n.X)
 	if t == nil {
@@ -240,8 +240,8 @@ func (c *checker) call(n *ast.CallExpr) {
 	c.query(n, fn)
 }
 
-// instance finds generic functions and types that demand a comparable type and
-// are given a sealed one, such as slices.Contains.
+// instance reports generic functions and types with a comparable type parameter and a
+// sealed type argument, such as slices.Contains.
 func (c *checker) instance(id *ast.Ident) {
 	inst, ok := c.TypesInfo.Instances[id]
 	if !ok {
@@ -275,11 +275,11 @@ func (c *checker) instance(id *ast.Ident) {
 	}
 }
 
-// harmless reports whether a generic function compares with the zero value
-// alone, or with nothing.
+// harmless reports whether a generic function compares with the zero value alone, or does
+// not compare.
 func harmless(obj types.Object) bool {
 	switch obj.Pkg().Path() {
-	case "maps", "golang.org/x/exp/maps": // reported where the map is
+	case "maps", "golang.org/x/exp/maps": // reported at the type of the map
 		return true
 	}
 	name := strings.ToLower(obj.Name())

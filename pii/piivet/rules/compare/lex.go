@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// unknown stands in a query for what is known only when the program runs.
+// unknown stands in a query for text that is known only at run time.
 const unknown = "\x00"
 
 type lexemeKind int
@@ -26,7 +26,7 @@ type lexeme struct {
 	number int
 }
 
-// lex splits SQL. It drops text, numbers and comments.
+// lex splits SQL into lexemes. It drops string literals, numbers and comments.
 func lex(s string) []lexeme {
 	var all []lexeme
 	for s != "" {
@@ -96,8 +96,8 @@ func lex(s string) []lexeme {
 	return all
 }
 
-// quoted cuts what is quoted at the start of s, where a quote is doubled or
-// escaped by a backslash.
+// quoted returns the content of the quoted text at the start of s, and the rest of s. A
+// quote in the text is doubled or escaped by a backslash.
 func quoted(s string, quote byte) (content, rest string) {
 	for i := 1; i < len(s); i++ {
 		switch {
@@ -112,7 +112,7 @@ func quoted(s string, quote byte) (content, rest string) {
 	return s[1:], ""
 }
 
-// dollar reads $1, $name and $tag$ text $tag$.
+// dollar parses $1, $name and $tag$ text $tag$.
 func dollar(s string, all *[]lexeme) (rest string) {
 	word := prefix(s[1:], isPart)
 	rest = s[1+len(word):]

@@ -10,8 +10,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// conditions are the methods of query builders whose text is a condition, of
-// GORM, bun, squirrel and others.
+// conditions are the methods of query builders that take a condition as text, of GORM,
+// bun, squirrel and others.
 var conditions = map[string]bool{
 	"Where": true, "WhereOr": true, "Or": true, "Not": true, "Having": true, "And": true,
 	"First": true, "Last": true, "Take": true, "Find": true, "Delete": true,
@@ -20,7 +20,8 @@ var conditions = map[string]bool{
 
 const labelled = "label looked for by a query: GoString says the same of all values of a purpose, so pass the index itself"
 
-// lookedFor says what to look for instead of a sealed value of type t.
+// lookedFor returns the message for a query by a sealed value of type t, with the
+// function to use instead.
 func lookedFor(t types.Type) string {
 	index := "pii.IndexOf"
 	if n := source.Named(t); n != nil && (n.Obj().Name() == "Email" || n.Obj().Name() == "Phone") {
@@ -29,9 +30,9 @@ func lookedFor(t types.Type) string {
 	return "sealed value looked for by a query: " + differ + ", so no row is found: keep a column of indexes, and look for what " + index + " returns"
 }
 
-// query finds sealed values that a call has a database look for. What makes a
-// call a query is its shape, text followed by any number of arguments, and the
-// text: so it is found whatever the driver, and through wrappers.
+// query reports sealed values that a call passes to a database for a comparison. It
+// recognises a query by the shape of the call, text followed by any number of arguments,
+// and by the text. So it works with any driver, and through wrappers.
 func (c *checker) query(n *ast.CallExpr, fn *types.Func) {
 	c.predicate(n, fn)
 	c.gorm(n, fn)
@@ -64,8 +65,8 @@ func (c *checker) query(n *ast.CallExpr, fn *types.Func) {
 	}
 }
 
-// spread returns the arguments of n from the given one on, those of a slice
-// that is written out for "..." included.
+// spread returns the arguments of n from the given one on. A slice literal before "..."
+// is replaced by its elements.
 func (c *checker) spread(n *ast.CallExpr, from int) []ast.Expr {
 	if !n.Ellipsis.IsValid() {
 		return n.Args[from:]
@@ -77,7 +78,7 @@ func (c *checker) spread(n *ast.CallExpr, from int) []ast.Expr {
 	return nil
 }
 
-// arguments compares the placeholders of a query with its arguments.
+// arguments matches the placeholders of a query with its arguments.
 func (c *checker) arguments(call *ast.CallExpr, query ast.Expr, args []ast.Expr, begin clause) {
 	var sealed bool
 	for _, arg := range args {
@@ -116,7 +117,7 @@ func (c *checker) arguments(call *ast.CallExpr, query ast.Expr, args []ast.Expr,
 	}
 }
 
-// at returns where to report an argument: the call, if it was put together
+// at returns the node to report an argument at: the call, if the argument was built
 // elsewhere.
 func at(arg ast.Expr, call *ast.CallExpr) ast.Expr {
 	if arg.Pos() < call.Pos() || call.End() < arg.End() {
@@ -125,7 +126,7 @@ func at(arg ast.Expr, call *ast.CallExpr) ast.Expr {
 	return arg
 }
 
-// message returns what is wrong with looking for e, "" if nothing is.
+// message returns the message for a query by e, "" if there is nothing to report.
 func (c *checker) message(e ast.Expr) string {
 	e = source.Unwrap(c.TypesInfo, e)
 	if c.label(e) {
@@ -157,8 +158,8 @@ func (c *checker) message(e ast.Expr) string {
 	return ""
 }
 
-// named returns the sealed values that an argument gives by name: sql.Named, a
-// map such as pgx.NamedArgs.
+// named returns the sealed values of an argument with names: sql.Named, or a map such as
+// pgx.NamedArgs.
 func (c *checker) named(e ast.Expr) map[string]ast.Expr {
 	found := map[string]ast.Expr{}
 	add := func(key, value ast.Expr) {
@@ -188,7 +189,7 @@ func (c *checker) named(e ast.Expr) map[string]ast.Expr {
 	return found
 }
 
-// text returns the text of an expression, with [unknown] for what is not
+// text returns the text of an expression, with [unknown] in place of parts that are not
 // constant.
 func (c *checker) text(e ast.Expr, depth int) string {
 	if s, ok := source.Constant(c.TypesInfo, e); ok {
@@ -223,7 +224,7 @@ func (c *checker) text(e ast.Expr, depth int) string {
 	return unknown
 }
 
-// verbs replaces the verbs of a format.
+// verbs replaces the verbs of a format by [unknown].
 func verbs(format string) string {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
@@ -242,8 +243,8 @@ func verbs(format string) string {
 	return b.String()
 }
 
-// resolve returns what a variable was set to, if that happens once in the
-// package, and e if not.
+// resolve returns the value of a variable that is set once in the package, and e for any
+// other expression.
 func (c *checker) resolve(e ast.Expr) ast.Expr {
 	e = ast.Unparen(e)
 	id, ok := e.(*ast.Ident)
@@ -260,8 +261,8 @@ func (c *checker) resolve(e ast.Expr) ast.Expr {
 	return e
 }
 
-// assigned returns what is assigned to each variable of the package: for one that
-// is declared and never set, nothing.
+// assigned returns the values that are assigned to each variable of the package. There is
+// none for a variable that is declared and never set.
 func (c *checker) assigned() map[*types.Var][]ast.Expr {
 	if c.values != nil {
 		return c.values
@@ -269,7 +270,7 @@ func (c *checker) assigned() map[*types.Var][]ast.Expr {
 	c.values = map[*types.Var][]ast.Expr{}
 	set := func(to, value ast.Expr) {
 		if _, ok := ast.Unparen(to).(*ast.Ident); !ok {
-			value = nil // a part of it
+			value = nil // a part of the variable
 		}
 		if v := source.Root(c.TypesInfo, to); v != nil {
 			c.values[v] = append(c.values[v], value)
@@ -308,10 +309,10 @@ func (c *checker) assigned() map[*types.Var][]ast.Expr {
 			case *ast.FuncType:
 				for _, field := range n.Params.List {
 					for _, name := range field.Names {
-						set(name, nil) // what callers hand over
+						set(name, nil) // an argument of a caller
 					}
 				}
-			case *ast.UnaryExpr: // whoever has its address may set it
+			case *ast.UnaryExpr: // code with the address may set the variable
 				if n.Op == token.AND {
 					set(n.X, nil)
 				}

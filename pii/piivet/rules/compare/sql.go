@@ -5,29 +5,28 @@ import (
 	"strings"
 )
 
-// A placeholder is where a query takes an argument.
+// A placeholder is a placeholder for an argument in a query.
 type placeholder struct {
-	n        int    // which argument, from 0; -1 if it goes by name
+	n        int    // index of the argument; -1 if it has a name
 	name     string // of :name and @name
-	compared bool   // rather than written
+	compared bool   // the argument is compared, and not stored
 }
 
-// A clause is what the words of a query are in the middle of.
+// A clause is the kind of clause that a lexeme is in.
 type clause int
 
 const (
 	other  clause = iota // a select list, an order, a table
 	cond                 // WHERE, HAVING, ON, WHEN
 	assign               // SET column = …
-	value                // inside what is assigned
+	value                // in the expression that is assigned
 	insert               // VALUES (…)
 )
 
-// scanQuery returns the placeholders of an SQL query, or of a part of one that
-// begins in the given clause. It knows no dialect and needs none: whether an
-// argument is compared is told from the clause and the operator before it.
-// complete is false if part of the query is not known, which is written as
-// [unknown], and the number of a placeholder depends on it.
+// scanQuery returns the placeholders of an SQL query, or of a part of one that begins in
+// the given clause. It is independent of the dialect: the clause and the operator before
+// a placeholder tell whether the argument is compared. Complete is false if the query has
+// an [unknown] part that the number of a placeholder depends on.
 func scanQuery(query string, begin clause) (found []placeholder, complete bool) {
 	lexemes := lex(query)
 	numbered := slices.ContainsFunc(lexemes, func(t lexeme) bool { return t.kind == numberedLexeme })
@@ -82,8 +81,8 @@ func (s *scanner) top() *frame { return &s.frames[len(s.frames)-1] }
 
 func (s *scanner) add(p placeholder) {
 	f := s.top()
-	// Compare-and-swap, UPDATE … SET email = ? WHERE id = ? AND email = ?, looks
-	// for the very value that was read.
+	// Compare-and-swap, UPDATE … SET email = ? WHERE id = ? AND email = ?, compares with
+	// the seal that was read.
 	swap := f.clause == cond && slices.Contains(f.assigned, f.last)
 	p.compared = (f.clause == cond || f.compares && f.clause != assign) && !swap
 	s.found = append(s.found, p)
@@ -91,7 +90,7 @@ func (s *scanner) add(p placeholder) {
 
 func (s *scanner) column(name string) { s.top().last = strings.ToLower(name) }
 
-// word follows a keyword; other words are columns, tables and functions.
+// word handles a keyword. Other words are columns, tables and functions.
 func (s *scanner) word(text string, rest []lexeme) {
 	f := s.top()
 	word := strings.ToUpper(text)

@@ -1,4 +1,5 @@
-// Package discard is the rule that a refusal is not to be overlooked.
+// Package discard implements a rule: the error of an operation with personal data is not
+// discarded.
 package discard
 
 import (
@@ -13,7 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// Analyzer reports errors of the library that nobody looks at.
+// Analyzer reports discarded errors of the library.
 var Analyzer = &analysis.Analyzer{
 	Name: "discard",
 	Doc: "report discarded errors of Reveal, Hint, Index, Seal and the like\n\n" +
@@ -63,14 +64,15 @@ func isBlank(e ast.Expr) bool {
 	return ok && id.Name == "_"
 }
 
-// discarded checks a call whose results nobody takes.
+// discarded checks a call whose results are all discarded.
 func discarded(pass *analysis.Pass, e ast.Expr) {
 	if call, ok := ast.Unparen(e).(*ast.CallExpr); ok {
 		check(pass, call)
 	}
 }
 
-// assigned checks a call the last of whose n results goes to the blank.
+// assigned checks a call if the last of its n results is assigned to the blank
+// identifier.
 func assigned(pass *analysis.Pass, e ast.Expr, n int) {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
 	if !ok {
@@ -107,9 +109,9 @@ func check(pass *analysis.Pass, call *ast.CallExpr) {
 	}
 }
 
-// ofFunc returns the name of a function of the library, and what happens if its
-// error is not looked at. Both are empty for other functions, and for those whose
-// error can wait: what encoders and databases call, and Close.
+// ofFunc returns the name of a function of the library, and the consequence of a
+// discarded error. Both are empty for other functions, for functions that encoders and
+// databases call, and for Close.
 func ofFunc(fn *types.Func) (name, consequence string) {
 	if fn.Pkg() == nil {
 		return "", ""
@@ -144,9 +146,9 @@ func ofFunc(fn *types.Func) (name, consequence string) {
 	return "", ""
 }
 
-// ofSignature does the same for calls of interfaces and function values that look
-// like one of the library's: they take a scope, and return what is revealed,
-// indexed or sealed.
+// ofSignature does the same for calls of interface methods and function values that look
+// like one of the library's functions: they take a scope, and return plaintext, an index
+// or a sealed value.
 func ofSignature(fun ast.Expr, fn *types.Func, sig *types.Signature) (name, consequence string) {
 	if sig.Results().Len() != 2 {
 		return "", ""
@@ -182,15 +184,16 @@ func ofSignature(fun ast.Expr, fn *types.Func, sig *types.Signature) (name, cons
 	return "", ""
 }
 
-// isMethodOfSealed reports whether sig is of a method value or expression of Reveal
-// or Hint: (context.Context, scope), after the value if it is an expression.
+// isMethodOfSealed reports whether sig is the signature of a method value or method
+// expression of Reveal or Hint: (context.Context, scope), after the receiver for an
+// expression.
 func isMethodOfSealed(sig *types.Signature) bool {
 	n := sig.Params().Len()
 	return (n == 2 || n == 3 && known.IsSealed(sig.Params().At(0).Type())) && known.IsScope(sig.Params().At(n-1).Type())
 }
 
-// coreSignature returns the signature of what is called, false for conversions
-// and what has none.
+// coreSignature returns the signature of a function type, false for other types, as in a
+// conversion.
 func coreSignature(t types.Type) (*types.Signature, bool) {
 	if t == nil {
 		return nil, false

@@ -1,4 +1,5 @@
-// Package embed is the rule that a sealed value has a name in a struct.
+// Package embed implements a rule: a struct does not embed a sealed value beside other
+// fields.
 package embed
 
 import (
@@ -16,7 +17,7 @@ import (
 var Analyzer = &analysis.Analyzer{
 	Name: "embed",
 	Doc: "report sealed values embedded beside other fields\n\n" +
-		"The struct gets the value's methods, and with them encoders, databases and printers take it for the " +
+		"The struct gets the value's methods, so that encoders, databases and printers take it for the " +
 		"value alone: the other fields are lost without a word.",
 	URL:      source.Docs + "embed.md",
 	Requires: []*analysis.Analyzer{known.Analyzer, allow.Analyzer},
@@ -28,7 +29,7 @@ func run(pass *analysis.Pass) (any, error) {
 		return nil, nil
 	}
 	for file := range source.Files(pass) {
-		names := map[ast.Expr]*ast.Ident{} // of struct types that have one
+		names := map[ast.Expr]*ast.Ident{} // the names of struct types
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.TypeSpec:
@@ -42,8 +43,8 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// methods are those by which encoders, databases and printers take a struct for
-// one value, with who calls them.
+// methods are the methods that make encoders, databases and printers take a struct for
+// one value, with their callers.
 var methods = []struct{ name, caller string }{
 	{"MarshalText", "JSON, XML and YAML encode"},
 	{"Value", "databases store"},
@@ -55,7 +56,7 @@ var methods = []struct{ name, caller string }{
 func check(pass *analysis.Pass, n *ast.StructType, name *ast.Ident) {
 	s, ok := pass.TypesInfo.TypeOf(n).(*types.Struct)
 	if !ok || s.NumFields() < 2 {
-		return // a kind of one's own
+		return // a struct with this field alone is a user's own kind
 	}
 	var t types.Type = s
 	if name != nil {
@@ -67,7 +68,7 @@ func check(pass *analysis.Pass, n *ast.StructType, name *ast.Ident) {
 	for _, m := range methods {
 		method := set.Lookup(nil, m.name)
 		if method == nil || len(method.Index()) < 2 {
-			continue // the struct's own, or one that two fields have and so neither gives
+			continue // the struct's own method, or an ambiguous one, which is not promoted
 		}
 		f := s.Field(method.Index()[0])
 		if !known.IsSealed(f.Type()) {
@@ -80,7 +81,7 @@ func check(pass *analysis.Pass, n *ast.StructType, name *ast.Ident) {
 	}
 }
 
-// fieldOf returns where a field stands.
+// fieldOf returns the syntax of a field.
 func fieldOf(n *ast.StructType, f *types.Var) *ast.Field {
 	for _, field := range n.Fields.List {
 		if field.Pos() <= f.Pos() && f.Pos() <= field.End() {

@@ -1,4 +1,4 @@
-// Package hash is the rule about revealed values that are hashed without a key.
+// Package hash implements a rule: revealed values are not hashed without a key.
 package hash
 
 import (
@@ -12,7 +12,7 @@ import (
 var Analyzer = &analysis.Analyzer{
 	Name: "hash",
 	Doc: "report revealed values that are hashed without a key\n\n" +
-		"All phone numbers there are can be hashed in minutes, and lists of addresses are for sale.",
+		"All existing phone numbers can be hashed in minutes, and lists of addresses are for sale.",
 	URL:      "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/docs/hash.md",
 	Requires: []*analysis.Analyzer{allow.Analyzer, flow.Analyzer},
 	Run:      run,

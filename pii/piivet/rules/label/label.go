@@ -1,5 +1,4 @@
-// Package label is the rule about printed labels of sealed values that are used as
-// data.
+// Package label implements a rule: printed labels of sealed values are not used as data.
 package label
 
 import (

@@ -1,5 +1,5 @@
-// Package leak is the rule about revealed values that end up where nobody meant
-// them to be: in logs, errors, panics, metric labels and responses.
+// Package leak implements a rule: revealed values do not go into logs, errors, panics,
+// metric labels and responses.
 package leak
 
 import (
@@ -15,13 +15,13 @@ import (
 var Analyzer = &analysis.Analyzer{
 	Name: "leak",
 	Doc: "report revealed values that go into logs, errors, panics, metric labels and responses\n\n" +
-		"What Reveal returns is followed through variables, fields, functions and packages.",
+		"Revealed values are tracked through variables, fields, functions and packages.",
 	URL:      "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/docs/leak.md",
 	Requires: []*analysis.Analyzer{allow.Analyzer, flow.Analyzer},
 	Run:      run,
 }
 
-// What becomes of the value, and what to do.
+// messages has the message for each kind of sink: the sink, and the change to make.
 var messages = map[flow.Kind]string{
 	flow.Log:      "goes into a log: log the sealed value, or its Hint",
 	flow.Error:    "goes into an error, which ends up in logs: say what failed without the value",
@@ -54,7 +54,8 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// standard reports whether a sink is where logs come from that nobody calls one.
+// standard reports whether a sink is standard output or standard error, which are not
+// logs by name but end up in them.
 func standard(what string) bool {
 	return strings.HasPrefix(what, "fmt.Print") || what == "os.Stdout" || what == "os.Stderr" || what == "print" || what == "println"
 }

@@ -15,17 +15,17 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// A declared is the fact of the packages that declare purposes: this one, and
-// those that it imports in any number of steps, for drivers drop the facts of
-// packages that are imported indirectly.
+// A declared is the fact of the packages that declare purposes: this one and its imports,
+// direct and indirect, since drivers drop the facts of packages that are imported
+// indirectly.
 type declared struct{ Lists []list }
 
-// A list is the purposes that one package declares.
+// A list has the purposes that one package declares.
 type list struct {
-	Path   string            // of the package
-	Name   string            // of the package
-	Module string            // which it is part of
-	Vars   map[string]string // names of variables by that of the purpose
+	Path   string            // the path of the package
+	Name   string            // the name of the package
+	Module string            // the path of the package's module
+	Vars   map[string]string // from the names of purposes to the names of variables
 }
 
 func (*declared) AFact() {}
@@ -38,7 +38,8 @@ func (d *declared) String() string {
 	return "purposes are declared in " + strings.Join(paths, ", ")
 }
 
-// GobEncode writes JSON, in which maps are in order: facts are compared.
+// GobEncode writes JSON, which has map keys in order: drivers compare the encodings of
+// facts.
 func (d *declared) GobEncode() ([]byte, error) { return json.Marshal(d.Lists) }
 
 // GobDecode is the reverse of GobEncode.
@@ -49,8 +50,8 @@ func (l list) stated(c *config.Config) bool {
 	return allowed
 }
 
-// facts collects what imported packages declare, adds what this one does, and
-// reports if that makes two lists of one module.
+// facts collects the lists of imported packages, adds the list of this package, and
+// reports if one module has two lists as a result.
 func (c *checker) facts() {
 	module := ""
 	if c.Module != nil {
@@ -73,7 +74,7 @@ func (c *checker) facts() {
 		most = max(most, ours)
 	}
 	for _, l := range all {
-		// Lists of other modules are other people's, unless the file names them.
+		// Lists of other modules do not count, unless the file names them.
 		if l.Path != c.path && (l.Module == module || l.stated(c.config)) {
 			c.others = append(c.others, l)
 		}
@@ -85,7 +86,7 @@ func (c *checker) facts() {
 	if own := c.own(module); len(own.Vars) > 0 {
 		all[c.path] = own
 	}
-	if len(all) > 0 && c.Pkg.Name() != "main" { // which nobody imports
+	if len(all) > 0 && c.Pkg.Name() != "main" { // no package imports main
 		fact := new(declared)
 		for _, l := range all {
 			fact.Lists = append(fact.Lists, l)
@@ -95,7 +96,7 @@ func (c *checker) facts() {
 	}
 }
 
-// own returns what this package declares.
+// own returns the purposes that this package declares.
 func (c *checker) own(module string) list {
 	own := list{Path: c.path, Name: c.Pkg.Name(), Module: module, Vars: map[string]string{}}
 	for file := range source.Files(c.Pass) {
@@ -121,7 +122,7 @@ func (c *checker) own(module string) list {
 	return own
 }
 
-// twoLists reports that packages which are imported here have a list each.
+// twoLists reports that several imported packages have a list each.
 func (c *checker) twoLists() {
 	paths := make([]string, len(c.others))
 	for i, l := range c.others {

@@ -1,4 +1,4 @@
-// Package purposeplace is the rule that there is one list of purposes.
+// Package purposeplace implements a rule: all purposes are declared in one list.
 package purposeplace
 
 import (
@@ -16,8 +16,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// Analyzer reports purposes that are not constants of the one package that lists
-// them.
+// Analyzer reports purposes that are not constants of the one package that lists them.
 var Analyzer = &analysis.Analyzer{
 	Name: "purposeplace",
 	Doc: "report purposes made from text that is not constant, or outside the package that declares them\n\n" +
@@ -33,8 +32,8 @@ type checker struct {
 	*analysis.Pass
 	path   string // of the package
 	config *config.Config
-	listed bool // the package may declare purposes, says the file
-	stated bool // the file says which do
+	listed bool // the file lists the package as one that may declare purposes
+	stated bool // the file has a list of packages that may declare purposes
 	others []list
 }
 
@@ -69,8 +68,8 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// ofLibrary reports whether a package is the library's own. It reads names of
-// purposes in what is stored, and declares none.
+// ofLibrary reports whether a package is part of the library. The library parses names of
+// purposes in stored data, and declares none.
 func ofLibrary(path string) bool {
 	for _, top := range []string{known.PurposePath, known.VaultPath, known.PIIPath} {
 		if path == top || strings.HasPrefix(path, top+"/") {
@@ -80,8 +79,8 @@ func ofLibrary(path string) bool {
 	return false
 }
 
-// inspect calls f for every node, and says whether it is inside a function
-// rather than part of the declaration of a package-level variable.
+// inspect calls f for every node. Inside is false for the declaration of a package-level
+// variable.
 func inspect(file *ast.File, f func(n ast.Node, inside bool)) {
 	for _, decl := range file.Decls {
 		general, ok := decl.(*ast.GenDecl)
@@ -101,8 +100,8 @@ func (c *checker) reportf(at analysis.Range, format string, args ...any) {
 
 const notConstant = "purpose made from text that is not constant, so it is in no list that can be read: choose among those that the package of purposes declares"
 
-// function finds purpose.Parse and purpose.MustParse as values, which are called
-// with nobody knows what.
+// function reports purpose.Parse and purpose.MustParse as function values, since their
+// arguments are not known.
 func (c *checker) function(n *ast.SelectorExpr) {
 	if known.OpOf(source.Func(c.TypesInfo, n)) == known.Parse {
 		c.reportf(n, notConstant)
@@ -157,8 +156,8 @@ func (c *checker) call(file *ast.File, n *ast.CallExpr, inside bool) {
 	}
 }
 
-// use returns the fix that puts a variable in place of a call of MustParse, if
-// the file imports its package under a name.
+// use returns the fix that replaces a call of MustParse by a variable, if the file
+// imports its package under a name.
 func (c *checker) use(file *ast.File, n *ast.CallExpr, l list, name string, fn *types.Func) []analysis.SuggestedFix {
 	if fn.Name() != "MustParse" {
 		return nil
@@ -168,7 +167,7 @@ func (c *checker) use(file *ast.File, n *ast.CallExpr, l list, name string, fn *
 		if imported == nil || config.PackagePath(imported.Imported().Path()) != l.Path || imported.Name() == "_" || imported.Name() == "." {
 			continue
 		}
-		// Another thing may go by that name here.
+		// The name may refer to another object here.
 		scope := c.Pkg.Scope().Innermost(n.Pos())
 		if scope == nil {
 			return nil

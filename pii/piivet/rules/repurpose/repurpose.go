@@ -1,5 +1,5 @@
-// Package repurpose is the rule about values that are revealed for one purpose
-// and then sealed or indexed for another.
+// Package repurpose implements a rule: values that are revealed for one purpose are not
+// sealed or indexed for another.
 package repurpose
 
 import (

@@ -13,9 +13,9 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// masks checks the functions that the library hands plaintext to: the masks of
-// Hint, the canonical forms of IndexSealed, and the methods of kinds. What is
-// revealed through one of them is in the audit log as something else.
+// masks checks the functions that the library calls with plaintext: the masks of Hint,
+// the canonical forms of IndexSealed, and the methods of kinds. The audit log has such a
+// call as another operation than Reveal.
 type masks struct {
 	*analysis.Pass
 	checked map[ast.Node]bool
@@ -26,7 +26,7 @@ const (
 	kept     = "plaintext kept by a function that is only to look at it: call Reveal, which is audited as such"
 )
 
-// call checks the functions that are given to Scope.Hint and Scope.IndexSealed.
+// call checks the function arguments of Scope.Hint and Scope.IndexSealed.
 func (m *masks) call(n *ast.CallExpr) {
 	fn := source.Func(m.TypesInfo, n.Fun)
 	op := known.OpOf(fn)
@@ -57,7 +57,7 @@ func (m *masks) call(n *ast.CallExpr) {
 	}
 }
 
-// method checks the methods Mask, Canonical and Parse of a kind.
+// method checks the methods Mask and Canonical of a kind.
 func (m *masks) method(n *ast.FuncDecl) {
 	if n.Recv == nil || n.Body == nil {
 		return
@@ -120,15 +120,14 @@ func (m *masks) declared(fn *types.Func) *ast.FuncDecl {
 	return nil
 }
 
-// whole are functions that return all of a text that they are given, in some
-// form.
+// whole are functions that return all of their argument, in some form.
 var whole = map[string]bool{
 	"strings.Clone": true, "strings.TrimSpace": true, "strings.ToLower": true, "strings.ToUpper": true,
 	"strings.ToTitle": true, "html.EscapeString": true, "net/url.QueryEscape": true, "net/url.PathEscape": true,
 	"strconv.Quote": true, "fmt.Sprint": true, "fmt.Sprintf": true, "fmt.Sprintln": true,
 }
 
-// check follows the plaintext through one function, by its names alone.
+// check tracks the plaintext through one function, by local variables alone.
 func (m *masks) check(at ast.Node, typ *ast.FuncType, body *ast.BlockStmt, mask bool) {
 	if m.checked[at] {
 		return
@@ -199,8 +198,7 @@ func (m *masks) check(at ast.Node, typ *ast.FuncType, body *ast.BlockStmt, mask 
 	})
 }
 
-// whole reports whether e is all of what one of the names stands for, perhaps
-// with more around it.
+// whole reports whether e contains the whole value of one of the names.
 func (m *masks) whole(names map[types.Object]bool, e ast.Expr) bool {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.Ident:

@@ -1,4 +1,5 @@
-// Package revealer is the rule that plaintext is born where it was said to be.
+// Package revealer implements a rule: values are revealed only in the packages that
+// .piivet.json lists for it.
 package revealer
 
 import (
@@ -13,7 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/internal/source"
 )
 
-// Analyzer reports Reveal outside the packages that may, and masks that reveal.
+// Analyzer reports Reveal outside the listed packages, and masks that reveal.
 var Analyzer = &analysis.Analyzer{
 	Name: "revealer",
 	Doc: "report Reveal outside the packages that .piivet.json lists\n\n" +
@@ -54,8 +55,8 @@ func run(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// reveals reports whether n names a Reveal of the library, called or not, or a
-// method of an interface by which one is called.
+// reveals reports whether n refers to a Reveal of the library, called or not, or to an
+// interface method with its name and a scope.
 func reveals(pass *analysis.Pass, n *ast.SelectorExpr) bool {
 	fn, ok := pass.TypesInfo.Uses[n.Sel].(*types.Func)
 	if !ok {

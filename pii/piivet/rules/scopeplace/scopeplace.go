@@ -1,5 +1,5 @@
-// Package scopeplace is the rule that the right to use a purpose is handed over
-// and not lying about.
+// Package scopeplace implements a rule: scopes and vaults are passed to components, and
+// not kept in contexts and package-level variables.
 package scopeplace
 
 import (
@@ -77,8 +77,8 @@ func (c checker) globals(spec *ast.ValueSpec) {
 	}
 }
 
-// assign checks what becomes part of a package-level variable whose type does
-// not tell: of type any, a map of such, a field that is not exported.
+// assign checks assignments to a package-level variable, or to a part of one, whose type
+// does not tell that it holds scopes: the type any, a map of it, an unexported field.
 func (c checker) assign(n *ast.AssignStmt) {
 	if len(n.Lhs) != len(n.Rhs) {
 		return
@@ -86,7 +86,7 @@ func (c checker) assign(n *ast.AssignStmt) {
 	for i, to := range n.Lhs {
 		v := source.Root(c.TypesInfo, to)
 		if !source.IsGlobal(v) || c.grants(v.Type()) != "" {
-			continue // where it is declared, it is reported
+			continue // its declaration is reported
 		}
 		if what := c.grants(c.TypesInfo.TypeOf(source.Unwrap(c.TypesInfo, n.Rhs[i]))); what != "" {
 			c.report(n, "%s in a package-level variable, %s", what, instead)
@@ -94,7 +94,7 @@ func (c checker) assign(n *ast.AssignStmt) {
 	}
 }
 
-// call checks what is put into contexts, and into package-level containers.
+// call checks values that are stored in contexts and in package-level containers.
 func (c checker) call(n *ast.CallExpr) {
 	fn := source.Func(c.TypesInfo, n.Fun)
 	if fn == nil {
@@ -138,8 +138,8 @@ func (c checker) context(value ast.Expr) {
 	}
 }
 
-// isContext reports whether t is the context of a web framework, which hands
-// values from one handler to the next.
+// isContext reports whether t is the context of a web framework, which passes values from
+// handler to handler.
 func isContext(t types.Type) bool {
 	n := source.Named(t)
 	if n == nil {
@@ -152,8 +152,7 @@ func isContext(t types.Type) bool {
 	return false
 }
 
-// structType checks contexts of one's own: structs that embed a context and hold
-// a scope.
+// structType checks user-defined contexts: structs that embed a context and hold a scope.
 func (c checker) structType(n *ast.StructType) {
 	s, ok := c.TypesInfo.TypeOf(n).(*types.Struct)
 	if !ok {
@@ -175,12 +174,12 @@ func (c checker) structType(n *ast.StructType) {
 	}
 }
 
-// grants says what a value of type t has of scopes and vaults for whoever gets
-// hold of it, "" if nothing.
+// grants returns "scope" or "vault" if code with a value of type t can get at one, ""
+// otherwise.
 func (c checker) grants(t types.Type) string { return within(t, map[string]bool{}, 16) }
 
-// within does so for a part of a type, once for each named type that is met: types
-// can be recursive.
+// within is grants for a part of a type. It visits each named type once, since types can
+// be recursive.
 func within(t types.Type, seen map[string]bool, depth int) string {
 	if t == nil || depth == 0 {
 		return ""
@@ -220,9 +219,9 @@ func within(t types.Type, seen map[string]bool, depth int) string {
 			return what
 		}
 		return within(u.Elem(), seen, depth-1)
-	case *types.Signature: // a function that returns one: sync.OnceValue
+	case *types.Signature: // a function that returns one, as of sync.OnceValue
 		if u.Params().Len() > 0 {
-			return "" // and asks for something in return, as Vault.Scope does
+			return "" // it needs an argument, as Vault.Scope does
 		}
 		for r := range u.Results().Variables() {
 			if what := within(r.Type(), seen, depth-1); what != "" {
@@ -235,9 +234,9 @@ func within(t types.Type, seen map[string]bool, depth int) string {
 	return ""
 }
 
-// fields looks at what others can reach: fields that are exported or embedded. A
-// component that has its scope in a field of its own hands it to nobody, but a
-// struct of nothing else is a bag of scopes, whatever its fields are called.
+// fields checks the fields that other code can reach: exported and embedded ones. A
+// component with a scope in an unexported field does not give it away. A struct with no
+// other fields is a container of scopes, and is reported even if they are unexported.
 func fields(s *types.Struct, seen map[string]bool, depth int) string {
 	found, others := "", false
 	for f := range s.Fields() {

@@ -18,16 +18,16 @@ import (
 // Run applies a rule to the packages of a module, and compares its findings with
 // the "want" comments, as [analysistest.Run] does.
 //
-// The module is example.com/shop and consists of what is in the directory dir. Its
-// go.mod is made here, after that of the library, so that there is no second list
-// of versions to keep. The directories in dir/stubs, if there are any, stand in
-// for modules of other people: stubs/gorm.io/gorm is gorm.io/gorm.
+// The module is example.com/shop, with the files of the directory dir. Its go.mod is
+// generated from the library's, so that there is no second list of versions to maintain.
+// The directories in dir/stubs, if any, replace third-party modules: stubs/gorm.io/gorm
+// is gorm.io/gorm.
 func Run(t *testing.T, rule *analysis.Analyzer, dir string) []*analysistest.Result {
 	t.Helper()
 	return analysistest.Run(t, Module(t, dir), rule, "./...")
 }
 
-// Module returns the directory of the module that [Run] makes of dir.
+// Module returns the directory of the module that [Run] generates from dir.
 func Module(t *testing.T, dir string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -56,7 +56,7 @@ func Module(t *testing.T, dir string) string {
 	return root
 }
 
-// stubs returns the directories below dir that hold Go files.
+// stubs returns the directories below dir with Go files.
 func stubs(t *testing.T, dir string) (modules []string) {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".go") {

@@ -1,4 +1,4 @@
-// Package source is what rules share that look at code place by place.
+// Package source has functions that the syntax-based rules share.
 package source
 
 import (
@@ -12,12 +12,11 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// Docs is where the doc pages of the rules are.
+// Docs is the URL of the doc pages of the rules.
 const Docs = "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/docs/"
 
-// Files returns the files of a package that are part of the program. Tests are
-// left out: they run on keys of their own, and do on purpose what programs must
-// not.
+// Files returns the files of a package that are part of the program. Test files are left
+// out: tests use keys of their own, and do on purpose what the rules report.
 func Files(pass *analysis.Pass) iter.Seq[*ast.File] {
 	return func(yield func(*ast.File) bool) {
 		for _, f := range pass.Files {
@@ -28,12 +27,12 @@ func Files(pass *analysis.Pass) iter.Seq[*ast.File] {
 	}
 }
 
-// IsTest reports whether a file is one of tests.
+// IsTest reports whether a file is a test file.
 func IsTest(pass *analysis.Pass, f *ast.File) bool {
 	return strings.HasSuffix(pass.Fset.PositionFor(f.FileStart, false).Filename, "_test.go")
 }
 
-// Constant returns the value of a constant expression of text.
+// Constant returns the value of a constant string expression.
 func Constant(info *types.Info, e ast.Expr) (string, bool) {
 	v := info.Types[e].Value
 	if v == nil || v.Kind() != constant.String {
@@ -42,9 +41,9 @@ func Constant(info *types.Info, e ast.Expr) (string, bool) {
 	return constant.StringVal(v), true
 }
 
-// Func returns the function or method that an identifier or a selection names,
-// called or not, and nil for anything else. Instances of generic functions are
-// given as what they are instances of.
+// Func returns the function or method that an identifier or a selection refers to, called
+// or not, and nil for other expressions. For an instance of a generic function it returns
+// the generic function.
 func Func(info *types.Info, e ast.Expr) *types.Func {
 	var id *ast.Ident
 	switch e := ast.Unparen(e).(type) {
@@ -66,8 +65,8 @@ func Func(info *types.Info, e ast.Expr) *types.Func {
 	return fn
 }
 
-// Qualified returns a function's package path and name, with that of its
-// receiver's type in between if it is a method: "sync.Map.Load".
+// Qualified returns the package path and the name of a function. For a method, the name
+// of the receiver's type is in between: "sync.Map.Load".
 func Qualified(fn *types.Func) string {
 	if fn == nil || fn.Pkg() == nil {
 		return ""
@@ -102,8 +101,8 @@ func Named(t types.Type) *types.Named {
 	return n
 }
 
-// Unwrap removes parentheses and conversions to interfaces, which hide the type
-// of what they hold.
+// Unwrap removes parentheses and conversions to interfaces, which hide the type of their
+// operand.
 func Unwrap(info *types.Info, e ast.Expr) ast.Expr {
 	for {
 		e = ast.Unparen(e)
@@ -115,8 +114,8 @@ func Unwrap(info *types.Info, e ast.Expr) ast.Expr {
 	}
 }
 
-// Root returns the variable at the start of a path of fields, elements and
-// dereferences, nil if there is none.
+// Root returns the variable at the start of a path of fields, elements and dereferences,
+// nil if there is none.
 func Root(info *types.Info, e ast.Expr) *types.Var {
 	for {
 		switch x := ast.Unparen(e).(type) {
@@ -144,7 +143,7 @@ func Root(info *types.Info, e ast.Expr) *types.Var {
 	}
 }
 
-// IsGlobal reports whether v is a variable of a package.
+// IsGlobal reports whether v is a package-level variable.
 func IsGlobal(v *types.Var) bool {
 	return v != nil && !v.IsField() && v.Pkg() != nil && v.Parent() == v.Pkg().Scope()
 }
