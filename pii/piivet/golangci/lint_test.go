@@ -132,7 +132,8 @@ func (l linter) findings(t *testing.T, packages ...string) []finding {
 	var all []finding
 	for _, issue := range report.Issues {
 		require.Equal(t, "piivet", issue.FromLinter, issue.Text)
-		// What go vet lists below a finding is one of its own here.
+		// A related position, which go vet lists below its finding, is an issue of its
+		// own here.
 		if rule, _, _ := strings.Cut(issue.Text, ":"); !strings.HasSuffix(rule, "(related information)") {
 			all = append(all, finding{issue.Pos.Filename, issue.Pos.Line, issue.Pos.Column, issue.Text})
 		}

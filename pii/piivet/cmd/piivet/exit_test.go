@@ -92,7 +92,7 @@ func TestWhatCannotBeCheckedIsExitCode2AndNoOutput(t *testing.T) {
 			})
 		}
 	}
-	// What is said tells one failure from another.
+	// The text of the error distinguishes the failures.
 	for rule, c := range map[string]struct {
 		says string
 		args []string
@@ -205,8 +205,8 @@ func TestCheckFailsWhenTheRegisterGrows(t *testing.T) {
 	require.Contains(t, out, "not done any more")
 }
 
-// A package that is only imported, and imports the library only by another one,
-// hands on what is known.
+// A package that is not analyzed itself, and imports the library only indirectly, passes
+// the facts of its imports on.
 func TestFactsGoThroughPackagesThatDoNotUseTheLibraryThemselves(t *testing.T) {
 	module(t, map[string]string{
 		"app/app.go":     revealing + "\n// Current reveals.\nfunc Current(v *vault.Admin, email pii.Email) string {\n\ts, _ := Open(context.Background(), v, email)\n\treturn s\n}\n\nvar Last = Current(nil, pii.Email{})\n",
@@ -232,8 +232,8 @@ func TestAdoptListsFieldsOfCodeThatDoesNotKnowTheLibrary(t *testing.T) {
 	require.Contains(t, out, `"name": "Email"`)
 }
 
-// What several packages and files say of one field comes together, and the tests need
-// not compile.
+// The report joins the facts about a field from several packages and files, and the tests
+// need not compile.
 func TestAdoptLooksAtQueriesSchemasAndMaps(t *testing.T) {
 	module(t, map[string]string{
 		"users/users.go": "package users\n\ntype User struct {\n\tEmail string `db:\"email\"`\n\tPhone string `db:\"phone\"`\n\tLogin string `db:\"login\"`\n}\n\n" +

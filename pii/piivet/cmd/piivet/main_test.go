@@ -40,7 +40,7 @@ func piivetRun(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 // TestRegisterFindsWhatEachFunctionSays compares the register of the programs in
-// testdata/register with what their functions say in comments.
+// testdata/register with the uses that the comments of their functions list.
 func TestRegisterFindsWhatEachFunctionSays(t *testing.T) {
 	programs(t)
 	r := registerOf(t, "./register/...")

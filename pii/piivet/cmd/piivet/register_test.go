@@ -13,7 +13,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/registry"
 )
 
-// registerOf returns by place what the register says, in the words of the
+// registerOf returns the entries of the register by place, in the notation of the
 // comments in the test programs.
 func registerOf(t *testing.T, patterns ...string) map[string][]string {
 	t.Helper()

@@ -16,8 +16,8 @@ func TestDirectivesThatSayOrDoNothingAreFindings(t *testing.T) {
 	vettest.Run(t, check, "./allow")
 }
 
-// The same program as seen by rule leak: what a directive is about, and no more,
-// is not reported.
+// Rule leak reports the same program except for the lines, statements and functions with
+// a directive.
 func TestDirectivesAllowTheirLineStatementOrFunction(t *testing.T) {
 	require.Equal(t, []int{28, 29, 30, 31, 32, 35, 41}, vettest.Lines(t, leak.Analyzer, "./allow"))
 }

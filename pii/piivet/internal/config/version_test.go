@@ -26,7 +26,7 @@ func version(t *testing.T, tool, dir string) string {
 	return line
 }
 
-// What cmd/go asks of a tool's answer to -V=full.
+// form is the form of a tool's answer to -V=full that cmd/go requires.
 var form = regexp.MustCompile(`^\S+ version devel buildID=[0-9a-f]{64}\n$`)
 
 func TestVersionChangesWithTheToolAndTheFile(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/revealer"
 )
 
-// missed are the ways to launder a value that nothing finds, with the reason.
-// docs/leak.md names them.
+// missed are the functions of the test program without a finding, with the
+// reason. docs/leak.md names them.
 var missed = map[string]string{
 	"file":       "the value leaves the program",
 	"guess":      "nothing is revealed: indexes of guesses are compared",
@@ -22,12 +22,13 @@ var missed = map[string]string{
 	"clean":      "nothing is wrong there",
 }
 
-// TestLaundering goes through the functions of the test program, each of which
-// takes a number from security to advertising in its own way.
+// TestLaundering checks the functions of the test program. Each brings a number from
+// security to advertising in a way of its own.
 func TestLaundering(t *testing.T) {
 	found := map[string]bool{}
 	var functions []string
-	// A mask that shows all is no use for another purpose, and reported for itself.
+	// A mask that returns all of its argument is no use for another purpose. Rule
+	// revealer reports it.
 	results := slices.Concat(vettest.Quietly(t, repurpose.Analyzer, "./launder"), vettest.Quietly(t, revealer.Analyzer, "./launder"))
 	for _, r := range results {
 		for _, f := range r.Pass.Files {

@@ -36,7 +36,7 @@ func TestWorkGrowsWithTheModule(t *testing.T) {
 	require.Less(t, large, 5*small)
 }
 
-// chained returns n packages of one module, each of which calls the three before it.
+// chained returns n packages of one module. Each calls the three packages before it.
 func chained(t *testing.T, n int) []*packages.Package {
 	fset := token.NewFileSet()
 	module := &packages.Module{Path: "example.com/chained", Main: true}

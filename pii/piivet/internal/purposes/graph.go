@@ -150,7 +150,7 @@ func (g *Graph) Names(r Ref, closed bool) (names []string, complete bool) {
 	w := walk{g: g, closed: closed, seen: map[string]bool{}, found: map[string]bool{}, complete: true}
 	w.ref(r, nil)
 	names = slices.Sorted(maps.Keys(w.found))
-	// No purpose at all comes from nil or from unsupported code, and is never complete.
+	// An empty set comes from nil or from unsupported code. It is never complete.
 	return names, w.complete && len(names) > 0
 }
 
@@ -246,8 +246,9 @@ func (w *walk) node(id string, f *frame) {
 		return
 	}
 	if n == nil {
-		// A node without an entry belongs to a package without a graph, or is a method of
-		// an interface that nothing implements.
+		// A node without an entry belongs to a package without a graph, and is unknown.
+		// The exception is a parameter for calls through an interface that no package
+		// makes.
 		if !strings.HasPrefix(id, dynamic) {
 			w.complete = false
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/vettest"
 )
 
-// show reports what is known of the argument of each call of a function show.
+// show reports the purposes of the argument of each call of a function show.
 var show = &analysis.Analyzer{
 	Name:     "show",
 	Doc:      "report what is known of the argument of show",

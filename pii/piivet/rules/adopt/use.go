@@ -15,7 +15,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/adopt"
 )
 
-// A use is a use of a field whose name does not tell its kind, with the kind that the use
+// A use has a field whose name does not tell its kind, and the kind that one of its uses
 // tells.
 type use struct {
 	field *types.Var

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A placeholder is a placeholder for an argument in a query.
+// A placeholder is the position of an argument in a query.
 type placeholder struct {
 	n        int    // index of the argument; -1 if it has a name
 	name     string // of :name and @name
