@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onlyfor/onlyfor/pii/piivet"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/govet"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/vettest"
 )
@@ -95,7 +96,11 @@ func build(t *testing.T, dir string) (executable string) {
 
 func byGoVet(t *testing.T, tool string, packages ...string) []finding {
 	t.Helper()
-	found, err := govet.Run{Tool: tool, Patterns: packages, Dir: vettest.Dir()}.Findings(t.Context())
+	var rules []string
+	for _, a := range piivet.Analyzers() {
+		rules = append(rules, a.Name)
+	}
+	found, err := govet.Run{Tool: tool, Analyzers: rules, Patterns: packages, Dir: vettest.Dir()}.Findings(t.Context())
 	require.NoError(t, err)
 	var all []finding
 	for _, f := range found {

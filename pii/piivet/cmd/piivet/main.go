@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet"
@@ -133,9 +134,10 @@ func (c *command) run(ctx context.Context) (code int, err error) {
 }
 
 // findings runs go vet with this executable as the tool.
-func (c *command) findings(ctx context.Context, flags ...string) ([]govet.Finding, error) {
+func (c *command) findings(ctx context.Context, analyzers []string, flags ...string) ([]govet.Finding, error) {
+	run := govet.Run{Tool: c.executable, Analyzers: analyzers, Flags: flags, Patterns: c.patterns}
 	if c.tags != "" {
-		flags = append(flags, "-tags="+c.tags)
+		run.Build = append(run.Build, "-tags="+c.tags)
 	}
 	if !c.tests {
 		overlay, err := c.withoutTests(ctx)
@@ -143,26 +145,26 @@ func (c *command) findings(ctx context.Context, flags ...string) ([]govet.Findin
 			return nil, err
 		}
 		defer os.Remove(overlay)
-		flags = append(flags, "-overlay="+overlay)
+		run.Build = append(run.Build, "-overlay="+overlay)
 	}
-	return govet.Run{Tool: c.executable, Flags: flags, Patterns: c.patterns}.Findings(ctx)
+	return run.Findings(ctx)
 }
 
 func (c *command) runRules(ctx context.Context) (int, error) {
-	var flags []string
+	var rules []string
+	for _, a := range piivet.Analyzers() {
+		rules = append(rules, a.Name)
+	}
 	if c.rules != "" {
-		known := map[string]bool{}
-		for _, a := range piivet.Analyzers() {
-			known[a.Name] = true
-		}
-		for rule := range strings.SplitSeq(c.rules, ",") {
-			if !known[rule] {
+		known := rules
+		rules = strings.Split(c.rules, ",")
+		for _, rule := range rules {
+			if !slices.Contains(known, rule) {
 				return 0, fmt.Errorf("there is no rule %q", rule)
 			}
-			flags = append(flags, "-"+rule)
 		}
 	}
-	findings, err := c.findings(ctx, flags...)
+	findings, err := c.findings(ctx, rules)
 	if err != nil {
 		return 0, err
 	}

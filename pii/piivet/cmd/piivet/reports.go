@@ -57,7 +57,7 @@ func writeJSON(w io.Writer, v any) error {
 
 func (c *command) runAdopt(ctx context.Context) (int, error) {
 	c.tests = false // the fields of tests are not listed, and tests are the last to compile in an adoption
-	findings, err := c.findings(ctx, "-adopt", "-adopt.json")
+	findings, err := c.findings(ctx, []string{"adopt"}, "-adopt.json")
 	if err != nil {
 		return 0, err
 	}
@@ -103,7 +103,7 @@ func (c *command) modules(ctx context.Context) ([]string, error) {
 
 // register makes the register of the packages.
 func (c *command) register(ctx context.Context) (*registry.Registry, error) {
-	findings, err := c.findings(ctx, "-inventory")
+	findings, err := c.findings(ctx, []string{inventory.Analyzer.Name})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/pii/piivet"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/config"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/govet"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/adopt"
@@ -54,19 +55,16 @@ func version() {
 	os.Exit(1)
 }
 
-// analyzers returns the rules, and the analyzers of the reports if the flags ask for one
-// of them: go vet runs every analyzer that the tool has.
+// analyzers returns the rules, and each further analyzer that the flags ask for: go vet runs
+// every analyzer that the tool has, if no flag names one.
 func analyzers(args []string) []*analysis.Analyzer {
-	reports := []*analysis.Analyzer{adopt.Analyzer, inventory.Analyzer}
-	if args[0] == "-flags" {
-		return append(piivet.Analyzers(), reports...)
-	}
-	for _, a := range reports {
-		if slices.Contains(args, "-"+a.Name) || slices.Contains(args, "-"+a.Name+"=true") {
-			return append(piivet.Analyzers(), reports...)
+	all := piivet.Analyzers()
+	for _, a := range []*analysis.Analyzer{adopt.Analyzer, inventory.Analyzer, govet.Answer} {
+		if args[0] == "-flags" || slices.Contains(args, "-"+a.Name) || slices.Contains(args, "-"+a.Name+"=true") {
+			all = append(all, a)
 		}
 	}
-	return piivet.Analyzers()
+	return all
 }
 
 // untouched reports whether go vet asks for a package's facts alone and the package can

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,10 +38,14 @@ var ErrFailed = errors.New("not all packages could be checked")
 
 // A Run describes one run of go vet.
 type Run struct {
-	// Tool is the path of the executable for -vettool.
+	// Tool is the path of the executable for -vettool. [Answer] is one of its analyzers.
 	Tool string
-	// Flags are flags of go vet and of the tool. They come before the patterns.
+	// Analyzers are the names of the analyzers to run.
+	Analyzers []string
+	// Flags are further flags of the tool.
 	Flags []string
+	// Build are the build flags, such as -tags and -overlay.
+	Build []string
 	// Patterns name packages as for go list. Without patterns, go vet checks the package
 	// in the working directory.
 	Patterns []string
@@ -51,10 +56,40 @@ type Run struct {
 // Findings runs the tool and returns the findings ordered by file and line, each once.
 // The error is [ErrFailed] if the tool could not analyze a package: it does not exist,
 // does not parse or does not type-check, a pattern matches no package, or an analyzer
-// failed.
+// failed. A package whose findings go vet has lost is analyzed again.
 func (r Run) Findings(ctx context.Context) ([]Finding, error) {
-	args := append([]string{"vet", "-json", "-vettool=" + r.Tool}, r.Flags...)
-	args = append(args, r.Patterns...)
+	findings, missing, err := r.try(ctx)
+	if err == nil && len(missing) > 0 {
+		r.Flags = append(slices.Clip(r.Flags), "-answer.again="+rand.Text())
+		findings, missing, err = r.try(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%w: no answer for %s", ErrFailed, strings.Join(missing, ", "))
+	}
+	return unique(findings), nil
+}
+
+// try runs go vet once. It returns the findings, and the packages that did not answer.
+func (r Run) try(ctx context.Context) (findings []Finding, missing []string, err error) {
+	all, err := r.vet(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	findings, answered := take(all)
+	missing, err = r.missing(ctx, answered)
+	return findings, missing, err
+}
+
+// vet runs go vet and returns its diagnostics.
+func (r Run) vet(ctx context.Context) ([]Finding, error) {
+	args := append([]string{"vet", "-json", "-vettool=" + r.Tool}, r.Build...)
+	for _, name := range append([]string{Answer.Name}, r.Analyzers...) {
+		args = append(args, "-"+name)
+	}
+	args = append(append(args, r.Flags...), r.Patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = r.Dir
 	var stdout, stderr bytes.Buffer
@@ -86,7 +121,7 @@ func (r Run) Findings(ctx context.Context) ([]Finding, error) {
 	for _, line := range said { // such as "go: downloading"
 		fmt.Fprintln(os.Stderr, line)
 	}
-	return unique(findings), nil
+	return findings, nil
 }
 
 type failure struct{ said []string }

@@ -51,3 +51,19 @@ func TestFindingsOfAPackageAndOfItsTestAreOne(t *testing.T) {
 	other.Rule = "hash"
 	require.Equal(t, []Finding{other, a}, unique([]Finding{a, other, a}))
 }
+
+func TestPackagesThatDidNotAnswer(t *testing.T) {
+	findings, answered := take([]Finding{
+		{Rule: "leak", Package: "p"},
+		{Rule: Answer.Name, Package: "github.com/onlyfor/onlyfor/pii/piivet/internal/config"},
+		{Rule: Answer.Name, Package: "github.com/onlyfor/onlyfor/pii/piivet/internal/vettest_test"},
+	})
+	require.Equal(t, []Finding{{Rule: "leak", Package: "p"}}, findings)
+	run := Run{Patterns: []string{"../config", ".", "../vettest"}}
+	missing, err := run.missing(t.Context(), answered)
+	require.NoError(t, err)
+	require.Equal(t, []string{"github.com/onlyfor/onlyfor/pii/piivet/internal/govet"}, missing)
+	run.Build = []string{"-nonsense"}
+	_, err = run.missing(t.Context(), answered)
+	require.ErrorIs(t, err, ErrFailed)
+}
