@@ -16,31 +16,21 @@ import (
 // the place where the repository has it.
 func TestTheFirstFiveMinutes(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	_, section, _ := strings.Cut(string(readme), "\n## The first five minutes\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	var script, output strings.Builder
-	for i, block := range strings.Split(section, "```") {
-		if commands, ok := strings.CutPrefix(block, "sh\n"); ok {
-			script.WriteString(commands)
-		} else if i%2 == 1 {
-			output.WriteString(block)
-		}
-	}
-	require.Equal(t, 5, strings.Count(script.String(), "go -C vault/cmd/onlyfor run ."))
+	section := readPage(t, "README.md", "").section(t, "The first five minutes")
+	script := section.of("sh")
+	require.Equal(t, 5, strings.Count(script, "go -C vault/cmd/onlyfor run ."))
 
 	root := t.TempDir()
 	module := filepath.Join(root, "vault/cmd/onlyfor")
 	copyModule(t, module)
-	c := exec.Command("bash", "-e", "-c", script.String())
+	c := exec.Command("bash", "-e", "-c", script)
 	c.Dir = root
 	c.Env = append(os.Environ(), "COLUMNS=100")
 	out, err := c.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.FileExists(t, filepath.Join(module, "onlyfor.toml"))
 	// Every line that README shows is printed, except for the random end of the value.
-	for line := range strings.Lines(output.String()) {
+	for line := range strings.Lines(section.of("")) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "Z29v")
 		require.Contains(t, string(out), line)
 	}
