@@ -13,7 +13,9 @@ import (
 // A claim of SECURITY.md is worth what the test behind it is: each link leads to
 // a file, and each test that a link names is in that file.
 func TestSecurityClaimsHaveTests(t *testing.T) {
-	for _, page := range []string{"SECURITY.md", "CONTRIBUTING.md", "README.md", "vault/MEMORY.md", "pii/ADOPTING.md", "vault/DEPLOYING.md"} {
+	for _, page := range []string{"SECURITY.md", "CONTRIBUTING.md", "README.md", "vault/MEMORY.md", "pii/ADOPTING.md", "vault/DEPLOYING.md", "vault/OPERATIONS.md", "vault/cmd/onlyfor/README.md",
+		"vault/cmd/onlyfor/order/README.md",
+	} {
 		text, err := os.ReadFile(filepath.Join("..", page))
 		require.NoError(t, err)
 		tests := 0

@@ -155,7 +155,7 @@ func TestAuditReconcile(t *testing.T) {
 	keys := kms.Template("hcvault://" + host + "/transit/keys/onlyfor-{purpose}")
 	policy, err := kms.HCVaultPolicy(keys, kms.Role{Name: "ops", Manages: purpose.NewSet(purpose.MustParse("security"), purpose.MustParse("advertising"))})
 	require.NoError(t, err)
-	tr.grant("ops-token", policy)
+	tr.Grant("ops-token", policy)
 	sh.env = []string{"VAULT_ADDR=" + server.URL, "VAULT_TOKEN=ops-token"}
 	sh.write("onlyfor.toml", strings.Replace(strings.Replace(sh.read("onlyfor.toml"), `local = "onlyfor-data/kek"`, fmt.Sprintf("service = %q", keys), 1),
 		`dir = "onlyfor-data/keys"`, `dir = "onlyfor-data/other-keys"`, 1))
@@ -163,7 +163,7 @@ func TestAuditReconcile(t *testing.T) {
 	sh.run("", "keys", "generate").exits(well)
 	sealed := sh.run(address, "seal", "email", "-p", "security").exits(well).out()
 	sh.runFreely(sealed, "reveal", "-p", "security", "--reason", "x").exits(well)
-	sh.write("vault-audit.log", tr.log())
+	sh.write("vault-audit.log", tr.Log())
 	var r reconcileReport
 	sh.run("", "audit", "reconcile", "--vault-audit", "vault-audit.log", "--json").exits(well).json(&r)
 	require.True(t, r.OK)
@@ -188,7 +188,7 @@ func TestAuditReconcile(t *testing.T) {
 	out := sh.run("", "audit", "reconcile", "--vault-audit", "vault-audit.log", "--delay", "1us", "--skew", "1us").exits(found)
 	require.Contains(t, out.stdout, "unlogged")
 	require.Contains(t, strings.Join(strings.Fields(out.stdout), " "), "by rogue?[2J from 192.0.2.66")
-	sh.write("export.log", tr.log()+line("admin", "transit/export/encryption-key/onlyfor-security"))
+	sh.write("export.log", tr.Log()+line("admin", "transit/export/encryption-key/onlyfor-security"))
 	sh.run("", "audit", "reconcile", "--vault-audit", "export.log").exits(found).says("FOUND other use", "by admin")
 
 	sh.run("", "audit", "reconcile", "--vault-audit", "onlyfor.toml").exits(hindered).says("not of the kind")

@@ -205,7 +205,7 @@ func production(r *runner) {
 	r.after = func() {
 		for _, role := range []string{"ops", "ads"} {
 			if text, err := os.ReadFile(filepath.Join(sh.dir, role+".hcl")); err == nil {
-				tr.grant("token-of-"+role, string(text))
+				tr.Grant("token-of-"+role, string(text))
 			}
 		}
 	}
