@@ -36,7 +36,10 @@ func TestErase(t *testing.T) {
 		require.Equal(t, erasures[0], kept)
 		require.Regexp(t, `"justification":"request-7","action":"erase","outcome":"allowed","purpose":"security","key":"[0-9a-f]{8}","generation":\d+,"digest":"[0-9a-f]{32}","subject":"`+erasures[0].Subject, sh.read("onlyfor-data/audit.jsonl"))
 
+		// A table whose values are sealed for nobody has nothing to clear.
+		sh.config("\n[[table]]\ndatabase = \"app\"\nname = \"elsewhere\"\nkey = \"id\"\n[[table.column]]\nkind = \"email\"\nsealed = \"e\"\nindex.security = \"i\"\n")
 		sh.run("", "migrate", "clear-erased").exits(well)
+		sh.run("", "migrate", "clear-erased", "elsewhere").exits(hindered)
 		require.Equal(t, 3, app.count("phone_index IS NOT NULL"))
 		sh.run("", "erase", "never-seen", "--reason", "x", "--unknown").exits(well)
 	})

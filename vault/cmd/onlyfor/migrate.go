@@ -47,7 +47,7 @@ type (
 	stepReseal      struct{ stepFlags }
 	stepReindex     struct{ stepFlags }
 	stepSweep       struct{ stepFlags }
-	stepClearErased struct{ stepFlags }
+	stepClearErased struct{ stepFlags } // of the tables with subjects
 	stepClearNotice struct {
 		stepFlags
 		Purpose string `required:"" short:"p" placeholder:"NAME" help:"The purpose that is suspended."`
@@ -84,6 +84,9 @@ func (c *stepSweep) Run(ctx context.Context, s *session) error {
 	return c.run(ctx, s, (*migrate.Migration).Sweep)
 }
 func (c *stepClearErased) Run(ctx context.Context, s *session) error {
+	if err := c.only(s, "has a subject", func(t config.Table) bool { return t.Subject != "" }); err != nil {
+		return err
+	}
 	return c.run(ctx, s, (*migrate.Migration).ClearErased)
 }
 func (c *stepClearNotice) Run(ctx context.Context, s *session) error {
@@ -94,19 +97,8 @@ func (c *stepClearNotice) Run(ctx context.Context, s *session) error {
 	if !purpose.ValidReference(c.Notice) {
 		return misuse("a notice is 1 to 64 letters, digits, and any of . _ -")
 	}
-	if len(c.Tables) == 0 { // of all tables, those that have the purpose
-		cfg, err := s.config()
-		if err != nil {
-			return err
-		}
-		for _, t := range cfg.Tables {
-			if t.Purposes().Contains(p) {
-				c.Tables = append(c.Tables, t.Name)
-			}
-		}
-		if len(c.Tables) == 0 {
-			return misuse("no table of the configuration has that purpose")
-		}
+	if err := c.only(s, "has that purpose", func(t config.Table) bool { return t.Purposes().Contains(p) }); err != nil {
+		return err
 	}
 	return c.run(ctx, s, func(m *migrate.Migration, ctx context.Context, opts *migrate.Options) (*migrate.Report, error) {
 		return m.ClearNotice(ctx, p, c.Notice, opts)
@@ -118,6 +110,26 @@ func (c *stepCutOver) Run(ctx context.Context, s *session) error {
 			hinting("Say --yes if no program reads the plaintext any more, and the key store has a backup.")
 	}
 	return c.run(ctx, s, (*migrate.Migration).CutOver)
+}
+
+// only makes the default of a step the tables for which the step has work.
+func (c *stepFlags) only(s *session, property string, has func(config.Table) bool) error {
+	if len(c.Tables) > 0 {
+		return nil
+	}
+	cfg, err := s.config()
+	if err != nil {
+		return err
+	}
+	for _, t := range cfg.Tables {
+		if has(t) {
+			c.Tables = append(c.Tables, t.Name)
+		}
+	}
+	if len(c.Tables) == 0 {
+		return misuse("no table of the configuration %s", property)
+	}
+	return nil
 }
 
 // run runs a step over the tables, one after the other. A table with findings does not keep

@@ -63,7 +63,7 @@ var hints = []struct {
 	{vault.ErrAccessDenied, hindered, "This process was not granted the key-encryption key of the purpose."},
 	{vault.ErrNoKeys, hindered, "Make keys with onlyfor keys generate if there never were any. If there were, restore the key store."},
 	{vault.ErrCorrupt, found, "Do not use the data, and find out who altered it. After a restore of the key store see onlyfor restore --help."},
-	{vault.ErrUnavailable, hindered, "Run the command again once the key store, the key service and the database answer. A key store without its table gets one from onlyfor keys generate --create-table."},
+	{vault.ErrUnavailable, hindered, "Run the command again once the key store, the key service, the database and the audit log answer. A key store without its table gets one from onlyfor keys generate --create-table."},
 	{vault.ErrInvalid, found, ""},
 }
 

@@ -88,6 +88,7 @@ func steady(t *testing.T, out string) string {
 		{`\d{4}-\d\d-\d\dT[\d:.]+Z`, "<time>"},
 		{time.Now().UTC().Format("2006-01") + `-\d\d`, "<today>"},
 		{`(?m)^` + time.Now().UTC().Format("2006-01") + ` `, "<month> "},
+		{`(?m)^\d+ <time>`, "<entry> <time>"},
 		{`hash [A-Za-z0-9+/=]{44}`, "hash <hash>"},
 		{`\b[0-9a-f]{32}\b`, "<pseudonym>"},
 		{`work for \d+ hours`, "work for <n> hours"},

@@ -133,7 +133,7 @@ func (c *company) members(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, command := range []string{"onlyfor migrate backfill", "onlyfor migrate verify", "onlyfor migrate cut-over --yes"} {
+	for _, command := range []string{"onlyfor migrate backfill --workers 1", "onlyfor migrate verify --workers 1", "onlyfor migrate cut-over --workers 1 --yes"} {
 		if err := c.operate(ctx, "ops", command); err != nil {
 			return err
 		}
