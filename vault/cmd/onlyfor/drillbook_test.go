@@ -40,11 +40,14 @@ var drills = []drill{
 	{drill: "rotate the key of collectors", section: "Rotate the key of collectors"},
 	{drill: "rotate the KEK", section: "Change the KEK"},
 	{drill: "a key has leaked", section: "A key has leaked"},
-	{drill: "destroy an old key", section: "Destroy an old key"},
-	{drill: "the application's database is put back", section: "Yesterday's database is put back"},
-	{drill: "the key store is put back", section: "Yesterday's key store is put back", persons: true},
+	{drill: "destroy an old key", section: "Destroy an old key", setup: rotated},
+	{drill: "the application's database is put back", section: "Yesterday's database is put back", setup: func(r *runner) {
+		rotated(r)
+		r.sh.write("app.db", r.sh.read("yesterday/app.db"))
+	}},
+	{drill: "the key store is put back", section: "Yesterday's key store is put back", persons: true, setup: oldStore},
 	{drill: "an erasure after a restore", section: "Yesterday's key store is put back", persons: true},
-	{drill: "a replica that lags takes over", section: "A replica takes over"},
+	{drill: "a replica that lags takes over", section: "A replica takes over", persons: true, setup: oldStore},
 	{drill: "a host leaves", section: "A host leaves", setup: withLog},
 	{drill: "the KEK of a purpose is lost", section: "A KEK is lost", setup: func(r *runner) {
 		require.NoError(r.sh.t, os.Remove(filepath.Join(r.sh.dir, "onlyfor-data/kek/security.kek")))
@@ -52,7 +55,9 @@ var drills = []drill{
 	{drill: "the KEK of another purpose is in its place", section: "A KEK is in the wrong place", setup: func(r *runner) {
 		r.sh.write("onlyfor-data/kek/security.kek", r.sh.read("onlyfor-data/kek/advertising.kek"))
 	}},
-	{drill: "the KEK is open to others", section: "A KEK is in the wrong place"},
+	{drill: "the KEK is open to others", section: "A KEK is open to others", setup: func(r *runner) {
+		require.NoError(r.sh.t, os.Chmod(filepath.Join(r.sh.dir, "onlyfor-data/kek/security.kek"), 0o644))
+	}},
 	{drill: "a bad record in the key store", section: "One bad record", persons: true, setup: damage},
 	{drill: "the key service is down", section: "The key service is down", setup: keyServiceDown},
 	{drill: "the key store is down", section: "The key store is down", setup: keyStoreDown},
@@ -127,6 +132,19 @@ func withLog(r *runner) {
 	r.sh.run("", "audit", "key", "example.com/audit/ops").exits(well)
 	r.sh.runFreely(r.sh.read("sealed.txt"), "reveal", "-p", "advertising", "--subject", "u00001", "--reason", "mailing")
 	r.sh.runFreely(r.sh.read("sealed.txt"), "reveal", "-p", "advertising", "--reason", "mailing")
+}
+
+// rotated leaves a retired key behind.
+func rotated(r *runner) {
+	r.sh.run("", "keys", "rotate", "security", "--run", "--older-than", "1ns").exits(well)
+}
+
+// oldStore erases a person, and puts back the key store from before.
+func oldStore(r *runner) {
+	r.sh.run("", "erase", "u00001", "--reason", "request 7").exits(well)
+	keys := filepath.Join(r.sh.dir, "onlyfor-data/keys")
+	require.NoError(r.sh.t, os.RemoveAll(keys))
+	copyDir(r.sh.t, filepath.Join(r.sh.dir, "yesterday/keys"), keys)
 }
 
 // damage alters the record of the key of u00001 for security.
