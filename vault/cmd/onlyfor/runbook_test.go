@@ -33,6 +33,8 @@ func TestRunbook(t *testing.T) {
 		t.Run(d.section, func(t *testing.T) {
 			t.Parallel()
 			s := page.section(t, d.section)
+			require.Contains(t, s.text, "*It worked* when ")
+			require.Contains(t, s.text, "*It can go wrong:*")
 			require.Regexp(t, `(?m)^\$ (\w+=\S+ )?onlyfor `, s.of("console"), "a section has commands")
 			if d.variable != "" && os.Getenv(d.variable) == "" {
 				t.Skipf("%s is not set: .ci/databases sets it", d.variable)
