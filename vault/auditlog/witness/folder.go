@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -29,7 +30,9 @@ import (
 // The heads of a log are in <hash of origin>/<size>.<n>: the SHA-256 of the origin in
 // hexadecimal digits, the number of entries in 19 digits, and n, which is 0 or, when a
 // crash left a file incomplete, the next number. The name of a head that does not continue
-// the others ends with ".refused".
+// the others ends with ".refused". Beside each head is a file whose name ends with
+// ".request". It has the request of C2SP tlog-witness that asks for a cosignature, with the
+// proof that the head continues the head before it: [Server.CosignFolder] reads these.
 type Folder struct {
 	root     *os.Root
 	verifier note.Verifier
@@ -89,6 +92,7 @@ func (f *Folder) add(head auditlog.Head, prove func(old int64) (tlog.TreeProof, 
 		return err
 	}
 	last := f.last
+	r := request{old: last.Size, signed: string(signed)}
 	switch {
 	case last.Size == head.Size && last.Hash == head.Hash && last.Size > 0:
 		return nil
@@ -97,13 +101,16 @@ func (f *Folder) add(head auditlog.Head, prove func(old int64) (tlog.TreeProof, 
 	case last.Size == head.Size && last.Size > 0:
 		return errors.Join(fmt.Errorf("it has another head of %d entries: %w", last.Size, ErrInconsistent), f.write(head, signed, refused))
 	case last.Size > 0:
-		proof, err := prove(last.Size)
-		if err != nil {
+		if r.proof, err = prove(last.Size); err != nil {
 			return fmt.Errorf("proving: %w", err)
 		}
-		if tlog.CheckTree(proof, head.Size, head.Hash, last.Size, last.Hash) != nil {
+		if tlog.CheckTree(r.proof, head.Size, head.Hash, last.Size, last.Hash) != nil {
 			return errors.Join(fmt.Errorf("it has a head of %d entries that the log does not continue: %w", last.Size, ErrInconsistent), f.write(head, signed, refused))
 		}
+	}
+	// The request comes first, so that no head is there without one.
+	if err := f.write(head, []byte(r.String()), requested); err != nil {
+		return err
 	}
 	if err := f.write(head, signed, ""); err != nil {
 		return err
@@ -131,11 +138,15 @@ func (f *Folder) open() error {
 // maxTries bounds the files of one size, which crashes left incomplete.
 const maxTries = 100
 
-// refused is the end of the name of a head that does not continue the others.
-const refused = ".refused"
+const (
+	// refused is the end of the name of a head that does not continue the others.
+	refused = ".refused"
+	// requested is the end of the name of a request for a cosignature.
+	requested = ".request"
+)
 
 // write adds a file. It leaves a file of that name as it is.
-func (f *Folder) write(head auditlog.Head, signed []byte, suffix string) error {
+func (f *Folder) write(head auditlog.Head, content []byte, suffix string) error {
 	dir := hashOf(head.Origin)
 	if err := f.root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -144,7 +155,7 @@ func (f *Folder) write(head auditlog.Head, signed []byte, suffix string) error {
 		name := path.Join(dir, fileOf(head.Size, n)+suffix)
 		file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if errors.Is(err, fs.ErrExist) {
-			if same, err := f.has(name, head); same || err != nil {
+			if same, err := f.has(name, head, content); same || err != nil {
 				return errors.Join(err, f.sync(dir))
 			}
 			continue
@@ -152,7 +163,7 @@ func (f *Folder) write(head auditlog.Head, signed []byte, suffix string) error {
 		if err != nil {
 			return err
 		}
-		_, err = file.Write(signed)
+		_, err = file.Write(content)
 		if err == nil {
 			err = file.Sync()
 		}
@@ -162,16 +173,20 @@ func (f *Folder) write(head auditlog.Head, signed []byte, suffix string) error {
 	return fmt.Errorf("%d files of one head: %w", maxTries, ErrAltered)
 }
 
-// has reports whether a file has the head, and makes it durable if so.
-func (f *Folder) has(name string, head auditlog.Head) (bool, error) {
+// has reports whether a file has the content, or the head with other cosignatures, and
+// makes it durable if so.
+func (f *Folder) has(name string, head auditlog.Head, content []byte) (bool, error) {
 	file, err := f.root.Open(name)
 	if err != nil {
 		return false, err
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, maxCheckpoint+1))
+	b, err := io.ReadAll(io.LimitReader(file, int64(maxRequest)+1))
 	if err != nil {
 		return false, err
+	}
+	if bytes.Equal(b, content) {
+		return true, file.Sync()
 	}
 	if h, err := auditlog.ParseHead(b, f.verifier); err != nil || h.Size != head.Size || h.Hash != head.Hash {
 		return false, nil
@@ -239,13 +254,16 @@ func readHeads(fsys fs.FS, log note.Verifier) (heads, forks []auditlog.Head, oth
 	}
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
+		if isRequest(e) {
+			continue
+		}
 		base, fork := strings.CutSuffix(e.Name(), refused)
 		size, ok := parseFile(base)
 		if !ok || !e.Type().IsRegular() {
 			other = append(other, name)
 			continue
 		}
-		b, err := readFile(fsys, name)
+		b, err := readFile(fsys, name, maxCheckpoint)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -264,11 +282,18 @@ func readHeads(fsys fs.FS, log note.Verifier) (heads, forks []auditlog.Head, oth
 	return heads, forks, other, nil
 }
 
-func readFile(fsys fs.FS, name string) ([]byte, error) {
+// isRequest reports whether a file has the name of a request.
+func isRequest(e fs.DirEntry) bool {
+	base, ok := strings.CutSuffix(e.Name(), requested)
+	_, valid := parseFile(base)
+	return ok && valid && e.Type().IsRegular()
+}
+
+func readFile(fsys fs.FS, name string, most int) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxCheckpoint+1))
+	return io.ReadAll(io.LimitReader(f, int64(most)+1))
 }

@@ -60,13 +60,13 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, add(f, tr, 10))
 	require.NoError(t, add(f, tr, 40))
 	require.NoError(t, add(f, tr, 40))
-	require.Len(t, contents(), 2)
+	require.Len(t, contents(), 4, "heads, and requests")
 	require.ErrorIs(t, add(f, tr, 20), witness.ErrInconsistent)
-	require.Len(t, contents(), 2)
+	require.Len(t, contents(), 4)
 	for range 3 {
 		require.ErrorIs(t, add(f, fork, 40), witness.ErrInconsistent)
 		require.ErrorIs(t, add(f, fork, 60), witness.ErrInconsistent)
-		require.Len(t, contents(), 4, "a proof of the fork, once")
+		require.Len(t, contents(), 6, "a proof of the fork, once")
 	}
 	wrong := func(int64) (tlog.TreeProof, error) { return tlog.ProveTree(60, 39, tr) }
 	_, err = f.Cosign(t.Context(), parsed(t, k, k.head(tr, 60)), wrong)

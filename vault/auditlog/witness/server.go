@@ -229,39 +229,58 @@ func (s *Server) addCheckpoint(w http.ResponseWriter, r *http.Request) {
 func (s *Server) add(log *witnessed, c checkpoint, req request) (lines string, size int64, status int) {
 	log.mu.Lock()
 	defer log.mu.Unlock()
-	if log.unknown {
-		if s.read(c.origin, log) != nil {
-			return "", 0, http.StatusInternalServerError
-		}
-		log.unknown = false
-	}
-	last := log.last
-	old := last.tree()
-	if last.signed == "" {
-		old.Hash = emptyTree
+	last, err := s.lastOf(log, c.origin)
+	if err != nil {
+		return "", 0, http.StatusInternalServerError
 	}
 	switch {
 	case req.old > c.size:
 		return "", last.size, http.StatusBadRequest
 	case req.old != last.size:
 		return "", last.size, http.StatusConflict
-	case !consistent(old, c.tree(), req.proof):
+	case !consistent(last.tree(), c.tree(), req.proof):
 		return "", last.size, http.StatusUnprocessableEntity
 	}
-	signed, err := sign(c, s.signer)
-	if err != nil {
+	if lines, err = s.cosign(log, c); err != nil {
 		return "", last.size, http.StatusInternalServerError
 	}
-	if c.signed += signed; len(c.signed) > maxCheckpoint {
-		return "", last.size, http.StatusInternalServerError
+	return lines, c.size, http.StatusOK
+}
+
+// lastOf returns the last head of a log, or one of an empty tree. log is locked.
+func (s *Server) lastOf(log *witnessed, origin string) (checkpoint, error) {
+	if log.unknown {
+		if err := s.read(origin, log); err != nil {
+			return checkpoint{}, err
+		}
+		log.unknown = false
+	}
+	if log.last.signed == "" {
+		return checkpoint{origin: origin, hash: emptyTree}, nil
+	}
+	return log.last, nil
+}
+
+// cosign cosigns a head that continues the last one, and returns the cosignature. The head
+// is the last one then, durably. log is locked.
+func (s *Server) cosign(log *witnessed, c checkpoint) (line string, err error) {
+	line, err = sign(c, s.signer)
+	if err != nil {
+		return "", err
+	}
+	if c.signed += line; len(c.signed) > maxCheckpoint {
+		return "", errTooLarge
 	}
 	if err := s.write(log.file, c.signed); err != nil {
 		log.unknown = true
-		return "", last.size, http.StatusInternalServerError
+		return "", err
 	}
 	log.last = c
-	return signed, c.size, http.StatusOK
+	return line, nil
 }
+
+// errTooLarge reports a head that is too large with its cosignature.
+var errTooLarge = errors.New("head with its cosignature is too large")
 
 // write makes a state durable. Nobody has the cosignature before.
 func (s *Server) write(file, signed string) error {
