@@ -152,6 +152,11 @@ func TestCosignFolderRefuses(t *testing.T) {
 			require.NoError(b.t, os.WriteFile(name, []byte(b.log.head(fork, 60)), 0o600))
 			require.NoError(b.t, os.WriteFile(name+".request", []byte(b.log.request(fork, 0, 60)), 0o600))
 		}, "does not prove"},
+		{"the proof of another head", func(b *bucket, tr *tree) {
+			b.add(tr, 60)
+			name := filepath.Join(b.path, hashOf(origin), "0000000000000000060.0")
+			require.NoError(b.t, os.WriteFile(name, []byte(b.log.head(tr.fork(30, 200), 60)), 0o600))
+		}, "does not prove"},
 		{"two heads of one size", func(b *bucket, tr *tree) {
 			b.add(tr, 60)
 			name := filepath.Join(b.path, hashOf(origin), "0000000000000000060.1")
