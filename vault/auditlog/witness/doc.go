@@ -15,7 +15,9 @@
 //
 // A [Folder] is a witness without a program: a directory of another department, or a
 // bucket that is mounted, where heads are added as files and never replaced. It signs
-// nothing, and [ReadHeads] reads the heads for [auditlog.Verify].
+// nothing, and [ReadHeads] reads the heads for [auditlog.Verify]. A Server cosigns the heads
+// in such a directory with [Server.CosignFolder], from a cron job. The command onlyfor runs
+// both: onlyfor audit witness.
 //
 // # Protection
 //

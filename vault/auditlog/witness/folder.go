@@ -119,6 +119,24 @@ func (f *Folder) add(head auditlog.Head, prove func(old int64) (tlog.TreeProof, 
 	return nil
 }
 
+// Keep adds a head as it is, with its cosignatures, durably. It is for heads that a witness
+// has compared, such as those of [Server.CosignFolder]: Keep compares it with no other head.
+func (f *Folder) Keep(head auditlog.Head) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	signed, err := head.MarshalText()
+	if err == nil {
+		head, err = auditlog.ParseHead(signed, f.verifier)
+	}
+	if err == nil {
+		f.read, err = false, f.write(head, signed, "")
+	}
+	if err != nil {
+		return fmt.Errorf("witness: directory %s: %w", f.root.Name(), err)
+	}
+	return nil
+}
+
 // open reads the newest head of the log.
 func (f *Folder) open() error {
 	if f.read {

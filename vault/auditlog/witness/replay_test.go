@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/onlyfor/onlyfor/vault/auditlog"
 	"github.com/onlyfor/onlyfor/vault/auditlog/witness"
 )
 
@@ -89,6 +90,18 @@ func TestCosignFolder(t *testing.T) {
 	require.True(t, r.New)
 	b.has(r, tr, 300)
 	require.NotEmpty(t, state(b, hashOf(origin)), "the state is that of the server")
+	kept := t.TempDir()
+	f, err := witness.NewFolder(kept, b.log.verifier)
+	require.NoError(t, err)
+	defer f.Close()
+	for range 2 {
+		require.NoError(t, f.Keep(r.Head))
+	}
+	require.ErrorIs(t, f.Keep(auditlog.Head{}), auditlog.ErrHead)
+	heads, other, err := witness.ReadHeads(os.DirFS(kept), b.log.verifier)
+	require.NoError(t, err)
+	require.Empty(t, other)
+	require.Equal(t, []auditlog.Head{r.Head}, heads)
 	_, err = b.CosignFolder(nil)
 	require.ErrorIs(t, err, witness.ErrArgument)
 }

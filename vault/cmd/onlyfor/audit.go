@@ -17,6 +17,8 @@ import (
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/auditlog"
+	"github.com/onlyfor/onlyfor/vault/auditlog/witness"
+	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/config"
 	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/term"
 )
 
@@ -28,13 +30,14 @@ type auditCmd struct {
 	Person    auditPersonCmd    `cmd:"" help:"Show the events about one person."`
 	Reconcile auditReconcileCmd `cmd:"" help:"Compare audit logs with the log of the key service."`
 	Key       auditKeyCmd       `cmd:"" help:"Make the key that signs the audit log of the configuration, and print its public half."`
+	Witness   auditWitnessCmd   `cmd:"" help:"Cosign the heads of the audit logs of others, as a witness."`
 }
 
 // auditLogs name audit logs and what is known about them from elsewhere.
 type auditLogs struct {
 	Dirs []string `arg:"" optional:"" name:"dir" help:"The directories of the logs, or of copies. Default: the log of the configuration."`
 	Key  []string `placeholder:"VERIFIER" sep:"none" help:"The public key of a log, or a file with it: one for each directory, in their order."`
-	Kept []string `placeholder:"FILE" sep:"none" help:"A file with heads that were kept from before. Each log takes its own."`
+	Kept []string `placeholder:"FILE" sep:"none" help:"A file, or the directory of a witness, with heads that were kept from before. Each log takes its own."`
 }
 
 // A namedLog is an audit log that the command line names.
@@ -48,6 +51,7 @@ type namedLog struct {
 func (a *auditLogs) open(s *session) ([]namedLog, error) {
 	kept := a.Kept
 	dirs, keys := a.Dirs, a.Key
+	var folders []config.Witness
 	if len(dirs) == 0 {
 		conf, err := s.config()
 		if err != nil {
@@ -63,6 +67,7 @@ func (a *auditLogs) open(s *session) ([]namedLog, error) {
 		if _, err := os.Stat(conf.AuditLog.Heads); conf.AuditLog.Heads != "" && err == nil {
 			kept = append(slices.Clone(kept), conf.AuditLog.Heads)
 		}
+		folders = conf.AuditLog.Witnesses
 	}
 	if len(keys) != len(dirs) {
 		return nil, misuse("there are %d logs and %d keys: give --key for each", len(dirs), len(keys))
@@ -78,6 +83,16 @@ func (a *auditLogs) open(s *session) ([]namedLog, error) {
 			return nil, err
 		}
 		l := namedLog{dir: dir, verifier: v}
+		for _, w := range folders {
+			if w.Dir == "" {
+				continue
+			}
+			heads, _, err := witness.ReadHeads(os.DirFS(w.Dir), v)
+			if err != nil {
+				return nil, misuse("the heads in %s can't be read", w.Dir)
+			}
+			l.kept = append(l.kept, heads...)
+		}
 		for n, file := range kept {
 			heads, err := readHeads(file, v)
 			switch refusal := new(problem); {
@@ -153,8 +168,10 @@ func logReportOf(l namedLog, r *auditlog.Report) verifyReport {
 
 // auditVerifyCmd verifies logs.
 type auditVerifyCmd struct {
-	auditLogs `embed:""`
-	Apart     []string `placeholder:"NAME,NAME" sep:"none" help:"Purposes of which one process may open no more than one."`
+	auditLogs   `embed:""`
+	Apart       []string        `placeholder:"NAME,NAME" sep:"none" help:"Purposes of which one process may open no more than one."`
+	Witness     []string        `placeholder:"VERIFIER" sep:"none" help:"The public key of a witness that has to cosign the logs, or a file with it. Default: those of the configuration, for its log."`
+	Unwitnessed config.Duration `default:"1m" placeholder:"TIME" help:"The time within which each witness has to cosign an entry. Default: 1m."`
 }
 
 func (c *auditVerifyCmd) Run(ctx context.Context, s *session) error {
@@ -162,7 +179,10 @@ func (c *auditVerifyCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	var opts auditlog.VerifyOptions
+	opts := auditlog.VerifyOptions{Unwitnessed: time.Duration(c.Unwitnessed)}
+	if opts.Witnesses, err = c.witnesses(s); err != nil {
+		return err
+	}
 	for _, text := range c.Apart {
 		var set []purpose.Purpose
 		for name := range strings.SplitSeq(text, ",") {
@@ -192,6 +212,33 @@ func (c *auditVerifyCmd) Run(ctx context.Context, s *session) error {
 		return exit{found}
 	}
 	return nil
+}
+
+// witnesses returns the public keys of the witnesses.
+func (c *auditVerifyCmd) witnesses(s *session) (verifiers []note.Verifier, err error) {
+	keys := c.Witness
+	if len(c.Dirs) == 0 {
+		conf, err := s.config()
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range conf.AuditLog.Witnesses {
+			if w.Key != "" && len(c.Witness) == 0 {
+				keys = append(keys, w.Key)
+			}
+		}
+	}
+	if c.Unwitnessed <= 0 {
+		return nil, misuse("--unwitnessed is a time above zero")
+	}
+	for _, text := range keys {
+		v, err := parseWitness(text)
+		if err != nil {
+			return nil, err
+		}
+		verifiers = append(verifiers, v)
+	}
+	return verifiers, nil
 }
 
 // An auditEntry has the fields of an entry that the commands show. Their texts are printed

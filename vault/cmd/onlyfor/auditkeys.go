@@ -15,6 +15,7 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/auditlog"
+	"github.com/onlyfor/onlyfor/vault/auditlog/witness"
 )
 
 // auditKeyCmd makes the key that signs an audit log.
@@ -37,22 +38,30 @@ func (c *auditKeyCmd) Run(_ context.Context, s *session) error {
 	if err != nil {
 		return misuse("no key can be made")
 	}
-	f, err := os.OpenFile(conf.AuditLog.Key, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err := writeKey(conf.AuditLog.Key, private, public); err != nil {
+		return err
+	}
+	return s.print(map[string]string{"verifier": public}, func(w io.Writer, _ int) { fmt.Fprintln(w, public) })
+}
+
+// writeKey writes a signing key to a file that must not exist, and its public half beside it.
+func writeKey(file, private, public string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return refuse("there is a key in %s already, and it is left alone", conf.AuditLog.Key)
+		return refuse("there is a key in %s already, and it is left alone", file)
 	}
 	if err != nil {
-		return misuse("%s can't be written", conf.AuditLog.Key)
+		return misuse("%s can't be written", file)
 	}
 	_, err = f.WriteString(private + "\n")
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.WriteFile(publicFile(conf.AuditLog.Key), []byte(public+"\n"), 0o644)
+		err = os.WriteFile(publicFile(file), []byte(public+"\n"), 0o644)
 	}
 	if err != nil {
-		return misuse("%s can't be written", conf.AuditLog.Key)
+		return misuse("%s can't be written", file)
 	}
-	return s.print(map[string]string{"verifier": public}, func(w io.Writer, _ int) { fmt.Fprintln(w, public) })
+	return nil
 }
 
 // publicFile is the file with the public key beside the file with the signing key.
@@ -77,6 +86,11 @@ func (at *site) openAuditLog(ctx context.Context, reason string) (audit.Auditor,
 	if conf.Heads != "" {
 		opts.Keep = func(_ context.Context, h auditlog.Head) error { return addHead(conf.Heads, h) }
 	}
+	witnesses, err := at.openWitnesses()
+	if err != nil {
+		return nil, err
+	}
+	opts.Witnesses = witnesses
 	var log *auditlog.Log
 	for tries := 0; ; tries++ {
 		log, err = auditlog.Open(ctx, conf.Dir, signer, opts)
@@ -97,7 +111,7 @@ func (at *site) openAuditLog(ctx context.Context, reason string) (audit.Auditor,
 	case err != nil:
 		return nil, misuse("the audit log %s can't be written, and nothing is done without a record", conf.Dir)
 	}
-	at.closers = append(at.closers, log.Close)
+	at.closers = append(at.closers, func() error { return at.closeAuditLog(log) })
 	return &justified{log, reason}, nil
 }
 
@@ -137,6 +151,9 @@ const maxHeads = 64 << 20
 
 // readHeads returns the heads of a log in a file, one after the other.
 func readHeads(file string, verifier note.Verifier) ([]auditlog.Head, error) {
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return readFolder(file, verifier)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, misuse("the heads in %s can't be read", file)
@@ -179,6 +196,18 @@ func readHeads(file string, verifier note.Verifier) ([]auditlog.Head, error) {
 	}
 	if len(heads) == 0 {
 		return nil, misuse("%s has no head of an audit log", file)
+	}
+	return heads, nil
+}
+
+// readFolder returns the heads of a log in the directory of a witness.
+func readFolder(dir string, verifier note.Verifier) ([]auditlog.Head, error) {
+	heads, _, err := witness.ReadHeads(os.DirFS(dir), verifier)
+	if err != nil {
+		return nil, misuse("the heads in %s can't be read", dir)
+	}
+	if len(heads) == 0 {
+		return nil, refuse("the directory %s has no head of %s", dir, verifier.Name())
 	}
 	return heads, nil
 }

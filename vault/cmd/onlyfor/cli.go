@@ -60,6 +60,7 @@ type session struct {
 	model          *kong.Application
 	in             io.Reader
 	stdout, stderr io.Writer
+	found          bool // there is a finding beside the result of the command
 }
 
 // An exit ends the command without a further word.
@@ -91,6 +92,9 @@ func run(ctx context.Context, args []string, in io.Reader, stdout, stderr io.Wri
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(s); err != nil {
 		return s.fail(ctx, err)
+	}
+	if s.found {
+		return found
 	}
 	return well
 }
@@ -175,6 +179,17 @@ func (s *session) note(format string, args ...any) {
 	if !s.cli.JSON {
 		term.Text(s.stderr, term.Width(s.stderr), fmt.Sprintf(format, args...))
 	}
+}
+
+// finding writes a finding to standard error that is beside the result of the command,
+// whose exit code it changes.
+func (s *session) finding(format string, args ...any) {
+	s.found = true
+	if s.cli.JSON {
+		json.NewEncoder(s.stderr).Encode(map[string]any{"finding": fmt.Sprintf(format, args...)})
+		return
+	}
+	term.Text(s.stderr, term.Width(s.stderr), "onlyfor: "+fmt.Sprintf(format, args...))
 }
 
 // fail reports err and returns the exit code.

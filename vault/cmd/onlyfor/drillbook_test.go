@@ -72,6 +72,7 @@ var drills = []drill{
 	{drill: "a value found in a log", section: "A value turns up in a log"},
 	{drill: "who was affected", section: "Who is affected"},
 	{drill: "an audit log for others", section: "Keep a log that can't be edited unnoticed"},
+	{drill: "a witness of audit logs", section: "Run a witness", setup: withLog},
 	{drill: "upgrade of the library", section: "Upgrade"},
 }
 

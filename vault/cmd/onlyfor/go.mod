@@ -9,6 +9,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/onlyfor/onlyfor v0.0.0
 	github.com/onlyfor/onlyfor/pii/phonenumber v0.0.0
+	github.com/onlyfor/onlyfor/vault/auditlog/witness v0.0.0
 	github.com/onlyfor/onlyfor/vault/kms/awskms v0.0.0
 	github.com/onlyfor/onlyfor/vault/kms/gcpkms v0.0.0
 	github.com/onlyfor/onlyfor/vault/kms/hcvault v0.0.0
@@ -106,6 +107,7 @@ require (
 replace (
 	github.com/onlyfor/onlyfor => ../../../
 	github.com/onlyfor/onlyfor/pii/phonenumber => ../../../pii/phonenumber
+	github.com/onlyfor/onlyfor/vault/auditlog/witness => ../../auditlog/witness
 	github.com/onlyfor/onlyfor/vault/kms/awskms => ../../kms/awskms
 	github.com/onlyfor/onlyfor/vault/kms/gcpkms => ../../kms/gcpkms
 	github.com/onlyfor/onlyfor/vault/kms/hcvault => ../../kms/hcvault

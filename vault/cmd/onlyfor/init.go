@@ -122,6 +122,7 @@ local = "DATA/kek"      # files of this machine, for a start
 # dir = "DATA/audit"
 # key = "DATA/audit.key"                      # onlyfor audit key makes it
 # heads = "/mnt/auditors/heads"               # where nobody can change it
+# witnesses = [{url = "https://witness.example", key = "witness.pub"}, {dir = "/mnt/auditors"}]
 
 # [[database]]
 # name = "app"

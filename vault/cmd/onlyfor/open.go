@@ -32,10 +32,11 @@ import (
 // A site is everything that the configuration names, opened.
 type site struct {
 	*config.Config
-	admin *vault.Admin
-	vault *vault.Vault
-	store vault.Store
-	kek   vault.KEK // the current one alone, for re-wrapping
+	session *session
+	admin   *vault.Admin
+	vault   *vault.Vault
+	store   vault.Store
+	kek     vault.KEK // the current one alone, for re-wrapping
 	// auditor records every use of a key. It is nil if the configuration has none.
 	auditor audit.Auditor
 
@@ -57,7 +58,7 @@ func (s *session) open(ctx context.Context, o options) (context.Context, *site, 
 	if err != nil {
 		return ctx, nil, err
 	}
-	at := &site{Config: c, databases: map[string]*sql.DB{}}
+	at := &site{Config: c, session: s, databases: map[string]*sql.DB{}}
 	if err := at.openVault(ctx, o); err != nil {
 		at.Close()
 		return ctx, nil, err

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -67,12 +68,9 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	if l := c.AuditLog; l != nil {
-		switch {
-		case l.Dir == "" || l.Key == "":
-			return errors.New("audit_log has no dir or no key: the directory of the log, and the file with its signing key")
-		case within(l.Key, l.Dir) || within(l.Heads, l.Dir):
-			return errors.New("audit_log: key and heads lie apart from dir, which is for those who audit")
+	if c.AuditLog != nil {
+		if err := c.AuditLog.check(); err != nil {
+			return err
 		}
 	}
 	if c.Backup != nil {
@@ -89,6 +87,34 @@ func (c *Config) check() error {
 	for i, t := range c.Tables {
 		if err := c.checkTable(t); err != nil {
 			return fmt.Errorf("table %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// maxWitnesses is the number of witnesses that a log can have.
+const maxWitnesses = 12
+
+func (l *AuditLog) check() error {
+	switch {
+	case l.Dir == "" || l.Key == "":
+		return errors.New("audit_log has no dir or no key: the directory of the log, and the file with its signing key")
+	case within(l.Key, l.Dir) || within(l.Heads, l.Dir):
+		return errors.New("audit_log: key and heads lie apart from dir, which is for those who audit")
+	case len(l.Witnesses) > maxWitnesses:
+		return fmt.Errorf("audit_log has more than %d witnesses", maxWitnesses)
+	}
+	for i, w := range l.Witnesses {
+		u, err := url.Parse(w.URL)
+		switch at := fmt.Sprintf("audit_log: witness %d: ", i+1); {
+		case (w.URL == "") == (w.Dir == ""), (w.URL == "") != (w.Key == ""):
+			return errors.New(at + "it has a url and a key, or a dir")
+		case err != nil, w.URL != "" && (u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != ""):
+			return errors.New(at + "url is not the URL of a witness")
+		case u.User != nil:
+			return errors.New(at + "url has a password, which does not belong into this file")
+		case within(w.Dir, l.Dir) || w.Dir == l.Dir && w.Dir != "":
+			return errors.New(at + "its directory lies apart from dir, which the process can change")
 		}
 	}
 	return nil

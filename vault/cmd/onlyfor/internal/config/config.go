@@ -70,6 +70,15 @@ type AuditLog struct {
 	Dir   string `toml:"dir"`
 	Key   string `toml:"key"`   // file with the signing key, which onlyfor audit key makes
 	Heads string `toml:"heads"` // file that heads are added to, where nobody can change it
+	// Witnesses cosign the heads of the log.
+	Witnesses []Witness `toml:"witnesses"`
+}
+
+// A Witness is a witness of an audit log: over HTTP, or in a directory of somebody else.
+type Witness struct {
+	URL string `toml:"url"` // with Key
+	Key string `toml:"key"` // file with the public key of the witness
+	Dir string `toml:"dir"` // directory that heads are added to
 }
 
 // A Store says where the wrapped keys are.
@@ -302,6 +311,10 @@ func (c *Config) resolve(dir string) {
 		at(&c.AuditLog.Dir)
 		at(&c.AuditLog.Key)
 		at(&c.AuditLog.Heads)
+		for i := range c.AuditLog.Witnesses {
+			at(&c.AuditLog.Witnesses[i].Key)
+			at(&c.AuditLog.Witnesses[i].Dir)
+		}
 	}
 	c.KEK.resolve(at)
 	if c.PreviousKEK != nil {

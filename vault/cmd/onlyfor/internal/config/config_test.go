@@ -118,6 +118,35 @@ func TestPinsAreApartFromTheStore(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestWitnesses(t *testing.T) {
+	parse := func(witnesses string) error {
+		_, err := config.Parse("purposes = [\"security\"]\nstore.dir = \"keys\"\nkek.local = \"kek\"\n[audit_log]\ndir = \"audit\"\nkey = \"audit.key\"\nwitnesses = [" + witnesses + "]\n")
+		return err
+	}
+	const good = `{url = "https://witness.example/a", key = "w.pub"}, `
+	require.NoError(t, parse(""))
+	require.NoError(t, parse(good+`{dir = "/mnt/auditors"}`))
+	require.ErrorContains(t, parse(strings.Repeat(good, 13)), "more than 12 witnesses")
+	for witness, says := range map[string]string{
+		`{}`:                                  "it has a url and a key, or a dir",
+		`{url = "https://w.example"}`:         "it has a url and a key",
+		`{dir = "d", key = "` + secret + `"}`: "it has a url and a key",
+		`{dir = "d", url = "https://w.example", key = "k"}`:       "it has a url and a key",
+		`{url = "ftp://` + secret + `", key = "k"}`:               "url is not the URL",
+		`{url = "https://w.example?a=` + secret + `", key = "k"}`: "url is not the URL",
+		`{url = "` + secret + `", key = "k"}`:                     "url is not the URL",
+		`{url = "https://:` + secret + `@w.example", key = "k"}`:  "url has a password",
+		`{url = "http://[` + secret + `", key = "k"}`:             "url is not the URL",
+		`{dir = "audit/witness"}`:                                 "apart from dir",
+		`{dir = "audit"}`:                                         "apart from dir",
+	} {
+		err := parse(good + witness)
+		require.ErrorContains(t, err, "audit_log: witness 2: ")
+		require.ErrorContains(t, err, says)
+		require.NotContains(t, err.Error(), secret)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(good)
 	f.Add("purposes = [\"security\"]\nstore.dir = \"keys\"\nkek.local = \"kek\"\n")
