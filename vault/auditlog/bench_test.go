@@ -13,10 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/auditlog"
-	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
 // together runs b.N calls of f from so many goroutines.
@@ -75,31 +73,6 @@ func BenchmarkAudit(b *testing.B) {
 		a := audit.Slog(slog.New(slog.NewJSONHandler(f, nil)))
 		together(b, 16, func() error { return a.Audit(b.Context(), event("mailer@prod-7")) })
 	})
-}
-
-// What a log costs a service that reveals under load.
-func BenchmarkReveal(b *testing.B) {
-	for _, with := range []string{"no auditor", "slog", "log"} {
-		b.Run(with, func(b *testing.B) {
-			opts := &vault.Options{}
-			switch with {
-			case "slog":
-				f, err := os.Create(filepath.Join(b.TempDir(), "file"))
-				require.NoError(b, err)
-				defer f.Close()
-				opts.Audit = audit.Slog(slog.New(slog.NewJSONHandler(f, nil)))
-			case "log":
-				opts.Audit = newPlace(b).open(b, nil)
-			}
-			v := vaulttest.Generated(b, opts, vaulttest.Security)
-			scope := vaulttest.Scope(b, v, vaulttest.Security)
-			value := vaulttest.Seal(b, scope)
-			together(b, 2048, func() error {
-				_, err := scope.Reveal(b.Context(), vaulttest.Note, value)
-				return err
-			})
-		})
-	}
 }
 
 // A log is verified in memory that does not grow with it. ONLYFOR_ENTRIES is the number of

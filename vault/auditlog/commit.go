@@ -15,9 +15,7 @@ func (l *Log) run() {
 	for !l.closed {
 		select {
 		case <-l.kick:
-			// Those whom the last commit woke up add their next events first, so that a
-			// commit is not spent on the fastest of them.
-			runtime.Gosched()
+			l.crowd()
 			if l.gather() {
 				l.commitNext()
 			}
@@ -33,6 +31,26 @@ func (l *Log) run() {
 			l.publish(nil)
 		}
 	}
+}
+
+// crowd lets callers whom the last commit woke up add their next events, as long as some
+// do. Otherwise callers split into two groups, each of which waits for the fsync of the
+// other one. It takes no longer than the last commit did.
+func (l *Log) crowd() {
+	for end := time.Now().Add(l.took); ; {
+		before := l.waiting()
+		runtime.Gosched()
+		if l.waiting() == before || !time.Now().Before(end) {
+			return
+		}
+	}
+}
+
+// waiting returns the number of events in the next batch.
+func (l *Log) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.next.leaves)
 }
 
 // gather waits, if events are buffered, until there are enough of them or until their time
@@ -63,9 +81,12 @@ func (l *Log) commitNext() {
 		l.mu.Unlock()
 		return
 	}
-	l.next = newBatch()
+	l.next = newBatch(l.spare)
+	l.spare = batchBuffers{}
 	l.mu.Unlock()
+	begin := time.Now()
 	b.err = l.fail(l.commit(b))
+	l.took = time.Since(begin)
 	l.mu.Lock()
 	l.broken = b.err
 	l.mu.Unlock()
@@ -93,20 +114,35 @@ func (l *Log) commit(b *batch) error {
 	}
 	if l.refused > 0 {
 		o := newObject(nil, KindRefused, time.Now()).number("count", l.refused)
-		b.add(o.end())
+		b.addBody(o.end())
 		l.refused = 0
 	}
 	l.mu.Lock()
 	for _, body := range l.witnessed {
-		b.add(body)
+		b.addBody(body)
 	}
 	l.witnessed = nil
 	l.mu.Unlock()
 	l.pending = b.lines
-	for i, leaf := range b.leaves {
-		l.tree.appendHashed(leaf, b.records[i])
+	for _, leaf := range b.leaves {
+		l.tree.appendHashed(leaf.leaf, leaf.record)
 	}
-	return l.flush()
+	if err := l.flush(); err != nil {
+		return err
+	}
+	l.reuse(b)
+	return nil
+}
+
+// maxSpare is the size of the largest memory that is kept for a later batch.
+const maxSpare = 2 << 20
+
+// reuse keeps the memory of a batch whose commit is on the disk. Those who wait for the
+// batch read none of it.
+func (l *Log) reuse(b *batch) {
+	if cap(b.lines) <= maxSpare {
+		l.spare = batchBuffers{lines: b.lines[:0], leaves: b.leaves[:0]}
+	}
 }
 
 // flush writes the pending frame, if there is one, and makes it durable. If it fails, the
@@ -193,7 +229,7 @@ func (l *Log) publish(result chan<- error) {
 
 // stop commits the entry of the stop.
 func (l *Log) stop() error {
-	b := newBatch()
-	b.add(newObject(nil, KindStop, time.Now()).end())
+	b := newBatch(batchBuffers{})
+	b.addBody(newObject(nil, KindStop, time.Now()).end())
 	return l.fail(l.commit(b))
 }

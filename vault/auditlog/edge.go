@@ -59,6 +59,9 @@ func (e *edge) append(leaf leafHash) { e.appendHashed(leaf, tlog.RecordHash(leaf
 
 // appendHashed is append for a leaf whose record hash is known.
 func (e *edge) appendHashed(leaf leafHash, record tlog.Hash) {
+	if e.entries == nil {
+		e.entries = make([]byte, 0, tileWidth*entrySize)
+	}
 	e.entries = append(append(e.entries, 0, tlog.HashSize), leaf[:]...)
 	e.size++
 	if e.size%tileWidth == 0 {
@@ -93,7 +96,11 @@ func (e *edge) addToTile(level int, h tlog.Hash) {
 	if level == len(e.partial) {
 		e.partial = append(e.partial, nil)
 	}
-	data := append(e.partial[level], h[:]...)
+	data := e.partial[level]
+	if data == nil {
+		data = make([]byte, 0, tileWidth*tlog.HashSize)
+	}
+	data = append(data, h[:]...)
 	if len(data) == tileWidth*tlog.HashSize {
 		e.fill(level, data)
 		data = nil

@@ -48,13 +48,40 @@ func parseSegmentName(base string) (first int64, ok bool) {
 	return first, err == nil && first >= 0 && segmentName(first) == bodies+"/"+base
 }
 
+// A salted is a body behind its salt, with its hashes. The goroutine of its caller makes
+// it, so that many are made at once.
+type salted struct {
+	text   []byte
+	leaf   leafHash
+	record tlog.Hash
+}
+
+// newSalt appends a salt, behind which a body is appended.
+func newSalt(dst []byte) []byte {
+	var salt [saltSize]byte
+	rand.Read(salt[:]) // never fails, by its documentation
+	return append(dst, salt[:]...)
+}
+
+// saltedOf returns the body that text has behind its salt.
+func saltedOf(text []byte) salted {
+	leaf := leafHash(sha256.Sum256(text))
+	return salted{text, leaf, tlog.RecordHash(leaf[:])}
+}
+
+// salt returns a body behind a new salt.
+func salt(body []byte) salted { return saltedOf(append(newSalt(nil), body...)) }
+
+// appendTo appends the body as a line.
+func (s *salted) appendTo(dst []byte) []byte {
+	dst = hex.AppendEncode(dst, s.text[:saltSize])
+	return append(append(append(dst, ' '), s.text[saltSize:]...), '\n')
+}
+
 // appendBody appends a body with a new salt, as a line, and returns its leaf.
 func appendBody(dst, body []byte) ([]byte, leafHash) {
-	var salted [saltSize]byte
-	rand.Read(salted[:]) // never fails, by its documentation
-	dst = hex.AppendEncode(dst, salted[:])
-	dst = append(append(append(dst, ' '), body...), '\n')
-	return dst, hashBody(salted[:], body)
+	s := salt(body)
+	return s.appendTo(dst), s.leaf
 }
 
 func hashBody(salt, body []byte) (leaf leafHash) {

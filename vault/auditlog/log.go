@@ -95,37 +95,52 @@ type Log struct {
 	signed  Head // the head at the end of pending, zero if it is not signed yet
 	// backlog is a batch with acknowledged events that came while an earlier commit failed.
 	backlog *batch
-	refused int64 // events since the last commit
-	filled  int   // tiles since the last publication
-	dirty   bool  // there are entries after the last publication
+	// spare is the memory of the last batch, for the batch after the next one.
+	spare   batchBuffers
+	refused int64         // events since the last commit
+	took    time.Duration // by the last commit
+	filled  int           // tiles since the last publication
+	dirty   bool          // there are entries after the last publication
 	closed  bool
 }
 
 // A batch is a group of events that one commit writes.
 type batch struct {
-	lines   []byte
-	leaves  []leafHash
-	records []tlog.Hash
+	batchBuffers
 	callers int64 // the number of calls of Audit
 	acked   bool  // the callers of some events were told that they are recorded
 	done    chan struct{}
 	err     error
 }
 
-func newBatch() *batch { return &batch{done: make(chan struct{})} }
+// batchBuffers are the memory of a batch, which later batches use again.
+type batchBuffers struct {
+	lines  []byte
+	leaves []hashedLeaf
+}
 
-func (b *batch) add(body []byte) {
-	var leaf leafHash
-	b.lines, leaf = appendBody(b.lines, body)
-	b.leaves = append(b.leaves, leaf)
-	b.records = append(b.records, tlog.RecordHash(leaf[:]))
+// A hashedLeaf is a leaf with its hash as a record of the tree.
+type hashedLeaf struct{ leaf, record tlog.Hash }
+
+func newBatch(buffers batchBuffers) *batch {
+	return &batch{batchBuffers: buffers, done: make(chan struct{})}
+}
+
+func (b *batch) add(s *salted) {
+	b.lines = s.appendTo(b.lines)
+	b.leaves = append(b.leaves, hashedLeaf{s.leaf, s.record})
+}
+
+// addBody adds an entry of the log's own.
+func (b *batch) addBody(body []byte) {
+	s := salt(body)
+	b.add(&s)
 }
 
 // with returns the events of b and after.
 func (b *batch) with(after *batch) *batch {
 	after.lines = append(b.lines, after.lines...)
 	after.leaves = append(b.leaves, after.leaves...)
-	after.records = append(b.records, after.records...)
 	return after
 }
 
@@ -142,7 +157,7 @@ func (b *batch) with(after *batch) *batch {
 // flock. Its first entry is on the disk when Open returns.
 func Open(ctx context.Context, dir string, signer note.Signer, opts *Options) (*Log, error) {
 	l := &Log{
-		signer: signer, path: dir, next: newBatch(),
+		signer: signer, path: dir, next: newBatch(batchBuffers{}),
 		kick: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		requests: make(chan func()), ended: make(chan struct{}),
 	}
@@ -220,16 +235,24 @@ func (l *Log) start(ctx context.Context, before predecessor) error {
 // ctx is done. An event whose Audit failed may be in the log nevertheless.
 func (l *Log) Audit(ctx context.Context, e audit.Event) error {
 	var buffer [512]byte
-	body := appendEvent(buffer[:0], e)
+	entry := saltedOf(appendEvent(newSalt(buffer[:0]), e))
 	if l.opts.Buffered != nil {
-		return l.buffer(ctx, body)
+		return l.buffer(ctx, entry)
 	}
-	return l.append(ctx, body)
+	return l.appendSalted(ctx, entry)
 }
 
 // append adds bodies to one batch and waits until they are durable.
 func (l *Log) append(ctx context.Context, bodies ...[]byte) error {
-	b, err := l.add(ctx, bodies...)
+	var entries []salted
+	for _, body := range bodies {
+		entries = append(entries, salt(body))
+	}
+	return l.appendSalted(ctx, entries...)
+}
+
+func (l *Log) appendSalted(ctx context.Context, entries ...salted) error {
+	b, err := l.add(ctx, entries...)
 	if err != nil {
 		return err
 	}
@@ -248,10 +271,10 @@ func (l *Log) wait(ctx context.Context, b *batch) error {
 	}
 }
 
-// buffer adds a body, and waits for the disk only if the buffer is full or if the last
+// buffer adds an entry, and waits for the disk only if the buffer is full or if the last
 // commit failed.
-func (l *Log) buffer(ctx context.Context, body []byte) error {
-	b, err := l.add(ctx, body)
+func (l *Log) buffer(ctx context.Context, entry salted) error {
+	b, err := l.add(ctx, entry)
 	if err != nil {
 		return err
 	}
@@ -277,8 +300,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// add adds bodies to the next batch, when it has room.
-func (l *Log) add(ctx context.Context, bodies ...[]byte) (*batch, error) {
+// add adds entries to the next batch, when it has room.
+func (l *Log) add(ctx context.Context, entries ...salted) (*batch, error) {
 	for {
 		l.mu.Lock()
 		b := l.next
@@ -287,12 +310,15 @@ func (l *Log) add(ctx context.Context, bodies ...[]byte) (*batch, error) {
 			return nil, l.fail(ErrStopped)
 		}
 		if len(b.lines) < maxBatch {
-			for _, body := range bodies {
-				b.add(body)
+			first := len(b.leaves) == 0
+			for i := range entries {
+				b.add(&entries[i])
 			}
 			b.callers++
 			l.mu.Unlock()
-			signal(l.kick)
+			if first {
+				signal(l.kick)
+			}
 			return b, nil
 		}
 		l.mu.Unlock()
