@@ -2,7 +2,6 @@ package auditlog_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,12 +10,9 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/mod/sumdb/note"
 
-	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
 	"github.com/onlyfor/onlyfor/vault/auditlog"
 )
@@ -271,114 +267,6 @@ func TestEveryBitIsCovered(t *testing.T) {
 	require.Greater(t, bits, 600)
 }
 
-// The holder of the key can write the log anew. Heads that were kept find it out.
-func TestForks(t *testing.T) {
-	v := newVictim(t)
-	other := &place{filepath.Join(t.TempDir(), "audit"), v.signer, v.verifier}
-	l := other.open(t, nil)
-	for range 400 {
-		write(t, l, "another history")
-	}
-	require.NoError(t, l.Close())
-	r := other.verify(t)
-	require.Empty(t, r.Findings)
-	require.Contains(t, strings.Join(r.NotExcluded, "\n"), "written entries anew")
-
-	r = other.verify(t, v.at[50])
-	require.Equal(t, []auditlog.FindingKind{auditlog.FindingFork}, kinds(r))
-	require.Equal(t, int64(49), r.Findings[0].Entry)
-	r = other.verify(t, l.Head(), v.at[50])
-	require.Equal(t, []auditlog.FindingKind{auditlog.FindingFork}, kinds(r))
-
-	t.Run("two kept heads of one size", func(t *testing.T) {
-		// The same log has entries that only one of the heads can be of.
-		third := &place{filepath.Join(t.TempDir(), "audit"), v.signer, v.verifier}
-		l := third.open(t, nil)
-		for l.Head().Size < 50 {
-			write(t, l, "x")
-		}
-		r := v.verify(t, v.at[50], l.Head())
-		require.Equal(t, []auditlog.FindingKind{auditlog.FindingFork}, kinds(r))
-	})
-	t.Run("from an older copy", func(t *testing.T) {
-		fork := &place{filepath.Join(t.TempDir(), "audit"), v.signer, v.verifier}
-		replace(t, fork.dir, v.older)
-		l := fork.open(t, nil)
-		for range 200 {
-			write(t, l, "after the copy")
-		}
-		require.NoError(t, l.Close())
-		require.Empty(t, fork.verify(t, v.at[150]).Findings)
-		r := fork.verify(t, v.at[300], v.at[150])
-		require.Equal(t, []auditlog.FindingKind{auditlog.FindingFork}, kinds(r))
-	})
-	t.Run("its published head alone", func(t *testing.T) {
-		all := files(t, v.dir)
-		// A history with as many entries as the log has.
-		third := &place{filepath.Join(t.TempDir(), "audit"), v.signer, v.verifier}
-		l := third.open(t, nil)
-		for l.Head().Size < v.last.Size-100 {
-			write(t, l, "x")
-		}
-		require.NoError(t, l.Publish(t.Context()))
-		all["checkpoint"] = files(t, third.dir)["checkpoint"]
-		replace(t, third.dir+"2", all)
-		third.dir += "2"
-		require.Contains(t, kinds(third.verify(t)), auditlog.FindingFork)
-	})
-}
-
-// Heads of other logs are refused wherever they stand.
-func TestHeadsOfOtherLogs(t *testing.T) {
-	v := newVictim(t)
-	signer, verifier := keys(t, "example.com/audit/other")
-	other := &place{filepath.Join(t.TempDir(), "audit"), signer, verifier}
-	l := other.open(t, nil)
-	require.NoError(t, l.Close())
-	text, err := l.Head().MarshalText()
-	require.NoError(t, err)
-
-	_, err = auditlog.ParseHead(text, v.verifier)
-	require.ErrorIs(t, err, auditlog.ErrHead)
-	_, err = auditlog.Verify(t.Context(), os.DirFS(v.dir), v.verifier, []auditlog.Head{l.Head()}, nil)
-	require.ErrorIs(t, err, auditlog.ErrHead)
-	_, err = auditlog.Verify(t.Context(), os.DirFS(v.dir), v.verifier, []auditlog.Head{{}}, nil)
-	require.ErrorIs(t, err, auditlog.ErrHead)
-	// The key of the log may have signed other notes.
-	for _, text := range []string{
-		"example.com/audit/other\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", origin + "\n", origin + "\n01\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-		origin + "\n-1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", origin + "\n1\nAAAA\n", origin + "\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n",
-	} {
-		signed, err := note.Sign(&note.Note{Text: text}, v.signer)
-		require.NoError(t, err)
-		_, err = auditlog.ParseHead(signed, v.verifier)
-		require.ErrorIs(t, err, auditlog.ErrHead, text)
-	}
-	// A key of the same name is another key.
-	impostor, _ := keys(t, origin)
-	third := &place{filepath.Join(t.TempDir(), "audit"), impostor, nil}
-	l = third.open(t, nil)
-	require.NoError(t, l.Close())
-	_, err = auditlog.Verify(t.Context(), os.DirFS(v.dir), v.verifier, []auditlog.Head{l.Head()}, nil)
-	require.ErrorIs(t, err, auditlog.ErrHead)
-
-	for _, from := range []*place{other, third} {
-		all := files(t, v.dir)
-		all["checkpoint"] = files(t, from.dir)["checkpoint"]
-		replace(t, v.dir, all)
-		require.Contains(t, kinds(v.verify(t, v.last)), auditlog.FindingHead)
-		_, err = auditlog.Open(t.Context(), v.dir, v.signer, nil)
-		require.ErrorIs(t, err, auditlog.ErrAltered)
-
-		replace(t, v.dir, files(t, from.dir))
-		r := v.verify(t, v.last)
-		require.Contains(t, kinds(r), auditlog.FindingHead)
-		require.Zero(t, r.Head)
-		_, err = auditlog.Open(t.Context(), v.dir, v.signer, nil)
-		require.ErrorIs(t, err, auditlog.ErrAltered)
-	}
-}
-
 // A log never signs a head over entries that somebody altered: Open refuses them.
 func TestOpenRefusesAnAlteredEnd(t *testing.T) {
 	p := newPlace(t)
@@ -442,34 +330,6 @@ func TestOpenRefusesAnAlteredEnd(t *testing.T) {
 	}
 }
 
-// Names of callers and texts of errors stay within their field and their line.
-func TestHostileTexts(t *testing.T) {
-	p := newPlace(t)
-	l := p.open(t, &auditlog.Options{Service: "ser\nvice\x00\x1b[2J"})
-	hostile := []string{
-		"a\n# 5\n", "a\r\n\n", "\"}\n{\"entry\":\"stop\"", "\x00\xff\xfe", "\x1b[2J", "\u202e\u2066", "\u2028\u2029", "\u0085\u009b31m",
-		strings.Repeat("é", 5000), "\U000e0001\U0001f469", `\u0000\`, "# — " + origin + " AAAA",
-	}
-	for _, s := range hostile {
-		e := event(s)
-		e.Reason, e.Role, e.Kind, e.Subject = s, s, s, s
-		e.Outcome, e.Err = audit.Denied, errors.New(s)
-		e.Action = audit.Action(s)
-		require.NoError(t, l.Audit(t.Context(), e))
-	}
-	require.NoError(t, l.Close())
-	bodies := p.entries(t)
-	require.Len(t, bodies, len(hostile)+2)
-	for _, b := range bodies {
-		require.Less(t, len(b), 20_000)
-		for _, r := range b {
-			require.True(t, r == ' ' || r > ' ' && r != 0x7f && !strings.ContainsRune("\u202e\u2066\u2028\u2029\u0085\u009b\U000e0001", r), "%q", b)
-		}
-	}
-	require.Contains(t, bodies[10], `"caller":"\udb40\udc01👩"`)
-	require.True(t, p.verify(t).OK())
-}
-
 // The directory is the log's own: what others may have read, planted or redirected is
 // refused when the log is opened, and what is foreign is found when it is verified.
 func TestForeignFiles(t *testing.T) {
@@ -528,61 +388,6 @@ func TestForeignFiles(t *testing.T) {
 			require.NoError(t, l.Close())
 		})
 	}
-}
-
-// Purposes that no role may have together are found in one process, and clocks and keys
-// that go back.
-func TestAlarmingContent(t *testing.T) {
-	apart := &auditlog.VerifyOptions{Apart: []purpose.Set{purpose.NewSet(security, ads)}}
-	verify := func(t *testing.T, p *place, opts *auditlog.VerifyOptions) *auditlog.Report {
-		r, err := auditlog.Verify(t.Context(), os.DirFS(p.dir), p.verifier, nil, opts)
-		require.NoError(t, err)
-		return r
-	}
-	opened := func(p purpose.Purpose, outcome audit.Outcome) audit.Event {
-		e := event("")
-		e.Action, e.Outcome, e.Purpose = audit.Open, outcome, p
-		return e
-	}
-	t.Run("together", func(t *testing.T) {
-		p := newPlace(t)
-		l := p.open(t, nil)
-		require.NoError(t, l.Audit(t.Context(), opened(security, audit.Allowed)))
-		require.NoError(t, l.Audit(t.Context(), opened(ads, audit.Denied)))
-		require.NoError(t, l.Close())
-		l = p.open(t, nil)
-		require.NoError(t, l.Audit(t.Context(), opened(ads, audit.Allowed)))
-		require.NoError(t, l.Close())
-		require.Empty(t, verify(t, p, apart).Findings, "two processes, one purpose each")
-		l = p.open(t, nil)
-		require.NoError(t, l.Audit(t.Context(), opened(ads, audit.Allowed)))
-		require.NoError(t, l.Audit(t.Context(), opened(security, audit.Allowed)))
-		require.NoError(t, l.Close())
-		r := verify(t, p, apart)
-		require.Equal(t, []auditlog.FindingKind{auditlog.FindingTogether}, kinds(r))
-		require.Len(t, r.Findings, 1)
-		require.Equal(t, int64(9), r.Findings[0].Entry)
-		require.Empty(t, verify(t, p, nil).Findings)
-	})
-	t.Run("granted together", func(t *testing.T) {
-		p := newPlace(t)
-		require.NoError(t, p.open(t, &auditlog.Options{Granted: purpose.NewSet(security, ads)}).Close())
-		require.Equal(t, []auditlog.FindingKind{auditlog.FindingTogether}, kinds(verify(t, p, apart)))
-	})
-	t.Run("clock", func(t *testing.T) {
-		p := newPlace(t)
-		l := p.open(t, nil)
-		e := event("")
-		for _, back := range []int{0, 5, 0, 60, 60} {
-			e.Time = event("").Time.Add(-time.Duration(back) * time.Second)
-			require.NoError(t, l.Audit(t.Context(), e))
-		}
-		require.NoError(t, l.Close())
-		r := verify(t, p, nil)
-		require.Equal(t, []auditlog.FindingKind{auditlog.FindingClock}, kinds(r))
-		require.Equal(t, int64(4), r.Findings[0].Entry)
-		require.Len(t, r.Findings, 1)
-	})
 }
 
 // A growing file system has a file of bodies that is longer each time it is opened.
