@@ -159,7 +159,7 @@ func appendBounded(dst object, s string, most int) object {
 }
 
 // isPlain reports whether s has printable ASCII alone and needs no escape. Such texts are
-// copied whole, which takes a fifth of the time.
+// copied whole.
 func isPlain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
