@@ -246,6 +246,12 @@ func eventRows() []eventRow {
 			only(func(w *eventWorld, c ctx) (string, error) {
 				return w.reader.For("bob").Hint(c, emailKind, w.value, itself)
 			})},
+		{"vault.Reader.Reveal", 1, only(func(w *eventWorld, c ctx) (string, error) {
+			return w.reader.To("mail.example:8443").Reveal(c, emailKind, w.value)
+		}),
+			only(func(w *eventWorld, c ctx) (string, error) {
+				return w.reader.To("mail.example").For("bob").Reveal(c, emailKind, w.value)
+			})},
 		{"vault.Lookup.Index", 1, only(func(w *eventWorld, c ctx) ([16]byte, error) { return w.lookup.Index(c, emailKind, "text") }),
 			only(func(w *eventWorld, c ctx) ([16]byte, error) { return w.closedLookup.Index(c, emailKind, "text") })},
 		{"vault.Lookup.Indexes", 1, only(func(w *eventWorld, c ctx) ([][16]byte, error) { return w.lookup.Indexes(c, emailKind, "text") }),

@@ -51,12 +51,16 @@ var scopeRows = []leakRow{
 		_, err = vault.Seal(ctx, emailKind, w.contact.Address, w.security, w.security)
 		w.failed(err, vault.ErrInvalid)
 	}},
-	{"vault.Scope.Reveal vault.Scope.Hint vault.Reader.Reveal vault.Reader.Hint vault.Reader.For vault.opError.Error vault.opError.Unwrap", func(w *leakWorld) {
+	{"vault.Scope.Reveal vault.Scope.Hint vault.Reader.Reveal vault.Reader.Hint vault.Reader.For vault.Reader.To vault.opError.Error vault.opError.Unwrap", func(w *leakWorld) {
 		reader, err := w.vault.Reader(ctx, forSecurity)
 		require.NoError(w, err)
 		mine, _ := w.seal(w.security.For(w.contact.Address))
+		for _, recipient := range []string{w.contact.Address, w.contact.Number} {
+			_, err := reader.To(recipient).Reveal(ctx, emailKind, w.plain(w.email))
+			w.failed(err, vault.ErrInvalid)
+		}
 		for _, open := range []func(context.Context, vault.Kind, vault.Sealed) (string, error){
-			w.security.Reveal, reader.Reveal,
+			w.security.Reveal, reader.Reveal, reader.To("mail.example").Reveal,
 		} {
 			text, err := open(ctx, emailKind, w.plain(w.email))
 			require.NoError(w, err)

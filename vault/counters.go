@@ -204,7 +204,7 @@ type resultCounts struct {
 // countedActions are the actions that are counted. An action that is not among them is a
 // step of another one.
 var countedActions = [...]audit.Action{
-	audit.Seal, audit.Reveal, audit.Index, audit.Hint, audit.Extend, audit.Reseal, audit.Erase, audit.Withdraw, audit.Sweep, audit.Clear,
+	audit.Seal, audit.Reveal, audit.Index, audit.Send, audit.Hint, audit.Extend, audit.Reseal, audit.Erase, audit.Withdraw, audit.Sweep, audit.Clear,
 	audit.Open, audit.CheckDenied, audit.CheckKEK, audit.List, audit.Generate, audit.Rotate, audit.Promote, audit.Retire, audit.Reinstate,
 	audit.Destroy, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew, audit.Count, audit.Due,
 	audit.Suspend, audit.Resume, audit.Budget,

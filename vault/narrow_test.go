@@ -305,3 +305,41 @@ func (w *deepWalker) walk(v reflect.Value) {
 		}
 	}
 }
+
+// A reader to a recipient reveals the values of its reader, and each event names the
+// recipient. No text that could be of a person becomes a recipient, and no recipient
+// replaces another.
+func TestSendNamesTheRecipient(t *testing.T) {
+	var last audit.Event
+	v := vaulttest.Generated(t, &vault.Options{Audit: auditFunc(func(e audit.Event) error {
+		last = e
+		return nil
+	})}, vaulttest.Security)
+	s, r := vaulttest.Scope(t, v, vaulttest.Security), vaulttest.Reader(t, v, vaulttest.Security)
+	value, err := vault.Seal(t.Context(), vaulttest.Note, "text", s.For("alice"))
+	require.NoError(t, err)
+	for _, reader := range []*vault.Reader{r.To("sms.example").For("alice"), r.For("alice").To("sms.example")} {
+		text, err := reader.Reveal(t.Context(), vaulttest.Note, value)
+		require.NoError(t, err)
+		require.Equal(t, "text", text)
+		require.Equal(t, []any{audit.Send, audit.Allowed, "sms.example"}, []any{last.Action, last.Outcome, last.Recipient})
+		require.NotEmpty(t, last.Subject)
+	}
+	_, err = r.To("sms.example").Reveal(t.Context(), vaulttest.Note, value)
+	require.EqualError(t, err, "vault: sending note: not sealed for this subject")
+	require.Equal(t, "sms.example", last.Recipient)
+	_, err = r.For("alice").To("sms.example").Hint(t.Context(), vaulttest.Note, value, func(string) string { return "" })
+	require.NoError(t, err)
+	require.Equal(t, []any{audit.Hint, "sms.example"}, []any{last.Action, last.Recipient})
+	require.Equal(t, uint64(2), v.Stats().Operations[audit.Send].Allowed)
+
+	for _, bad := range []string{"", "a@example.com", "+14155552671", "14155552671", "415.555.2671", "Mail.example", "a b", "a\n", "é", strings.Repeat("a", 256)} {
+		_, err = r.For("alice").To(bad).Reveal(t.Context(), vaulttest.Note, value)
+		require.ErrorIs(t, err, vault.ErrInvalid, bad)
+		require.Empty(t, last.Recipient)
+	}
+	_, err = r.For("alice").To("sms.example").To("mail.example").Reveal(t.Context(), vaulttest.Note, value)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+	_, err = r.To("!").For("alice").Reveal(t.Context(), vaulttest.Note, value)
+	require.ErrorIs(t, err, vault.ErrInvalid)
+}

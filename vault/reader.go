@@ -61,6 +61,51 @@ func (r *Reader) For(subject string) *Reader {
 	return newReader(r.of().For(subject))
 }
 
+// To returns a reader for values that go to the given host and nowhere else, such as a
+// mail gateway. It reveals exactly the values that r does. The event of each reveal has the
+// action [audit.Send] and the host as its recipient. The vault can't see where a plaintext
+// goes: package egress calls To, and hands no plaintext to its caller.
+//
+// A suspension of [audit.Reveal] stops sending as well. The recipient is a host name or an
+// IP address, with or without a port, in lower case: 1 to 255 letters, digits, and
+// characters of ".:-[]". It has a letter or a colon, so that it is neither a mail address
+// nor a phone number. Any other text, and a second recipient, is refused with [ErrInvalid]
+// when the returned reader is used.
+func (r *Reader) To(recipient string) *Reader {
+	s := r.of()
+	if s == nil {
+		return newReader(nil)
+	}
+	narrowed := s.clone()
+	switch {
+	case s.narrowErr != nil: // a refusal stays
+	case s.recipient != "" || !validRecipient(recipient):
+		narrowed.narrowErr = errRecipient
+	default:
+		narrowed.recipient = recipient
+	}
+	return newReader(narrowed)
+}
+
+var errRecipient = fmt.Errorf("not one valid recipient: %w", ErrInvalid)
+
+// maxRecipient is the size of the longest recipient, in bytes.
+const maxRecipient = 255
+
+func validRecipient(s string) bool {
+	named := false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z' || c == ':':
+			named = true
+		case c >= '0' && c <= '9' || c == '.' || c == '-' || c == '[' || c == ']':
+		default:
+			return false
+		}
+	}
+	return named && len(s) <= maxRecipient
+}
+
 // Reveal is [Scope.Reveal].
 func (r *Reader) Reveal(ctx context.Context, k Kind, v Sealed) (string, error) {
 	return r.of().Reveal(ctx, k, v)

@@ -48,8 +48,11 @@ func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed, re
 	if err = refusal; err == nil {
 		plaintext, err = s.unseal(ctx, a, k, v)
 	}
+	a = s.recorded(a)
 	if s.audited() {
-		err = s.audit(ctx, newValueEvent(a, k, v, s.opened.id.purpose), err)
+		e := newValueEvent(a, k, v, s.opened.id.purpose)
+		e.Recipient = s.recipient
+		err = s.audit(ctx, e, err)
 	} else {
 		s.count(a, k, err)
 	}
@@ -57,6 +60,15 @@ func (s *Scope) reveal(ctx context.Context, a audit.Action, k Kind, v Sealed, re
 		return "", &opError{a, k, err}
 	}
 	return plaintext, nil
+}
+
+// recorded returns the action of the event: a plaintext that is revealed to a recipient is
+// sent.
+func (s *Scope) recorded(a audit.Action) audit.Action {
+	if a == audit.Reveal && s.valid() && s.recipient != "" {
+		return audit.Send
+	}
+	return a
 }
 
 // unseal returns the plaintext of v for the given action. There is no other way from a

@@ -24,11 +24,12 @@ import (
 // through a pointer, as with *a = *b: otherwise one holder of a pointer could turn the
 // scope of another component into a scope of another purpose.
 type Scope struct {
-	self       *Scope // where the scope was made
-	opened     *purposeKeys
-	under      *statedBasis // of Under, nil for none
-	subject    string       // "" if the scope is not narrowed to a subject
-	subjectErr error        // of For: every use of the scope returns it
+	self      *Scope // where the scope was made
+	opened    *purposeKeys
+	under     *statedBasis // of Under, nil for none
+	subject   string       // "" if the scope is not narrowed to a subject
+	recipient string       // of Reader.To, "" for none
+	narrowErr error        // of For and To: every use of the scope returns it
 }
 
 // A statedBasis is the basis that a caller of Under gave, with the error of validating it.
@@ -163,8 +164,8 @@ func (s *Scope) check(ctx context.Context) error {
 		return errNoScope
 	case s.self != s:
 		return errCopied
-	case s.subjectErr != nil:
-		return s.subjectErr
+	case s.narrowErr != nil:
+		return s.narrowErr
 	case s.basis().err != nil:
 		return s.basis().err
 	case ctx.Err() != nil:

@@ -59,8 +59,8 @@ func (s *Scope) For(subject string) *Scope {
 		return nil
 	}
 	narrowed := s.clone()
-	if narrowed.subjectErr == nil { // a refusal stays
-		narrowed.subjectErr = s.checkSubject(subject)
+	if narrowed.narrowErr == nil { // a refusal stays
+		narrowed.narrowErr = s.checkSubject(subject)
 	}
 	narrowed.subject = subject
 	return narrowed

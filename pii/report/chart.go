@@ -138,7 +138,7 @@ func (r *UsesReport) charts() (all []chart) {
 
 // isUse reports whether an action takes something out of a value.
 func isUse(action string) bool {
-	return slices.Contains([]string{"reveal", "hint", "index", "extend"}, action)
+	return slices.Contains([]string{"reveal", "send", "hint", "index", "extend"}, action)
 }
 
 func orNone(name, none string) string {

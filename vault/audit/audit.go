@@ -25,6 +25,7 @@ const (
 	Seal   Action = "seal"
 	Reveal Action = "reveal"
 	Hint   Action = "hint"
+	Send   Action = "send" // reveal a value to a recipient: see vault.Reader.To
 	Index  Action = "index"
 	Extend Action = "extend" // extend a value to another purpose
 	Reseal Action = "reseal" // seal a value anew under the newest keys
@@ -67,7 +68,7 @@ const (
 )
 
 var gerunds = map[Action]string{
-	Seal: "sealing", Reveal: "revealing", Hint: "hinting", Index: "indexing",
+	Seal: "sealing", Reveal: "revealing", Hint: "hinting", Send: "sending", Index: "indexing",
 	Extend: "extending", Reseal: "re-sealing", Erase: "erasing",
 	Withdraw: "withdrawing", Sweep: "sweeping", Clear: "clearing",
 	Open: "opening", CheckDenied: "checking", CheckKEK: "checking", List: "listing", Generate: "generating", Rotate: "rotating", Promote: "promoting",
@@ -101,11 +102,11 @@ const (
 // # Facts and claims
 //
 // Time, Action, Outcome, Purpose, To, From, Role, Subject, Generation, Digest, Reason, Count,
-// Unwraps and Err are facts that the vault knows. Caller and Operation are statements of the
-// program.
+// Unwraps and Err are facts that the vault knows. Recipient, Caller and Operation are
+// statements of the program.
 //
 // Collected, Value, KeyID and Provenance are copied from the header of the value. In an
-// allowed [Reveal], [Hint], [Extend] or [Reseal], and in an allowed [Index] of a value,
+// allowed [Reveal], [Send], [Hint], [Extend] or [Reseal], and in an allowed [Index] of a value,
 // Value, KeyID and Provenance are authentic: the key of Purpose has opened the value, and
 // nobody without that key, or the public key of a collector, could have written them. In
 // an allowed [Seal] the vault has just written them. In every other event they are claims
@@ -205,6 +206,9 @@ type Event struct {
 	// Value and of each NewValue, in ascending order; an id that occurs twice is two leaves.
 	// It is "" for the event of one action, and if no value has an id.
 	Root string
+	// Recipient is the recipient that vault.Reader.To was given, such as the host of a mail
+	// gateway, or "". The vault knows that the program named it, and not who got the value.
+	Recipient string
 	// Caller is the caller that [WithCaller] put into the context, or "".
 	Caller string
 	// Operation is the operation that [WithOperation] put into the context, or "".

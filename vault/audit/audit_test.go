@@ -96,7 +96,7 @@ func TestSlogWritesTheFieldsThatAreSet(t *testing.T) {
 		Provenance: purpose.Provenance{
 			Collected: at.AddDate(-1, 0, 0), Stated: true, Legal: purpose.Consent, Notice: "n-1", Consent: "c-1", Expires: at.AddDate(1, 0, 0), From: ads,
 		},
-		Reason: "conflict", Note: "reveal: deceptive", Count: 2, Unwraps: 3, Root: "aabb", Caller: "sign-in", Operation: "migrate.reseal", Err: vault.ErrConflict,
+		Reason: "conflict", Note: "reveal: deceptive", Count: 2, Unwraps: 3, Root: "aabb", Recipient: "mail.example", Caller: "sign-in", Operation: "migrate.reseal", Err: vault.ErrConflict,
 	}
 	for i, f := range reflect.VisibleFields(reflect.TypeFor[audit.Event]()) {
 		require.False(t, reflect.ValueOf(most).Field(i).IsZero(), f.Name)
@@ -106,7 +106,7 @@ func TestSlogWritesTheFieldsThatAreSet(t *testing.T) {
 	const mostText = head + "level=WARN msg=onlyfor action=extend outcome=failed purpose=security to=advertising from=security role=seal key=0000abcd generation=7 digest=0f0f " +
 		"subject=0123abcd collected=advertising+security kind=note value=00ff new-value=01ff legal=consent notice=n-1 consent=c-1 " +
 		"collected-at=2025-05-04T03:02:01.000Z stated=true expires=2027-05-04T03:02:01.000Z first-purpose=advertising " +
-		"reason=conflict note=\"reveal: deceptive\" count=2 unwraps=3 root=aabb operation=migrate.reseal caller=sign-in error=\"changed by another process\"\n"
+		"reason=conflict note=\"reveal: deceptive\" count=2 unwraps=3 root=aabb recipient=mail.example operation=migrate.reseal caller=sign-in error=\"changed by another process\"\n"
 	a := audit.Slog(logger)
 	require.Equal(t, leastText, written(a, least))
 	require.Equal(t, mostText, written(a, most))

@@ -25,8 +25,8 @@ const maxWait = time.Second
 // result after the event was recorded, and fails if that fails. While it waits, Batch calls
 // f for the next i. When no call of f can go on, or after one second, Batch records the
 // events of all actions that wait, joined where they have the same result: the same
-// auditor, action, outcome, reason, purposes, kind, role, ground, notice, caller and
-// operation. So no refusal hides among other results. In an event for several values, Count
+// auditor, action, outcome, reason, purposes, kind, role, ground, notice, recipient, caller
+// and operation. So no refusal hides among other results. In an event for several values, Count
 // is their number, Unwraps is a sum, Root stands for their ids, and every other field that differs among them
 // is zero. Actions on keys, and erasures, are never joined.
 //
@@ -225,7 +225,7 @@ func Record(ctx context.Context, to Auditor, e Event) error {
 // joins reports whether the event may be joined with others.
 func (e *Event) joins() bool {
 	switch e.Action {
-	case Seal, Reveal, Hint, Index, Extend, Reseal, Withdraw, Sweep, Clear:
+	case Seal, Reveal, Send, Hint, Index, Extend, Reseal, Withdraw, Sweep, Clear:
 		return true
 	}
 	return false
@@ -242,6 +242,7 @@ type result struct {
 	kind, reason      string
 	legal             purpose.Legal
 	notice            string
+	recipient         string
 	caller, operation string
 }
 
@@ -252,7 +253,7 @@ func group(all []*action) (groups [][]*action) {
 		e := &a.event
 		r := result{
 			a.to, e.Action, e.Outcome, e.Purpose, e.To, e.From, e.Role, e.Collected, e.Kind, e.Reason,
-			e.Provenance.Legal, e.Provenance.Notice, e.Caller, e.Operation,
+			e.Provenance.Legal, e.Provenance.Notice, e.Recipient, e.Caller, e.Operation,
 		}
 		n, known := number[r]
 		if !known {

@@ -90,6 +90,7 @@ func TestBatchHidesNoResult(t *testing.T) {
 		"ground":    func(e *audit.Event) { e.Provenance.Legal = purpose.Contract },
 		"notice":    func(e *audit.Event) { e.Provenance.Notice = "n-2" },
 		"caller":    func(e *audit.Event) { e.Caller = "x" },
+		"recipient": func(e *audit.Event) { e.Recipient = "mail.example" },
 		"operation": func(e *audit.Event) { e.Operation = "x" },
 		"auditor":   nil,
 	} {

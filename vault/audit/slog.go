@@ -39,7 +39,7 @@ func (a slogAuditor) Audit(ctx context.Context, e Event) error {
 }
 
 // maxAttrs is the number of attributes of an event with every field.
-const maxAttrs = 27
+const maxAttrs = 28
 
 // appendAttrs appends the attributes of the fields that are set.
 func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
@@ -93,6 +93,7 @@ func appendAttrs(attrs []slog.Attr, e *Event) []slog.Attr {
 		attrs = append(attrs, slog.Int("unwraps", e.Unwraps))
 	}
 	text("root", e.Root)
+	text("recipient", e.Recipient)
 	text("operation", e.Operation)
 	text("caller", e.Caller)
 	if e.Err != nil {

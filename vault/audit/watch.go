@@ -240,7 +240,7 @@ func (w *Watch) Audit(ctx context.Context, e Event) error {
 // result, or as the argument of a function that the caller passed.
 func (w *Watch) handsOut(e Event) bool {
 	switch e.Action {
-	case Reveal, Hint, Reseal:
+	case Reveal, Send, Hint, Reseal:
 		return true
 	case Index:
 		return !e.Collected.IsZero() // of a sealed value, and not of a text

@@ -520,9 +520,13 @@ func TestReportThatUsesTheWatch(t *testing.T) {
 func TestWatchOverAVault(t *testing.T) {
 	rules := apart(security, ads)
 	rules.Together = rules.Apart
+	readers := map[*vault.Scope]*vault.Reader{}
 	for way, move := range map[string]func(ctx context.Context, from, to *vault.Scope, value vault.Sealed) (text string, err error){
 		"reveal": func(ctx context.Context, from, _ *vault.Scope, value vault.Sealed) (string, error) {
 			return from.Reveal(ctx, vaulttest.Note, value)
+		},
+		"send": func(ctx context.Context, from, _ *vault.Scope, value vault.Sealed) (string, error) {
+			return readers[from].To("mail.example").Reveal(ctx, vaulttest.Note, value)
 		},
 		"hint": func(ctx context.Context, from, _ *vault.Scope, value vault.Sealed) (text string, err error) {
 			_, err = from.Hint(ctx, vaulttest.Note, value, func(s string) string { text = s; return "" })
@@ -541,6 +545,7 @@ func TestWatchOverAVault(t *testing.T) {
 			w, found := newWatch(t, rules)
 			v := vaulttest.Generated(t, &vault.Options{Audit: w}, security, ads)
 			from, to := vaulttest.Scope(t, v, security), vaulttest.Scope(t, v, ads)
+			readers[from] = vaulttest.Reader(t, v, security)
 			ctx := audit.WithCaller(t.Context(), "campaign\nlevel=INFO")
 			value, err := vault.Seal(ctx, vaulttest.Note, "text", from)
 			require.NoError(t, err)

@@ -216,6 +216,7 @@ func appendEvent(dst []byte, e audit.Event) []byte {
 	o = o.number("count", int64(e.Count))
 	o = o.number("unwraps", int64(e.Unwraps))
 	o = o.text("root", e.Root)
+	o = o.text("recipient", e.Recipient)
 	o = o.text("operation", e.Operation)
 	o = o.text("caller", e.Caller)
 	if e.Err != nil {

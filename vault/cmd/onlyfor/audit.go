@@ -257,6 +257,7 @@ type auditEntry struct {
 	Consent   string    `json:"consent,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Count     int64     `json:"count,omitempty"`
+	Recipient string    `json:"recipient,omitempty"`
 	Operation string    `json:"operation,omitempty"`
 	Caller    string    `json:"caller,omitempty"`
 	Service   string    `json:"service,omitempty"`
@@ -271,7 +272,7 @@ func parseEntry(e auditlog.Entry) auditEntry {
 		out = auditEntry{Entry: "unreadable"}
 	}
 	for _, text := range []*string{
-		&out.Entry, &out.Action, &out.Outcome, &out.Purpose, &out.Subject, &out.Kind, &out.Notice, &out.Consent, &out.Reason, &out.Operation, &out.Caller,
+		&out.Entry, &out.Action, &out.Outcome, &out.Purpose, &out.Subject, &out.Kind, &out.Notice, &out.Consent, &out.Reason, &out.Recipient, &out.Operation, &out.Caller,
 		&out.Service, &out.Host,
 	} {
 		*text = printable(*text)
@@ -291,7 +292,7 @@ func (e auditEntry) String() string {
 	}
 	for _, f := range []struct{ name, text string }{
 		{"", e.Action}, {"", e.Outcome}, {"", e.Purpose}, {"reason ", e.Reason}, {"kind ", e.Kind}, {"subject ", e.Subject}, {"notice ", e.Notice},
-		{"consent ", e.Consent}, {"by ", e.Caller}, {"for ", e.Operation}, {"service ", e.Service}, {"host ", e.Host},
+		{"consent ", e.Consent}, {"to ", e.Recipient}, {"by ", e.Caller}, {"for ", e.Operation}, {"service ", e.Service}, {"host ", e.Host},
 	} {
 		if f.text != "" {
 			parts = append(parts, f.name+f.text)

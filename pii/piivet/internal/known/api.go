@@ -48,7 +48,7 @@ var functions = []struct {
 	{"vault.Pin", None, "IsZero MarshalText Purpose String UnmarshalText"},
 	{"vault.Reader", Reveal, "Reveal"},
 	{"vault.Reader", Hint, "Hint"},
-	{"vault.Reader", Narrow, "For"},
+	{"vault.Reader", Narrow, "For To"},
 	{"vault.Reader", Of, "Purpose"},
 	{"vault.Reader", None, "Format LogValue Prefetch String"},
 	{"vault.Revealer", Reveal, "Reveal"},
