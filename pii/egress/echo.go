@@ -1,0 +1,268 @@
+package egress
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// An echo is a text that a gateway may send back, and the sealed text that takes its place.
+type echo struct {
+	plain  []byte
+	sealed string
+}
+
+// echoes finds the plaintexts of a request in a response.
+type echoes struct {
+	all   []echo
+	first [256]bool // the bytes that can begin one
+	most  int       // the size of the longest one in any encoding
+}
+
+// add adds a plaintext in the forms in which a gateway writes it.
+func (e *echoes) add(plaintext, sealed string) {
+	e.addForm(plaintext, sealed)
+	if digits, ok := strings.CutPrefix(plaintext, "+"); ok && strings.Trim(digits, "0123456789") == "" {
+		e.addForm(digits, sealed) // E.164 without the plus
+	}
+}
+
+func (e *echoes) addForm(plain, sealed string) {
+	if plain == "" {
+		return
+	}
+	e.all = append(e.all, echo{[]byte(plain), sealed})
+	e.first[plain[0]], e.first[lower(plain[0])], e.first[upper(plain[0])] = true, true, true
+	e.first['%'], e.first['\\'], e.first['&'] = true, true, true
+	e.most = max(e.most, len(plain)*maxEscape)
+}
+
+// clear overwrites the plaintexts.
+func (e *echoes) clear() {
+	for _, one := range e.all {
+		clear(one.plain)
+	}
+	e.all = nil
+}
+
+// next returns the number of bytes of b before the first echo, and the size of the echo
+// and the text that takes its place. The size is 0 if b has none. Without atEnd, more bytes
+// may follow: an echo that could go on there ends the bytes before it.
+func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed string) {
+	for i := range b {
+		if !e.first[b[i]] {
+			continue
+		}
+		for _, one := range e.all {
+			n, more := one.match(b[i:], atEnd)
+			if more {
+				return i, 0, ""
+			}
+			if n > size {
+				size, sealed = n, one.in(b[i:i+n])
+			}
+		}
+		if size > 0 {
+			return i, size, sealed
+		}
+	}
+	return len(b), 0, ""
+}
+
+// in returns the sealed text as it stands in place of an echo. A plus between purposes would
+// be a blank where the echo has percent escapes.
+func (one *echo) in(found []byte) string {
+	if bytes.IndexByte(found, '%') >= 0 && bytes.IndexByte(one.plain, '%') < 0 {
+		return strings.ReplaceAll(one.sealed, "+", "%2B")
+	}
+	return one.sealed
+}
+
+// replace returns text with the sealed text in place of each echo.
+func (e *echoes) replace(text string) string {
+	var out []byte
+	for b := []byte(text); len(b) > 0; {
+		before, size, sealed := e.next(b, true)
+		if size == 0 && out == nil {
+			return text
+		}
+		out = append(append(out, b[:before]...), sealed...)
+		clear(b[before : before+size])
+		b = b[before+size:]
+	}
+	return string(out)
+}
+
+// match returns the size of the echo that begins b, 0 if there is none. It reports more if
+// b is too short to tell.
+func (one *echo) match(b []byte, atEnd bool) (size int, more bool) {
+	size, more = one.matchAs(b, atEnd, true)
+	if size == 0 && !more && bytes.ContainsAny(one.plain, `%\&`) {
+		return one.matchAs(b, atEnd, false)
+	}
+	return size, more
+}
+
+// matchAs is match, with escapes or with every byte as it stands. ASCII letters match in
+// either case: gateways write addresses in lower case.
+func (one *echo) matchAs(b []byte, atEnd, escapes bool) (size int, more bool) {
+	for rest := one.plain; len(rest) > 0; {
+		if size == len(b) {
+			return 0, !atEnd
+		}
+		if escapes {
+			c, n, more := decodeEscape(b[size:], atEnd)
+			if more {
+				return 0, true
+			}
+			if n > 0 && len(c) <= len(rest) && equalFold(c, rest[:len(c)]) {
+				size, rest = size+n, rest[len(c):]
+				continue
+			}
+		}
+		if lower(b[size]) != lower(rest[0]) {
+			return 0, false
+		}
+		size, rest = size+1, rest[1:]
+	}
+	return size, false
+}
+
+func equalFold(a, b []byte) bool {
+	for i := range a {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func upper(c byte) byte {
+	if c >= 'a' && c <= 'z' {
+		return c - 'a' + 'A'
+	}
+	return c
+}
+
+// maxEscape is the size of the longest escape that decodeEscape reads for one byte.
+const maxEscape = 2*maxRepeat + 12
+
+// maxRepeat is how many bytes of an escape may be there because a text was escaped twice.
+const maxRepeat = 4
+
+// decodeEscape returns the bytes that an escape stands for which begins b, and its size: a
+// percent escape, an escape of JSON, or a character reference of XML and HTML. The size is 0
+// if there is none. It reports more if b is too short to tell.
+func decodeEscape(b []byte, atEnd bool) (c []byte, size int, more bool) {
+	switch b[0] {
+	case '%':
+		c, size = decodePercent(b)
+	case '\\':
+		c, size = decodeBackslash(b)
+	case '&':
+		c, size = decodeReference(b)
+	default:
+		return nil, 0, false
+	}
+	if size == 0 && !atEnd && len(b) < maxEscape {
+		return nil, 0, true
+	}
+	return c, size, false
+}
+
+// decodePercent reads an escape such as %40 or, escaped twice, %2540.
+func decodePercent(b []byte) (c []byte, size int) {
+	size = 1
+	for size < maxRepeat && bytes.HasPrefix(b[size:], []byte("25")) && len(b) > size+3 && hexValue(b[size+2]) >= 0 && hexValue(b[size+3]) >= 0 {
+		size += 2
+	}
+	if len(b) < size+2 {
+		return nil, 0
+	}
+	high, low := hexValue(b[size]), hexValue(b[size+1])
+	if high < 0 || low < 0 {
+		return nil, 0
+	}
+	return []byte{byte(high<<4 | low)}, size + 2
+}
+
+// decodeBackslash reads an escape such as \u0040, \x40 or \/. A text that was escaped twice
+// has more than one backslash.
+func decodeBackslash(b []byte) (c []byte, size int) {
+	for size < len(b) && size < maxRepeat && b[size] == '\\' {
+		size++
+	}
+	rest := b[size:]
+	switch {
+	case len(rest) == 0:
+		return nil, 0
+	case rest[0] == 'u':
+		r, ok := hex4(rest[1:])
+		if !ok {
+			return nil, 0
+		}
+		size += 5
+		if utf16.IsSurrogate(r) {
+			end := size
+			for end < len(b) && end < size+maxRepeat && b[end] == '\\' {
+				end++
+			}
+			if end == size || end == len(b) || b[end] != 'u' {
+				return nil, 0
+			}
+			low, ok := hex4(b[end+1:])
+			if !ok {
+				return nil, 0
+			}
+			return utf8.AppendRune(nil, utf16.DecodeRune(r, low)), end + 5
+		}
+		return utf8.AppendRune(nil, r), size
+	case rest[0] == 'x' && len(rest) >= 3 && hexValue(rest[1]) >= 0 && hexValue(rest[2]) >= 0:
+		return []byte{byte(hexValue(rest[1])<<4 | hexValue(rest[2]))}, size + 3
+	}
+	if r := rest[0]; r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+		return nil, 0
+	}
+	return rest[:1], size + 1
+}
+
+// references are the names of ASCII characters that addresses and numbers have.
+var references = map[string]string{
+	"amp": "&", "apos": "'", "quot": `"`, "lt": "<", "gt": ">", "plus": "+", "commat": "@", "period": ".", "lowbar": "_", "hyphen": "-",
+}
+
+// maxReference is the size of the longest character reference that is read.
+const maxReference = 11
+
+// decodeReference reads a character reference such as &#64;, &#x40; or &commat;.
+func decodeReference(b []byte) (c []byte, size int) {
+	end := bytes.IndexByte(b[:min(len(b), maxReference)], ';')
+	if end < 2 {
+		return nil, 0
+	}
+	name := string(b[1:end])
+	if digits, ok := strings.CutPrefix(name, "#"); ok {
+		base := 10
+		if x := strings.TrimLeft(digits, "xX"); len(x) == len(digits)-1 {
+			digits, base = x, 16
+		}
+		n, err := strconv.ParseUint(digits, base, 21)
+		if err != nil {
+			return nil, 0
+		}
+		return utf8.AppendRune(nil, rune(n)), end + 1
+	}
+	if text, ok := references[name]; ok {
+		return []byte(text), end + 1
+	}
+	return nil, 0
+}
