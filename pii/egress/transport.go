@@ -141,7 +141,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("egress: %w", err)
 	}
-	places, s, err := c.fill(req, body)
+	places, err := c.find(req, body)
+	if err != nil {
+		return nil, fmt.Errorf("egress: %w", err)
+	}
+	s, err := c.open(req.Context(), places)
 	if err != nil {
 		return nil, fmt.Errorf("egress: %w", err)
 	}
@@ -202,42 +206,50 @@ func (t *Transport) rule(req *http.Request) (*compiledRule, error) {
 	return nil, ErrNoRule
 }
 
-// fill reveals the values of a request. The caller has a share of the plaintexts.
-func (c *compiledRule) fill(req *http.Request, body []byte) (places []place, s *shared, err error) {
-	if places, err = locateHeaders(c, req.Header); err != nil {
-		return nil, nil, err
+// find returns the declared fields of a request, those in headers first.
+func (c *compiledRule) find(req *http.Request, body []byte) ([]place, error) {
+	places, err := locateHeaders(c, req.Header)
+	if err != nil {
+		return nil, err
 	}
 	inBody, err := locate(c, req.Header, body)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	places = append(places, inBody...)
 	for i := range places {
 		if err := places[i].parse(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	s = &shared{}
+	return places, nil
+}
+
+// open reveals the values of places. The caller has a share of the plaintexts.
+func (c *compiledRule) open(ctx context.Context, places []place) (*shared, error) {
+	s := &shared{}
 	s.take()
-	defer func() {
-		if err != nil {
-			s.release()
-		}
-	}()
 	for i := range places {
-		p := &places[i]
-		plaintext, err := c.reveal(req.Context(), p)
-		if err != nil {
-			return nil, nil, err
+		if err := c.openOne(ctx, &places[i], s); err != nil {
+			s.release()
+			return nil, err
 		}
-		patch, err := p.encode(make([]byte, 0, maxEncoded*len(plaintext)), plaintext)
-		if err != nil {
-			return nil, nil, err
-		}
-		s.patches = append(s.patches, patch)
-		s.echoes.add(plaintext, p.text)
 	}
-	return places, s, nil
+	return s, nil
+}
+
+func (c *compiledRule) openOne(ctx context.Context, p *place, s *shared) error {
+	plaintext, err := c.reveal(ctx, p)
+	if err != nil {
+		return err
+	}
+	patch, err := p.encode(make([]byte, 0, maxEncoded*len(plaintext)), plaintext)
+	if err != nil {
+		return err
+	}
+	s.patches = append(s.patches, patch)
+	s.echoes.add(plaintext, p.text)
+	return nil
 }
 
 // reveal opens the value of a place. The value of a panic of its kind is dropped: it could

@@ -55,6 +55,8 @@ func TestJSONIsFilled(t *testing.T) {
 	require.Len(t, g.kit.Audit.Events(), 3)
 }
 
+func jsonOf(v any) ([]byte, error) { return json.Marshal(v) }
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
