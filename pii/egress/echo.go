@@ -9,6 +9,7 @@ import (
 )
 
 // An echo is a text that a gateway may send back, and the sealed text that takes its place.
+// Sealed text has no character that JSON, XML or a URL escapes.
 type echo struct {
 	plain  []byte
 	sealed string
@@ -61,7 +62,7 @@ func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed string) {
 				return i, 0, ""
 			}
 			if n > size {
-				size, sealed = n, one.in(b[i:i+n])
+				size, sealed = n, one.sealed
 			}
 		}
 		if size > 0 {
@@ -69,15 +70,6 @@ func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed string) {
 		}
 	}
 	return len(b), 0, ""
-}
-
-// in returns the sealed text as it stands in place of an echo. A plus between purposes would
-// be a blank where the echo has percent escapes.
-func (one *echo) in(found []byte) string {
-	if bytes.IndexByte(found, '%') >= 0 && bytes.IndexByte(one.plain, '%') < 0 {
-		return strings.ReplaceAll(one.sealed, "+", "%2B")
-	}
-	return one.sealed
 }
 
 // replace returns text with the sealed text in place of each echo.
