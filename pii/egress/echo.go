@@ -105,8 +105,8 @@ func (one *echo) matchAs(b []byte, atEnd, escapes bool) (size int, more bool) {
 			return 0, !atEnd
 		}
 		if escapes {
-			c, n, more := decodeEscape(b[size:], atEnd)
-			if more {
+			c, n, short := decodeEscape(b[size:], atEnd)
+			if short {
 				return 0, true
 			}
 			if n > 0 && len(c) <= len(rest) && equalFold(c, rest[:len(c)]) {
@@ -165,10 +165,11 @@ func decodeEscape(b []byte, atEnd bool) (c []byte, size int, more bool) {
 	default:
 		return nil, 0, false
 	}
-	if size == 0 && !atEnd && len(b) < maxEscape {
-		return nil, 0, true
+	if atEnd {
+		return c, size, false
 	}
-	return c, size, false
+	more = size == 0 && len(b) < maxEscape || b[0] == '%' && string(c) == "%" && len(b) < size+2 // escaped twice, perhaps
+	return c, size, more
 }
 
 // decodePercent reads an escape such as %40 or, escaped twice, %2540.

@@ -169,7 +169,7 @@ func locateMultipart(fields []*Field, body []byte, boundary string) (found []pla
 			return found, nil
 		}
 		size := bytes.Index(rest, next)
-		if size < 0 || !bytes.HasPrefix(rest, []byte("\r\n")) {
+		if size < 2 || !bytes.HasPrefix(rest, []byte("\r\n")) {
 			return nil, bodyErr("multipart body is cut off")
 		}
 		head, content, ok := bytes.Cut(rest[2:size], []byte("\r\n\r\n"))

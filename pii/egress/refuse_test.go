@@ -234,10 +234,10 @@ func manyKeys(n int) string {
 // flipped returns the text of another sealed value, which nobody has sealed.
 func flipped(text string) string {
 	b := []byte(text)
-	at := len(b) - 20
-	b[at] ^= 'A' ^ 'B'
-	if b[at] < 'A' || b[at] > 'z' || b[at] == '`' || b[at] == '[' || b[at] == '@' {
-		b[at] = 'Q'
+	if at := len(b) - 20; b[at] == 'A' {
+		b[at] = 'B'
+	} else {
+		b[at] = 'A'
 	}
 	return string(b)
 }
