@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // reseal puts the sealed texts in place of the plaintexts in a response, those of its body
@@ -17,7 +18,9 @@ func reseal(resp *http.Response, s *shared) {
 	resp.Header.Del("Content-Length")
 	resp.ContentLength = -1
 	s.take()
-	r := &resealer{resp: resp, src: resp.Body, shared: s}
+	r := &resealer{resp: resp, shared: s}
+	body := resp.Body
+	r.src.Store(&body)
 	if !readable(resp.Header) {
 		r.err = fmt.Errorf("egress: reading the response: %w", ErrResponse)
 		r.eof = true
@@ -62,7 +65,7 @@ const windowSize = 4 << 10
 // A resealer reads a response body. It holds bytes back only while they may be the
 // beginning of a plaintext.
 type resealer struct {
-	src io.ReadCloser
+	src atomic.Pointer[io.ReadCloser] // nil once closed: the body of package net/http leads to its buffers
 
 	mu      sync.Mutex // Close may be called while a Read waits for src
 	resp    *http.Response
@@ -106,6 +109,7 @@ func (r *resealer) Read(p []byte) (int, error) {
 			continue
 		case r.eof:
 			r.release()
+			r.closeSource()
 			continue
 		}
 		r.fill()
@@ -115,7 +119,7 @@ func (r *resealer) Read(p []byte) (int, error) {
 
 // Close closes the body of package net/http.
 func (r *resealer) Close() error {
-	err := r.src.Close() // which ends a Read
+	err := r.closeSource() // which ends a Read
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.release(); r.err == nil {
@@ -132,8 +136,11 @@ func (r *resealer) fill() {
 	n := copy(r.buf, r.buf[r.r:r.w])
 	clear(r.buf[n:r.w])
 	r.r, r.w = 0, n
-	n, err := r.src.Read(r.buf[r.w:])
-	r.w += n
+	err := error(http.ErrBodyReadAfterClose)
+	if src := r.src.Load(); src != nil {
+		n, err = (*src).Read(r.buf[r.w:])
+		r.w += n
+	}
 	if err == nil {
 		return
 	}
@@ -151,6 +158,13 @@ func (r *resealer) fill() {
 		}
 		at += before + size
 	}
+}
+
+func (r *resealer) closeSource() error {
+	if src := r.src.Swap(nil); src != nil {
+		return (*src).Close()
+	}
+	return nil
 }
 
 // release clears the buffer and the share of the plaintexts.
