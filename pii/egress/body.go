@@ -1,7 +1,6 @@
 package egress
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -60,22 +59,20 @@ func readBody(req *http.Request, most int) ([]byte, error) {
 // A filledBody is a body with plaintexts in place of the sealed texts. The rest of the body
 // is not copied.
 type filledBody struct {
-	mu     sync.Mutex
-	r      io.Reader
-	shared *shared // nil once closed
+	body    []byte
+	places  []place
+	patches [][]byte
+
+	mu      sync.Mutex
+	shared  *shared // nil once closed
+	rest    []byte  // of the segment that is read
+	segment int     // the number of the next one
 }
 
 // newBody returns a body that is read from the start. It takes a share of s.
 func newBody(body []byte, places []place, patches [][]byte, s *shared) *filledBody {
-	var parts []io.Reader
-	from := 0
-	for i, p := range places {
-		parts = append(parts, bytes.NewReader(body[from:p.start]), bytes.NewReader(patches[i]))
-		from = p.end
-	}
-	parts = append(parts, bytes.NewReader(body[from:]))
 	s.take()
-	return &filledBody{r: io.MultiReader(parts...), shared: s}
+	return &filledBody{body: body, places: places, patches: patches, shared: s}
 }
 
 var errClosed = errors.New("egress: body is closed")
@@ -87,7 +84,39 @@ func (b *filledBody) Read(p []byte) (int, error) {
 	if b.shared == nil {
 		return 0, errClosed
 	}
-	return b.r.Read(p)
+	size := 0
+	for size < len(p) {
+		n := copy(p[size:], b.rest)
+		size, b.rest = size+n, b.rest[n:]
+		if len(b.rest) > 0 {
+			break
+		}
+		if b.segment > 2*len(b.places) {
+			if size == 0 {
+				return 0, io.EOF
+			}
+			break
+		}
+		b.rest = b.next()
+	}
+	return size, nil
+}
+
+// next returns the next segment: by turns, bytes of the body and a patch.
+func (b *filledBody) next() []byte {
+	i := b.segment / 2
+	b.segment++
+	if b.segment%2 == 0 {
+		return b.patches[i]
+	}
+	start, end := 0, len(b.body)
+	if i > 0 {
+		start = b.places[i-1].end
+	}
+	if i < len(b.places) {
+		end = b.places[i].start
+	}
+	return b.body[start:end]
 }
 
 // Close implements [io.Closer].
@@ -96,7 +125,7 @@ func (b *filledBody) Close() error {
 	defer b.mu.Unlock()
 	if b.shared != nil {
 		b.shared.release()
-		b.shared, b.r = nil, nil
+		b.shared, b.rest, b.patches = nil, nil, nil
 	}
 	return nil
 }

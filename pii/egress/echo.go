@@ -18,26 +18,37 @@ type echo struct {
 // echoes finds the plaintexts of a request in a response.
 type echoes struct {
 	all   []echo
-	first [256]bool // the bytes that can begin one
+	first [4]uint64 // the set of bytes that can begin one
 	most  int       // the size of the longest one in any encoding
 }
 
 // add adds a plaintext in the forms in which a gateway writes it.
 func (e *echoes) add(plaintext, sealed string) {
-	e.addForm(plaintext, sealed)
-	if digits, ok := strings.CutPrefix(plaintext, "+"); ok && strings.Trim(digits, "0123456789") == "" {
+	plain := []byte(plaintext)
+	e.addForm(plain, sealed)
+	if digits, ok := bytes.CutPrefix(plain, []byte("+")); ok && onlyDigits(digits) {
 		e.addForm(digits, sealed) // E.164 without the plus
 	}
 }
 
-func (e *echoes) addForm(plain, sealed string) {
-	if plain == "" {
+func (e *echoes) addForm(plain []byte, sealed string) {
+	if len(plain) == 0 {
 		return
 	}
-	e.all = append(e.all, echo{[]byte(plain), sealed})
-	e.first[plain[0]], e.first[lower(plain[0])], e.first[upper(plain[0])] = true, true, true
-	e.first['%'], e.first['\\'], e.first['&'] = true, true, true
+	e.all = append(e.all, echo{plain, sealed})
+	for _, c := range [...]byte{plain[0], lower(plain[0]), upper(plain[0]), '%', '\\', '&'} {
+		e.first[c/64] |= 1 << (c % 64)
+	}
 	e.most = max(e.most, len(plain)*maxEscape)
+}
+
+func onlyDigits(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // clear overwrites the plaintexts.
@@ -53,7 +64,7 @@ func (e *echoes) clear() {
 // may follow: an echo that could go on there ends the bytes before it.
 func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed string) {
 	for i := range b {
-		if !e.first[b[i]] {
+		if e.first[b[i]/64]&(1<<(b[i]%64)) == 0 {
 			continue
 		}
 		for _, one := range e.all {

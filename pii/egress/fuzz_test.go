@@ -23,6 +23,7 @@ const number = "+14155552671"
 
 // A filler fills bodies as the transport does.
 type filler struct {
+	kit    *piitest.Kit
 	rule   *compiledRule
 	sealed string
 }
@@ -38,7 +39,7 @@ func newFiller(t testing.TB, fields ...Field) *filler {
 	require.NoError(t, err)
 	rule, err := compile(Rule{Host: "sms.example", Method: "POST", Path: "/", Fields: fields, Reader: reader})
 	require.NoError(t, err)
-	return &filler{rule, string(sealed)}
+	return &filler{kit, rule, string(sealed)}
 }
 
 // body returns a body in which § stands for the sealed text.

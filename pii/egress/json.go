@@ -67,7 +67,7 @@ func (s *jsonScanner) value(depth int, live uint64) error {
 			return err
 		}
 		if declared != nil {
-			s.found = append(s.found, place{field: declared, start: start, end: s.pos - 1, text: string(unescapeJSON(raw, escaped))})
+			s.found = append(s.found, place{field: declared, start: start, end: s.pos - 1, text: unescapeJSON(raw, escaped)})
 			return nil
 		}
 		return s.undeclared(raw, escaped)

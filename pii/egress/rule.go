@@ -49,7 +49,7 @@ type Field struct {
 	format format
 	name   string
 	path   []string // of a JSON pointer
-	parse  func(text string) (revealer, error)
+	parse  func(text []byte) (revealer, error)
 }
 
 // String returns the place of the field, such as "form field To".
@@ -93,9 +93,9 @@ func JSON[T any, P sealed[T]](pointer string) Field {
 }
 
 func newField[T any, P sealed[T]](at format, name string) Field {
-	return Field{format: at, name: name, parse: func(text string) (revealer, error) {
+	return Field{format: at, name: name, parse: func(text []byte) (revealer, error) {
 		p := P(new(T))
-		if err := p.UnmarshalText([]byte(text)); err != nil {
+		if err := p.UnmarshalText(text); err != nil {
 			return nil, err
 		}
 		return p, nil

@@ -216,7 +216,11 @@ func (c *compiledRule) find(req *http.Request, body []byte) ([]place, error) {
 	if err != nil {
 		return nil, err
 	}
-	places = append(places, inBody...)
+	if len(places) == 0 {
+		places = inBody
+	} else {
+		places = append(places, inBody...)
+	}
 	for i := range places {
 		if err := places[i].parse(); err != nil {
 			return nil, err
@@ -227,7 +231,8 @@ func (c *compiledRule) find(req *http.Request, body []byte) ([]place, error) {
 
 // open reveals the values of places. The caller has a share of the plaintexts.
 func (c *compiledRule) open(ctx context.Context, places []place) (*shared, error) {
-	s := &shared{}
+	s := &shared{patches: make([][]byte, 0, len(places))}
+	s.echoes.all = make([]echo, 0, 2*len(places)) // a number has two forms
 	s.take()
 	for i := range places {
 		if err := c.openOne(ctx, &places[i], s); err != nil {
@@ -248,7 +253,7 @@ func (c *compiledRule) openOne(ctx context.Context, p *place, s *shared) error {
 		return err
 	}
 	s.patches = append(s.patches, patch)
-	s.echoes.add(plaintext, p.text)
+	s.echoes.add(plaintext, string(p.text))
 	return nil
 }
 
