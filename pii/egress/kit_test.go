@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"github.com/onlyfor/onlyfor/pii"
 	"github.com/onlyfor/onlyfor/pii/egress"
@@ -172,4 +173,20 @@ func noPlaintext(t testing.TB, where, text string) {
 	for _, plain := range []string{number[1:], "O'Hara", "o'hara", url.QueryEscape(address), "4155552671"} {
 		require.NotContains(t, text, plain, where)
 	}
+}
+
+// exampleVault returns a vault with keys for security, in memory.
+func exampleVault() (v *vault.Vault, done func()) {
+	kek, err := subtle.NewAESGCM(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		panic(err)
+	}
+	admin, err := vault.OpenAdmin(context.Background(), vault.Memory(), vault.SharedKEK(kek), nil)
+	if err != nil {
+		panic(err)
+	}
+	if err := admin.Generate(context.Background(), security); err != nil {
+		panic(err)
+	}
+	return admin.Vault(), func() { admin.Close() }
 }

@@ -118,6 +118,9 @@ var reservedHeaders = map[string]bool{
 	"User-Agent": true, "Cookie": true, "Authorization": true,
 }
 
+// hostBytes are the bytes of a host with its port.
+const hostBytes = "abcdefghijklmnopqrstuvwxyz0123456789.-:[]"
+
 // maxFields is the number of fields that a rule can have.
 const maxFields = 64
 
@@ -126,7 +129,7 @@ func compile(r Rule) (*compiledRule, error) {
 	c := &compiledRule{Rule: r, path: strings.Split(r.Path, "/")}
 	u, err := url.Parse("https://" + r.Host)
 	switch {
-	case err != nil || u.Host != r.Host || r.Host == "" || hostOf(u) != r.Host:
+	case err != nil || u.Host != r.Host || r.Host == "" || hostOf(u) != r.Host || strings.Trim(r.Host, hostBytes) != "":
 		return nil, ruleErr("host")
 	case r.Method == "" || r.Method == http.MethodConnect || strings.ToUpper(r.Method) != r.Method:
 		return nil, ruleErr("method")
