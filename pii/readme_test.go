@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/egress"
 	"github.com/onlyfor/onlyfor/pii/piitest"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
@@ -98,6 +99,26 @@ func TestReadme(t *testing.T) {
 	require.Len(t, erasures, 1)
 	_, err = user.Phone.Reveal(ctx, own)
 	require.ErrorIs(t, err, vault.ErrErased)
+}
+
+// TestReadmeSends runs the statements of README.md on sending without revealing.
+func TestReadmeSends(t *testing.T) {
+	kit := piitest.New(t, purposes.Security)
+	ctx, v := t.Context(), kit.Vault
+
+	reader, err := v.Reader(ctx, purposes.Security) // the purpose that fills the fields
+	require.NoError(t, err)
+	transport, err := egress.NewTransport(nil, egress.Rule{
+		Host: "api.sms.example", Method: "POST", Path: "/v1/messages",
+		Fields: []egress.Field{egress.Form[pii.Phone]("To")},
+		Reader: reader,
+	})
+	require.NoError(t, err)
+	client := &http.Client{Transport: transport}
+	to, err := kit.Phone(kit.Scope(purposes.Security)).MarshalText()
+	require.NoError(t, err)
+	_, err = client.PostForm("https://api.sms.example/v1/messages", url.Values{"Body": {string(to)}})
+	require.ErrorIs(t, err, egress.ErrUndeclared)
 }
 
 // TestSignUpLeaksNothing is the test that README.md shows.
