@@ -35,9 +35,9 @@
 // # Limits
 //
 // The gateway gets the plaintext, and is responsible for it. The process holds the keys:
-// code that is given the [vault.Reader] can reveal without a transport. A gateway that
-// echoes a plaintext in an encoding of its own, or in the response to another request, is
-// not understood. Buffers of this package are cleared; package net/http has buffers of its
+// code that is given the [vault.Reader] can reveal without a transport. An echo in an
+// encoding of the gateway's own (base64, a number in national format, a domain in another
+// script), or in the response to another request, is not found. Buffers of this package are cleared; package net/http has buffers of its
 // own, and a string that a kind reveals stays in memory until the garbage collector reuses
 // it. Setting GODEBUG=http2debug makes package net/http log the declared headers.
 package egress

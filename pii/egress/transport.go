@@ -16,8 +16,8 @@ import (
 	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A Transport is an [http.RoundTripper] that fills the declared fields of requests. Use it
-// as the outermost or the innermost of several: those around it see sealed text.
+// A Transport is an [http.RoundTripper] that fills the declared fields of requests. It is the
+// innermost one of a client: others are around it, and see sealed text.
 //
 // It is made by [NewTransport] and may be used from many goroutines at once. A zero
 // Transport refuses every request with [ErrNoRule].
