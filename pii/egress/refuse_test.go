@@ -193,15 +193,17 @@ func refusals(t *testing.T) map[string]refusal {
 		"JSON: cut off":              is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`"`) }),
 		"JSON: two values":           is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`"} {}`) }),
 		"JSON: a comma too many":     is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`",}`) }),
-		"JSON: nested deeply":        is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`","x":`+strings.Repeat("[", 101)+strings.Repeat("]", 101)+"}") }),
-		"JSON: half a surrogate":     is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`","x":"\ud800"}`) }),
-		"JSON: no UTF-8":             is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`","x":"`+"\xff"+`"}`) }),
-		"JSON: a comment":            is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`"/**/}`) }),
-		"JSON: a byte order mark":    is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, "\ufeff"+`{"to":"`+phone(g)+`"}`) }),
-		"JSON: an octal number":      is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`","x":01}`) }),
-		"JSON: empty":                is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, ``) }),
-		"multipart: cut off":         is(egress.ErrBody, func(g *gateway) *http.Request { return toMultipart(g, part("to", email(g))) }),
-		"multipart: twice":           is(egress.ErrBody, func(g *gateway) *http.Request { return toMultipart(g, part("to", email(g))+part("to", "x")+lastPart) }),
+		"JSON: nested deeply": is(egress.ErrBody, func(g *gateway) *http.Request {
+			return toJSON(g, `{"to":"`+phone(g)+`","x":`+strings.Repeat("[", 101)+strings.Repeat("]", 101)+"}")
+		}),
+		"JSON: half a surrogate":  is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`","x":"\ud800"}`) }),
+		"JSON: no UTF-8":          is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`","x":"`+"\xff"+`"}`) }),
+		"JSON: a comment":         is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`"/**/}`) }),
+		"JSON: a byte order mark": is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, "\ufeff"+`{"to":"`+phone(g)+`"}`) }),
+		"JSON: an octal number":   is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, `{"to":"`+phone(g)+`","x":01}`) }),
+		"JSON: empty":             is(egress.ErrBody, func(g *gateway) *http.Request { return toJSON(g, ``) }),
+		"multipart: cut off":      is(egress.ErrBody, func(g *gateway) *http.Request { return toMultipart(g, part("to", email(g))) }),
+		"multipart: twice":        is(egress.ErrBody, func(g *gateway) *http.Request { return toMultipart(g, part("to", email(g))+part("to", "x")+lastPart) }),
 		"multipart: another boundary": is(egress.ErrBody, func(g *gateway) *http.Request {
 			return with(toMultipart(g, part("to", email(g))+lastPart), func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=x") })
 		}),
