@@ -68,6 +68,27 @@ func Example() {
 	// security/keys
 }
 
+func ExampleGrants() {
+	statements, err := sqlstore.Grants(sqlstore.MySQL, "", sqlstore.Role{
+		Account: "security_service@10.0.%",
+		Opens:   purpose.NewSet(purpose.MustParse("security")),
+		View:    "security_keys",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, statement := range statements {
+		fmt.Println(statement + ";")
+	}
+	// Output:
+	// GRANT SELECT ON `onlyfor_keys` TO `security_service`@`10.0.%`;
+	// CREATE OR REPLACE SQL SECURITY DEFINER VIEW `security_keys` AS
+	// 	SELECT name, revision, data FROM `onlyfor_keys`
+	// 	WHERE name LIKE 'security/subjects/%' OR name = 'security/seals'
+	// 	WITH CASCADED CHECK OPTION;
+	// GRANT SELECT, INSERT, UPDATE ON `security_keys` TO `security_service`@`10.0.%`;
+}
+
 func ExampleStore_Put() {
 	ctx := context.Background()
 	home, err := os.MkdirTemp("", "example")

@@ -153,7 +153,9 @@ func TestFaultyAnswers(t *testing.T) {
 		"List: a name twice":              {liar{rows: names(whole, []driver.Value{"a"}, []driver.Value{"a"})}, list, vault.ErrNoKeys},
 		"List: columns of another query":  {liar{rows: records(whole, good)}, list, vault.ErrUnavailable},
 		"List: sorted in another way":     {liar{rows: func(context.Context, string) (driver.Rows, error) { return &answered{1, nil, whole}, nil }}, list, vault.ErrNoKeys},
-		"Put: changed nothing":            {liar{exec: exec(counted{})}, put, vault.ErrConflict},
+		"Put: changed nothing":            {liar{exec: exec(counted{}), rows: records(whole)}, put, vault.ErrConflict},
+		"Put: changed nothing, cut off":   {liar{exec: exec(counted{}), rows: records(cutOff, good)}, put, vault.ErrConflict},
+		"Put: the row is still there":     {liar{exec: exec(counted{}), rows: records(whole, good)}, put, vault.ErrNoKeys},
 		"Put: does not know what changed": {liar{exec: exec(counted{err: errors.New("secret")})}, put, vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,7 @@ const (
 // The errors for malformed arguments, without the arguments.
 var (
 	errName     = fmt.Errorf("key store: malformed record name: %w", vault.ErrInvalid)
+	errTable    = fmt.Errorf("key store: malformed name of a table: %w", vault.ErrInvalid)
 	errRevision = fmt.Errorf("key store: not a revision: %w", vault.ErrInvalid)
 )
 

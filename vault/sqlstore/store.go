@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -24,6 +25,9 @@ type Options struct {
 	// ".". An identifier is a-z or "_", then any of a-z, 0-9 and "_",
 	// with at most 63 bytes.
 	Table string
+	// View is the name of an updatable view of the table that Put writes through, in
+	// the syntax of Table. Put writes to the table if it is empty. [Grants] makes such views.
+	View string
 }
 
 // A Store is a [vault.Store] in a table of an SQL database. It may be used by
@@ -33,6 +37,7 @@ type Store struct {
 	dialect *dialect
 	name    string // for errors
 	table   string // quoted
+	written string // table or view that Put writes through, quoted
 
 	inOrder atomic.Bool // checkOrder has found that names sort by their bytes
 }
@@ -52,20 +57,25 @@ func New(db *sql.DB, dialect Dialect, opts *Options) (*Store, error) {
 	if table == "" {
 		table = DefaultTable
 	}
+	view := opts.View
+	if view == "" {
+		view = table
+	}
 	d := dialect.dialect()
 	switch {
 	case db == nil:
 		return nil, fmt.Errorf("key store: no database: %w", vault.ErrInvalid)
 	case d == nil:
 		return nil, fmt.Errorf("key store: unknown dialect: %w", vault.ErrInvalid)
-	case !validTable(table):
-		return nil, fmt.Errorf("key store: malformed name of a table: %w", vault.ErrInvalid)
+	case !validTable(table) || !validTable(view):
+		return nil, errTable
 	}
 	return &Store{
 		db:      db,
 		dialect: d,
 		name:    "key store in " + dialect.String() + " table " + table,
-		table:   d.quote + strings.ReplaceAll(table, ".", d.quote+"."+d.quote) + d.quote,
+		table:   d.quoteTable(table),
+		written: d.quoteTable(view),
 	}, nil
 }
 
@@ -151,7 +161,7 @@ func (s *Store) get(ctx context.Context, names []string) ([]vault.Record, error)
 
 // Put writes r.Data if the record's current revision is still r.Revision, 0
 // meaning that there is none, and returns the new revision. Otherwise it is
-// [vault.ErrConflict].
+// [vault.ErrConflict]. A record that the account may not write is [vault.ErrNoKeys].
 //
 // On SQLite, Put turns secure_delete on for its connection, and empties the write-ahead
 // log after it has replaced a record. Otherwise the key of an erased person would stay in
@@ -173,14 +183,29 @@ func (s *Store) Put(ctx context.Context, r vault.Record) (int64, error) {
 	if r.Revision == 0 {
 		return revision, s.change(ctx, r.Name, s.dialect.inserted, s.dialect.insert, r.Name, revision, r.Data)
 	}
-	return revision, s.change(ctx, r.Name, affected,
+	err := s.change(ctx, r.Name, affected,
 		"UPDATE %s SET revision = %s, data = %s WHERE name = %s AND revision = %s", revision, r.Data, r.Name, r.Revision)
+	if errors.Is(err, vault.ErrConflict) {
+		err = s.conflict(ctx, r, err)
+	}
+	return revision, err
+}
+
+// conflict returns the error of an update that found no row. A row with the revision that
+// was asked for is hidden from writing, by row-level security or by the view. A caller that
+// took this for a conflict would try again without end.
+func (s *Store) conflict(ctx context.Context, r vault.Record, conflict error) error {
+	now, err := s.Get(ctx, r.Name)
+	if err == nil && len(now) == 1 && now[0].Revision == r.Revision {
+		return fmt.Errorf("%s: access denied to record %s: %w", s.name, r.Name, vault.ErrNoKeys)
+	}
+	return conflict
 }
 
 // change runs one statement, which is a transaction of its own, with the table
 // and the parameters filled in. done reports whether it changed anything.
 func (s *Store) change(ctx context.Context, name string, done func(sql.Result) (bool, error), format string, args ...any) error {
-	fill := []any{s.table}
+	fill := []any{s.written}
 	for i := range args {
 		fill = append(fill, s.dialect.param(i+1))
 	}

@@ -45,7 +45,7 @@ type cli struct {
 	Restore     restoreCmd     `cmd:"" help:"Take a restored key store into use."`
 	Report      reportCmd      `cmd:"" help:"Say who is affected by a notice, what values were used for, and what the record of processing has."`
 	Audit       auditCmd       `cmd:"" help:"Verify and read audit logs, and compare them with the log of the key service."`
-	Policy      policyCmd      `cmd:"" help:"Print the policy of a role, for the key service."`
+	Policy      policyCmd      `cmd:"" help:"Print the policy of a role for the key service, or its grants on the key store."`
 	Man         manCmd         `cmd:"" help:"Print the manual page."`
 	Completion  completionCmd  `cmd:"" help:"Print the completion of a shell."`
 }

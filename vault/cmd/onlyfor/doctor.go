@@ -295,7 +295,7 @@ func (d *doctor) grants() {
 	}
 	kind, _ := d.Config.Database(store.Database)
 	if kind.Kind != "postgres" {
-		d.add(levelOK, "grants", "%s has no rights on rows: see the README of sqlstore for views", dialects[kind.Kind].name)
+		d.add(levelOK, "grants", "%s has no rights on rows: onlyfor policy --sql makes views for writing", dialects[kind.Kind].name)
 		return
 	}
 	table := store.Table
@@ -417,7 +417,7 @@ func (d *doctor) backup() {
 		d.add(levelWarning, "backup", "the configuration names none: a lost key store is the loss of every value")
 		return
 	}
-	store, err := d.openStore(d.Backup.Store)
+	store, err := d.openStore(d.Backup.Store, "")
 	if err != nil {
 		d.fail("backup", err)
 		return

@@ -161,6 +161,9 @@ local = "DATA/kek"      # files of this machine, for a start
 # [[role]]
 # name = "sign-in"
 # opens = ["FIRST"]
+# erases = ["FIRST"]          # people, as onlyfor erase does
+# account = "sign_in"         # in the database of the key store, for onlyfor policy --sql
+# view = "keys_of_sign_in"    # there, on MySQL and MariaDB
 
 # What onlyfor report ropa states, and neither values nor source can tell.
 # [record]

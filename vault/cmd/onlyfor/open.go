@@ -67,7 +67,8 @@ func (s *session) open(ctx context.Context, o options) (context.Context, *site, 
 }
 
 func (at *site) openVault(ctx context.Context, o options) (err error) {
-	if at.store, err = at.openStore(at.Config.Store); err != nil {
+	role, _ := at.RoleOf(at.RunAs)
+	if at.store, err = at.openStore(at.Config.Store, role.View); err != nil {
 		return err
 	}
 	if at.kek, err = at.openKEK(ctx, at.KEK); err != nil {
@@ -150,7 +151,8 @@ func (at *site) openAuditFile(reason string) (audit.Auditor, error) {
 	return audit.Slog(logger), nil
 }
 
-func (at *site) openStore(c config.Store) (vault.Store, error) {
+// openStore opens a key store. In a database, it writes through the view, if there is one.
+func (at *site) openStore(c config.Store, view string) (vault.Store, error) {
 	if c.Dir != "" {
 		return vault.Dir(c.Dir), nil
 	}
@@ -159,7 +161,7 @@ func (at *site) openStore(c config.Store) (vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sqlstore.New(db, dialects[d.Kind].store, &sqlstore.Options{Table: c.Table})
+	return sqlstore.New(db, dialects[d.Kind].store, &sqlstore.Options{Table: c.Table, View: view})
 }
 
 // dialects are the databases by their kind in the configuration.

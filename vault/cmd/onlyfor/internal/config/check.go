@@ -241,6 +241,9 @@ func (c *Config) checkRoles() error {
 		if err := c.known(at, slices.Concat(r.Opens, r.Manages)...); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(r.Erases, func(p purpose.Purpose) bool { return !r.Usable().Contains(p) }) {
+			return errors.New(at + ": erases has a purpose that the role does not open")
+		}
 	}
 	if _, ok := c.RoleOf(c.RunAs); !ok {
 		return errors.New("run_as is not the name of a [[role]]")

@@ -123,7 +123,13 @@ type Role struct {
 	Name    string            `toml:"name"`
 	Opens   []purpose.Purpose `toml:"opens"`
 	Manages []purpose.Purpose `toml:"manages"`
+	Erases  []purpose.Purpose `toml:"erases"` // of Opens: the purposes under which it erases persons
 	Member  string            `toml:"member"` // the holder of the role in Google Cloud
+	// Account is the account of the role in the database of the key store: see
+	// sqlstore.Role. The default is Name.
+	Account string `toml:"account"`
+	// View is the view that the role writes through, on MySQL and MariaDB.
+	View string `toml:"view"`
 }
 
 // A Table is a migrate.Table as text.

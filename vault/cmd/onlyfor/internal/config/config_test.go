@@ -86,6 +86,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a database without a source", `variable = "APP_DSN"`, ``, "database 1: variable is missing"},
 		{"an unknown role", `run_as = "ops"`, `run_as = "` + secret + `"`, "run_as is not the name of a [[role]]"},
 		{"a role with an unknown purpose", `manages = ["security", "advertising"]`, `manages = ["billing"]`, "role 1 has a purpose"},
+		{"a role that erases without the keys", `manages = ["security", "advertising"]`, `erases = ["security"]`, "role 1: erases has a purpose"},
 		{"a table without a key", "key = \"id\"\n", "", "table 1: key is missing"},
 		{"SQL in a name", `name = "app.users"`, `name = "users; drop table x"`, "table 1: name is missing, or"},
 		{"SQL in a key", `key = "id"`, `key = "id) --"`, "table 1: key or subject is not"},
