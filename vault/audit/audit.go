@@ -188,8 +188,9 @@ type Event struct {
 	//	unavailable  store, key service or auditor down  vault.ErrUnavailable
 	Reason string
 	// Note has the actions that a [Suspend] stops and, after a colon, its reason, as in
-	// "reveal,hint: deceptive notice". It is "" for other actions. Provenance then has the
-	// notice of a Suspend and its end, and the notice of a [Resume].
+	// "reveal,hint: deceptive notice". It is "" for other actions, but an auditor may fill it
+	// in: the command onlyfor notes who approved a [Destroy] or a [Resume]. Provenance of a
+	// Suspend has the notice and the end, and Provenance of a Resume has the notice.
 	Note string
 	// Count is the number of values, texts or subjects that the action is about. It is 0
 	// for an action on keys. For [RewrapSubjects] it is the number of subjects whose keys

@@ -41,6 +41,7 @@ type cli struct {
 	Doctor      doctorCmd      `cmd:"" help:"Check keys, grants, files, tables, clocks and the backup."`
 	Migrate     migrateCmd     `cmd:"" help:"Move tables to sealed values, and to new keys."`
 	Erase       eraseCmd       `cmd:"" help:"Destroy the keys of one person, and with them every copy of the person's values."`
+	Approve     approveCmd     `cmd:"" help:"Approve an operation that can't be undone, as a second person."`
 	Withdraw    withdrawCmd    `cmd:"" help:"Take a purpose from the values of one row."`
 	Restore     restoreCmd     `cmd:"" help:"Take a restored key store into use."`
 	Report      reportCmd      `cmd:"" help:"Say who is affected by a notice, what values were used for, and what the record of processing has."`

@@ -124,6 +124,9 @@ local = "DATA/kek"      # files of this machine, for a start
 # heads = "/mnt/auditors/heads"               # where nobody can change it
 # witnesses = [{url = "https://witness.example", key = "witness.pub"}, {dir = "/mnt/auditors"}]
 
+# [approval]            # a second person for keys destroy and resume
+# keys = ["bob+…"]                            # any one of them; onlyfor approve key prints it
+
 # [[database]]
 # name = "app"
 # kind = "postgres"     # or mysql; sqlite has: file = "app.db"

@@ -44,7 +44,7 @@ func TestCompletion(t *testing.T) {
 	sh := newShell(t)
 	script := sh.run("", "completion", "bash").exits(well).stdout
 	for line, want := range map[string]string{
-		"onlyfor ":                                   "init seal reveal inspect keys suspend resume suspensions doctor migrate erase withdraw restore report audit policy man completion --help --config --json --caller --version",
+		"onlyfor ":                                   "init seal reveal inspect keys suspend resume suspensions doctor migrate erase approve withdraw restore report audit policy man completion --help --config --json --caller --version",
 		"onlyfor keys ro":                            "rotate rotate-index",
 		"onlyfor --json keys ro":                     "rotate rotate-index",
 		"onlyfor -c other.toml migrate re":           "repair reseal reindex",

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql"
@@ -39,6 +40,9 @@ type site struct {
 	kek     vault.KEK // the current one alone, for re-wrapping
 	// auditor records every use of a key. It is nil if the configuration has none.
 	auditor audit.Auditor
+
+	// approvedBy is the name of the person who approved the operation, if anybody did.
+	approvedBy atomic.Pointer[string]
 
 	databases map[string]*sql.DB
 	closers   []func() error
@@ -86,7 +90,9 @@ func (at *site) openVault(ctx context.Context, o options) (err error) {
 	if at.auditor, err = at.openAudit(ctx, o.reason); err != nil {
 		return err
 	}
-	settings.Audit = at.auditor
+	if settings.Audit = at.auditor; at.auditor != nil {
+		settings.Audit = &noted{at.auditor, at}
+	}
 	if !o.unpin {
 		pins, err := at.readPins()
 		if err != nil {

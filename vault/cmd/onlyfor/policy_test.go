@@ -116,4 +116,3 @@ func TestPolicySQLRefuses(t *testing.T) {
 	sh.config("erases = [\"security\"]\n")
 	sh.run("", "policy", "--sql").exits(hindered).says("erases has a purpose that the role does not open")
 }
-

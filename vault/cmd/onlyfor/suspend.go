@@ -141,6 +141,7 @@ type resumeCmd struct {
 	Purpose string `arg:"" help:"The name of the purpose."`
 	Notice  string `placeholder:"ID" help:"The notice that is suspended. Default: the whole purpose."`
 	Reason  string `required:"" placeholder:"TEXT" help:"Why, for the audit log."`
+	approved
 }
 
 func (c *resumeCmd) Help() string {
@@ -152,16 +153,28 @@ func (c *resumeCmd) Run(ctx context.Context, s *session) error {
 		return misuse("--reason is empty: it is for whoever reads the audit log")
 	}
 	return s.change(ctx, c.Purpose, c.Reason, func(ctx context.Context, at *site, p purpose.Purpose) (string, error) {
-		all, err := at.vault.Suspensions(ctx, p)
+		x, err := at.suspension(ctx, p, c.Notice)
 		if err != nil {
 			return "", err
 		}
-		i := slices.IndexFunc(all, func(x vault.Suspension) bool { return x.Notice == c.Notice })
-		if i < 0 {
-			return "", refuse("nothing of that kind is suspended for %v", p).hinting("onlyfor suspensions lists what is suspended. Leave --notice out for the whole purpose.")
+		if err := c.check(ctx, at, "resume", p, targetOf(c.Notice)); err != nil {
+			return "", err
 		}
-		return "Resumed: " + sentence(p, all[i]) + ". All processes heed it within half a minute.", at.admin.Resume(ctx, p, c.Notice)
+		return "Resumed: " + sentence(p, x) + ". All processes heed it within half a minute.", at.admin.Resume(ctx, p, c.Notice)
 	})
+}
+
+// suspension returns the suspension of a notice, or of the whole purpose for "".
+func (at *site) suspension(ctx context.Context, p purpose.Purpose, notice string) (vault.Suspension, error) {
+	all, err := at.vault.Suspensions(ctx, p)
+	if err != nil {
+		return vault.Suspension{}, err
+	}
+	i := slices.IndexFunc(all, func(x vault.Suspension) bool { return x.Notice == notice })
+	if i < 0 {
+		return vault.Suspension{}, refuse("nothing of that kind is suspended for %v", p).hinting("onlyfor suspensions lists what is suspended. Leave --notice out for the whole purpose.")
+	}
+	return all[i], nil
 }
 
 // suspensionsCmd lists suspensions.

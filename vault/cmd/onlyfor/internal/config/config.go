@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/onlyfor/onlyfor/purpose"
 )
@@ -58,6 +59,8 @@ type Config struct {
 	Databases   []Database `toml:"database"`
 	Roles       []Role     `toml:"role"`
 	Tables      []Table    `toml:"table"`
+	// Approval asks for the approval of a second person.
+	Approval *Approval `toml:"approval"`
 	// Record has the statements of the record of processing activities.
 	Record *Record `toml:"record"`
 
@@ -79,6 +82,21 @@ type Witness struct {
 	URL string `toml:"url"` // with Key
 	Key string `toml:"key"` // file with the public key of the witness
 	Dir string `toml:"dir"` // directory that heads are added to
+}
+
+// An Approval has the people of whom one has to approve operations that can't be undone.
+type Approval struct {
+	Keys []string `toml:"keys"` // public keys, which onlyfor approve key prints
+}
+
+// Verifiers returns the keys, which Parse has checked.
+func (a *Approval) Verifiers() (all []note.Verifier) {
+	for _, text := range a.Keys {
+		if v, err := note.NewVerifier(text); err == nil {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 // A Store says where the wrapped keys are.

@@ -49,6 +49,9 @@ problem = "invalid"
 reason = "test-account"
 `
 
+// bob is a public key of a person.
+const bob = "bob+2781ed15+ARPqDiZaa7HnJH6kRsW8X43wH8fpwaHyr47zCB3y51kI"
+
 func TestParse(t *testing.T) {
 	c, err := config.Parse(good)
 	require.NoError(t, err)
@@ -87,6 +90,10 @@ func TestParseRefuses(t *testing.T) {
 		{"an unknown role", `run_as = "ops"`, `run_as = "` + secret + `"`, "run_as is not the name of a [[role]]"},
 		{"a role with an unknown purpose", `manages = ["security", "advertising"]`, `manages = ["billing"]`, "role 1 has a purpose"},
 		{"a role that erases without the keys", `manages = ["security", "advertising"]`, `erases = ["security"]`, "role 1: erases has a purpose"},
+		{"no key of a person", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = []", "approval has no keys"},
+		{"a key that is none", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = [\"" + secret + "\"]", "approval: key 1 is no public key"},
+		{"a signing key", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = [\"PRIVATE+KEY+" + secret + "\"]", "approval: key 1 is a signing key"},
+		{"one name twice", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = [\"" + bob + "\", \"" + bob + "\"]", "approval: key 2 has the name of another one"},
 		{"a table without a key", "key = \"id\"\n", "", "table 1: key is missing"},
 		{"SQL in a name", `name = "app.users"`, `name = "users; drop table x"`, "table 1: name is missing, or"},
 		{"SQL in a key", `key = "id"`, `key = "id) --"`, "table 1: key or subject is not"},
