@@ -161,11 +161,15 @@ func (c *affectedCmd) Run(ctx context.Context, s *session) error {
 	}
 	var uses *report.UsesReport
 	if len(logs) > 0 {
-		if uses, err = s.reportUses(ctx, q, logs); err != nil {
-			return err
-		}
+		uses, err = s.reportUses(ctx, q, logs)
 	}
-	if err := c.write(affected, uses, nil); err != nil {
+	if err == nil {
+		err = c.write(affected, uses, nil)
+	}
+	if err != nil {
+		if c.Rows != "" {
+			os.Remove(c.Rows) // so that the same command can be run again
+		}
 		return err
 	}
 	err = s.print(struct {

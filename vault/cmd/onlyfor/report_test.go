@@ -26,6 +26,9 @@ func TestReportAffected(t *testing.T) {
 		require.Contains(t, sh.read("page.html"), "<h1>Who is affected</h1>")
 		sh.run("", "report", "affected", "--rows", "letters.csv").exits(hindered).says("exists already")
 
+		sh.run("", "report", "affected", "--rows", "late.csv", "--html", "page.html").exits(hindered).says("page.html exists already")
+		require.NoFileExists(t, filepath.Join(sh.dir, "late.csv"))
+
 		var all report.AffectedReport
 		sh.run("", "report", "affected", "--json").exits(well).json(&all)
 		require.EqualValues(t, 40, all.Total.People)
