@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -51,18 +52,24 @@ func ParseKey(uri string) (Key, error) {
 // The grammars. Each has a group for the location and a group for the name.
 var grammars = []struct {
 	service Service
-	grammar *regexp.Regexp
+	grammar func() *regexp.Regexp
 }{
-	{AWS, regexp.MustCompile(`\A` +
+	{AWS, onUse(`\A` +
 		`(?P<name>arn:aws(?:-[a-z]+){0,3}:kms:(?P<location>[a-z]{2,8}(?:-[a-z]+)+-[0-9]{1,2}):[0-9]{12}:` +
 		`(?:key/(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|alias/[a-zA-Z0-9/_-]{1,250}))\z`)},
-	{GCP, regexp.MustCompile(`\A` +
+	{GCP, onUse(`\A` +
 		`(?P<name>projects/(?:(?:[a-z0-9][a-z0-9.-]{0,62}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]{1,20})` +
 		`/locations/(?P<location>[a-z][a-z0-9-]{1,31})` +
 		`/keyRings/[a-zA-Z0-9_-]{1,63}/cryptoKeys/[a-zA-Z0-9_-]{1,63})\z`)},
-	{HCVault, regexp.MustCompile(`\A` +
+	{HCVault, onUse(`\A` +
 		`(?P<location>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?)/` +
 		`(?P<name>(?:[a-zA-Z0-9_][a-zA-Z0-9_.-]*/)+keys/[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9_])?)\z`)},
+}
+
+// onUse returns a function that compiles an expression once. Every program that imports a
+// client of a key service would spend milliseconds of its start on these.
+func onUse(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }
 
 func parseKey(uri string) (Key, error) {
@@ -74,11 +81,12 @@ func parseKey(uri string) (Key, error) {
 		if scheme != string(g.service) {
 			continue
 		}
-		m := g.grammar.FindStringSubmatch(rest)
+		grammar := g.grammar()
+		m := grammar.FindStringSubmatch(rest)
 		if m == nil || strings.Contains(rest, ":alias/aws/") {
 			return Key{}, fmt.Errorf("malformed URI of %s: %w", g.service, vault.ErrInvalid)
 		}
-		return Key{g.service, m[g.grammar.SubexpIndex("location")], m[g.grammar.SubexpIndex("name")]}, nil
+		return Key{g.service, m[grammar.SubexpIndex("location")], m[grammar.SubexpIndex("name")]}, nil
 	}
 	return Key{}, fmt.Errorf("URI of no known key service: %w", vault.ErrInvalid)
 }

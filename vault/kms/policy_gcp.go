@@ -2,7 +2,6 @@ package kms
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,7 +16,7 @@ const (
 
 // member matches no quote, blank or backslash, and no member that stands for
 // everybody.
-var member = regexp.MustCompile(`\A(?:` +
+var member = onUse(`\A(?:` +
 	`(?:serviceAccount|group|user):[a-zA-Z0-9][a-zA-Z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,252}` +
 	`|serviceAccount:[a-z0-9][a-z0-9.:-]{0,62}\.svc\.id\.goog\[[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}\]` +
 	`|principal(?:Set)?://iam\.googleapis\.com/[a-zA-Z0-9/_.:@-]{1,512}` +
@@ -95,7 +94,7 @@ func gcpGrants(keys Keys, roles []Role) ([][]grant, error) {
 		if all[i], err = r.grants(keys, GCP); err != nil {
 			return nil, err
 		}
-		if !member.MatchString(r.Member) {
+		if !member().MatchString(r.Member) {
 			return nil, fmt.Errorf("kms: role %s has no well-formed member: %w", r.Name, vault.ErrInvalid)
 		}
 		if names[r.Name] {
