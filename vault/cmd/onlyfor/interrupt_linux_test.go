@@ -54,12 +54,13 @@ var interruptions = map[string]interruption{
 	"audit verify":         {prepare: logged, args: manyLogs("audit", "verify", ""), hook: onLog, says: "stopped", reads: true},
 }
 
-// Commands that are done in a moment, or that read logs and tables as the commands above do
-// and leave nothing behind.
+// Commands that are done in a moment, that serve until they are interrupted, or that read logs
+// and tables as the commands above do and leave nothing behind.
 var brief = strings.Split("init,seal,reveal,inspect,suspend,resume,suspensions,erase,withdraw,policy,man,completion,"+
 	"keys list,keys generate,keys promote,keys reinstate,keys collector,keys pin,keys make-kek,keys retire,keys destroy,keys rewrap,"+
 	"approve key,approve destroy,approve resume,approve sign,doctor,"+
-	"report ropa,audit key,audit tail,audit who,audit person,audit reconcile", ",")
+	"report ropa,audit key,audit tail,audit who,audit person,audit reconcile,"+
+	"audit witness key,audit witness serve,audit witness cosign", ",")
 
 // A command that is new has a row in the table, or is named among the brief ones.
 func TestEveryCommandIsInterrupted(t *testing.T) {
