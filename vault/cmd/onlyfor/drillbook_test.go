@@ -41,6 +41,13 @@ var drills = []drill{
 	{drill: "rotate the KEK", section: "Change the KEK"},
 	{drill: "a key has leaked", section: "A key has leaked"},
 	{drill: "destroy an old key", section: "Destroy an old key", setup: rotated},
+	{drill: "two people destroy a key or end a suspension", section: "Two people for what can't be undone", setup: func(r *runner) {
+		r.after = func() { // the page shows the beginning of an example key
+			if len(r.texts) == 0 {
+				r.texts = []string{"bob+2781ed15+ARPq…", strings.TrimSpace(r.sh.read("bob.pub"))}
+			}
+		}
+	}},
 	{drill: "the application's database is put back", section: "Yesterday's database is put back", setup: func(r *runner) {
 		rotated(r)
 		r.sh.write("app.db", r.sh.read("yesterday/app.db"))
