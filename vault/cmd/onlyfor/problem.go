@@ -61,7 +61,7 @@ var hints = []struct {
 	{migrate.ErrClock, hindered, "Set the clocks right."},
 	{migrate.ErrTable, hindered, "Compare the [[table]] of the configuration with the database."},
 	{vault.ErrAccessDenied, hindered, "This process was not granted the key-encryption key of the purpose."},
-	{vault.ErrNoKeys, hindered, "Make keys with onlyfor keys generate if there never were any. If there were, restore the key store."},
+	{vault.ErrNoKeys, hindered, "Make keys with onlyfor keys generate if there never were any. If there were, restore the key store, or let the database user see and write the rows of the purpose: onlyfor policy --sql."},
 	{vault.ErrCorrupt, found, "Do not use the data, and find out who altered it. After a restore of the key store see onlyfor restore --help."},
 	{vault.ErrUnavailable, hindered, "Run the command again once the key store, the key service, the database and the audit log answer. A key store without its table gets one from onlyfor keys generate --create-table."},
 	{vault.ErrInvalid, found, ""},
