@@ -102,11 +102,17 @@ func (s *socket) synced(f *os.File) error {
 	return err
 }
 
+// tracked are the calls that change the state that is durable, or what the socket has to
+// know of the disk. The call and the note of it are one step for other goroutines.
+var tracked = []string{"create", "make directory", "sync", "sync directory"}
+
 // system returns the calls by which a process uses the disk.
 func (s *socket) system() privatefile.System {
 	sys := faulty.System(func(call string, do func() error) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		if !slices.Contains(tracked, call) { // see below
+			s.mu.Lock()
+			defer s.mu.Unlock()
+		}
 		if slices.Contains(faulty.Changes, call) && !s.dead {
 			s.change()
 		}
@@ -119,38 +125,41 @@ func (s *socket) system() privatefile.System {
 		return do()
 	})
 	openFile, mkdir, sync := sys.OpenFile, sys.Mkdir, sys.Sync
-	track := func(err error, f func() error) error {
-		if err != nil {
-			return err
+	sys.OpenFile = func(in *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error) {
+		if flag&os.O_CREATE == 0 {
+			return openFile(in, name, flag, mode)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return f()
-	}
-	sys.OpenFile = func(in *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error) {
 		f, err := openFile(in, name, flag, mode)
-		if flag&os.O_CREATE == 0 {
+		if err != nil {
 			return f, err
 		}
-		return f, track(err, func() error {
-			info, err := f.Stat()
-			if err == nil {
-				s.add(info)
-			}
-			return err
-		})
+		info, err := f.Stat()
+		if err == nil {
+			s.add(info)
+		}
+		return f, err
 	}
 	sys.Mkdir = func(in *os.Root, name string, mode fs.FileMode) error {
-		return track(mkdir(in, name, mode), func() error {
-			info, err := in.Lstat(name)
-			if err == nil {
-				s.add(info)
-			}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err := mkdir(in, name, mode); err != nil {
 			return err
-		})
+		}
+		info, err := in.Lstat(name)
+		if err == nil {
+			s.add(info)
+		}
+		return err
 	}
 	sys.Sync = func(f *os.File) error {
-		return track(sync(f), func() error { return s.synced(f) })
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err := sync(f); err != nil {
+			return err
+		}
+		return s.synced(f)
 	}
 	return sys
 }
