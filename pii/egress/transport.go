@@ -135,7 +135,8 @@ func WithSubject(ctx context.Context, id string) context.Context {
 // [ErrNotSealed], [ErrKind] or an error of [vault.Scope.Reveal]: nothing has left then.
 // [ErrSend] reports that the connection failed. A connection of HTTP/1 is closed after a
 // request with a plaintext, because package net/http would write bytes that follow the
-// response to the log of the process; connections of HTTP/2 are kept.
+// response to the log of the process; connections of HTTP/2 are kept. Where a host goes
+// back from HTTP/2 to HTTP/1, one connection of HTTP/1 is kept.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c, body, err := t.read(req)
 	if err != nil {
