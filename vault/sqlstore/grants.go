@@ -75,7 +75,7 @@ func Grants(dialect Dialect, table string, r Role) ([]string, error) {
 }
 
 // maxAccount leaves room for the names of policies. PostgreSQL cuts a longer name off, and
-// what is left may be another account.
+// the rest of it may name another account.
 const maxAccount = maxIdentifier - len(" updates")
 
 // validAccount reports whether name is the name of one account. PostgreSQL takes "public" for all

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 
 // onRows interrupts a step when its bar says that some of the rows are done.
 func onRows(l *lab, args []string) result {
-	return l.sh.atTerminal(`: (\d+) of 120 rows`, 20, 100, args)
+	return l.sh.atTerminal(`: (\d+) of 120 rows`, 20, args)
 }
 
 // terminal returns a pseudo terminal: the end of the test, and the end of the command.
@@ -44,9 +45,8 @@ func terminal(t *testing.T) (ours, theirs *os.File) {
 }
 
 // atTerminal runs a command whose standard error is a terminal. It interrupts the command as soon
-// as the number that the expression finds is at least from, and requires that it is less
-// than to even after the end: the command was in the middle.
-func (sh *shell) atTerminal(expression string, from, to int, args []string) result {
+// as the number that the expression finds is at least from.
+func (sh *shell) atTerminal(expression string, from int, args []string) result {
 	t := sh.t
 	ours, theirs := terminal(t)
 	c := sh.command(args...)
@@ -66,7 +66,9 @@ func (sh *shell) atTerminal(expression string, from, to int, args []string) resu
 		}
 		if last >= from && !signalled {
 			signalled = true
-			require.NoError(t, c.Process.Signal(syscall.SIGINT))
+			if err := c.Process.Signal(syscall.SIGINT); !errors.Is(err, os.ErrProcessDone) {
+				require.NoError(t, err)
+			}
 		}
 		if err != nil {
 			break
@@ -74,7 +76,6 @@ func (sh *shell) atTerminal(expression string, from, to int, args []string) resu
 	}
 	c.Wait()
 	require.True(t, signalled, text)
-	require.Less(t, last, to, text)
 	return result{t, args, stdout.String(), plainText(text), c.ProcessState.ExitCode()}
 }
 
@@ -146,7 +147,9 @@ func onSlowView(l *lab, args []string) result {
 		_, err := os.Stat(list)
 		return err == nil
 	}, args...)
-	require.NoFileExists(l.sh.t, list, "a list that is cut off is no list")
+	if r.code != well {
+		require.NoFileExists(l.sh.t, list, "a list that is cut off is no list")
+	}
 	l.app.exec("DROP VIEW users")
 	l.app.exec("ALTER TABLE people RENAME TO users")
 	return r

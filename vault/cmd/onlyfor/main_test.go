@@ -54,6 +54,7 @@ type shell struct {
 	binary string
 	uid    uint32
 	signal syscall.Signal // of interrupt, if not SIGINT
+	mayEnd bool           // before interrupt has sent a signal
 }
 
 func newShell(t *testing.T) *shell {
