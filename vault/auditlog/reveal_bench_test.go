@@ -4,12 +4,10 @@ package auditlog_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,94 +18,19 @@ import (
 
 	"github.com/onlyfor/onlyfor/vault"
 	"github.com/onlyfor/onlyfor/vault/audit"
+	"github.com/onlyfor/onlyfor/vault/auditlog/internal/syncfloor"
 	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
 )
 
-// A floor is an auditor that does nothing but append bytes to a file and sync them, for all
-// callers that wait at once: the least that a durable record costs on this disk. It has no
-// tree, no salt, no encoding and no signature.
-type floor struct {
-	file *os.File
-	line []byte
-	kick chan struct{}
-	took time.Duration
-
-	mu      sync.Mutex
-	next    *floorBatch
-	commits atomic.Int64
-}
-
-type floorBatch struct {
-	lines []byte
-	done  chan struct{}
-	err   error
-}
-
-// newFloor returns a floor whose events have so many bytes.
-func newFloor(b *testing.B, size int) *floor {
-	file, err := os.Create(filepath.Join(b.TempDir(), "floor"))
+// newFloor returns an auditor that only appends and syncs so many bytes for each event.
+func newFloor(b *testing.B, size int) *syncfloor.File {
+	f, err := syncfloor.Create(filepath.Join(b.TempDir(), "floor"), size)
 	require.NoError(b, err)
-	f := &floor{file: file, line: bytes.Repeat([]byte{'x'}, size), kick: make(chan struct{}, 1), next: &floorBatch{done: make(chan struct{})}}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for range f.kick {
-			f.crowd()
-			f.commit()
-		}
-	}()
-	b.Cleanup(func() { close(f.kick); <-ended; file.Close() })
+	b.Cleanup(func() { require.NoError(b, f.Close()) })
 	return f
 }
 
-// crowd is that of the log.
-func (f *floor) crowd() {
-	for end := time.Now().Add(f.took); ; {
-		before := f.waiting()
-		runtime.Gosched()
-		if f.waiting() == before || !time.Now().Before(end) {
-			return
-		}
-	}
-}
-
-func (f *floor) waiting() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.next.lines)
-}
-
-func (f *floor) commit() {
-	begin := time.Now()
-	defer func() { f.took = time.Since(begin) }()
-	f.mu.Lock()
-	batch := f.next
-	f.next = &floorBatch{done: make(chan struct{})}
-	f.mu.Unlock()
-	if len(batch.lines) == 0 {
-		return
-	}
-	if _, batch.err = f.file.Write(batch.lines); batch.err == nil {
-		batch.err = f.file.Sync()
-	}
-	f.commits.Add(1)
-	close(batch.done)
-}
-
-func (f *floor) Audit(context.Context, audit.Event) error {
-	f.mu.Lock()
-	batch := f.next
-	batch.lines = append(batch.lines, f.line...)
-	f.mu.Unlock()
-	select {
-	case f.kick <- struct{}{}:
-	default:
-	}
-	<-batch.done
-	return batch.err
-}
-
-// What a log costs a service that reveals under load. "ratio" is the time of a reveal with
+// BenchmarkReveal measures the cost of a log to a service that reveals under load. "ratio" is the time of a reveal with
 // the log over the time without an auditor, and "floor" the same for an auditor that only
 // appends and syncs as many bytes. All of them take turns in one run. "cpu" is the time of
 // all processors.
@@ -139,7 +62,7 @@ func BenchmarkReveal(b *testing.B) {
 				}
 			}
 			commits := commitsOf(b, p)
-			floor.commits.Store(0)
+			floorCommits := floor.Commits()
 			for b.Loop() {
 				for i := range kinds {
 					k := &kinds[i]
@@ -160,7 +83,7 @@ func BenchmarkReveal(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(kinds[3].events)/float64(commits), "events/commit")
-			b.ReportMetric(float64(kinds[2].events)/float64(floor.commits.Load()), "events/floor-commit")
+			b.ReportMetric(float64(kinds[2].events)/float64(floor.Commits()-floorCommits), "events/floor-commit")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
