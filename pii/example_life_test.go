@@ -81,3 +81,18 @@ func ExampleIndexesPhone() {
 	fmt.Println(len(indexes), err)
 	// Output: 1 <nil>
 }
+
+// A list is matched in memory: the indexes of the users are a set, and the index of each
+// entry is looked for. An [IndexSet] holds no bytes that anybody could print or join on.
+func ExampleIndexSet() {
+	var users pii.IndexSet
+	for _, address := range []string{"alice@example.com", "bob@example.com"} {
+		index, err := pii.IndexEmail(ctx, address, security) // or scanned from a column
+		must(err)
+		must(users.Add(index))
+	}
+	wanted, err := pii.IndexesEmail(ctx, "ALICE@example.com", security)
+	must(err)
+	fmt.Println(users.Len(), users.Has(wanted...), users)
+	// Output: 2 true pii.IndexSet
+}

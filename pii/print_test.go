@@ -221,8 +221,8 @@ func TestNoPrinterShowsIndexBytes(t *testing.T) {
 		few, few64 int
 		holders    map[string]any
 	}{
-		{scannedBytes, 4, 4, merge(holders(scanned), holders(exported[pii.Index]{scanned}))},
-		{string(indexBytes(t, index)), 8, chance, merge(holders(index), holders(exported[pii.Index]{index}))},
+		{scannedBytes, 4, 4, merge(holders(scanned), holders(exported[pii.Index]{scanned}), holders(setOf(t, scanned)))},
+		{string(indexBytes(t, index)), 8, chance, merge(holders(index), holders(exported[pii.Index]{index}), holders(setOf(t, index)))},
 	} {
 		for holder, v := range shown.holders {
 			for printer, show := range printers {
@@ -238,6 +238,12 @@ func TestNoPrinterShowsIndexBytes(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, leakedBytes(scannedBytes[7:11], scannedBytes, 4, 4))
+}
+
+func setOf(t *testing.T, indexes ...pii.Index) (s pii.IndexSet) {
+	t.Helper()
+	require.NoError(t, s.Add(indexes...))
+	return s
 }
 
 func merge(all ...map[string]any) map[string]any {
@@ -265,6 +271,7 @@ func TestPrintersShowTheLabel(t *testing.T) {
 		"pii.Phone()":                        pii.Phone{},
 		"people.TaxID()":                     TaxID{},
 		"pii.Index":                          index,
+		"pii.IndexSet":                       setOf(t, index),
 	} {
 		for format, want := range map[string]string{
 			"%v": label, "%+v": label, "%#v": label, "%s": label, "%x": label, "%X": label, "%d": label, "%t": label, "%.2s": label[:2],
@@ -289,7 +296,7 @@ func TestPrintersShowTheLabel(t *testing.T) {
 
 // A nil pointer prints as such.
 func TestPrintersTakeNilPointers(t *testing.T) {
-	for _, v := range []any{(*pii.Email)(nil), (*pii.Phone)(nil), (*TaxID)(nil), (*pii.Index)(nil)} {
+	for _, v := range []any{(*pii.Email)(nil), (*pii.Phone)(nil), (*TaxID)(nil), (*pii.Index)(nil), (*pii.IndexSet)(nil)} {
 		require.Equal(t, "<nil>", fmt.Sprint(v))
 		require.NotPanics(t, func() { printers["slog text"](v) })
 		require.NotPanics(t, func() { printers["slog JSON"](v) })

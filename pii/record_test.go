@@ -133,6 +133,7 @@ var seesNoSecret = map[string]string{
 	"pii.IndexesOf":           "the text is the caller's own",
 	"migrate.KindOf":          "its columns call the methods of package pii",
 	"batch.Map":               "the items are the caller's own",
+	"batch.IndexesOf":         "the texts are the caller's own",
 	"pii.Sealed.Withdraw":     "it opens nothing",
 	"pii.Sealed.Sweep":        "it opens nothing",
 }

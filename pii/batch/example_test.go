@@ -117,3 +117,37 @@ func ExampleMap_collector() {
 	// pii.Email(security) true <nil>
 	// pii.Email(security) true <nil>
 }
+
+// A list is matched with the users in memory. It may have entries that are no addresses.
+func ExampleIndexesEmail() {
+	ctx := context.Background()
+	v, security := example(ctx)
+	defer v.Close()
+	var users pii.IndexSet
+	for _, address := range []string{"ada@example.com", "grace@example.org"} {
+		index, err := pii.IndexEmail(ctx, address, security) // or scanned from a column
+		if err != nil {
+			panic(err)
+		}
+		if err := users.Add(index); err != nil {
+			panic(err)
+		}
+	}
+
+	list := []string{"Grace@Example.org", "not an address", "alan@example.net"}
+	entry := 0
+	for wanted, err := range batch.IndexesEmail(ctx, slices.Values(list), security) {
+		entry++
+		switch {
+		case errors.Is(err, pii.ErrMalformed):
+			fmt.Println("entry", entry, "is no address")
+		case err != nil:
+			panic(err)
+		case users.Has(wanted...): // of two indexes while the index key rotates
+			fmt.Println("entry", entry, "is a user")
+		}
+	}
+	// Output:
+	// entry 1 is a user
+	// entry 2 is no address
+}
