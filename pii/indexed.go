@@ -136,8 +136,10 @@ func OrNobody(indexes []Index, err error) ([]Index, error) {
 //	err := db.QueryRowContext(ctx, query, args...).Scan(&id)
 //
 // For no indexes it returns one NULL, which equals nothing: IN () is no SQL. Libraries that
-// write such a list themselves, such as GORM, sqlx and bun, take the []Index as it is, and
-// so does = ANY($1) with pgx.
+// write such a list themselves, such as GORM, sqlx and bun, take the []Index as it is. So does
+// = ANY($1) on PostgreSQL with pgx, alone or below database/sql. Other drivers of database/sql
+// refuse a []Index as one argument. For the indexes of a long list, ask for some hundreds at a
+// time ([slices.Chunk]): databases limit the number of parameters.
 func Args(indexes []Index) []any {
 	if len(indexes) == 0 {
 		return []any{nil}
