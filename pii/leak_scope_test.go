@@ -200,7 +200,7 @@ var scopeRows = []leakRow{
 	{"vault.ParseSealed vault.Sealed.UnmarshalText vault.Sealed.UnmarshalBinary vault.Sealed.MarshalText vault.Sealed.MarshalBinary " +
 		"vault.Sealed.AppendText vault.Sealed.AppendBinary vault.Sealed.GoString vault.Sealed.Format vault.Sealed.LogValue vault.Sealed.Kind vault.Sealed.Purposes vault.Sealed.Provenance " +
 		"vault.Sealed.ByCollector vault.Sealed.KeyID vault.Sealed.ID vault.Sealed.IsZero vault.Sealed.OnPrimaryKey vault.Sealed.Without vault.Sealed.WithoutExpired " +
-		"vault.Sealed.Withdraw vault.Sealed.Sweep vault.Sealed.RecordClear", func(w *leakWorld) {
+		"vault.Sealed.Withdraw vault.Sealed.Sweep vault.Sealed.RecordClear vault.Sealed.AppendClaims", func(w *leakWorld) {
 		v := w.plain(w.email)
 		for _, text := range w.texts() {
 			_, err := vault.ParseSealed(text)
@@ -212,7 +212,7 @@ var scopeRows = []leakRow{
 		provenance, ok := v.Provenance(forSecurity)
 		require.True(w, ok)
 		id, _ := v.KeyID(forSecurity)
-		w.shown(v.GoString(), v.LogValue(), fmt.Sprintf("%v %+x", v, v), v.Kind(), v.Purposes(), provenance, id, v.ID(), v.ByCollector(forSecurity), v.IsZero(), v.OnPrimaryKey(w.security))
+		w.shown(v.GoString(), v.LogValue(), fmt.Sprintf("%v %+x", v, v), v.Kind(), v.Purposes(), provenance, id, v.ID(), v.ByCollector(forSecurity), v.IsZero(), v.OnPrimaryKey(w.security), v.AppendClaims(nil))
 		withdrawn, err := v.Withdraw(ctx, forSecurity, w.security)
 		w.tried(err)
 		swept, err := v.Sweep(ctx, w.security)

@@ -180,13 +180,15 @@ type counter struct {
 
 	total                                                     *group
 	purposes, notices, grounds, kinds, tables, consents, held groups
-	months                                                    map[[2]string]int64
-	extended                                                  map[Extension]int64
+	months                                                    map[[2]string]*int64
+	extended                                                  map[Extension]*int64
 	activities                                                map[activity]*activityCount
 
-	value              selected // that is counted now
-	ids                []uint32 // of the groups of one value
-	lastTable, lastKey string   // of Options.Row
+	shapes             map[string]*shape
+	key                []byte        // of a shape
+	claims             []vault.Claim // of the value that is counted now
+	slots              []slot
+	lastTable, lastKey string // of Options.Row
 	waiting            []opening
 }
 
@@ -214,7 +216,7 @@ func newCounter(q Query, opts *Options) *counter {
 		report: &AffectedReport{Query: q, At: time.Now().UTC().Truncate(time.Second), Verifies: opts.Verify != nil},
 		opts:   opts, people: newPeople(opts.TempDir), now: time.Now(),
 		purposes: groups{}, notices: groups{}, grounds: groups{}, kinds: groups{}, tables: groups{}, consents: groups{}, held: groups{},
-		months: map[[2]string]int64{}, extended: map[Extension]int64{}, activities: map[activity]*activityCount{},
+		months: map[[2]string]*int64{}, extended: map[Extension]*int64{}, shapes: map[string]*shape{}, activities: map[activity]*activityCount{},
 	}
 	c.total = &group{id: c.people.group()}
 	return c
@@ -250,135 +252,25 @@ func (c *counter) add(ctx context.Context, v *Value) error {
 		c.report.Unreadable++
 		return nil
 	}
-	s := &c.value
-	in := s.in[:0]
-	if c.opts.Verify != nil {
-		in = nil // a value that waits keeps it
+	c.claims, c.slots = sealed.AppendClaims(c.claims[:0]), c.slots[:0]
+	for i := range c.claims {
+		of := &c.claims[i].Provenance
+		c.slots = append(c.slots, slot{
+			c.claims[i], c.report.Query.selects(c.claims[i].Purpose, of), !of.Expires.IsZero() && !c.now.Before(of.Expires),
+		})
 	}
-	*s = selected{value: v, sealed: sealed, kind: sealed.Kind(), slots: s.slots[:0], in: in}
-	for p := range sealed.Purposes().All() {
-		of, _ := sealed.Provenance(p)
-		s.slots = append(s.slots, slot{p, of, c.report.Query.selects(p, &of)})
-	}
-	return c.count(ctx, s)
-}
-
-// A selected is a value with its slots.
-type selected struct {
-	value  *Value
-	sealed vault.Sealed
-	kind   string
-	slots  []slot
-	in     []*group // that count it
-}
-
-type slot struct {
-	purpose  purpose.Purpose
-	of       purpose.Provenance
-	selected bool
-}
-
-// put counts the value in a group once.
-func (s *selected) put(g *group, of *purpose.Provenance) {
-	if !slices.Contains(s.in, g) {
-		s.in = append(s.in, g)
-		g.Values++
-	}
-	if g.First.IsZero() || of.Collected.Before(g.First) {
-		g.First = of.Collected
-	}
-	if of.Collected.After(g.Last) {
-		g.Last = of.Collected
-	}
-}
-
-// count counts a value in the groups of its selected slots.
-func (c *counter) count(ctx context.Context, s *selected) error {
-	first := -1
-	expired, collected := false, false
-	for i := range s.slots {
-		slot := &s.slots[i]
-		if !slot.selected {
-			continue
-		}
-		if first < 0 {
-			first = i
-		}
-		name, of := slot.purpose.String(), &slot.of
-		s.put(c.total, of)
-		s.put(c.in(c.purposes, name), of)
-		s.put(c.in(c.notices, of.Notice), of)
-		s.put(c.in(c.grounds, ground(of)), of)
-		s.put(c.in(c.kinds, s.kind), of)
-		s.put(c.in(c.tables, s.value.Table), of)
-		s.put(c.in(c.consents, of.Consent), of)
-		c.countMonth(of)
-		c.countActivity(slot, s)
-		expired = expired || !of.Expires.IsZero() && !c.now.Before(of.Expires)
-		collected = collected || s.sealed.ByCollector(slot.purpose)
-	}
-	if first < 0 {
+	s := c.shapeOf(v.Table, sealed.Kind())
+	s.add(c.slots)
+	if s.first < 0 {
 		return nil
 	}
-	for i := range s.slots {
-		slot := &s.slots[i]
-		if !slot.selected {
-			s.put(c.in(c.held, slot.purpose.String()), &slot.of)
-		}
-		if !slot.of.From.IsZero() {
-			c.countExtension(slot)
-		}
-	}
-	if expired {
-		c.report.Expired++
-	}
-	if collected {
-		c.report.Collected++
-	}
-	if err := c.countPerson(s); err != nil {
+	if err := c.people.add(v, s); err != nil {
 		return err
 	}
-	if err := c.row(s.value); err != nil {
+	if err := c.row(v); err != nil {
 		return err
 	}
-	return c.verify(ctx, s, first)
-}
-
-// ground returns the name of a ground, "" if none was stated.
-func ground(of *purpose.Provenance) string {
-	if of.Legal == purpose.Unstated {
-		return ""
-	}
-	return of.Legal.String()
-}
-
-func (c *counter) countMonth(of *purpose.Provenance) {
-	key := [2]string{of.Collected.UTC().Format("2006-01"), of.Notice}
-	if _, ok := c.months[key]; !ok && len(c.months) >= maxGroups {
-		key = [2]string{key[0], Others}
-	}
-	c.months[key]++
-}
-
-func (c *counter) countExtension(s *slot) {
-	e := Extension{From: s.of.From.String(), To: s.purpose.String(), Consent: s.of.Consent}
-	if _, ok := c.extended[e]; !ok && len(c.extended) >= maxGroups {
-		e.Consent = Others
-	}
-	c.extended[e]++
-}
-
-// countPerson counts the person of a value in each group that counts the value.
-func (c *counter) countPerson(s *selected) error {
-	id := "s" + s.value.Subject
-	if s.value.Subject == "" {
-		id = "r" + s.value.Table + "\x00" + s.value.Key
-	}
-	c.ids = c.ids[:0]
-	for _, g := range s.in {
-		c.ids = append(c.ids, g.id)
-	}
-	return c.people.add(id, c.ids)
+	return c.verify(ctx, v.Subject, sealed, s)
 }
 
 // row hands the row of a selected value to the caller, once for all values of a row.
@@ -390,12 +282,13 @@ func (c *counter) row(v *Value) error {
 	return c.opts.Row(v.Table, v.Key)
 }
 
-// verify has the value opened for the purpose of its slot i, together with others.
-func (c *counter) verify(ctx context.Context, s *selected, i int) error {
+// verify has the value opened for the purpose of its first selected slot, together with
+// others.
+func (c *counter) verify(ctx context.Context, subject string, sealed vault.Sealed, s *shape) error {
 	if c.opts.Verify == nil {
 		return nil
 	}
-	c.waiting = append(c.waiting, opening{s.slots[i].purpose, s.value.Subject, s.sealed, s.in, nil})
+	c.waiting = append(c.waiting, opening{c.slots[s.first].Purpose, subject, sealed, s.in, nil})
 	if len(c.waiting) < openings {
 		return nil
 	}
@@ -438,6 +331,7 @@ func (c *counter) finish(ctx context.Context) (*AffectedReport, error) {
 	if err := c.verifyAll(ctx); err != nil {
 		return nil, err
 	}
+	c.fold()
 	counts, err := c.people.count()
 	if err != nil {
 		return nil, err
@@ -458,12 +352,12 @@ func (c *counter) finish(ctx context.Context) (*AffectedReport, error) {
 	r.Kinds, r.Tables, r.Consents, r.Held = sorted(c.kinds), sorted(c.tables), sorted(c.consents), sorted(c.held)
 	r.Months = make([]Month, 0, len(c.months))
 	for key, n := range c.months {
-		r.Months = append(r.Months, Month{key[0], key[1], n})
+		r.Months = append(r.Months, Month{key[0], key[1], *n})
 	}
 	slices.SortFunc(r.Months, func(a, b Month) int { return cmp.Or(cmp.Compare(a.Month, b.Month), cmp.Compare(a.Notice, b.Notice)) })
 	r.Extended = make([]Extension, 0, len(c.extended))
 	for e, n := range c.extended {
-		e.Values = n
+		e.Values = *n
 		r.Extended = append(r.Extended, e)
 	}
 	slices.SortFunc(r.Extended, func(a, b Extension) int {

@@ -7,3 +7,10 @@ func SetMostMembers(n int) (restore func()) {
 	mostMembers = n
 	return func() { mostMembers = was }
 }
+
+// SetMaxShapes sets how many shapes are kept, until the function that it returns is called.
+func SetMaxShapes(n int) (restore func()) {
+	was := maxShapes
+	maxShapes = n
+	return func() { maxShapes = was }
+}

@@ -3,6 +3,7 @@ package report
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -16,8 +17,8 @@ import (
 )
 
 // A people counts the different people in each of many groups, exactly and in bounded
-// memory. It keeps a record for each value: the hash of the person's id, and the set of
-// groups that the value is in. Sorted by the hash, the records of one person are
+// memory. It keeps a record for each row: the hash of the person's id, and the set of groups
+// that the values of the row are in. Sorted by the hash, the records of one person are
 // neighbours. Many records go to temporary files, each of which is sorted by itself.
 //
 // Two people have one hash with a probability of 2^-64 for 2^32 people. The hash has a
@@ -28,9 +29,14 @@ type people struct {
 	records []member
 	counts  []int64 // by group
 
-	sets   [][]uint32        // sets of groups, sorted
-	number map[string]uint32 // of each set
+	sets   [][]uint32           // sets of groups, sorted
+	number map[string]uint32    // of each set
+	unions map[[2]uint32]uint32 // of two sets, by their numbers
 	key    []byte
+
+	last   member // the record of the last value, which the next one of the row joins
+	lastID []byte // "" if there is none
+	thisID []byte
 
 	files   []*os.File
 	writers []*bufio.Writer
@@ -38,8 +44,13 @@ type people struct {
 
 // A member is a person who is in the groups of a set.
 type member struct {
-	hash [16]byte
+	hash [2]uint64
 	set  uint32
+}
+
+// compare orders records by the hash.
+func (m member) compare(other member) int {
+	return cmp.Or(cmp.Compare(m.hash[0], other.hash[0]), cmp.Compare(m.hash[1], other.hash[1]))
 }
 
 const (
@@ -53,7 +64,7 @@ const (
 var mostMembers = 1 << 19
 
 func newPeople(dir string) *people {
-	return &people{dir: dir, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, number: map[string]uint32{}}
+	return &people{dir: dir, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, number: map[string]uint32{}, unions: map[[2]uint32]uint32{}}
 }
 
 // group returns the number of a new group.
@@ -62,23 +73,70 @@ func (p *people) group() uint32 {
 	return uint32(len(p.counts) - 1)
 }
 
-// add adds a person to some groups, which add sorts.
-func (p *people) add(id string, groups []uint32) error {
-	var hash [16]byte
+// add adds the person of a value to the groups of its shape.
+func (p *people) add(v *Value, s *shape) error {
+	id := p.thisID[:0]
+	if v.Subject != "" {
+		id = append(append(id, 's'), v.Subject...)
+	} else {
+		id = append(append(append(append(id, 'r'), v.Table...), 0), v.Key...)
+	}
+	p.thisID = id
+	if s.asSet && bytes.Equal(id, p.lastID) {
+		if union, ok := p.union(p.last.set, s.set); ok {
+			p.last.set = union
+			return nil
+		}
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	var hash [2]uint64
 	for i, seed := range p.seeds {
-		binary.LittleEndian.PutUint64(hash[8*i:], maphash.String(seed, id))
+		hash[i] = maphash.Bytes(seed, id)
 	}
-	slices.Sort(groups)
-	if set, ok := p.setOf(groups); ok {
-		return p.put(member{hash, set})
+	if s.asSet {
+		p.last = member{hash, s.set}
+		p.lastID, p.thisID = id, p.lastID
+		return nil
 	}
-	for i := range groups { // too many sets: one record for each group
-		set, _ := p.setOf(groups[i : i+1])
+	for _, g := range s.in { // too many sets: one record for each group
+		set, _ := p.setOf([]uint32{g.id})
 		if err := p.put(member{hash, set}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// flush keeps the record of the last value.
+func (p *people) flush() error {
+	if len(p.lastID) == 0 {
+		return nil
+	}
+	p.lastID = p.lastID[:0]
+	return p.put(p.last)
+}
+
+// union returns the number of the union of two sets. It returns false if there are too many
+// sets.
+func (p *people) union(a, b uint32) (uint32, bool) {
+	if a == b {
+		return a, true
+	}
+	if n, ok := p.unions[[2]uint32{a, b}]; ok {
+		return n, true
+	}
+	if len(p.unions) >= maxSets {
+		return 0, false
+	}
+	both := slices.Concat(p.sets[a], p.sets[b])
+	slices.Sort(both)
+	n, ok := p.setOf(slices.Compact(both))
+	if ok {
+		p.unions[[2]uint32{a, b}] = n
+	}
+	return n, ok
 }
 
 // setOf returns the number of a set of groups. It returns false if there are too many.
@@ -123,7 +181,8 @@ func (p *people) spill() error {
 	}
 	for _, m := range p.records {
 		w := p.writers[m.hash[0]%partitions]
-		_, err := w.Write(binary.LittleEndian.AppendUint32(append(w.AvailableBuffer(), m.hash[:]...), m.set))
+		b := binary.LittleEndian.AppendUint64(w.AvailableBuffer(), m.hash[0])
+		_, err := w.Write(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint64(b, m.hash[1]), m.set))
 		if err != nil {
 			return errTemporary
 		}
@@ -134,6 +193,9 @@ func (p *people) spill() error {
 
 // count returns the number of people in each group.
 func (p *people) count() ([]int64, error) {
+	if err := p.flush(); err != nil {
+		return nil, err
+	}
 	if p.files == nil {
 		p.tally()
 		return p.counts, nil
@@ -156,7 +218,7 @@ func (p *people) count() ([]int64, error) {
 			} else if err != nil {
 				return nil, errTemporary
 			}
-			p.records = append(p.records, member{[16]byte(b[:]), binary.LittleEndian.Uint32(b[16:])})
+			p.records = append(p.records, member{[2]uint64{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])}, binary.LittleEndian.Uint32(b[16:])})
 		}
 		p.tally()
 	}
@@ -166,7 +228,7 @@ func (p *people) count() ([]int64, error) {
 // tally counts the people of the records in memory, which have all records of each of
 // these people.
 func (p *people) tally() {
-	slices.SortFunc(p.records, func(a, b member) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	slices.SortFunc(p.records, member.compare)
 	var in []uint32
 	for from := 0; from < len(p.records); {
 		to := from + 1

@@ -21,9 +21,8 @@ type activityCount struct {
 	kept      int64
 }
 
-// countActivity counts a selected slot.
-func (c *counter) countActivity(slot *slot, s *selected) {
-	a := activity{purpose: slot.purpose.String(), notice: slot.of.Notice, ground: ground(&slot.of), kind: s.kind, table: s.value.Table}
+// activity returns the count of an activity.
+func (c *counter) activity(a activity) *activityCount {
 	n := c.activities[a]
 	if n == nil && len(c.activities) >= maxGroups {
 		a.notice = Others
@@ -33,11 +32,7 @@ func (c *counter) countActivity(slot *slot, s *selected) {
 		n = new(activityCount)
 		c.activities[a] = n
 	}
-	if slot.of.Expires.IsZero() {
-		n.kept++
-	} else {
-		n.retention = max(n.retention, slot.of.Expires.Sub(slot.of.Collected))
-	}
+	return n
 }
 
 // A Statement has the facts about a purpose that neither values nor source can tell.

@@ -82,8 +82,40 @@ func TestReportFaults(t *testing.T) {
 	})
 }
 
+// countByHand counts people and values by purpose and notice, and no more, in the shortest
+// program: in one goroutine, with all people in memory.
+func countByHand(b *testing.B, w *world) time.Duration {
+	start := time.Now()
+	rows, err := w.db.Query(w.query("SELECT id, email_sealed, phone_sealed FROM @table WHERE email_sealed IS NOT NULL OR phone_sealed IS NOT NULL"))
+	require.NoError(b, err)
+	defer rows.Close()
+	type group struct{ purpose, notice string }
+	people, values := map[string]bool{}, map[group]int{}
+	var id sql.RawBytes
+	var cells [2]sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&id, &cells[0], &cells[1]); err != nil {
+			b.Fatal(err)
+		}
+		people[string(id)] = true
+		for _, cell := range cells {
+			v, err := vault.ParseSealed(string(cell))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for p := range v.Purposes().All() {
+				of, _ := v.Provenance(p)
+				values[group{p.String(), of.Notice}]++
+			}
+		}
+	}
+	require.NoError(b, rows.Err())
+	require.Len(b, people, max(b.N, 100))
+	return time.Since(start)
+}
+
 // BenchmarkReport counts the people and values of a table, beside a SELECT of the same
-// columns. Each iteration is one row with two values:
+// columns and a program that counts by hand. Each iteration is one row with two values:
 //
 //	go test -run '^$' -bench Report -benchtime 1000000x
 func BenchmarkReport(b *testing.B) {
@@ -107,19 +139,35 @@ func BenchmarkReport(b *testing.B) {
 				defer rows.Close()
 				var cells [3]sql.RawBytes
 				for rows.Next() {
-					require.NoError(b, rows.Scan(&cells[0], &cells[1], &cells[2]))
+					if err := rows.Scan(&cells[0], &cells[1], &cells[2]); err != nil {
+						b.Fatal(err)
+					}
 				}
 				require.NoError(b, rows.Err())
 				return time.Since(start)
 			}
+			count := func() time.Duration {
+				start := time.Now()
+				r, err := report.Affected(b.Context(), report.Query{}, nil, report.Values(b.Context(), w.db, w.dialect, w.reported()))
+				require.NoError(b, err)
+				require.EqualValues(b, max(b.N, 100), r.Total.People)
+				return time.Since(start)
+			}
+			best := func(before time.Duration, f func() time.Duration) time.Duration {
+				if took := f(); before == 0 || took < before {
+					return took
+				}
+				return before
+			}
 			read()
-			plain := read()
 			b.ResetTimer()
-			r, err := report.Affected(b.Context(), report.Query{}, nil, report.Values(b.Context(), w.db, w.dialect, w.reported()))
-			require.NoError(b, err)
+			var plain, byHand, counted time.Duration
+			for range 5 { // the best of five, since other work of the machine only adds to each
+				plain, byHand, counted = best(plain, read), best(byHand, func() time.Duration { return countByHand(b, w) }), best(counted, count)
+			}
 			b.StopTimer()
-			require.EqualValues(b, max(b.N, 100), r.Total.People)
-			b.ReportMetric(float64(b.Elapsed())/float64(plain), "×SELECT")
+			b.ReportMetric(float64(counted)/float64(plain), "×SELECT")
+			b.ReportMetric(float64(byHand)/float64(plain), "by-hand×SELECT")
 		})
 	}
 }

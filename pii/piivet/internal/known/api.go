@@ -61,7 +61,7 @@ var functions = []struct {
 	{"vault.Scope", Of, "Purpose"},
 	{"vault.Scope", None, "Format LogValue Prefetch Pseudonym String"},
 	{"vault.Sealed", Without, "Without WithoutExpired Sweep Withdraw"},
-	{"vault.Sealed", Describe, "KeyID OnPrimaryKey Provenance Purposes ID"},
+	{"vault.Sealed", Describe, "AppendClaims KeyID OnPrimaryKey Provenance Purposes ID"},
 	{"vault.Sealed", None, "AppendBinary AppendText ByCollector Format GoString IsZero Kind LogValue MarshalBinary MarshalText UnmarshalBinary UnmarshalText RecordClear"},
 	{"vault.Sealer", Of, "Purpose"},
 	{"vault.Store", None, "Get List Put"},
@@ -117,7 +117,7 @@ var roles = []struct {
 	{vaultType, "vault.Admin vault.Vault"},
 	{sealedType, "pii.Email pii.Phone pii.Sealed vault.Sealed"},
 	{indexType, "pii.Index"},
-	{otherType, "pii.IndexSet pii.Kind pii.PlaintextChecker purpose.Legal purpose.MismatchError purpose.Provenance purpose.Set vault.AEAD vault.CollectorKEM vault.ContextAEAD vault.Erasure vault.KEK vault.KEKFunc vault.KEKs vault.Key vault.KeyGenerator vault.KeyNamer vault.Kind vault.Opened vault.Options vault.Outcomes vault.Result vault.Pin vault.Progress vault.Record vault.Role vault.Stats vault.Status vault.Budget vault.Suspension vault.SuspendedError vault.Store vault.Recorder"},
+	{otherType, "pii.IndexSet pii.Kind pii.PlaintextChecker purpose.Legal purpose.MismatchError purpose.Provenance purpose.Set vault.AEAD vault.Claim vault.CollectorKEM vault.ContextAEAD vault.Erasure vault.KEK vault.KEKFunc vault.KEKs vault.Key vault.KeyGenerator vault.KeyNamer vault.Kind vault.Opened vault.Options vault.Outcomes vault.Result vault.Pin vault.Progress vault.Record vault.Role vault.Stats vault.Status vault.Budget vault.Suspension vault.SuspendedError vault.Store vault.Recorder"},
 }
 
 // kinds are the kinds of sealed values that are built into the library, by the word in
