@@ -65,7 +65,7 @@ func (d *doctor) fail(name string, err error) {
 }
 
 func (c *doctorCmd) Run(ctx context.Context, s *session) error {
-	ctx, at, err := s.open(ctx, options{reason: "doctor"})
+	ctx, at, err := s.open(ctx, options{reason: "doctor", doctor: true})
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func (c *doctorCmd) Run(ctx context.Context, s *session) error {
 		d.samples(c.Sample)
 	}
 	d.backup()
+	d.approval()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -451,4 +452,22 @@ func (d *doctor) backup() {
 			d.add(levelOK, name, "does not open with the KEK in escrow")
 		}
 	}
+}
+
+// approval checks the keys of the people of whom one has to approve what can't be undone.
+func (d *doctor) approval() {
+	if d.Config.Approval == nil {
+		return
+	}
+	if err := d.Config.CheckApproval(); err != nil {
+		d.checks = append(d.checks, check{
+			levelFailed, "approval", fmt.Sprintf("%v: every other command refuses this configuration", err), "onlyfor approve key makes the key of a person.",
+		})
+		return
+	}
+	var people []string
+	for _, v := range d.Config.Approval.Verifiers() {
+		people = append(people, printable(v.Name()))
+	}
+	d.add(levelOK, "approval", "keys destroy and resume need the approval of %s", strings.Join(people, " or "))
 }

@@ -182,3 +182,55 @@ func TestDoctorWarnsOfWornKeys(t *testing.T) {
 		require.Equal(t, test.level, level, fmt.Sprintf("%+v", k))
 	}
 }
+
+// The people who approve are named with the operations that need one of them. A key that is
+// none is a finding of doctor, and the end of each other command.
+func TestDoctorChecksApproval(t *testing.T) {
+	sh := newShell(t)
+	sh.run("", "init").exits(well)
+	without := sh.read("onlyfor.toml")
+	require.NotContains(t, sh.run("", "doctor").exits(well).stdout, "approval")
+	var keys []string
+	for _, name := range []string{"bob", "carol"} {
+		keys = append(keys, sh.run("", "approve", "key", name, name+".key").exits(well).out())
+	}
+	approval := func(keys ...string) {
+		sh.write("onlyfor.toml", without)
+		sh.config("\n[approval]\nkeys = [\"" + strings.Join(keys, "\", \"") + "\"]\n")
+	}
+	approval(keys...)
+	sh.run("", "doctor").exits(well).says("ok approval: keys destroy and resume need the approval of bob or carol")
+	approval(keys[1])
+	sh.run("", "doctor").exits(well).says("need the approval of carol")
+
+	secret := strings.TrimSpace(sh.read("bob.key"))
+	for name, test := range map[string]struct {
+		keys []string
+		says string
+	}{
+		"a key that is cut off": {[]string{keys[0], keys[1][:len(keys[1])-3]}, "key 2 is no public key of onlyfor approve key"},
+		"a key that is altered": {[]string{strings.Replace(keys[0], "bob", "rob", 1)}, "key 1 is no public key"},
+		"a signing key":         {[]string{secret}, "key 1 is a signing key, which belongs to one person alone"},
+		"one person twice":      {[]string{keys[0], keys[0]}, "key 2 has the name of another one"},
+		"text that is no key":   {[]string{"bob@example.com"}, "key 1 is no public key"},
+		"an empty key":          {[]string{""}, "key 1 is no public key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			approval(test.keys...)
+			r := sh.run("", "doctor").exits(found).says("failed approval: "+test.says, "every other command refuses this configuration", "ok security: opens")
+			other := sh.run("", "keys", "list").exits(hindered).says("approval: " + test.says)
+			for _, key := range test.keys {
+				if key != "" {
+					require.NotContains(t, r.stdout+r.stderr+other.stdout+other.stderr, key)
+				}
+			}
+		})
+	}
+	sh.write("onlyfor.toml", without)
+	sh.config("\n[approval]\nkeys = []\n")
+	sh.run("", "doctor").exits(found).says("failed approval: there are no keys")
+	var checks []check
+	sh.run("", "doctor", "--json").exits(found).json(&checks)
+	require.Equal(t, "approval", checks[len(checks)-1].Name)
+	require.Equal(t, levelFailed, checks[len(checks)-1].Level)
+}

@@ -75,9 +75,6 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	if err := c.checkApproval(); err != nil {
-		return err
-	}
 	if c.Backup != nil {
 		if err := errors.Join(c.checkStore("backup.store", c.Backup.Store), c.checkKEK("backup.kek", c.Backup.KEK), c.known("backup.purposes", c.Backup.Purposes...)); err != nil {
 			return first(err)
@@ -125,25 +122,26 @@ func (l *AuditLog) check() error {
 	return nil
 }
 
-// checkApproval refuses keys that are malformed or that stand there twice. Two people
-// have two names: the audit log has no more than the name.
-func (c *Config) checkApproval() error {
+// CheckApproval refuses keys of [approval] that are malformed or that stand there twice. Two
+// people have two names: the audit log has no more than the name. Without [approval] there is
+// nothing to refuse.
+func (c *Config) CheckApproval() error {
 	if c.Approval == nil {
 		return nil
 	}
 	if len(c.Approval.Keys) == 0 {
-		return errors.New("approval has no keys")
+		return errors.New("there are no keys")
 	}
 	names := map[string]bool{}
 	for i, text := range c.Approval.Keys {
 		v, err := note.NewVerifier(text)
 		switch {
 		case strings.HasPrefix(text, "PRIVATE+KEY+"):
-			return fmt.Errorf("approval: key %d is a signing key, which belongs to one person alone: it needs the public one", i+1)
+			return fmt.Errorf("key %d is a signing key, which belongs to one person alone: it needs the public one", i+1)
 		case err != nil:
-			return fmt.Errorf("approval: key %d is no public key of onlyfor approve key", i+1)
+			return fmt.Errorf("key %d is no public key of onlyfor approve key", i+1)
 		case names[v.Name()]:
-			return fmt.Errorf("approval: key %d has the name of another one", i+1)
+			return fmt.Errorf("key %d has the name of another one", i+1)
 		}
 		names[v.Name()] = true
 	}

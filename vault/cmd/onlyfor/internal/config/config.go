@@ -248,7 +248,13 @@ func ParseDuration(text string) (time.Duration, error) {
 var errDuration = errors.New(`not a time such as "90d", "36h" or "5m"`)
 
 // Load reads the file at path.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, Parse) }
+
+// LoadUnapproved is Load without the check of the keys of [approval], for a command that
+// uses none of them: [Config.CheckApproval] is the check.
+func LoadUnapproved(path string) (*Config, error) { return load(path, parse) }
+
+func load(path string, parse func(text string) (*Config, error)) (*Config, error) {
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -256,7 +262,7 @@ func Load(path string) (*Config, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s can't be read", Err, path)
 	}
-	c, err := Parse(string(data))
+	c, err := parse(string(data))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", Err, path, err)
 	}
@@ -270,6 +276,17 @@ func (c *Config) File() string { return c.file }
 
 // Parse reads the text of a configuration. Paths in the result are as they are written.
 func Parse(text string) (*Config, error) {
+	c, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.CheckApproval(); err != nil {
+		return nil, fmt.Errorf("approval: %w", err)
+	}
+	return c, nil
+}
+
+func parse(text string) (*Config, error) {
 	c := new(Config)
 	meta, err := toml.Decode(text, c)
 	if err != nil {

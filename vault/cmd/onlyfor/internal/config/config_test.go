@@ -90,7 +90,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an unknown role", `run_as = "ops"`, `run_as = "` + secret + `"`, "run_as is not the name of a [[role]]"},
 		{"a role with an unknown purpose", `manages = ["security", "advertising"]`, `manages = ["billing"]`, "role 1 has a purpose"},
 		{"a role that erases without the keys", `manages = ["security", "advertising"]`, `erases = ["security"]`, "role 1: erases has a purpose"},
-		{"no key of a person", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = []", "approval has no keys"},
+		{"no key of a person", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = []", "approval: there are no keys"},
 		{"a key that is none", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = [\"" + secret + "\"]", "approval: key 1 is no public key"},
 		{"a signing key", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = [\"PRIVATE+KEY+" + secret + "\"]", "approval: key 1 is a signing key"},
 		{"one name twice", `run_as = "ops"`, `run_as = "ops"` + "\napproval.keys = [\"" + bob + "\", \"" + bob + "\"]", "approval: key 2 has the name of another one"},
