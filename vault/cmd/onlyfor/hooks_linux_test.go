@@ -155,15 +155,29 @@ func onSlowView(l *lab, args []string) result {
 	return r
 }
 
+// onSlowTable interrupts a command that has the database open, and that is slow to read one of
+// the first rows.
+func onSlowTable(l *lab, args []string) result {
+	l.app.exec("ALTER TABLE users RENAME TO people")
+	l.app.exec("CREATE VIEW users AS SELECT id, source, created_at, email, email_index, phone, phone_sealed, phone_index, ads_index, CASE id WHEN 'u00050' THEN " + slow("email_sealed") + " ELSE email_sealed END AS email_sealed FROM people")
+	r := l.sh.interrupt(func(string) bool { return l.isOpen(filepath.Join(l.sh.dir, "app.db")) }, args...)
+	l.app.exec("DROP VIEW users")
+	l.app.exec("ALTER TABLE people RENAME TO users")
+	return r
+}
+
 // onLog interrupts a command that has a file of the audit log open.
 func onLog(l *lab, args []string) result {
-	log := filepath.Join(l.sh.dir, "log") + "/"
-	return l.sh.interrupt(func(string) bool {
-		files, err := filepath.Glob("/proc/[0-9]*/fd/*")
-		require.NoError(l.sh.t, err)
-		return slices.ContainsFunc(files, func(name string) bool {
-			file, err := os.Readlink(name)
-			return err == nil && strings.HasPrefix(file, log)
-		})
-	}, args...)
+	return l.sh.interrupt(func(string) bool { return l.isOpen(filepath.Join(l.sh.dir, "log") + "/") }, args...)
+}
+
+// isOpen reports whether another process has a file open whose name begins with the prefix.
+func (l *lab) isOpen(prefix string) bool {
+	files, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	require.NoError(l.sh.t, err)
+	own := fmt.Sprintf("/proc/%d/", os.Getpid())
+	return slices.ContainsFunc(files, func(name string) bool {
+		file, err := os.Readlink(name)
+		return err == nil && strings.HasPrefix(file, prefix) && !strings.HasPrefix(name, own)
+	})
 }

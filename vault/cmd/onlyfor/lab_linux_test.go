@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +53,40 @@ func onOldKey(people int, command, role string) func(l *lab) {
 		l.sh.run("", "keys", "promote", "security", l.sh.keyOf("security", role, "published")).exits(well)
 		l.sh.setting(`refresh = "100ms"`)
 	}
+}
+
+// onNewKey leaves an old key that no value needs.
+func onNewKey(l *lab) {
+	onOldKey(interrupted, "rotate", "seal")(l)
+	l.sh.run("", "migrate", "reseal").exits(well)
+}
+
+// retiredKey leaves an old key that is retired and may be destroyed.
+func retiredKey(l *lab) {
+	onNewKey(l)
+	l.sh.setting(`destroy_after = "1ms"`)
+	l.sh.run("", l.withOldKey([]string{"keys", "retire", "security", oldKey})...).exits(well)
+}
+
+// oldKey stands for the id of the key that seals no longer.
+const oldKey = "@old"
+
+// withOldKey returns the arguments with the id of that key.
+func (l *lab) withOldKey(args []string) []string {
+	i := slices.Index(args, oldKey)
+	if i < 0 {
+		return args
+	}
+	admin, err := vault.OpenAdmin(l.sh.t.Context(), vault.Dir(filepath.Join(l.sh.dir, "onlyfor-data/keys")), vault.LocalKEK(filepath.Join(l.sh.dir, "onlyfor-data/kek")), nil)
+	require.NoError(l.sh.t, err)
+	defer admin.Close()
+	keys, err := admin.Keys(l.sh.t.Context(), purpose.MustParse("security"))
+	require.NoError(l.sh.t, err)
+	old := slices.IndexFunc(keys, func(k vault.Key) bool { return k.Role == vault.RoleSeal && k.Status != vault.Primary })
+	require.GreaterOrEqual(l.sh.t, old, 0)
+	args = slices.Clone(args)
+	args[i] = keyName(keys[old].ID)
+	return args
 }
 
 func suspended(l *lab) {
