@@ -11,6 +11,9 @@
 // yields its error, and the others yield their results. The input can be an
 // iterator over rows of a database: memory does not grow with its length.
 //
+// [IndexesEmail] and its kin compute the indexes of a list, to match it with a [pii.IndexSet]
+// or in a query.
+//
 // # Cheaper by the batch
 //
 // For values of many people, first call [vault.Scope.Prefetch] with the ids of a
