@@ -33,7 +33,16 @@ var (
 	// ErrBody reports a body that is malformed or ambiguous, or has another content type than
 	// the rule declares.
 	ErrBody = errors.New("not a valid body for the rule")
-	// ErrTooLarge reports a body that is larger than [Rule.MaxBody].
+	// ErrMessage reports a [Mail] that is malformed, or that a mail server would read in
+	// another way.
+	ErrMessage = errors.New("not a valid message")
+	// ErrNoTLS reports a mail server that does not change to TLS. It may be an attacker who
+	// took the offer out of its answer.
+	ErrNoTLS = errors.New("mail server offers no TLS")
+	// ErrRefused is the class of [RefusedError] and [RecipientsError].
+	ErrRefused = errors.New("refused by the mail server")
+	// ErrTooLarge reports a body that is larger than [Rule.MaxBody], or a message that is
+	// larger than [Relay.MaxMessage] or than its server takes.
 	ErrTooLarge = errors.New("body is too large")
 	// ErrSend reports that the connection failed. The gateway may have got the request. The
 	// error is also [context.Canceled], [context.DeadlineExceeded] or the number of a system
@@ -44,7 +53,7 @@ var (
 	ErrResponse = errors.New("response is in an unknown encoding")
 )
 
-// A sendError stands for an error of package net/http, which may quote the peer.
+// A sendError stands for an error of package net/http or net/smtp, which may quote the peer.
 type sendError struct {
 	text    string
 	class   error // nil or a constant error
@@ -77,7 +86,7 @@ var classes = []struct {
 	{io.EOF, "connection ended too early"},
 }
 
-// sendErr returns the error that stands for an error of package net/http.
+// sendErr returns the error that stands for an error of package net/http or net/smtp.
 func sendErr(err error) error {
 	e := &sendError{text: "connection or response is broken"}
 	var timeout interface{ Timeout() bool }

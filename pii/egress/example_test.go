@@ -104,3 +104,43 @@ func ExampleWithSubject() {
 	// false
 	// true
 }
+
+// A code goes out by mail. The program composes the message with the sealed text, and never
+// holds the address.
+func ExampleMailer() {
+	ctx := context.Background()
+	v, done := exampleVault()
+	defer done()
+	security := purpose.MustParse("security")
+	scope, _ := v.Scope(ctx, security)
+	email, _ := pii.SealEmail(ctx, "alice@example.com", scope)
+
+	server := exampleMailServer()
+	defer server.Close()
+	reader, _ := v.Reader(ctx, security)
+	mailer, err := egress.NewMailer(egress.Relay{Host: server.Host, TLS: server.TLS, Reader: reader})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	to, _ := email.MarshalText()
+	send := func(subject string) error {
+		message := "From: shop@shop.example\r\nTo: " + string(to) + "\r\nSubject: " + subject + "\r\n\r\nYour code is 123456\r\n"
+		return mailer.Send(ctx, egress.Mail{From: "shop@shop.example", To: []pii.Email{email}, Message: []byte(message)})
+	}
+	fmt.Println(send("Your code"))
+	fmt.Println(errors.Is(send("Hello "+string(to)), egress.ErrUndeclared))
+
+	server.Refuse("550 5.1.1 <alice@example.com>: no such user")
+	var refused *egress.RecipientsError
+	if errors.As(send("Your code"), &refused) {
+		answer := refused.Refused[0].Answer
+		fmt.Println(answer.Status, strings.ReplaceAll(answer.Text, string(to), "the sealed text"))
+	}
+	// Output:
+	// RCPT TO:<alice@example.com>
+	// To: alice@example.com
+	// <nil>
+	// true
+	// 5.1.1 <the sealed text>: no such user
+}

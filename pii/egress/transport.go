@@ -67,15 +67,8 @@ func harden(base *http.Transport) error {
 	if base.DialTLSContext != nil || base.DialTLS != nil || len(base.TLSNextProto) > 0 {
 		return fmt.Errorf("egress: base makes TLS connections itself: %w", ErrRules)
 	}
-	if c := base.TLSClientConfig; c != nil {
-		switch {
-		case c.InsecureSkipVerify || c.ServerName != "":
-			return fmt.Errorf("egress: base does not verify the host: %w", ErrRules)
-		case c.KeyLogWriter != nil:
-			return fmt.Errorf("egress: base logs keys of connections: %w", ErrRules)
-		case c.MinVersion != 0 && c.MinVersion < tls.VersionTLS12:
-			return fmt.Errorf("egress: base takes old versions of TLS: %w", ErrRules)
-		}
+	if err := checkTLS(base.TLSClientConfig); err != nil {
+		return err
 	}
 	base.DisableCompression = false // an echo in a compressed response is found only if net/http unpacks it
 	if proxy := base.Proxy; proxy != nil {
@@ -83,6 +76,22 @@ func harden(base *http.Transport) error {
 			bare := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{}}
 			return proxy(bare.WithContext(r.Context()))
 		}
+	}
+	return nil
+}
+
+// checkTLS refuses a configuration by which plaintext could go to another host, or be read
+// by others.
+func checkTLS(c *tls.Config) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.InsecureSkipVerify || c.ServerName != "":
+		return fmt.Errorf("egress: TLS does not verify the host: %w", ErrRules)
+	case c.KeyLogWriter != nil:
+		return fmt.Errorf("egress: TLS logs the keys of connections: %w", ErrRules)
+	case c.MinVersion != 0 && c.MinVersion < tls.VersionTLS12 || c.MaxVersion != 0 && c.MaxVersion < tls.VersionTLS12:
+		return fmt.Errorf("egress: TLS takes old versions: %w", ErrRules)
 	}
 	return nil
 }
