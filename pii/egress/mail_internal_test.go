@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/mail"
 	"net/smtp"
 	"net/textproto"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -105,6 +107,23 @@ func TestMailBuffersAreCleared(t *testing.T) {
 	require.Equal(t, "aaaaaaaab", string(appendByte(old, 'b')))
 	require.Equal(t, make([]byte, 8), old)
 }
+
+// The end of a session does not wait for a server that reads nothing more.
+func TestQuitHasADeadline(t *testing.T) {
+	s, sent := newPost(t).session("")
+	conn := &deadlined{}
+	s.wire, s.stop = &wire{Conn: conn}, func() bool { return true }
+	s.close()
+	require.Equal(t, "QUIT\r\n", sent.String())
+	require.False(t, conn.deadline.IsZero())
+}
+
+type deadlined struct {
+	net.Conn
+	deadline time.Time
+}
+
+func (d *deadlined) SetWriteDeadline(t time.Time) error { d.deadline = t; return nil }
 
 // An address that could end a command or a field, or needs SMTPUTF8, does not leave.
 func TestMailboxes(t *testing.T) {

@@ -87,6 +87,7 @@ func TestStrippedTLS(t *testing.T) {
 			noPlaintext(t, name, got.String()+shown(err))
 			require.NotContains(t, got.String(), "MAIL")
 			require.NotContains(t, got.String(), "AUTH")
+			require.False(t, name == "an early go" && strings.Contains(got.String(), "STARTTLS"), "the answer of nobody is not taken")
 			require.Empty(t, m.kit.Audit.Events(), "nothing was revealed")
 		})
 	}
