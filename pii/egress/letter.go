@@ -269,7 +269,7 @@ func (l *letter) body(at int) error {
 // hidesInMail reports whether text has a sealed value: as it stands, with escapes, in
 // quoted-printable, in an encoded word or in base64.
 func hidesInMail(text []byte) bool {
-	if sealedAt(text) >= 0 || bytes.IndexAny(text, `%\`) >= 0 && hidesSealed(string(text)) {
+	if sealedAt(text) >= 0 || bytes.ContainsAny(text, `%\`) && hidesSealed(string(text)) {
 		return true
 	}
 	if bytes.IndexByte(text, '=') >= 0 {
