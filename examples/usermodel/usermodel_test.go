@@ -3,6 +3,7 @@ package usermodel_test
 import (
 	"bufio"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -80,6 +81,26 @@ func apply(t *testing.T, text, patch string) string {
 		out.WriteString(lines[next])
 	}
 	return out.String()
+}
+
+// No code of the service reveals: a number leaves sealed, and becomes readable at the wire.
+func TestAfterRevealsNothing(t *testing.T) {
+	reveals := regexp.MustCompile(`\.Reveal\(`)
+	files := 0
+	require.NoError(t, filepath.WalkDir("after", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Empty(t, reveals.FindAll(source, -1), path)
+		files++
+		return nil
+	}))
+	require.Greater(t, files, 4)
+	source, err := os.ReadFile("both/service_test.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, reveals.FindAll(source, -1), "the search finds a reveal")
 }
 
 // Somebody who signed up with the one service signs in with the other, after

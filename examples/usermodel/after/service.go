@@ -25,7 +25,7 @@ type Service struct {
 	users    *Users
 	security *vault.Scope
 	log      *slog.Logger
-	text     func(number, message string) // sends an SMS
+	sms      *SMS
 }
 
 func (s *Service) Handler() http.Handler {
@@ -128,11 +128,9 @@ func (s *Service) sendCode(ctx context.Context, user *User) (hint string, err er
 	if user.Phone.IsZero() {
 		return "", nil
 	}
-	number, err := user.Phone.Reveal(ctx, s.security)
-	if err != nil {
+	if err := s.sms.Send(ctx, user.Phone, "Your code is "+rand.Text()[:6]); err != nil {
 		return "", err
 	}
-	s.text(number, "Your code is "+rand.Text()[:6])
 	return user.Phone.Hint(ctx, s.security)
 }
 

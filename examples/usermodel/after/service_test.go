@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,19 +26,37 @@ type client struct {
 	service *Service
 	dir     string
 	log     bytes.Buffer
-	texted  []string
+	gateway *httptest.Server
+
+	mu     sync.Mutex
+	answer int // the status of the gateway
+	texted []string
 }
 
 func newClient(t *testing.T) *client {
-	c := &client{t: t, dir: t.TempDir()}
+	c := &client{t: t, dir: t.TempDir(), answer: http.StatusCreated}
 	require.NoError(t, os.Chmod(c.dir, 0o700))
+	c.gateway = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.texted = append(c.texted, r.FormValue("To"))
+		w.WriteHeader(c.answer)
+		fmt.Fprintf(w, `{"to": %q, "status": "queued"}`, r.FormValue("To"))
+	}))
+	t.Cleanup(c.gateway.Close)
 	var err error
-	c.service, err = open(t.Context(), c.dir)
+	c.service, err = open(t.Context(), c.dir, c.gateway.Client().Transport.(*http.Transport), c.gateway.URL+"/v1/messages")
 	require.NoError(t, err)
 	t.Cleanup(func() { c.service.users.db.Close() })
 	c.service.log = slog.New(slog.NewTextHandler(&c.log, nil))
-	c.service.text = func(number, _ string) { c.texted = append(c.texted, number) }
 	return c
+}
+
+// sent returns the numbers that the gateway got.
+func (c *client) sent() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.texted
 }
 
 func (c *client) do(method, path, body string) (int, string) {
@@ -56,7 +76,13 @@ func TestSignUpAndIn(t *testing.T) {
 	status, body = c.do("POST", "/signin", `{"email": " ALICE@example.com", "password": "correct horse"}`)
 	require.Equal(t, http.StatusOK, status, body)
 	require.JSONEq(t, `{"id": 1, "code_sent_to": "+1 ••• ••• ••71"}`, body)
-	require.Equal(t, []string{"+14155552671"}, c.texted)
+	require.Equal(t, []string{"+14155552671"}, c.sent())
+
+	c.mu.Lock()
+	c.answer = http.StatusServiceUnavailable
+	c.mu.Unlock()
+	status, body = c.do("POST", "/signin", alice)
+	require.Equal(t, http.StatusServiceUnavailable, status, body)
 
 	for name, form := range map[string]string{
 		"wrong password": `{"email": "alice@example.com", "password": "wrong"}`,
@@ -100,7 +126,7 @@ func TestChangePhone(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, status, body)
 	_, body = c.do("POST", "/signin", alice)
 	require.JSONEq(t, `{"id": 1, "code_sent_to": "+44 ••• ••• ••00"}`, body)
-	require.Equal(t, []string{"+442079460000"}, c.texted)
+	require.Equal(t, []string{"+442079460000"}, c.sent())
 
 	status, body = c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "", "password": "correct horse"}`)
 	require.Equal(t, http.StatusNoContent, status, body)
@@ -135,7 +161,7 @@ func TestSignInDuringRotation(t *testing.T) {
 			require.NoError(t, admin.Promote(t.Context(), forSecurity, k.ID))
 		}
 	}
-	c.service, err = open(t.Context(), c.dir) // another process
+	c.service, err = open(t.Context(), c.dir, c.gateway.Client().Transport.(*http.Transport), c.gateway.URL+"/v1/messages") // another process
 	require.NoError(t, err)
 	defer c.service.users.db.Close()
 	status, body := c.do("POST", "/signin", alice)
@@ -168,12 +194,12 @@ func TestNothingLeaks(t *testing.T) {
 	require.Contains(t, c.log.String(), "email=pii.Email(security)")
 	require.NotContains(t, user, `index"`)
 
-	// What another service gets opens with the right scope.
+	// Another service gets a value that opens with the right scope.
 	var got User
 	require.NoError(t, json.Unmarshal([]byte(user), &got))
-	number, err := got.Phone.Reveal(t.Context(), c.service.security)
+	hint, err := got.Phone.Hint(t.Context(), c.service.security)
 	require.NoError(t, err)
-	require.Equal(t, "+14155552671", number)
+	require.Equal(t, "+1 ••• ••• ••71", hint)
 	provenance, ok := got.Phone.Provenance(forSecurity)
 	require.True(t, ok)
 	require.Equal(t, "sign-up-v1", provenance.Notice)
@@ -200,7 +226,7 @@ func TestForgedRow(t *testing.T) {
 	require.NoError(t, err)
 	status, body := c.do("POST", "/signin", alice)
 	require.Equal(t, http.StatusServiceUnavailable, status, body)
-	require.Empty(t, c.texted)
+	require.Empty(t, c.sent())
 	_, err = c.service.users.db.Exec("UPDATE users SET phone_sealed = '+14155552671'")
 	require.Error(t, err)
 }

@@ -18,7 +18,7 @@ import (
 type Service struct {
 	users *Users
 	log   *slog.Logger
-	text  func(number, message string) // sends an SMS
+	sms   *SMS
 }
 
 func (s *Service) Handler() http.Handler {
@@ -104,11 +104,13 @@ func (s *Service) changePhone(w http.ResponseWriter, r *http.Request) {
 }
 
 // sendCode sends a code and returns a hint of the number, for the person to recognise.
-func (s *Service) sendCode(_ context.Context, user *User) (hint string, err error) {
+func (s *Service) sendCode(ctx context.Context, user *User) (hint string, err error) {
 	if user.Phone == "" {
 		return "", nil
 	}
-	s.text(user.Phone, "Your code is "+rand.Text()[:6])
+	if err := s.sms.Send(ctx, user.Phone, "Your code is "+rand.Text()[:6]); err != nil {
+		return "", err
+	}
 	return "•••" + user.Phone[max(0, len(user.Phone)-2):], nil
 }
 

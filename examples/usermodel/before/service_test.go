@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,19 +21,37 @@ type client struct {
 	service *Service
 	dir     string
 	log     bytes.Buffer
-	texted  []string
+	gateway *httptest.Server
+
+	mu     sync.Mutex
+	answer int // the status of the gateway
+	texted []string
 }
 
 func newClient(t *testing.T) *client {
-	c := &client{t: t, dir: t.TempDir()}
+	c := &client{t: t, dir: t.TempDir(), answer: http.StatusCreated}
 	require.NoError(t, os.Chmod(c.dir, 0o700))
+	c.gateway = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.texted = append(c.texted, r.FormValue("To"))
+		w.WriteHeader(c.answer)
+		fmt.Fprintf(w, `{"to": %q, "status": "queued"}`, r.FormValue("To"))
+	}))
+	t.Cleanup(c.gateway.Close)
 	var err error
-	c.service, err = open(t.Context(), c.dir)
+	c.service, err = open(t.Context(), c.dir, c.gateway.Client().Transport.(*http.Transport), c.gateway.URL+"/v1/messages")
 	require.NoError(t, err)
 	t.Cleanup(func() { c.service.users.db.Close() })
 	c.service.log = slog.New(slog.NewTextHandler(&c.log, nil))
-	c.service.text = func(number, _ string) { c.texted = append(c.texted, number) }
 	return c
+}
+
+// sent returns the numbers that the gateway got.
+func (c *client) sent() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.texted
 }
 
 func (c *client) do(method, path, body string) (int, string) {
@@ -51,7 +71,13 @@ func TestSignUpAndIn(t *testing.T) {
 	status, body = c.do("POST", "/signin", `{"email": " ALICE@example.com", "password": "correct horse"}`)
 	require.Equal(t, http.StatusOK, status, body)
 	require.JSONEq(t, `{"id": 1, "code_sent_to": "•••71"}`, body)
-	require.Equal(t, []string{"+1 (415) 555-2671"}, c.texted)
+	require.Equal(t, []string{"+1 (415) 555-2671"}, c.sent())
+
+	c.mu.Lock()
+	c.answer = http.StatusServiceUnavailable
+	c.mu.Unlock()
+	status, body = c.do("POST", "/signin", alice)
+	require.Equal(t, http.StatusServiceUnavailable, status, body)
 
 	for name, form := range map[string]string{
 		"wrong password": `{"email": "alice@example.com", "password": "wrong"}`,
@@ -94,7 +120,7 @@ func TestChangePhone(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, status, body)
 	_, body = c.do("POST", "/signin", alice)
 	require.JSONEq(t, `{"id": 1, "code_sent_to": "•••00"}`, body)
-	require.Equal(t, []string{"+44 20 7946 0000"}, c.texted)
+	require.Equal(t, []string{"+44 20 7946 0000"}, c.sent())
 
 	status, body = c.do("PUT", "/phone", `{"email": "alice@example.com", "phone": "", "password": "correct horse"}`)
 	require.Equal(t, http.StatusNoContent, status, body)

@@ -29,15 +29,16 @@ var forSecurity = purpose.MustParse("security")
 func main() {
 	dir := flag.String("dir", filepath.Join(os.TempDir(), "onlyfor-usermodel"), "where the database and the keys are")
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
+	sms := flag.String("sms", "", "the URL of the gateway that sends text messages; none are sent without one")
 	flag.Parse()
-	if err := run(context.Background(), *dir, *addr); err != nil {
+	if err := run(context.Background(), *dir, *addr, *sms); err != nil {
 		fmt.Fprintln(os.Stderr, "both:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir, addr string) error {
-	service, err := open(ctx, dir)
+func run(ctx context.Context, dir, addr, sms string) error {
+	service, err := open(ctx, dir, http.DefaultTransport.(*http.Transport), sms)
 	if err != nil {
 		return err
 	}
@@ -50,8 +51,8 @@ func run(ctx context.Context, dir, addr string) error {
 	return server.Serve(listener)
 }
 
-// open returns the service over the database in dir.
-func open(ctx context.Context, dir string) (*Service, error) {
+// open returns the service over the database in dir, with the gateway at the URL smsURL.
+func open(ctx context.Context, dir string, base *http.Transport, smsURL string) (*Service, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -73,10 +74,14 @@ func open(ctx context.Context, dir string) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	sms, err := newSMS(base, smsURL)
+	if err != nil {
+		return nil, err
+	}
 	return &Service{
 		users:    &Users{db},
 		security: security,
 		log:      slog.Default(),
-		text:     func(_, _ string) {}, // a real one calls its SMS gateway
+		sms:      sms,
 	}, nil
 }

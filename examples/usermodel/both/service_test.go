@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,20 +22,38 @@ type client struct {
 	t       *testing.T
 	service *Service
 	log     bytes.Buffer
-	texted  []string
+	gateway *httptest.Server
+
+	mu     sync.Mutex
+	answer int // the status of the gateway
+	texted []string
 }
 
 func newClient(t *testing.T) *client {
-	c := &client{t: t}
+	c := &client{t: t, answer: http.StatusCreated}
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))
+	c.gateway = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.texted = append(c.texted, r.FormValue("To"))
+		w.WriteHeader(c.answer)
+		fmt.Fprintf(w, `{"to": %q, "status": "queued"}`, r.FormValue("To"))
+	}))
+	t.Cleanup(c.gateway.Close)
 	var err error
-	c.service, err = open(t.Context(), dir)
+	c.service, err = open(t.Context(), dir, c.gateway.Client().Transport.(*http.Transport), c.gateway.URL+"/v1/messages")
 	require.NoError(t, err)
 	t.Cleanup(func() { c.service.users.db.Close() })
 	c.service.log = slog.New(slog.NewTextHandler(&c.log, nil))
-	c.service.text = func(number, _ string) { c.texted = append(c.texted, number) }
 	return c
+}
+
+// sent returns the numbers that the gateway got.
+func (c *client) sent() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.texted
 }
 
 func (c *client) do(method, path, body string) (int, string) {
@@ -194,10 +214,16 @@ func TestReadsThePlaintext(t *testing.T) {
 	status, body := c.do("POST", "/signin", `{"email": " ALICE@example.com", "password": "correct horse"}`)
 	require.Equal(t, http.StatusOK, status, body)
 	require.JSONEq(t, `{"id": 1, "code_sent_to": "•••71"}`, body)
-	require.Equal(t, []string{"+1 (415) 555-2671"}, c.texted)
+	require.Equal(t, []string{"+1 (415) 555-2671"}, c.sent())
 	status, body = c.do("GET", "/users/1", "")
 	require.Equal(t, http.StatusOK, status, body)
 	require.JSONEq(t, `{"id": 1, "email": "alice@example.com", "phone": "+1 (415) 555-2671"}`, body)
+
+	c.mu.Lock()
+	c.answer = http.StatusServiceUnavailable
+	c.mu.Unlock()
+	status, body = c.do("POST", "/signin", alice)
+	require.Equal(t, http.StatusServiceUnavailable, status, body)
 
 	for name, form := range map[string]string{
 		"wrong password": `{"email": "alice@example.com", "password": "wrong"}`,
