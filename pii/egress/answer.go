@@ -205,12 +205,12 @@ func hideAddresses(text []byte, opened *shared) (hidden []byte, ok bool) {
 	var parts echoes
 	for _, e := range opened.echoes.all {
 		local, domain, _ := bytes.Cut(e.plain, []byte("@"))
-		parts.addForm(domain, "")
+		parts.addForm(domain, nil)
 		base, _, _ := bytes.Cut(local, []byte("+")) // servers drop tags
-		parts.addForm(base, "")
+		parts.addForm(base, nil)
 		for word := range bytes.FieldsFuncSeq(local, isMark) {
 			if len(word) >= minWord {
-				parts.addForm(word, "")
+				parts.addForm(word, nil)
 			}
 		}
 	}

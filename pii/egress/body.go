@@ -14,6 +14,26 @@ type shared struct {
 	shares  atomic.Int32
 	echoes  echoes
 	patches [][]byte // the plaintexts as they stand in the body
+
+	first struct { // the memory of a request with few places
+		echoes  [2 * fewPlaces]echo // a number has two forms
+		patches [fewPlaces][]byte
+	}
+}
+
+const fewPlaces = 2
+
+// newShared returns the plaintexts of a request with a number of places. The caller has a
+// share.
+func newShared(places int) *shared {
+	s := new(shared)
+	if places > fewPlaces {
+		s.echoes.all, s.patches = make([]echo, 0, 2*places), make([][]byte, 0, places)
+	} else {
+		s.echoes.all, s.patches = s.first.echoes[:0], s.first.patches[:0]
+	}
+	s.take()
+	return s
 }
 
 func (s *shared) take() { s.shares.Add(1) }

@@ -92,19 +92,7 @@ func TestALargeBodyIsCopiedOnce(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		const runs = 8
 		for range runs {
-			req, _ := http.NewRequest("POST", "https://sms.example/", bytes.NewReader(body))
-			req.Header.Set("Content-Type", "application/json")
-			read, err := readBody(req, f.rule.MaxBody)
-			require.NoError(t, err)
-			places, err := f.rule.find(req, read)
-			require.NoError(t, err)
-			s, err := f.rule.open(t.Context(), places)
-			require.NoError(t, err)
-			out := (&Transport{}).outgoing(req, read, places, s)
-			_, err = io.Copy(discard{}, out.Body)
-			require.NoError(t, err)
-			require.NoError(t, out.Body.Close())
-			s.release()
+			f.stream(t, body)
 		}
 		runtime.ReadMemStats(&after)
 		require.Less(t, (after.TotalAlloc-before.TotalAlloc)/runs, uint64(len(body)+len(body)/8), name)
@@ -120,11 +108,20 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// BenchmarkFill fills one field of a JSON body of 2 kB. The ratio is the time of finding,
-// opening and filling less that of reading the JSON, in reveals: at most 3.
+// BenchmarkFill fills one field of a JSON body of 2 kB. reveals/field is the time of finding,
+// checking, opening and filling less that of reading the JSON, in reveals. least/field is the
+// time of reading the sealed text and revealing it, which no transport can do without.
+// Measured on two cores of an AMD EPYC: 2.4 with an auditor, as a vault that sends has one,
+// of which 1.3 are the least; 4.1 without one, of which 1.8 are the least. The rest is 0.9
+// microseconds for memory that is cleared and not shared, and for the search of the body.
 func BenchmarkFill(b *testing.B) {
+	b.Run("audited", func(b *testing.B) { benchmarkFill(b, &vault.Options{Audit: nobody{}}) }) // not the kit's, which keeps all events
+	b.Run("unaudited", func(b *testing.B) { benchmarkFill(b, nil) })
+}
+
+func benchmarkFill(b *testing.B, opts *vault.Options) {
 	f := newFiller(b, JSON[pii.Phone]("/personalizations/*/to/*/sms"))
-	v, err := vault.Open(b.Context(), f.kit.Store, f.kit.KEK, &vault.Options{Audit: nobody{}}) // not the kit's, which keeps all events
+	v, err := vault.Open(b.Context(), f.kit.Store, f.kit.KEK, opts)
 	require.NoError(b, err)
 	defer v.Close()
 	reader, err := v.Reader(b.Context(), f.rule.Reader.Purpose())
@@ -141,7 +138,16 @@ func BenchmarkFill(b *testing.B) {
 	var phone pii.Phone
 	require.NoError(b, phone.UnmarshalText([]byte(f.sealed)))
 	buf := make([]byte, 32<<10)
-	works := []func(){
+	works := [...]func(){
+		func() {
+			var phone pii.Phone
+			if err := phone.UnmarshalText([]byte(f.sealed)); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := phone.Reveal(b.Context(), reader); err != nil {
+				b.Fatal(err)
+			}
+		},
 		func() {
 			if _, err := phone.Reveal(b.Context(), reader); err != nil {
 				b.Fatal(err)
@@ -165,7 +171,7 @@ func BenchmarkFill(b *testing.B) {
 			s.release()
 		},
 	}
-	least := [3]float64{math.Inf(1), math.Inf(1), math.Inf(1)}
+	least := [...]float64{math.Inf(1), math.Inf(1), math.Inf(1), math.Inf(1)}
 	for b.Loop() { // by turns, and the least: other programs take their share of the machine
 		for i, work := range works {
 			const times = 50
@@ -176,7 +182,44 @@ func BenchmarkFill(b *testing.B) {
 			least[i] = min(least[i], float64(time.Since(began).Nanoseconds())/times)
 		}
 	}
-	b.ReportMetric(least[0], "ns/reveal")
-	b.ReportMetric(least[1], "ns/parse")
-	b.ReportMetric((least[2]-least[1])/least[0], "reveals/field")
+	b.ReportMetric(least[1], "ns/reveal")
+	b.ReportMetric(least[2], "ns/parse")
+	b.ReportMetric((least[3]-least[2])/least[1], "reveals/field")
+	b.ReportMetric(least[0]/least[1], "least/field")
+}
+
+// BenchmarkLargeBody fills one field of a JSON body of a megabyte. copies/body is the memory
+// that a request takes, in bodies: one, which the request goes out from.
+func BenchmarkLargeBody(b *testing.B) {
+	f := newFiller(b, JSON[pii.Phone]("/to"))
+	body := f.body(`{"to":"§","x":"` + strings.Repeat("a", 1<<20) + `"}`)
+	f.rule.MaxBody = len(body)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := 0
+	for b.Loop() {
+		f.stream(b, body)
+		n++
+	}
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(n)/float64(len(body)), "copies/body")
+}
+
+// stream sends a body as RoundTrip does, to nowhere.
+func (f *filler) stream(t testing.TB, body []byte) {
+	req, _ := http.NewRequest("POST", "https://sms.example/", bytes.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	read, err := readBody(req, f.rule.MaxBody)
+	require.NoError(t, err)
+	places, err := f.rule.find(req, read)
+	require.NoError(t, err)
+	s, err := f.rule.open(t.Context(), places)
+	require.NoError(t, err)
+	out := (&Transport{}).outgoing(req, read, places, s)
+	_, err = io.Copy(discard{}, out.Body)
+	require.NoError(t, err)
+	require.NoError(t, out.Body.Close())
+	s.release()
 }

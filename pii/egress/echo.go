@@ -12,7 +12,7 @@ import (
 // Sealed text has no character that JSON, XML or a URL escapes.
 type echo struct {
 	plain  []byte
-	sealed string
+	sealed []byte
 }
 
 // echoes finds the plaintexts of a request in a response.
@@ -22,16 +22,16 @@ type echoes struct {
 	most  int       // the size of the longest one in any encoding
 }
 
-// add adds a plaintext in the forms in which a gateway writes it.
-func (e *echoes) add(plaintext, sealed string) {
-	plain := []byte(plaintext)
+// add adds a plaintext in the forms in which a gateway writes it. It keeps both slices, and
+// overwrites the first one at the end.
+func (e *echoes) add(plain, sealed []byte) {
 	e.addForm(plain, sealed)
 	if digits, ok := bytes.CutPrefix(plain, []byte("+")); ok && onlyDigits(digits) {
 		e.addForm(digits, sealed) // E.164 without the plus
 	}
 }
 
-func (e *echoes) addForm(plain []byte, sealed string) {
+func (e *echoes) addForm(plain, sealed []byte) {
 	if len(plain) == 0 {
 		return
 	}
@@ -62,7 +62,7 @@ func (e *echoes) clear() {
 // next returns the number of bytes of b before the first echo, and the size of the echo
 // and the text that takes its place. The size is 0 if b has none. Without atEnd, more bytes
 // may follow: an echo that could go on there ends the bytes before it.
-func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed string) {
+func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed []byte) {
 	for i := range b {
 		if e.first[b[i]/64]&(1<<(b[i]%64)) == 0 {
 			continue
@@ -70,7 +70,7 @@ func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed string) {
 		for _, one := range e.all {
 			n, more := one.match(b[i:], atEnd)
 			if more {
-				return i, 0, ""
+				return i, 0, nil
 			}
 			if n > size {
 				size, sealed = n, one.sealed
@@ -80,7 +80,7 @@ func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed string) {
 			return i, size, sealed
 		}
 	}
-	return len(b), 0, ""
+	return len(b), 0, nil
 }
 
 // replace returns text with the sealed text in place of each echo.

@@ -239,8 +239,8 @@ func FuzzResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, size uint8) {
 		var e echoes
-		e.add(number, values[number])
-		e.add(other, values[other])
+		e.add([]byte(number), []byte(values[number]))
+		e.add([]byte(other), []byte(values[other]))
 		want := e.replace(text)
 		s := &shared{echoes: e}
 		resp := &http.Response{Body: io.NopCloser(pieces{strings.NewReader(text), int(size)%9 + 1}), Header: http.Header{}}

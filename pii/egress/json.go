@@ -19,6 +19,7 @@ const (
 // understand them in two ways.
 func locateJSON(fields []*Field, body []byte) ([]place, error) {
 	s := jsonScanner{data: body, fields: fields}
+	s.keys = s.few[:0]
 	all := ^uint64(0) >> (maxFields - len(fields))
 	s.space()
 	if err := s.value(0, all); err != nil {
@@ -37,6 +38,8 @@ type jsonScanner struct {
 	fields []*Field
 	found  []place
 	keys   [][]byte // of the objects around pos
+
+	few [fewKeys][]byte // the memory of keys, while they are few
 }
 
 var (

@@ -60,6 +60,9 @@ func locate(c *compiledRule, header http.Header, body []byte) ([]place, error) {
 // plainHeaders refuses headers by which two readers could read one body in two ways.
 func plainHeaders(header http.Header) error {
 	for name, values := range header {
+		if len(name) != len("Content-Encoding") && len(name) != len("Content-Type") {
+			continue
+		}
 		switch canonical := http.CanonicalHeaderKey(name); canonical {
 		case "Content-Encoding":
 			return bodyErr("body is encoded")

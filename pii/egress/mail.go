@@ -230,9 +230,7 @@ func (m *Mailer) open(ctx context.Context, l *letter) (*shared, error) {
 	if id, ok := ctx.Value(subjectKey{}).(string); ok {
 		reader = reader.For(id)
 	}
-	s := &shared{patches: make([][]byte, 0, len(l.to))}
-	s.echoes.all = make([]echo, 0, len(l.to))
-	s.take()
+	s := newShared(len(l.to))
 	for i, to := range l.to {
 		address, err := to.Reveal(ctx, reader)
 		if err == nil && !validMailbox(address) {
@@ -243,7 +241,7 @@ func (m *Mailer) open(ctx context.Context, l *letter) (*shared, error) {
 			return nil, fmt.Errorf("recipient %d: %w", i+1, err)
 		}
 		s.patches = append(s.patches, []byte(address))
-		s.echoes.add(address, l.texts[i])
+		s.echoes.add([]byte(address), []byte(l.texts[i]))
 	}
 	return s, nil
 }

@@ -40,7 +40,7 @@ func newPost(t testing.TB) *post {
 // opened returns the plaintexts, as Mailer.open does.
 func (p *post) opened() *shared {
 	s := &shared{patches: [][]byte{[]byte(mailAddress)}}
-	s.echoes.add(mailAddress, p.sealed)
+	s.echoes.add([]byte(mailAddress), []byte(p.sealed))
 	s.take()
 	return s
 }

@@ -73,7 +73,7 @@ type resealer struct {
 	buf     []byte  // has the bytes r to w of src
 	r, w    int
 	literal int    // bytes from r that are no part of a plaintext
-	sealed  string // goes out before them
+	sealed  []byte // goes out before them
 	eof     bool   // src has returned err
 	err     error
 }
@@ -88,7 +88,7 @@ func (r *resealer) Read(p []byte) (int, error) {
 	}
 	for r.shared != nil {
 		switch {
-		case r.sealed != "":
+		case len(r.sealed) > 0:
 			n := copy(p, r.sealed)
 			r.sealed = r.sealed[n:]
 			return n, nil
@@ -170,7 +170,7 @@ func (r *resealer) closeSource() error {
 // release clears the buffer and the share of the plaintexts.
 func (r *resealer) release() {
 	clear(r.buf)
-	r.r, r.w, r.literal, r.sealed = 0, 0, 0, ""
+	r.r, r.w, r.literal, r.sealed = 0, 0, 0, nil
 	if s := r.shared; s != nil {
 		r.shared = nil
 		s.release()

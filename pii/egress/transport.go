@@ -241,9 +241,7 @@ func (c *compiledRule) find(req *http.Request, body []byte) ([]place, error) {
 
 // open reveals the values of places. The caller has a share of the plaintexts.
 func (c *compiledRule) open(ctx context.Context, places []place) (*shared, error) {
-	s := &shared{patches: make([][]byte, 0, len(places))}
-	s.echoes.all = make([]echo, 0, 2*len(places)) // a number has two forms
-	s.take()
+	s := newShared(len(places))
 	for i := range places {
 		if err := c.openOne(ctx, &places[i], s); err != nil {
 			s.release()
@@ -258,12 +256,13 @@ func (c *compiledRule) openOne(ctx context.Context, p *place, s *shared) error {
 	if err != nil {
 		return err
 	}
-	patch, err := p.encode(make([]byte, 0, maxEncoded*len(plaintext)), plaintext)
+	plain := append(make([]byte, 0, (1+maxEncoded)*len(plaintext)), plaintext...)
+	s.echoes.add(plain, p.text)
+	patch, err := p.encode(plain[len(plain):], plaintext) // behind it, and so cleared on its own
 	if err != nil {
 		return err
 	}
 	s.patches = append(s.patches, patch)
-	s.echoes.add(plaintext, string(p.text))
 	return nil
 }
 
