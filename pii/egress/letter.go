@@ -328,11 +328,10 @@ func hidesInBase64(text []byte) bool {
 			}
 			from += n
 			var window [mailWindow]byte
-			got := unwrap(window[:0], text[from:])
-			if !bytes.HasPrefix(got, []byte(mark.text)) {
+			if string(unwrap(window[:0:len(mark.text)], text[from:])) != mark.text {
 				continue
 			}
-			groups := got[mark.before:]
+			groups := unwrap(window[:0], text[from:])[mark.before:]
 			groups = groups[:len(groups)/4*4]
 			var plain [mailWindow]byte
 			size, _ := base64.StdEncoding.Decode(plain[:], groups)

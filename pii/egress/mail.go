@@ -57,7 +57,7 @@ type Mail struct {
 	// message is a report itself.
 	From string
 	// To are the recipients, 1 to 100. Each gets the message, whether its header fields name
-	// the recipient or not.
+	// the recipient or not. A field with two recipients shows each the address of the other.
 	To []pii.Email
 	// Message is the message in the format of RFC 5322, with lines that end in LF or CRLF. In
 	// its header fields To and Cc, the text of a recipient's value stands for the address:
