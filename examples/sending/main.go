@@ -86,13 +86,38 @@ func (s *sender) sms(ctx context.Context, to pii.Phone, text string) (string, er
 	return s.do(req)
 }
 
+// A message is a mail as the API takes it. Its recipients are sealed values.
+type message struct {
+	Personalizations []personalization `json:"personalizations"`
+	From             from              `json:"from"`
+	Subject          string            `json:"subject"`
+	Content          []content         `json:"content"`
+}
+
+type personalization struct {
+	To []recipient `json:"to"`
+}
+
+type recipient struct {
+	Email pii.Email `json:"email"`
+}
+
+type from struct {
+	Email string `json:"email"`
+}
+
+type content struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
 // mail sends a mail through the API.
 func (s *sender) mail(ctx context.Context, to pii.Email, text string) (string, error) {
-	body, err := json.Marshal(map[string]any{
-		"personalizations": []any{map[string]any{"to": []any{map[string]any{"email": to}}}},
-		"from":             map[string]string{"email": "shop@shop.example"},
-		"subject":          "Your code",
-		"content":          []any{map[string]string{"type": "text/plain", "value": text}},
+	body, err := json.Marshal(message{
+		Personalizations: []personalization{{To: []recipient{{to}}}},
+		From:             from{"shop@shop.example"},
+		Subject:          "Your code",
+		Content:          []content{{"text/plain", text}},
 	})
 	if err != nil {
 		return "", err
