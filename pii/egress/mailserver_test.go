@@ -197,6 +197,7 @@ func TestMailServersRefuse(t *testing.T) {
 		"local part":      {"message", "550 5.1.1 Alice.O'Hara+News unknown", "egress: message: 550 5.1.1: refused by the mail server", ""},
 		"domain":          {"message", "550 5.1.2 unknown host example.com", "egress: message: 550 5.1.2: refused by the mail server", ""},
 		"over two lines":  {"message", "550-Alice.O'Hara+new\r\n550 s@example.com is unknown", "egress: message: 550: refused by the mail server", ""},
+		"domain over two": {"message", "550-unknown exam\r\n550 ple.com", "egress: message: 550: refused by the mail server", ""},
 		"in percents":     {"message", "550 ?to=Alice.O%27Hara%2Bnews%40example.com", "egress: message: 550: refused by the mail server", "?to=§"},
 		"in entities":     {"message", "550 Alice.O&#39;Hara&plus;news&commat;example.com", "egress: message: 550: refused by the mail server", "§"},
 		"a long status":   {"message", "550 5.1234.1 no", "egress: message: 550: refused by the mail server", "5.1234.1 no"},
