@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -72,6 +73,39 @@ type Activity struct {
 	// Places are the places in the source that work with the values, by the operation,
 	// as the register of piivet has them.
 	Places []Place `json:"places"`
+	// Hosts are the recipients that the source names: the hosts that rules of package egress
+	// send values to.
+	Hosts []Host `json:"hosts"`
+}
+
+// A Host is a recipient that the source names.
+type Host struct {
+	// Name is the host, "" if it is not constant in the source.
+	Name string `json:"name"`
+	// Fields are the fields of its requests that get a value.
+	Fields []Field `json:"fields"`
+	// Place is the place in the source that has the rule, and At its file and line.
+	Place string `json:"place"`
+	At    string `json:"at"`
+}
+
+// String returns the host and the fields, such as "api.sms.example (phone in form field To)".
+func (h Host) String() string {
+	text := cmp.Or(h.Name, "a host that is not constant in the source, at "+h.At)
+	var fields []string
+	for _, f := range h.Fields {
+		fields = append(fields, f.Kind+" in "+f.Place)
+	}
+	if len(fields) == 0 {
+		return text
+	}
+	return text + " (" + strings.Join(fields, ", ") + ")"
+}
+
+// A Field is a field of a request that gets a value of a kind.
+type Field struct {
+	Kind  string `json:"kind"`
+	Place string `json:"place"`
 }
 
 // A Place is a place in the source.
@@ -111,6 +145,10 @@ type register struct {
 			Op    string `json:"op"`
 			Place string `json:"place"`
 			Doc   string `json:"doc"`
+			// Host, Fields and At are of the operation "send".
+			Host   string   `json:"host"`
+			Fields []Field  `json:"fields"`
+			At     []string `json:"at"`
 		} `json:"uses"`
 	} `json:"purposes"`
 	Unknown []json.RawMessage `json:"unknown"`
@@ -153,6 +191,9 @@ func Ropa(affected *AffectedReport, source io.Reader, controller Controller, sta
 			}
 			for _, u := range p.Uses {
 				a.Places = append(a.Places, Place{u.Op, u.Place, u.Doc})
+				if u.Op == "send" {
+					a.Hosts = append(a.Hosts, Host{u.Host, u.Fields, u.Place, strings.Join(u.At, ", ")})
+				}
 			}
 		}
 	}
@@ -206,6 +247,27 @@ func (a *Activity) sort() {
 	if a.Places == nil {
 		a.Places = []Place{}
 	}
+	slices.SortStableFunc(a.Hosts, func(x, y Host) int { return strings.Compare(x.Name, y.Name) })
+	if a.Hosts == nil {
+		a.Hosts = []Host{}
+	}
+	for i := range a.Hosts {
+		if a.Hosts[i].Fields == nil {
+			a.Hosts[i].Fields = []Field{}
+		}
+	}
+}
+
+// AllRecipients returns the recipients that people stated, and those that the source names.
+// A host is listed once.
+func (a *Activity) AllRecipients() []string {
+	all := slices.Clone(a.Recipients)
+	for _, h := range a.Hosts {
+		if text := h.String(); !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // missing returns what the record lacks about a.
@@ -218,7 +280,10 @@ func (a *Activity) missing(source bool) (all []string) {
 	lacks(a.Description != "", "a description")
 	lacks(len(a.Grounds) > 0 || a.Values == 0, "a legal ground")
 	lacks(len(a.Categories) > 0, "the categories of people")
-	lacks(len(a.Recipients) > 0, "the recipients")
+	lacks(len(a.Recipients)+len(a.Hosts) > 0, "the recipients")
+	for _, h := range a.Hosts {
+		lacks(h.Name != "", "the name of the recipient of "+h.Place+", which is not constant in the source, at "+h.At)
+	}
 	lacks(len(a.Transfers) > 0, `the transfers to third countries, or "none"`)
 	lacks(len(a.Measures) > 0, "the measures")
 	lacks(a.Unlimited == 0, fmt.Sprintf("an end of retention of %d values", a.Unlimited))

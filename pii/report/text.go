@@ -106,7 +106,7 @@ func (r *RopaReport) WriteText(w io.Writer) error {
 			{"legal grounds", strings.Join(a.Grounds, ", ")},
 			{"notices", strings.Join(a.Notices, ", ")},
 			{"kept for", a.kept()},
-			{"recipients", strings.Join(a.Recipients, ", ")},
+			{"recipients", strings.Join(a.AllRecipients(), ", ")},
 			{"third countries", strings.Join(a.Transfers, ", ")},
 			{"measures", strings.Join(a.Measures, ", ")},
 			{"kept in", strings.Join(a.Tables, ", ")},

@@ -162,7 +162,9 @@ func TestUsesOfNoLog(t *testing.T) {
 
 const registerJSON = `{"purposes": [
 	{"name": "security", "declared": [{"var": "p.Security", "doc": "Security is for signing in.", "at": "p.go:3"}], "notices": [],
-	 "uses": [{"op": "reveal", "place": "mailer.Send", "doc": "Send sends <b>codes</b>.", "at": ["m.go:9"]}]},
+	 "uses": [{"op": "reveal", "place": "mailer.Send", "doc": "Send sends <b>codes</b>.", "at": ["m.go:9"]},
+		{"op": "send", "place": "mailer.New", "kinds": ["phone"], "host": "api.sms.example", "fields": [{"kind": "phone", "place": "form field <b>To</b>"}], "at": ["m.go:3"]},
+		{"op": "send", "place": "mailer.Open", "host": "", "at": ["m.go:5", "m.go:6"]}]},
 	{"name": "support", "declared": [], "notices": [], "uses": []}
 ], "unknown": [{"op": "reveal", "place": "x.Y", "at": []}], "exceptions": [], "packages": [], "others": 1}`
 
@@ -185,7 +187,16 @@ func TestRopa(t *testing.T) {
 	require.EqualValues(t, 36501, of.RetentionDays, "values have days, and no retention ends too early")
 	require.EqualValues(t, 1, of.Unlimited)
 	require.Equal(t, count(3, 5), count(of.People, of.Values))
-	require.Equal(t, []report.Place{{Operation: "reveal", Name: "mailer.Send", Doc: "Send sends <b>codes</b>."}}, of.Places)
+	require.Equal(t, []report.Place{
+		{Operation: "reveal", Name: "mailer.Send", Doc: "Send sends <b>codes</b>."}, {Operation: "send", Name: "mailer.New"}, {Operation: "send", Name: "mailer.Open"},
+	}, of.Places)
+	require.Equal(t, []report.Host{
+		{Fields: []report.Field{}, Place: "mailer.Open", At: "m.go:5, m.go:6"},
+		{Name: "api.sms.example", Fields: []report.Field{{Kind: "phone", Place: "form field <b>To</b>"}}, Place: "mailer.New", At: "m.go:3"},
+	}, of.Hosts, "the recipients that the source names")
+	require.Equal(t, []string{"an SMS gateway", "a host that is not constant in the source, at m.go:5, m.go:6", "api.sms.example (phone in form field <b>To</b>)"}, of.AllRecipients())
+	require.Empty(t, ads.Hosts)
+	require.Contains(t, r.Missing, "security: the name of the recipient of mailer.Open, which is not constant in the source, at m.go:5, m.go:6")
 	require.Equal(t, 1, r.Unknown)
 	require.Equal(t, count(1, 1), count(ads.People, ads.Values))
 	require.Contains(t, r.Missing, "advertising: the recipients")
@@ -199,6 +210,14 @@ func TestRopa(t *testing.T) {
 	without, err := report.Ropa(affected, nil, report.Controller{}, nil)
 	require.NoError(t, err)
 	require.Contains(t, without.Missing, "the controller's name and contact")
+	require.Contains(t, without.Missing, "security: the recipients")
+	unstated, err := report.Ropa(affected, strings.NewReader(registerJSON), report.Controller{}, nil)
+	require.NoError(t, err)
+	require.NotContains(t, unstated.Missing, "security: the recipients", "the source names them")
+	require.Contains(t, unstated.Missing, "support: the recipients")
+	var text bytes.Buffer
+	require.NoError(t, unstated.WriteText(&text))
+	require.Regexp(t, `(?m)^  recipients +a host that is not constant .*, api\.sms\.example \(phone in form field <b>To</b>\)$`, text.String())
 }
 
 // all makes each report, and writes it in each form.

@@ -106,13 +106,14 @@ func TestReportRopa(t *testing.T) {
 		return "\n[record.purposes." + p + "]\ndescription = \"For " + p + ".\"\ncategories = [\"members\"]\nrecipients = [\"a gateway\"]\ntransfers = [\"none\"]\nmeasures = [\"sealed\"]\n"
 	}
 	sh.config("\n[record]\ncontroller = \"Example Ltd\"\ncontact = \"privacy@example.com\"\n" + statement("security") + statement("advertising"))
-	sh.write("register.json", `{"purposes": [{"name": "security", "uses": [{"op": "reveal", "place": "mailer.Send"}]}], "unknown": []}`)
+	sh.write("register.json", `{"purposes": [{"name": "security", "uses": [{"op": "reveal", "place": "mailer.Send"}, {"op": "send", "place": "mailer.New", "host": "api.sms.example", "fields": [{"kind": "phone", "place": "form field To"}], "at": ["m.go:3"]}]}], "unknown": []}`)
 	var r report.RopaReport
 	sh.runFreely("", "report", "ropa", "--register", "register.json", "--html", "ropa.html", "--json").exits(found).json(&r)
 	for _, missing := range r.Missing { // the configuration of the test states no retention
 		require.Regexp(t, `^(security|advertising): an end of retention|^advertising: a legal ground`, missing)
 	}
 	require.Contains(t, sh.read("ropa.html"), "mailer.Send")
+	require.Contains(t, sh.read("ropa.html"), "a gateway, api.sms.example (phone in form field To)")
 	sh.write("register.json", "nonsense")
 	sh.run("", "report", "ropa", "--register", "register.json").exits(hindered).says("no register of piivet")
 	sh.config("\nreport = 1\n")

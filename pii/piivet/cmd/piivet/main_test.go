@@ -46,7 +46,7 @@ func TestRegisterFindsWhatEachFunctionSays(t *testing.T) {
 	r := registerOf(t, "./register/...")
 	want := map[string][]string{}
 	for path, dir := range map[string]string{
-		"example.com/register/auth": "auth", "example.com/register/people": "people", "example.com/register/ads": "ads", "example.com/register/wire": "wire", "example.com/register/other": "other", "example.com/register/more": "more",
+		"example.com/register/auth": "auth", "example.com/register/people": "people", "example.com/register/ads": "ads", "example.com/register/wire": "wire", "example.com/register/other": "other", "example.com/register/more": "more", "example.com/register/gateway": "gateway",
 	} {
 		says(t, want, path, filepath.Join("register", dir))
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,6 +32,12 @@ func registerOf(t *testing.T, patterns ...string) map[string][]string {
 			}
 			if len(u.To) > 0 {
 				line += " to=" + strings.Join(u.To, ",")
+			}
+			if to := u.Recipient(); to != "" {
+				line += " host=" + strings.ReplaceAll(to, " ", "-")
+			}
+			for _, f := range u.Fields {
+				line += " " + f.Kind + "=" + strings.ReplaceAll(f.Place, " ", "-")
 			}
 			all[u.Place] = append(all[u.Place], line)
 		}
@@ -130,4 +138,38 @@ func TestReceivingIsAUse(t *testing.T) {
 	require.Equal(t, found, code, errs)
 	require.Regexp(t, `main.go:\d+:\d+: plaintext of security reaches example.com/newsletter/newsletter.Upload, which is for marketing only`, out)
 	require.Regexp(t, `main.go:\d+:\d+: plaintext of security reaches example.com/newsletter/newsletter.Ask, which is for marketing only`, out)
+}
+
+// A host of a rule of package egress is a recipient, so that a new host is new in the lock
+// file, and so is a new kind of value that a known host gets.
+func TestHostsOfRulesAreRecipients(t *testing.T) {
+	programs(t)
+	lock := filepath.Join(t.TempDir(), "piivet.lock")
+	code, _, errs := piivetRun(t, "-update", lock, "./register/...")
+	require.Equal(t, nothing, code, errs)
+	text, err := os.ReadFile(lock)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "\nsecurity send example.com/register/gateway.New api.sms.example phone\n")
+	require.Contains(t, string(text), "\nsecurity send example.com/register/gateway.mail ? email\n")
+	code, out, errs := piivetRun(t, "-check", lock, "./register/...")
+	require.Equal(t, nothing, code, errs+out)
+	for line, other := range map[string]string{
+		"gateway.New api.sms.example phone": "gateway.New api.other.example phone", // a host
+		"gateway.New api.sms.example email": "",                                    // a kind
+	} {
+		require.Contains(t, string(text), line)
+		require.NoError(t, os.WriteFile(lock, []byte(strings.Replace(string(text), line, cmp.Or(other, "gateway.New api.other.example email"), 1)), 0o600))
+		code, out, errs = piivetRun(t, "-check", lock, "./register/...")
+		require.Equal(t, found, code, errs)
+		require.Contains(t, out, "new use of personal data: security send example.com/register/"+line+"\n")
+	}
+
+	code, out, errs = piivetRun(t, "-report", "./register/...")
+	require.Equal(t, nothing, code, errs)
+	require.Contains(t, out, "gateway.New (to api.sms.example; email in header X-Reply-To; phone in form field To)")
+	require.Regexp(t, `gateway\.mail \(to a host that is not constant; email in JSON value /personalizations/\*/to/\*/email\)  register/gateway/gateway\.go:\d+\n`, out)
+	code, out, errs = piivetRun(t, "-report", "-html", "./register/...")
+	require.Equal(t, nothing, code, errs)
+	require.Contains(t, out, `<span class="tag">to api.sms.example</span>`)
+	require.Contains(t, out, `<span class="tag">form field To (phone)</span>`)
 }

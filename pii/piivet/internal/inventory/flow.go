@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
@@ -111,6 +112,7 @@ func (c *collector) assignment(n *ast.AssignStmt) {
 		if len(n.Lhs) == len(n.Rhs) {
 			from, at = n.Rhs[i], 0
 		}
+		c.hostSet(lhs, from)
 		if e, ok := ast.Unparen(lhs).(*ast.IndexExpr); ok && c.keyed(e.X) {
 			c.assignKeyed(e, c.refsAt(from, at), at == 0 && c.samePurpose(e.Index, from))
 			continue
@@ -183,6 +185,10 @@ func (c *collector) fields(lit *ast.CompositeLit) {
 	}
 	s, ok := t.Underlying().(*types.Struct)
 	if !ok || holding(t) == bases {
+		return
+	}
+	if known.IsRule(t) {
+		c.rule(lit)
 		return
 	}
 	for i, e := range lit.Elts {

@@ -56,6 +56,7 @@ const (
 	Erase      Op = "erase"       // destroys keys of a person or a purpose
 	Keys       Op = "keys"        // makes, lists or rotates keys
 	HandOver   Op = "hand-over"   // passes a scope to code that is not analyzed
+	Send       Op = "send"        // fills fields of requests to a host: a rule of package egress
 )
 
 // A Use is an operation at a place.
@@ -79,8 +80,20 @@ type Use struct {
 	Does      string `json:"does,omitempty"`
 	Of        string `json:"of,omitempty"`
 	OfPackage string `json:"ofPackage,omitempty"`
+	// For [Send], Host is the host of the requests, "" if it is not constant, and Fields are
+	// the fields that are filled, as far as the code shows them.
+	Host   string  `json:"host,omitempty"`
+	Fields []Field `json:"fields,omitempty"`
 	// At is file:line.
 	At string `json:"at"`
+}
+
+// A Field is a field of a request.
+type Field struct {
+	// Kind is the kind of value, such as "email".
+	Kind string `json:"kind"`
+	// Place is the place in the request, such as "form field To".
+	Place string `json:"place"`
 }
 
 // A Note is a directive in a comment: //piivet:allow, //piivet:purpose.

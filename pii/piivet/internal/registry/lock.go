@@ -2,14 +2,18 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/flow"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
@@ -20,29 +24,71 @@ import (
 //
 //	security reveal example.com/shop/auth.(*Service).SendCode
 //
-// An unknown purpose is "?".
+// A line of [inventory.Send] also has the host, and the kind of value that it gets:
+//
+//	security send example.com/shop/auth.New api.sms.example phone
+//
+// An unknown purpose, host or kind is "?".
 type Pair struct {
 	Purpose, Op, Place string
+	// To is the host and the kind, "" for other operations.
+	To string
 }
 
 // String returns the line.
-func (p Pair) String() string { return p.Purpose + " " + p.Op + " " + p.Place }
+func (p Pair) String() string {
+	return strings.TrimSuffix(p.Purpose+" "+p.Op+" "+p.Place+" "+p.To, " ")
+}
+
+// pairs returns the pairs of a use: one, and for [inventory.Send] one for each kind.
+func (u Use) pairs(purpose string) []Pair {
+	p := Pair{Purpose: purpose, Op: string(u.Op), Place: u.Place}
+	if u.Op != inventory.Send {
+		return []Pair{p}
+	}
+	kinds := u.Kinds
+	if len(kinds) == 0 {
+		kinds = []string{unknown}
+	}
+	var all []Pair
+	for _, kind := range kinds {
+		p.To = word(u.Host) + " " + word(kind)
+		all = append(all, p)
+	}
+	return all
+}
+
+// word returns s as one word of a line.
+func word(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || unicode.IsSpace(r) || !unicode.IsGraphic(r) }) {
+		return url.PathEscape(s)
+	}
+	return cmp.Or(s, unknown)
+}
 
 const unknown = "?"
 
 // Pairs returns the pairs of all uses, in the order of a lock file.
 func (r *Registry) Pairs() []Pair {
 	var all []Pair
-	for _, p := range r.Purposes {
-		for _, u := range p.Uses {
-			all = append(all, Pair{p.Name, string(u.Op), u.Place})
-		}
-	}
-	for _, u := range r.Unknown {
-		all = append(all, Pair{unknown, string(u.Op), u.Place})
-	}
+	r.each(func(p Pair, _ Use) { all = append(all, p) })
 	slices.SortFunc(all, func(a, b Pair) int { return strings.Compare(a.String(), b.String()) })
 	return all
+}
+
+// each calls f for each pair of each use.
+func (r *Registry) each(f func(Pair, Use)) {
+	all := func(purpose string, uses []Use) {
+		for _, u := range uses {
+			for _, p := range u.pairs(purpose) {
+				f(p, u)
+			}
+		}
+	}
+	for _, p := range r.Purposes {
+		all(p.Name, p.Uses)
+	}
+	all(unknown, r.Unknown)
 }
 
 const lockHead = `# What this code base does with personal data: the purpose, what is done, and
@@ -98,10 +144,14 @@ func ReadLock(path string) ([]Pair, error) {
 			continue
 		}
 		words := strings.Split(line, " ")
-		if len(words) != 3 || slices.Contains(words, "") || !slices.ContainsFunc(Ops, func(o Operation) bool { return string(o.Op) == words[1] }) {
+		length := 3
+		if len(words) > 1 && words[1] == string(inventory.Send) {
+			length = 5
+		}
+		if len(words) != length || slices.Contains(words, "") || !slices.ContainsFunc(Ops, func(o Operation) bool { return string(o.Op) == words[1] }) {
 			return nil, fmt.Errorf("%s:%d: not a line of a lock file, which is: purpose operation place", path, n)
 		}
-		all = append(all, Pair{words[0], words[1], words[2]})
+		all = append(all, Pair{words[0], words[1], words[2], strings.Join(words[3:], " ")})
 	}
 	return all, nil
 }
@@ -138,14 +188,7 @@ func (r *Registry) Compare(locked []Pair) Difference {
 			d.Unseen = append(d.Unseen, p)
 		}
 	}
-	for _, p := range r.Purposes {
-		for _, u := range p.Uses {
-			d.note(Pair{p.Name, string(u.Op), u.Place}, u)
-		}
-	}
-	for _, u := range r.Unknown {
-		d.note(Pair{unknown, string(u.Op), u.Place}, u)
-	}
+	r.each(d.note)
 	return d
 }
 

@@ -119,6 +119,9 @@ func TestReadLockRefuses(t *testing.T) {
 		"the middle of one":            "=======\n",
 		"two words":                    "security reveal\n",
 		"four words":                   "security reveal example.com/a.B C\n",
+		"a host without a kind":        "security send example.com/a.B api.example\n",
+		"no host":                      "security send example.com/a.B\n",
+		"a host for another operation": "security reveal example.com/a.B api.example phone\n",
 		"an operation that is none":    "security read example.com/a.B\n",
 		"a blank at the front":         " security reveal example.com/a.B\n",
 		"NUL":                          "\x00",
@@ -151,4 +154,23 @@ func TestWriteLockLeavesTheOldOneWhenItFails(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, left, 1)
+}
+
+// A host comes from the code, and may be any text. It is one word of the lock file.
+func TestHostsAreOneWord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var uses []inventory.Use
+	for _, host := range []string{"", "api.sms.example:8443", "two words", "a\nsecurity reveal example.com/a.B", "\x00", "#", "\u2028", "\xff"} {
+		u := use(inventory.Send, login, "security")
+		u.Host, u.Fields = host, []inventory.Field{{Kind: "phone", Place: "form field To"}, {Kind: "email", Place: "header X"}, {Kind: "phone", Place: "header Y"}}
+		uses = append(uses, u)
+	}
+	r := small(uses...)
+	require.NoError(t, registry.WriteLock(path, r.Pairs()))
+	read, err := registry.ReadLock(path)
+	require.NoError(t, err)
+	require.Equal(t, r.Pairs(), read)
+	require.Len(t, read, 2*len(uses), "one for each host and kind")
+	require.Contains(t, read, registry.Pair{Purpose: "security", Op: "send", Place: login, To: "api.sms.example:8443 phone"})
+	require.Contains(t, read, registry.Pair{Purpose: "security", Op: "send", Place: login, To: "? email"})
 }

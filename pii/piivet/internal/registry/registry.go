@@ -68,6 +68,11 @@ type Use struct {
 	To []string `json:"to,omitempty"`
 	// Does are the operations that a place performs with plaintext.
 	Does []string `json:"does,omitempty"`
+	// Host is the host that a rule of package egress sends values to, "" if it is not
+	// constant: At has its position. Fields are the fields that the rule fills. Both are
+	// for uses that send.
+	Host   string            `json:"host,omitempty"`
+	Fields []inventory.Field `json:"fields,omitempty"`
 	// Why are the reasons why the purpose is not known.
 	Why []string `json:"why,omitempty"`
 	// At are file:line.
@@ -93,6 +98,7 @@ var Ops = []Operation{
 	{inventory.Collect, "Collects", "seals what people enter, for this purpose"},
 	{inventory.Reveal, "Reveals", "reads values in clear"},
 	{inventory.Receive, "Uses in clear", "gets values in clear from a function that reveals them"},
+	{inventory.Send, "Sends to recipients", "fills fields of requests to these hosts with values in clear"},
 	{inventory.Hint, "Shows masked", "shows values in a masked form"},
 	{inventory.Index, "Matches", "computes what values are looked up and matched by"},
 	{inventory.ExtendFrom, "Gives to another purpose", "uses values of this purpose for another one, by consent"},
@@ -176,6 +182,7 @@ type useKey struct {
 	purpose string // "" if it is not known
 	op      inventory.Op
 	place   string
+	host    string
 }
 
 func (b *builder) purpose(name string) *Purpose {
@@ -191,10 +198,10 @@ func (b *builder) add(u inventory.Use, f finding) {
 	if f.why == "" {
 		b.purpose(f.purpose)
 	}
-	k := useKey{f.purpose, u.Op, f.place}
+	k := useKey{f.purpose, u.Op, f.place, u.Host}
 	at := b.uses[k]
 	if at == nil {
-		at = &Use{Op: u.Op, Place: f.place, Doc: b.docs[f.place], At: []string{}}
+		at = &Use{Op: u.Op, Place: f.place, Doc: b.docs[f.place], Host: u.Host, At: []string{}}
 		b.uses[k] = at
 	}
 	at.Kinds = with(at.Kinds, u.Kind)
@@ -207,6 +214,12 @@ func (b *builder) add(u inventory.Use, f finding) {
 	at.Through = with(at.Through, u.Through)
 	at.Does = with(at.Does, doing(u.Does))
 	at.Notices = with(at.Notices, f.notice)
+	for _, field := range u.Fields {
+		at.Kinds = with(at.Kinds, field.Kind)
+		if !slices.Contains(at.Fields, field) {
+			at.Fields = append(at.Fields, field)
+		}
+	}
 }
 
 // verbs maps functions of libraries to the operation that they perform with a value.
@@ -261,6 +274,9 @@ func (b *builder) finish(r *Registry) {
 			slices.Sort(list)
 		}
 		slices.SortFunc(u.At, byPosition)
+		slices.SortFunc(u.Fields, func(a, b inventory.Field) int {
+			return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Place, b.Place))
+		})
 		if k.purpose == "" {
 			r.Unknown = append(r.Unknown, *u)
 		} else {
@@ -287,7 +303,7 @@ func (b *builder) finish(r *Registry) {
 }
 
 func byUse(a, b Use) int {
-	return cmp.Or(rank(a.Op)-rank(b.Op), strings.Compare(a.Place, b.Place))
+	return cmp.Or(rank(a.Op)-rank(b.Op), strings.Compare(a.Place, b.Place), strings.Compare(a.Host, b.Host))
 }
 
 func rank(op inventory.Op) int {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"io"
 	"strings"
 
@@ -68,7 +69,12 @@ func (p *printer) uses(uses []Use) {
 // goes through.
 func (u Use) details() string {
 	var parts []string
-	if len(u.Kinds) > 0 {
+	if u.Op == inventory.Send {
+		parts = append(parts, "to "+u.Recipient())
+		for _, f := range u.Fields {
+			parts = append(parts, f.Kind+" in "+f.Place)
+		}
+	} else if len(u.Kinds) > 0 {
 		parts = append(parts, strings.Join(u.Kinds, ", "))
 	}
 	if len(u.To) > 0 {
@@ -88,6 +94,14 @@ func (u Use) details() string {
 		return ""
 	}
 	return " (" + strings.Join(parts, "; ") + ")"
+}
+
+// Recipient returns the host of a use that sends, "" for other uses.
+func (u Use) Recipient() string {
+	if u.Op != inventory.Send {
+		return ""
+	}
+	return cmp.Or(u.Host, "a host that is not constant")
 }
 
 func names(places []string) []string {

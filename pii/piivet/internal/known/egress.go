@@ -1,0 +1,137 @@
+package known
+
+import (
+	"go/ast"
+	"go/constant"
+	"go/types"
+	"net/http"
+)
+
+// EgressPath is the package whose transport fills the declared fields of requests.
+const EgressPath = PIIPath + "/egress"
+
+// A Rule is the part of an egress.Rule that its literal shows.
+type Rule struct {
+	// Host, Method and Path are "" if they are not constant.
+	Host, Method, Path string
+	// HostAt is the expression of the host, nil if the literal has none.
+	HostAt ast.Expr
+	// Fields are the declared fields with a constant name. Whole says that there are no
+	// others.
+	Fields []RuleField
+	Whole  bool
+	// Reader is the scope that fills the fields, nil if the literal has none.
+	Reader ast.Expr
+}
+
+// A RuleField is a declared field of a request.
+type RuleField struct {
+	// Format is the place of the field, as String of egress.Field writes it, such as
+	// "form field". Name is the name of the field, or its JSON pointer.
+	Format, Name string
+	// Type is the type of the value, such as pii.Phone.
+	Type types.Type
+}
+
+// formats are the constructors of egress.Field.
+var formats = map[string]string{"Form": "form field", "JSON": "JSON value", "Multipart": "multipart field", "Header": "header"}
+
+// IsRule reports whether t is egress.Rule or a pointer to one.
+func IsRule(t types.Type) bool { return ofEgress(t, "Rule") }
+
+// IsTransport reports whether t is egress.Transport or a pointer to one.
+func IsTransport(t types.Type) bool { return ofEgress(t, "Transport") }
+
+func ofEgress(t types.Type, name string) bool {
+	n := named(t)
+	return n != nil && in(n, EgressPath) && n.Obj().Name() == name
+}
+
+// RuleOf returns the rule of a literal of type egress.Rule.
+func RuleOf(info *types.Info, lit *ast.CompositeLit) Rule {
+	r := Rule{Whole: true}
+	for i, e := range lit.Elts {
+		name := ""
+		if pair, ok := e.(*ast.KeyValueExpr); ok {
+			if key, ok := pair.Key.(*ast.Ident); ok {
+				name, e = key.Name, pair.Value
+			}
+		} else if s, ok := deref(info.TypeOf(lit)).Underlying().(*types.Struct); ok && i < s.NumFields() {
+			name = s.Field(i).Name()
+		}
+		switch name {
+		case "Host":
+			r.Host, r.HostAt = ConstantText(info, e), e
+		case "Method":
+			r.Method = ConstantText(info, e)
+		case "Path":
+			r.Path = ConstantText(info, e)
+		case "Fields":
+			r.Fields, r.Whole = ruleFields(info, e)
+		case "Reader":
+			r.Reader = e
+		}
+	}
+	return r
+}
+
+// ruleFields returns the fields of a literal of type []egress.Field. Whole says that all
+// elements are calls of a constructor with a constant name.
+func ruleFields(info *types.Info, e ast.Expr) (fields []RuleField, whole bool) {
+	lit, ok := ast.Unparen(e).(*ast.CompositeLit)
+	if !ok {
+		return nil, info.Types[e].IsNil()
+	}
+	whole = true
+	for _, e := range lit.Elts {
+		f, ok := ruleField(info, e)
+		if ok {
+			fields = append(fields, f)
+		}
+		whole = whole && ok
+	}
+	return fields, whole
+}
+
+func ruleField(info *types.Info, e ast.Expr) (RuleField, bool) {
+	call, ok := ast.Unparen(e).(*ast.CallExpr)
+	if !ok || len(call.Args) != 1 {
+		return RuleField{}, false
+	}
+	fun := ast.Unparen(call.Fun) // egress.Form[pii.Phone], a function with an explicit type argument
+	var kind ast.Expr
+	switch f := fun.(type) {
+	case *ast.IndexExpr:
+		fun, kind = f.X, f.Index
+	case *ast.IndexListExpr:
+		fun, kind = f.X, f.Indices[0]
+	default:
+		return RuleField{}, false
+	}
+	var name *ast.Ident
+	switch f := ast.Unparen(fun).(type) {
+	case *ast.SelectorExpr:
+		name = f.Sel
+	case *ast.Ident: // of a dot import
+		name = f
+	default:
+		return RuleField{}, false
+	}
+	fn, ok := info.Uses[name].(*types.Func)
+	if !ok || fn.Pkg() == nil || fn.Pkg().Path() != EgressPath || formats[fn.Name()] == "" {
+		return RuleField{}, false
+	}
+	f := RuleField{Format: formats[fn.Name()], Name: ConstantText(info, call.Args[0]), Type: info.TypeOf(kind)}
+	if f.Format == formats["Header"] {
+		f.Name = http.CanonicalHeaderKey(f.Name)
+	}
+	return f, f.Name != ""
+}
+
+// ConstantText returns the value of a constant string, "" for other expressions.
+func ConstantText(info *types.Info, e ast.Expr) string {
+	if v := info.Types[e].Value; v != nil && v.Kind() == constant.String {
+		return constant.StringVal(v)
+	}
+	return ""
+}
