@@ -8,11 +8,8 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/compare"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/discard"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/embed"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/hash"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/label"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/leak"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/plaintext"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/purposeplace"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/repurpose"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/revealer"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/scopeplace"
 )
@@ -27,12 +24,13 @@ func Analyzers() []*analysis.Analyzer {
 		boundary.Analyzer,
 		compare.Analyzer,
 		discard.Analyzer,
+		plaintext.Egress,
 		embed.Analyzer,
-		hash.Analyzer,
-		label.Analyzer,
-		leak.Analyzer,
+		plaintext.Hash,
+		plaintext.Label,
+		plaintext.Leak,
 		purposeplace.Analyzer,
-		repurpose.Analyzer,
+		plaintext.Repurpose,
 		revealer.Analyzer,
 		scopeplace.Analyzer,
 	}

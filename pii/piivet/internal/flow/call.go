@@ -43,6 +43,7 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 	if common.IsInvoke() {
 		s.obj = common.Method.Origin()
 		s.args = append([]ssa.Value{common.Value}, common.Args...)
+		e.sendsBy(s)
 		if e.library(s) {
 			return
 		}
@@ -158,6 +159,10 @@ func (s *site) pos() token.Pos {
 // library handles a call of onlyfor, and reports whether s is one.
 func (e *engine) library(s *site) bool {
 	op := known.OpOf(s.obj)
+	if sealedText(s.obj) {
+		e.give(s, 0, single(origin{source: e.intern(source{Sealed: true, Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), pos: s.pos()})}))
+		return true
+	}
 	if recv := s.obj.Signature().Recv(); s.obj.Name() == "String" && recv != nil && printsLabel(recv.Type()) {
 		e.give(s, 0, e.label(s.pos()))
 		return true
@@ -517,6 +522,9 @@ func (e *engine) sinkIn(f *function, in string, kind Kind, x taint, pos token.Po
 	}
 	if kind == Receive {
 		where = what + "\x00" + in
+	}
+	if kind == Egress {
+		where += "\x00" + what
 	}
 	key := sinkKey{x, pos, kind, where}
 	if f.sinks[key] != nil {

@@ -302,6 +302,9 @@ func (e *engine) calling(s *site, fn *callable) {
 		e.needs(e.byFunc[fn.bound.Parent()])
 		t.args = append([]ssa.Value{fn.bound}, s.args...)
 	}
+	if fn.obj != nil {
+		e.sendsBy(&t)
+	}
 	switch sum := e.summary(fn); {
 	case fn.obj != nil && e.library(&t):
 	case fn.local != nil:

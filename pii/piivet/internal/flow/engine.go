@@ -114,6 +114,11 @@ type engine struct {
 	plugging bool
 	crowded  map[string]bool
 
+	// sending are the calls that send a request. Sent are the positions of the calls that
+	// encode the body of a request for a transport of package egress.
+	sending map[ssa.CallInstruction]*site
+	sent    map[token.Pos]bool
+
 	// callers are the arguments of the calls of functions of this package.
 	callers map[*ssa.Function]map[any][]ssa.Value
 
@@ -172,6 +177,8 @@ func newEngine(pass *analysis.Pass) *engine {
 		libraryIn: map[origin][]*callable{},
 		captured:  map[origin]bool{},
 		crowded:   map[string]bool{},
+		sending:   map[ssa.CallInstruction]*site{},
+		sent:      map[token.Pos]bool{},
 		args:      map[*ast.CallExpr]map[string]purposes.Ref{},
 		imported:  fact{Funcs: map[string]*summary{}, Shared: map[string][]held{}, Called: map[string]bool{}, Slots: map[string]bool{}, Ours: map[string]bool{pass.Pkg.Path(): known.Uses(pass)}},
 	}

@@ -53,6 +53,9 @@ const (
 	// Label is the printed label of a sealed value that is used as data. The field What
 	// of the finding tells how.
 	Label Kind = "label"
+	// Egress is a sealed value in a request that a transport of package egress refuses. The
+	// field What of the finding is the message.
+	Egress Kind = "egress"
 	// Stopped is a function with an incomplete analysis, since it takes too much work.
 	Stopped Kind = "stopped"
 )
@@ -102,9 +105,9 @@ func (f Finding) Origin() string {
 }
 
 // Related points to the call that revealed the value. It is empty if that is in another
-// package.
+// package, and for labels.
 func (f Finding) Related() []analysis.RelatedInformation {
-	if !f.RevealedAt.IsValid() {
+	if !f.RevealedAt.IsValid() || f.Kind == Label {
 		return nil
 	}
 	return []analysis.RelatedInformation{{Pos: f.RevealedAt, Message: "revealed here"}}
@@ -153,6 +156,7 @@ func run(pass *analysis.Pass) (result any, err error) {
 		return nil, err
 	}
 	steps.Add(int64(e.steps))
+	e.requests()
 	findings := e.findings()
 	pass.ExportPackageFact(e.export())
 	return findings, nil

@@ -13,19 +13,19 @@ import (
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/flow"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/vettest"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/leak"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/plaintext"
 )
 
-func TestStrangeCodeIsFollowed(t *testing.T) { vettest.Run(t, leak.Analyzer, "./strange") }
+func TestStrangeCodeIsFollowed(t *testing.T) { vettest.Run(t, plaintext.Leak, "./strange") }
 
 func TestTestFilesAreLeftOut(t *testing.T) {
-	require.Empty(t, vettest.Lines(t, leak.Analyzer, "./tested"))
+	require.Empty(t, vettest.Lines(t, plaintext.Leak, "./tested"))
 }
 
 func TestWorkIsBounded(t *testing.T) {
 	flow.SetMaxSteps(t, 200)
 	stopped := 0
-	for _, r := range vettest.Quietly(t, leak.Analyzer, "./strange") {
+	for _, r := range vettest.Quietly(t, plaintext.Leak, "./strange") {
 		for _, d := range r.Diagnostics {
 			if strings.Contains(d.Message, "takes too much work to follow to the end") {
 				stopped++
@@ -54,5 +54,5 @@ func TestLargeFunctionsAreFollowed(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), mod, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "large.go"), []byte(b.String()), 0o600))
-	analysistest.Run(t, dir, leak.Analyzer, "./...")
+	analysistest.Run(t, dir, plaintext.Leak, "./...")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/vettest"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/repurpose"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/plaintext"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/revealer"
 )
 
@@ -29,7 +29,7 @@ func TestLaundering(t *testing.T) {
 	var functions []string
 	// A mask that returns all of its argument is no use for another purpose. Rule
 	// revealer reports it.
-	results := slices.Concat(vettest.Quietly(t, repurpose.Analyzer, "./launder"), vettest.Quietly(t, revealer.Analyzer, "./launder"))
+	results := slices.Concat(vettest.Quietly(t, plaintext.Repurpose, "./launder"), vettest.Quietly(t, revealer.Analyzer, "./launder"))
 	for _, r := range results {
 		for _, f := range r.Pass.Files {
 			for _, d := range f.Decls {
@@ -38,7 +38,7 @@ func TestLaundering(t *testing.T) {
 					continue
 				}
 				name := strings.TrimSuffix(fn.Name.Name, "2")
-				if r.Action.Analyzer == repurpose.Analyzer && fn.Recv != nil && name == fn.Name.Name && fn.Type.Results == nil {
+				if r.Action.Analyzer == plaintext.Repurpose && fn.Recv != nil && name == fn.Name.Name && fn.Type.Results == nil {
 					functions = append(functions, name)
 				}
 				for _, d := range r.Diagnostics {

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"fmt"
 	"go/token"
 	"slices"
 	"strings"
@@ -113,7 +114,11 @@ func (e *engine) open(o open) {
 }
 
 func openKey(o open) string {
-	return strings.Join([]string{o.Pkg, string(o.Sink.Kind), o.Sink.In, o.Sink.Item.Shared, strings.Join(o.Sink.To.Names, ","), strings.Join(o.Sink.To.From, ",")}, "\x00")
+	in := o.Sink.In
+	if o.Sink.Kind == Egress {
+		in = o.Sink.What + fmt.Sprint(o.Sink.Item.Content, o.Sink.Item.Veiled) // the transport is a field of the client
+	}
+	return strings.Join([]string{o.Pkg, string(o.Sink.Kind), in, o.Sink.Item.Shared, strings.Join(o.Sink.To.Names, ","), strings.Join(o.Sink.To.From, ",")}, "\x00")
 }
 
 // reached returns the findings of open sinks of imported packages that values from this

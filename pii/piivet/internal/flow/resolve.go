@@ -95,7 +95,7 @@ func (e *engine) findings() []Finding {
 			all = append(all, Finding{Kind: Stopped, Pos: f.ssa.Pos(), What: funcName(f)})
 		}
 		for _, k := range f.sorted() {
-			if k.pending || k.kind == Label && k.taint.shared != "" || k.kind == Receive && e.plumbing(f, k) {
+			if k.pending || k.kind == Label && (k.taint.shared != "" || e.sent[k.pos]) || k.kind == Receive && e.plumbing(f, k) {
 				continue
 			}
 			for _, src := range e.reach(k.taint.origin) {
@@ -134,8 +134,12 @@ func (f *function) sorted() []*sink {
 
 // finding returns the finding for a source that reaches a sink, false if there is none.
 func (e *engine) finding(k *sink, src *source) (Finding, bool) {
-	if src.Label != (k.kind == Label) {
+	if !src.fits(k.kind) {
 		return Finding{}, false
+	}
+	if k.kind == Egress {
+		what, ok := src.Transport.undeclared(k.what)
+		return Finding{Kind: Egress, Pos: k.pos, What: what, Through: k.through, Revealed: src.Where}, ok
 	}
 	names := e.purposes.Names
 	if e.pass.Pkg.Name() == "main" { // a whole program with its imports
@@ -346,7 +350,7 @@ func (e *engine) exportResults(f *function, of func(*function) *summary) {
 // exportSink adds a sink to the summaries of the functions through which other packages
 // reach it.
 func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
-	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed {
+	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed || k.kind == Label && e.sent[k.pos] {
 		return
 	}
 	if o := k.taint.origin; o.shared != "" && k.kind != Label && !k.pending && !(k.kind == Receive && e.plumbing(f, k)) {
@@ -357,6 +361,9 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 		// One sink of each kind is enough for a parameter. Otherwise each caller would
 		// have the sinks of all its callees.
 		key := exportedSink{f, it, k.kind, k.in, strings.Join(k.to.Names, ",") + "\x00" + strings.Join(k.to.From, ",")}
+		if k.kind == Egress {
+			key.in = k.what // each place in a request is a sink of its own
+		}
 		if k.kind == Receive && e.receivers[f] > enough || e.sunk[key] {
 			return
 		}
@@ -397,6 +404,8 @@ func (k *sink) rule() string {
 		return "repurpose"
 	case Label:
 		return "label"
+	case Egress:
+		return "egress"
 	}
 	return "leak"
 }
@@ -466,5 +475,12 @@ func sourceKey(s *source) string {
 	if s == nil {
 		return ""
 	}
-	return fmt.Sprint(s.Label) + s.Pkg + "\x00" + s.Where + "\x00" + strings.Join(s.Scope.Names, ",") + "\x00" + strings.Join(s.Scope.From, ",")
+	sort := fmt.Sprint(s.Label)
+	switch {
+	case s.Sealed:
+		sort = "~sealed"
+	case s.Transport != nil:
+		sort = "~transport"
+	}
+	return sort + s.Pkg + "\x00" + s.Where + "\x00" + strings.Join(s.Scope.Names, ",") + "\x00" + strings.Join(s.Scope.From, ",")
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/tools/go/ssa"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
@@ -209,6 +210,9 @@ func (e *engine) effect(s *site) {
 	}
 
 	switch {
+	case p == known.EgressPath && name == "NewTransport":
+		e.newTransport(s)
+		return
 	case p == "fmt":
 		e.fmt(s, name)
 		return

@@ -17,6 +17,10 @@ type source struct {
 	// value, or is the conversion of a sealed value to an interface, which prints as the
 	// label.
 	Label bool `json:",omitempty"`
+	// Sealed says that the call returned sealed text. Transport has the rules of the
+	// transport of package egress that the call returned, nil for others.
+	Sealed    bool       `json:",omitempty"`
+	Transport *transport `json:",omitempty"`
 	// Where is the file and line of the call. The file is without its directory.
 	Where string
 	// Pkg is the path of the call's package, and In its function, in the form of
@@ -26,6 +30,19 @@ type source struct {
 	Scope purposes.Ref
 
 	pos token.Pos // if the call is in this package
+}
+
+// fits reports whether a source can reach a sink of a kind.
+func (s *source) fits(kind Kind) bool {
+	switch {
+	case s.Label:
+		return kind == Label
+	case s.Transport != nil:
+		return kind == Egress
+	case s.Sealed:
+		return false
+	}
+	return kind != Label && kind != Egress
 }
 
 // An origin is where a tainted value comes from: a source, a function that is used as a
