@@ -74,58 +74,82 @@ type Report struct {
 
 // NewReport puts items in order, and joins the items of one field.
 func NewReport(items []Item) Report {
-	r := Report{Stored: []Field{}, Wire: []Field{}, Inside: []Field{}, Keys: []Key{}, Generated: []Generated{}}
-	var fields []Field
-	var lookups []Lookup
-	type id struct{ pkg, of, name string }
-	at, keyAt := map[id]int{}, map[id]int{}
+	m := merger{report: Report{Stored: []Field{}, Wire: []Field{}, Inside: []Field{}, Keys: []Key{}, Generated: []Generated{}}, at: map[id]int{}, keyAt: map[id]int{}}
 	for _, i := range items {
 		switch {
 		case i.Field != nil:
-			f := *i.Field
-			f.Package, _, _ = strings.Cut(f.Package, " ") // as it is compiled for its tests
-			id := id{f.Package, f.Struct, f.Name}
-			switch n, known := at[id]; {
-			case !known, f.Use == "" && fields[n].Use == "": // fields of two anonymous structs may have the same name
-				at[id] = len(fields)
-				fields = append(fields, f)
-			case fields[n].Use != "" && (f.Use == "" || f.Looked && !fields[n].Looked):
-				fields[n] = f
-			}
+			m.field(*i.Field)
 		case i.Key != nil:
-			k := *i.Key
-			k.Package, _, _ = strings.Cut(k.Package, " ")
-			id := id{k.Package, k.Holder, k.Name}
-			n, ok := keyAt[id]
-			if !ok {
-				keyAt[id] = len(r.Keys)
-				r.Keys = append(r.Keys, k)
-				continue
-			}
-			known := &r.Keys[n]
-			if k.Set && !known.Set {
-				known.At = k.At
-			}
-			known.Stored, known.Set, known.Places = known.Stored || k.Stored, known.Set || k.Set, known.Places+k.Places
+			m.key(*i.Key)
 		case i.Lookup != nil:
 			l := *i.Lookup
-			l.Package, _, _ = strings.Cut(l.Package, " ")
-			lookups = append(lookups, l)
+			l.Package = tested(l.Package)
+			m.lookups = append(m.lookups, l)
 		case i.Generated != nil:
-			if !slices.Contains(r.Generated, *i.Generated) {
-				r.Generated = append(r.Generated, *i.Generated)
+			if !slices.Contains(m.report.Generated, *i.Generated) {
+				m.report.Generated = append(m.report.Generated, *i.Generated)
 			}
 		}
 	}
-	Join(fields, lookups)
-	for i := range r.Keys {
-		r.Keys[i].Looked = slices.ContainsFunc(lookups, func(l Lookup) bool { return strings.EqualFold(l.Column, r.Keys[i].Name) })
+	return m.finish()
+}
+
+// A merger joins the items of one field, and of one key.
+type merger struct {
+	report    Report
+	fields    []Field
+	lookups   []Lookup
+	at, keyAt map[id]int
+}
+
+type id struct{ pkg, of, name string }
+
+// tested returns the path of a package without the addition that it has when it is compiled
+// for its tests.
+func tested(path string) string {
+	path, _, _ = strings.Cut(path, " ")
+	return path
+}
+
+func (m *merger) field(f Field) {
+	f.Package = tested(f.Package)
+	id := id{f.Package, f.Struct, f.Name}
+	switch n, known := m.at[id]; {
+	case !known, f.Use == "" && m.fields[n].Use == "": // fields of two anonymous structs may have the same name
+		m.at[id] = len(m.fields)
+		m.fields = append(m.fields, f)
+	case m.fields[n].Use != "" && (f.Use == "" || f.Looked && !m.fields[n].Looked):
+		m.fields[n] = f
 	}
-	slices.SortStableFunc(fields, func(a, b Field) int { return strings.Compare(a.Package, b.Package) })
+}
+
+func (m *merger) key(k Key) {
+	k.Package = tested(k.Package)
+	id := id{k.Package, k.Holder, k.Name}
+	n, ok := m.keyAt[id]
+	if !ok {
+		m.keyAt[id] = len(m.report.Keys)
+		m.report.Keys = append(m.report.Keys, k)
+		return
+	}
+	known := &m.report.Keys[n]
+	if k.Set && !known.Set {
+		known.At = k.At
+	}
+	known.Stored, known.Set, known.Places = known.Stored || k.Stored, known.Set || k.Set, known.Places+k.Places
+}
+
+func (m *merger) finish() Report {
+	r := m.report
+	Join(m.fields, m.lookups)
+	for i := range r.Keys {
+		r.Keys[i].Looked = slices.ContainsFunc(m.lookups, func(l Lookup) bool { return strings.EqualFold(l.Column, r.Keys[i].Name) })
+	}
+	slices.SortStableFunc(m.fields, func(a, b Field) int { return strings.Compare(a.Package, b.Package) })
 	slices.SortStableFunc(r.Keys, func(a, b Key) int {
 		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Holder, b.Holder))
 	})
-	for _, f := range fields {
+	for _, f := range m.fields {
 		for _, g := range r.Generated {
 			if len(f.Stored) > 0 && f.Column == g.Column && isTable(g.Table, f.Struct) {
 				f.From, f.Wrap, f.Looked = g.From, "", false

@@ -209,43 +209,7 @@ func (e *engine) export() *fact {
 			slices.Sort(s.Places)
 		}
 	}
-	shared := slices.SortedFunc(maps.Keys(e.edges), func(a, b origin) int {
-		return cmp.Or(cmp.Compare(a.shared, b.shared), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
-	})
-	for _, o := range shared {
-		if o.shared == "" {
-			continue
-		}
-		for _, src := range e.reach(o) {
-			out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Source: src, Param: -1}, o.content, o.veiled})
-		}
-		for _, x := range e.ordered(o) {
-			switch {
-			case x.fn != nil:
-				out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Fn: x.fn.key, Param: -1}, o.content, o.veiled})
-			case x.shared != "":
-				out.Shared[o.shared] = append(out.Shared[o.shared], held{item{Shared: x.shared, Param: -1, Content: x.content, Veiled: x.veiled}, o.content, o.veiled})
-			}
-		}
-		for _, p := range e.params(e.edges[o]) {
-			s := of(p.param)
-			if s != nil && e.captured[origin{param: p.param, index: p.index}] {
-				// The parameter itself is a place, so importing packages continue from
-				// it. Otherwise each caller would repeat all flows behind the parameter.
-				from := item{Shared: placeOf(p.param.key, p.index), Param: -1, Content: p.content, Veiled: p.veiled}
-				if p.result > 0 {
-					from.Shared = slotResult(from.Shared, p.result-1)
-				}
-				if from.Shared != o.shared {
-					out.Shared[o.shared] = append(out.Shared[o.shared], held{from, o.content, o.veiled})
-				}
-				continue
-			}
-			if s != nil {
-				s.Stores = append(s.Stores, stored{item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
-			}
-		}
-	}
+	e.exportShared(out, of)
 	e.reached() // records the known sources of the open sinks of this package
 	out.Open = e.imported.Open
 	slices.SortFunc(out.Open, func(a, b open) int { return strings.Compare(openKey(a), openKey(b)) })
@@ -260,6 +224,51 @@ func (e *engine) export() *fact {
 		}
 	}
 	return out
+}
+
+// exportShared adds the taints of fields, package-level variables and slots to a fact, and
+// the parameters that flow into them to the summaries of their functions.
+func (e *engine) exportShared(out *fact, of func(*function) *summary) {
+	hold := func(o origin, it item) {
+		out.Shared[o.shared] = append(out.Shared[o.shared], held{it, o.content, o.veiled})
+	}
+	shared := slices.SortedFunc(maps.Keys(e.edges), func(a, b origin) int {
+		return cmp.Or(cmp.Compare(a.shared, b.shared), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
+	})
+	for _, o := range shared {
+		if o.shared == "" {
+			continue
+		}
+		for _, src := range e.reach(o) {
+			hold(o, item{Source: src, Param: -1})
+		}
+		for _, x := range e.ordered(o) {
+			switch {
+			case x.fn != nil:
+				hold(o, item{Fn: x.fn.key, Param: -1})
+			case x.shared != "":
+				hold(o, item{Shared: x.shared, Param: -1, Content: x.content, Veiled: x.veiled})
+			}
+		}
+		for _, p := range e.params(e.edges[o]) {
+			s := of(p.param)
+			if s != nil && e.captured[origin{param: p.param, index: p.index}] {
+				// The parameter itself is a place, so importing packages continue from
+				// it. Otherwise each caller would repeat all flows behind the parameter.
+				from := item{Shared: placeOf(p.param.key, p.index), Param: -1, Content: p.content, Veiled: p.veiled}
+				if p.result > 0 {
+					from.Shared = slotResult(from.Shared, p.result-1)
+				}
+				if from.Shared != o.shared {
+					hold(o, from)
+				}
+				continue
+			}
+			if s != nil {
+				s.Stores = append(s.Stores, stored{item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
+			}
+		}
+	}
 }
 
 func flag(b bool) int {

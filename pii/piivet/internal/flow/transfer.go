@@ -49,6 +49,12 @@ func (e *engine) flowBoth(o origin, t taints) {
 }
 
 func (e *engine) instruction(f *function, instr ssa.Instruction) {
+	if v, ok := instr.(ssa.Value); ok {
+		if x := operand(v); x != nil {
+			e.set(v, e.of(x))
+			return
+		}
+	}
 	switch i := instr.(type) {
 	case *ssa.Phi:
 		for _, edge := range i.Edges {
@@ -69,49 +75,74 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 		case token.ARROW:
 			e.setNth(i, 0, e.of(i.X))
 		}
-	case *ssa.ChangeType:
-		e.set(i, e.of(i.X))
-	case *ssa.Convert:
-		e.set(i, e.of(i.X))
-	case *ssa.MultiConvert:
-		e.set(i, e.of(i.X))
 	case *ssa.ChangeInterface:
 		e.implement(i.X.Type(), i.Type())
-		e.set(i, e.of(i.X))
-	case *ssa.SliceToArrayPointer:
 		e.set(i, e.of(i.X))
 	case *ssa.MakeClosure:
 		if c := e.callableOf(i.Fn.(*ssa.Function), i); c != nil {
 			e.set(i, single(origin{fn: c}))
 		}
 	case *ssa.MakeInterface:
-		e.implement(i.X.Type(), i.Type())
-		if printsLabel(i.X.Type()) {
-			e.set(i, e.label(position(i)))
-		}
-		if !e.redacts(i.X.Type()) {
-			e.set(i, e.of(i.X))
-		}
-		if isError(i.Type()) {
-			e.sink(f, Error, e.of(i.X), position(i), typeName(i.X.Type()), "", purposes.Ref{})
-		}
+		e.boxed(f, i)
 	case *ssa.TypeAssert:
 		e.setNth(i, 0, e.of(i.X))
 	case *ssa.Extract:
 		e.set(i, e.tuples[i.Tuple][i.Index])
+	case *ssa.Panic:
+		e.sink(f, Panic, e.of(i.X), i.Pos(), "panic", "", purposes.Ref{})
+	case ssa.CallInstruction:
+		e.call(f, i)
+	default:
+		e.access(f, instr)
+	}
+}
+
+// operand returns the operand of an instruction whose value has all taints of it, nil for
+// other instructions.
+func operand(v ssa.Value) ssa.Value {
+	switch v := v.(type) {
+	case *ssa.ChangeType:
+		return v.X
+	case *ssa.Convert:
+		return v.X
+	case *ssa.MultiConvert:
+		return v.X
+	case *ssa.SliceToArrayPointer:
+		return v.X
+	case *ssa.Index:
+		return v.X
+	case *ssa.Slice:
+		return v.X
+	}
+	return nil
+}
+
+// boxed handles a conversion to an interface.
+func (e *engine) boxed(f *function, i *ssa.MakeInterface) {
+	e.implement(i.X.Type(), i.Type())
+	if printsLabel(i.X.Type()) {
+		e.set(i, e.label(position(i)))
+	}
+	if !e.redacts(i.X.Type()) {
+		e.set(i, e.of(i.X))
+	}
+	if isError(i.Type()) {
+		e.sink(f, Error, e.of(i.X), position(i), typeName(i.X.Type()), "", purposes.Ref{})
+	}
+}
+
+// access handles an instruction that reads or stores a field or an element, and a return.
+func (e *engine) access(f *function, instr ssa.Instruction) {
+	switch i := instr.(type) {
 	case *ssa.Field:
 		e.set(i, e.field(i.X, fieldOf(i.X.Type(), i.Field)))
 	case *ssa.FieldAddr:
 		e.addTo(i, e.field(i.X, fieldOf(i.X.Type(), i.Field)))
-	case *ssa.Index:
-		e.set(i, e.of(i.X))
 	case *ssa.IndexAddr:
 		e.addTo(i, e.of(i.X))
 	case *ssa.Lookup:
 		e.keyed(f, i.Index, i.Pos())
 		e.setNth(i, 0, e.entries(i.X))
-	case *ssa.Slice:
-		e.set(i, e.of(i.X))
 	case *ssa.Range:
 		e.addTo(i, e.of(i.X))
 	case *ssa.Next:
@@ -149,10 +180,6 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 				e.touch()
 			}
 		}
-	case *ssa.Panic:
-		e.sink(f, Panic, e.of(i.X), i.Pos(), "panic", "", purposes.Ref{})
-	case ssa.CallInstruction:
-		e.call(f, i)
 	}
 }
 
@@ -201,58 +228,23 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 	if len(t) == 0 || depth > 20 {
 		return
 	}
+	if x := container(to); x != nil {
+		e.addTo(to, t)
+		e.storeInto(x, t, depth+1)
+		return
+	}
 	switch v := to.(type) {
 	case *ssa.Global:
 		if v.Pkg != nil && text(v.Type()) {
 			e.flowBoth(origin{shared: v.Pkg.Pkg.Path() + "." + v.Name()}, t)
 		}
-		return
 	case *ssa.FieldAddr:
-		field := fieldOf(v.X.Type(), v.Field)
-		if field == nil || !text(field.Type()) {
-			return
-		}
-		if e.ours(field.Pkg()) {
-			e.flowBoth(origin{shared: e.fieldName(field)}, t)
-		} else {
-			key := localField{root(v.X), field.Origin()}
-			if e.local[key] == nil {
-				e.local[key] = taints{}
-			}
-			if e.local[key].add(t) {
-				e.touch()
-			}
-		}
-		e.storeInto(v.X, t.within(!field.Exported() && !field.Embedded()), depth+1)
-	case *ssa.IndexAddr:
-		e.addTo(v, t)
-		e.storeInto(v.X, t, depth+1)
-	case *ssa.Slice:
-		e.addTo(v, t)
-		e.storeInto(v.X, t, depth+1)
-	case *ssa.ChangeType:
-		e.addTo(v, t)
-		e.storeInto(v.X, t, depth+1)
-	case *ssa.MakeInterface:
-		e.addTo(v, t)
-		e.storeInto(v.X, t, depth+1)
-	case *ssa.ChangeInterface:
-		e.addTo(v, t)
-		e.storeInto(v.X, t, depth+1)
+		e.storeField(v, t, depth)
 	case *ssa.UnOp:
 		e.addTo(v, t)
 		if v.Op == token.MUL { // the value at the address is a slice, map or pointer
 			e.storeInto(v.X, t, depth+1)
 		}
-	case *ssa.Lookup: // the element is a channel, slice, map or pointer
-		e.addTo(v, t)
-		e.storeInto(v.X, t, depth+1)
-	case *ssa.TypeAssert:
-		e.addTo(v, t)
-		e.storeInto(v.X, t, depth+1)
-	case *ssa.Extract:
-		e.addTo(v, t)
-		e.storeInto(v.Tuple, t, depth+1)
 	case *ssa.Phi:
 		e.addTo(v, t)
 		for _, edge := range v.Edges {
@@ -276,6 +268,57 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 	default:
 		e.addTo(v, t)
 	}
+}
+
+// container returns the value that v is an element or another form of, so that a value
+// stored in v is stored in the container as well. It is nil for others.
+func container(v ssa.Value) ssa.Value {
+	switch v := v.(type) {
+	case *ssa.IndexAddr:
+		return v.X
+	case *ssa.Slice:
+		return v.X
+	case *ssa.Lookup: // the element is a channel, slice, map or pointer
+		return v.X
+	}
+	return wrapped(v)
+}
+
+// wrapped returns the value that v is another form of, nil if there is none.
+func wrapped(v ssa.Value) ssa.Value {
+	switch v := v.(type) {
+	case *ssa.MakeInterface:
+		return v.X
+	case *ssa.ChangeInterface:
+		return v.X
+	case *ssa.ChangeType:
+		return v.X
+	case *ssa.TypeAssert:
+		return v.X
+	case *ssa.Extract:
+		return v.Tuple
+	}
+	return nil
+}
+
+// storeField adds taints to a field, and to the struct around it.
+func (e *engine) storeField(v *ssa.FieldAddr, t taints, depth int) {
+	field := fieldOf(v.X.Type(), v.Field)
+	if field == nil || !text(field.Type()) {
+		return
+	}
+	if e.ours(field.Pkg()) {
+		e.flowBoth(origin{shared: e.fieldName(field)}, t)
+	} else {
+		key := localField{root(v.X), field.Origin()}
+		if e.local[key] == nil {
+			e.local[key] = taints{}
+		}
+		if e.local[key].add(t) {
+			e.touch()
+		}
+	}
+	e.storeInto(v.X, t.within(!field.Exported() && !field.Embedded()), depth+1)
 }
 
 // root returns the variable that contains a struct, as far as it can be told.

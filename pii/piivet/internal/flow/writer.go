@@ -31,17 +31,10 @@ func (e *engine) trace(v ssa.Value, depth int) []target {
 	case "strings.Builder", "bytes.Buffer":
 		return []target{{buffer: v}}
 	}
+	if x := wrapped(v); x != nil {
+		return e.trace(x, depth+1)
+	}
 	switch v := v.(type) {
-	case *ssa.MakeInterface:
-		return e.trace(v.X, depth+1)
-	case *ssa.ChangeInterface:
-		return e.trace(v.X, depth+1)
-	case *ssa.ChangeType:
-		return e.trace(v.X, depth+1)
-	case *ssa.TypeAssert:
-		return e.trace(v.X, depth+1)
-	case *ssa.Extract:
-		return e.trace(v.Tuple, depth+1)
 	case *ssa.Phi:
 		var all []target
 		for _, edge := range v.Edges {
@@ -49,18 +42,7 @@ func (e *engine) trace(v ssa.Value, depth int) []target {
 		}
 		return all
 	case *ssa.Parameter:
-		if e.running != nil {
-			e.running.traces = true
-		}
-		i := slices.Index(v.Parent().Params, v)
-		var all []target
-		for _, args := range e.callers[v.Parent()] {
-			if i < len(args) {
-				all = append(all, e.trace(args[i], depth+2)...)
-			}
-		}
-		slices.SortFunc(all, func(a, b target) int { return cmp.Compare(a.what, b.what) })
-		return slices.CompactFunc(all, func(a, b target) bool { return a == b })
+		return e.arguments(v, depth)
 	case *ssa.FreeVar:
 		return e.trace(e.free[v], depth+1)
 	case *ssa.UnOp:
@@ -83,6 +65,22 @@ func (e *engine) trace(v ssa.Value, depth int) []target {
 		return e.made(v, depth)
 	}
 	return nil
+}
+
+// arguments is trace for the arguments of all calls of a function.
+func (e *engine) arguments(v *ssa.Parameter, depth int) []target {
+	if e.running != nil {
+		e.running.traces = true
+	}
+	i := slices.Index(v.Parent().Params, v)
+	var all []target
+	for _, args := range e.callers[v.Parent()] {
+		if i < len(args) {
+			all = append(all, e.trace(args[i], depth+2)...)
+		}
+	}
+	slices.SortFunc(all, func(a, b target) int { return cmp.Compare(a.what, b.what) })
+	return slices.CompactFunc(all, func(a, b target) bool { return a == b })
 }
 
 // made returns the destinations of a writer that a call returned.

@@ -54,42 +54,70 @@ func build(pass *analysis.Pass) *builder {
 func (b *builder) declare() {
 	inCalls := map[*ast.Ident]bool{}
 	held := map[*types.Var]int{}
-	for _, f := range b.pass.Files {
-		ast.Inspect(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.FuncDecl:
-				if fn, ok := b.info.Defs[n.Name].(*types.Func); ok {
-					b.function(fn, n)
-				}
-			case *ast.CallExpr:
-				if id := usedIdent(n.Fun); id != nil {
-					inCalls[id] = true
-				}
-			case *ast.AssignStmt:
-				for i, lhs := range n.Lhs {
-					b.hold(held, lhs, nth(n.Rhs, i, len(n.Lhs)))
-				}
-			case *ast.ValueSpec:
-				for i, name := range n.Names {
-					b.hold(held, name, nth(n.Values, i, len(n.Names)))
-				}
-			case *ast.UnaryExpr:
-				if id, ok := n.X.(*ast.Ident); ok && n.Op == token.AND {
-					if v, ok := b.info.Uses[id].(*types.Var); ok {
-						held[v] = 2
-					}
-				}
+	named := map[*ast.FuncLit]bool{} // literals that are called at once
+	b.each(func(n ast.Node) {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if fn, ok := b.info.Defs[n.Name].(*types.Func); ok {
+				b.function(fn, n)
 			}
-			return true
-		})
-	}
+		case *ast.CallExpr:
+			if id := usedIdent(n.Fun); id != nil {
+				inCalls[id] = true
+			}
+			if lit, ok := ast.Unparen(n.Fun).(*ast.FuncLit); ok {
+				named[lit] = true
+			}
+		default:
+			b.holds(held, n)
+		}
+	})
 	for v, times := range held {
 		if times != 1 {
 			delete(b.literals, v)
 		}
 	}
-	// A function that is used as a value gets arguments from unknown calls. So does a
-	// literal, unless its variable is only called.
+	b.values(inCalls)
+	for _, lit := range b.literals {
+		named[lit] = true
+	}
+	b.each(func(n ast.Node) {
+		if lit, ok := n.(*ast.FuncLit); ok {
+			b.literal(lit, !named[lit])
+		}
+	})
+}
+
+// each calls f for each node of the package.
+func (b *builder) each(f func(ast.Node)) {
+	for _, file := range b.pass.Files {
+		ast.Inspect(file, func(n ast.Node) bool { f(n); return true })
+	}
+}
+
+// holds counts the assignments to local variables of function types.
+func (b *builder) holds(held map[*types.Var]int, n ast.Node) {
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		for i, lhs := range n.Lhs {
+			b.hold(held, lhs, nth(n.Rhs, i, len(n.Lhs)))
+		}
+	case *ast.ValueSpec:
+		for i, name := range n.Names {
+			b.hold(held, name, nth(n.Values, i, len(n.Names)))
+		}
+	case *ast.UnaryExpr:
+		if id, ok := n.X.(*ast.Ident); ok && n.Op == token.AND {
+			if v, ok := b.info.Uses[id].(*types.Var); ok {
+				held[v] = 2
+			}
+		}
+	}
+}
+
+// values handles functions that are used as values. They get arguments from unknown calls,
+// and so does a literal, unless its variable is only called.
+func (b *builder) values(inCalls map[*ast.Ident]bool) {
 	for id, obj := range b.info.Uses {
 		if inCalls[id] {
 			continue
@@ -104,26 +132,6 @@ func (b *builder) declare() {
 		case *types.Var:
 			delete(b.literals, obj)
 		}
-	}
-	named := map[*ast.FuncLit]bool{}
-	for _, lit := range b.literals {
-		named[lit] = true
-	}
-	for _, f := range b.pass.Files {
-		ast.Inspect(f, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok {
-				if lit, ok := ast.Unparen(call.Fun).(*ast.FuncLit); ok {
-					named[lit] = true
-				}
-			}
-			return true
-		})
-		ast.Inspect(f, func(n ast.Node) bool {
-			if lit, ok := n.(*ast.FuncLit); ok {
-				b.literal(lit, !named[lit])
-			}
-			return true
-		})
 	}
 }
 

@@ -46,25 +46,7 @@ func (b *builder) ref(e ast.Expr) Ref {
 			return b.variable(v)
 		}
 	case *ast.CompositeLit:
-		t := b.info.TypeOf(e)
-		if t == nil {
-			break
-		}
-		if _, ok := t.Underlying().(*types.Struct); ok {
-			return Ref{} // a zero scope or purpose
-		}
-		if b.keyed(t) {
-			return b.literalMap(e)
-		}
-		r := Ref{}
-		for _, x := range e.Elts {
-			if kv, ok := x.(*ast.KeyValueExpr); ok {
-				r = r.And(b.ref(kv))
-			} else {
-				r = r.And(b.ref(x))
-			}
-		}
-		return r
+		return b.composite(e)
 	case *ast.TypeAssertExpr:
 		if t := b.info.TypeOf(e.X); t != nil && known.IsScope(t) {
 			return b.ref(e.X)
@@ -73,6 +55,25 @@ func (b *builder) ref(e ast.Expr) Ref {
 		return b.nth(e, 0)
 	}
 	return Ref{Unknown: true}
+}
+
+// composite returns the reference of a literal.
+func (b *builder) composite(e *ast.CompositeLit) Ref {
+	t := b.info.TypeOf(e)
+	if t == nil {
+		return Ref{Unknown: true}
+	}
+	if _, ok := t.Underlying().(*types.Struct); ok {
+		return Ref{} // a zero scope or purpose
+	}
+	if b.keyed(t) {
+		return b.literalMap(e)
+	}
+	r := Ref{}
+	for _, x := range e.Elts {
+		r = r.And(b.ref(x))
+	}
+	return r
 }
 
 func (b *builder) variable(v *types.Var) Ref {

@@ -188,49 +188,60 @@ func queryUses(pass *analysis.Pass, call *ast.CallExpr, report func(ast.Node, us
 // changes such as strings.ToLower.
 func inner(pass *analysis.Pass, e ast.Expr) ast.Expr {
 	for {
-		switch x := ast.Unparen(e).(type) {
-		case *ast.StarExpr:
-			e = x.X
-		case *ast.UnaryExpr:
-			if x.Op != token.AND {
-				return x
-			}
-			e = x.X
-		case *ast.SelectorExpr: // the text of a sql.NullString
-			if !isText(pass, x.X) || !slices.Contains([]string{"String", "V", "Text"}, x.Sel.Name) {
-				return x
-			}
-			e = x.X
-		case *ast.CompositeLit: // a sql.NullString
-			if !isText(pass, x) || len(x.Elts) == 0 {
-				return x
-			}
-			e = x.Elts[0]
-			if pair, ok := e.(*ast.KeyValueExpr); ok {
-				e = pair.Value
-			}
-		case *ast.CallExpr:
-			if tv := pass.TypesInfo.Types[x.Fun]; tv.IsType() && len(x.Args) == 1 { // a conversion
-				e = x.Args[0]
-				continue
-			}
-			fn, ok := typeutil.Callee(pass.TypesInfo, x).(*types.Func)
-			if !ok {
-				return x
-			}
-			sel, isMethod := ast.Unparen(x.Fun).(*ast.SelectorExpr)
-			switch {
-			case fn.Pkg() != nil && fn.Pkg().Path() == "strings" && len(x.Args) > 0 && fn.Signature().Results().Len() == 1 && (strings.HasPrefix(fn.Name(), "To") || strings.HasPrefix(fn.Name(), "Trim")):
-				e = x.Args[0]
-			case isMethod && fn.Name() == "String" && len(x.Args) == 0 && fn.Signature().Recv() != nil:
-				e = sel.X
-			default:
-				return x
-			}
-		default:
-			return x
+		e = ast.Unparen(e)
+		next := within(pass, e)
+		if next == nil {
+			return e
 		}
+		e = next
 	}
+}
+
+// within is one step of inner, nil if there is none.
+func within(pass *analysis.Pass, e ast.Expr) ast.Expr {
+	switch x := e.(type) {
+	case *ast.StarExpr:
+		return x.X
+	case *ast.UnaryExpr:
+		if x.Op == token.AND {
+			return x.X
+		}
+	case *ast.SelectorExpr: // the text of a sql.NullString
+		if isText(pass, x.X) && slices.Contains([]string{"String", "V", "Text"}, x.Sel.Name) {
+			return x.X
+		}
+	case *ast.CompositeLit: // a sql.NullString
+		if !isText(pass, x) || len(x.Elts) == 0 {
+			return nil
+		}
+		if pair, ok := x.Elts[0].(*ast.KeyValueExpr); ok {
+			return pair.Value
+		}
+		return x.Elts[0]
+	case *ast.CallExpr:
+		return argument(pass, x)
+	}
+	return nil
+}
+
+// argument returns the text that a call returns with small changes at most, nil if the call
+// does something else.
+func argument(pass *analysis.Pass, x *ast.CallExpr) ast.Expr {
+	if tv := pass.TypesInfo.Types[x.Fun]; tv.IsType() && len(x.Args) == 1 { // a conversion
+		return x.Args[0]
+	}
+	fn, ok := typeutil.Callee(pass.TypesInfo, x).(*types.Func)
+	if !ok {
+		return nil
+	}
+	sel, isMethod := ast.Unparen(x.Fun).(*ast.SelectorExpr)
+	switch {
+	case fn.Pkg() != nil && fn.Pkg().Path() == "strings" && len(x.Args) > 0 && fn.Signature().Results().Len() == 1 && (strings.HasPrefix(fn.Name(), "To") || strings.HasPrefix(fn.Name(), "Trim")):
+		return x.Args[0]
+	case isMethod && fn.Name() == "String" && len(x.Args) == 0 && fn.Signature().Recv() != nil:
+		return sel.X
+	}
+	return nil
 }
 
 // isText reports whether e is a struct of a database library for text that may be null.

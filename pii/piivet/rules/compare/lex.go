@@ -11,7 +11,8 @@ const unknown = "\x00"
 type lexemeKind int
 
 const (
-	wordLexeme lexemeKind = iota
+	noLexeme lexemeKind = iota
+	wordLexeme
 	quotedLexeme
 	operatorLexeme
 	questionLexeme
@@ -30,70 +31,84 @@ type lexeme struct {
 func lex(s string) []lexeme {
 	var all []lexeme
 	for s != "" {
-		c := s[0]
-		switch {
-		case c == unknown[0]:
-			all = append(all, lexeme{kind: unknownLexeme})
-			s = s[1:]
-		case c <= ' ':
-			s = s[1:]
-		case strings.HasPrefix(s, "--") || c == '#' && !strings.HasPrefix(s, "#>") && !strings.HasPrefix(s, "#-"):
-			_, s, _ = strings.Cut(s, "\n")
-		case strings.HasPrefix(s, "/*"):
-			_, s, _ = strings.Cut(s[2:], "*/")
-		case c == '\'':
-			_, s = quoted(s, '\'')
-		case c == '"' || c == '`':
-			var name string
-			name, s = quoted(s, c)
-			all = append(all, lexeme{kind: quotedLexeme, text: name})
-		case c == '[':
-			name, rest, closed := strings.Cut(s[1:], "]")
-			if !closed || !isName(name) { // an index, or an array
-				s = s[1:]
-				break
+		rest, dropped := skip(s)
+		if !dropped {
+			var l lexeme
+			if l, rest = next(s); l.kind != noLexeme {
+				all = append(all, l)
 			}
-			all = append(all, lexeme{kind: quotedLexeme, text: name})
-			s = rest
-		case c == '?':
-			digits := prefix(s[1:], isDigit)
-			n, err := strconv.Atoi(digits)
-			switch {
-			case err == nil && n > 0: // SQLite
-				all = append(all, lexeme{kind: numberedLexeme, number: n})
-			default:
-				all = append(all, lexeme{kind: questionLexeme})
-			}
-			s = s[1+len(digits):]
-		case c == '$':
-			s = dollar(s, &all)
-		case (c == ':' || c == '@') && len(s) > 1 && isLetter(s[1]):
-			name := prefix(s[1:], isPart)
-			if n, err := strconv.Atoi(strings.TrimPrefix(name, "p")); err == nil && c == '@' && n > 0 {
-				all = append(all, lexeme{kind: numberedLexeme, number: n}) // SQL Server
-			} else {
-				all = append(all, lexeme{kind: namedLexeme, text: name})
-			}
-			s = s[1+len(name):]
-		case strings.HasPrefix(s, "::"): // a cast; the type is no column
-			s = strings.TrimLeft(s[2:], " ")
-			s = s[len(prefix(s, isPart)):]
-		case isLetter(c):
-			word := prefix(s, isPart)
-			all = append(all, lexeme{kind: wordLexeme, text: word})
-			s = s[len(word):]
-		case isDigit(c):
-			s = s[len(prefix(s, isPart)):]
-		default:
-			op := prefix(s, func(c byte) bool { return strings.IndexByte("<>=!", c) >= 0 })
-			if op == "" {
-				op = s[:1]
-			}
-			all = append(all, lexeme{kind: operatorLexeme, text: op})
-			s = s[len(op):]
 		}
+		s = rest
 	}
 	return all
+}
+
+// skip drops a blank, a comment, a string literal, a cast or a number at the start of s.
+func skip(s string) (rest string, ok bool) {
+	c := s[0]
+	switch {
+	case c == unknown[0]:
+		return s, false
+	case c <= ' ':
+		return s[1:], true
+	case strings.HasPrefix(s, "--") || c == '#' && !strings.HasPrefix(s, "#>") && !strings.HasPrefix(s, "#-"):
+		_, rest, _ = strings.Cut(s, "\n")
+		return rest, true
+	case strings.HasPrefix(s, "/*"):
+		_, rest, _ = strings.Cut(s[2:], "*/")
+		return rest, true
+	case c == '\'':
+		_, rest = quoted(s, '\'')
+		return rest, true
+	case strings.HasPrefix(s, "::"): // a cast; the type is no column
+		s = strings.TrimLeft(s[2:], " ")
+		return s[len(prefix(s, isPart)):], true
+	case isDigit(c):
+		return s[len(prefix(s, isPart)):], true
+	}
+	return s, false
+}
+
+// next returns the lexeme at the start of s, of kind noLexeme if there is none, and the rest
+// of s.
+func next(s string) (lexeme, string) {
+	switch c := s[0]; {
+	case c == unknown[0]:
+		return lexeme{kind: unknownLexeme}, s[1:]
+	case c == '"' || c == '`':
+		name, rest := quoted(s, c)
+		return lexeme{kind: quotedLexeme, text: name}, rest
+	case c == '[':
+		name, rest, closed := strings.Cut(s[1:], "]")
+		if !closed || !isName(name) { // an index, or an array
+			return lexeme{}, s[1:]
+		}
+		return lexeme{kind: quotedLexeme, text: name}, rest
+	case c == '?':
+		digits := prefix(s[1:], isDigit)
+		rest := s[1+len(digits):]
+		if n, err := strconv.Atoi(digits); err == nil && n > 0 { // SQLite
+			return lexeme{kind: numberedLexeme, number: n}, rest
+		}
+		return lexeme{kind: questionLexeme}, rest
+	case c == '$':
+		return dollar(s)
+	case (c == ':' || c == '@') && len(s) > 1 && isLetter(s[1]):
+		name := prefix(s[1:], isPart)
+		rest := s[1+len(name):]
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, "p")); err == nil && c == '@' && n > 0 {
+			return lexeme{kind: numberedLexeme, number: n}, rest // SQL Server
+		}
+		return lexeme{kind: namedLexeme, text: name}, rest
+	case isLetter(c):
+		word := prefix(s, isPart)
+		return lexeme{kind: wordLexeme, text: word}, s[len(word):]
+	}
+	op := prefix(s, func(c byte) bool { return strings.IndexByte("<>=!", c) >= 0 })
+	if op == "" {
+		op = s[:1]
+	}
+	return lexeme{kind: operatorLexeme, text: op}, s[len(op):]
 }
 
 // quoted returns the content of the quoted text at the start of s, and the rest of s. A
@@ -112,21 +127,21 @@ func quoted(s string, quote byte) (content, rest string) {
 	return s[1:], ""
 }
 
-// dollar parses $1, $name and $tag$ text $tag$.
-func dollar(s string, all *[]lexeme) (rest string) {
+// dollar parses $1, $name and $tag$ text $tag$, which is dropped.
+func dollar(s string) (l lexeme, rest string) {
 	word := prefix(s[1:], isPart)
 	rest = s[1+len(word):]
 	if strings.HasPrefix(rest, "$") {
-		tag := "$" + word + "$"
-		_, rest, _ = strings.Cut(rest[1:], tag)
-		return rest
+		_, rest, _ = strings.Cut(rest[1:], "$"+word+"$")
+		return lexeme{}, rest
 	}
 	if n, err := strconv.Atoi(word); err == nil && n > 0 {
-		*all = append(*all, lexeme{kind: numberedLexeme, number: n})
-	} else if word != "" {
-		*all = append(*all, lexeme{kind: namedLexeme, text: word})
+		return lexeme{kind: numberedLexeme, number: n}, rest
 	}
-	return rest
+	if word == "" {
+		return lexeme{}, rest
+	}
+	return lexeme{kind: namedLexeme, text: word}, rest
 }
 
 func prefix(s string, is func(byte) bool) string {

@@ -264,69 +264,75 @@ func (c *checker) resolve(e ast.Expr) ast.Expr {
 // assigned returns the values that are assigned to each variable of the package. There is
 // none for a variable that is declared and never set.
 func (c *checker) assigned() map[*types.Var][]ast.Expr {
-	if c.values != nil {
-		return c.values
-	}
-	c.values = map[*types.Var][]ast.Expr{}
-	set := func(to, value ast.Expr) {
-		if _, ok := ast.Unparen(to).(*ast.Ident); !ok {
-			value = nil // a part of the variable
+	if c.values == nil {
+		c.values = map[*types.Var][]ast.Expr{}
+		for _, file := range c.Files {
+			ast.Inspect(file, func(n ast.Node) bool { c.sets(n); return true })
 		}
-		if v := source.Root(c.TypesInfo, to); v != nil {
-			c.values[v] = append(c.values[v], value)
-		}
-	}
-	for _, file := range c.Files {
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.AssignStmt:
-				for i, to := range n.Lhs {
-					if id, ok := to.(*ast.Ident); ok && id.Name == "_" {
-						continue
-					}
-					if len(n.Lhs) == len(n.Rhs) && (n.Tok == token.ASSIGN || n.Tok == token.DEFINE) {
-						set(to, n.Rhs[i])
-					} else {
-						set(to, nil)
-					}
-				}
-			case *ast.ValueSpec:
-				for i, name := range n.Names {
-					if len(n.Names) == len(n.Values) {
-						set(name, n.Values[i])
-					} else if len(n.Values) > 0 {
-						set(name, nil)
-					} else if v, ok := c.TypesInfo.Defs[name].(*types.Var); ok && c.values[v] == nil {
-						c.values[v] = []ast.Expr{} // declared, and zero
-					}
-				}
-			case *ast.RangeStmt:
-				for _, to := range []ast.Expr{n.Key, n.Value} {
-					if to != nil {
-						set(to, nil)
-					}
-				}
-			case *ast.FuncType:
-				for _, field := range n.Params.List {
-					for _, name := range field.Names {
-						set(name, nil) // an argument of a caller
-					}
-				}
-			case *ast.UnaryExpr: // code with the address may set the variable
-				if n.Op == token.AND {
-					set(n.X, nil)
-				}
-			case *ast.SelectorExpr: // and so may a method
-				if s := c.TypesInfo.Selections[n]; s != nil && s.Kind() == types.MethodVal {
-					if f, ok := s.Obj().(*types.Func); ok && isPointer(f.Signature().Recv().Type()) {
-						set(n.X, nil)
-					}
-				}
-			}
-			return true
-		})
 	}
 	return c.values
+}
+
+// set records an assignment. The value is nil if it is not known.
+func (c *checker) set(to, value ast.Expr) {
+	if _, ok := ast.Unparen(to).(*ast.Ident); !ok {
+		value = nil // a part of the variable
+	}
+	if v := source.Root(c.TypesInfo, to); v != nil {
+		c.values[v] = append(c.values[v], value)
+	}
+}
+
+// sets records the assignments of a node.
+func (c *checker) sets(n ast.Node) {
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		for i, to := range n.Lhs {
+			switch id, ok := to.(*ast.Ident); {
+			case ok && id.Name == "_":
+			case len(n.Lhs) == len(n.Rhs) && (n.Tok == token.ASSIGN || n.Tok == token.DEFINE):
+				c.set(to, n.Rhs[i])
+			default:
+				c.set(to, nil)
+			}
+		}
+	case *ast.ValueSpec:
+		c.declares(n)
+	case *ast.RangeStmt:
+		for _, to := range []ast.Expr{n.Key, n.Value} {
+			if to != nil {
+				c.set(to, nil)
+			}
+		}
+	case *ast.FuncType:
+		for _, field := range n.Params.List {
+			for _, name := range field.Names {
+				c.set(name, nil) // an argument of a caller
+			}
+		}
+	case *ast.UnaryExpr: // code with the address may set the variable
+		if n.Op == token.AND {
+			c.set(n.X, nil)
+		}
+	case *ast.SelectorExpr: // and so may a method
+		if s := c.TypesInfo.Selections[n]; s != nil && s.Kind() == types.MethodVal {
+			if f, ok := s.Obj().(*types.Func); ok && isPointer(f.Signature().Recv().Type()) {
+				c.set(n.X, nil)
+			}
+		}
+	}
+}
+
+func (c *checker) declares(n *ast.ValueSpec) {
+	for i, name := range n.Names {
+		if len(n.Names) == len(n.Values) {
+			c.set(name, n.Values[i])
+		} else if len(n.Values) > 0 {
+			c.set(name, nil)
+		} else if v, ok := c.TypesInfo.Defs[name].(*types.Var); ok && c.values[v] == nil {
+			c.values[v] = []ast.Expr{} // declared, and zero
+		}
+	}
 }
 
 func isStatement(text string) bool {

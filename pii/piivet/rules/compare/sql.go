@@ -90,64 +90,108 @@ func (s *scanner) add(p placeholder) {
 
 func (s *scanner) column(name string) { s.top().last = strings.ToLower(name) }
 
+// A move is the effect of a keyword on the clause of the present frame.
+type move func(s *scanner, f *frame, word, previous string, rest []lexeme)
+
+// to moves to a clause in which nothing is compared yet.
+func to(c clause) move {
+	return func(_ *scanner, f *frame, _, _ string, _ []lexeme) { f.clause, f.compares = c, false }
+}
+
+// keywords are the keywords that move, and those that do nothing.
+var keywords = map[string]move{}
+
+func init() {
+	for words, m := range map[string]move{
+		"SELECT FROM JOIN USING RETURNING GROUP ORDER LIMIT OFFSET INTO UNION EXCEPT INTERSECT WINDOW": toOther,
+		"WHERE HAVING WHEN": to(cond),
+		"ON":                on,
+		"SET":               to(assign),
+		"UPDATE":            update,
+		"VALUES VALUE":      values,
+		"CASE":              caseOf,
+		"THEN ELSE":         then,
+		"END":               end,
+		"LIKE ILIKE IN BETWEEN SIMILAR REGEXP RLIKE DISTINCT": compares,
+		"AND OR AS": and,
+		"NOT IS NULL ANY ALL SOME LOWER UPPER TRIM COALESCE BINARY COLLATE EXISTS": func(*scanner, *frame, string, string, []lexeme) {},
+	} {
+		for word := range strings.FieldsSeq(words) {
+			keywords[word] = m
+		}
+	}
+}
+
+func toOther(_ *scanner, f *frame, word, previous string, _ []lexeme) {
+	// IS DISTINCT FROM, EXTRACT(… FROM …)
+	if word == "FROM" && (previous == "DISTINCT" && f.compares || f.clause == value) {
+		return
+	}
+	f.clause, f.compares = other, false
+	if word == "SELECT" {
+		f.assigned = nil
+	}
+}
+
+func on(_ *scanner, f *frame, _, _ string, rest []lexeme) {
+	f.clause, f.compares = cond, false
+	if len(rest) > 0 && (strings.EqualFold(rest[0].text, "CONFLICT") || strings.EqualFold(rest[0].text, "DUPLICATE")) {
+		f.clause = other
+	}
+}
+
+func update(_ *scanner, f *frame, _, previous string, _ []lexeme) {
+	if previous == "KEY" { // ON DUPLICATE KEY UPDATE
+		f.clause, f.compares = assign, false
+	}
+}
+
+func values(_ *scanner, f *frame, _, _ string, _ []lexeme) {
+	if f.clause != assign { // MariaDB's VALUES(column)
+		f.clause, f.compares = insert, false
+	}
+}
+
+func caseOf(s *scanner, f *frame, _, _ string, _ []lexeme) {
+	s.frames = append(s.frames, frame{clause: f.clause, outer: f.clause, isCase: true})
+}
+
+func then(_ *scanner, f *frame, _, _ string, _ []lexeme) {
+	if !f.isCase {
+		f.clause, f.compares = other, false // MERGE … WHEN MATCHED THEN UPDATE SET
+		return
+	}
+	f.clause, f.compares = f.outer, false
+	if f.clause == assign {
+		f.clause = value
+	}
+}
+
+func end(s *scanner, f *frame, _, _ string, _ []lexeme) {
+	if f.isCase && len(s.frames) > 1 {
+		s.frames = s.frames[:len(s.frames)-1]
+	}
+}
+
+func compares(_ *scanner, f *frame, word, previous string, _ []lexeme) {
+	f.compares = word != "DISTINCT" || previous == "IS" || previous == "NOT"
+}
+
+func and(_ *scanner, f *frame, word, _ string, _ []lexeme) {
+	f.compares = word == "AND" && f.compares && f.clause == value
+}
+
 // word handles a keyword. Other words are columns, tables and functions.
 func (s *scanner) word(text string, rest []lexeme) {
 	f := s.top()
 	word := strings.ToUpper(text)
 	previous := s.previous
 	s.previous = word
-	switch word {
-	case "SELECT", "FROM", "JOIN", "USING", "RETURNING", "GROUP", "ORDER", "LIMIT", "OFFSET", "INTO", "UNION", "EXCEPT", "INTERSECT", "WINDOW":
-		// IS DISTINCT FROM, EXTRACT(… FROM …)
-		if word == "FROM" && (previous == "DISTINCT" && f.compares || f.clause == value) {
-			return
-		}
-		f.clause, f.compares = other, false
-		if word == "SELECT" {
-			f.assigned = nil
-		}
-	case "WHERE", "HAVING":
-		f.clause, f.compares = cond, false
-	case "ON":
-		f.clause, f.compares = cond, false
-		if len(rest) > 0 && (strings.EqualFold(rest[0].text, "CONFLICT") || strings.EqualFold(rest[0].text, "DUPLICATE")) {
-			f.clause = other
-		}
-	case "SET":
-		f.clause, f.compares = assign, false
-	case "UPDATE":
-		if previous == "KEY" { // ON DUPLICATE KEY UPDATE
-			f.clause, f.compares = assign, false
-		}
-	case "VALUES", "VALUE":
-		if f.clause != assign { // MariaDB's VALUES(column)
-			f.clause, f.compares = insert, false
-		}
-	case "CASE":
-		s.frames = append(s.frames, frame{clause: f.clause, outer: f.clause, isCase: true})
-	case "WHEN":
-		f.clause, f.compares = cond, false
-	case "THEN", "ELSE":
-		if f.isCase {
-			f.clause, f.compares = f.outer, false
-			if f.clause == assign {
-				f.clause = value
-			}
-		} else {
-			f.clause, f.compares = other, false // MERGE … WHEN MATCHED THEN UPDATE SET
-		}
-	case "END":
-		if f.isCase && len(s.frames) > 1 {
-			s.frames = s.frames[:len(s.frames)-1]
-		}
-	case "LIKE", "ILIKE", "IN", "BETWEEN", "SIMILAR", "REGEXP", "RLIKE", "DISTINCT":
-		f.compares = word != "DISTINCT" || previous == "IS" || previous == "NOT"
-	case "AND", "OR", "AS":
-		f.compares = word == "AND" && f.compares && f.clause == value
-	case "NOT", "IS", "NULL", "ANY", "ALL", "SOME", "LOWER", "UPPER", "TRIM", "COALESCE", "BINARY", "COLLATE", "EXISTS":
-	default:
-		f.last = strings.ToLower(text)
+	if m := keywords[word]; m != nil {
+		m(s, f, word, previous, rest)
+		return
 	}
+	f.last = strings.ToLower(text)
 }
 
 func (s *scanner) operator(op string) {

@@ -137,65 +137,83 @@ func (m *masks) check(at ast.Node, typ *ast.FuncType, body *ast.BlockStmt, mask 
 	}
 	m.checked[at] = true
 
-	names := map[types.Object]bool{}
+	w := &tracked{masks: m, at: at, typ: typ, names: map[types.Object]bool{}}
 	for _, field := range typ.Params.List {
 		for _, name := range field.Names {
-			names[m.TypesInfo.Defs[name]] = true
+			w.names[m.TypesInfo.Defs[name]] = true
 		}
 	}
-	delete(names, nil)
-	inside := func(v *types.Var) bool { return v != nil && at.Pos() <= v.Pos() && v.Pos() <= at.End() }
-	assign := func(n ast.Node, to, value ast.Expr) {
-		if !m.whole(names, value) {
-			return
-		}
-		v := source.Root(m.TypesInfo, to)
-		if inside(v) {
-			if _, ok := ast.Unparen(to).(*ast.Ident); ok {
-				names[v] = true
-			}
-		} else if id, ok := ast.Unparen(to).(*ast.Ident); !ok || id.Name != "_" {
-			allow.Reportf(m.Pass, "revealer", n, kept)
-		}
-	}
+	delete(w.names, nil)
 	ast.Inspect(body, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.AssignStmt:
-			for i := range n.Lhs {
-				if len(n.Lhs) == len(n.Rhs) {
-					assign(n, n.Lhs[i], n.Rhs[i])
-				}
-			}
-		case *ast.ValueSpec:
-			for i := range n.Names {
-				if len(n.Names) == len(n.Values) {
-					assign(n, n.Names[i], n.Values[i])
-				}
-			}
-		case *ast.SendStmt:
-			if m.whole(names, n.Value) {
-				allow.Reportf(m.Pass, "revealer", n, kept)
-			}
-		case *ast.ReturnStmt:
-			if !mask {
-				break
-			}
-			results := n.Results
-			if len(results) == 0 && typ.Results != nil && len(typ.Results.List) == 1 {
-				for _, name := range typ.Results.List[0].Names {
-					results = append(results, name)
-				}
-			}
-			for _, r := range results {
-				if m.whole(names, r) {
-					allow.Reportf(m.Pass, "revealer", n, returned)
-				}
-			}
-		case *ast.FuncLit:
+		if _, ok := n.(*ast.FuncLit); ok {
 			return false // not called with the plaintext
 		}
+		if r, ok := n.(*ast.ReturnStmt); ok && mask {
+			w.returns(r)
+		}
+		w.keeps(n)
 		return true
 	})
+}
+
+// tracked is a function with the names of its variables that hold the plaintext.
+type tracked struct {
+	*masks
+	at    ast.Node
+	typ   *ast.FuncType
+	names map[types.Object]bool
+}
+
+// keeps reports a node that keeps the plaintext outside of the function, and adds the
+// variables that it assigns the plaintext to.
+func (w *tracked) keeps(n ast.Node) {
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		for i := range n.Lhs {
+			if len(n.Lhs) == len(n.Rhs) {
+				w.assign(n, n.Lhs[i], n.Rhs[i])
+			}
+		}
+	case *ast.ValueSpec:
+		for i := range n.Names {
+			if len(n.Names) == len(n.Values) {
+				w.assign(n, n.Names[i], n.Values[i])
+			}
+		}
+	case *ast.SendStmt:
+		if w.whole(w.names, n.Value) {
+			allow.Reportf(w.Pass, "revealer", n, kept)
+		}
+	}
+}
+
+func (w *tracked) assign(n ast.Node, to, value ast.Expr) {
+	if !w.whole(w.names, value) {
+		return
+	}
+	id, isName := ast.Unparen(to).(*ast.Ident)
+	if v := source.Root(w.TypesInfo, to); v != nil && w.at.Pos() <= v.Pos() && v.Pos() <= w.at.End() {
+		if isName {
+			w.names[v] = true
+		}
+	} else if !isName || id.Name != "_" {
+		allow.Reportf(w.Pass, "revealer", n, kept)
+	}
+}
+
+// returns reports the results of a mask that are the whole plaintext.
+func (w *tracked) returns(n *ast.ReturnStmt) {
+	results := n.Results
+	if len(results) == 0 && w.typ.Results != nil && len(w.typ.Results.List) == 1 {
+		for _, name := range w.typ.Results.List[0].Names {
+			results = append(results, name)
+		}
+	}
+	for _, r := range results {
+		if w.whole(w.names, r) {
+			allow.Reportf(w.Pass, "revealer", n, returned)
+		}
+	}
 }
 
 // whole reports whether e contains the whole value of one of the names.
