@@ -4,14 +4,9 @@ import (
 	"golang.org/x/tools/go/analysis"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/boundary"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/compare"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/discard"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/embed"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/place"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/plaintext"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/purposeplace"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/revealer"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/scopeplace"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/value"
 )
 
 // Docs is where the doc pages of the rules are.
@@ -21,18 +16,18 @@ const Docs = "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/docs/"
 // allow, checks the //piivet:allow directives for the others.
 func Analyzers() []*analysis.Analyzer {
 	rules := []*analysis.Analyzer{
-		boundary.Analyzer,
-		compare.Analyzer,
-		discard.Analyzer,
+		place.Boundary,
+		value.Compare,
+		value.Discard,
 		plaintext.Egress,
-		embed.Analyzer,
+		value.Embed,
 		plaintext.Hash,
 		plaintext.Label,
 		plaintext.Leak,
-		purposeplace.Analyzer,
+		place.PurposePlace,
 		plaintext.Repurpose,
-		revealer.Analyzer,
-		scopeplace.Analyzer,
+		place.Revealer,
+		place.ScopePlace,
 	}
 	return append([]*analysis.Analyzer{allow.Check(Docs+"allow.md", []string{"adopt"}, rules...)}, rules...)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/vettest"
+	"github.com/onlyfor/onlyfor/pii/piivet/rules/place"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/plaintext"
-	"github.com/onlyfor/onlyfor/pii/piivet/rules/revealer"
 )
 
 // missed are the functions of the test program without a finding, with the
@@ -29,7 +29,7 @@ func TestLaundering(t *testing.T) {
 	var functions []string
 	// A mask that returns all of its argument is no use for another purpose. Rule
 	// revealer reports it.
-	results := slices.Concat(vettest.Quietly(t, plaintext.Repurpose, "./launder"), vettest.Quietly(t, revealer.Analyzer, "./launder"))
+	results := slices.Concat(vettest.Quietly(t, plaintext.Repurpose, "./launder"), vettest.Quietly(t, place.Revealer, "./launder"))
 	for _, r := range results {
 		for _, f := range r.Pass.Files {
 			for _, d := range f.Decls {

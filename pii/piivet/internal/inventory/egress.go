@@ -38,7 +38,8 @@ func (c *collector) hostSet(lhs, host ast.Expr) {
 	if !ok || sel.Sel.Name != "Host" || !known.IsRule(c.pass.TypesInfo.TypeOf(sel.X)) {
 		return
 	}
-	u := Use{Op: Send, Host: known.ConstantText(c.pass.TypesInfo, host), At: c.at(host.Pos())}
+	u := Use{Op: Send, At: c.at(host.Pos())}
+	u.Host, _ = known.Constant(c.pass.TypesInfo, host)
 	if reader := c.readerOf(c.pass.TypesInfo.TypeOf(sel.X)); reader != nil {
 		u.Scope = []Ref{c.variable(reader)}
 	}

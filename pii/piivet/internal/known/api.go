@@ -171,7 +171,7 @@ func OpOf(fn *types.Func) Op {
 	}
 	fn = fn.Origin()
 	if recv := fn.Signature().Recv(); recv != nil {
-		if n := named(recv.Type()); n != nil {
+		if n := Named(recv.Type()); n != nil {
 			return ops[rowOf(n.Obj().Pkg(), n.Obj().Name(), fn.Name())]
 		}
 		return None
@@ -181,6 +181,6 @@ func OpOf(fn *types.Func) Op {
 
 // is reports whether t is, or points to, a type of the library with the given role.
 func is(t types.Type, want role) bool {
-	n := named(t)
+	n := Named(t)
 	return n != nil && roleOf[rowOf(n.Obj().Pkg(), n.Obj().Name())] == want
 }

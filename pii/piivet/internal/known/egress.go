@@ -2,7 +2,6 @@ package known
 
 import (
 	"go/ast"
-	"go/constant"
 	"go/types"
 	"net/http"
 )
@@ -43,7 +42,7 @@ func IsRule(t types.Type) bool { return ofEgress(t, "Rule") }
 func IsTransport(t types.Type) bool { return ofEgress(t, "Transport") }
 
 func ofEgress(t types.Type, name string) bool {
-	n := named(t)
+	n := Named(t)
 	return n != nil && in(n, EgressPath) && n.Obj().Name() == name
 }
 
@@ -61,11 +60,11 @@ func RuleOf(info *types.Info, lit *ast.CompositeLit) Rule {
 		}
 		switch name {
 		case "Host":
-			r.Host, r.HostAt = ConstantText(info, e), e
+			r.Host, r.HostAt = text(info, e), e
 		case "Method":
-			r.Method = ConstantText(info, e)
+			r.Method = text(info, e)
 		case "Path":
-			r.Path = ConstantText(info, e)
+			r.Path = text(info, e)
 		case "Fields":
 			r.Fields, r.Whole = ruleFields(info, e)
 		case "Reader":
@@ -121,17 +120,15 @@ func ruleField(info *types.Info, e ast.Expr) (RuleField, bool) {
 	if !ok || fn.Pkg() == nil || fn.Pkg().Path() != EgressPath || formats[fn.Name()] == "" {
 		return RuleField{}, false
 	}
-	f := RuleField{Format: formats[fn.Name()], Name: ConstantText(info, call.Args[0]), Type: info.TypeOf(kind)}
+	f := RuleField{Format: formats[fn.Name()], Name: text(info, call.Args[0]), Type: info.TypeOf(kind)}
 	if f.Format == formats["Header"] {
 		f.Name = http.CanonicalHeaderKey(f.Name)
 	}
 	return f, f.Name != ""
 }
 
-// ConstantText returns the value of a constant string, "" for other expressions.
-func ConstantText(info *types.Info, e ast.Expr) string {
-	if v := info.Types[e].Value; v != nil && v.Kind() == constant.String {
-		return constant.StringVal(v)
-	}
-	return ""
+// text returns the value of a constant string, "" for other expressions.
+func text(info *types.Info, e ast.Expr) string {
+	value, _ := Constant(info, e)
+	return value
 }

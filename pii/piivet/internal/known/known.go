@@ -56,7 +56,7 @@ func IsSealed(t types.Type) bool {
 // is, points to, or embeds as its only field.
 func Kinds(t types.Type) []types.Type {
 	for range 8 {
-		if n := named(t); n != nil && in(n, PIIPath) && n.Obj().Name() == "Sealed" && n.TypeArgs().Len() == 1 {
+		if n := Named(t); n != nil && in(n, PIIPath) && n.Obj().Name() == "Sealed" && n.TypeArgs().Len() == 1 {
 			return []types.Type{n.TypeArgs().At(0)}
 		}
 		s, ok := deref(t).Underlying().(*types.Struct)
@@ -137,8 +137,8 @@ func in(n *types.Named, path string) bool {
 	return n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == path
 }
 
-// named returns the named type that t is or points to, nil if there is none.
-func named(t types.Type) *types.Named {
+// Named returns the named type that t is or points to, nil if there is none.
+func Named(t types.Type) *types.Named {
 	if t == nil {
 		return nil
 	}
