@@ -36,15 +36,11 @@ type RuleField struct {
 var formats = map[string]string{"Form": "form field", "JSON": "JSON value", "Multipart": "multipart field", "Header": "header"}
 
 // IsRule reports whether t is egress.Rule or a pointer to one.
-func IsRule(t types.Type) bool { return ofEgress(t, "Rule") }
-
-// IsTransport reports whether t is egress.Transport or a pointer to one.
-func IsTransport(t types.Type) bool { return ofEgress(t, "Transport") }
-
-func ofEgress(t types.Type, name string) bool {
+func IsRule(t types.Type) bool {
 	n := Named(t)
-	return n != nil && in(n, EgressPath) && n.Obj().Name() == name
+	return n != nil && in(n, EgressPath) && n.Obj().Name() == "Rule"
 }
+
 
 // RuleOf returns the rule of a literal of type egress.Rule.
 func RuleOf(info *types.Info, lit *ast.CompositeLit) Rule {

@@ -1,0 +1,154 @@
+package flow
+
+import (
+	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+)
+
+// substitute replaces the parameters of g by the arguments of a call.
+func (e *engine) substitute(s *site, g *function, set taints) taints {
+	out := taints{}
+	for x := range set {
+		switch {
+		case x.param == g:
+			if x.index >= len(s.args) {
+				continue
+			}
+			if x.result > 0 {
+				out.add(e.resultsOfParam(s, g, x.index, x.result))
+				continue
+			}
+			for a := range e.of(s.args[x.index]) {
+				if a.fn != nil && !x.content {
+					out[a] = struct{}{}
+					continue
+				}
+				if a.inner == x.content && a.hidden == x.veiled {
+					a.inner, a.hidden = x.inner, x.hidden
+					out[a] = struct{}{}
+				}
+			}
+		case x.source != nil && g.obj != nil && depends(x.source.Scope, g.name):
+			src := *x.source
+			src.Scope = e.bind(s, src.Scope)
+			x.source = e.intern(src)
+			out[x] = struct{}{}
+		default:
+			out[x] = struct{}{}
+		}
+	}
+	return out
+}
+
+// bind replaces the parameters of the callee in a reference by the arguments of the call.
+func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
+	if s.expr == nil || s.results != nil { // the arguments are not in the syntax
+		out := purposes.Ref{Names: r.Names, Unknown: r.Unknown}
+		for _, id := range r.From {
+			if strings.Contains(id, "#") {
+				out.Unknown = true
+			} else {
+				out.From = append(out.From, id)
+			}
+		}
+		return out
+	}
+	args, ok := e.args[s.expr]
+	if !ok {
+		args = e.purposes.Args(s.expr)
+		e.args[s.expr] = args
+	}
+	return e.purposes.Reduce(r.Bind(args), s.f.name)
+}
+
+// outside handles a call of a function of another package, or of one that is not known.
+func (e *engine) outside(s *site) {
+	if key := purposes.Func(s.obj); e.imported.Funcs[key] != nil {
+		e.summarised(s, key, e.imported.Funcs[key])
+		return
+	}
+	if s.obj.Pkg() == nil { // error.Error
+		if s.obj.Name() == "Error" {
+			e.give(s, 0, e.of(s.args[0]))
+		}
+		return
+	}
+	e.effect(s)
+}
+
+// summarised handles a call of a function with a summary.
+func (e *engine) summarised(s *site, key string, sum *summary) {
+	e.passed(s, s.obj)
+	e.handedOver(s, key, sum)
+	for i, items := range sum.Results {
+		for _, it := range items {
+			set := e.resolve(s, it, sum)
+			if it.Param >= 0 && it.Param < len(s.args) && !isText(s.args[it.Param].Type()) {
+				set = set.unlabelled()
+			}
+			e.give(s, i, set)
+			if s.obj != nil {
+				e.receive(s, set, purposes.Place(s.obj), short(s.obj))
+			}
+		}
+	}
+	for _, arg := range s.args {
+		e.consume(s.f, e.of(arg))
+	}
+	for _, st := range sum.Stores {
+		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item, sum))
+	}
+	for _, k := range sum.Sinks {
+		to := e.bind(s, k.To)
+		for x := range e.resolve(s, k.Item, sum) {
+			e.sinkIn(s.f, k.In, k.Kind, x, s.pos(), k.What, k.Where, to)
+		}
+	}
+}
+
+// resolve returns the taints of an item of a summary at a call.
+func (e *engine) resolve(s *site, it item, sum *summary) taints {
+	if it.Param >= 0 {
+		if it.Param >= len(s.args) {
+			return nil
+		}
+		out := taints{}
+		if it.Result > 0 {
+			for n := range sum.Calls {
+				c := &sum.Calls[n]
+				if in := e.virtuals[virtual{s.id(), c, nil}]; in != nil && c.Param == it.Param && it.Result <= maxResults {
+					out.add(in.results[it.Result-1])
+				}
+			}
+			return out
+		}
+		for a := range e.of(s.args[it.Param]) {
+			if a.fn != nil && !it.Content {
+				out[a] = struct{}{}
+				continue
+			}
+			if a.inner == it.Content && a.hidden == it.Veiled {
+				a.inner, a.hidden = it.Inner, it.Hidden
+				out[a] = struct{}{}
+			}
+		}
+		return out
+	}
+	return taints{{origin: e.origin(it, s), inner: it.Inner, hidden: it.Hidden}: {}}
+}
+
+// origin returns the origin of an item, at a call if s is not nil.
+func (e *engine) origin(it item, s *site) origin {
+	if it.Source != nil {
+		src := *it.Source
+		if s != nil {
+			src.Scope = e.bind(s, src.Scope)
+		}
+		return origin{source: e.intern(src)}
+	}
+	if it.Fn != "" {
+		return origin{fn: e.callableBy(it.Fn)}
+	}
+	return origin{shared: it.Shared, content: it.Content, veiled: it.Veiled}
+}
