@@ -14,7 +14,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/config"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/govet"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
-	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"github.com/onlyfor/onlyfor/pii/piivet/rules/adopt"
 )
 
@@ -84,7 +84,7 @@ func untouched(path string) bool {
 		return false // of the main module
 	}
 	for _, imported := range unit.ImportMap {
-		if inventory.OfLibrary(purposes.PackagePath(imported)) {
+		if inventory.OfLibrary(known.PackagePath(imported)) {
 			return false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
 var kindNames = map[Kind]string{Email: "an e-mail address", Phone: "a phone number"}
@@ -83,7 +85,7 @@ func NewReport(items []Item) Report {
 			m.key(*i.Key)
 		case i.Lookup != nil:
 			l := *i.Lookup
-			l.Package = tested(l.Package)
+			l.Package = known.PackagePath(l.Package)
 			m.lookups = append(m.lookups, l)
 		case i.Generated != nil:
 			if !slices.Contains(m.report.Generated, *i.Generated) {
@@ -104,15 +106,8 @@ type merger struct {
 
 type id struct{ pkg, of, name string }
 
-// tested returns the path of a package without the addition that it has when it is compiled
-// for its tests.
-func tested(path string) string {
-	path, _, _ = strings.Cut(path, " ")
-	return path
-}
-
 func (m *merger) field(f Field) {
-	f.Package = tested(f.Package)
+	f.Package = known.PackagePath(f.Package)
 	id := id{f.Package, f.Struct, f.Name}
 	switch n, known := m.at[id]; {
 	case !known, f.Use == "" && m.fields[n].Use == "": // fields of two anonymous structs may have the same name
@@ -124,7 +119,7 @@ func (m *merger) field(f Field) {
 }
 
 func (m *merger) key(k Key) {
-	k.Package = tested(k.Package)
+	k.Package = known.PackagePath(k.Package)
 	id := id{k.Package, k.Holder, k.Name}
 	n, ok := m.keyAt[id]
 	if !ok {

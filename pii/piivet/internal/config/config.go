@@ -83,10 +83,3 @@ func match(pattern, pkg string) bool {
 	}
 	return pkg == pattern
 }
-
-// PackagePath returns the import path of a package without a driver's suffix for tests,
-// as in "p [p.test]".
-func PackagePath(path string) string {
-	path, _, _ = strings.Cut(path, " ")
-	return path
-}

@@ -183,11 +183,6 @@ func TestWithoutModuleThereIsNoFile(t *testing.T) {
 	require.Nil(t, c)
 }
 
-func TestPackagePath(t *testing.T) {
-	require.Equal(t, "example.com/shop", config.PackagePath("example.com/shop"))
-	require.Equal(t, "example.com/shop", config.PackagePath("example.com/shop [example.com/shop.test]"))
-}
-
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{whole, "{}", `{"reveal":[`, `[[[`, `{"a":{"b":1}}`} {
 		f.Add(seed)

@@ -318,11 +318,7 @@ func funcName(g *function) string {
 func short(fn *types.Func) string {
 	name := fn.Name()
 	if recv := fn.Signature().Recv(); recv != nil {
-		t := recv.Type()
-		if p, ok := t.(*types.Pointer); ok {
-			t = p.Elem()
-		}
-		if n, ok := types.Unalias(t).(*types.Named); ok {
+		if n := known.Named(recv.Type()); n != nil {
 			name = n.Obj().Name() + "." + name
 		}
 	}

@@ -237,7 +237,7 @@ func (e *engine) handOn(s *site, args []ssa.Value, errs bool) {
 	all.add(e.outcomes(s, args))
 	results := s.obj.Signature().Results()
 	for i := range results.Len() {
-		if errs || !isError(results.At(i).Type()) {
+		if errs || !known.IsError(results.At(i).Type()) {
 			e.give(s, i, all)
 		}
 	}
@@ -249,7 +249,7 @@ func (e *engine) passText(s *site, args []ssa.Value) { e.handOn(s, args, false) 
 func (e *engine) quote(s *site, args []ssa.Value) {
 	results := s.obj.Signature().Results()
 	for i := range results.Len() {
-		if isError(results.At(i).Type()) {
+		if known.IsError(results.At(i).Type()) {
 			e.give(s, i, e.union(args))
 		}
 	}

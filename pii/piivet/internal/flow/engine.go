@@ -246,7 +246,7 @@ func (e *engine) build() {
 		}
 	}
 	if init := pkg.Func("init"); init != nil { // variables of the package
-		e.add(init, e.pass.Pkg.Path()+".init", purposes.PackagePath(e.pass.Pkg.Path()), nil)
+		e.add(init, e.pass.Pkg.Path()+".init", known.PackagePath(e.pass.Pkg.Path()), nil)
 	}
 	for _, f := range e.functions {
 		for _, b := range f.ssa.Blocks {

@@ -181,7 +181,7 @@ func logs(fn *types.Func) bool {
 
 func isErrorMaker(fn *types.Func) bool {
 	results := fn.Signature().Results()
-	return results.Len() == 1 && isError(results.At(0).Type()) && (len(fn.Name()) > 3 && (fn.Name()[:3] == "New" || fn.Name()[:3] == "Err"))
+	return results.Len() == 1 && known.IsError(results.At(0).Type()) && (len(fn.Name()) > 3 && (fn.Name()[:3] == "New" || fn.Name()[:3] == "Err"))
 }
 
 // rendersLabels handles the data of a template or an encoder. A label in a map of values

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
 // Most functions that use a revealed value do not reveal it: they call an accessor or
@@ -70,7 +70,7 @@ func (e *engine) received(f Finding, in string, src *source, from []string) (Fin
 		return f, false
 	}
 	f.In, f.InPackage = in, PackageOf(in)
-	f.RevealedIn, f.RevealedPackage = src.In, purposes.PackagePath(src.Pkg)
+	f.RevealedIn, f.RevealedPackage = src.In, known.PackagePath(src.Pkg)
 	f.Among = from
 	if what, ok := strings.CutPrefix(f.What, "> "); ok {
 		f.What, f.Does = "", what

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"go/types"
 	"path/filepath"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
 // ours reports whether a package is analyzed: it uses the library, or belongs to the main
@@ -95,20 +97,12 @@ func isRune(t types.Type) bool {
 	return ok && b.Kind() == types.Rune
 }
 
-func isError(t types.Type) bool {
-	return types.Identical(t, types.Universe.Lookup("error").Type())
-}
-
 // redacts reports whether values of type t control how they are printed and encoded. It
 // is true for types with such a method in packages that use the library. The methods are
 // trusted.
 func (e *engine) redacts(t types.Type) bool {
-	p, ok := types.Unalias(t).(*types.Pointer)
-	if ok {
-		t = p.Elem()
-	}
-	n, ok := types.Unalias(t).(*types.Named)
-	if !ok || n.Obj().Pkg() == nil || !e.imported.Ours[n.Obj().Pkg().Path()] || types.IsInterface(n) {
+	n := known.Named(t)
+	if n == nil || n.Obj().Pkg() == nil || !e.imported.Ours[n.Obj().Pkg().Path()] || types.IsInterface(n) {
 		return false
 	}
 	methods := types.NewMethodSet(types.NewPointer(n))

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/tools/go/ssa"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
@@ -126,7 +127,7 @@ func (e *engine) boxed(f *function, i *ssa.MakeInterface) {
 	if !e.redacts(i.X.Type()) {
 		e.set(i, e.of(i.X))
 	}
-	if isError(i.Type()) {
+	if known.IsError(i.Type()) {
 		e.sink(f, Error, e.of(i.X), position(i), typeName(i.X.Type()), "", purposes.Ref{})
 	}
 }

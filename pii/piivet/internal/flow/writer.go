@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"slices"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"golang.org/x/tools/go/ssa"
 )
 
@@ -176,11 +177,8 @@ func isResponse(t types.Type) bool {
 // typePath returns the package and name of the named type that t is or points
 // to, or neither.
 func typePath(t types.Type) (path, name string) {
-	if p, ok := types.Unalias(t).(*types.Pointer); ok {
-		t = p.Elem()
-	}
-	n, ok := types.Unalias(t).(*types.Named)
-	if !ok || n.Obj().Pkg() == nil {
+	n := known.Named(t)
+	if n == nil || n.Obj().Pkg() == nil {
 		return "", ""
 	}
 	return cleanPath(n.Obj().Pkg().Path()), n.Obj().Name()

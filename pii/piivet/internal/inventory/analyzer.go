@@ -32,7 +32,7 @@ var Analyzer = &analysis.Analyzer{
 func run(pass *analysis.Pass) (any, error) {
 	c := &collector{
 		pass:     pass,
-		out:      Package{Path: purposed.PackagePath(pass.Pkg.Path())},
+		out:      Package{Path: known.PackagePath(pass.Pkg.Path())},
 		params:   map[*types.Var]Ref{},
 		called:   map[ast.Expr]bool{},
 		looked:   map[*ast.IndexExpr]bool{},

@@ -310,11 +310,7 @@ func receiver(sig *types.Signature) string {
 	if sig.Recv() == nil {
 		return ""
 	}
-	t := types.Unalias(sig.Recv().Type())
-	if p, ok := t.(*types.Pointer); ok {
-		t = types.Unalias(p.Elem())
-	}
-	if named, ok := t.(*types.Named); ok {
+	if named := known.Named(sig.Recv().Type()); named != nil {
 		return named.Obj().Name()
 	}
 	return ""
@@ -337,12 +333,8 @@ func (c *collector) kind(f *types.Func, fun ast.Expr) string {
 }
 
 func typeName(t types.Type) string {
-	t = types.Unalias(t)
-	if p, ok := t.(*types.Pointer); ok {
-		t = types.Unalias(p.Elem())
-	}
-	named, ok := t.(*types.Named)
-	if !ok {
+	named := known.Named(t)
+	if named == nil {
 		return ""
 	}
 	o := named.Obj()

@@ -7,7 +7,6 @@ import (
 	"go/types"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
-	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // walk lists the uses and the flows within n.
@@ -263,7 +262,7 @@ func (c *collector) variable(v *types.Var) Ref {
 	}
 	pkg := c.out.Path
 	if v.Pkg() != nil {
-		pkg = purposed.PackagePath(v.Pkg().Path())
+		pkg = known.PackagePath(v.Pkg().Path())
 	}
 	if v.IsField() {
 		if path, err := c.paths.For(v); err == nil {

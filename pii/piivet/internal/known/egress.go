@@ -41,7 +41,6 @@ func IsRule(t types.Type) bool {
 	return n != nil && in(n, EgressPath) && n.Obj().Name() == "Rule"
 }
 
-
 // RuleOf returns the rule of a literal of type egress.Rule.
 func RuleOf(info *types.Info, lit *ast.CompositeLit) Rule {
 	r := Rule{Whole: true}

@@ -152,3 +152,6 @@ func deref(t types.Type) types.Type {
 	}
 	return t
 }
+
+// IsError reports whether t is the type error.
+func IsError(t types.Type) bool { return types.Identical(t, types.Universe.Lookup("error").Type()) }

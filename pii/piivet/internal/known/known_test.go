@@ -92,3 +92,8 @@ func TestPart(t *testing.T) {
 		require.Equal(t, part, known.Part(types.NewPackage(path, "p")), path)
 	}
 }
+
+func TestPackagePath(t *testing.T) {
+	require.Equal(t, "example.com/shop", known.PackagePath("example.com/shop"))
+	require.Equal(t, "example.com/shop", known.PackagePath("example.com/shop [example.com/shop.test]"))
+}

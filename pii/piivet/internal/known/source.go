@@ -134,3 +134,10 @@ func Root(info *types.Info, e ast.Expr) *types.Var {
 func IsGlobal(v *types.Var) bool {
 	return v != nil && !v.IsField() && v.Pkg() != nil && v.Parent() == v.Pkg().Scope()
 }
+
+// PackagePath returns the import path of a package without a driver's suffix for tests,
+// as in "p [p.test]".
+func PackagePath(path string) string {
+	path, _, _ = strings.Cut(path, " ")
+	return path
+}

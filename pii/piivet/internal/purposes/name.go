@@ -6,7 +6,8 @@ import (
 	"go/types"
 	"path/filepath"
 	"strconv"
-	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
 // dynamic is the prefix of the names of nodes for calls through interfaces. The name of
@@ -17,20 +18,13 @@ const dynamic = "dyn:"
 // "(*example.com/ads.Service).Match".
 func Func(fn *types.Func) string { return fn.Origin().FullName() }
 
-// PackagePath returns the import path of a package without a driver's suffix for tests,
-// as in "p [p.test]".
-func PackagePath(path string) string {
-	path, _, _ = strings.Cut(path, " ")
-	return path
-}
-
 // Place returns the name of a function in reports, such as
 // "example.com/shop/auth.(*Service).Login".
 func Place(f *types.Func) string {
 	f = f.Origin()
 	pkg := ""
 	if f.Pkg() != nil {
-		pkg = PackagePath(f.Pkg().Path()) + "."
+		pkg = known.PackagePath(f.Pkg().Path()) + "."
 	}
 	recv := f.Signature().Recv()
 	if recv == nil {

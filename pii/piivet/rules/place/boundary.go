@@ -48,7 +48,7 @@ func runBoundary(pass *analysis.Pass) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &boundaryChecker{Pass: pass, path: config.PackagePath(pass.Pkg.Path()), config: file, purposes: purposes.Of(pass), handed: map[ast.Expr]bool{}}
+	c := &boundaryChecker{Pass: pass, path: known.PackagePath(pass.Pkg.Path()), config: file, purposes: purposes.Of(pass), handed: map[ast.Expr]bool{}}
 	c.facts()
 	c.own, c.isBound = c.boundOf(c.path)
 	seen := map[string]bool{}
@@ -273,7 +273,7 @@ func (c *boundaryChecker) hand(value ast.Expr, to *types.Package) {
 	if to == nil || to == c.Pkg {
 		return
 	}
-	path := config.PackagePath(to.Path())
+	path := known.PackagePath(to.Path())
 	list, bound := c.boundOf(path)
 	if !bound {
 		return

@@ -2,10 +2,11 @@ package place
 
 import (
 	"encoding/json"
-	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"go/ast"
 	"slices"
 	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 
 	"golang.org/x/tools/go/analysis"
 

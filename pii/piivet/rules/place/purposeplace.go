@@ -39,14 +39,14 @@ func runPurposePlace(pass *analysis.Pass) (any, error) {
 	if !known.Uses(pass) {
 		return nil, nil
 	}
-	if ofLibrary(config.PackagePath(pass.Pkg.Path())) {
+	if ofLibrary(known.PackagePath(pass.Pkg.Path())) {
 		return nil, nil
 	}
 	file, err := config.Of(pass)
 	if err != nil {
 		return nil, err
 	}
-	c := &purposeChecker{Pass: pass, path: config.PackagePath(pass.Pkg.Path()), config: file}
+	c := &purposeChecker{Pass: pass, path: known.PackagePath(pass.Pkg.Path()), config: file}
 	c.listed, c.stated = file.Declares(c.path)
 	c.facts()
 	for file := range known.Files(pass) {
@@ -162,7 +162,7 @@ func (c *purposeChecker) use(file *ast.File, n *ast.CallExpr, l list, name strin
 	}
 	for _, spec := range file.Imports {
 		imported := c.TypesInfo.PkgNameOf(spec)
-		if imported == nil || config.PackagePath(imported.Imported().Path()) != l.Path || imported.Name() == "_" || imported.Name() == "." {
+		if imported == nil || known.PackagePath(imported.Imported().Path()) != l.Path || imported.Name() == "_" || imported.Name() == "." {
 			continue
 		}
 		// The name may refer to another object here.

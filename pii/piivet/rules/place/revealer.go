@@ -30,7 +30,7 @@ func runRevealer(pass *analysis.Pass) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := config.PackagePath(pass.Pkg.Path())
+	path := known.PackagePath(pass.Pkg.Path())
 	allowed, stated := c.Reveals(path)
 	m := &masks{Pass: pass}
 	for file := range known.Files(pass) {

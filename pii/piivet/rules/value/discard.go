@@ -90,7 +90,7 @@ func checkResult(pass *analysis.Pass, call *ast.CallExpr) {
 		return
 	}
 	results := sig.Results()
-	if results.Len() == 0 || !isError(results.At(results.Len()-1).Type()) {
+	if results.Len() == 0 || !known.IsError(results.At(results.Len()-1).Type()) {
 		return
 	}
 	name, consequence := "", ""
@@ -198,5 +198,3 @@ func coreSignature(t types.Type) (*types.Signature, bool) {
 	sig, ok := t.Underlying().(*types.Signature)
 	return sig, ok
 }
-
-func isError(t types.Type) bool { return types.Identical(t, types.Universe.Lookup("error").Type()) }
