@@ -159,6 +159,9 @@ func (e *engine) sendsBy(s *site) {
 	}
 }
 
+// maxSpots is the number of places of one request that are reported.
+const maxSpots = 20
+
 // requests adds a sink for each place with sealed text in a request, to the client that
 // sends the request. It runs when solve is done.
 func (e *engine) requests() {
@@ -167,7 +170,7 @@ func (e *engine) requests() {
 			continue
 		}
 		var spots []spot
-		r := request{e: e, f: s.f.ssa}
+		r := request{e: e, f: s.f.ssa, around: map[types.Type]bool{}}
 		r.send(s)
 		for _, p := range r.parts {
 			at := spot{Method: r.method, Format: p.format, Name: p.name}
@@ -184,7 +187,7 @@ func (e *engine) requests() {
 				e.sent[pos] = true
 			}
 		}
-		for _, p := range spots {
+		for _, p := range spots[:min(len(spots), maxSpots)] {
 			text, _ := json.Marshal(p) // strings and a bool
 			e.sink(s.f, Egress, e.of(client), s.pos(), string(text), "", noScopes)
 		}

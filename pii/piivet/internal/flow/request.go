@@ -24,7 +24,16 @@ type request struct {
 	// encoded are the positions of the calls that encode the parts as JSON, without those
 	// that encode a label.
 	encoded map[token.Pos]bool
+
+	around map[types.Type]bool // the struct types around the present one
+	work   int                 // the types and addresses that were visited
 }
+
+// maxWork bounds the work on one request: the types of a value may be a large graph.
+const maxWork = 10_000
+
+// busy counts one step, and reports whether there were too many.
+func (r *request) busy() bool { r.work++; return r.work > maxWork }
 
 // A part is a place in a request.
 type part struct {
@@ -272,6 +281,9 @@ func (r *request) value(v ssa.Value, pointer string, depth int) {
 
 // stored collects the parts that are stored at an address, or at addresses within it.
 func (r *request) stored(addr ssa.Value, pointer string, depth int) {
+	if r.busy() {
+		return
+	}
 	for _, i := range *addr.Referrers() {
 		switch i := i.(type) {
 		case *ssa.FieldAddr:
@@ -294,7 +306,7 @@ func (r *request) typed(t types.Type, pointer string, depth int) {
 		r.add("JSON value", pointer, nil, true)
 		return
 	}
-	if depth == 0 {
+	if depth == 0 || r.around[t] || r.busy() {
 		return
 	}
 	switch u := t.Underlying().(type) {
@@ -307,11 +319,13 @@ func (r *request) typed(t types.Type, pointer string, depth int) {
 	case *types.Map:
 		r.typed(u.Elem(), pointer+"/*", depth-1)
 	case *types.Struct:
+		r.around[t] = true
 		for i := range u.NumFields() {
 			if name, ok := jsonName(t, i); ok {
 				r.typed(u.Field(i).Type(), pointer+name, depth-1)
 			}
 		}
+		delete(r.around, t)
 	}
 }
 

@@ -149,3 +149,52 @@ func (s *sender) allowed(phone pii.Phone) {
 	}
 	_, _ = s.client.PostForm("https://api.sms.example/v1/messages", url.Values{"Body": {string(to)}}) //piivet:allow egress it is refused, and that is tested
 }
+
+// A tree has many ways through its own type, and a web through the types of others.
+type tree struct {
+	Phone                                                                                                                                                                                                  pii.Phone
+	A0, A1, A2, A3, A4, A5, A6, A7, A8, A9, B0, B1, B2, B3, B4, B5, B6, B7, B8, B9, C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, D0, D1, D2, D3, D4, D5, D6, D7, D8, D9, E0, E1, E2, E3, E4, E5, E6, E7, E8, E9 *tree
+}
+
+type web struct{ A, B, C, D *web1 }
+type web1 struct{ A, B, C, D, E, F, G, H, I, J *web2 }
+type web2 struct{ A, B, C, D, E, F, G, H, I, J *web3 }
+type web3 struct{ A, B, C, D, E, F, G, H, I, J *web4 }
+type web4 struct{ A, B, C, D, E, F, G, H, I, J map[string]*web5 }
+type web5 struct{ A, B, C, D, E, F, G, H, I, J []web6 }
+type web6 struct{ A, B, C, D, E, F, G, H, I, J []string }
+
+func (s *sender) large(t *tree, w *web) {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return
+	}
+	_, _ = s.client.Post("https://api.mail.example/v3/mail/send", "application/json", bytes.NewReader(text)) // want `in JSON value /Phone, which no rule`
+	text, err = json.Marshal(w)
+	if err != nil {
+		return
+	}
+	_, _ = s.client.Post("https://api.mail.example/v3/mail/send", "application/json", bytes.NewReader(text))
+}
+
+type loop struct{ *loop }
+
+// odd code is followed without a crash.
+func (s *sender) odd(v any, l loop, phone pii.Phone, key string, req *http.Request) {
+	text, _ := json.Marshal(l)
+	_, _ = s.client.Post("%", "", bytes.NewReader(text))
+	text, _ = json.Marshal(v)
+	_, _ = s.client.Post("", "", bytes.NewReader(text))
+	_, _ = s.client.PostForm("://", nil)
+	_, _ = s.client.PostForm("https://api.sms.example", url.Values{key: {fmt.Sprint(v)}})
+	_, _ = s.client.Do(req)
+	_, _ = s.client.Do(nil)
+	_, _ = (*http.Client)(nil).Do(&http.Request{})
+	var again *http.Request
+	for range 3 {
+		again = again.WithContext(again.Context())
+	}
+	_, _ = s.client.Transport.RoundTrip(again)
+	do := s.client.Do
+	_, _ = do(req)
+}
