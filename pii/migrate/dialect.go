@@ -1,6 +1,9 @@
 package migrate
 
-import "strings"
+import (
+	"encoding/hex"
+	"strings"
+)
 
 // A Dialect is the SQL that a database speaks. The zero Dialect is none.
 type Dialect int
@@ -45,7 +48,8 @@ type dialect struct {
 	// equal, and so may an address before and after it was changed.
 	text, exact, exactParam string // with %s
 
-	// catalogue asks for name, generating expression, type and width of each column.
+	// catalogue asks for name, generating expression, type and width of each column, and for
+	// the type as a statement for a set needs it: see [Migration.setColumns].
 	catalogue string
 	// searchable asks for schema, table and name of each column that may hold text, in the
 	// order of tables, whether it needs a cast to text, and why it can't be read, "" if
@@ -71,8 +75,9 @@ var postgres = dialect{
 	exact:      `(%s)::text COLLATE "C"`,
 	exactParam: "%s::text",
 	catalogue: `SELECT a.attname::text, CASE WHEN a.attgenerated <> '' THEN COALESCE(pg_get_expr(d.adbin, d.adrelid), '') END AS generated,
-		COALESCE(b.typname, t.typname)::text, (CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END)::bigint - 4
-		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+		COALESCE(b.typname, t.typname)::text, (CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END)::bigint - 4,
+		CASE WHEN t.typarray = 0 THEN '' ELSE quote_ident(n.nspname) || '.' || quote_ident(t.typname) END
+		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
 		LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped`,
@@ -105,7 +110,8 @@ var mysql = dialect{
 	text:       "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exact:      "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exactParam: "CAST(%s AS BINARY)",
-	catalogue: `SELECT column_name, NULLIF(generation_expression, '') AS generated, data_type, character_maximum_length
+	catalogue: `SELECT column_name, NULLIF(generation_expression, '') AS generated, data_type, character_maximum_length,
+		COALESCE(CONCAT(character_set_name, ' COLLATE ', collation_name), '')
 		FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?`,
 	searchable: `SELECT c.table_schema, c.table_name, c.column_name, 0, CASE WHEN t.table_type = 'BASE TABLE' THEN '' ELSE 'history of rows' END
 		FROM information_schema.columns c
@@ -128,13 +134,13 @@ var mysql = dialect{
 }
 
 var sqlite = dialect{
-	database: sqLite,
+	database: unnumbered(sqLite),
 	// Not ", because SQLite reads "name" as a string if there is no such column.
 	quote:      "`",
 	text:       "CAST(%s AS TEXT)",
 	exact:      "CAST(%s AS TEXT) COLLATE BINARY",
 	exactParam: "%s",
-	catalogue:  `SELECT name, CASE WHEN hidden IN (2, 3) THEN '' END AS generated, type, NULL FROM pragma_table_xinfo(?1)`,
+	catalogue:  `SELECT name, CASE WHEN hidden IN (2, 3) THEN '' END AS generated, type, NULL, '' FROM pragma_table_xinfo(?1)`,
 	// A column of any type may hold text.
 	searchable: `SELECT '', s.name, x.name, 0, '' FROM sqlite_master s JOIN pragma_table_xinfo(s.name) x
 		WHERE s.type = 'table' AND s.name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY s.name, x.cid`,
@@ -145,6 +151,21 @@ var sqlite = dialect{
 	unique: []string{"2067", "1555"},
 	// SQLITE_ERROR, PERM, READONLY, CONSTRAINT, MISMATCH, AUTH.
 	refused: []string{"1", "3", "8", "19", "20", "23"},
+}
+
+// unnumbered returns a database whose placeholders have no numbers. A driver of SQLite
+// looks for the name of each numbered one among all arguments.
+func unnumbered(d database) database {
+	d.param = mySQL.param
+	return d
+}
+
+// bytesLiteral returns bytes as they stand in a statement.
+func (d *dialect) bytesLiteral(b []byte) string {
+	if d == &postgres {
+		return `'\x` + hex.EncodeToString(b) + "'"
+	}
+	return "X'" + hex.EncodeToString(b) + "'"
 }
 
 // ident quotes a name, and each part of a qualified name.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -26,6 +27,9 @@ type Migration struct {
 	// key.
 	subjectCol string
 	bounded    []string // sealed columns of a bounded width
+	// The types of the key and the fields, by name, as a statement for a set writes them.
+	types       map[string]string
+	setsRefused atomic.Bool // the database refused such a statement, and took its rows one by one
 }
 
 // New returns a migration of a table. It reads the names and types of the columns,

@@ -9,7 +9,7 @@ import (
 )
 
 // readAtOnce is the largest number of rows that one statement reads back.
-const readAtOnce = 256
+const readAtOnce = 1000
 
 // An outcome has the rows that a transaction could not write.
 type outcome struct {
@@ -18,6 +18,8 @@ type outcome struct {
 	// A field of moved rows that was not written differs from the content that was read:
 	// somebody else wrote it, or a trigger did.
 	moved []*rowEdit
+
+	setFailed bool // the error is the error of a statement for a set
 }
 
 // readBack reads rows that the transaction has written. Rows are altered in which a
@@ -40,25 +42,31 @@ func (m *Migration) readBack(ctx context.Context, tx *sql.Tx, rows []*rowEdit, o
 	}
 	for from := 0; from < len(rows); from += readAtOnce {
 		some := rows[from:min(from+readAtOnce, len(rows))]
-		unread := make(map[string]*rowEdit, len(some))
+		byKey, read := make(map[string]*rowEdit, len(some)), make(map[*rowEdit]bool, len(some))
 		for _, r := range some {
-			unread[r.keyText] = r
+			byKey[r.keyText] = r
 		}
-		if err := m.stored(ctx, tx, fields, some, func(key string, cells []sql.RawBytes) {
-			r := unread[key]
-			delete(unread, key)
+		if err := m.stored(ctx, tx, fields, some, func(key string, cells []sql.RawBytes) error {
+			r := byKey[key]
 			switch {
 			case r == nil:
+				return nil
+			case read[r]:
+				return m.notUnique()
 			case !m.holds(r, cells):
 				out.altered = append(out.altered, r)
 			case !m.others(r, cells):
 				out.moved = append(out.moved, r)
 			}
+			read[r] = true
+			return nil
 		}); err != nil {
 			return err
 		}
-		for _, r := range unread { // deleted, or under another key
-			out.altered = append(out.altered, r)
+		for _, r := range some {
+			if !read[r] { // deleted, or under another key
+				out.altered = append(out.altered, r)
+			}
 		}
 	}
 	return nil
@@ -84,8 +92,8 @@ func (m *Migration) others(r *rowEdit, cells []sql.RawBytes) bool {
 }
 
 // stored calls f with the key and the fields of rows, as an application reads them. The
-// cells are valid until f returns.
-func (m *Migration) stored(ctx context.Context, tx *sql.Tx, fields fieldSet, rows []*rowEdit, f func(key string, cells []sql.RawBytes)) error {
+// cells are valid until f returns. An error of f ends the reading.
+func (m *Migration) stored(ctx context.Context, tx *sql.Tx, fields fieldSet, rows []*rowEdit, f func(key string, cells []sql.RawBytes) error) error {
 	key := m.keyCol
 	if m.key == textKey && m.dialect == &postgres {
 		key = expr(m.dialect.text, key)
@@ -105,16 +113,8 @@ func (m *Migration) stored(ctx context.Context, tx *sql.Tx, fields fieldSet, row
 		}
 		columns, targets = append(columns, column+" AS stored_"+strconv.Itoa(i)), append(targets, &cells[i])
 	}
-	size := 1 // few sizes, and so few statements to prepare
-	for size < len(rows) {
-		size *= 2
-	}
-	params, keys := make([]string, size), make([]any, size)
-	for i := range params {
-		params[i], keys[i] = m.dialect.param(i+1), rows[min(i, len(rows)-1)].key
-	}
-	found, err := tx.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+m.from+
-		" WHERE "+m.keyCol+" IN ("+strings.Join(params, ", ")+")", keys...)
+	condition, keys := m.keyIn(rows)
+	found, err := tx.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+m.from+" WHERE "+condition, keys...)
 	if err != nil {
 		return err
 	}
@@ -125,11 +125,12 @@ func (m *Migration) stored(ctx context.Context, tx *sql.Tx, fields fieldSet, row
 		}
 		switch m.key {
 		case integerKey:
-			f(m.key.text(number), cells)
-		case textKey:
-			f(text, cells)
+			text = m.key.text(number)
 		case bytesKey:
-			f(m.key.text(raw), cells)
+			text = m.key.text(raw)
+		}
+		if err := f(text, cells); err != nil {
+			return err
 		}
 	}
 	return found.Err()

@@ -188,24 +188,60 @@ func (r *reader) page(ctx context.Context, after any, n int) ([]*rowEdit, error)
 	}
 	for i := 1; i < len(rows); i++ {
 		if rows[i].keyText == rows[i-1].keyText {
-			return nil, refuse("key %s is not unique", r.m.table.Key)
+			return nil, r.m.notUnique()
 		}
 	}
 	return rows[:min(n, len(rows))], nil
 }
 
-// one reads the row with a key again. It returns nil if the row is not in the
-// selection any more.
-func (r *reader) one(ctx context.Context, key any) (*rowEdit, error) {
-	query := "SELECT " + r.columns + " FROM " + r.m.from + r.conditions(r.m.keyCol+" = "+r.m.dialect.param(1))
-	rows, err := r.query(ctx, 1, query, key)
-	switch {
-	case err != nil || len(rows) == 0:
-		return nil, err
-	case len(rows) > 1:
-		return nil, refuse("key %s is not unique", r.m.table.Key)
+// again reads rows again, and returns those that are still in the selection. The others
+// were deleted, or done by somebody else: nothing is left to do for them.
+func (r *reader) again(ctx context.Context, rows []*rowEdit) (there []*rowEdit, err error) {
+	for some := range slices.Chunk(rows, readAtOnce) {
+		condition, keys := r.m.keyIn(some)
+		found, err := r.query(ctx, len(some), "SELECT "+r.columns+" FROM "+r.m.from+r.conditions(condition), keys...)
+		if err != nil {
+			return nil, err
+		}
+		fresh, known := make(map[string]*rowEdit, len(found)), 0
+		for _, f := range found {
+			if fresh[f.keyText] != nil {
+				return nil, r.m.notUnique()
+			}
+			fresh[f.keyText] = f
+		}
+		for _, row := range some {
+			if fresh[row.keyText] != nil {
+				known++
+			}
+		}
+		if known < len(found) { // a key has become another that is equal to it for the database
+			if len(some) == 1 {
+				fresh[some[0].keyText] = found[0]
+			} else {
+				for _, row := range some {
+					one, err := r.again(ctx, []*rowEdit{row})
+					if err != nil {
+						return nil, err
+					}
+					there = append(there, one...)
+				}
+				continue
+			}
+		}
+		for _, row := range some {
+			f := fresh[row.keyText]
+			if f == nil {
+				row.reset()
+				row.cells, row.plain = make([]cell, len(r.m.fields)), nil
+				continue
+			}
+			f.written = row.written
+			*row = *f
+			there = append(there, row)
+		}
 	}
-	return rows[0], nil
+	return there, nil
 }
 
 func (r *reader) query(ctx context.Context, n int, query string, args ...any) (all []*rowEdit, err error) {

@@ -153,6 +153,10 @@ func (w *walk) seal(ctx context.Context, from <-chan batch, to chan<- batch) {
 		if b.err == nil {
 			b.err = w.workAll(ctx, b.rows)
 		}
+		// The clock may have been set since. While it is asked for, another batch is written.
+		if b.err == nil && w.reader.clock && slices.ContainsFunc(b.rows, changes) {
+			b.err = w.m.checkClock(ctx)
+		}
 		if !send(ctx, to, b) {
 			return
 		}
@@ -236,27 +240,17 @@ func (w *walk) prefetch(ctx context.Context, rows []*rowEdit) error {
 // step's reading and writing.
 const rereads = 5
 
+// changes reports whether a step changes a row.
+func changes(r *rowEdit) bool { return len(r.sets) > 0 }
+
 // write writes the changes of a batch, and counts its rows.
 func (w *walk) write(ctx context.Context, rows []*rowEdit) error {
-	var todo []*rowEdit
-	for _, r := range rows {
-		if len(r.sets) > 0 {
-			todo = append(todo, r)
-		}
-	}
-	if w.reader.clock && len(todo) > 0 { // it may have been set since
-		if err := w.m.checkClock(ctx); err != nil {
-			return err
-		}
-	}
-	lost, err := w.m.writeAll(ctx, todo)
+	lost, err := w.m.writeAll(ctx, slices.DeleteFunc(slices.Clone(rows), unchanged))
 	if err != nil {
 		return err
 	}
-	for _, r := range lost {
-		if err := w.writeAgain(ctx, r); err != nil {
-			return err
-		}
+	if err := w.writeAgain(ctx, lost); err != nil {
+		return err
 	}
 	for _, r := range rows {
 		if w.done != nil {
@@ -267,41 +261,34 @@ func (w *walk) write(ctx context.Context, rows []*rowEdit) error {
 	return nil
 }
 
-// writeAgain reads a row that somebody else has changed, decides on it again and
-// writes it.
-func (w *walk) writeAgain(ctx context.Context, r *rowEdit) error {
+func unchanged(r *rowEdit) bool { return !changes(r) }
+
+// writeAgain reads rows that somebody else has changed, decides on them again and writes
+// them, until all are written or the others have won too often.
+func (w *walk) writeAgain(ctx context.Context, lost []*rowEdit) error {
 	for range rereads {
-		fresh, err := w.reader.one(ctx, r.key)
-		if err != nil {
-			return err
-		}
-		if fresh == nil { // deleted, or done by somebody else
-			r.reset()
-			r.cells, r.plain = make([]cell, len(w.m.fields)), nil
-			return nil
-		}
-		fresh.written = r.written
-		*r = *fresh
-		if err := w.workAll(ctx, []*rowEdit{r}); err != nil {
-			return err
-		}
-		if len(r.sets) == 0 {
-			return nil
-		}
-		lost, err := w.m.writeAll(ctx, []*rowEdit{r})
-		if err != nil {
-			return err
-		}
 		if len(lost) == 0 {
 			return nil
 		}
+		there, err := w.reader.again(ctx, lost)
+		if err != nil {
+			return err
+		}
+		if err := w.workAll(ctx, there); err != nil {
+			return err
+		}
+		if lost, err = w.m.writeAll(ctx, slices.DeleteFunc(there, unchanged)); err != nil {
+			return err
+		}
 	}
-	// An index alone counts too: a step that wrote nothing is not OK.
-	reported := make([]bool, len(w.m.columns))
-	for _, s := range r.sets {
-		if i := w.m.fields[s.field].column; !reported[i] && !r.found(&w.m.columns[i]) {
-			reported[i] = true
-			r.find(w.m.columns[i].name, Contended)
+	for _, r := range lost {
+		// An index alone counts too: a step that wrote nothing is not OK.
+		reported := make([]bool, len(w.m.columns))
+		for _, s := range r.sets {
+			if i := w.m.fields[s.field].column; !reported[i] && !r.found(&w.m.columns[i]) {
+				reported[i] = true
+				r.find(w.m.columns[i].name, Contended)
+			}
 		}
 	}
 	return nil

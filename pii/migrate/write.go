@@ -30,24 +30,31 @@ func (r *rowEdit) shape() (s shape) {
 	return s
 }
 
-// update returns the statement that writes rows of a shape. A row is written only if
-// it still meets the conditions. Arguments are the fields to set in the order of
-// their numbers, the key, the subject, and the conditions in the same order of fields.
+// update returns the statement that writes one row of a shape. A row is written only if
+// it still meets the conditions.
 func (m *Migration) update(s shape) string {
+	sets, conditions := m.clauses(s, func(i int) string { return m.dialect.param(i + 1) })
+	return "UPDATE " + m.from + " SET " + strings.Join(sets, ", ") + " WHERE " + strings.Join(conditions, " AND ")
+}
+
+// clauses returns the clauses of a statement that writes rows of a shape, given an
+// expression for each argument of [Migration.args]. The arguments are the fields to set in
+// the order of their numbers, the key, the subject, and the conditions in the same order of
+// fields.
+func (m *Migration) clauses(s shape, arg func(i int) string) (sets, conditions []string) {
 	n := 0
-	param := func() string {
+	next := func() string {
 		n++
-		return m.dialect.param(n)
+		return arg(n - 1)
 	}
-	var sets, conditions []string
 	for i, f := range m.fields {
 		if s.set.has(i) {
-			sets = append(sets, m.dialect.ident(f.name)+" = "+param())
+			sets = append(sets, m.dialect.ident(f.name)+" = "+next())
 		}
 	}
-	conditions = append(conditions, m.keyCol+" = "+param())
+	conditions = append(conditions, m.keyCol+" = "+next())
 	if s.ofSubject {
-		conditions = append(conditions, expr(m.dialect.exact, m.subjectCol)+" = "+expr(m.dialect.exactParam, param()))
+		conditions = append(conditions, expr(m.dialect.exact, m.subjectCol)+" = "+expr(m.dialect.exactParam, next()))
 	}
 	for i, f := range m.fields {
 		switch {
@@ -55,12 +62,12 @@ func (m *Migration) update(s shape) string {
 			conditions = append(conditions, m.absent(i))
 		case !s.equal.has(i):
 		case f.bytes():
-			conditions = append(conditions, m.dialect.ident(f.name)+" = "+param())
+			conditions = append(conditions, m.dialect.ident(f.name)+" = "+next())
 		default:
-			conditions = append(conditions, expr(m.dialect.exact, m.dialect.ident(f.name))+" = "+expr(m.dialect.exactParam, param()))
+			conditions = append(conditions, expr(m.dialect.exact, m.dialect.ident(f.name))+" = "+expr(m.dialect.exactParam, next()))
 		}
 	}
-	return "UPDATE " + m.from + " SET " + strings.Join(sets, ", ") + " WHERE " + strings.Join(conditions, " AND ")
+	return sets, conditions
 }
 
 // absent returns the condition that a field is NULL or empty text.
@@ -112,16 +119,16 @@ func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowE
 	var refused *dbError
 	switch {
 	case err == nil && !out.rolledBack():
+		lost := setOf(out.lost)
 		for _, r := range rows {
-			if !slices.Contains(out.lost, r) {
+			if !lost[r] {
 				r.written = append(r.written, r.sets...)
 			}
 		}
 		return out.lost, nil
 	case err == nil: // nothing is written yet
-		rest := slices.DeleteFunc(slices.Clone(rows), func(r *rowEdit) bool {
-			return slices.Contains(out.altered, r) || slices.Contains(out.moved, r)
-		})
+		kept := setOf(out.altered, out.moved)
+		rest := slices.DeleteFunc(slices.Clone(rows), func(r *rowEdit) bool { return kept[r] })
 		if lost, err = m.writeAll(ctx, rest); err != nil {
 			return nil, err
 		}
@@ -148,6 +155,16 @@ func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowE
 	}
 	more, err := m.writeAll(ctx, rows[half:])
 	return append(lost, more...), err
+}
+
+func setOf(lists ...[]*rowEdit) map[*rowEdit]bool {
+	set := make(map[*rowEdit]bool)
+	for _, list := range lists {
+		for _, r := range list {
+			set[r] = true
+		}
+	}
+	return set
 }
 
 // writeApart writes the columns of a refused or altered row one by one, and adds a
@@ -195,11 +212,36 @@ func (r *rowEdit) cellsNow(m *Migration) []cell {
 	return cells
 }
 
-// transaction writes rows in one transaction.
-func (m *Migration) transaction(ctx context.Context, rows []*rowEdit) (out outcome, err error) {
+// A manner is how a transaction writes its rows.
+type manner int
+
+const (
+	together manner = iota // a statement for each set
+	apart                  // a statement for each row
+)
+
+// transaction writes rows in one transaction. If the database refuses the statement for a
+// set, as it does for a table with some rules, the rows are written one by one. An error
+// is then the error of a row.
+func (m *Migration) transaction(ctx context.Context, rows []*rowEdit) (outcome, error) {
+	if len(rows) == 1 || !m.knowsTypes() || m.setsRefused.Load() {
+		return m.transactionIn(ctx, apart, rows)
+	}
+	out, err := m.transactionIn(ctx, together, rows)
+	var failed *dbError
+	if !out.setFailed || !errors.As(err, &failed) || failed.code == "" || failed.unique {
+		return out, err
+	}
+	if out, err = m.transactionIn(ctx, apart, rows); err == nil && errors.Is(failed, ErrTable) {
+		m.setsRefused.Store(true)
+	}
+	return out, err
+}
+
+func (m *Migration) transactionIn(ctx context.Context, how manner, rows []*rowEdit) (out outcome, err error) {
 	err = m.withRetries(ctx, func() error {
 		out = outcome{}
-		return m.transact(ctx, rows, &out)
+		return m.transact(ctx, how, rows, &out)
 	})
 	return out, err
 }
@@ -207,40 +249,74 @@ func (m *Migration) transaction(ctx context.Context, rows []*rowEdit) (out outco
 // rolledBack reports whether the transaction has written nothing.
 func (o outcome) rolledBack() bool { return len(o.altered)+len(o.moved) > 0 }
 
-func (m *Migration) transact(ctx context.Context, rows []*rowEdit, out *outcome) error {
+func (m *Migration) transact(ctx context.Context, how manner, rows []*rowEdit, out *outcome) error {
 	tx, err := m.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	statements, written := make(map[shape]*sql.Stmt), make([]*rowEdit, 0, len(rows))
-	for _, r := range rows {
-		s := r.shape()
-		statement := statements[s]
-		if statement == nil {
-			if statement, err = tx.PrepareContext(ctx, m.update(s)); err != nil {
-				return err
-			}
-			defer statement.Close()
-			statements[s] = statement
-		}
-		result, err := statement.ExecContext(ctx, m.args(r)...)
-		if err != nil {
-			return err
-		}
-		switch n, err := result.RowsAffected(); {
-		case err != nil:
-			return err
-		case n == 0:
-			out.lost = append(out.lost, r)
-		case n > 1:
-			return refuse("key %s is not unique", m.table.Key)
-		default:
-			written = append(written, r)
-		}
+	write := m.writeSets
+	if how == apart {
+		write = m.writeEach
+	}
+	written, err := write(ctx, tx, rows, out)
+	if err != nil {
+		return err
 	}
 	if err := m.readBack(ctx, tx, written, out); err != nil || out.rolledBack() {
 		return err
 	}
 	return tx.Commit()
 }
+
+// writeEach writes rows one by one, and returns those that met their conditions.
+func (m *Migration) writeEach(ctx context.Context, tx *sql.Tx, rows []*rowEdit, out *outcome) ([]*rowEdit, error) {
+	statements, written := make(map[shape]*sql.Stmt), make([]*rowEdit, 0, len(rows))
+	defer func() {
+		for _, statement := range statements {
+			statement.Close()
+		}
+	}()
+	for _, r := range rows {
+		s := r.shape()
+		statement := statements[s]
+		if statement == nil {
+			var err error
+			if statement, err = tx.PrepareContext(ctx, m.update(s)); err != nil {
+				return nil, err
+			}
+			statements[s] = statement
+		}
+		result, err := statement.ExecContext(ctx, m.args(r)...)
+		if err != nil {
+			return nil, err
+		}
+		switch n, err := result.RowsAffected(); {
+		case err != nil:
+			return nil, err
+		case n == 0:
+			out.lost = append(out.lost, r)
+		case n > 1:
+			return nil, m.notUnique()
+		default:
+			written = append(written, r)
+		}
+	}
+	return written, nil
+}
+
+// writeSets writes rows in sets, and returns those that met their conditions.
+func (m *Migration) writeSets(ctx context.Context, tx *sql.Tx, rows []*rowEdit, out *outcome) ([]*rowEdit, error) {
+	all := make([]*rowEdit, 0, len(rows))
+	for _, s := range m.setsOf(rows) {
+		written, lost, err := m.writeSet(ctx, tx, s)
+		if err != nil {
+			out.setFailed = true
+			return nil, err
+		}
+		all, out.lost = append(all, written...), append(out.lost, lost...)
+	}
+	return all, nil
+}
+
+func (m *Migration) notUnique() error { return refuse("key %s is not unique", m.table.Key) }

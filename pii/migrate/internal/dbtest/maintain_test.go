@@ -191,7 +191,11 @@ func TestCorrupt(t *testing.T) {
 		text, err := w.row(t, 1).email.Value()
 		require.NoError(t, err)
 		forged := []byte(text.(string))
-		forged[len(forged)-9] ^= 1
+		if i := len(forged) - 9; forged[i] == 'A' { // another letter of base64
+			forged[i] = 'B'
+		} else {
+			forged[i] = 'A'
+		}
 		w.exec(t, "UPDATE @table SET email_sealed = ? WHERE id = 1", string(forged))
 		w.exec(t, "UPDATE @table SET email_sealed = phone_sealed WHERE id = 2")
 		w.exec(t, "UPDATE @table SET email_sealed = email WHERE id = 3")

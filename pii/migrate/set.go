@@ -1,0 +1,233 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A set is rows of one shape that one statement writes. A database far away costs a round
+// trip for each statement, however many rows it writes.
+type set struct {
+	shape shape
+	rows  []*rowEdit
+}
+
+// The bounds of a set. Databases bound the size of a statement, and MySQL and PostgreSQL
+// the number of its parameters.
+const (
+	maxSetRows   = 1000
+	maxSetBytes  = 1 << 20
+	maxSetParams = 60_000
+)
+
+// setsOf divides rows into sets, in the order of rows within each shape.
+func (m *Migration) setsOf(rows []*rowEdit) (sets []set) {
+	open := make(map[shape]int) // the number of the set that has room
+	bytes := make(map[shape]int)
+	for _, r := range rows {
+		s := r.shape()
+		size := r.size()
+		i, ok := open[s]
+		if n := 0; ok {
+			n = len(sets[i].rows) + 1
+			ok = n <= maxSetRows && n*s.width() <= maxSetParams && bytes[s]+size <= maxSetBytes
+		}
+		if !ok {
+			i, bytes[s] = len(sets), 0
+			open[s] = i
+			sets = append(sets, set{shape: s})
+		}
+		sets[i].rows, bytes[s] = append(sets[i].rows, r), bytes[s]+size
+	}
+	return sets
+}
+
+// size returns the bytes of the changes and conditions of a row.
+func (r *rowEdit) size() (n int) {
+	for _, list := range [][]assignment{r.sets, r.conditions} {
+		for _, a := range list {
+			switch value := a.value.(type) {
+			case string:
+				n += len(value)
+			case []byte:
+				n += len(value)
+			}
+		}
+	}
+	return n
+}
+
+// A setColumn is one of the arguments that each row of a set has.
+type setColumn struct {
+	bytes bool
+	key   bool
+	typ   string // of PostgreSQL, quoted
+}
+
+// width returns the number of arguments of a row.
+func (s shape) width() int {
+	n := bits.OnesCount64(uint64(s.set)) + 1 + bits.OnesCount64(uint64(s.equal))
+	if s.ofSubject {
+		n++
+	}
+	return n
+}
+
+// setColumns describes the arguments that [Migration.args] returns.
+func (m *Migration) setColumns(s shape) (columns []setColumn) {
+	for i, f := range m.fields {
+		if s.set.has(i) {
+			columns = append(columns, setColumn{bytes: f.bytes(), typ: m.types[f.name]})
+		}
+	}
+	columns = append(columns, setColumn{bytes: m.key == bytesKey, key: true, typ: m.types[m.table.Key]})
+	if s.ofSubject {
+		columns = append(columns, setColumn{typ: "text"})
+	}
+	for i, f := range m.fields {
+		switch {
+		case !s.equal.has(i):
+		case f.bytes():
+			columns = append(columns, setColumn{bytes: true, typ: "bytea"})
+		default:
+			columns = append(columns, setColumn{typ: "text"})
+		}
+	}
+	return columns
+}
+
+// setName is the name of the rows in a statement, and the beginning of the names of their
+// columns. No column of the table has such a name.
+const setName = "onlyfor_set"
+
+func setColumnName(i int) string { return setName + "_" + strconv.Itoa(i) }
+
+// setPostgres returns the statement that writes a set on PostgreSQL. Its text does not
+// depend on the number of rows, so that each shape is prepared once: an argument has one
+// column of all rows, as the text of an array, which every driver can send. It returns the
+// numbers of the rows that were written, from 1.
+func (m *Migration) setPostgres(s set) (query string, args []any) {
+	columns := m.setColumns(s.shape)
+	arrays, names := make([]string, len(columns)), make([]string, len(columns)+1)
+	texts := make([][]byte, len(columns))
+	for i, c := range columns {
+		arrays[i] = m.dialect.param(i+1) + "::text::" + c.typ + "[]"
+		names[i] = setColumnName(i)
+	}
+	names[len(columns)] = setColumnName(len(columns)) // the number of the row
+	for n, r := range s.rows {
+		for i, value := range m.args(r) {
+			sep := byte(',')
+			if n == 0 {
+				sep = '{'
+			}
+			texts[i] = appendElement(append(texts[i], sep), value)
+		}
+	}
+	for _, text := range texts {
+		args = append(args, string(append(text, '}')))
+	}
+	sets, conditions := m.clauses(s.shape, func(i int) string { return setColumnName(i) })
+	return "UPDATE " + m.from + " SET " + strings.Join(sets, ", ") +
+		" FROM unnest(" + strings.Join(arrays, ", ") + ") WITH ORDINALITY AS " + setName + "(" + strings.Join(names, ", ") + ")" +
+		" WHERE " + strings.Join(conditions, " AND ") + " RETURNING " + names[len(columns)], args
+}
+
+// keyIn returns the condition that a row has one of the keys. On PostgreSQL, its text does
+// not depend on the number of keys. Elsewhere keys that are numbers or bytes are written
+// into the statement, which saves the round trip that prepares it.
+func (m *Migration) keyIn(rows []*rowEdit) (condition string, args []any) {
+	if typ := m.types[m.table.Key]; m.dialect == &postgres && typ != "" {
+		text := []byte{'{'}
+		for i, r := range rows {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = appendElement(text, r.key)
+		}
+		return m.keyCol + " = ANY(" + m.dialect.param(1) + "::text::" + typ + "[])", []any{string(append(text, '}'))}
+	}
+	list := make([]string, len(rows))
+	for i, r := range rows {
+		switch key := r.key.(type) {
+		case int64:
+			list[i] = strconv.FormatInt(key, 10)
+		case []byte:
+			list[i] = m.dialect.bytesLiteral(key)
+		default:
+			args = append(args, key)
+			list[i] = m.dialect.param(len(args))
+		}
+	}
+	return m.keyCol + " IN (" + strings.Join(list, ", ") + ")", args
+}
+
+// appendElement appends a value as an element in the text of an array of PostgreSQL.
+func appendElement(b []byte, value any) []byte {
+	switch value := value.(type) {
+	case nil:
+		return append(b, "NULL"...)
+	case int64:
+		return strconv.AppendInt(b, value, 10)
+	case []byte:
+		b = append(b, `"\\x`...)
+		b = hex.AppendEncode(b, value)
+		return append(b, '"')
+	default:
+		b = append(b, '"')
+		for text := value.(string); text != ""; {
+			i := strings.IndexAny(text, `"\`)
+			if i < 0 {
+				b = append(b, text...)
+				break
+			}
+			b = append(append(b, text[:i]...), '\\', text[i])
+			text = text[i+1:]
+		}
+		return append(b, '"')
+	}
+}
+
+// writeSet writes a set, and returns the rows that the statement wrote and the rows that
+// did not meet their conditions any more.
+func (m *Migration) writeSet(ctx context.Context, tx *sql.Tx, s set) (written, lost []*rowEdit, err error) {
+	query, args := m.setPostgres(s)
+	numbers, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer numbers.Close()
+	done := make([]bool, len(s.rows))
+	for numbers.Next() {
+		var n int
+		if err := numbers.Scan(&n); err != nil {
+			return nil, nil, err
+		}
+		if done[n-1] {
+			return nil, nil, m.notUnique()
+		}
+		done[n-1] = true
+	}
+	for i, r := range s.rows {
+		if done[i] {
+			written = append(written, r)
+		} else {
+			lost = append(lost, r)
+		}
+	}
+	return written, lost, numbers.Err()
+}
+
+// knowsTypes reports whether a set can be written: PostgreSQL needs the types of the
+// columns.
+func (m *Migration) knowsTypes() bool {
+	if m.dialect != &postgres {
+		return false
+	}
+	return !slices.ContainsFunc(m.fields, func(f dbField) bool { return m.types[f.name] == "" }) && m.types[m.table.Key] != ""
+}
