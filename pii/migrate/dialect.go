@@ -111,7 +111,7 @@ var mysql = dialect{
 	exact:      "CAST(CONVERT(%s USING utf8mb4) AS BINARY)",
 	exactParam: "CAST(%s AS BINARY)",
 	catalogue: `SELECT column_name, NULLIF(generation_expression, '') AS generated, data_type, character_maximum_length,
-		COALESCE(CONCAT(character_set_name, ' COLLATE ', collation_name), '')
+		COALESCE(CONCAT(character_set_name, ') COLLATE ', collation_name), '')
 		FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?`,
 	searchable: `SELECT c.table_schema, c.table_name, c.column_name, 0, CASE WHEN t.table_type = 'BASE TABLE' THEN '' ELSE 'history of rows' END
 		FROM information_schema.columns c

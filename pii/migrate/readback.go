@@ -19,7 +19,8 @@ type outcome struct {
 	// somebody else wrote it, or a trigger did.
 	moved []*rowEdit
 
-	setFailed bool // the error is the error of a statement for a set
+	setFailed  bool // the error is the error of a statement for a set
+	passedOver bool // nothing is written, since the database does not say which rows it passed over
 }
 
 // readBack reads rows that the transaction has written. Rows are altered in which a

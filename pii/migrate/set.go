@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -66,7 +67,7 @@ func (r *rowEdit) size() (n int) {
 type setColumn struct {
 	bytes bool
 	key   bool
-	typ   string // of PostgreSQL, quoted
+	typ   string // see [dialect.catalogue]
 }
 
 // width returns the number of arguments of a row.
@@ -154,15 +155,12 @@ func (m *Migration) keyIn(rows []*rowEdit) (condition string, args []any) {
 	}
 	list := make([]string, len(rows))
 	for i, r := range rows {
-		switch key := r.key.(type) {
-		case int64:
-			list[i] = strconv.FormatInt(key, 10)
-		case []byte:
-			list[i] = m.dialect.bytesLiteral(key)
-		default:
-			args = append(args, key)
-			list[i] = m.dialect.param(len(args))
+		literal, ok := m.literal(r.key)
+		if !ok {
+			args = append(args, r.key)
+			literal = m.dialect.param(len(args))
 		}
+		list[i] = literal
 	}
 	return m.keyCol + " IN (" + strings.Join(list, ", ") + ")", args
 }
@@ -193,41 +191,149 @@ func appendElement(b []byte, value any) []byte {
 	}
 }
 
+// literal returns a number or bytes as they stand in a statement.
+func (m *Migration) literal(value any) (text string, ok bool) {
+	switch value := value.(type) {
+	case int64:
+		return strconv.FormatInt(value, 10), true
+	case []byte:
+		return m.dialect.bytesLiteral(value), true
+	}
+	return "", false
+}
+
+// listMySQL returns the rows of a set as a derived table, and the table that is joined to
+// it. Databases before MySQL 8 have no other form for a list of rows. The table comes
+// second, so that only the rows of the set are read, and locked, by their keys.
+func (m *Migration) listMySQL(s set) (from string, sets, conditions []string, args []any) {
+	columns := m.setColumns(s.shape)
+	var list strings.Builder
+	for n, r := range s.rows {
+		if n > 0 {
+			list.WriteString(" UNION ALL ")
+		}
+		list.WriteString("SELECT " + strconv.Itoa(n+1))
+		if n == 0 {
+			list.WriteString(" AS " + setColumnName(len(columns)))
+		}
+		for i, value := range m.args(r) {
+			switch key, literal := m.literal(value); {
+			case columns[i].key && literal:
+				list.WriteString(", " + key)
+			case columns[i].bytes: // which would not be valid text
+				list.WriteString(", CAST(? AS BINARY)")
+				args = append(args, value)
+			default:
+				list.WriteString(", ?")
+				args = append(args, value)
+			}
+			if n == 0 {
+				list.WriteString(" AS " + setColumnName(i))
+			}
+		}
+	}
+	sets, conditions = m.clauses(s.shape, func(i int) string {
+		if columns[i].key && m.key == textKey { // compared by the collation of the column, whose index is read
+			return "CONVERT(" + setColumnName(i) + " USING " + columns[i].typ
+		}
+		return setColumnName(i)
+	})
+	return "(" + list.String() + ") AS " + setName + " STRAIGHT_JOIN " + m.from, sets, conditions, args
+}
+
+// writeMySQL writes a set on MySQL, which returns the number of rows that it has changed. If
+// that is not all of them, the error is errPassedOver.
+func (m *Migration) writeMySQL(ctx context.Context, tx *sql.Tx, s set) error {
+	if len(s.rows) == 0 {
+		return nil
+	}
+	from, sets, conditions, args := m.listMySQL(s)
+	result, err := tx.ExecContext(ctx, "UPDATE "+from+" SET "+strings.Join(sets, ", ")+" WHERE "+strings.Join(conditions, " AND "), args...)
+	if err != nil {
+		return err
+	}
+	switch n, err := result.RowsAffected(); {
+	case err != nil:
+		return err
+	case n < int64(len(s.rows)):
+		return errPassedOver
+	case n > int64(len(s.rows)):
+		return m.notUnique()
+	}
+	return nil
+}
+
+// lockMySQL locks the rows of a set that meet their conditions, and returns their numbers.
+func (m *Migration) lockMySQL(ctx context.Context, tx *sql.Tx, s set) ([]bool, error) {
+	from, _, conditions, args := m.listMySQL(s)
+	return m.numbers(ctx, tx, s, "SELECT "+setColumnName(s.shape.width())+" FROM "+from+" WHERE "+strings.Join(conditions, " AND ")+" FOR UPDATE", args)
+}
+
+// numbers runs a statement that returns numbers of rows of a set, from 1, none of them twice.
+func (m *Migration) numbers(ctx context.Context, tx *sql.Tx, s set, query string, args []any) ([]bool, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	has := make([]bool, len(s.rows))
+	for rows.Next() {
+		var n int
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		if has[n-1] {
+			return nil, m.notUnique()
+		}
+		has[n-1] = true
+	}
+	return has, rows.Err()
+}
+
+// errPassedOver reports that a statement for a set has not changed all of its rows, and the
+// database does not say which of them.
+var errPassedOver = errors.New("rows were passed over")
+
 // writeSet writes a set, and returns the rows that the statement wrote and the rows that
 // did not meet their conditions any more.
-func (m *Migration) writeSet(ctx context.Context, tx *sql.Tx, s set) (written, lost []*rowEdit, err error) {
-	query, args := m.setPostgres(s)
-	numbers, err := tx.QueryContext(ctx, query, args...)
+func (m *Migration) writeSet(ctx context.Context, tx *sql.Tx, how manner, s set) (written, lost []*rowEdit, err error) {
+	var has []bool
+	switch {
+	case m.dialect == &postgres:
+		query, args := m.setPostgres(s)
+		has, err = m.numbers(ctx, tx, s, query, args)
+	case how == together:
+		return s.rows, nil, m.writeMySQL(ctx, tx, s)
+	default:
+		has, err = m.lockMySQL(ctx, tx, s)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	defer numbers.Close()
-	done := make([]bool, len(s.rows))
-	for numbers.Next() {
-		var n int
-		if err := numbers.Scan(&n); err != nil {
-			return nil, nil, err
-		}
-		if done[n-1] {
-			return nil, nil, m.notUnique()
-		}
-		done[n-1] = true
-	}
 	for i, r := range s.rows {
-		if done[i] {
+		if has[i] {
 			written = append(written, r)
 		} else {
 			lost = append(lost, r)
 		}
 	}
-	return written, lost, numbers.Err()
+	if m.dialect == &mysql {
+		err = m.writeMySQL(ctx, tx, set{s.shape, written})
+	}
+	return written, lost, err
 }
 
-// knowsTypes reports whether a set can be written: PostgreSQL needs the types of the
-// columns.
-func (m *Migration) knowsTypes() bool {
-	if m.dialect != &postgres {
+// writesSets reports whether the database is known to write sets. PostgreSQL needs the
+// types of the columns for it, and MySQL the collation of a key that is text.
+func (m *Migration) writesSets() bool {
+	if m.setsRefused.Load() {
 		return false
 	}
-	return !slices.ContainsFunc(m.fields, func(f dbField) bool { return m.types[f.name] == "" }) && m.types[m.table.Key] != ""
+	switch m.dialect {
+	case &postgres:
+		return !slices.ContainsFunc(m.fields, func(f dbField) bool { return m.types[f.name] == "" }) && m.types[m.table.Key] != ""
+	case &mysql:
+		return m.key != textKey || m.types[m.table.Key] != ""
+	}
+	return false
 }

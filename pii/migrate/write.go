@@ -217,22 +217,30 @@ type manner int
 
 const (
 	together manner = iota // a statement for each set
+	locked                 // likewise, for those rows that meet their conditions and are locked
 	apart                  // a statement for each row
 )
 
-// transaction writes rows in one transaction. If the database refuses the statement for a
-// set, as it does for a table with some rules, the rows are written one by one. An error
-// is then the error of a row.
+// transaction writes rows in one transaction.
+//
+// MySQL does not say which rows of a set did not meet their conditions. If there are any,
+// the transaction is rolled back, and another one locks the others and writes them. If one
+// of these is not changed either, as under some triggers, or if the database refuses the
+// statement for a set, as PostgreSQL does for a table with some rules, the rows are written
+// one by one. An error is then the error of a row.
 func (m *Migration) transaction(ctx context.Context, rows []*rowEdit) (outcome, error) {
-	if len(rows) == 1 || !m.knowsTypes() || m.setsRefused.Load() {
+	if len(rows) == 1 || !m.writesSets() {
 		return m.transactionIn(ctx, apart, rows)
 	}
 	out, err := m.transactionIn(ctx, together, rows)
+	if out.passedOver {
+		out, err = m.transactionIn(ctx, locked, rows)
+	}
 	var failed *dbError
-	if !out.setFailed || !errors.As(err, &failed) || failed.code == "" || failed.unique {
+	if !out.passedOver && !(out.setFailed && errors.As(err, &failed) && failed.code != "" && !failed.unique) {
 		return out, err
 	}
-	if out, err = m.transactionIn(ctx, apart, rows); err == nil && errors.Is(failed, ErrTable) {
+	if out, err = m.transactionIn(ctx, apart, rows); err == nil && failed != nil && errors.Is(failed, ErrTable) {
 		m.setsRefused.Store(true)
 	}
 	return out, err
@@ -255,12 +263,13 @@ func (m *Migration) transact(ctx context.Context, how manner, rows []*rowEdit, o
 		return err
 	}
 	defer tx.Rollback()
-	write := m.writeSets
+	var written []*rowEdit
 	if how == apart {
-		write = m.writeEach
+		written, err = m.writeEach(ctx, tx, rows, out)
+	} else {
+		written, err = m.writeSets(ctx, tx, how, rows, out)
 	}
-	written, err := write(ctx, tx, rows, out)
-	if err != nil {
+	if err != nil || out.passedOver {
 		return err
 	}
 	if err := m.readBack(ctx, tx, written, out); err != nil || out.rolledBack() {
@@ -306,11 +315,15 @@ func (m *Migration) writeEach(ctx context.Context, tx *sql.Tx, rows []*rowEdit, 
 }
 
 // writeSets writes rows in sets, and returns those that met their conditions.
-func (m *Migration) writeSets(ctx context.Context, tx *sql.Tx, rows []*rowEdit, out *outcome) ([]*rowEdit, error) {
+func (m *Migration) writeSets(ctx context.Context, tx *sql.Tx, how manner, rows []*rowEdit, out *outcome) ([]*rowEdit, error) {
 	all := make([]*rowEdit, 0, len(rows))
 	for _, s := range m.setsOf(rows) {
-		written, lost, err := m.writeSet(ctx, tx, s)
-		if err != nil {
+		written, lost, err := m.writeSet(ctx, tx, how, s)
+		switch {
+		case err == errPassedOver:
+			out.passedOver = true
+			return nil, nil
+		case err != nil:
 			out.setFailed = true
 			return nil, err
 		}

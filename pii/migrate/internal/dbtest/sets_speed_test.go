@@ -282,6 +282,10 @@ func (s setStep) update(b *testing.B, u *users, tx *sql.Tx, ids []int64, columns
 		return changed
 	case migrate.Postgres:
 		args, arrays, names := make([]any, n), make([]string, n), make([]string, n)
+		all := make([][]any, len(ids))
+		for i := range ids {
+			all[i] = row(i)
+		}
 		types := append(append(slices.Clone(s.sets), "id"), s.equal...)
 		for c, column := range types {
 			names[c] = fmt.Sprintf("c%d", c)
@@ -291,13 +295,13 @@ func (s setStep) update(b *testing.B, u *users, tx *sql.Tx, ids []int64, columns
 			case bytesIn(column) || column == "email_ads":
 				list := make([][]byte, len(ids))
 				for i := range ids {
-					list[i], _ = row(i)[c].([]byte)
+					list[i], _ = all[i][c].([]byte)
 				}
 				args[c], arrays[c] = list, fmt.Sprintf("$%d::bytea[]", c+1)
 			default:
 				list := make([]*string, len(ids))
 				for i := range ids {
-					if text, ok := row(i)[c].(string); ok {
+					if text, ok := all[i][c].(string); ok {
 						list[i] = &text
 					}
 				}
@@ -318,7 +322,11 @@ func (s setStep) update(b *testing.B, u *users, tx *sql.Tx, ids []int64, columns
 				if c > 0 {
 					list.WriteString(", ")
 				}
-				list.WriteByte('?')
+				if _, ok := a.([]byte); ok {
+					list.WriteString("CAST(? AS BINARY)")
+				} else {
+					list.WriteByte('?')
+				}
 				if i == 0 {
 					fmt.Fprintf(&list, " AS c%d", c)
 				}
