@@ -17,7 +17,12 @@ import (
 // trigger of PostgreSQL waits for the commit.
 func (w *world) trigger(t *testing.T, when, set string, late bool) (drop func()) {
 	t.Helper()
-	when = "NEW.id = 2 AND (" + when + ")"
+	return w.triggerOf(t, "NEW.id = 2 AND ("+when+")", set, late)
+}
+
+// triggerOf makes a trigger on updates of the rows that meet a condition.
+func (w *world) triggerOf(t *testing.T, when, set string, late bool) (drop func()) {
+	t.Helper()
 	name := w.name + "_t"
 	switch {
 	case w.dialect == migrate.SQLite:

@@ -4,22 +4,23 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"io"
 	"os"
 	"sync/atomic"
 )
 
 // A crashing driver is a real one in a process that dies at the nth thing that
 // it asks the database for: before it asks, or when it has the answer and nobody
-// has been told.
+// has been told. Or its connection breaks, and the answer is lost.
 type crashing struct {
 	driver.Connector
-	nth   int64 // 0 for never
-	late  bool
-	calls *atomic.Int64
+	nth        int64 // 0 for never
+	late, lost bool
+	calls      *atomic.Int64
 }
 
-// openCrashing is sql.Open with that driver.
-func openCrashing(name, source string, nth int, late bool) (db *sql.DB, calls *atomic.Int64, err error) {
+// openCrashing is sql.Open with that driver. How is "early", "late" or "lost".
+func openCrashing(name, source string, nth int, how string) (db *sql.DB, calls *atomic.Int64, err error) {
 	plain, err := sql.Open(name, source)
 	if err != nil {
 		return nil, nil, err
@@ -31,7 +32,7 @@ func openCrashing(name, source string, nth int, late bool) (db *sql.DB, calls *a
 			return nil, nil, err
 		}
 	}
-	c := &crashing{connector, int64(nth), late, new(atomic.Int64)}
+	c := &crashing{connector, int64(nth), how == "late", how == "lost", new(atomic.Int64)}
 	return sql.OpenDB(c), c.calls, nil
 }
 
@@ -44,12 +45,21 @@ func (s sourceOf) Connect(context.Context) (driver.Conn, error) { return s.d.Ope
 func (s sourceOf) Driver() driver.Driver                        { return s.d }
 
 // point makes one call, and dies there if its time has come.
-func point[T any](c *crashing, do func() (T, error)) (T, error) {
-	now := c.calls.Add(1) == c.nth
-	if now && !c.late {
+func point[T any](c crashingConn, do func() (T, error)) (T, error) {
+	now := c.c.calls.Add(1) == c.c.nth
+	if now && !c.c.late && !c.c.lost {
 		die()
 	}
 	got, err := do()
+	if now && c.c.lost {
+		if rows, ok := any(got).(driver.Rows); ok && err == nil {
+			rows.Close()
+		}
+		c.broken.Store(true)
+		c.Conn.Close()
+		var none T
+		return none, io.ErrUnexpectedEOF
+	}
 	if now {
 		die()
 	}
@@ -66,30 +76,34 @@ func die() {
 
 func (c *crashing) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
-	return crashingConn{conn, c}, err
+	return crashingConn{conn, c, new(atomic.Bool)}, err
 }
 
 type crashingConn struct {
 	driver.Conn
-	c *crashing
+	c      *crashing
+	broken *atomic.Bool
 }
 
+// IsValid keeps a broken connection out of the pool.
+func (c crashingConn) IsValid() bool { return !c.broken.Load() }
+
 func (c crashingConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	return point(c.c, func() (driver.Tx, error) {
+	return point(c, func() (driver.Tx, error) {
 		tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
-		return crashingTx{tx, c.c}, err
+		return crashingTx{tx, c}, err
 	})
 }
 
 func (c crashingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	return point(c.c, func() (driver.Stmt, error) {
+	return point(c, func() (driver.Stmt, error) {
 		s, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
-		return crashingStmt{s, c.c}, err
+		return crashingStmt{s, c}, err
 	})
 }
 
 func (c crashingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return point(c.c, func() (driver.Rows, error) {
+	return point(c, func() (driver.Rows, error) {
 		return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	})
 }
@@ -99,7 +113,7 @@ func (c crashingConn) CheckNamedValue(v *driver.NamedValue) error { return check
 
 type crashingStmt struct {
 	driver.Stmt
-	c *crashing
+	c crashingConn
 }
 
 func (s crashingStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
@@ -121,7 +135,7 @@ func check(of any, v *driver.NamedValue) error {
 
 type crashingTx struct {
 	driver.Tx
-	c *crashing
+	c crashingConn
 }
 
 func (t crashingTx) Commit() error {

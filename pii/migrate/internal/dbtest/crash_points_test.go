@@ -30,7 +30,7 @@ func crashChild(args []string) error {
 			return err
 		}
 	}
-	db, calls, err := openCrashing(args[2], args[3], numbers[1], args[7] == "late")
+	db, calls, err := openCrashing(args[2], args[3], numbers[1], args[7])
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func TestKilledAtEachPoint(t *testing.T) {
 						require.Error(t, err)
 						require.Equal(t, -1, cmd.ProcessState.ExitCode(), "%s: %s", err, cmd.Stderr)
 						kills++
-						w.requireNothingLost(t, step)
+						w.requireNothingLost(t, step, crashPeople)
 					})
 				}
 			})
@@ -121,10 +121,10 @@ func TestKilledAtEachPoint(t *testing.T) {
 
 // requireNothingLost looks at what a process left that died in a step, and has
 // another finish it.
-func (w *world) requireNothingLost(t *testing.T, step string) {
+func (w *world) requireNothingLost(t *testing.T, step string, people int) {
 	t.Helper()
-	texts := make([]string, crashPeople)
-	for id := range crashPeople {
+	texts := make([]string, people)
+	for id := range people {
 		s := w.row(t, id)
 		require.Equal(t, s.email.IsZero(), s.emailIndex.IsZero(), "a row by halves")
 		require.Equal(t, s.email.IsZero(), s.phone.IsZero(), "a row by halves")
@@ -148,9 +148,9 @@ func (w *world) requireNothingLost(t *testing.T, step string) {
 	verify, err := m.Verify(t.Context(), nil)
 	require.NoError(t, err)
 	require.True(t, verify.OK(), "%v", verify)
-	require.EqualValues(t, crashPeople, w.count(t, "email_sealed IS NOT NULL AND phone_sealed IS NOT NULL"))
+	require.EqualValues(t, people, w.count(t, "email_sealed IS NOT NULL AND phone_sealed IS NOT NULL"))
 	left := w.count(t, "email IS NOT NULL AND phone IS NOT NULL")
-	require.EqualValues(t, map[string]int{"backfill": crashPeople, "cut-over": 0}[step], left)
+	require.EqualValues(t, map[string]int{"backfill": people, "cut-over": 0}[step], left)
 	for id, text := range texts {
 		w.requireSealed(t, id, fmt.Sprintf("Person.%d@example.com", id), fmt.Sprintf("+1415555%04d", id))
 		if text != "" {

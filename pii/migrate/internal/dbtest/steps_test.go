@@ -97,7 +97,7 @@ type stored struct {
 	emailIndex, emailAds, phoneX pii.Index
 }
 
-func (w *world) row(t testing.TB, id int) (s stored) {
+func (w *world) row(t testing.TB, id any) (s stored) {
 	t.Helper()
 	require.NoError(t, w.db.QueryRow(w.query("SELECT email, phone, email_sealed, phone_sealed, email_index, email_ads, phone_index FROM @table WHERE id = ?"), id).
 		Scan(&s.plainEmail, &s.plainPhone, &s.email, &s.phone, &s.emailIndex, &s.emailAds, &s.phoneX))
@@ -105,7 +105,7 @@ func (w *world) row(t testing.TB, id int) (s stored) {
 }
 
 // requireSealed fails unless the row has these values, sealed and indexed.
-func (w *world) requireSealed(t testing.TB, id int, email, phone string) {
+func (w *world) requireSealed(t testing.TB, id any, email, phone string) {
 	t.Helper()
 	s := w.row(t, id)
 	revealed, err := s.email.Reveal(t.Context(), w.security)

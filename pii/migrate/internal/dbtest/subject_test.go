@@ -442,7 +442,7 @@ func subjectsChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	db, calls, err := openCrashing(args[1], args[2], nth, args[6] == "late")
+	db, calls, err := openCrashing(args[1], args[2], nth, args[6])
 	if err != nil {
 		return err
 	}
