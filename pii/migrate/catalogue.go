@@ -16,7 +16,7 @@ type physical struct {
 	generated sql.NullString // the expression, "" if the catalogue does not have it
 	typ       string
 	width     sql.NullInt64 // in characters or bytes, NULL or less than 1 for no bound
-	full      string        // the type as a statement for a set needs it
+	setType   string        // the last column that [dialect.catalogue] asks for
 }
 
 // catalogue asks for the descriptions of the table's columns. A table that is not in
@@ -44,7 +44,7 @@ func (m *Migration) catalogue(ctx context.Context) (columns []physical, err erro
 		defer rows.Close()
 		for rows.Next() {
 			var p physical
-			if err := rows.Scan(&p.name, &p.generated, &p.typ, &p.width, &p.full); err != nil {
+			if err := rows.Scan(&p.name, &p.generated, &p.typ, &p.width, &p.setType); err != nil {
 				return refuse("the catalogue of the database is of an unknown form")
 			}
 			columns = append(columns, p)
@@ -67,7 +67,7 @@ func (m *Migration) checkCatalogue(ctx context.Context) error {
 	}
 	m.types = make(map[string]string)
 	if i := find(m.table.Key); i >= 0 {
-		m.types[m.table.Key] = columns[i].full
+		m.types[m.table.Key] = columns[i].setType
 	}
 	for _, f := range m.fields {
 		i := find(f.name)
@@ -77,7 +77,7 @@ func (m *Migration) checkCatalogue(ctx context.Context) error {
 		if err := m.checkPhysical(f, columns[i]); err != nil {
 			return err
 		}
-		m.types[f.name] = columns[i].full
+		m.types[f.name] = columns[i].setType
 	}
 	if m.dialect != &mysql || len(m.bounded) == 0 {
 		return nil

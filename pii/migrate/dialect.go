@@ -49,7 +49,9 @@ type dialect struct {
 	text, exact, exactParam string // with %s
 
 	// catalogue asks for name, generating expression, type and width of each column, and for
-	// the type as a statement for a set needs it: see [Migration.setColumns].
+	// the end of an expression that brings an argument to the column's type, in a statement
+	// for a set: on PostgreSQL the quoted type, which has a type of arrays, and on MySQL the
+	// character set and collation of a column of text.
 	catalogue string
 	// searchable asks for schema, table and name of each column that may hold text, in the
 	// order of tables, whether it needs a cast to text, and why it can't be read, "" if

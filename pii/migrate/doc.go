@@ -169,12 +169,12 @@
 //
 // # Guarantees
 //
-// A statement writes a row, or up to 1,000 rows of a batch on PostgreSQL and MySQL, under
-// conditions of each row: everything that the decision on it was
-// based on, which is the plaintext that was sealed, the sealed value that was verified, the
-// subject that it was sealed for. A row that another row's statement writes with it has its
-// own outcome: a row that a constraint refuses, that somebody has changed or deleted, or that
-// a trigger alters costs no other row. So
+// A statement writes a row only under conditions on everything that the decision was
+// based on: the plaintext that was sealed, the sealed value that was verified, the subject
+// that it was sealed for. On PostgreSQL and MySQL one statement writes up to 1,000 rows of a
+// batch, so that a database far away costs bandwidth and not a round trip for each row; the
+// conditions hold for each row. A row that a constraint refuses, that somebody has changed or
+// deleted, or that a trigger alters, costs no other row. So
 // neither a concurrent writer nor another run nor a killed process loses a write or
 // seals a value twice. Before the commit, the transaction reads each row that it has
 // written back, as the application reads it: where a trigger, a rule or the type of a

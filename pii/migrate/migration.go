@@ -26,10 +26,10 @@ type Migration struct {
 	// The quoted name of the column with the subjects, "" if there is none or it is the
 	// key.
 	subjectCol string
-	bounded    []string // sealed columns of a bounded width
-	// The types of the key and the fields, by name, as a statement for a set writes them.
-	types       map[string]string
-	setsRefused atomic.Bool // the database refused such a statement, and took its rows one by one
+	bounded    []string          // sealed columns of a bounded width
+	types      map[string]string // [physical.setType] of the key and the fields, by name
+	// The database refused a statement for a set, and took its rows one by one.
+	setsRefused atomic.Bool
 }
 
 // New returns a migration of a table. It reads the names and types of the columns,

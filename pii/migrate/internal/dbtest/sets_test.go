@@ -1,6 +1,7 @@
 package dbtest_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -365,5 +366,33 @@ func TestCutOverByAnother(t *testing.T) {
 		require.True(t, report.OK(), report.String())
 		require.EqualValues(t, 4, report.Changed)
 		require.Zero(t, w.count(t, "email IS NOT NULL OR phone IS NOT NULL"))
+	})
+}
+
+// A row that gets another address and another spelling of its key, which is equal to the
+// former one in the collation of the column, is written with its new address.
+func TestKeyInAnotherCase(t *testing.T) {
+	types := map[migrate.Dialect]string{
+		migrate.SQLite: "TEXT COLLATE NOCASE PRIMARY KEY", migrate.MySQL: "VARCHAR(40) CHARACTER SET latin1 COLLATE latin1_swedish_ci PRIMARY KEY",
+		migrate.Postgres: `VARCHAR(40) COLLATE "onlyfor_test_ci" PRIMARY KEY`,
+	}
+	onEachDatabase(t, func(t *testing.T, d database) {
+		if d.dialect == migrate.Postgres {
+			d.collation(t)
+		}
+		d.key = types[d.dialect]
+		w := newWorld(t, d)
+		w.fillKeys(t, func(i int) (any, string) { return string(rune('a' + i)), "" }, 6)
+		m, err := migrate.New(t.Context(), w.db, w.dialect, w.onRow("c", func() {
+			w.exec(t, "UPDATE @table SET id = 'C', email = 'new@example.com' WHERE id = 'c'")
+			w.exec(t, "UPDATE @table SET email = 'other@example.com' WHERE id = 'e'")
+		}))
+		require.NoError(t, err)
+		requireStep(t, func(ctx context.Context, _ *migrate.Options) (*migrate.Report, error) {
+			return m.Backfill(ctx, &migrate.Options{Workers: 1})
+		}, 6)
+		w.requireSealed(t, "C", "new@example.com", "+14155550002")
+		w.requireSealed(t, "e", "other@example.com", "+14155550004")
+		w.requireSealed(t, "d", "Person.3@example.com", "+14155550003")
 	})
 }
