@@ -82,16 +82,16 @@ func (f *fake) Exec(args []driver.Value) (driver.Result, error) {
 	return driver.RowsAffected(1), next(&f.update)
 }
 
-func (f *fake) QueryContext(_ context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (f *fake) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
 	list, _, _ := strings.Cut(strings.TrimPrefix(query, "SELECT "), " FROM ")
 	rows := &fakeRows{columns: strings.Split(list, ", ")}
 	switch {
 	case strings.Contains(query, "stored_"): // reading back
-		rows.of, rows.left = f, 1
-		for rows.left < len(args) && args[rows.left].Value != args[rows.left-1].Value {
-			rows.left++
+		_, list, _ := strings.Cut(query, " IN (")
+		if _, err := fmt.Sscan(strings.Replace(list, ",", " ", 1), &rows.id); err != nil {
+			return nil, err
 		}
-		rows.id = args[0].Value.(int64)
+		rows.of, rows.left = f, 1+strings.Count(list, ",")
 	case strings.HasPrefix(query, "SELECT SUM("):
 		rows.left = 1
 	case strings.Contains(query, "clock_seconds"):
