@@ -80,7 +80,6 @@ func TestOneRowOfASet(t *testing.T) {
 		email     string // that is sealed in the bad row afterwards
 		gone      bool
 	}
-	const own = "Person.4@example.com"
 	for name, test := range map[string]oneRow{
 		"no address": {
 			prepare: func(t *testing.T, w *world, id any) {
