@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -91,7 +90,7 @@ func seal(ctx context.Context, k Kind, plaintext string, sealers []slotSealer) (
 			return Sealed{}, err // erased while seal waited for other slots
 		}
 	}
-	text = base64.RawURLEncoding.AppendEncode(append(text, '.'), body)
+	text = format.AppendBase64(append(text, '.'), body)
 	return Sealed{string(text)}, nil
 }
 

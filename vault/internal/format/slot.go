@@ -134,32 +134,52 @@ func (s Slot) Provenance() purpose.Provenance {
 
 // NthSlot returns the slot at position n of a body.
 func NthSlot(raw []byte, n int) (s Slot, ok bool) {
-	if len(raw) < IDSize {
-		return Slot{}, false
-	}
-	rest := raw[IDSize:]
-	for range n + 1 {
-		if s, rest, ok = CutSlot(rest); !ok {
+	at := IDSize
+	for ; at <= len(raw); n-- {
+		header, size, ok := slotSizes(raw[at:])
+		if !ok {
 			return Slot{}, false
 		}
+		if n == 0 {
+			return newSlot(raw[at:], header, size), true
+		}
+		at += size
 	}
-	return s, true
+	return Slot{}, false
 }
 
 // CutSlot splits the first slot off b. It reports false for bytes that no writer of
 // this format puts there.
 func CutSlot(b []byte) (s Slot, rest []byte, ok bool) {
-	n, ok := SlotHeaderLen(b)
-	if !ok || len(b) < n+2 {
+	header, size, ok := slotSizes(b)
+	if !ok {
 		return Slot{}, nil, false
 	}
-	size := int(binary.BigEndian.Uint16(b[n:]))
-	end := n + 2 + size
-	if len(b) < end {
-		return Slot{}, nil, false
+	return newSlot(b, header, size), b[size:], true
+}
+
+// newSlot returns the slot that b begins with.
+func newSlot(b []byte, header, size int) Slot {
+	return Slot{Header: b[:header:header], Sealed: b[header+2 : size : size]}
+}
+
+// slotSizes returns the size of the slot that b begins with, and the size of its header,
+// in bytes. It reports false for bytes that no writer of this format puts there.
+func slotSizes(b []byte) (header, size int, ok bool) {
+	header, ok = SlotHeaderLen(b)
+	if !ok || len(b) < header+2 {
+		return 0, 0, false
 	}
-	s = Slot{Header: b[:n:n], Sealed: b[n+2 : end : end]}
-	return s, b[end:], validSealed(s)
+	sealed := int(binary.BigEndian.Uint16(b[header:]))
+	size = header + 2 + sealed
+	if len(b) < size {
+		return 0, 0, false
+	}
+	typ, padded := b[0], sealed-Overhead(b[0])
+	if padded < PadStep || padded > MaxPadded || padded%PadStep != 0 || typ != OfSubject && b[header+2] != 1 {
+		return 0, 0, false // not the shape of its type
+	}
+	return header, size, true
 }
 
 // Overhead returns the number of bytes by which the sealed part of a slot of the
@@ -172,13 +192,6 @@ func Overhead(typ byte) int {
 		return WrappedKeySize(typ) + NonceSize + TagSize
 	}
 	return KeyIDSize + NonceSize + TagSize
-}
-
-// validSealed reports whether the sealed part has the shape of its type.
-func validSealed(s Slot) bool {
-	padded := len(s.Sealed) - Overhead(s.Type())
-	return padded >= PadStep && padded <= MaxPadded && padded%PadStep == 0 &&
-		(s.Type() == OfSubject || s.Sealed[0] == 1)
 }
 
 // KeyID returns the id of the key that the slot is sealed under, or of the key pair

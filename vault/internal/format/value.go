@@ -2,7 +2,6 @@ package format
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -53,7 +52,7 @@ func WellFormed(text string) bool {
 	b := buffers.Get().(*Buffer)
 	defer buffers.Put(b)
 	raw, err := DecodeBody(b, body)
-	if err != nil || !reencodes(b, raw, body) || len(raw) < IDSize {
+	if err != nil || len(raw) < IDSize {
 		return false
 	}
 	rest := raw[IDSize:]
@@ -141,25 +140,17 @@ const (
 
 var buffers = sync.Pool{New: func() any { return new(Buffer) }}
 
-// strict refuses an encoding that has bits set after the last byte.
-var strict = base64.RawURLEncoding.Strict()
-
 var errMalformed = errors.New("malformed")
 
-// DecodeBody decodes the body field into b, or into fresh memory if b is too small.
-// Its error has no details: the error of the decoder would tell a position.
+// DecodeBody decodes the body field into b, or into fresh memory if b is too small. It
+// accepts the one spelling that AppendBase64 writes. Its error has no details: a position
+// would tell about the text.
 func DecodeBody(b *Buffer, body string) ([]byte, error) {
-	raw, err := strict.AppendDecode(b.Body[:0], append(b.Text[:0], body...))
-	if err != nil {
+	raw, ok := AppendDecoded(b.Body[:0], body)
+	if !ok {
 		return nil, errMalformed
 	}
 	return raw, nil
-}
-
-// reencodes reports whether body is the one spelling of raw. Even a strict decoder
-// accepts line breaks anywhere.
-func reencodes(b *Buffer, raw []byte, body string) bool {
-	return string(base64.RawURLEncoding.AppendEncode(b.Text[:0], raw)) == body
 }
 
 // AppendBinary appends the binary form of the value with the given text form.
@@ -170,7 +161,11 @@ func AppendBinary(b []byte, text string) ([]byte, error) {
 	for name := range strings.SplitSeq(names, Separator) {
 		b = AppendString8(b, name)
 	}
-	return base64.RawURLEncoding.AppendDecode(b, []byte(body))
+	b, ok := AppendDecoded(b, body)
+	if !ok {
+		return nil, errMalformed
+	}
+	return b, nil
 }
 
 // ParseBinary returns the text form of the value with the given binary form. It
@@ -192,8 +187,8 @@ func ParseBinary(data []byte) (text string, ok bool) {
 	}
 	// One parser judges both forms. A separator smuggled into a name would change
 	// the number of names, so the text must encode to the given bytes again.
-	text = TextMagic + string(kind) + "." + string(bytes.Join(names, []byte(Separator))) +
-		"." + base64.RawURLEncoding.EncodeToString(rest)
+	head := TextMagic + string(kind) + "." + string(bytes.Join(names, []byte(Separator))) + "."
+	text = string(AppendBase64([]byte(head), rest))
 	if len(text) > MaxText || !WellFormed(text) {
 		return "", false
 	}
@@ -218,8 +213,8 @@ type Named struct {
 // malformed body.
 func Split(text string) (*Value, bool) {
 	kind, names, body := Cut(text)
-	raw, err := base64.RawURLEncoding.DecodeString(body)
-	if err != nil || len(raw) < IDSize {
+	raw, ok := AppendDecoded(nil, body)
+	if !ok || len(raw) < IDSize {
 		return nil, false
 	}
 	v := &Value{Kind: kind, ID: raw[:IDSize:IDSize]}
@@ -276,5 +271,5 @@ func (v *Value) Text() string {
 		body = append(body, s.Slot...)
 	}
 	text = append(text, '.')
-	return string(base64.RawURLEncoding.AppendEncode(text, body))
+	return string(AppendBase64(text, body))
 }
