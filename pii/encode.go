@@ -20,7 +20,8 @@ func (s Sealed[K]) Value() (driver.Value, error) {
 	if s.IsZero() {
 		return nil, nil
 	}
-	text, err := s.value.MarshalText()
+	var buf [256]byte // for a value of one purpose
+	text, err := s.value.AppendText(buf[:0])
 	return string(text), err
 }
 

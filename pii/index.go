@@ -65,18 +65,29 @@ func newIndex(bytes [vault.IndexSize]byte, err error) (Index, error) {
 	if err != nil {
 		return poisoned, err
 	}
-	x := Index{state: usableIndex}
-	indexCipher().Encrypt(x.hidden[:], bytes[:])
-	return x, nil
+	return Index{usableIndex, underCipher(bytes, cipher.Block.Encrypt)}, nil
 }
+
+// underCipher returns a block that f has encrypted or decrypted. Memory that is passed to a
+// [cipher.Block] moves to the heap, so it comes from a pool, and is cleared.
+func underCipher(block [vault.IndexSize]byte, f func(c cipher.Block, dst, src []byte)) [vault.IndexSize]byte {
+	buf := blocks.Get().(*[vault.IndexSize]byte)
+	*buf = block
+	f(indexCipher(), buf[:], buf[:])
+	block = *buf
+	clear(buf[:])
+	blocks.Put(buf)
+	return block
+}
+
+var blocks = sync.Pool{New: func() any { return new([vault.IndexSize]byte) }}
 
 // bytes returns the bytes of a usable index. A poisoned index is [ErrPoisoned].
 func (x Index) bytes() (bytes [vault.IndexSize]byte, err error) {
 	if x.state != usableIndex {
 		return bytes, ErrPoisoned
 	}
-	indexCipher().Decrypt(bytes[:], x.hidden[:])
-	return bytes, nil
+	return underCipher(x.hidden, cipher.Block.Decrypt), nil
 }
 
 // Equal reports whether x and other are usable indexes of the same bytes. It

@@ -39,7 +39,10 @@ type sealedPhone = Sealed[phone]
 // SealPhone and another to phonenumber.Parse.
 //
 // Other errors are the errors of [vault.Seal].
+//
+//go:noinline
 func SealPhone(ctx context.Context, number string, scopes ...vault.Sealer) (Phone, error) {
+	// Not inlined: in the package of a caller the list of scopes would go to the heap.
 	sealed, err := Seal[phone](ctx, number, scopes...)
 	return Phone{sealed}, err
 }

@@ -18,16 +18,22 @@ type moment = int64
 // an index, so a reading is used again for clockLag of the machine's waking time. An
 // operation can be suspended after any reading, so this adds nothing new.
 type clock struct {
-	// The last reading, 0 once it is older than clockLag. A timer writes to it at any
+	// The last reading, nil once it is older than clockLag. A timer writes to it at any
 	// time, so it is behind a pointer that reflection can't follow: a test that prints
 	// a difference of two scopes must not read it.
-	recent atomic.Pointer[atomic.Int64]
+	recent atomic.Pointer[atomic.Pointer[reading]]
 
 	mu   sync.Mutex
 	read func() (wall, monotonic time.Duration) // the clocks of the machine
 	wall time.Duration                          // at the last reading
 	mono time.Duration
 	at   moment // the last reading
+}
+
+// A reading has the time of a clock, and the date, in Unix seconds.
+type reading struct {
+	at   moment
+	date int64
 }
 
 const clockLag = 10 * time.Millisecond
@@ -39,17 +45,27 @@ func newClock() *clock {
 		return now.Round(0).Sub(start.Round(0)), now.Sub(start)
 	}}
 	c.wall, c.mono = c.read()
-	c.recent.Store(new(atomic.Int64))
+	c.recent.Store(new(atomic.Pointer[reading]))
 	return c
 }
 
 // now returns the time, at most clockLag late.
 func (c *clock) now() moment {
-	at := c.recent.Load().Load()
-	if at == 0 {
-		at = c.exact()
+	if r := c.recent.Load().Load(); r != nil {
+		return r.at
 	}
-	return at
+	return c.exact()
+}
+
+// date returns the time of day in whole seconds, at most clockLag late. To read the clock of
+// the machine for each value would take an eighth of a seal.
+func (c *clock) date() time.Time {
+	r := c.recent.Load().Load()
+	if r == nil {
+		c.exact()
+		return time.Now()
+	}
+	return time.Unix(r.date, 0)
 }
 
 // exact returns the time.
@@ -60,10 +76,10 @@ func (c *clock) exact() moment {
 	c.at += moment(max(wall-c.wall, mono-c.mono, 0))
 	c.wall, c.mono = wall, mono
 	recent := c.recent.Load()
-	if recent.Swap(c.at) == 0 {
+	if recent.Swap(&reading{c.at, time.Now().Unix()}) == nil {
 		// The timer holds the reading alone. It is short, so that an idle
 		// process looks at the clocks of the machine.
-		time.AfterFunc(clockLag, func() { recent.Store(0) })
+		time.AfterFunc(clockLag, func() { recent.Store(nil) })
 	}
 	return c.at
 }

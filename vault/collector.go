@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
@@ -202,6 +203,8 @@ func (c *Collector) valid() bool { return c != nil && c.public != nil && c.self 
 
 func (c *Collector) subjectID() string { return "" }
 
+func (c *Collector) date() time.Time { return time.Now() }
+
 func (c *Collector) appendSlot(ctx context.Context, body []byte, buf *buffers, value plainValue) ([]byte, error) {
 	switch {
 	case c.basisErr != nil:
@@ -218,13 +221,12 @@ func (c *Collector) appendSlot(ctx context.Context, body []byte, buf *buffers, v
 			return body, err
 		}
 	}
-	p, err := newProvenance(value.now, c.basis, c.exact)
+	p, err := newProvenance(value.collected, &c.basis, c.exact)
 	if err != nil {
 		return body, err
 	}
 	return appendSealedSlot(body, buf, &plainSlot{
-		typ: key.slotType, seal: key.seal,
-		kind: value.kind, purpose: c.purpose, provenance: &p, plaintext: value.plaintext,
+		plainValue: value, typ: key.slotType, seal: key.seal, purpose: c.purpose, provenance: &p,
 	}), nil
 }
 

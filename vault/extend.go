@@ -96,7 +96,7 @@ func extend(ctx context.Context, k Kind, v Sealed, from, to *Scope) (extended Se
 	case len(value.Slots) == format.MaxSlots:
 		return Sealed{}, "", errTooMany
 	}
-	p, err := newProvenance(time.Now(), to.basis().Basis, to.opened.backend.opts.ExactTimes)
+	p, err := newProvenance(time.Now(), &to.basis().Basis, to.opened.backend.opts.ExactTimes)
 	if err != nil {
 		return Sealed{}, "", err
 	}
@@ -144,7 +144,7 @@ func putSlot(ctx context.Context, value *format.Value, s *Scope, k Kind, plainte
 	}
 	buf := getBuffers()
 	defer buf.release()
-	body, err := s.appendSlotWith(ctx, append(buf.Body[:0], value.ID...), buf, keys, k, plaintext, p)
+	body, err := s.appendSlotWith(ctx, append(buf.Body[:0], value.ID...), buf, keys, plainValue{kind: k, plaintext: plaintext}, p)
 	if err != nil {
 		return err
 	}

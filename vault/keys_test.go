@@ -176,30 +176,30 @@ func TestProvenanceOfAnUnsetClock(t *testing.T) {
 	const last = 253402300799 // 9999-12-31T23:59:59Z
 	for _, exact := range []bool{false, true} {
 		for _, at := range []int64{-1, 0} {
-			p, err := newProvenance(time.Unix(at, 0), purpose.Basis{}, exact)
+			p, err := newProvenance(time.Unix(at, 0), &purpose.Basis{}, exact)
 			require.NoError(t, err)
 			require.Zero(t, p.Collected.Unix())
 			require.True(t, p.Expires.IsZero())
-			_, err = newProvenance(time.Unix(at, 0), purpose.Basis{Retain: time.Hour}, exact)
+			_, err = newProvenance(time.Unix(at, 0), &purpose.Basis{Retain: time.Hour}, exact)
 			require.ErrorIs(t, err, ErrUnavailable)
 			require.EqualError(t, err, "clock is not set: unavailable")
 		}
 		// Of a clock that was set back after Under had accepted the basis.
 		stated := purpose.Basis{Collected: time.Unix(1e9, 0)}
-		_, err := newProvenance(time.Unix(1e9-int64(maxSkew/time.Second)-1, 0), stated, exact)
+		_, err := newProvenance(time.Unix(1e9-int64(maxSkew/time.Second)-1, 0), &stated, exact)
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.EqualError(t, err, "clock stands before the collection: unavailable")
-		_, err = newProvenance(time.Unix(1e9-int64(maxSkew/time.Second), 0), stated, exact)
+		_, err = newProvenance(time.Unix(1e9-int64(maxSkew/time.Second), 0), &stated, exact)
 		require.NoError(t, err)
-		_, err = newProvenance(time.Unix(0, 0), purpose.Basis{Collected: time.Unix(1, 0)}, exact)
+		_, err = newProvenance(time.Unix(0, 0), &purpose.Basis{Collected: time.Unix(1, 0)}, exact)
 		require.ErrorIs(t, err, ErrUnavailable)
-		_, err = newProvenance(time.Unix(last, 0), purpose.Basis{}, exact)
+		_, err = newProvenance(time.Unix(last, 0), &purpose.Basis{}, exact)
 		require.NoError(t, err)
-		_, err = newProvenance(time.Unix(last+1, 0), purpose.Basis{}, exact)
+		_, err = newProvenance(time.Unix(last+1, 0), &purpose.Basis{}, exact)
 		require.ErrorIs(t, err, ErrUnavailable)
-		_, err = newProvenance(time.Unix(last-1, 0), purpose.Basis{Retain: time.Second}, exact)
+		_, err = newProvenance(time.Unix(last-1, 0), &purpose.Basis{Retain: time.Second}, exact)
 		require.NoError(t, err)
-		_, err = newProvenance(time.Unix(last, 0), purpose.Basis{Retain: time.Second}, exact)
+		_, err = newProvenance(time.Unix(last, 0), &purpose.Basis{Retain: time.Second}, exact)
 		require.ErrorIs(t, err, ErrUnavailable)
 	}
 }

@@ -74,11 +74,13 @@ func (s *Scope) recorded(a audit.Action) audit.Action {
 // unseal returns the plaintext of v for the given action. There is no other way from a
 // sealed value to its plaintext.
 func (s *Scope) unseal(ctx context.Context, a audit.Action, k Kind, v Sealed) (string, error) {
-	keysFor := s.usableFor
+	var keys *keys
+	var err error
 	if a == audit.Reseal {
-		keysFor = s.keysFor // a rotation goes on while nobody knows of suspensions
+		keys, err = s.keysFor(ctx, k) // a rotation goes on while nobody knows of suspensions
+	} else {
+		keys, err = s.usableFor(ctx, k)
 	}
-	keys, err := keysFor(ctx, k)
 	if err != nil {
 		return "", err
 	}
@@ -195,13 +197,17 @@ const maxLead = 24 * time.Hour
 
 var errClock = fmt.Errorf("clock stands before the collection: %w", ErrUnavailable)
 
-// checkTime refuses a slot whose retention is over. The clock is [time.Now]. A
-// clock that stands before the collection was set back, and can't tell whether
-// retention is over.
+// checkTime refuses a slot whose retention is over.
 func checkTime(s format.Slot) error {
 	if !s.Expires() {
 		return nil
 	}
+	return checkRetention(s)
+}
+
+// checkRetention is checkTime for a slot that expires. The clock is [time.Now]. A clock
+// that stands before the collection was set back, and can't tell whether retention is over.
+func checkRetention(s format.Slot) error {
 	p := s.Provenance()
 	switch now := time.Now(); {
 	case !now.Before(p.Expires):

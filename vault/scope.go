@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
@@ -177,6 +178,8 @@ func (s *Scope) check(ctx context.Context) error {
 func (s *Scope) valid() bool { return s != nil && s.opened != nil && s.self == s }
 
 func (s *Scope) subjectID() string { return s.subject }
+
+func (s *Scope) date() time.Time { return s.opened.backend.clock.date() }
 
 // checkErased returns ErrErased if the subject of s was erased while its key was in
 // use: an operation must not succeed after an erasure that overtakes it.

@@ -158,7 +158,8 @@ func TestPlaintextIsInTheBuffer(t *testing.T) {
 	}
 	buf := new(buffers)
 	appendSealedSlot(make([]byte, format.IDSize), buf, &plainSlot{
-		typ: format.OfPurpose, kind: kind, purpose: s.Purpose(), provenance: &purpose.Provenance{}, plaintext: "text",
+		plainValue: plainValue{kind: kind, plaintext: "text"},
+		typ:        format.OfPurpose, purpose: s.Purpose(), provenance: &purpose.Provenance{},
 		seal: func(dst, plain, _ []byte) []byte {
 			require.Same(t, &buf.plain[0], &plain[0])
 			require.GreaterOrEqual(t, buf.used, len(plain))

@@ -98,14 +98,14 @@ func subjectError(id string) error {
 	return errNoSubject
 }
 
-// absentID reports whether id is the text of an id that does not exist. Most ids end the
-// loop at their first or second byte.
+// absentID reports whether id, which is not empty, is the text of an id that does not
+// exist. Most ids end the loop at their first or second byte.
 func absentID(id string) bool {
 	switch id {
 	case "nil", "null", "NULL":
 		return true
 	}
-	if strings.Contains(id, "<nil>") || strings.Trim(id, "\x00") == "" {
+	if strings.IndexByte(id, '<') >= 0 && strings.Contains(id, "<nil>") || id[0] == 0 && strings.Trim(id, "\x00") == "" {
 		return true
 	}
 	// An id may be 16 random bytes, so two bytes decide nothing: %!d(string=) has five.

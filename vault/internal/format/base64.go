@@ -70,15 +70,21 @@ func AppendBase64(dst, src []byte) []byte {
 	return dst
 }
 
+// spareRoom is the room behind a result in which 8 bytes can be written of which 6 belong to
+// the result.
+const spareRoom = 2
+
 // AppendDecoded appends the bytes that text encodes to dst. It reports false for every text
-// that AppendBase64 does not write, and then has appended bytes without a meaning.
+// that AppendBase64 does not write, and then has appended bytes without a meaning. It may
+// write to the two bytes behind the result, within the capacity of dst.
 func AppendDecoded(dst []byte, text string) ([]byte, bool) {
 	if len(text)%4 == 1 {
 		return dst, false
 	}
-	dst, out := extend(dst, len(text)/4*3+len(text)%4*6/8)
-	var all uint32                        // the bits of all groups, for one test at the end
-	for len(text) >= 8 && len(out) >= 8 { // 8 bytes are written, and 6 of them kept
+	dst, out := extend(dst, len(text)/4*3+len(text)%4*6/8+spareRoom)
+	dst = dst[:len(dst)-spareRoom]
+	var all uint32 // the bits of all groups, for one test at the end
+	for len(text) >= 8 && len(out) >= 8 {
 		a := decodeTables[0][text[0]] | decodeTables[1][text[1]] | decodeTables[2][text[2]] | decodeTables[3][text[3]]
 		b := decodeTables[0][text[4]] | decodeTables[1][text[5]] | decodeTables[2][text[6]] | decodeTables[3][text[7]]
 		all |= a | b

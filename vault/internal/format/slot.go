@@ -43,7 +43,7 @@ const (
 	MaxSealed = MaxWrappedKey + NonceSize + TagSize + MaxPadded
 
 	// MaxHeader is the size of a slot header with every optional field.
-	MaxHeader = 2 + TimeSize + 1 + 2*(1+purpose.MaxReference) + TimeSize + 1 + purpose.MaxLen
+	MaxHeader = bareHeader + 1 + 2*(1+purpose.MaxReference) + TimeSize + 1 + purpose.MaxLen
 )
 
 // Slot types, by the key that a slot is sealed under.
@@ -213,18 +213,25 @@ func (s Slot) KeyID() (id uint32, ok bool) {
 //	from                     in slots of types 1 and 2, with consent
 //	stated                   in slots of every type, if the time of collection is known
 func SlotHeaderLen(b []byte) (int, bool) {
-	const fixed = 2 + TimeSize
-	if len(b) < fixed || b[0] < OfPurpose || b[0] > OfCollectorXWing || b[1]&^flagsKnown != 0 {
+	if len(b) < bareHeader || b[0] < OfPurpose || b[0] > OfCollectorXWing || b[1]&^flagsKnown != 0 {
 		return 0, false
 	}
-	flags, n := b[1], fixed
 	collected := unixSeconds(b[2:])
 	if collected > MaxSeconds {
 		return 0, false
 	}
-	if flags == 0 { // the usual case
-		return n, true
+	if b[1] == 0 { // the usual case
+		return bareHeader, true
 	}
+	return longHeaderLen(b, collected)
+}
+
+// bareHeader is the size of a slot header without optional fields.
+const bareHeader = 2 + TimeSize
+
+// longHeaderLen is SlotHeaderLen of a header with optional fields.
+func longHeaderLen(b []byte, collected int64) (int, bool) {
+	flags, n := b[1], bareHeader
 	if flags&flagStated != 0 && collected == 0 { // nobody states an unset clock
 		return 0, false
 	}
@@ -268,11 +275,16 @@ func SlotHeaderLen(b []byte) (int, bool) {
 	return n, true
 }
 
+// AppendBareHeader appends the header of a slot of the given type that has no optional
+// field.
+func AppendBareHeader(b []byte, typ byte, collected time.Time) []byte {
+	return AppendSeconds(append(b, typ, 0), collected)
+}
+
 // AppendHeader appends the header of a slot of the given type.
 func AppendHeader(b []byte, typ byte, p *purpose.Provenance) []byte {
 	flagsAt := len(b) + 1
-	b = append(b, typ, 0)
-	b = AppendSeconds(b, p.Collected)
+	b = AppendBareHeader(b, typ, p.Collected)
 	if p.Legal != purpose.Unstated {
 		b[flagsAt] |= flagLegal
 		b = append(b, byte(p.Legal))
@@ -359,5 +371,5 @@ func Seconds(b []byte) time.Time { return time.Unix(unixSeconds(b), 0).UTC() }
 
 // unixSeconds returns the seconds that AppendSeconds wrote.
 func unixSeconds(b []byte) int64 {
-	return int64(b[0])<<32 | int64(b[1])<<24 | int64(b[2])<<16 | int64(b[3])<<8 | int64(b[4])
+	return int64(binary.BigEndian.Uint32(b))<<8 | int64(b[4])
 }

@@ -129,8 +129,8 @@ func SlotNumber(names, p string) (int, bool) {
 // purpose with every field, of up to 63 bytes, whoever sealed it. A longer value is
 // allocated.
 type Buffer struct {
-	Body [bufferBody]byte // the decoded body
-	Text [bufferText]byte // the text form
+	Body [bufferBody + spareRoom]byte // the decoded body
+	Text [bufferText]byte             // the text form
 }
 
 const (
