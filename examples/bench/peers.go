@@ -1,16 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
-	"strings"
 
-	"filippo.io/age"
+	"github.com/ProtonMail/gopenpgp/v3/crypto"
+	mpltypes "github.com/aws/aws-cryptographic-material-providers-library/releases/go/mpl/awscryptographymaterialproviderssmithygeneratedtypes"
 	"github.com/go-jose/go-jose/v4"
 	wrapping "github.com/hashicorp/go-kms-wrapping/v2"
 	wrapaead "github.com/hashicorp/go-kms-wrapping/v2/aead"
+	"github.com/minio/sio"
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"gocloud.dev/secrets/localsecrets"
@@ -54,29 +55,6 @@ func peerRaces(ctx context.Context, r *raw) ([]race, error) {
 		return nil, fmt.Errorf("go-jose: %w", err)
 	}
 
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		return nil, fmt.Errorf("age: %w", err)
-	}
-	encryptAge := func() (string, error) {
-		var b strings.Builder
-		w, err := age.Encrypt(&b, identity.Recipient())
-		if err != nil {
-			return "", err
-		}
-		if _, err := w.Write(text); err != nil {
-			return "", err
-		}
-		if err := w.Close(); err != nil {
-			return "", err
-		}
-		return b.String(), nil
-	}
-	file, err := encryptAge()
-	if err != nil {
-		return nil, fmt.Errorf("age: %w", err)
-	}
-
 	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		return nil, err
@@ -91,11 +69,46 @@ func peerRaces(ctx context.Context, r *raw) ([]race, error) {
 		return nil, fmt.Errorf("envelope: %w", err)
 	}
 
-	sdk, err := newAWSSDK(ctx, key)
+	encryptSIO := func() ([]byte, error) {
+		var b bytes.Buffer
+		_, err := sio.Encrypt(&b, bytes.NewReader(text), sio.Config{Key: key, MinVersion: sio.Version20})
+		return b.Bytes(), err
+	}
+	stream, err := encryptSIO()
+	if err != nil {
+		return nil, fmt.Errorf("sio: %w", err)
+	}
+
+	session, err := crypto.PGP().GenerateSessionKey()
+	if err != nil {
+		return nil, fmt.Errorf("gopenpgp: %w", err)
+	}
+	encryptPGP, err := crypto.PGP().Encryption().SessionKey(session).New()
+	if err != nil {
+		return nil, fmt.Errorf("gopenpgp: %w", err)
+	}
+	decryptPGP, err := crypto.PGP().Decryption().SessionKey(session).New()
+	if err != nil {
+		return nil, fmt.Errorf("gopenpgp: %w", err)
+	}
+	pgp, err := encryptPGP.Encrypt(text)
+	if err != nil {
+		return nil, fmt.Errorf("gopenpgp: %w", err)
+	}
+
+	unsigned, err := newAWSSDK(ctx, key, mpltypes.ESDKAlgorithmSuiteIdAlgAes256GcmHkdfSha512CommitKey)
 	if err != nil {
 		return nil, fmt.Errorf("AWS Encryption SDK: %w", err)
 	}
-	message, err := sdk.encrypt(ctx, text)
+	unsignedMessage, err := unsigned.encrypt(ctx, text)
+	if err != nil {
+		return nil, fmt.Errorf("AWS Encryption SDK: %w", err)
+	}
+	signed, err := newAWSSDK(ctx, key, mpltypes.ESDKAlgorithmSuiteIdAlgAes256GcmHkdfSha512CommitKeyEcdsaP384)
+	if err != nil {
+		return nil, fmt.Errorf("AWS Encryption SDK: %w", err)
+	}
+	signedMessage, err := signed.encrypt(ctx, text)
 	if err != nil {
 		return nil, fmt.Errorf("AWS Encryption SDK: %w", err)
 	}
@@ -105,16 +118,18 @@ func peerRaces(ctx context.Context, r *raw) ([]race, error) {
 		return nil, err
 	}
 	return []race{
-		{name: "others seal", slow: true, contenders: []contender{
+		{name: "others seal", contenders: []contender{
 			each("Tink AES-256-GCM Encrypt", func() error { _, err := r.aead.Encrypt(text, aad); return err }),
 			each("go-kms-wrapping aead", func() error { _, err := wrapper.Encrypt(ctx, text, wrapping.WithAad(aad)); return err }),
 			each("gocloud.dev localsecrets", func() error { _, err := keeper.Encrypt(ctx, text); return err }),
 			each("Tink KMSEnvelopeAEAD, local KEK", func() error { _, err := envelope.Encrypt(text, aad); return err }),
 			each("go-jose JWE, dir A256GCM", func() error { _, err := encryptJWE(); return err }),
-			each("age, X25519", func() error { _, err := encryptAge(); return err }),
-			each("AWS Encryption SDK, raw AES keyring", func() error { _, err := sdk.encrypt(ctx, text); return err }),
+			each("minio/sio, DARE 2.0", func() error { _, err := encryptSIO(); return err }),
+			each("gopenpgp, session key", func() error { _, err := encryptPGP.Encrypt(text); return err }),
+			each("AWS Encryption SDK, raw AES keyring, unsigned", func() error { _, err := unsigned.encrypt(ctx, text); return err }),
+			each("…, each message signed with ECDSA", func() error { _, err := signed.encrypt(ctx, text); return err }),
 		}},
-		{name: "others reveal", slow: true, contenders: []contender{
+		{name: "others reveal", contenders: []contender{
 			each("Tink AES-256-GCM Decrypt", func() error { _, err := r.aead.Decrypt(byTink, aad); return err }),
 			each("go-kms-wrapping aead", func() error { _, err := wrapper.Decrypt(ctx, wrapped, wrapping.WithAad(aad)); return err }),
 			each("gocloud.dev localsecrets", func() error { _, err := keeper.Decrypt(ctx, kept); return err }),
@@ -126,14 +141,10 @@ func peerRaces(ctx context.Context, r *raw) ([]race, error) {
 				}
 				return err
 			}),
-			each("age, X25519", func() error {
-				r, err := age.Decrypt(strings.NewReader(file), identity)
-				if err == nil {
-					_, err = io.ReadAll(r)
-				}
-				return err
-			}),
-			each("AWS Encryption SDK, raw AES keyring", func() error { return sdk.decrypt(ctx, message) }),
+			each("minio/sio, DARE 2.0", func() error { _, err := sio.DecryptBuffer(nil, stream, sio.Config{Key: key}); return err }),
+			each("gopenpgp, session key", func() error { _, err := decryptPGP.Decrypt(pgp.Bytes(), crypto.Bytes); return err }),
+			each("AWS Encryption SDK, raw AES keyring, unsigned", func() error { return unsigned.decrypt(ctx, unsignedMessage) }),
+			each("…, each message signed with ECDSA", func() error { return signed.decrypt(ctx, signedMessage) }),
 		}},
 	}, nil
 }

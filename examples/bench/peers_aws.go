@@ -10,13 +10,14 @@ import (
 )
 
 // An awsSDK is the AWS Encryption SDK with a raw AES keyring, which calls no service.
-// By default it signs every message.
+// Its default suite signs every message with ECDSA; another one does not.
 type awsSDK struct {
 	client  *esdk.Client
 	keyring mpltypes.IKeyring
+	suite   mpltypes.ESDKAlgorithmSuiteId
 }
 
-func newAWSSDK(ctx context.Context, key []byte) (*awsSDK, error) {
+func newAWSSDK(ctx context.Context, key []byte, suite mpltypes.ESDKAlgorithmSuiteId) (*awsSDK, error) {
 	client, err := esdk.NewClient(esdktypes.AwsEncryptionSdkConfig{})
 	if err != nil {
 		return nil, err
@@ -29,12 +30,12 @@ func newAWSSDK(ctx context.Context, key []byte) (*awsSDK, error) {
 		KeyName: "security", KeyNamespace: "onlyfor", WrappingKey: key,
 		WrappingAlg: mpltypes.AesWrappingAlgAlgAes256GcmIv12Tag16,
 	})
-	return &awsSDK{client, keyring}, err
+	return &awsSDK{client, keyring, suite}, err
 }
 
 func (s *awsSDK) encrypt(ctx context.Context, plaintext []byte) ([]byte, error) {
 	out, err := s.client.Encrypt(ctx, esdktypes.EncryptInput{
-		Plaintext: plaintext, Keyring: s.keyring, EncryptionContext: map[string]string{"purpose": "security"},
+		Plaintext: plaintext, Keyring: s.keyring, AlgorithmSuiteId: &s.suite, EncryptionContext: map[string]string{"purpose": "security"},
 	})
 	if err != nil {
 		return nil, err

@@ -22,7 +22,6 @@ import (
 type race struct {
 	name       string
 	contenders []contender
-	slow       bool // some contenders take so long that there are fewer rounds
 }
 
 // each returns a contender that calls f for each job.
@@ -37,7 +36,14 @@ func each(name string, f func() error) contender {
 	}}
 }
 
-// atMost sets the target for the cost of a contender, in yardsticks.
+// asFloor makes the contender the floor of its race.
+func (c contender) asFloor() contender {
+	c.floor = true
+	return c
+}
+
+// atMost sets the target for the cost of a contender, in floors of its race or, if the race
+// has no floor, in yardsticks.
 func (c contender) atMost(target float64) contender {
 	c.target = target
 	return c
@@ -98,6 +104,9 @@ func newRaw() (*raw, error) {
 // boundSize is the size of the associated data that ours binds to a value, in bytes.
 const boundSize = 44
 
+// boundIndexSize is the size of the input of an index of the address, in bytes.
+const boundIndexSize = len("idx1") + 1 + len("email") + 1 + len("security") + len(address)
+
 func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 	r, err := newRaw()
 	if err != nil {
@@ -118,46 +127,86 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 	both := []vault.Sealer{o.security, o.advertising}
 	notice := o.security.Under(purpose.Basis{Notice: "2fa-prompt-v3"})
 
+	hand := byHand{r.aead}
+	handText, err := hand.seal(address, aad)
+	if err != nil {
+		return nil, err
+	}
+	least, err := newFloor()
+	if err != nil {
+		return nil, err
+	}
+	leastText := least.seal(address)
+	stored, err := o.email.MarshalText()
+	if err != nil {
+		return nil, err
+	}
+	storedText, indexed := string(stored), make([]byte, boundIndexSize)
+
 	seal := race{name: "seal", contenders: []contender{
 		each("Tink AES-256-GCM Encrypt", func() error { _, err := r.aead.Encrypt(text, aad); return err }),
 		each("standard library AES-256-GCM", func() error { r.standard.encrypt(scratch, text, aad); return nil }),
+		each("by hand: Tink and base64", func() error { _, err := hand.seal(address, aad); return err }),
+		each("by hand: the bytes of our format alone", func() error { least.seal(address); return nil }).asFloor(),
 		each("vault.Seal, to text", func() error { _, err := vault.Seal(ctx, emailKind, address, o.security); return err }).atMost(1.5),
-		each("pii.SealEmail, from what was typed", func() error { _, err := pii.SealEmail(ctx, address, o.security); return err }).atMost(2.5),
-		each("pii.SealPhone", func() error { _, err := pii.SealPhone(ctx, number, o.security); return err }).atMost(2.5),
+		each("pii.SealEmail, from the typed text", func() error { _, err := pii.SealEmail(ctx, address, o.security); return err }).atMost(1.6),
+		each("pii.SealPhone", func() error { _, err := pii.SealPhone(ctx, number, o.security); return err }).atMost(1.6),
 		each("… under a notice", func() error { _, err := pii.SealEmail(ctx, address, notice); return err }),
 		each("… for two purposes", func() error { _, err := pii.SealEmail(ctx, address, both...); return err }),
-		each("… for one of 1,000 people", func() error { _, err := pii.SealEmail(ctx, address, o.security.For(o.ids[next()])); return err }),
+		each("… for one of 1,000 people", func() error { _, err := pii.SealEmail(ctx, address, o.security.For(o.ids[next()])); return err }).atMost(2),
 		each("… audited by slog", func() error { _, err := pii.SealEmail(ctx, address, o.audited); return err }),
-		each("… by a collector's batch", func() error { _, err := pii.SealEmail(ctx, address, o.batch); return err }),
+		each("… by a collector's batch, with X-Wing", func() error { _, err := pii.SealEmail(ctx, address, o.batch); return err }),
 		each("Email.Reseal", func() error { _, err := o.email.Reseal(ctx, o.security); return err }),
 	}}
+	for _, m := range mechanisms {
+		scope, email, err := m.collected(ctx, r.aead)
+		if err != nil {
+			return nil, err
+		}
+		seal.contenders = append(seal.contenders, each("… of a batch's value, with "+string(m.name), func() error {
+			_, err := email.Reseal(ctx, scope)
+			return err
+		}))
+	}
 	reveal := race{name: "reveal", contenders: []contender{
 		each("Tink AES-256-GCM Decrypt", func() error { _, err := r.aead.Decrypt(byTink, aad); return err }),
 		each("standard library AES-256-GCM", func() error { _, err := r.standard.decrypt(scratch, byStandard, aad); return err }),
-		each("Email.Reveal", func() error { _, err := o.email.Reveal(ctx, o.security); return err }).atMost(1.5),
-		each("Phone.Reveal", func() error { _, err := o.phone.Reveal(ctx, o.security); return err }).atMost(1.5),
+		each("by hand: Tink and base64", func() error { _, err := hand.reveal(handText, aad); return err }),
+		each("by hand: the bytes of our format alone", func() error { _, err := least.reveal(leastText); return err }).asFloor(),
+		each("Email.Reveal", func() error { _, err := o.email.Reveal(ctx, o.security); return err }).atMost(1.4),
+		each("Phone.Reveal", func() error { _, err := o.phone.Reveal(ctx, o.security); return err }).atMost(1.4),
 		each("… for one of 1,000 people", func() error {
 			i := next()
 			_, err := o.theirs[i].Reveal(ctx, o.security.For(o.ids[i]))
 			return err
-		}),
+		}).atMost(1.9),
 		each("… refused, for another purpose", func() error {
 			if _, err := o.email.Reveal(ctx, o.advertising); !errors.Is(err, purpose.ErrMismatch) {
 				return errors.New("not refused")
 			}
 			return nil
 		}),
+		each("Email.Scan of stored text", func() error { var e pii.Email; return e.Scan(storedText) }).atMost(1),
 	}}
 	index := race{name: "index", contenders: []contender{
-		each("Tink AES-CMAC PRF", func() error { _, err := r.prf.ComputePrimaryPRF(text, vault.IndexSize); return err }),
-		each("pii.IndexEmail", func() error { _, err := pii.IndexEmail(ctx, address, o.security); return err }).atMost(3),
-		each("pii.IndexPhone", func() error { _, err := pii.IndexPhone(ctx, number, o.security); return err }).atMost(3),
+		each("Tink AES-CMAC PRF, of the address", func() error { _, err := r.prf.ComputePrimaryPRF(text, vault.IndexSize); return err }),
+		each("… of the bytes of an index", func() error { _, err := r.prf.ComputePrimaryPRF(indexed, vault.IndexSize); return err }).asFloor(),
+		each("pii.IndexEmail", func() error { _, err := pii.IndexEmail(ctx, address, o.security); return err }).atMost(1.8),
+		each("pii.IndexPhone", func() error { _, err := pii.IndexPhone(ctx, number, o.security); return err }).atMost(1.8),
 	}}
 	races := []race{seal, reveal, index}
+	age, err := newAge(text)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range mechanisms {
 		collect, err := m.races(ctx, r.aead)
 		if err != nil {
 			return nil, err
+		}
+		if m.name == vault.X25519 { // the public-key scheme of age
+			collect[0].contenders = append(collect[0].contenders, age.contenders[0])
+			collect[1].contenders = append(collect[1].contenders, age.contenders[1])
 		}
 		races = append(races, collect...)
 	}

@@ -10,7 +10,8 @@ import (
 type contender struct {
 	name   string
 	run    func(n int) error // does the job n times
-	target float64           // in yardsticks, 0 if there is none
+	target float64           // in floors of the race, 0 if there is none
+	floor  bool              // the contender is the floor of the race
 }
 
 // A result has the times of one contender.
@@ -23,15 +24,30 @@ type result struct {
 }
 
 // nanos returns the best slice's time for one job, in nanoseconds.
-func (r result) nanos() float64 { return float64(slices.Min(r.times)) / float64(r.n) }
+func (r result) nanos() float64 { return r.nanosIn(0, 1) }
 
-// median returns the middle slice's time for one job, in nanoseconds.
-func (r result) median() float64 {
-	sorted := slices.Sorted(slices.Values(r.times))
-	return float64(sorted[len(sorted)/2]) / float64(r.n)
+// nanosIn is nanos for one of so many equal parts of the run.
+func (r result) nanosIn(part, parts int) float64 {
+	parts = min(parts, len(r.times))
+	from, to := part*len(r.times)/parts, (part+1)*len(r.times)/parts
+	return float64(slices.Min(r.times[from:to])) / float64(r.n)
 }
 
-const slice = 2 * time.Millisecond
+// parts is the number of parts of a run whose ratios the tables show the range of.
+const parts = 5
+
+// spread returns the least and the greatest ratio of r to the yardstick among the parts of
+// the run. In each part the best slice of either counts.
+func (r result) spread(yardstick result) (low, high float64) {
+	low = math.Inf(1)
+	for part := range min(parts, len(r.times)) {
+		x := r.nanosIn(part, parts) / yardstick.nanosIn(part, parts)
+		low, high = min(low, x), max(high, x)
+	}
+	return low, high
+}
+
+const slice = time.Millisecond / 4
 
 // measure lets the contenders take turns in short slices. A contender that fails gets
 // no more slices, and its result has the error.

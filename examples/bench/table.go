@@ -20,22 +20,33 @@ func allocations(c contender, n int) float64 {
 	return float64(after.Mallocs-before.Mallocs) / float64(n)
 }
 
-// printTable prints the cost of each contender, in yardsticks.
+// printTable prints the cost of each contender, in yardsticks: the ratio of the best slices,
+// and the range of this ratio in the parts of the run.
 func printTable(out io.Writer, r race, results []result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\n%s\ttimes\ttarget\tmedian\tallocs\tns here\t\n", r.name)
+	fmt.Fprintf(w, "\n%s\ttimes\tfrom\tto\ttarget\tallocs\tns here\t\n", r.name)
 	yardstick := results[0]
+	floor := 1.0 // in yardsticks
+	for _, r := range results {
+		if r.floor && r.err == nil {
+			floor = r.nanos() / yardstick.nanos()
+		}
+	}
 	for _, r := range results {
 		if r.err != nil {
-			fmt.Fprintf(w, "%s\tfailed: %v\t\t\t\t\t\n", r.name, r.err)
+			fmt.Fprintf(w, "%s\tfailed: %v\t\t\t\t\t\t\n", r.name, r.err)
 			continue
 		}
 		target := ""
-		if r.target > 0 {
-			target = "≤ " + ratio(r.target)
+		switch {
+		case r.floor:
+			target = "floor"
+		case r.target > 0:
+			target = "≤ " + ratio(r.target*floor)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f\t%.0f\t\n", r.name,
-			ratio(r.nanos()/yardstick.nanos()), target, ratio(r.median()/yardstick.median()), r.allocs, r.nanos())
+		low, high := r.spread(yardstick)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.0f\t%.0f\t\n", r.name,
+			ratio(r.nanos()/yardstick.nanos()), ratio(low), ratio(high), target, r.allocs, r.nanos())
 	}
 	w.Flush()
 }
