@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	rounds := flag.Int("rounds", 2000, "how many `slices` each contender gets")
+	rounds := flag.Int("rounds", 1000, "how many `slices` each contender gets")
 	peers := flag.Bool("peers", true, "measure other libraries too")
 	benchstat := flag.String("benchstat", "", "write every slice to this `file`, for benchstat")
 	flag.Parse()
