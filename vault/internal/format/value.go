@@ -217,7 +217,7 @@ func Split(text string) (*Value, bool) {
 	if !ok || len(raw) < IDSize {
 		return nil, false
 	}
-	v := &Value{Kind: kind, ID: raw[:IDSize:IDSize]}
+	v := &Value{Kind: kind, ID: raw[:IDSize:IDSize], Slots: make([]Named, 0, 1+strings.Count(names, Separator))}
 	rest := raw[IDSize:]
 	for name := range strings.SplitSeq(names, Separator) {
 		before := rest
@@ -260,8 +260,10 @@ func (v *Value) Put(fresh Named) {
 
 // Text returns the text form of the value.
 func (v *Value) Text() string {
-	text := []byte(TextMagic + v.Kind)
-	body := v.ID
+	b := buffers.Get().(*Buffer)
+	defer buffers.Put(b)
+	text := append(append(b.Text[:0], TextMagic...), v.Kind...)
+	body := append(b.Body[:0], v.ID...)
 	for i, s := range v.Slots {
 		joint := Separator
 		if i == 0 {
