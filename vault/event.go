@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -190,6 +191,34 @@ func newValueEvent(a audit.Action, k Kind, v Sealed, p purpose.Purpose) audit.Ev
 	e.Value = hexID([format.IDSize]byte(raw))
 	if n, found := format.SlotNumber(names, p.String()); found {
 		if slot, ok := format.NthSlot(raw, n); ok {
+			e.Provenance = slot.Provenance()
+			e.KeyID, _ = slot.KeyID()
+		}
+	}
+	return e
+}
+
+// A describedValue is a value that several events are about. It was decoded once.
+type describedValue struct {
+	purposes purpose.Set
+	id       string
+	slots    []format.Named
+}
+
+// describe returns the description of v, which value is the decoded form of. It is zero
+// if value is nil.
+func describe(v Sealed, value *format.Value) describedValue {
+	if value == nil {
+		return describedValue{}
+	}
+	return describedValue{v.Purposes(), hexID([format.IDSize]byte(value.ID)), slices.Clone(value.Slots)}
+}
+
+// event is newValueEvent without decoding the value.
+func (d *describedValue) event(a audit.Action, k Kind, p purpose.Purpose) audit.Event {
+	e := audit.Event{Action: a, Kind: k.name, Count: 1, Collected: d.purposes, Value: d.id}
+	if raw, found := (&format.Value{Slots: d.slots}).Find(p.String()); found {
+		if slot, _, ok := format.CutSlot(raw); ok {
 			e.Provenance = slot.Provenance()
 			e.KeyID, _ = slot.KeyID()
 		}

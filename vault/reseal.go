@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault/audit"
@@ -35,11 +36,25 @@ var errHalfNarrowed = fmt.Errorf("another slot is of a person, and its scope is 
 // is of a person, unless that slot's scope is given as well: one value is of one
 // person.
 func Reseal(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) bool, scopes ...*Scope) (Sealed, error) {
-	resealed, plaintexts, err := reseal(ctx, k, v, scopes)
+	// The value is decoded once for all slots: to decode it for each would be quadratic.
+	value, err := v.decode()
+	var before describedValue
+	if slices.ContainsFunc(scopes, (*Scope).audited) {
+		before = describe(v, value)
+	}
+	var resealed Sealed
+	var plaintexts []string
+	if len(scopes) == 0 {
+		err = errNoScopes
+	}
+	if err == nil {
+		resealed, plaintexts, err = reseal(ctx, k, value, scopes)
+	}
+	id := resealed.ID()
 	for _, s := range scopes {
 		if s.audited() {
-			e := newValueEvent(audit.Reseal, k, v, s.Purpose())
-			if id := resealed.ID(); id != e.Value {
+			e := before.event(audit.Reseal, k, s.Purpose())
+			if id != e.Value {
 				e.NewValue = id
 			}
 			err = s.audit(ctx, e, err)
@@ -58,27 +73,19 @@ func Reseal(ctx context.Context, k Kind, v Sealed, valid func(plaintext string) 
 	return resealed, nil
 }
 
-// reseal returns the value sealed anew, and the plaintexts to judge.
-func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (resealed Sealed, plaintexts []string, err error) {
-	if len(scopes) == 0 {
-		return Sealed{}, nil, errNoScopes
-	}
-	value, err := v.decode()
-	if err != nil {
-		return Sealed{}, nil, err
-	}
+// reseal returns the value sealed anew, and the plaintexts to judge. It changes value.
+func reseal(ctx context.Context, k Kind, value *format.Value, scopes []*Scope) (resealed Sealed, plaintexts []string, err error) {
 	if err := checkReseal(value, scopes); err != nil {
 		return Sealed{}, nil, err
 	}
 	// Each slot is opened, though one is enough for the plaintext: nothing says that
 	// the others hold the same.
-	opened := make([]string, len(scopes))
+	opened := make([]openedSlot, len(scopes))
 	for i, s := range scopes {
-		opener := s
 		if narrowable(value, s.Purpose()) {
-			opener = s.withoutSubject()
+			s = s.withoutSubject()
 		}
-		if opened[i], err = opener.unseal(ctx, audit.Reseal, k, v); err != nil {
+		if opened[i], err = s.unsealOf(ctx, k, value); err != nil {
 			return Sealed{}, nil, err
 		}
 	}
@@ -86,14 +93,14 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (resealed Se
 		value.ID = newID()
 	}
 	for i, s := range scopes {
-		p, _ := v.Provenance(s.Purpose()) // authentic: the slot has just been opened
-		if err := putSlot(ctx, value, s, k, opened[i], &p); err != nil {
+		p := opened[i].provenance
+		if err := putSlot(ctx, value, s, k, opened[i].plaintext, &p); err != nil {
 			return Sealed{}, nil, err
 		}
 		// A plaintext that must not be revealed is judged by nobody. It is the purpose's own,
 		// so it was judged before.
 		if keys := s.opened.current.Load(); keys == nil || keys.suspended.refusal(audit.Reveal, p.Notice) == nil {
-			plaintexts = append(plaintexts, opened[i])
+			plaintexts = append(plaintexts, opened[i].plaintext)
 		}
 	}
 	for _, s := range scopes {
@@ -102,6 +109,40 @@ func reseal(ctx context.Context, k Kind, v Sealed, scopes []*Scope) (resealed Se
 		}
 	}
 	return Sealed{value.Text()}, plaintexts, nil
+}
+
+// An openedSlot has the plaintext of a slot that was opened, and the provenance that the
+// slot authenticates.
+type openedSlot struct {
+	plaintext  string
+	provenance purpose.Provenance
+}
+
+// unsealOf opens the slot that value has for the purpose of s, to seal it anew. Its errors
+// are the errors of unseal.
+func (s *Scope) unsealOf(ctx context.Context, k Kind, value *format.Value) (openedSlot, error) {
+	keys, err := s.keysFor(ctx, k) // a rotation goes on while nobody knows of suspensions
+	if err != nil {
+		return openedSlot{}, err
+	}
+	if value.Kind != k.name {
+		return openedSlot{}, ErrCorrupt
+	}
+	raw, collected := value.Find(s.Purpose().String())
+	if !collected {
+		return openedSlot{}, &purpose.MismatchError{Collected: value.Purposes(), Asked: s.Purpose()}
+	}
+	slot, _, ok := format.CutSlot(raw)
+	if !ok {
+		return openedSlot{}, ErrCorrupt
+	}
+	buf := getBuffers()
+	defer buf.release()
+	plaintext, err := s.unsealSlot(ctx, audit.Reseal, keys, k, value.ID, slot, buf)
+	if err != nil {
+		return openedSlot{}, err
+	}
+	return openedSlot{plaintext, slot.Provenance()}, nil
 }
 
 // checkReseal refuses scopes that can't reseal one value together.
@@ -139,12 +180,8 @@ func checkReseal(value *format.Value, scopes []*Scope) error {
 
 // narrowable reports whether the value has a slot for p that is not of a subject.
 func narrowable(value *format.Value, p purpose.Purpose) bool {
-	for _, slot := range value.Slots {
-		if slot.Name == p.String() {
-			return slot.Slot[0] != format.OfSubject
-		}
-	}
-	return false
+	slot, found := value.Find(p.String())
+	return found && slot[0] != format.OfSubject
 }
 
 // newID returns a fresh value id.

@@ -71,16 +71,11 @@ func (s *Scope) recorded(a audit.Action) audit.Action {
 	return a
 }
 
-// unseal returns the plaintext of v for the given action. There is no other way from a
-// sealed value to its plaintext.
+// unseal returns the plaintext of v for the given action. Beside [Reseal], which splits a
+// value into its slots once for all of its scopes, there is no other way from a sealed
+// value to its plaintext.
 func (s *Scope) unseal(ctx context.Context, a audit.Action, k Kind, v Sealed) (string, error) {
-	var keys *keys
-	var err error
-	if a == audit.Reseal {
-		keys, err = s.keysFor(ctx, k) // a rotation goes on while nobody knows of suspensions
-	} else {
-		keys, err = s.usableFor(ctx, k)
-	}
+	keys, err := s.usableFor(ctx, k)
 	if err != nil {
 		return "", err
 	}
@@ -105,6 +100,12 @@ func (s *Scope) unseal(ctx context.Context, a audit.Action, k Kind, v Sealed) (s
 	if !ok {
 		return "", ErrCorrupt
 	}
+	return s.unsealSlot(ctx, a, keys, k, raw[:format.IDSize], slot, buf)
+}
+
+// unsealSlot returns the plaintext of a slot of the scope's purpose. The value id and the
+// slot may be in the memory of buf.
+func (s *Scope) unsealSlot(ctx context.Context, a audit.Action, keys *keys, k Kind, id []byte, slot format.Slot, buf *buffers) (string, error) {
 	if keys.suspended != nil {
 		if err := refusalOf(keys, a, slot); err != nil {
 			return "", err
@@ -115,7 +116,7 @@ func (s *Scope) unseal(ctx context.Context, a audit.Action, k Kind, v Sealed) (s
 			return "", err
 		}
 	}
-	plain, err := s.openSlot(ctx, keys, k, raw[:format.IDSize], slot, buf)
+	plain, err := s.openSlot(ctx, keys, k, id, slot, buf)
 	if now := s.opened.current.Load(); err == nil && now != keys && now != nil && now.suspended != nil {
 		err = refusalOf(now, a, slot) // suspended meanwhile
 	}

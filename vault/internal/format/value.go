@@ -246,11 +246,34 @@ func (v *Value) HasType(typ byte) bool {
 	return slices.ContainsFunc(v.Slots, func(s Named) bool { return s.Slot[0] == typ })
 }
 
-// Put adds a slot, or replaces the slot of the same name.
-func (v *Value) Put(fresh Named) {
-	i, found := slices.BinarySearchFunc(v.Slots, fresh.Name, func(s Named, name string) int {
+// Find returns the slot of the given name, and false if there is none.
+func (v *Value) Find(name string) (slot []byte, found bool) {
+	i, found := v.search(name)
+	if !found {
+		return nil, false
+	}
+	return v.Slots[i].Slot, true
+}
+
+// search returns the position of the slot of the given name, or where it belongs.
+func (v *Value) search(name string) (i int, found bool) {
+	return slices.BinarySearchFunc(v.Slots, name, func(s Named, name string) int {
 		return strings.Compare(s.Name, name)
 	})
+}
+
+// Purposes returns the purposes of the slots.
+func (v *Value) Purposes() purpose.Set {
+	list := make([]purpose.Purpose, len(v.Slots))
+	for i, s := range v.Slots {
+		list[i], _ = purpose.Parse(s.Name) //piivet:allow discard every name was checked when the value was parsed
+	}
+	return purpose.NewSet(list...)
+}
+
+// Put adds a slot, or replaces the slot of the same name.
+func (v *Value) Put(fresh Named) {
+	i, found := v.search(fresh.Name)
 	if found {
 		v.Slots[i] = fresh
 	} else {
