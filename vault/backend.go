@@ -2,7 +2,9 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +104,35 @@ func (b *backend) get(ctx context.Context, names ...string) ([]Record, error) {
 		records[i] = byName[name]
 	}
 	return records, nil
+}
+
+// recordsPerRead is the number of records that are read in one call where there are many.
+const recordsPerRead = 256
+
+// getEach reads the named records, as get does. A store may refuse to read several
+// records because of one of them, with an error that ofOne accepts. After such a refusal
+// getEach reads each half by itself, down to the records at fault: they have revision 0
+// in the result, and an error each in errs.
+func (b *backend) getEach(ctx context.Context, names []string, ofOne func(error) bool) (records []Record, errs []error, err error) {
+	records, err = b.get(ctx, names...)
+	switch {
+	case err == nil:
+		return records, make([]error, len(names)), nil
+	case ctx.Err() != nil:
+		return nil, nil, ctxError(ctx)
+	case errors.Is(err, ErrUnavailable) || !ofOne(err):
+		return nil, nil, err
+	case len(names) == 1:
+		return make([]Record, 1), []error{err}, nil
+	}
+	for half := range slices.Chunk(names, (len(names)+1)/2) {
+		some, failed, err := b.getEach(ctx, half, ofOne)
+		if err != nil {
+			return nil, nil, err
+		}
+		records, errs = append(records, some...), append(errs, failed...)
+	}
+	return records, errs, nil
 }
 
 // The failures of one kind of keys to open are counted, so that a withdrawn grant and an

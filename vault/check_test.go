@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"testing"
@@ -175,6 +176,72 @@ func TestPurposesOfDir(t *testing.T) {
 	found, err := v.Purposes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "advertising+security+security-2fa", found.String())
+
+	// A folder of subjects that is open to others hides no purpose.
+	require.NoError(t, os.Chmod(filepath.Join(dir, "security", "subjects"), 0o755))
+	found, err = v.Purposes(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "advertising+security+security-2fa", found.String())
+	// A folder of a purpose might have been any.
+	require.NoError(t, os.Chmod(filepath.Join(dir, "security"), 0o755))
+	found, err = v.Purposes(t.Context())
+	require.ErrorIs(t, err, vault.ErrNoKeys)
+	require.Zero(t, found.Len())
+}
+
+// Purposes costs few calls of the store: one List for folders of few names, one more for
+// each folder of many, of which few names are taken, and a Get for 256 key records.
+func TestPurposesCallsTheStoreSeldom(t *testing.T) {
+	const purposes = 1000
+	for name, test := range map[string]struct {
+		subjects int // in every folder
+		lists    int
+	}{
+		"few subjects":  {2, 1},
+		"many subjects": {50, 1 + purposes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &tallyStore{Store: vault.Memory()}
+			for i := range purposes {
+				p := fmt.Sprintf("p%04d", i)
+				vaulttest.PutRecord(t, store, p+"/keys", 0, "x")
+				for j := range test.subjects {
+					vaulttest.PutRecord(t, store, fmt.Sprintf("%s/subjects/%02d", p, j), 0, "x")
+				}
+			}
+			v := vaulttest.Open(t, store, vault.SharedKEK(vaulttest.NewAEAD(t)), nil)
+			*store = tallyStore{Store: store.Store}
+			found, err := v.Purposes(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, purposes, found.Len())
+			require.Equal(t, (purposes+255)/256, store.gets)
+			require.Equal(t, test.lists, store.lists)
+			require.LessOrEqual(t, store.names, purposes*32)
+		})
+	}
+}
+
+// A tallyStore counts the calls of a store that one goroutine makes.
+type tallyStore struct {
+	vault.Store
+	gets, lists, names int
+}
+
+func (s *tallyStore) Get(ctx context.Context, names ...string) ([]vault.Record, error) {
+	s.gets++
+	return s.Store.Get(ctx, names...)
+}
+
+func (s *tallyStore) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	s.lists++
+	return func(yield func(string, error) bool) {
+		for name, err := range s.Store.List(ctx, prefix, after) {
+			s.names++
+			if !yield(name, err) {
+				return
+			}
+		}
+	}
 }
 
 // A key file that can't be read costs no other purpose: all are listed, with an error that

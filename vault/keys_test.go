@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -242,10 +243,14 @@ func TestListsThatCanNotBeBelieved(t *testing.T) {
 	for _, last := range []string{"security0", "security/keys"} {
 		n := 0
 		store.list = func(yield func(string, error) bool) {
-			if n++; n == 1 {
-				yield("security/keys", nil)
-			} else {
+			if n++; n > 1 {
 				yield(last, nil)
+				return
+			}
+			for i := range namesPerFolder { // so another List follows
+				if !yield(fmt.Sprintf("security/subjects/%02d", i), nil) {
+					return
+				}
 			}
 		}
 		_, err = v.Purposes(ctx)

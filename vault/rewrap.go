@@ -209,8 +209,8 @@ func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed 
 		if err != nil {
 			return false, err
 		}
-		records, damaged, err := pk.readRecords(ctx, []string{name})
-		if err = cmp.Or(err, damaged); err != nil || records[0].Revision == 0 {
+		records, errs, err := pk.readRecords(ctx, []string{name})
+		if err = cmp.Or(err, cmp.Or(errs...)); err != nil || records[0].Revision == 0 {
 			return false, err
 		}
 		sealed, ok := cutSubjectRecord(records[0].Data)

@@ -194,10 +194,11 @@ func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects [
 		names[i] = subjectRecordName(pk.id.purpose, pseudonyms[i])
 	}
 	asked := pk.backend.clock.exact()
-	records, damaged, err := pk.readRecords(ctx, names)
+	records, errs, err := pk.readRecords(ctx, names)
 	if err != nil {
 		return err
 	}
+	damaged := cmp.Or(errs...)
 	for i, record := range records {
 		if record.Revision == 0 {
 			continue
@@ -214,32 +215,16 @@ func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects [
 	return damaged
 }
 
-// readRecords reads the named records, as get does. A store may refuse to read several
-// records because of one of them. After such a refusal readRecords reads each half by
-// itself, down to the records at fault: they have revision 0 in the result, and the
-// error about the first of them is returned in damaged.
-func (pk *purposeKeys) readRecords(ctx context.Context, names []string) (records []Record, damaged, err error) {
-	records, err = pk.backend.get(ctx, names...)
-	switch {
-	case err == nil:
-		return records, nil, nil
-	case ctx.Err() != nil:
-		return nil, nil, ctxError(ctx)
-	case !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnavailable):
-		return nil, nil, err
-	case len(names) == 1:
-		return make([]Record, 1), &recordError{err}, nil
+// readRecords reads the named records of subjects. A record that the store can't read has
+// revision 0 in the result, and an error that is of this record in errs.
+func (pk *purposeKeys) readRecords(ctx context.Context, names []string) (records []Record, errs []error, err error) {
+	records, errs, err = pk.backend.getEach(ctx, names, func(err error) bool { return errors.Is(err, ErrCorrupt) })
+	for i, err := range errs {
+		if err != nil {
+			errs[i] = &recordError{err}
+		}
 	}
-	half := len(names) / 2
-	records, damaged, err = pk.readRecords(ctx, names[:half])
-	if err != nil {
-		return nil, nil, err
-	}
-	others, otherDamage, err := pk.readRecords(ctx, names[half:])
-	if err != nil {
-		return nil, nil, err
-	}
-	return append(records, others...), cmp.Or(damaged, otherDamage), nil
+	return records, errs, err
 }
 
 // A recordError is an error about one record of a subject. The keys of the purpose and

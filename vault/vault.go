@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -415,42 +416,77 @@ var errOrder = fmt.Errorf("key store lists names out of order: %w", ErrCorrupt)
 // listPurposes returns the purposes with a key record, and in damaged the error about the
 // first key record that the store can't read.
 func (v *Vault) listPurposes(ctx context.Context) (found []purpose.Purpose, damaged, err error) {
-	after := ""
-	for {
-		folder, more := "", false
-		for name, err := range v.store.List(ctx, "", after) {
-			if err != nil {
-				return nil, nil, storeError(err)
-			}
-			if name <= after { // otherwise the loop would never end
-				return nil, nil, errOrder
-			}
-			folder, more = name, true
-			break
-		}
-		if !more {
-			return found, damaged, nil
-		}
-		folder, _, inFolder := strings.Cut(folder, "/")
-		if !inFolder { // no folder, such as the record of the vault
-			after = folder
-			continue
-		}
-		if p, err := purpose.Parse(folder); err == nil {
-			records, err := v.get(ctx, keyRecordName(p))
-			switch {
-			case err == nil && records[0].Revision == 0:
-			case err == nil:
-				found = append(found, p)
-			case ctx.Err() == nil && !errors.Is(err, ErrUnavailable) && (errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoKeys)):
-				found = append(found, p)
-				damaged = cmp.Or(damaged, fmt.Errorf("%s: %w", recordLabel(keyRecordName(p)), err))
-			default:
-				return nil, nil, err
-			}
-		}
-		after = folder + "0" // after all names in the folder, as it may hold many subjects
+	folders, err := v.listFolders(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
+	ofOne := func(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNoKeys) }
+	for some := range slices.Chunk(folders, recordsPerRead) {
+		names := make([]string, len(some))
+		for i, p := range some {
+			names[i] = keyRecordName(p)
+		}
+		records, errs, err := v.getEach(ctx, names, ofOne)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, p := range some {
+			if errs[i] != nil {
+				damaged = cmp.Or(damaged, fmt.Errorf("%s: %w", recordLabel(names[i]), errs[i]))
+			} else if records[i].Revision == 0 {
+				continue
+			}
+			found = append(found, p)
+		}
+	}
+	return found, damaged, nil
+}
+
+// namesPerFolder is the number of names of one folder that listFolders reads before it
+// begins another List behind the folder, which may hold many subjects. Most folders have
+// fewer names, so one List does for many purposes.
+const namesPerFolder = 32
+
+// listFolders returns the purposes that are names of folders in the store.
+func (v *Vault) listFolders(ctx context.Context) (folders []purpose.Purpose, err error) {
+	for after, more := "", true; more; {
+		more = false
+		last, seen := "", 0 // the folder of the last name, and how many names it had
+		for name, err := range v.store.List(ctx, "", after) {
+			switch {
+			case ctx.Err() != nil:
+				return nil, ctxError(ctx)
+			case err != nil && seen > 0:
+				// The fault may be within this folder, as of one of its subjects. If it is
+				// not, the next List fails at once.
+				after, more = last+"0", true
+			case err != nil:
+				return nil, storeError(err)
+			case name <= after: // otherwise the loop might never end
+				return nil, errOrder
+			}
+			if more {
+				break
+			}
+			after = name
+			folder, _, inFolder := strings.Cut(name, "/")
+			if !inFolder { // such as the record of the vault
+				last, seen = "", 0
+				continue
+			}
+			if folder != last {
+				last, seen = folder, 0
+				if p, err := purpose.Parse(folder); err == nil {
+					folders = append(folders, p)
+				}
+			}
+			if seen++; seen == namesPerFolder {
+				after, more = folder+"0", true // after all names in the folder
+				break
+			}
+		}
+	}
+	return folders, nil
 }
 
 // operate runs an operation on the keys of p, and audits it. The operation adds facts to

@@ -15,8 +15,12 @@ import (
 // that the caller's loop may use the store even if the pool has one connection.
 const namesPerPage = 1000
 
+// namesOnFirstPage is the number of names on the first page. Many callers take a few names
+// and leave: a vault that looks for purposes passes over the subjects of each.
+const namesOnFirstPage = 40
+
 // List yields, in ascending byte order, the names that begin with prefix and
-// sort after the name after ("" for all). It reads pages of 1000 names, each from
+// sort after the name after ("" for all). After a first page of 40 names it reads pages of 1000, each from
 // the end of the last one (keyset pagination), so that every page of a large table
 // costs the same. It leaves out rows with malformed names.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
@@ -26,8 +30,9 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string
 			return
 		}
 		from, to := bounds(prefix, after)
-		for last := ""; from < to; {
-			page, err := s.page(ctx, from, last, to)
+		limit := namesOnFirstPage
+		for last := ""; from < to; limit = namesPerPage {
+			page, err := s.page(ctx, from, last, to, limit)
 			if err != nil {
 				yield("", err)
 				return
@@ -42,7 +47,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string
 					return
 				}
 			}
-			if len(page) < namesPerPage {
+			if len(page) < limit {
 				return
 			}
 			from = last
@@ -51,10 +56,10 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[string
 }
 
 // page returns the first names that are at least from, beyond last, and less
-// than to.
-func (s *Store) page(ctx context.Context, from, last, to string) ([]string, error) {
+// than to, as many as limit.
+func (s *Store) page(ctx context.Context, from, last, to string, limit int) ([]string, error) {
 	query := fmt.Sprintf("SELECT name FROM %s WHERE name >= %s AND name > %s AND name < %s ORDER BY name LIMIT %d",
-		s.table, s.dialect.param(1), s.dialect.param(2), s.dialect.param(3), namesPerPage)
+		s.table, s.dialect.param(1), s.dialect.param(2), s.dialect.param(3), limit)
 	return s.names(ctx, query, from, last, to)
 }
 

@@ -218,6 +218,7 @@ type faultOp struct {
 	unaudited bool    // it is no use of anything
 	refusal   bool    // it succeeds if the key service denies
 	tolerant  bool    // of records that are damaged
+	listsOnce bool    // where few names are in a folder
 	goesOn    bool    // past a record that is damaged: it returns its result and an error that is ErrCorrupt
 	completes int     // the call, from 1, that reads whether the last erasure is complete; damage says no
 	waits     int     // how often it waits for an answer, one after the other, if more than once
@@ -314,7 +315,7 @@ var faultOps = []faultOp{
 	})},
 	{name: "CheckDenied", refusal: true, tolerant: true, also: []error{vault.ErrUnavailable},
 		prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return nothing(v.CheckDenied(ctx, research)) })},
-	{name: "Purposes", unaudited: true, tolerant: true, goesOn: true, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Purposes(ctx) })},
+	{name: "Purposes", unaudited: true, tolerant: true, listsOnce: true, goesOn: true, prepare: cold(func(v *vault.Admin, ctx context.Context) (any, error) { return v.Purposes(ctx) })},
 
 	// Values of nobody in particular, under keys that are open.
 	{name: "Seal", prepare: warm(func(w *faultWorld, ctx context.Context) (any, error) {
