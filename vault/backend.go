@@ -16,9 +16,10 @@ import (
 // A backend calls the store and the KEK for a vault and for the keys that the vault
 // opened. It holds no opened keys, and no reference leads from it to any.
 type backend struct {
-	store Store
-	opts  Options
-	vault atomic.Pointer[format.VaultID] // nil until keys have opened
+	store    Store
+	replacer *countedReplacer // nil if the store is no BatchReplacer
+	opts     Options
+	vault    atomic.Pointer[format.VaultID] // nil until keys have opened
 
 	stats      *counters
 	clock      *clock
@@ -104,6 +105,19 @@ func (b *backend) get(ctx context.Context, names ...string) ([]Record, error) {
 		records[i] = byName[name]
 	}
 	return records, nil
+}
+
+// replace replaces records with one call of a store that is a BatchReplacer. It returns one
+// revision for each record, with 0 for a record that was not written.
+func (b *backend) replace(ctx context.Context, records []Record) ([]int64, error) {
+	revisions, err := b.replacer.replace(ctx, records)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	if len(revisions) != len(records) || len(revisions) > 0 && slices.Min(revisions) < 0 {
+		return nil, fmt.Errorf("key store: not a revision for each record: %w", ErrCorrupt)
+	}
+	return revisions, nil
 }
 
 // recordsPerRead is the number of records that are read in one call where there are many.

@@ -57,6 +57,27 @@ func (m *memory) Put(ctx context.Context, r Record) (int64, error) {
 	return m.last, nil
 }
 
+// Replace implements [BatchReplacer].
+func (m *memory) Replace(ctx context.Context, records ...Record) ([]int64, error) {
+	if err := checkReplace(records); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, memoryDone(err)
+	}
+	revisions := make([]int64, len(records))
+	for i, r := range records {
+		if m.records[r.Name].Revision == r.Revision {
+			m.last++
+			m.records[r.Name] = Record{r.Name, slices.Clone(r.Data), m.last}
+			revisions[i] = m.last
+		}
+	}
+	return revisions, nil
+}
+
 // compare returns ErrConflict unless the record has the given revision. It is called
 // with the mutex held, and checks ctx there: the caller may have run out of time
 // while it waited for the mutex.

@@ -182,7 +182,7 @@ func TestClosedPurposeKeysForget(t *testing.T) {
 	require.ErrorIs(t, s.opened.install(&newer), errClosed)
 	require.Equal(t, errClosed, s.opened.refreshNow(ctx))
 	require.Nil(t, s.opened.current.Load())
-	_, err = s.opened.rewrapSubject(ctx, subjectRecordName(p, [IndexSize]byte{}))
+	_, err = s.opened.rewrapSubject(ctx, subjectRecordName(p, [IndexSize]byte{}), Record{})
 	require.ErrorIs(t, err, errClosed)
 	require.False(t, Sealed{}.OnPrimaryKey(&Scope{}))
 

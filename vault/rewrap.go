@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -81,8 +82,10 @@ type Progress struct {
 // RewrapSubjects wraps the keys of all subjects under p with the primary key of p. Call
 // it after [Admin.Rotate] and before [Admin.Retire]. Values do not change.
 //
-// It calls progress, which may be nil, after every subject. If progress returns an
-// error, RewrapSubjects ends and returns that error. after is "" or the
+// It reads 256 records with one call of the store, and a [BatchReplacer] writes them with
+// another one. It calls progress, which may be nil, for every subject. If progress returns
+// an error, RewrapSubjects ends and returns that error; up to 255 subjects more may have been
+// re-wrapped. after is "" or the
 // [Progress.After] of an interrupted run. Starting over costs only time, because
 // subjects that are done are skipped. Other processes may use the keys meanwhile.
 //
@@ -118,8 +121,9 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 	at := Progress{After: after}
 	var damaged error // about the first record that does not open
 	for {
-		// One call for each page and each subject: a store that hangs or panics is
-		// left behind, as everywhere else, and progress may take its time.
+		// One call for each page, each batch and each subject that the batch left: a store
+		// that hangs or panics is left behind, as everywhere else, and progress may take its
+		// time.
 		var names []string
 		err := a.exclusive(ctx, audit.RewrapSubjects, p, func(ctx context.Context) (err error) {
 			names, err = a.subjectsAfter(ctx, prefix, at.After)
@@ -128,29 +132,48 @@ func (a *Admin) rewrapSubjects(ctx context.Context, p purpose.Purpose, after str
 		if err != nil {
 			return err
 		}
-		for _, name := range names {
-			changed := false
+		for some := range slices.Chunk(names, recordsPerRead) {
+			var moves []subjectMove
 			err := a.exclusive(ctx, audit.RewrapSubjects, p, func(ctx context.Context) (err error) {
-				changed, err = pk.rewrapSubject(ctx, name)
+				moves, err = pk.moveSubjects(ctx, some)
 				return err
 			})
-			switch {
-			case ofOneRecord(err), errors.Is(err, ErrRetired):
-				at.Corrupt++
-				if damaged == nil {
-					damaged = fmt.Errorf("%s: %w", recordLabel(name), err)
-				}
-			case err != nil:
+			if err != nil {
 				return err
-			case changed:
-				at.Changed++
-				e.Count = at.Changed
 			}
-			at.Seen++
-			at.After = name
-			if progress != nil {
-				if err := progress(at); err != nil {
-					return err
+			for _, m := range moves {
+				if m.changed {
+					e.Count++ // even if progress ends the run before it gets there
+				}
+			}
+			for i, name := range some {
+				m := moves[i]
+				if m.left {
+					m.err = a.exclusive(ctx, audit.RewrapSubjects, p, func(ctx context.Context) (err error) {
+						m.changed, err = pk.rewrapSubject(ctx, name, m.record)
+						return err
+					})
+					if m.err == nil && m.changed {
+						e.Count++
+					}
+				}
+				switch {
+				case ofOneRecord(m.err), errors.Is(m.err, ErrRetired):
+					at.Corrupt++
+					if damaged == nil {
+						damaged = fmt.Errorf("%s: %w", recordLabel(name), m.err)
+					}
+				case m.err != nil:
+					return m.err
+				case m.changed:
+					at.Changed++
+				}
+				at.Seen++
+				at.After = name
+				if progress != nil {
+					if err := progress(at); err != nil {
+						return err
+					}
 				}
 			}
 		}
@@ -190,18 +213,130 @@ func (a *Admin) subjectsAfter(ctx context.Context, prefix, after string) (names 
 	return names, nil
 }
 
-func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed bool, err error) {
+// A subjectMove is the result of moving one record of a subject to the newest key.
+type subjectMove struct {
+	changed bool
+	err     error
+	// left is set if the record is to be moved by itself. record is the record as it was
+	// read, of revision 0 if it has to be read again.
+	left   bool
+	record Record
+}
+
+// moveSubjects re-wraps the records of the given names. One read tells which of them are
+// done already, and one call of a store that can replaces the others. An error of one record
+// costs the other records nothing; such a record, and each that the store did not replace,
+// is left to rewrapSubject. After an error, nothing is known of any record.
+func (pk *purposeKeys) moveSubjects(ctx context.Context, names []string) ([]subjectMove, error) {
+	moves := make([]subjectMove, len(names))
+	var read []string // well-formed names, which are the names of moves[at[i]]
+	var at []int
+	var pseudonyms [][IndexSize]byte
+	for i, name := range names {
+		pseudonym, err := pk.subjectOf(name)
+		if err != nil {
+			moves[i].err = err
+			continue
+		}
+		read, at, pseudonyms = append(read, name), append(at, i), append(pseudonyms, pseudonym)
+	}
+	if len(read) == 0 {
+		return moves, nil
+	}
+	keys, err := pk.confirmed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	records, errs, err := pk.readRecords(ctx, read)
+	if errors.Is(err, ErrUnavailable) {
+		return nil, err
+	}
+	if err != nil { // such as denied access to one of them
+		for _, i := range at {
+			moves[i].left = true
+		}
+		return moves, nil
+	}
+	var todo []int // indexes of read
+	for j, i := range at {
+		m := &moves[i]
+		sealed, ok := cutSubjectRecord(records[j].Data)
+		switch {
+		case errs[j] != nil:
+			m.err = errs[j]
+		case records[j].Revision == 0:
+		case !ok:
+			m.err = errSubjectRecord
+		// A process whose clock is ahead may have moved the record to the next key
+		// already: moving it back would undo its work.
+		case keys.seal.onNewest(sealed):
+		default:
+			m.left, m.record = true, records[j]
+			todo = append(todo, j)
+		}
+	}
+	if pk.backend.replacer == nil || len(todo) < 2 {
+		return moves, nil
+	}
+	return moves, pk.replaceSubjects(ctx, keys, todo, func(j int) (*subjectMove, [IndexSize]byte) { return &moves[at[j]], pseudonyms[j] })
+}
+
+// replaceSubjects re-wraps the records of todo, which move returns with their pseudonyms,
+// and replaces them with one call of the store.
+func (pk *purposeKeys) replaceSubjects(ctx context.Context, keys *keys, todo []int, move func(int) (*subjectMove, [IndexSize]byte)) error {
+	var fresh []Record
+	var of []*subjectMove
+	for _, j := range todo {
+		m, pseudonym := move(j)
+		record, err := pk.openSubjectRecord(ctx, keys, pseudonym, m.record.Data)
+		if err != nil {
+			continue // rewrapSubject reports it in its turn
+		}
+		fresh = append(fresh, Record{Name: m.record.Name, Data: record.encode(keys, pk.id.purpose, pseudonym), Revision: m.record.Revision})
+		of = append(of, m)
+		clear(record.key)
+	}
+	if pk.current.Load() != keys || len(fresh) == 0 {
+		return nil // opening a record installed newer keys: do not wrap it with older ones
+	}
+	revisions, err := pk.backend.replace(ctx, fresh)
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	for i, m := range of {
+		switch {
+		case err != nil, revisions[i] == 0:
+			m.record = Record{} // written by somebody, perhaps by this call
+		default:
+			m.left, m.changed = false, true
+		}
+	}
+	return nil
+}
+
+// subjectOf returns the pseudonym in the name of a subject's record.
+func (pk *purposeKeys) subjectOf(name string) ([IndexSize]byte, error) {
 	raw, err := hex.DecodeString(name[strings.LastIndexByte(name, '/')+1:])
 	if err != nil || len(raw) != IndexSize {
-		return false, errSubjectRecord
+		return [IndexSize]byte{}, errSubjectRecord
 	}
 	pseudonym := [IndexSize]byte(raw)
 	if name != subjectRecordName(pk.id.purpose, pseudonym) {
 		// A copy under another name opens, and no erasure reaches it. It must not live on
 		// under the newest key.
-		return false, errSubjectRecord
+		return [IndexSize]byte{}, errSubjectRecord
 	}
-	for {
+	return pseudonym, nil
+}
+
+// rewrapSubject re-wraps one record, which at is as it was read. It reads the record if the
+// revision of at is 0.
+func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string, at Record) (changed bool, err error) {
+	pseudonym, err := pk.subjectOf(name)
+	if err != nil {
+		return false, err
+	}
+	for ; ; at = (Record{}) {
 		if ctx.Err() != nil {
 			return false, ctxError(ctx)
 		}
@@ -209,20 +344,21 @@ func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed 
 		if err != nil {
 			return false, err
 		}
-		records, errs, err := pk.readRecords(ctx, []string{name})
-		if err = cmp.Or(err, cmp.Or(errs...)); err != nil || records[0].Revision == 0 {
-			return false, err
+		if at.Revision == 0 {
+			records, errs, err := pk.readRecords(ctx, []string{name})
+			if err = cmp.Or(err, cmp.Or(errs...)); err != nil || records[0].Revision == 0 {
+				return false, err
+			}
+			at = records[0]
 		}
-		sealed, ok := cutSubjectRecord(records[0].Data)
+		sealed, ok := cutSubjectRecord(at.Data)
 		if !ok {
 			return false, errSubjectRecord
 		}
-		// A process whose clock is ahead may have moved the record to the next key
-		// already: moving it back would undo its work.
-		if keys.seal.onNewest(sealed) {
+		if keys.seal.onNewest(sealed) { // as in moveSubjects
 			return false, nil
 		}
-		record, err := pk.openSubjectRecord(ctx, keys, pseudonym, records[0].Data)
+		record, err := pk.openSubjectRecord(ctx, keys, pseudonym, at.Data)
 		if err != nil {
 			return false, err
 		}
@@ -232,7 +368,7 @@ func (pk *purposeKeys) rewrapSubject(ctx context.Context, name string) (changed 
 		}
 		data := record.encode(keys, pk.id.purpose, pseudonym)
 		clear(record.key)
-		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
+		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: at.Revision})
 		if errors.Is(err, ErrConflict) {
 			continue // erased, or re-wrapped by another process
 		}

@@ -153,3 +153,17 @@ func (s *countedStore) List(ctx context.Context, prefix, after string) iter.Seq2
 		failed = nil
 	}
 }
+
+// A countedReplacer counts the calls of a BatchReplacer, as calls of the store.
+type countedReplacer struct {
+	store BatchReplacer
+	stats *callCounter
+}
+
+func (r *countedReplacer) replace(ctx context.Context, records []Record) (revisions []int64, err error) {
+	began := time.Now()
+	err = errBroken // unless Replace returns
+	defer func() { r.stats.called(began, err) }()
+	revisions, err = r.store.Replace(ctx, records...)
+	return revisions, err
+}

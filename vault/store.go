@@ -62,6 +62,25 @@ type Store interface {
 	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
 }
 
+// A BatchReplacer is a [Store] that replaces many records with one call. It is optional:
+// [Admin.RewrapSubjects] calls Put for each record of another store. Implement it where a
+// call is a round trip over a network. [Memory] and package sqlstore do.
+type BatchReplacer interface {
+	Store
+
+	// Replace does for each record what Put does, and returns the new revisions in the
+	// order of the records. The revision 0 means that Replace did not write this record,
+	// because its current revision was another, because the record does not exist, or
+	// because somebody may have replaced it since: the caller reads it again. One such
+	// record does not keep Replace from writing the others. Each record is written
+	// whole or not at all; the records need not be written at one moment.
+	//
+	// A record of revision 0, two records of one name and arguments that Put refuses are
+	// [ErrInvalid], and nothing is written. After another error, each of the records may
+	// or may not have been written.
+	Replace(ctx context.Context, records ...Record) (revisions []int64, err error)
+}
+
 const maxName = 200
 
 // validName reports whether name is a valid [Record.Name]. A valid name is also a
@@ -112,7 +131,22 @@ func checkPut(r Record) error {
 	return nil
 }
 
+func checkReplace(records []Record) error {
+	seen := make(map[string]bool, len(records))
+	for _, r := range records {
+		if err := checkPut(r); err != nil {
+			return err
+		}
+		if r.Revision == 0 || seen[r.Name] {
+			return errReplace
+		}
+		seen[r.Name] = true
+	}
+	return nil
+}
+
 var (
+	errReplace  = fmt.Errorf("key store: not one record of each name to replace: %w", ErrInvalid)
 	errName     = fmt.Errorf("key store: malformed record name: %w", ErrInvalid)
 	errRevision = fmt.Errorf("key store: not a revision: %w", ErrInvalid)
 )

@@ -39,13 +39,17 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 		return nil, fmt.Errorf("vault: opening: %w", err)
 	}
 	stats := &counters{purposes: make(map[purpose.Purpose]*purposeCounts)}
-	return &Vault{
+	v := &Vault{
 		backend: &backend{
 			store: &countedStore{store, &stats.store}, opts: o, stats: stats, clock: newClock(), jitter: rand.Float64(), operations: make(chan struct{}, maxCalls), budgets: newBuckets(o.Budget),
 			calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK), failed: make(map[keysID]*failures), seals: make(map[purpose.Purpose]*sealCounts),
 		},
 		opened: make(map[keysID]*purposeKeys),
-	}, nil
+	}
+	if r, ok := store.(BatchReplacer); ok {
+		v.replacer = &countedReplacer{r, &stats.store}
+	}
+	return v, nil
 }
 
 // Close forgets all keys. The vault and its scopes fail with [ErrNoKeys] from then on.

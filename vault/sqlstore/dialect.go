@@ -54,6 +54,10 @@ type dialect struct {
 	// inserted reports whether the insert statement made a row.
 	inserted func(sql.Result) (bool, error)
 
+	// replace runs statements that replace the rows of the given records by their new data
+	// and revisions, and reports how many rows were changed.
+	replace func(ctx context.Context, db *sql.DB, table string, rows []replacement) (int64, error)
+
 	// Codes of errors after which CREATE TABLE is tried again, of denied access, and of a
 	// table that does not exist.
 	retryCreate, denied, missing []string
@@ -70,6 +74,7 @@ var postgres = dialect{
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
 	exec:     execPlain,
 	inserted: affected,
+	replace:  replacePostgres,
 	// unique_violation, duplicate_table, duplicate_object: IF NOT EXISTS does
 	// not see the table that another session is creating.
 	retryCreate: []string{"23505", "42P07", "42710"},
@@ -92,6 +97,7 @@ var mysql = dialect{
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE revision = LAST_INSERT_ID(revision)",
 	exec:     execPlain,
 	inserted: insertedMySQL,
+	replace:  replaceMySQL,
 	// Access denied to the database, the server, the table, the column, without a
 	// privilege, without a password, and to a row that a view hides.
 	denied:  []string{"1044", "1045", "1142", "1143", "1227", "1698", "1369"},
@@ -109,6 +115,7 @@ var sqlite = dialect{
 	insert:   "INSERT INTO %s (name, revision, data) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
 	exec:     execSQLite,
 	inserted: affected,
+	replace:  replaceSQLite,
 	denied:   []string{"3", "8", "23"}, // SQLITE_PERM, SQLITE_READONLY, SQLITE_AUTH
 	missing:  []string{"1"},            // SQLITE_ERROR, the one error of statements that do not compile
 }

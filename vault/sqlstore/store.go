@@ -169,15 +169,8 @@ func (s *Store) get(ctx context.Context, names []string) ([]vault.Record, error)
 // On other databases the former content stays until the database reuses the space: see
 // README.md.
 func (s *Store) Put(ctx context.Context, r vault.Record) (int64, error) {
-	switch {
-	case !validName(r.Name):
-		return 0, errName
-	case len(r.Data) == 0:
-		return 0, fmt.Errorf("key store: record without data: %w", vault.ErrInvalid)
-	case len(r.Data) > vault.MaxRecord:
-		return 0, fmt.Errorf("key store: record too large: %w", vault.ErrInvalid)
-	case r.Revision < 0:
-		return 0, errRevision
+	if err := checkPut(r); err != nil {
+		return 0, err
 	}
 	revision := newRevision(r.Revision)
 	if r.Revision == 0 {
@@ -189,6 +182,21 @@ func (s *Store) Put(ctx context.Context, r vault.Record) (int64, error) {
 		err = s.conflict(ctx, r, err)
 	}
 	return revision, err
+}
+
+// checkPut is [vault.ErrInvalid] for a record that Put refuses.
+func checkPut(r vault.Record) error {
+	switch {
+	case !validName(r.Name):
+		return errName
+	case len(r.Data) == 0:
+		return fmt.Errorf("key store: record without data: %w", vault.ErrInvalid)
+	case len(r.Data) > vault.MaxRecord:
+		return fmt.Errorf("key store: record too large: %w", vault.ErrInvalid)
+	case r.Revision < 0:
+		return errRevision
+	}
+	return nil
 }
 
 // conflict returns the error of an update that found no row. A row with the revision that

@@ -26,7 +26,7 @@ import (
 )
 
 // Run checks everything that the documentation of [vault.Store] promises, in
-// subtests. Each calls empty once for storage that nothing else uses and that
+// subtests, and for a store that is a [vault.BatchReplacer] everything that Replace does. Each calls empty once for storage that nothing else uses and that
 // holds no records, and then open for one or more handles on that storage, as
 // separate processes would have. Where a store can't be opened twice, open may
 // return the same one again.
@@ -58,6 +58,9 @@ func Run(t *testing.T, empty func(t *testing.T) (open func() vault.Store)) {
 		{"one of many creators wins", concurrentCreate},
 		{"readers see whole records", wholeRecords},
 		{"handles see each other's changes", handles},
+		{"replace writes many records that are current, and no others", replaceMany},
+		{"replace refuses bad arguments, and writes nothing then", replaceRefuses},
+		{"replacing at the same time loses no record", replaceRaces},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			open := empty(t)

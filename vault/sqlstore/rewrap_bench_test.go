@@ -1,0 +1,161 @@
+package sqlstore_test
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault"
+	"github.com/onlyfor/onlyfor/vault/internal/vaulttest"
+)
+
+// BenchmarkRewrapSubjects moves the keys of 2,000 subjects on each database, and on
+// PostgreSQL also behind a proxy that delays. It prints the time for each subject where all
+// have to be moved (first) and where all are done (again), beside a measured round trip.
+// "single" is a store without Replace.
+//
+//	.ci/databases go -C vault/sqlstore test -run '^$' -bench RewrapSubjects -benchtime 1x .
+func BenchmarkRewrapSubjects(b *testing.B) {
+	for _, d := range databases {
+		delays := []time.Duration{0}
+		if d.dialect.String() == "PostgreSQL" {
+			delays = []time.Duration{0, 500 * time.Microsecond, 2500 * time.Microsecond}
+		}
+		for _, delay := range delays {
+			for _, single := range []bool{false, true} {
+				name := fmt.Sprintf("%v/delay=%v/single=%v", d.dialect, delay, single)
+				b.Run(name, func(b *testing.B) { benchmarkRewrap(b, d, delay, single) })
+			}
+		}
+	}
+}
+
+func benchmarkRewrap(b *testing.B, d database, delay time.Duration, single bool) {
+	const subjects = 2000
+	ctx := b.Context()
+	tab := d.table(b)
+	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	require.NoError(b, err)
+	wrapping, err := aead.New(handle)
+	require.NoError(b, err)
+	kek := vault.SharedKEK(wrapping)
+	p := purpose.MustParse("security")
+	near, err := vault.OpenAdmin(ctx, tab.store(b), kek, nil)
+	require.NoError(b, err)
+	defer near.Close()
+	require.NoError(b, near.Generate(ctx, p))
+	s, err := near.Scope(ctx, p)
+	require.NoError(b, err)
+	var sealing sync.WaitGroup // 8 at a time, as the pool has connections
+	for i := range 8 {
+		sealing.Go(func() {
+			for j := i; j < subjects; j += 8 {
+				if _, err := vault.Seal(ctx, vaulttest.Note, "text", s.For("user-"+strconv.Itoa(j))); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	sealing.Wait()
+
+	if delay > 0 {
+		u, err := url.Parse(tab.from)
+		require.NoError(b, err)
+		u.Host = delayed(b, u.Host, delay)
+		tab.from = u.String()
+	}
+	db := tab.open(b)
+	var store vault.Store = tab.over(b, db)
+	if single {
+		store = struct{ vault.Store }{store}
+	}
+	admin, err := vault.OpenAdmin(ctx, store, kek, nil)
+	require.NoError(b, err)
+	defer admin.Close()
+	require.NoError(b, db.Ping())
+	began := time.Now()
+	for range 20 {
+		_, err := db.Exec("SELECT 1")
+		require.NoError(b, err)
+	}
+	trip := time.Since(began) / 20
+	var first, again time.Duration
+	for b.Loop() {
+		require.NoError(b, admin.Rotate(ctx, p, vault.RoleSeal))
+		for _, took := range []*time.Duration{&first, &again} {
+			began := time.Now()
+			var at vault.Progress
+			require.NoError(b, admin.RewrapSubjects(ctx, p, "", func(now vault.Progress) error { at = now; return nil }))
+			*took += time.Since(began)
+			require.Equal(b, subjects, at.Seen)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(trip.Microseconds()), "µs/round-trip")
+	b.ReportMetric(float64(first.Microseconds())/float64(b.N)/subjects, "µs/first")
+	b.ReportMetric(float64(again.Microseconds())/float64(b.N)/subjects, "µs/again")
+}
+
+// delayed returns the address of a proxy to the given address. Bytes arrive so much later
+// that an answer takes the given time longer.
+func delayed(b *testing.B, to string, delay time.Duration) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	b.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				from.Close()
+				continue
+			}
+			go relay(server, from, delay/2)
+			go relay(from, server, delay/2)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// relay copies bytes. Each read is written so much later, whatever others are on their way.
+func relay(to, from net.Conn, delay time.Duration) {
+	defer to.Close()
+	type part struct {
+		bytes []byte
+		due   time.Time
+	}
+	parts := make(chan part, 1024)
+	go func() {
+		defer close(parts)
+		for {
+			buf := make([]byte, 64<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				parts <- part{buf[:n], time.Now().Add(delay)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range parts {
+		time.Sleep(time.Until(p.due))
+		if _, err := to.Write(p.bytes); err != nil {
+			break
+		}
+	}
+	for range parts { // until the reader has seen the end
+	}
+}
