@@ -13,8 +13,9 @@ import (
 // counters are the counters behind [Stats]. The way of a value costs one atomic addition,
 // to a counter that is found without a lock.
 type counters struct {
-	mu       sync.Mutex
-	purposes map[purpose.Purpose]*purposeCounts
+	purposes sync.Map      // of purpose.Purpose to *purposeCounts
+	mu       sync.Mutex    // held while a purpose is added
+	counted  int           // the number of purposes
 	other    purposeCounts // of purposes that are not in the map
 
 	subjectHits, subjectMisses counter
@@ -33,25 +34,31 @@ const (
 func (c *counters) purpose(p purpose.Purpose) *purposeCounts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	counts := c.purposes[p]
+	counts := c.find(p)
 	switch {
 	case counts != nil:
-	case len(c.purposes) >= maxCountedPurposes:
+	case c.counted >= maxCountedPurposes:
 		return &c.other
 	default:
 		counts = &purposeCounts{}
-		c.purposes[p] = counts
+		c.purposes.Store(p, counts)
+		c.counted++
 	}
 	return counts
+}
+
+// find returns the counters of p, nil if p has none of its own. It takes no lock.
+func (c *counters) find(p purpose.Purpose) *purposeCounts {
+	counts, _ := c.purposes.Load(p)
+	found, _ := counts.(*purposeCounts)
+	return found
 }
 
 // operation counts an operation that need not be one of a scope. A purpose gets counters
 // of its own when it turns out to have keys. Until then its name may be any text that
 // somebody asked for.
 func (c *counters) operation(p purpose.Purpose, a audit.Action, kind string, err error) {
-	c.mu.Lock()
-	counts := c.purposes[p]
-	c.mu.Unlock()
+	counts := c.find(p)
 	if kind != "" && !registered(kind) { // a name that the header of a value claims
 		kind = OtherKind
 	}
@@ -81,12 +88,10 @@ func provesKeys(a audit.Action, result int) bool {
 
 // results returns all counts above 0, in order.
 func (c *counters) results() []Result {
-	c.mu.Lock()
 	all := map[purpose.Purpose]*purposeCounts{{}: &c.other}
-	for p, counts := range c.purposes {
-		all[p] = counts
+	for p, counts := range c.purposes.Range {
+		all[p.(purpose.Purpose)] = counts.(*purposeCounts)
 	}
-	c.mu.Unlock()
 	var results []Result
 	for p, counts := range all {
 		results = counts.appendTo(results, p)

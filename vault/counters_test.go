@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -101,7 +102,7 @@ func TestResultsNameADeniedPurpose(t *testing.T) {
 
 // The counters are bounded, and nothing is lost beyond the bound.
 func TestCountersAreBounded(t *testing.T) {
-	c := &counters{purposes: make(map[purpose.Purpose]*purposeCounts)}
+	c := &counters{}
 	var wg sync.WaitGroup
 	for i := range 2 * maxCountedKinds {
 		wg.Go(func() {
@@ -123,7 +124,8 @@ func TestCountersAreBounded(t *testing.T) {
 	for i := range 2 * maxCountedPurposes {
 		c.operation(purpose.MustParse(fmt.Sprint("p", i)), audit.Open, "", ErrAccessDenied)
 	}
-	require.Len(t, c.purposes, maxCountedPurposes)
+	require.Equal(t, maxCountedPurposes, c.counted)
+	require.Len(t, maps.Collect(c.purposes.Range), maxCountedPurposes)
 	require.EqualValues(t, maxCountedPurposes+1, c.results()[0].Count, "in the name of none")
 	c.purpose(purpose.MustParse("security")).count("dancing", "", 0) // which nobody counts
 }
@@ -289,7 +291,7 @@ func TestStatusTellsAnErasureUnderWay(t *testing.T) {
 
 // BenchmarkCount puts the count of an operation beside the one atomic addition in it.
 func BenchmarkCount(b *testing.B) {
-	c := &counters{purposes: make(map[purpose.Purpose]*purposeCounts)}
+	c := &counters{}
 	counts := c.purpose(purpose.MustParse("security"))
 	counts.count(audit.Open, "", 0)
 	counts.count(audit.Seal, "email", 0)

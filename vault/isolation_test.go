@@ -188,7 +188,8 @@ func openIsolated(t *testing.T, open func(context.Context, *Vault, purpose.Purpo
 	handle, err := open(ctx, v, security)
 	must(err)
 	w := &isolated{handle: handle, alive: map[string]func() bool{"vault": aliveness(v), "admin's vault": aliveness(a.base)}}
-	for id, pk := range v.opened {
+	for _, pk := range v.opened.all() {
+		id := pk.id
 		name := fmt.Sprintf("%s/%s", id.purpose, map[subset]string{allKeys: "all", indexKeys: "index", readKeys: "read"}[id.subset])
 		k := pk.current.Load()
 		w.alive[name] = aliveness(pk)
@@ -209,7 +210,7 @@ func openIsolated(t *testing.T, open func(context.Context, *Vault, purpose.Purpo
 			w.alive[name+" key of collectors"] = aliveness(k.collect())
 		}
 	}
-	require.Len(t, v.opened, 6)
+	require.Len(t, v.opened.all(), 6)
 	require.Greater(t, len(w.alive), 24)
 	for calls := 1; calls > 0; runtime.Gosched() { // a call that is under way leads to its keys
 		v.mu.Lock()

@@ -84,12 +84,12 @@ var lookUses = map[string]func(t *testing.T, ctx context.Context, v *Admin, s *S
 		return err == nil && recordByNewest(t, v, s, "new"), err
 	},
 	"erase": func(t *testing.T, ctx context.Context, v *Admin, s *Scope, _ *Lookup, _ Sealed) (bool, error) {
-		idle := Vault{backend: s.opened.backend, opened: map[keysID]*purposeKeys{s.opened.id: s.opened}}
+		idle := Vault{backend: s.opened.backend, opened: openedOf(s.opened)}
 		_, err := idle.Erase(ctx, "gone", s.Purpose())
 		return err == nil && recordByNewest(t, v, s, "gone"), err
 	},
 	"collector": func(t *testing.T, ctx context.Context, v *Admin, s *Scope, _ *Lookup, _ Sealed) (bool, error) {
-		idle := Vault{backend: s.opened.backend, opened: map[keysID]*purposeKeys{s.opened.id: s.opened}}
+		idle := Vault{backend: s.opened.backend, opened: openedOf(s.opened)}
 		c, err := idle.Collector(ctx, s.Purpose())
 		if err != nil {
 			return false, err
@@ -499,9 +499,9 @@ func TestDroppedVaultIsCollected(t *testing.T) {
 			s.opened.mu.Unlock()
 		}
 		alive["vault"], alive["backend"] = aliveness(v.base), aliveness(v.backend)
-		for id, pk := range v.opened {
-			alive[fmt.Sprint("keys ", id.subset)] = aliveness(pk)
-			alive[fmt.Sprint("current ", id.subset)] = aliveness(pk.current.Load())
+		for _, pk := range v.opened.all() {
+			alive[fmt.Sprint("keys ", pk.id.subset)] = aliveness(pk)
+			alive[fmt.Sprint("current ", pk.id.subset)] = aliveness(pk.current.Load())
 		}
 	}()
 	<-done

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -259,8 +260,8 @@ func TestNarrowHandlesHoldNoOtherKeys(t *testing.T) {
 }
 
 // A deepWalker counts the types that can be reached from a value by reflection,
-// with the help of package unsafe where reflection ends: unexported fields and
-// atomic pointers. It looks neither into functions nor into channels, which
+// with the help of package unsafe where reflection ends: unexported fields, atomic
+// pointers and maps of package sync. It looks neither into functions nor into channels, which
 // TestNothingLeadsFromAHandleToOtherKeys does with the garbage collector.
 type deepWalker struct {
 	seen  map[unsafe.Pointer]bool
@@ -286,6 +287,13 @@ func (w *deepWalker) walk(v reflect.Value) {
 			// struct{ _ [0]*T; _ noCopy; v unsafe.Pointer }
 			target := v.Type().Field(0).Type.Elem()
 			w.walk(reflect.NewAt(target, unsafe.Pointer(v.UnsafeAddr())).Elem())
+			return
+		}
+		if v.Type() == reflect.TypeFor[sync.Map]() && v.CanAddr() {
+			for key, value := range (*sync.Map)(unsafe.Pointer(v.UnsafeAddr())).Range {
+				w.walk(reflect.ValueOf(key))
+				w.walk(reflect.ValueOf(value))
+			}
 			return
 		}
 		for i := range v.NumField() {

@@ -154,7 +154,7 @@ func TestPinOfAnOlderStore(t *testing.T) {
 			pin, err := v.Pin(ctx, p)
 			require.ErrorIs(t, err, errRollback, name)
 			require.Zero(t, pin)
-			require.ErrorIs(t, v.find(keysID{purpose: p}).refreshNow(ctx), errRollback, name)
+			require.ErrorIs(t, v.opened.find(keysID{purpose: p}).refreshNow(ctx), errRollback, name)
 		}
 	}
 }

@@ -56,14 +56,8 @@ func (v *Vault) Status() []Opened {
 	if !v.valid() {
 		return nil
 	}
-	v.mu.Lock()
-	all := make([]*purposeKeys, 0, len(v.opened))
-	for _, pk := range v.opened {
-		all = append(all, pk)
-	}
-	v.mu.Unlock()
 	var opened []Opened
-	for _, pk := range all {
+	for _, pk := range v.opened.all() {
 		if o, ok := pk.status(); ok {
 			opened = append(opened, o)
 		}

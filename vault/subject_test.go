@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -354,14 +356,24 @@ func TestSubjectCacheMakesRoom(t *testing.T) {
 	for _, name := range inShard[:3] {
 		c.put(name, nil, c.clock.exact())
 	}
-	require.Len(t, shard.entries, 3)
+	entries := func() map[any]any { return maps.Collect(shard.entries.Range) }
+	require.Len(t, entries(), 3)
 	for range 50 {
 		c.put(inShard[0], nil, c.clock.exact())
-		require.Len(t, shard.entries, 3, "nobody goes for one who is there")
+		require.Len(t, entries(), 3, "nobody goes for one who is there")
 	}
-	c.put(inShard[3], nil, c.clock.exact())
-	require.Len(t, shard.entries, 3)
-	require.Contains(t, shard.entries, inShard[3])
+	for range 50 {
+		c.erase(inShard[1])
+		c.put(inShard[1], nil, c.clock.exact())
+		require.Len(t, entries(), 3, "nor for one who was erased and is asked about again")
+		require.Len(t, shard.names, 3)
+	}
+	for i := range 50 {
+		c.put(inShard[3-i%4], nil, c.clock.exact())
+		require.Len(t, entries(), 3)
+		require.Contains(t, entries(), inShard[3-i%4])
+		require.ElementsMatch(t, slices.Collect(maps.Keys(entries())), shard.names)
+	}
 	require.Equal(t, 1, newSubjectCache(newClock(), 1, time.Minute, 0, time.Second).perShard)
 }
 

@@ -2,15 +2,19 @@ package vault
 
 import (
 	"hash/maphash"
+	"math"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // A subjectCache keeps the opened keys of a purpose's subjects, for a bounded time
-// and in a bounded number. Each of its shards has a lock: behind a single lock, two
-// cores would do the work of one.
+// and in a bounded number. Reading takes no lock: behind a lock, even one of readers, two
+// cores that work for one subject would do the work of one. Each shard has a lock for
+// writing.
 type subjectCache struct {
 	seed           maphash.Seed
 	clock          *clock
@@ -22,9 +26,16 @@ type subjectCache struct {
 }
 
 type subjectShard struct {
-	mu sync.RWMutex
-	// entries are the answers of the store.
-	entries map[string]subjectEntry
+	// entries are the answers of the store: of the subject to its *subjectEntry, which
+	// never changes.
+	entries sync.Map
+	// graves is the number of subjects in erased, so that reading needs no lock while
+	// there are none.
+	graves atomic.Int64
+
+	mu sync.RWMutex // held while something of the following is read
+	// names are the subjects in entries.
+	names []string
 	// erased holds, for each subject that this process erased, until when to
 	// remember the erasure. By then every answer that the store gave before the
 	// erasure has expired, so no such answer outlives the memory of the erasure.
@@ -67,18 +78,39 @@ func (c *subjectCache) getOld(subject string) (key *subjectKey, known bool) {
 
 func (c *subjectCache) getWithin(subject string, grace time.Duration) (key *subjectKey, known bool) {
 	s := c.shard(subject)
-	s.mu.RLock()
-	e, found := s.entries[subject]
-	until, erased := s.erased[subject]
-	s.mu.RUnlock()
-	if !found && !erased {
+	// The entry is read before the graves: an erasure that is complete is seen, whatever
+	// entry is stored meanwhile.
+	e := s.find(subject)
+	until, erased := s.erasedUntil(subject)
+	if e == nil && !erased {
 		return nil, false
 	}
 	now := c.clock.now()
 	if erased && now < until {
 		return nil, true
 	}
-	return e.key, found && now < e.expires+moment(grace)
+	if e == nil {
+		return nil, false
+	}
+	return e.key, now < e.expires+moment(grace)
+}
+
+// find returns the entry of subject, nil if there is none.
+func (s *subjectShard) find(subject string) *subjectEntry {
+	e, _ := s.entries.Load(subject)
+	entry, _ := e.(*subjectEntry)
+	return entry
+}
+
+// erasedUntil reports whether this process erased subject, and until when to remember it.
+func (s *subjectShard) erasedUntil(subject string) (until moment, erased bool) {
+	if s.graves.Load() == 0 {
+		return 0, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	until, erased = s.erased[subject]
+	return until, erased
 }
 
 // put keeps the answer of the store for subject, nil meaning erased. The answer's
@@ -88,16 +120,16 @@ func (c *subjectCache) put(subject string, key *subjectKey, asked moment) {
 	s := c.shard(subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.entries == nil {
-		s.entries = make(map[string]subjectEntry)
-	}
-	if _, found := s.entries[subject]; !found && len(s.entries) >= c.perShard {
-		for victim := range s.entries { // any one
-			delete(s.entries, victim)
-			break
+	if s.find(subject) == nil {
+		if len(s.names) < c.perShard {
+			s.names = append(s.names, subject)
+		} else { // makes room by any one
+			i := rand.IntN(len(s.names))
+			s.entries.Delete(s.names[i])
+			s.names[i] = subject
 		}
 	}
-	s.entries[subject] = subjectEntry{key, asked + moment(c.lifetime)}
+	s.entries.Store(subject, &subjectEntry{key, asked + moment(c.lifetime)})
 }
 
 // erase makes every later get say that the subject is erased, and recentlyErased
@@ -106,7 +138,9 @@ func (c *subjectCache) erase(subject string) {
 	s := c.shard(subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.entries, subject)
+	if s.find(subject) != nil {
+		s.entries.Store(subject, &subjectEntry{nil, math.MinInt64 / 2}) // expired; it keeps its place in names
+	}
 	now := c.clock.exact()
 	if len(s.erased) >= s.sweepAt {
 		for subject, until := range s.erased {
@@ -120,14 +154,12 @@ func (c *subjectCache) erase(subject string) {
 		s.erased = make(map[string]moment)
 	}
 	s.erased[subject] = now + moment(c.erasedLifetime)
+	s.graves.Store(int64(len(s.erased)))
 }
 
 // recentlyErased reports whether this process has erased subject lately.
 func (c *subjectCache) recentlyErased(subject string) bool {
-	s := c.shard(subject)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	until, erased := s.erased[subject]
+	until, erased := c.shard(subject).erasedUntil(subject)
 	return erased && c.clock.now() < until
 }
 

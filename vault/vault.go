@@ -19,7 +19,7 @@ import (
 // goroutines at once. A nil or zero Vault is [ErrInvalid] everywhere: see [Open].
 type Vault struct {
 	*backend
-	opened map[keysID]*purposeKeys // guarded by the mutex of the backend
+	opened *openedKeys
 }
 
 // Open returns a vault whose keys are in store, wrapped by kek. It calls neither of
@@ -38,13 +38,13 @@ func Open(ctx context.Context, store Store, kek KEK, opts *Options) (*Vault, err
 	if err != nil {
 		return nil, fmt.Errorf("vault: opening: %w", err)
 	}
-	stats := &counters{purposes: make(map[purpose.Purpose]*purposeCounts)}
+	stats := &counters{}
 	v := &Vault{
 		backend: &backend{
 			store: &countedStore{store, &stats.store}, opts: o, stats: stats, clock: newClock(), jitter: rand.Float64(), operations: make(chan struct{}, maxCalls), budgets: newBuckets(o.Budget),
 			calls: make(map[callID]*call), kek: kek, keks: make(map[purpose.Purpose]KEK), failed: make(map[keysID]*failures), seals: make(map[purpose.Purpose]*sealCounts),
 		},
-		opened: make(map[keysID]*purposeKeys),
+		opened: &openedKeys{},
 	}
 	if r, ok := store.(BatchReplacer); ok {
 		v.replacer = &countedReplacer{r, &stats.store}
@@ -66,21 +66,19 @@ func (v *Vault) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), min(maxPatience, v.opts.Timeout))
 	defer cancel()
 	var wg sync.WaitGroup
-	v.mu.Lock()
-	for _, pk := range v.opened {
+	for _, pk := range v.opened.all() {
 		if pk.id.subset == allKeys {
 			wg.Go(func() { _ = pk.writeSeals(ctx) })
 		}
 	}
-	v.mu.Unlock()
 	wg.Wait()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
-	for _, pk := range v.opened {
+	for _, pk := range v.opened.all() {
 		pk.close()
 	}
-	clear(v.opened)
+	v.opened.clear()
 	return nil
 }
 
@@ -183,7 +181,7 @@ func (v *Vault) scope(ctx context.Context, p purpose.Purpose, of subset) (*Scope
 // that are open, if there are some.
 func (v *Vault) openEvent(p purpose.Purpose) audit.Event {
 	e := audit.Event{Action: audit.Open, Purpose: p}
-	if v.valid() {
+	if v.valid() && v.opts.Audit != nil { // otherwise the event goes nowhere
 		if at := v.state(p); at.keys != nil {
 			atKeys(&e, at.keys.generation, at.keys.digest)
 		}
@@ -201,12 +199,12 @@ func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*pu
 		return nil, ctxError(ctx)
 	}
 	key := keysID{p, of}
-	if pk := v.find(key); pk != nil {
+	if pk := v.opened.find(key); pk != nil {
 		_, err := pk.fresh(ctx)
 		return pk, err
 	}
 	err := v.shared(ctx, callID{action: audit.Open, keys: key}, gate{places: v.operations}, func(ctx context.Context) error {
-		if v.find(key) != nil {
+		if v.opened.find(key) != nil {
 			return nil // opened since find was called above
 		}
 		asked := v.clock.exact()
@@ -226,23 +224,17 @@ func (v *Vault) openKeys(ctx context.Context, p purpose.Purpose, of subset) (*pu
 	if err != nil {
 		return nil, err
 	}
-	if pk := v.find(key); pk != nil {
+	if pk := v.opened.find(key); pk != nil {
 		return pk, nil
 	}
 	return nil, errClosed
-}
-
-func (v *Vault) find(key keysID) *purposeKeys {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.opened[key]
 }
 
 // findAll returns the opened keys of p for scopes, for lookups and for readers.
 func (v *Vault) findAll(p purpose.Purpose) []*purposeKeys {
 	var all []*purposeKeys
 	for _, of := range []subset{allKeys, indexKeys, readKeys} {
-		if pk := v.find(keysID{p, of}); pk != nil {
+		if pk := v.opened.find(keysID{p, of}); pk != nil {
 			all = append(all, pk)
 		}
 	}
@@ -256,7 +248,7 @@ func (v *Vault) add(pk *purposeKeys) error {
 		pk.close()
 		return errClosed
 	}
-	v.opened[pk.id] = pk
+	v.opened.add(pk)
 	return nil
 }
 
