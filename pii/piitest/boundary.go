@@ -42,6 +42,15 @@ func (b *boundary) refused(verb, how string, err, want error, otherwise string) 
 		verb, b.noun, b.way, b.from.purpose(), b.to.purpose(), how, got, quoted(want), otherwise)
 }
 
+// joined fails the test because of an index that two purposes share.
+func (b *boundary) joined() {
+	b.t.Helper()
+	b.t.Errorf("piitest: an %s has the same index under %v and %v, so the two can be joined: do they share keys?",
+		b.noun, b.from.purpose(), b.to.purpose())
+}
+
+const believed = "a forged header was believed: do the two purposes share keys?"
+
 func quoted(err error) string { return `"` + err.Error() + `"` }
 
 // idSize is the size of the value id at the beginning of a body, in bytes.
