@@ -9,16 +9,35 @@ import (
 )
 
 // Store returns a store that makes the calls of the given one, each in a span
-// (onlyfor.store.get, put, list) and in the histogram onlyfor.store.duration. A span has
-// the number of records of a get, and no names: the name of a record holds a pseudonym. A
-// nil store stays nil.
+// (onlyfor.store.get, put, list, replace) and in the histogram onlyfor.store.duration. A span has
+// the number of records of a get or replace, and no names: the name of a record holds a
+// pseudonym. A nil store stays nil, and a [vault.BatchReplacer] stays one.
 //
 // A vault also reads the store in the background. These calls have spans without a parent.
 func Store(store vault.Store, opts *Options) vault.Store {
 	if store == nil {
 		return nil
 	}
-	return &tracedStore{store, newCalls(opts, "onlyfor.store.", "Time of calls of the key store.")}
+	traced := &tracedStore{store, newCalls(opts, "onlyfor.store.", "Time of calls of the key store.")}
+	if r, ok := store.(vault.BatchReplacer); ok {
+		return &tracedReplacer{traced, r}
+	}
+	return traced
+}
+
+// A tracedReplacer is a tracedStore over a store that is a BatchReplacer.
+type tracedReplacer struct {
+	*tracedStore
+	replacer vault.BatchReplacer
+}
+
+func (s *tracedReplacer) Replace(ctx context.Context, records ...vault.Record) ([]int64, error) {
+	ctx, call := s.calls.start(ctx, "replace", recordsKey.Int(len(records)))
+	result := broken // unless Replace returns
+	defer func() { call.end(result) }()
+	revisions, err := s.replacer.Replace(ctx, records...)
+	result = resultOf(err)
+	return revisions, err
 }
 
 type tracedStore struct {

@@ -30,6 +30,14 @@ func TestStoreKeepsItsContract(t *testing.T) {
 	})
 }
 
+// A wrapper replaces many records with one call exactly if its store does.
+func TestReplaceStays(t *testing.T) {
+	_, ok := otel.Store(vault.Memory(), nil).(vault.BatchReplacer)
+	require.True(t, ok)
+	_, ok = otel.Store(struct{ vault.Store }{vault.Memory()}, nil).(vault.BatchReplacer)
+	require.False(t, ok)
+}
+
 func TestKEKKeepsItsContract(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("LocalKEK needs a Unix file system")
