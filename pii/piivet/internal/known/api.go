@@ -65,7 +65,7 @@ var functions = []struct {
 	{"vault.Sealed", None, "AppendBinary AppendText ByCollector Format GoString IsZero Kind LogValue MarshalBinary MarshalText UnmarshalBinary UnmarshalText RecordClear"},
 	{"vault.Sealer", Of, "Purpose"},
 	{"vault.Store", None, "Get List Put"},
-	{"vault.BatchReplacer", None, "Replace"},
+	{"vault.BatchReplacer", None, "Get List Put Replace"},
 	{"vault.Vault", Open, "Collector Lookup Reader Scope"},
 	{"vault.Vault", Manage, "CheckDenied CheckKEK Suspensions"},
 	{"vault.Vault", Erase, "Erase"},
