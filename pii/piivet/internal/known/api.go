@@ -118,7 +118,7 @@ var roles = []struct {
 	{vaultType, "vault.Admin vault.Vault"},
 	{sealedType, "pii.Email pii.Phone pii.Sealed vault.Sealed"},
 	{indexType, "pii.Index"},
-	{otherType, "pii.IndexSet pii.Kind pii.PlaintextChecker purpose.Legal purpose.MismatchError purpose.Provenance purpose.Set vault.AEAD vault.Claim vault.CollectorKEM vault.ContextAEAD vault.Erasure vault.KEK vault.KEKFunc vault.KEKs vault.Key vault.KeyGenerator vault.KeyNamer vault.Kind vault.Opened vault.Options vault.Outcomes vault.Result vault.Pin vault.Progress vault.Record vault.Role vault.Stats vault.Status vault.Budget vault.Suspension vault.SuspendedError vault.Store vault.Recorder"},
+	{otherType, "pii.IndexSet pii.Kind pii.PlaintextChecker purpose.Legal purpose.MismatchError purpose.Provenance purpose.Set vault.AEAD vault.BatchReplacer vault.Claim vault.CollectorKEM vault.ContextAEAD vault.Erasure vault.KEK vault.KEKFunc vault.KEKs vault.Key vault.KeyGenerator vault.KeyNamer vault.Kind vault.Opened vault.Options vault.Outcomes vault.Result vault.Pin vault.Progress vault.Record vault.Role vault.Stats vault.Status vault.Budget vault.Suspension vault.SuspendedError vault.Store vault.Recorder"},
 }
 
 // kinds are the kinds of sealed values that are built into the library, by the word in
