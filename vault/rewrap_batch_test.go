@@ -156,6 +156,7 @@ func TestRewrapSubjectsPastReplace(t *testing.T) {
 				require.NotContains(t, err.Error(), "secret", name)
 				require.Zero(t, at, name)
 				time.Sleep(2 * time.Hour) // the call that was left has ended
+				synctest.Wait()
 				store.replace = nil
 			} else {
 				require.NoError(t, err, name)
