@@ -259,7 +259,7 @@ func kekFile(w *leakWorld, content string) string {
 // Stores are given wrapped keys. What is not the name of a record, or no record,
 // they refuse without a word of it.
 var storeRows = []leakRow{
-	{"vault.Memory vault.memory.Get vault.memory.Put vault.memory.List vault.Dir vault.dir.Get vault.dir.Put " +
+	{"vault.Memory vault.memory.Get vault.memory.Put vault.memory.List vault.memory.Replace vault.Dir vault.dir.Get vault.dir.Put " +
 		"vault.dir.List", func(w *leakWorld) {
 		dir := filepath.Join(w.TempDir(), "keys")
 		for _, store := range []vault.Store{vault.Memory(), vault.Dir(dir)} {
@@ -290,8 +290,29 @@ var storeRows = []leakRow{
 				}
 			}
 		}
+		replacer := vault.Memory().(vault.BatchReplacer)
+		secret := append([]byte("record of "), w.contact.Address...)
+		revision, err := replacer.Put(ctx, vault.Record{Name: "security/keys", Data: secret})
+		require.NoError(w, err)
+		present := vault.Record{Name: "security/keys", Data: secret, Revision: revision}
+		_, err = replacer.Replace(ctx, present, present)
+		w.failed(err, vault.ErrInvalid)
+		for _, text := range w.texts() {
+			if text == w.contact.Number[1:] { // digits are a name
+				continue
+			}
+			_, err = replacer.Replace(ctx, present, vault.Record{Name: text, Data: secret, Revision: 1})
+			w.failed(err, vault.ErrInvalid)
+		}
+		for _, c := range w.refusedContexts() {
+			_, err = replacer.Replace(c, present)
+			w.failed(err)
+		}
+		revisions, err := replacer.Replace(ctx, present)
+		require.NoError(w, err)
+		require.Greater(w, revisions[0], revision)
 		require.NoError(w, os.WriteFile(filepath.Join(dir, "security", "keys.key"), []byte(w.contact.Address), 0o600))
-		_, err := vault.Dir(dir).Get(ctx, "security/keys")
+		_, err = vault.Dir(dir).Get(ctx, "security/keys")
 		w.failed(err, vault.ErrCorrupt)
 		require.NoError(w, os.Chmod(filepath.Join(dir, "security", "keys.key"), 0o644))
 		_, err = vault.Dir(dir).Get(ctx, "security/keys")

@@ -2,6 +2,7 @@ package faulttest
 
 import (
 	"context"
+	"fmt"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -295,27 +296,41 @@ func TestLapsedKeysRefuseAnOlderStore(t *testing.T) {
 	})
 }
 
-// A long run over subjects does not go on with keys that have lapsed.
+// A long run over subjects does not go on with keys that have lapsed: neither after one
+// record of a store that replaces one at a time, nor after the records of one call.
 func TestRewrappingStopsWhenKeysLapse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, a := vault.Memory(), vaulttest.NewAEAD(t)
-		kek := &vaulttest.Spy{AEAD: a}
-		v := vaulttest.Open(t, store, kek, nil)
-		require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
-		s := vaulttest.Scope(t, v, vaulttest.Security)
-		for _, subject := range []string{"alice", "bob", "carol"} {
-			vaulttest.Seal(t, s.For(subject))
-		}
-		vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
-		kek.Meddle(func(context.Context) error { return vault.ErrUnavailable })
-		changed := 0
-		err := v.RewrapSubjects(t.Context(), vaulttest.Security, "", func(p vault.Progress) error {
-			changed = p.Changed
-			time.Sleep((24 * time.Hour) + time.Minute)
-			return nil
+	const perCall = 256
+	for name, test := range map[string]struct {
+		store    func() vault.Store
+		subjects int
+		changed  int
+	}{
+		"one by one": {func() vault.Store { return struct{ vault.Store }{vault.Memory()} }, 3, 1},
+		"batches":    {vault.Memory, perCall + 3, perCall},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, a := test.store(), vaulttest.NewAEAD(t)
+				kek := &vaulttest.Spy{AEAD: a}
+				v := vaulttest.Open(t, store, kek, nil)
+				require.NoError(t, v.Generate(t.Context(), vaulttest.Security))
+				s := vaulttest.Scope(t, v, vaulttest.Security)
+				for i := range test.subjects {
+					vaulttest.Seal(t, s.For(fmt.Sprint("subject ", i)))
+				}
+				vaulttest.Rotate(t, v, vaulttest.Security, vault.RoleSeal)
+				kek.Meddle(func(context.Context) error { return vault.ErrUnavailable })
+				changed := 0
+				err := v.RewrapSubjects(t.Context(), vaulttest.Security, "", func(p vault.Progress) error {
+					if changed = p.Changed; changed == 1 {
+						time.Sleep((24 * time.Hour) + time.Minute)
+					}
+					return nil
+				})
+				require.ErrorIs(t, err, vault.ErrUnavailable)
+				require.Equal(t, test.changed, changed)
+				v.Close()
+			})
 		})
-		require.ErrorIs(t, err, vault.ErrUnavailable)
-		require.Equal(t, 1, changed)
-		v.Close()
-	})
+	}
 }
