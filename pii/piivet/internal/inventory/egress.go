@@ -7,7 +7,7 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
-// rule lists the recipient of a literal of type egress.Rule. A rule without fields and
+// rule lists the recipient of a literal of type egress.Rule or egress.Relay. A rule without fields and
 // without a reader fills nothing, so its host is no recipient.
 func (c *collector) rule(lit *ast.CompositeLit) {
 	r := known.RuleOf(c.pass.TypesInfo, lit)
@@ -31,8 +31,8 @@ func (c *collector) rule(lit *ast.CompositeLit) {
 	c.use(u)
 }
 
-// hostSet lists the recipient if lhs is the host of an egress.Rule. The fields of the rule
-// are not known, and its purposes are those of all readers that rules are given.
+// hostSet lists the recipient if lhs is the host of an egress.Rule or of an egress.Relay. The
+// fields of the rule are not known, and its purposes are those of all readers that rules are given.
 func (c *collector) hostSet(lhs, host ast.Expr) {
 	sel, ok := ast.Unparen(lhs).(*ast.SelectorExpr)
 	if !ok || sel.Sel.Name != "Host" || !known.IsRule(c.pass.TypesInfo.TypeOf(sel.X)) {
@@ -46,7 +46,7 @@ func (c *collector) hostSet(lhs, host ast.Expr) {
 	c.use(u)
 }
 
-// readerOf returns the field Reader of egress.Rule, nil if the type has none.
+// readerOf returns the field Reader of egress.Rule or egress.Relay, nil if the type has none.
 func (c *collector) readerOf(rule types.Type) *types.Var {
 	field, _, _ := types.LookupFieldOrMethod(rule, true, c.pass.Pkg, "Reader")
 	reader, _ := field.(*types.Var)

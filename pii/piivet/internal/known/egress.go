@@ -9,7 +9,7 @@ import (
 // EgressPath is the package whose transport fills the declared fields of requests.
 const EgressPath = PIIPath + "/egress"
 
-// A Rule is the part of an egress.Rule that its literal shows.
+// A Rule is the part of an egress.Rule or of an egress.Relay that its literal shows.
 type Rule struct {
 	// Host, Method and Path are "" if they are not constant.
 	Host, Method, Path string
@@ -35,13 +35,15 @@ type RuleField struct {
 // formats are the constructors of egress.Field.
 var formats = map[string]string{"Form": "form field", "JSON": "JSON value", "Multipart": "multipart field", "Header": "header"}
 
-// IsRule reports whether t is egress.Rule or a pointer to one.
+// IsRule reports whether t is egress.Rule, egress.Relay or a pointer to one of them: the
+// types that name a host to which values are sent.
 func IsRule(t types.Type) bool {
 	n := Named(t)
-	return n != nil && in(n, EgressPath) && n.Obj().Name() == "Rule"
+	return n != nil && in(n, EgressPath) && (n.Obj().Name() == "Rule" || n.Obj().Name() == "Relay")
 }
 
-// RuleOf returns the rule of a literal of type egress.Rule.
+// RuleOf returns the rule of a literal of a type that IsRule accepts. A relay with a host or
+// a reader declares one field, the recipients of mail.
 func RuleOf(info *types.Info, lit *ast.CompositeLit) Rule {
 	r := Rule{Whole: true}
 	for i, e := range lit.Elts {
@@ -66,7 +68,31 @@ func RuleOf(info *types.Info, lit *ast.CompositeLit) Rule {
 			r.Reader = e
 		}
 	}
+	if r.HostAt != nil || r.Reader != nil {
+		r.Fields = append(r.Fields, recipients(Named(info.TypeOf(lit)))...)
+	}
 	return r
+}
+
+// recipients returns the field of an egress.Relay, and nil for another type.
+func recipients(relay *types.Named) []RuleField {
+	if relay == nil || relay.Obj().Name() != "Relay" {
+		return nil
+	}
+	mail := relay.Obj().Pkg().Scope().Lookup("Mail")
+	if mail == nil {
+		return nil
+	}
+	to, _, _ := types.LookupFieldOrMethod(mail.Type(), false, mail.Pkg(), "To")
+	list, ok := to.(*types.Var)
+	if !ok {
+		return nil
+	}
+	addresses, ok := list.Type().Underlying().(*types.Slice)
+	if !ok {
+		return nil
+	}
+	return []RuleField{{Format: "recipients", Name: "of mail", Type: addresses.Elem()}}
 }
 
 // ruleFields returns the fields of a literal of type []egress.Field. Whole says that all

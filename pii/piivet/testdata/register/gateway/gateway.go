@@ -72,15 +72,39 @@ func later(ctx context.Context, security *vault.Reader) egress.Rule {
 	return r
 }
 
+// relay makes a mailer for a server that is known from the code.
+//
+//register:uses open security
+//register:uses send security host=smtp.mail.example email=recipients-of-mail
+func relay(ctx context.Context, v *vault.Vault) (*egress.Mailer, error) {
+	security, err := v.Reader(ctx, purposes.Security)
+	if err != nil {
+		return nil, err
+	}
+	return egress.NewMailer(egress.Relay{Host: "smtp.mail.example", Reader: security})
+}
+
+// relayLater sets the parts of a relay one by one.
+//
+//register:uses send security host=smtp.late.example
+//register:uses hand-over security to=egress.Relay.Reader
+func relayLater(security *vault.Reader) (*egress.Mailer, error) {
+	r := &egress.Relay{StartTLS: true}
+	r.Host, r.Reader = "smtp.late.example", security
+	return egress.NewMailer(*r)
+}
+
 // use calls the others.
 //
 //register:uses open security
 //register:uses send security host=a-host-that-is-not-constant email=JSON-value-/personalizations/*/to/*/email
-//register:uses hand-over security to=egress.Rule.Reader
+//register:uses hand-over security to=egress.Relay.Reader,egress.Rule.Reader
 func use(ctx context.Context, v *vault.Vault, host string) []egress.Rule {
 	security, err := v.Reader(ctx, purposes.Security)
 	if err != nil {
 		return nil
 	}
+	relay(ctx, v)
+	relayLater(security)
 	return []egress.Rule{wire(ctx, v, host), mail(host, security), later(ctx, security)}
 }
