@@ -204,7 +204,7 @@ func (e *engine) library(s *site) bool {
 func (e *engine) text(s *site, c known.Call, op known.Op) taints {
 	all := taints{}
 	for _, arg := range s.args {
-		if b, isBasic := arg.Type().Underlying().(*types.Basic); !isBasic || b.Info()&types.IsString == 0 {
+		if !known.IsText(arg.Type()) {
 			continue
 		}
 		all.add(e.of(arg))

@@ -253,14 +253,15 @@ func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 	one := func(op Op) []Use {
 		return []Use{{Op: op, Kind: c.kind(f, fun), Scope: c.given(v, scopes|purposes)}}
 	}
-	if path != vaultPath && path != piiPath {
+	op := known.OpOf(f)
+	if path != vaultPath && path != piiPath && op == known.None {
 		// Packages such as pii/migrate work with the scopes that they are given.
 		if handed := c.given(v, scopes); path != purposePath && len(handed) > 0 {
 			return []Use{{Op: HandOver, Scope: handed, Outside: path, To: f.Pkg().Name() + "." + name}}
 		}
 		return nil
 	}
-	switch op := known.OpOf(f); op {
+	switch op {
 	case known.Seal:
 		if !strings.HasSuffix(name, "Indexed") {
 			return one(Collect)

@@ -73,6 +73,8 @@ var functions = []struct {
 	{"pii", Index, "IndexEmail IndexOf IndexPhone IndexesEmail IndexesOf IndexesPhone"},
 	{"pii", Seal, "Seal SealEmail SealEmailIndexed SealIndexed SealOptional SealOptionalEmail SealOptionalPhone SealPhone SealPhoneIndexed SealOptionalEmailIndexed SealOptionalIndexed SealOptionalPhoneIndexed"},
 	{"pii", None, "OrNobody Valid ValidEmail ValidPhone Args"},
+	{"batch", Index, "IndexesEmail IndexesOf IndexesPhone"},
+	{"batch", None, "Map"},
 	{"pii.Email", Extend, "Extend"},
 	{"pii.Email", Reseal, "Reseal"},
 	{"pii.Email", Without, "Without WithoutExpired Sweep Withdraw"},
@@ -129,7 +131,7 @@ var kinds = map[string]string{"Email": "email", "Phone": "phone"}
 // "email", "" if the name of the function has none.
 func KindOf(fn *types.Func) string {
 	for word, kind := range kinds {
-		if fn.Pkg() != nil && fn.Pkg().Path() == PIIPath && strings.Contains(fn.Name(), word) {
+		if fn.Pkg() != nil && (fn.Pkg().Path() == PIIPath || fn.Pkg().Path() == BatchPath) && strings.Contains(fn.Name(), word) {
 			return kind
 		}
 	}
@@ -139,7 +141,7 @@ func KindOf(fn *types.Func) string {
 var (
 	ops     = map[string]Op{}
 	roleOf  = map[string]role{}
-	library = map[string]string{PurposePath: "purpose", VaultPath: "vault", PIIPath: "pii"}
+	library = map[string]string{PurposePath: "purpose", VaultPath: "vault", PIIPath: "pii", BatchPath: "batch"}
 )
 
 func init() {

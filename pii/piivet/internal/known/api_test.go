@@ -12,7 +12,7 @@ import (
 // free of names that are gone.
 func TestEveryExportedNameHasARow(t *testing.T) {
 	mode := packages.NeedName | packages.NeedTypes | packages.NeedImports | packages.NeedDeps | packages.NeedSyntax
-	pkgs, err := packages.Load(&packages.Config{Mode: mode, Dir: "../../testdata"}, PurposePath, VaultPath, PIIPath)
+	pkgs, err := packages.Load(&packages.Config{Mode: mode, Dir: "../../testdata"}, PurposePath, VaultPath, PIIPath, BatchPath)
 	require.NoError(t, err)
 	require.Len(t, pkgs, len(library))
 	exported := map[string]bool{}

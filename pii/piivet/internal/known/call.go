@@ -134,7 +134,7 @@ func (c *Call) arguments(args []ast.Expr) {
 			c.Purposes = append(c.Purposes, arg)
 		case IsSealed(t):
 			c.Value = arg
-		case c.Text == nil && isString(t) && (op == Seal || op == Index || op == Parse):
+		case c.Text == nil && IsText(t) && (op == Seal || op == Index || op == Parse):
 			c.Text = arg
 		}
 	}
@@ -157,6 +157,17 @@ func path(s *types.Selection) []*types.Var {
 		t = st.Field(i).Type()
 	}
 	return fields
+}
+
+// IsText reports whether t holds plaintext that is sealed or indexed: a string, or a
+// sequence of strings (iter.Seq) for the functions of package batch.
+func IsText(t types.Type) bool {
+	seq, ok := t.Underlying().(*types.Signature) // func(yield func(string) bool)
+	if !ok || seq.Params().Len() != 1 {
+		return isString(t)
+	}
+	yield, ok := seq.Params().At(0).Type().Underlying().(*types.Signature)
+	return ok && yield.Params().Len() == 1 && isString(yield.Params().At(0).Type())
 }
 
 func isString(t types.Type) bool {

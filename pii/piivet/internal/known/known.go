@@ -13,6 +13,7 @@ const (
 	PurposePath = Module + "/purpose"
 	VaultPath   = Module + "/vault"
 	PIIPath     = Module + "/pii"
+	BatchPath   = PIIPath + "/batch"
 )
 
 // IsPurpose reports whether t is purpose.Purpose or a pointer to one.

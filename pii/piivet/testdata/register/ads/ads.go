@@ -5,11 +5,14 @@ package ads
 
 import (
 	"context"
+	"iter"
+	"slices"
 	"sync"
 
 	"example.com/purposes"
 	"example.com/register/people"
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -65,6 +68,26 @@ func (t *Team) byAnyKey(ctx context.Context, email pii.Email) {
 			return
 		}
 	}
+}
+
+// list indexes many addresses and numbers at once, and a kind of the program.
+//
+//register:uses index advertising
+func (t *Team) list(ctx context.Context, texts []string) (users pii.IndexSet, err error) {
+	scope := t.scopes[purposes.Advertising]
+	for _, each := range []iter.Seq2[[]pii.Index, error]{
+		batch.IndexesEmail(ctx, slices.Values(texts), scope), batch.IndexesPhone(ctx, slices.Values(texts), scope),
+	} {
+		for indexes, err := range each {
+			if err != nil {
+				return users, err
+			}
+			if err := users.Add(indexes...); err != nil {
+				return users, err
+			}
+		}
+	}
+	return users, nil
 }
 
 //register:uses index security

@@ -3,11 +3,13 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"example.com/purposes"
 	"example.com/repurpose/lib"
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -38,6 +40,7 @@ func (c *component) wrong(ctx context.Context, e pii.Email, p pii.Phone) {
 	_, _ = pii.SealEmail(ctx, address, []vault.Sealer{c.ads}...)              // want `sealed for advertising`
 	_, _ = vault.Seal(ctx, vault.Kind{}, address, c.ads)                      // want `sealed for advertising`
 	_, _ = c.ads.Index(ctx, vault.Kind{}, address)                            // want `indexed for advertising`
+	_ = batch.IndexesEmail(ctx, slices.Values([]string{address}), c.ads)      // want `indexed for advertising`
 	_, _ = pii.IndexEmail(ctx, address, c.ads)                                //piivet:allow repurpose the person asked for it in this test
 
 	number, _ := p.Reveal(ctx, c.ads)
