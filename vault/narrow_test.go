@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -286,7 +287,8 @@ func (w *deepWalker) walk(v reflect.Value) {
 		if strings.HasPrefix(v.Type().String(), "atomic.Pointer[") && v.CanAddr() {
 			// struct{ _ [0]*T; _ noCopy; v unsafe.Pointer }
 			target := v.Type().Field(0).Type.Elem()
-			w.walk(reflect.NewAt(target, unsafe.Pointer(v.UnsafeAddr())).Elem())
+			// A timer may write to it, as to the last reading of a clock.
+			w.walk(reflect.NewAt(target.Elem(), atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(v.UnsafeAddr())))))
 			return
 		}
 		if v.Type() == reflect.TypeFor[sync.Map]() && v.CanAddr() {
