@@ -23,12 +23,12 @@ import (
 // set is harmless.
 //
 // The zero IndexSet is empty and ready to use. A nil *IndexSet is empty and can't be added
-// to. A copy of a set that is not empty is the same set, as with a map. Has, Match and Len may run in many
-// goroutines at once, and not while Add runs.
+// to. A copy of a set that is not empty is the same set, as with a map. Has, Match and Len
+// may run in many goroutines at once, and not while Add runs.
 //
-// A set takes 21 to 43 bytes for each index. These are encrypted with a random key of the process,
-// as [Index] describes. As an Index does, a set prints as a label, "pii.IndexSet", and refuses
-// encodings with [ErrNoText].
+// A set takes 21 to 43 bytes for each index. These are encrypted with a random key of the
+// process, as [Index] describes. As an Index does, a set prints as a label, "pii.IndexSet",
+// and refuses encodings with [ErrNoText].
 type IndexSet struct{ table *indexTable }
 
 // Add adds indexes to the set. The zero Index is the absence of one and is left out, as NULL
@@ -55,8 +55,9 @@ func (s *IndexSet) Add(indexes ...Index) error {
 }
 
 // Has reports whether one of the indexes is in the set. It takes the result of
-// [IndexesEmail] and its kin as it is: Has(wanted...). The zero Index and a poisoned one are in no set. So a
-// false says nothing about a person unless the error that came with the index was checked.
+// [IndexesEmail] and its kin as it is: Has(wanted...). The zero Index and a poisoned one are
+// in no set. So a false says nothing about a person unless the error that came with the
+// index was checked.
 func (s *IndexSet) Has(indexes ...Index) bool {
 	if s == nil || s.table == nil {
 		return false

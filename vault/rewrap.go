@@ -85,9 +85,9 @@ type Progress struct {
 // It reads 256 records with one call of the store, and a [BatchReplacer] writes them with
 // another one. It calls progress, which may be nil, for every subject. If progress returns
 // an error, RewrapSubjects ends and returns that error; up to 255 subjects more may have been
-// re-wrapped. after is "" or the
-// [Progress.After] of an interrupted run. Starting over costs only time, because
-// subjects that are done are skipped. Other processes may use the keys meanwhile.
+// re-wrapped. after is "" or the [Progress.After] of an interrupted run. Starting over costs
+// only time, because subjects that are done are skipped. Other processes may use the keys
+// meanwhile.
 //
 // A record that does not open costs one subject: RewrapSubjects counts it in
 // [Progress.Corrupt], goes on with the other subjects, and at the end returns an error

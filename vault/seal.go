@@ -38,9 +38,9 @@ var (
 // 16 sealers are [ErrInvalid], and so are the zero Kind and a plaintext of
 // another size. A subject that was erased is [ErrErased], and a closed vault is
 // [ErrNoKeys]. A retention that is over already, counted from the time that
-// [purpose.Basis.Collected] states, is [ErrExpired]. A ctx that is done, a store that is needed and does not answer, and
-// an auditor that fails are [ErrUnavailable]. After any error the value is sealed
-// for none of the purposes.
+// [purpose.Basis.Collected] states, is [ErrExpired]. A ctx that is done, a store that is
+// needed and does not answer, and an auditor that fails are [ErrUnavailable]. After any
+// error the value is sealed for none of the purposes.
 func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sealed, error) {
 	if len(sealers) == 1 {
 		if s, ok := sealers[0].(*Scope); ok && s.valid() && !s.audited() {

@@ -59,5 +59,6 @@
 // encoding of the gateway's own (base64, a number in national format, a domain in another
 // script), or in the response to another request, is not found. Buffers of this package
 // are cleared; packages net/http and crypto/tls have buffers of their own, and a string that
-// a kind reveals stays in memory until the garbage collector reuses it. Setting GODEBUG=http2debug makes package net/http log the declared headers.
+// a kind reveals stays in memory until the garbage collector reuses it. Setting
+// GODEBUG=http2debug makes package net/http log the declared headers.
 package egress
