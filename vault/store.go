@@ -68,7 +68,7 @@ type Store interface {
 type BatchReplacer interface {
 	Store
 
-	// Replace does for each record what Put does, and returns the new revisions in the
+	// Replace puts each record under the conditions of Put, and returns the new revisions in the
 	// order of the records. The revision 0 means that Replace did not write this record,
 	// because its current revision was another, because the record does not exist, or
 	// because somebody may have replaced it since: the caller reads it again. One such

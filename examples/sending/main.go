@@ -151,7 +151,7 @@ func (s *sender) smtp(ctx context.Context, to pii.Email, text string) error {
 	return s.mailer.Send(ctx, egress.Mail{From: "bounces@shop.example", To: []pii.Email{to}, Message: []byte(message)})
 }
 
-// A record is an auditor that keeps what was sent.
+// A record is an auditor that keeps the events it was sent.
 type record struct {
 	mu   sync.Mutex
 	sent []string

@@ -454,7 +454,7 @@ func (d *doctor) backup() {
 	}
 }
 
-// approval checks the keys of the people of whom one has to approve what can't be undone.
+// approval checks the keys of the people of whom one has to approve operations that can't be undone.
 func (d *doctor) approval() {
 	if d.Config.Approval == nil {
 		return
