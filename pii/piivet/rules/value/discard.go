@@ -45,6 +45,10 @@ func runDiscard(pass *analysis.Pass) (any, error) {
 						}
 					}
 				}
+			case *ast.RangeStmt:
+				if n.Value == nil || isBlank(n.Value) {
+					ranged(pass, n.X)
+				}
 			case *ast.ValueSpec:
 				if len(n.Values) == 1 && isBlank(n.Names[len(n.Names)-1]) {
 					assigned(pass, n.Values[0], len(n.Names))
@@ -82,6 +86,24 @@ func assigned(pass *analysis.Pass, e ast.Expr, n int) {
 	if results == n {
 		checkResult(pass, call)
 	}
+}
+
+// ranged checks the sequence of a loop that does not look at its second element, which is
+// the error in the sequences of package batch.
+func ranged(pass *analysis.Pass, e ast.Expr) {
+	call, ok := ast.Unparen(e).(*ast.CallExpr)
+	if !ok {
+		return
+	}
+	fn := known.Func(pass.TypesInfo, call.Fun)
+	if fn == nil || fn.Pkg() == nil || fn.Pkg().Path() != known.BatchPath {
+		return
+	}
+	name, consequence := ofFunc(fn)
+	if name == "" { // Map
+		name, consequence = fn.Name(), "a result that failed is no result"
+	}
+	allow.Reportf(pass, "discard", call, "error of %s discarded: %s; look at it", name, consequence)
 }
 
 func checkResult(pass *analysis.Pass, call *ast.CallExpr) {
@@ -135,6 +157,8 @@ func ofFunc(fn *types.Func) (name, consequence string) {
 	switch fn.Name() {
 	case "Open", "OpenAdmin":
 		return fn.Name(), "without keys the result is nil"
+	case "Add": // of pii.IndexSet
+		return fn.Name(), "a poisoned index adds none of the indexes"
 	case "ParseSealed":
 		return fn.Name(), "what was altered is an absent value"
 	case "Pseudonym", "Prefetch", "Audit":

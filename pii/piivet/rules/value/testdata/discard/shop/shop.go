@@ -3,8 +3,10 @@ package shop
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/onlyfor/onlyfor/pii"
+	"github.com/onlyfor/onlyfor/pii/batch"
 	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 )
@@ -101,4 +103,25 @@ func fine(ctx context.Context, e pii.Email, v *vault.Admin, s *vault.Scope) (str
 func allowed(ctx context.Context, e pii.Email, s *vault.Scope) {
 	hint, _ := e.Hint(ctx, s) //piivet:allow discard a page without a hint is fine
 	_ = hint
+}
+
+func lists(ctx context.Context, list []string, s *vault.Scope, users *pii.IndexSet) error {
+	for indexes := range batch.IndexesEmail(ctx, slices.Values(list), s) { // want `error of IndexesEmail discarded: an index that failed matches nobody; look at it`
+		users.Add(indexes...) // want `error of Add discarded`
+	}
+	for _, _ = range batch.IndexesPhone(ctx, slices.Values(list), s) { // want `error of IndexesPhone discarded`
+	}
+	reveal := func(ctx context.Context, e pii.Email) (string, error) { return e.Reveal(ctx, s) }
+	for address := range batch.Map(ctx, slices.Values([]pii.Email{}), reveal) { // want `error of Map discarded: a result that failed is no result; look at it`
+		_ = address
+	}
+	for indexes, err := range batch.IndexesEmail(ctx, slices.Values(list), s) {
+		if err != nil {
+			return err
+		}
+		if err := users.Add(indexes...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
