@@ -4,6 +4,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +16,28 @@ import (
 
 // leakPackages are those whose APIs [leakRows] has.
 var leakPackages = []string{"../purpose", "../vault", "../vault/audit", "../vault/auditlog", ".", "batch", "egress", "migrate", "phonenumber", "piitest"}
+
+// packagesElsewhere are the other packages with an API, by the file whose tests search
+// what they say.
+var packagesElsewhere = map[string]string{
+	"piibeam":                     "piibeam/piibeam_test.go",
+	"report":                      "report/uses_test.go",
+	"../vault/ready":              "../vault/ready/ready_test.go",
+	"../vault/otel":               "../vault/otel/leak_test.go",
+	"../vault/auditlog/reconcile": "../vault/auditlog/reconcile/attack_test.go",
+	"../vault/sqlstore":           "../vault/sqlstore/fault_test.go",
+	"../vault/cmd/onlyfor":        "../vault/cmd/onlyfor/main_test.go",
+	// These get no value and no id of a person, only wrapped keys, names of keys and
+	// heads of logs. What they must not show is credentials.
+	"../vault/kms":              "../vault/kms/keys_test.go",
+	"../vault/kms/awskms":       "../vault/kms/awskms/kek_test.go",
+	"../vault/kms/gcpkms":       "../vault/kms/gcpkms/kek_test.go",
+	"../vault/kms/hcvault":      "../vault/kms/hcvault/hcvault_test.go",
+	"../vault/auditlog/witness": "../vault/auditlog/witness/key_test.go",
+	// Suites for tests: these have values of their own.
+	"../vault/kektest":   "../vault/kektest/kektest_test.go",
+	"../vault/storetest": "../vault/storetest/storetest.go",
+}
 
 // leaksElsewhere are APIs that have a test of their own, since they can't be
 // called from here, by the file that has it.
@@ -59,6 +83,46 @@ var leaksElsewhere = map[string]string{
 	"migrate.gcmKEK.Encrypt":                "migrate/driver_test.go", // of a vault that is given up at once
 	"migrate.gcmKEK.Decrypt":                "migrate/driver_test.go",
 	"piitest.Seed":                          "piitest/example_test.go", // only for fuzz tests, to which it says nothing
+}
+
+// Every package of the library is searched somewhere: whoever adds one says where.
+func TestNoPackageIsForgotten(t *testing.T) {
+	named := maps.Clone(packagesElsewhere)
+	for _, dir := range leakPackages {
+		named[dir] = "leak_rows_test.go"
+	}
+	for dir, file := range named {
+		require.FileExists(t, file, dir)
+	}
+	found := 0
+	for _, top := range []string{"../purpose", "../vault", "."} {
+		require.NoError(t, filepath.WalkDir(top, func(dir string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			// The checker sees code, and no data.
+			if name := d.Name(); name == "internal" || name == "testdata" || dir == "piivet" {
+				return fs.SkipDir
+			}
+			isSource := func(name string) bool { return !strings.HasSuffix(name, "_test.go") }
+			if !slices.ContainsFunc(parsed(t, dir, isSource), hasAPI) {
+				return nil
+			}
+			found++
+			if named[dir] == "" {
+				t.Errorf("nothing searches what package %s says: give it rows, or a test of its own", dir)
+			}
+			return nil
+		}))
+	}
+	require.Equal(t, len(named), found, "a package that is named is gone")
+}
+
+func hasAPI(file *ast.File) bool {
+	return slices.ContainsFunc(file.Decls, func(d ast.Decl) bool {
+		f, ok := d.(*ast.FuncDecl)
+		return ok && f.Name.IsExported()
+	})
 }
 
 // Every exported function and method has a row, methods of unexported types too,

@@ -228,6 +228,36 @@ func TestDamagedLines(t *testing.T) {
 	})
 }
 
+// A line that can't be read may hold anything, and so may the fields that are not
+// compared. None of it is in a report or an error.
+func TestLinesAreNotShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := eventsAt(t, "p", 300)
+		lines := strings.SplitAfter(hcvault(callsAt(299)), "\n")
+		const address = "wq7f3@example.com"
+		for _, bad := range []string{
+			address, `{"time":"` + address + `","type":"request"}`, `{"time":"2000-01-01T00:00:00Z","type":"` + address + `"}`,
+			`{"time":"2000-01-01T00:00:00Z","type":"response","error":"` + address + `","request":{"path":"transit/decrypt/onlyfor-security","operation":"update","data":{"batch_input":"` + address + `"}}}`,
+			`{"time":"2000-01-01T00:00:00Z","type":"response","request":{"path":7,"data":"` + address + `"}}`,
+		} {
+			r := run(t, lines[0]+bad+"\n"+strings.Join(lines[1:], ""), nil, p)
+			require.NotContains(t, fmt.Sprintf("%s %+v", r, r), "wq7f3")
+			_, err := reconcile.Run(t.Context(), logs(p), []reconcile.Source{reconcile.HCVault("audit.log", strings.NewReader(bad+"\n"+bad+"\n"))},
+				&reconcile.Options{Keys: transitKeys, Purposes: both})
+			if err != nil {
+				require.NotContains(t, err.Error(), "wq7f3")
+			}
+			r, err = reconcile.Run(t.Context(), logs(p), []reconcile.Source{reconcile.CloudTrail(fstest.MapFS{"a.json": {Data: []byte(bad)}})},
+				&reconcile.Options{Keys: transitKeys, Purposes: both})
+			if err != nil {
+				require.NotContains(t, err.Error(), "wq7f3")
+			} else {
+				require.NotContains(t, fmt.Sprintf("%s %+v", r, r), "wq7f3")
+			}
+		}
+	})
+}
+
 func TestErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := eventsAt(t, "p", 300)
