@@ -3,6 +3,8 @@ package vault
 import (
 	"context"
 	"errors"
+	"math"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/audit"
 )
 
 // generating is a KEK that makes keys, and notes for which purposes.
@@ -196,6 +199,39 @@ func TestErasuresAreKnownFromTheStart(t *testing.T) {
 	}
 }
 
+// An option out of bounds is refused, and the error names it.
+func TestOptionsOutOfBounds(t *testing.T) {
+	refused := 0
+	for field := range reflect.TypeFor[Options]().Fields() {
+		var bad []any
+		switch field.Type {
+		case reflect.TypeFor[time.Duration]():
+			bad = []any{time.Duration(-1), time.Duration(math.MinInt64), maxDuration + 1, time.Duration(math.MaxInt64)}
+		case reflect.TypeFor[int]():
+			bad = []any{-1, math.MinInt}
+		case reflect.TypeFor[CollectorKEM]():
+			bad = []any{CollectorKEM("x25519"), CollectorKEM(" ")}
+		case reflect.TypeFor[map[purpose.Purpose]Budget]():
+			for _, b := range []Budget{{PerMinute: -1}, {PerMinute: maxBudget + 1}, {PerMinute: 1, Burst: -1}, {PerMinute: 1, Burst: maxBudget + 1}, {Burst: 1}} {
+				bad = append(bad, map[purpose.Purpose]Budget{purpose.MustParse("security"): b})
+			}
+		case reflect.TypeFor[bool](), reflect.TypeFor[audit.Auditor](), reflect.TypeFor[func(context.Context, purpose.Purpose) (Pin, error)]():
+			continue // any value will do
+		default:
+			t.Errorf("say what is out of bounds for option %s", field.Name)
+		}
+		for _, b := range bad {
+			var o Options
+			reflect.ValueOf(&o).Elem().FieldByIndex(field.Index).Set(reflect.ValueOf(b))
+			_, err := o.withDefaults()
+			require.ErrorIs(t, err, ErrInvalid, field.Name)
+			require.ErrorContains(t, err, field.Name)
+			refused++
+		}
+	}
+	require.Greater(t, refused, 30)
+}
+
 // Options within bounds are taken as they are.
 func TestOptionsAreTakenAsTheyAre(t *testing.T) {
 	given := Options{
@@ -204,14 +240,6 @@ func TestOptionsAreTakenAsTheyAre(t *testing.T) {
 	got, err := given.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, given, got)
-	for _, d := range []time.Duration{-1, maxDuration + 1} {
-		for _, o := range []Options{{Timeout: d}, {Refresh: d}, {KeyLifetime: d}, {SuspendLifetime: d}, {SubjectLifetime: d}, {DestroyAfter: d}, {SubjectCache: -1}} {
-			_, err := o.withDefaults()
-			require.ErrorIs(t, err, ErrInvalid)
-		}
-	}
-	_, err = (&Options{Collectors: "x25519"}).withDefaults()
-	require.ErrorIs(t, err, ErrInvalid)
 	got, err = (*Options)(nil).withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, XWing, got.Collectors)

@@ -29,7 +29,7 @@ const maxBudget = 1 << 24
 // check refuses a budget out of bounds.
 func (b Budget) check() error {
 	if b.PerMinute < 0 || b.PerMinute > maxBudget || b.Burst < 0 || b.Burst > maxBudget || b.PerMinute == 0 && b.Burst > 0 {
-		return fmt.Errorf("budget out of bounds: %w", ErrInvalid)
+		return fmt.Errorf("negative, above 16,777,216, or a burst without a rate: %w", ErrInvalid)
 	}
 	return nil
 }

@@ -130,17 +130,35 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		out = *o
 	}
-	for _, d := range []time.Duration{out.Timeout, out.Refresh, out.KeyLifetime, out.SuspendLifetime, out.SubjectLifetime, out.SubjectGrace, out.DestroyAfter} {
-		if d < 0 || d > maxDuration {
-			return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
+	for _, d := range []struct {
+		option   string
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{"Timeout", &out.Timeout, defaultTimeout},
+		{"Refresh", &out.Refresh, defaultRefresh},
+		{"KeyLifetime", &out.KeyLifetime, defaultKeyLifetime},
+		{"SuspendLifetime", &out.SuspendLifetime, defaultSuspendLifetime},
+		{"SubjectLifetime", &out.SubjectLifetime, defaultSubjectLifetime},
+		{"SubjectGrace", &out.SubjectGrace, 0},
+		{"DestroyAfter", &out.DestroyAfter, defaultDestroyAfter},
+	} {
+		switch {
+		case *d.value < 0 || *d.value > maxDuration:
+			return out, fmt.Errorf("option %s is negative or longer than a year: %w", d.option, ErrInvalid)
+		case *d.value == 0:
+			*d.value = d.fallback
 		}
 	}
-	if out.SubjectCache < 0 {
-		return out, fmt.Errorf("option out of bounds: %w", ErrInvalid)
+	switch {
+	case out.SubjectCache < 0:
+		return out, fmt.Errorf("option SubjectCache is negative: %w", ErrInvalid)
+	case out.SubjectCache == 0:
+		out.SubjectCache = defaultSubjectCache
 	}
-	for _, b := range out.Budget {
+	for p, b := range out.Budget {
 		if err := b.check(); err != nil {
-			return out, err
+			return out, fmt.Errorf("option Budget, %s: %w", p, err)
 		}
 	}
 	out.Audit = comparableAuditor(out.Audit)
@@ -149,28 +167,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out.Collectors = XWing
 	case XWing, X25519:
 	default:
-		return out, fmt.Errorf("no such mechanism of collectors: %w", ErrInvalid)
-	}
-	if out.Timeout == 0 {
-		out.Timeout = defaultTimeout
-	}
-	if out.Refresh == 0 {
-		out.Refresh = defaultRefresh
-	}
-	if out.KeyLifetime == 0 {
-		out.KeyLifetime = defaultKeyLifetime
-	}
-	if out.SuspendLifetime == 0 {
-		out.SuspendLifetime = defaultSuspendLifetime
-	}
-	if out.SubjectLifetime == 0 {
-		out.SubjectLifetime = defaultSubjectLifetime
-	}
-	if out.DestroyAfter == 0 {
-		out.DestroyAfter = defaultDestroyAfter
-	}
-	if out.SubjectCache == 0 {
-		out.SubjectCache = defaultSubjectCache
+		return out, fmt.Errorf("option Collectors is no mechanism that there is: %w", ErrInvalid)
 	}
 	return out, nil
 }

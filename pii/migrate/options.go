@@ -50,10 +50,14 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		out = *o
 	}
-	if out.Batch < 0 || out.Batch > maxBatch || out.RowsPerSecond < 0 || out.Workers < 0 {
-		return out, fmt.Errorf("option out of range: %w", vault.ErrInvalid)
-	}
-	if out.Batch == 0 {
+	switch {
+	case out.Batch < 0 || out.Batch > maxBatch:
+		return out, fmt.Errorf("option Batch is negative or above %d: %w", maxBatch, vault.ErrInvalid)
+	case out.RowsPerSecond < 0:
+		return out, fmt.Errorf("option RowsPerSecond is negative: %w", vault.ErrInvalid)
+	case out.Workers < 0:
+		return out, fmt.Errorf("option Workers is negative: %w", vault.ErrInvalid)
+	case out.Batch == 0:
 		out.Batch = defaultBatch
 	}
 	if out.RowsPerSecond > 0 { // a larger batch would exceed the limit for a moment

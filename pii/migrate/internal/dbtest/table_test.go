@@ -307,9 +307,16 @@ func TestOptions(t *testing.T) {
 	w := newWorld(t, databases[0])
 	w.fill(t, 0, 10)
 	m := w.migration(t)
-	for _, bad := range []migrate.Options{{Batch: -1}, {Batch: 1e6}, {RowsPerSecond: -1}, {Workers: -1}} {
-		_, err := m.Backfill(t.Context(), &bad)
+	for _, bad := range []struct {
+		option string
+		migrate.Options
+	}{
+		{"Batch", migrate.Options{Batch: -1}}, {"Batch", migrate.Options{Batch: 1e6}},
+		{"RowsPerSecond", migrate.Options{RowsPerSecond: -1}}, {"Workers", migrate.Options{Workers: -1}},
+	} {
+		_, err := m.Backfill(t.Context(), &bad.Options)
 		require.ErrorIs(t, err, vault.ErrInvalid)
+		require.ErrorContains(t, err, bad.option)
 	}
 	enough := fmt.Errorf("enough")
 	pauses := 0
