@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/registry"
 )
 
@@ -86,8 +87,8 @@ func TestRegisterTellsStatedTimes(t *testing.T) {
 		}
 	}
 	for notice, want := range map[string]string{
-		"import-v1": inventory.AtRunTime, "import-v2": inventory.AtRunTime, "now-v1": "", "2fa-prompt-v3": "",
-		"import-v3": "2019-03-01", "import-v4": inventory.AtRunTime, "import-v5": inventory.AtRunTime,
+		"import-v1": purposes.AtRunTime, "import-v2": purposes.AtRunTime, "now-v1": "", "2fa-prompt-v3": "",
+		"import-v3": "2019-03-01", "import-v4": purposes.AtRunTime, "import-v5": purposes.AtRunTime,
 	} {
 		got, ok := stated[notice]
 		require.True(t, ok, notice)

@@ -77,14 +77,14 @@ func untouched(path string) bool {
 		return false
 	}
 	var unit unitchecker.Config
-	if json.Unmarshal(text, &unit) != nil || !unit.VetxOnly || unit.VetxOutput == "" || inventory.OfLibrary(unit.ImportPath) {
+	if json.Unmarshal(text, &unit) != nil || !unit.VetxOnly || unit.VetxOutput == "" || known.Part(unit.ImportPath) {
 		return false
 	}
 	if m := unit.Module; m != nil && m.Path != "" && m.Version == "" || m == nil && unit.ModulePath != "" && unit.ModuleVersion == "" {
 		return false // of the main module
 	}
 	for _, imported := range unit.ImportMap {
-		if inventory.OfLibrary(known.PackagePath(imported)) {
+		if known.Part(known.PackagePath(imported)) {
 			return false
 		}
 	}

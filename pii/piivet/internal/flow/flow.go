@@ -135,7 +135,7 @@ func Of(pass *analysis.Pass) []Finding { return pass.ResultOf[Analyzer].([]Findi
 // the module of the pass: the go command takes the facts of a package from its cache in
 // all modules with the same package.
 func follows(pass *analysis.Pass) bool {
-	if known.Part(pass.Pkg) {
+	if known.Part(pass.Pkg.Path()) {
 		return false
 	}
 	return known.Uses(pass) || pass.Module != nil && pass.Module.Path != "" && pass.Module.Version == ""

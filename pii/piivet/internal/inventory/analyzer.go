@@ -1,70 +1,66 @@
 package inventory
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/doc"
 	"go/token"
 	"go/types"
-	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
-	"golang.org/x/tools/go/types/objectpath"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/flow"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
-	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // Analyzer reports one diagnostic for each package, at its package clause. The message is
 // a [Package] as JSON. Test files are left out.
 var Analyzer = &analysis.Analyzer{
-	Name:      "inventory",
-	Doc:       "list what is done with personal data, for piivet -report and piivet -check",
-	URL:       "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/README.md#the-register",
-	Requires:  []*analysis.Analyzer{known.Analyzer, purposed.Analyzer, flow.Analyzer},
-	FactTypes: []analysis.Fact{new(basisFact)},
-	Run:       run,
+	Name:     "inventory",
+	Doc:      "list what is done with personal data, for piivet -report and piivet -check",
+	URL:      "https://github.com/onlyfor/onlyfor/blob/main/pii/piivet/README.md#the-register",
+	Requires: []*analysis.Analyzer{known.Analyzer, purposes.Analyzer, flow.Analyzer},
+	Run:      run,
 }
 
 func run(pass *analysis.Pass) (any, error) {
-	c := &collector{
-		pass:     pass,
-		out:      Package{Path: known.PackagePath(pass.Pkg.Path())},
-		params:   map[*types.Var]Ref{},
-		called:   map[ast.Expr]bool{},
-		looked:   map[*ast.IndexExpr]bool{},
-		literals: map[*ast.CompositeLit]bool{},
-	}
-	var files []*ast.File
-	for _, f := range pass.Files {
-		if !strings.HasSuffix(pass.Fset.Position(f.FileStart).Filename, "_test.go") {
-			files = append(files, f)
-		}
-	}
+	files := slices.Collect(known.Files(pass))
 	if len(files) == 0 {
 		return nil, nil // a package of tests
 	}
+	c := &collector{pass: pass, called: map[ast.Node]bool{}, out: Package{Path: known.PackagePath(pass.Pkg.Path()), Docs: map[string]string{}}}
 	for _, f := range files {
 		c.notes(f)
 	}
-	if ofLibrary(c.out.Path) || !known.Uses(pass) {
+	if known.Part(c.out.Path) || !known.Uses(pass) {
 		c.out.Skipped = true
 	} else {
-		c.purposes = purposed.Of(pass)
+		c.purposes = purposes.Program(pass)
 		for _, f := range files {
-			c.file(f)
+			for _, decl := range f.Decls {
+				c.declaration(decl)
+			}
 		}
-		c.facts()
+		c.out.Graph = *c.purposes.Graph()
 	}
 	c.received()
 	text, err := json.Marshal(c.out)
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
-	pass.Report(analysis.Diagnostic{Pos: files[0].Name.Pos(), Message: string(text)})
+	// A package that go vet checks with its tests has a path of its own in the names of
+	// nodes, and so do the packages that are compiled for these tests.
+	_, variant, _ := strings.Cut(pass.Pkg.Path(), " ")
+	message := string(text)
+	if variant != "" {
+		message = strings.ReplaceAll(message, " "+variant, "")
+	}
+	pass.Report(analysis.Diagnostic{Pos: files[0].Name.Pos(), Message: message})
 	return nil, nil
 }
 
@@ -72,33 +68,9 @@ func run(pass *analysis.Pass) (any, error) {
 type collector struct {
 	pass     *analysis.Pass
 	out      Package
-	params   map[*types.Var]Ref         // parameters and results of the enclosing functions
-	called   map[ast.Expr]bool          // expressions that are the function of a call
-	looked   map[*ast.IndexExpr]bool    // map lookups that are listed already
-	literals map[*ast.CompositeLit]bool // map literals that are listed already
-	paths    objectpath.Encoder
-	around   *frame
-
-	purposes *purposed.Result
-}
-
-// A frame is the enclosing function.
-type frame struct {
-	id, in  string
-	sig     *types.Signature
-	results map[int][]Ref
-	used    bool // contains an entry of the register
-}
-
-func (c *collector) file(f *ast.File) {
-	for _, decl := range f.Decls {
-		switch decl := decl.(type) {
-		case *ast.FuncDecl:
-			c.funcDecl(decl)
-		case *ast.GenDecl:
-			c.packageLevel(decl)
-		}
-	}
+	purposes *purposes.Result
+	in       string            // the declared function or variable around the present node
+	called   map[ast.Node]bool // functions of calls
 }
 
 // received lists the functions that receive values which other functions revealed.
@@ -114,130 +86,153 @@ func (c *collector) received() {
 	}
 }
 
-// facts exports the bases of package-level variables as facts.
-func (c *collector) facts() {
-	scope := c.pass.Pkg.Scope()
-	for _, name := range scope.Names() {
-		v, ok := scope.Lookup(name).(*types.Var)
-		if !ok || holding(v.Type()) != bases {
-			continue
-		}
-		var from []Ref
-		for _, f := range c.out.Flows {
-			if f.To == c.variable(v) {
-				from = append(from, f.From...)
+func (c *collector) declaration(decl ast.Decl) {
+	switch decl := decl.(type) {
+	case *ast.FuncDecl:
+		if f, ok := c.pass.TypesInfo.Defs[decl.Name].(*types.Func); ok && decl.Body != nil {
+			c.in = purposes.Place(f)
+			if text := sentence(decl.Doc.Text()); text != "" {
+				c.out.Docs[c.in] = text
 			}
+			c.walk(decl.Body)
 		}
-		if len(from) == 1 {
-			if b, ok := from[0].Basis(); ok {
-				c.pass.ExportObjectFact(v, &basisFact{b})
+	case *ast.GenDecl:
+		for _, spec := range decl.Specs {
+			if spec, ok := spec.(*ast.ValueSpec); ok && decl.Tok == token.VAR {
+				c.in = c.out.Path + "." + spec.Names[0].Name
+				c.walk(spec)
+				c.declared(decl, spec)
 			}
 		}
 	}
-}
-
-func (c *collector) packageLevel(decl *ast.GenDecl) {
-	for _, spec := range decl.Specs {
-		spec, ok := spec.(*ast.ValueSpec)
-		if !ok || decl.Tok != token.VAR {
-			continue
-		}
-		c.around = &frame{in: c.out.Path + "." + spec.Names[0].Name}
-		c.values(spec)
-		c.walk(spec)
-		c.declared(decl, spec)
-	}
-	c.around = nil
 }
 
 // declared lists the purposes that spec declares.
 func (c *collector) declared(decl *ast.GenDecl, spec *ast.ValueSpec) {
+	if len(spec.Names) != len(spec.Values) {
+		return
+	}
 	for i, name := range spec.Names {
-		if i >= len(spec.Values) || len(spec.Names) != len(spec.Values) {
-			return
-		}
 		v, ok := c.pass.TypesInfo.Defs[name].(*types.Var)
-		if !ok || holding(v.Type()) != purposes {
+		if !ok || !known.IsPurpose(v.Type()) {
 			continue
 		}
-		if _, isPurpose := types.Unalias(v.Type()).(*types.Named); !isPurpose {
-			continue // a list of purposes
+		for _, purpose := range c.purposes.Ref(spec.Values[i]).Names {
+			text := cmp.Or(spec.Doc.Text(), spec.Comment.Text())
+			if text == "" && len(decl.Specs) == 1 {
+				text = decl.Doc.Text()
+			}
+			c.out.Purposes = append(c.out.Purposes, Purpose{
+				Name: purpose, Var: c.out.Path + "." + name.Name, Doc: sentence(text), At: c.at(name.Pos()),
+			})
 		}
-		for _, r := range c.refs(spec.Values[i]) {
-			if purpose, ok := r.Purpose(); ok {
-				text := spec.Doc.Text()
-				if text == "" {
-					text = spec.Comment.Text()
-				}
-				if text == "" && len(decl.Specs) == 1 {
-					text = decl.Doc.Text()
-				}
-				c.out.Purposes = append(c.out.Purposes, Purpose{
-					Name: purpose, Var: c.out.Path + "." + name.Name, Doc: sentence(text), At: c.at(name.Pos()),
-				})
+	}
+}
+
+// walk lists the uses within n.
+func (c *collector) walk(n ast.Node) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			c.called[function(n.Fun)] = true
+			c.call(n)
+		case *ast.AssignStmt:
+			c.assignment(n)
+		case *ast.CompositeLit:
+			c.fields(n)
+		case *ast.SelectorExpr:
+			c.taken(n, n.Sel)
+			c.called[n.Sel] = true // not a second time, as an identifier
+		case *ast.Ident:
+			c.taken(n, n)
+		}
+		return true
+	})
+}
+
+// function returns the function of a call without parentheses and type arguments.
+func function(e ast.Expr) ast.Expr {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.IndexExpr:
+		return ast.Unparen(e.X)
+	case *ast.IndexListExpr:
+		return ast.Unparen(e.X)
+	default:
+		return e
+	}
+}
+
+// assignment lists the hosts that are assigned to rules, and the scopes that are assigned
+// to fields of other packages.
+func (c *collector) assignment(n *ast.AssignStmt) {
+	for i, lhs := range n.Lhs {
+		from := n.Rhs[0]
+		if len(n.Lhs) == len(n.Rhs) {
+			from = n.Rhs[i]
+		} else if i > 0 {
+			continue
+		}
+		c.hostSet(lhs, from)
+		if sel, ok := ast.Unparen(lhs).(*ast.SelectorExpr); ok {
+			if v, ok := c.pass.TypesInfo.Uses[sel.Sel].(*types.Var); ok {
+				c.store(c.pass.TypesInfo.TypeOf(sel.X), v, from, sel)
 			}
 		}
 	}
 }
 
-func (c *collector) funcDecl(decl *ast.FuncDecl) {
-	f, ok := c.pass.TypesInfo.Defs[decl.Name].(*types.Func)
-	if !ok || decl.Body == nil {
+// fields lists the rule that a struct literal is, or else the scopes in the fields of a
+// struct of another package.
+func (c *collector) fields(lit *ast.CompositeLit) {
+	t := c.pass.TypesInfo.TypeOf(lit)
+	if t == nil {
 		return
 	}
-	c.function(funcID(f), purposed.Place(f), f.Signature(), decl.Body, sentence(decl.Doc.Text()), decl.Pos())
-	if sig := f.Signature(); sig.Recv() != nil && holdsAny(sig) {
-		c.out.Aliases = append(c.out.Aliases, Alias{funcID(f), methodAlias(f.Name(), sig)})
+	if p, ok := t.Underlying().(*types.Pointer); ok { // an elided &T in a literal
+		t = p.Elem()
+	}
+	s, ok := t.Underlying().(*types.Struct)
+	if !ok {
+		return
+	}
+	if known.IsRule(t) {
+		c.rule(lit)
+		return
+	}
+	for i, e := range lit.Elts {
+		var field *types.Var
+		if pair, ok := e.(*ast.KeyValueExpr); ok {
+			name, _ := pair.Key.(*ast.Ident)
+			field, _ = c.pass.TypesInfo.Uses[name].(*types.Var)
+			e = pair.Value
+		} else if i < s.NumFields() {
+			field = s.Field(i)
+		}
+		if field != nil {
+			c.store(t, field, e, e)
+		}
 	}
 }
 
-// function walks through a function or a function literal.
-func (c *collector) function(id, in string, sig *types.Signature, body *ast.BlockStmt, text string, pos token.Pos) {
-	f := &frame{id: id, in: in, sig: sig, results: map[int][]Ref{}}
-	if recv := sig.Recv(); recv != nil {
-		c.params[recv] = parameter(id, -1)
+// store lists the scopes that are handed to a field of another package.
+func (c *collector) store(owner types.Type, field *types.Var, from, at ast.Expr) {
+	pkg := field.Pkg()
+	if pkg == nil || pkg == c.pass.Pkg || !holdsScopes(field.Type()) {
+		return
 	}
-	for i := range sig.Params().Len() {
-		c.params[sig.Params().At(i)] = parameter(id, i)
+	if r := c.purposes.Ref(from); !r.IsZero() {
+		c.use(Use{Op: HandOver, Scope: r, Outside: pkg.Path(), To: cmp.Or(typeName(owner), pkg.Name()) + "." + field.Name(), At: c.at(at.Pos())})
 	}
-	for i := range sig.Results().Len() {
-		if v := sig.Results().At(i); v.Name() != "" && v.Name() != "_" && holding(v.Type()) != 0 {
-			f.results[i] = append(f.results[i], c.variable(v)) // a bare return returns the variable
-		}
-	}
-	outer := c.around
-	c.around = f
-	c.walk(body)
-	c.around = outer
-	if outer != nil && f.used {
-		outer.used = true
-	}
-	if holdsAny(sig) || f.used {
-		variadic := -1
-		if sig.Variadic() {
-			variadic = sig.Params().Len() - 1
-		}
-		c.out.Funcs = append(c.out.Funcs, Func{ID: id, In: in, Doc: text, Results: f.results, Variadic: variadic, At: c.at(pos)})
-	}
+}
+
+// holdsScopes reports whether a value of type t holds scopes, directly or as elements.
+func holdsScopes(t types.Type) bool {
+	return known.Holds(t, known.IsScope)
 }
 
 func (c *collector) use(u Use) {
-	u.In = c.in()
-	c.mark()
+	u.In = c.in
 	c.out.Uses = append(c.out.Uses, u)
-}
-
-func (c *collector) mark() {
-	if c.around != nil {
-		c.around.used = true
-	}
-}
-
-func (c *collector) in() string {
-	if c.around == nil {
-		return c.out.Path
-	}
-	return c.around.in
 }
 
 // at returns file:line. The name of the file is the driver's.
@@ -245,17 +240,6 @@ func (c *collector) at(pos token.Pos) string {
 	p := c.pass.Fset.Position(pos)
 	return fmt.Sprintf("%s:%d", p.Filename, p.Line)
 }
-
-// spot returns a string that identifies a position in the program.
-func (c *collector) spot(pos token.Pos) string {
-	p := c.pass.Fset.Position(pos)
-	return fmt.Sprintf("%s/%s@%d", c.out.Path, filepath.Base(p.Filename), p.Offset)
-}
-
-func funcID(f *types.Func) string { return f.Origin().FullName() }
-
-func methodAlias(name string, sig *types.Signature) string { return "method " + name + shape(sig) }
-func valueAlias(sig *types.Signature) string               { return "func" + shape(sig) }
 
 func sentence(text string) string {
 	return new(doc.Package).Synopsis(text)

@@ -2,287 +2,103 @@ package inventory
 
 import (
 	"go/ast"
-	"go/constant"
 	"go/types"
 	"strings"
 
 	"golang.org/x/tools/go/types/typeutil"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// An invocation is a call with its receiver and arguments in the order of the parameters.
-type invocation struct {
-	f        *types.Func // nil for function values
-	sig      *types.Signature
-	receiver ast.Expr   // nil if there is none
-	embedded *types.Var // the field of the receiver that the method is promoted from, nil if it is its own
-	args     []argument // in the order of the parameters; the arguments of a variadic parameter one by one
-}
-
-// An argument is an expression of one value, or one of the values of a call that returns
-// several.
-type argument struct {
-	expr  ast.Expr
-	index int
-	typ   types.Type
-}
-
-// invoked returns the invocation of a call, false for conversions and built-in functions.
-func (c *collector) invoked(call *ast.CallExpr) (invocation, bool) {
-	info := c.pass.TypesInfo
-	tv := info.Types[call.Fun]
-	if tv.IsType() || tv.IsBuiltin() || tv.Type == nil {
-		return invocation{}, false
-	}
-	sig, ok := tv.Type.Underlying().(*types.Signature)
-	if !ok {
-		return invocation{}, false // a type parameter whose core type is a function
-	}
-	v := invocation{sig: sig}
-	v.f, _ = typeutil.Callee(info, call).(*types.Func)
-	for _, e := range call.Args {
-		if tuple, ok := info.TypeOf(e).(*types.Tuple); ok {
-			for i := range tuple.Len() {
-				v.args = append(v.args, argument{e, i, tuple.At(i).Type()})
-			}
-		} else {
-			v.args = append(v.args, argument{e, 0, info.TypeOf(e)})
-		}
-	}
-	if v.f != nil && v.f.Signature().Recv() != nil {
-		if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok {
-			if s := info.Selections[sel]; s != nil && s.Kind() == types.MethodExpr {
-				// T.M(receiver, …)
-				if len(v.args) > 0 {
-					v.receiver, v.args = v.args[0].expr, v.args[1:]
-				}
-				v.sig = v.f.Signature()
-			} else {
-				v.receiver, v.embedded = sel.X, promotedFrom(s)
-			}
-		}
-	}
-	return v, true
-}
-
-// promotedFrom returns the innermost of the embedded fields that a method is promoted
-// through.
-func promotedFrom(s *types.Selection) *types.Var {
-	if s == nil || len(s.Index()) < 2 {
-		return nil
-	}
-	t := s.Recv()
-	var field *types.Var
-	for _, i := range s.Index()[:len(s.Index())-1] {
-		if p, ok := t.Underlying().(*types.Pointer); ok {
-			t = p.Elem()
-		}
-		st, ok := t.Underlying().(*types.Struct)
-		if !ok || i >= st.NumFields() {
-			return nil
-		}
-		field = st.Field(i)
-		t = field.Type()
-	}
-	return field
-}
-
-// receiverRefs returns the references of a call's receiver, if its type holds one of h.
-func (c *collector) receiverRefs(v *invocation, h holds) []Ref {
-	switch {
-	case v.receiver == nil:
-		return nil
-	case v.embedded != nil && holding(v.embedded.Type())&h != 0:
-		return []Ref{c.variable(v.embedded)}
-	case holding(c.pass.TypesInfo.TypeOf(v.receiver))&h != 0:
-		return c.refs(v.receiver)
-	}
-	return nil
-}
-
-// call lists the uses of a call, and the references in its arguments.
+// call lists the uses of a call.
 func (c *collector) call(call *ast.CallExpr) {
-	v, ok := c.invoked(call)
-	if !ok {
-		return
-	}
-	if v.f != nil && v.f.Pkg() != nil && ofLibrary(v.f.Pkg().Path()) {
-		for _, u := range c.uses(v.f, &v, call.Fun) {
-			u.At = c.at(call.Pos())
+	at := c.at(call.Pos())
+	if lib, ok := known.CallOf(c.pass.TypesInfo, call); ok {
+		for _, u := range c.uses(lib) {
+			u.At = at
 			c.use(u)
 		}
-		if v.f.Name() == "Under" && v.receiver != nil && len(v.args) == 1 {
-			c.mark()
-			c.out.Unders = append(c.out.Unders, Under{
-				ID: c.under(call), Scope: c.receiverRefs(&v, scopes), Basis: c.arg(v.args[0]), In: c.in(), At: c.at(call.Pos()),
-			})
+		if lib.Fn.Name() == "Under" && len(call.Args) == 1 {
+			c.out.Unders = append(c.out.Unders, Under{Scope: c.purposes.ScopeRef(lib, 0), Basis: c.purposes.Ref(call.Args[0]), In: c.in, At: at})
 		}
 		return
 	}
-	callee, indirect := c.callee(call, v)
-	out := Call{ID: c.spot(call.Lparen), Callee: callee, Indirect: indirect, In: c.in(), Args: map[int][]Ref{}, At: c.at(call.Pos())}
-	n := v.sig.Params().Len()
-	for i, a := range v.args {
-		if refs := c.arg(a); len(refs) > 0 {
-			at := i
-			if v.sig.Variadic() && i >= n {
-				at = n - 1
-			}
-			out.Args[at] = append(out.Args[at], refs...)
-			if holding(a.typ)&scopes != 0 {
-				out.Scopes = true
-			}
+	scopes := purposes.Ref{}
+	for _, arg := range call.Args {
+		if t := c.pass.TypesInfo.TypeOf(arg); t != nil && holdsScopes(t) {
+			scopes = scopes.And(c.purposes.Ref(arg))
 		}
 	}
-	if refs := c.receiverRefs(&v, scopes|purposes|bases|anything); len(refs) > 0 {
-		out.Args[-1] = refs
-	}
-	results := false
-	for r := range v.sig.Results().Variables() {
-		results = results || holding(r.Type()) != 0
-	}
-	if len(out.Args) == 0 && !results {
+	if scopes.IsZero() || c.pass.TypesInfo.Types[call.Fun].IsType() || c.pass.TypesInfo.Types[call.Fun].IsBuiltin() {
 		return
 	}
-	c.mark()
-	if indirect && v.f != nil && c.throughInterface(v, call) {
-		out.Scopes = false // the use is known, so this is no hand-over
-	}
-	c.out.Calls = append(c.out.Calls, out)
-}
-
-// throughInterface lists the use of a value if the call is of an interface that has a
-// method of the library's types, and reports whether it is one.
-func (c *collector) throughInterface(v invocation, call *ast.CallExpr) bool {
-	var scoped []Ref
-	for _, a := range v.args {
-		if holding(a.typ)&scopes != 0 {
-			scoped = append(scoped, c.arg(a)...)
-		}
-	}
-	op, ok := map[string]Op{"Reveal": Reveal, "Hint": Hint, "Index": Index, "Reseal": Reseal}[v.f.Name()]
-	if !ok || len(scoped) == 0 {
-		return false
-	}
-	c.use(Use{Op: op, Scope: scoped, At: c.at(call.Pos())})
-	return true
-}
-
-// callee returns the ID of the called function. For an indirect call it returns the alias
-// of all functions that the call may reach.
-func (c *collector) callee(call *ast.CallExpr, v invocation) (id string, indirect bool) {
-	if v.f == nil {
-		if lit, ok := ast.Unparen(call.Fun).(*ast.FuncLit); ok {
-			return "literal " + c.spot(lit.Pos()), false
-		}
-		return valueAlias(v.sig), true
-	}
-	if recv := v.f.Signature().Recv(); recv != nil && types.IsInterface(recv.Type()) {
-		return methodAlias(v.f.Name(), v.f.Signature()), true
-	}
-	return funcID(v.f), false
-}
-
-func (c *collector) arg(a argument) []Ref { return c.refsAt(a.expr, a.index) }
-
-func (c *collector) under(call *ast.CallExpr) Ref { return node("under " + c.spot(call.Lparen)) }
-
-// callRefs returns the references of result i of a call.
-func (c *collector) callRefs(call *ast.CallExpr, i int) []Ref {
-	info := c.pass.TypesInfo
-	switch tv := info.Types[call.Fun]; {
-	case tv.IsType():
-		if len(call.Args) == 1 && holding(info.TypeOf(call.Args[0])) == 0 {
-			return []Ref{Unknown("converted from something else")}
-		}
-		fallthrough
-	case tv.IsBuiltin(): // such as append
-		var all []Ref
-		for _, e := range call.Args {
-			if tv := info.Types[e]; !tv.IsType() {
-				all = append(all, c.refs(e)...)
-			}
-		}
-		return all
-	}
-	v, ok := c.invoked(call)
-	if !ok {
-		return []Ref{Unknown("a call that is not followed")}
-	}
-	if v.f == nil || v.f.Pkg() == nil || !ofLibrary(v.f.Pkg().Path()) {
-		return []Ref{result(c.spot(call.Lparen), i)}
-	}
-	switch path, name := v.f.Pkg().Path(), v.f.Name(); {
-	case path == purposePath && (name == "MustParse" || name == "Parse") && len(v.args) == 1:
-		if value := info.Types[v.args[0].expr].Value; value != nil && value.Kind() == constant.String {
-			return []Ref{Purposed(constant.StringVal(value))}
-		}
-		return []Ref{Unknown("a purpose whose name is not a constant")}
-	case name == "Under" && v.receiver != nil:
-		return []Ref{c.under(call)}
-	}
-	// The result of Scope.For, Vault.Scope, Scope.Purpose and similar methods has the
-	// purposes of the receiver and the arguments.
-	all := c.given(&v, scopes|purposes)
-	if len(all) == 0 {
-		return []Ref{Unknown("what " + v.f.Pkg().Name() + "." + v.f.Name() + " returns")}
-	}
-	return all
-}
-
-// given returns the references in the receiver and the arguments of a call whose types
-// hold one of h.
-func (c *collector) given(v *invocation, h holds) []Ref {
-	if v == nil {
-		return nil
-	}
-	all := c.receiverRefs(v, h)
-	for _, a := range v.args {
-		if holding(a.typ)&h != 0 {
-			all = append(all, c.arg(a)...)
-		}
-	}
-	return all
-}
-
-// uses returns the uses of personal data by a function of the library. v is nil if the
-// function is taken as a value and not called.
-func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
-	path, name := f.Pkg().Path(), f.Name()
-	one := func(op Op) []Use {
-		return []Use{{Op: op, Kind: c.kind(f, fun), Scope: c.given(v, scopes|purposes)}}
-	}
-	op := known.OpOf(f)
-	if path != vaultPath && path != piiPath && op == known.None {
+	u := Use{Op: HandOver, Scope: scopes, At: at}
+	fn, _ := typeutil.Callee(c.pass.TypesInfo, call).(*types.Func)
+	switch {
+	case fn == nil:
+		u.To = types.ExprString(call.Fun)
+		u.Callee = c.purposes.Callee(call)
+	case fn.Pkg() != nil && known.Part(fn.Pkg().Path()):
 		// Packages such as pii/migrate work with the scopes that they are given.
-		if handed := c.given(v, scopes); path != purposePath && len(handed) > 0 {
-			return []Use{{Op: HandOver, Scope: handed, Outside: path, To: f.Pkg().Name() + "." + name}}
+		if known.Library(fn.Pkg()) {
+			return
 		}
-		return nil
+		u.To, u.Outside = fn.Pkg().Name()+"."+fn.Name(), fn.Pkg().Path()
+	default:
+		u.To, u.Callee = purposes.Place(fn), c.purposes.Callee(call)
+		op, ok := map[string]Op{"Reveal": Reveal, "Hint": Hint, "Index": Index, "Reseal": Reseal}[fn.Name()]
+		if recv := fn.Signature().Recv(); ok && recv != nil && types.IsInterface(recv.Type()) {
+			u = Use{Op: op, Scope: scopes, At: at} // the interface has a method of the library's types
+		}
 	}
-	switch op {
-	case known.Seal:
-		if !strings.HasSuffix(name, "Indexed") {
-			return one(Collect)
+	c.use(u)
+}
+
+// taken lists the uses of a function of the library that is a value.
+func (c *collector) taken(e ast.Expr, name *ast.Ident) {
+	f, ok := c.pass.TypesInfo.Uses[name].(*types.Func)
+	if !ok || c.called[e] || known.OpOf(f) == known.None {
+		return
+	}
+	for _, u := range c.uses(known.Call{Op: known.OpOf(f), Fn: f.Origin(), Expr: &ast.CallExpr{Fun: e}}) {
+		u.Scope = purposes.Ref{Unknown: true, Why: []string{"taken as a function value"}}
+		u.At = c.at(e.Pos())
+		c.use(u)
+	}
+}
+
+// uses returns the uses of personal data by a call of the library.
+func (c *collector) uses(call known.Call) []Use {
+	one := func(op Op) Use {
+		u := Use{Op: op, Kind: c.kind(call.Fn, call.Expr.Fun)}
+		for i := range call.Scopes {
+			u.Scope = u.Scope.And(c.purposes.ScopeRef(call, i))
 		}
-		collect := one(Collect)[0]
-		index := collect
-		index.Op = Index
-		if scoped := c.scoped(v); len(scoped) > 0 { // the first scope alone indexes
-			index.Scope = scoped[0]
+		for _, p := range call.Purposes {
+			u.Scope = u.Scope.And(c.purposes.Ref(p))
+		}
+		return u
+	}
+	switch call.Op {
+	case known.Seal:
+		collect, index := one(Collect), one(Index)
+		if !strings.HasSuffix(call.Fn.Name(), "Indexed") {
+			return []Use{collect}
+		}
+		if len(call.Scopes) > 0 { // the first scope alone indexes
+			index.Scope = c.purposes.ScopeRef(call, 0)
 		}
 		return []Use{collect, index}
 	case known.Extend:
-		from, to := one(ExtendFrom)[0], one(ExtendInto)[0]
-		if scoped := c.scoped(v); len(scoped) == 2 {
-			from.Scope, to.Scope = scoped[0], scoped[1]
+		from, to := one(ExtendFrom), one(ExtendInto)
+		if len(call.Scopes) == 2 {
+			from.Scope, to.Scope = c.purposes.ScopeRef(call, 0), c.purposes.ScopeRef(call, 1)
 		}
 		return []Use{from, to}
-	default:
-		if use, ok := uses[op]; ok {
-			return one(use)
-		}
+	}
+	if op, ok := uses[call.Op]; ok {
+		return []Use{one(op)}
 	}
 	return nil
 }
@@ -291,30 +107,6 @@ func (c *collector) uses(f *types.Func, v *invocation, fun ast.Expr) []Use {
 var uses = map[known.Op]Op{
 	known.Reveal: Reveal, known.Hint: Hint, known.Index: Index, known.Reseal: Reseal, known.Without: Withdraw,
 	known.Open: Open, known.Manage: Keys, known.Erase: Erase,
-}
-
-// scoped returns the references in the arguments that are scopes, for each argument.
-func (c *collector) scoped(v *invocation) [][]Ref {
-	var all [][]Ref
-	if v != nil {
-		for _, a := range v.args {
-			if holding(a.typ)&scopes != 0 {
-				all = append(all, c.arg(a))
-			}
-		}
-	}
-	return all
-}
-
-// receiver returns the name of the receiver's type, "" for a function.
-func receiver(sig *types.Signature) string {
-	if sig.Recv() == nil {
-		return ""
-	}
-	if named := known.Named(sig.Recv().Type()); named != nil {
-		return named.Obj().Name()
-	}
-	return ""
 }
 
 // kind returns the kind of value that a function works on, "" if it is not known.
@@ -342,11 +134,11 @@ func typeName(t types.Type) string {
 	switch {
 	case o.Pkg() == nil:
 		return ""
-	case o.Pkg().Path() == piiPath && o.Name() == "Sealed" && named.TypeArgs().Len() == 1:
+	case o.Pkg().Path() == known.PIIPath && o.Name() == "Sealed" && named.TypeArgs().Len() == 1:
 		return typeName(named.TypeArgs().At(0))
-	case o.Pkg().Path() == piiPath:
+	case o.Pkg().Path() == known.PIIPath:
 		return strings.ToLower(o.Name())
-	case o.Pkg().Path() == vaultPath:
+	case o.Pkg().Path() == known.VaultPath:
 		return ""
 	}
 	return o.Pkg().Name() + "." + o.Name()

@@ -5,6 +5,7 @@ import (
 	"go/types"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // rule lists the recipient of a literal of type egress.Rule or egress.Relay. A rule without fields and
@@ -21,12 +22,10 @@ func (c *collector) rule(lit *ast.CompositeLit) {
 	for _, f := range r.Fields {
 		u.Fields = append(u.Fields, Field{typeName(f.Type), f.Format + " " + f.Name})
 	}
-	if reader := c.readerOf(c.pass.TypesInfo.TypeOf(lit)); reader != nil {
-		u.Scope = []Ref{c.variable(reader)} // of a reader that is assigned later
-		if r.Reader != nil {
-			u.Scope = c.refs(r.Reader)
-			c.flow(c.variable(reader), u.Scope)
-		}
+	if r.Reader != nil {
+		u.Scope = c.purposes.Ref(r.Reader)
+	} else {
+		u.Scope = c.readers(c.pass.TypesInfo.TypeOf(lit)) // one that is assigned later
 	}
 	c.use(u)
 }
@@ -40,15 +39,15 @@ func (c *collector) hostSet(lhs, host ast.Expr) {
 	}
 	u := Use{Op: Send, At: c.at(host.Pos())}
 	u.Host, _ = known.Constant(c.pass.TypesInfo, host)
-	if reader := c.readerOf(c.pass.TypesInfo.TypeOf(sel.X)); reader != nil {
-		u.Scope = []Ref{c.variable(reader)}
-	}
+	u.Scope = c.readers(c.pass.TypesInfo.TypeOf(sel.X))
 	c.use(u)
 }
 
-// readerOf returns the field Reader of egress.Rule or egress.Relay, nil if the type has none.
-func (c *collector) readerOf(rule types.Type) *types.Var {
+// readers returns the readers that rules of a type are given, empty if the type has none.
+func (c *collector) readers(rule types.Type) purposes.Ref {
 	field, _, _ := types.LookupFieldOrMethod(rule, true, c.pass.Pkg, "Reader")
-	reader, _ := field.(*types.Var)
-	return reader
+	if reader, ok := field.(*types.Var); ok {
+		return c.purposes.Variable(reader)
+	}
+	return purposes.Ref{}
 }

@@ -5,7 +5,7 @@ import (
 	"go/types"
 	"strings"
 
-	purposed "github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // notes lists the directives of piivet in a file: exceptions from rules, and the purposes
@@ -39,7 +39,7 @@ func (c *collector) placeOf(f *ast.File, comment *ast.Comment) string {
 		}
 		if start <= comment.Pos() && comment.Pos() < fn.End() {
 			if f, ok := c.pass.TypesInfo.Defs[fn.Name].(*types.Func); ok {
-				return purposed.Place(f)
+				return purposes.Place(f)
 			}
 		}
 	}

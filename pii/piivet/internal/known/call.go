@@ -146,7 +146,7 @@ func path(s *types.Selection) []*types.Var {
 	t := s.Recv()
 	index := s.Index()
 	for _, i := range index[:len(index)-1] {
-		st, ok := deref(t).Underlying().(*types.Struct)
+		st, ok := Deref(t).Underlying().(*types.Struct)
 		if !ok || i >= st.NumFields() {
 			return fields
 		}

@@ -52,7 +52,7 @@ func RuleOf(info *types.Info, lit *ast.CompositeLit) Rule {
 			if key, ok := pair.Key.(*ast.Ident); ok {
 				name, e = key.Name, pair.Value
 			}
-		} else if s, ok := deref(info.TypeOf(lit)).Underlying().(*types.Struct); ok && i < s.NumFields() {
+		} else if s, ok := Deref(info.TypeOf(lit)).Underlying().(*types.Struct); ok && i < s.NumFields() {
 			name = s.Field(i).Name()
 		}
 		switch name {

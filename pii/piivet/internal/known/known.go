@@ -44,7 +44,7 @@ func IsSealed(t types.Type) bool {
 		if is(t, sealedType) {
 			return true
 		}
-		s, ok := deref(t).Underlying().(*types.Struct)
+		s, ok := Deref(t).Underlying().(*types.Struct)
 		if !ok || s.NumFields() != 1 || !s.Field(0).Embedded() {
 			return false
 		}
@@ -60,7 +60,7 @@ func Kinds(t types.Type) []types.Type {
 		if n := Named(t); n != nil && in(n, PIIPath) && n.Obj().Name() == "Sealed" && n.TypeArgs().Len() == 1 {
 			return []types.Type{n.TypeArgs().At(0)}
 		}
-		s, ok := deref(t).Underlying().(*types.Struct)
+		s, ok := Deref(t).Underlying().(*types.Struct)
 		if !ok || s.NumFields() != 1 || !s.Field(0).Embedded() {
 			return nil
 		}
@@ -77,7 +77,7 @@ func embedded(t types.Type, depth int) []*types.Var {
 	if t == nil || depth == 0 {
 		return nil
 	}
-	s, ok := deref(t).Underlying().(*types.Struct)
+	s, ok := Deref(t).Underlying().(*types.Struct)
 	if !ok {
 		return nil
 	}
@@ -97,38 +97,32 @@ func embedded(t types.Type, depth int) []*types.Var {
 
 // Carries reports whether a value of type t can hold a scope or a purpose directly: it is
 // one, or a pointer, slice, array, map, channel or tuple of them.
-func Carries(t types.Type) bool { return carries(t, 6) }
+func Carries(t types.Type) bool {
+	return Holds(t, func(t types.Type) bool { return IsScope(t) || IsPurpose(t) })
+}
 
-func carries(t types.Type, depth int) bool {
+// Holds reports whether is holds for t or for the type of an element of t: of a pointer,
+// slice, array, map, channel or tuple. It takes a named slice or map, but not the fields
+// of a struct, which are tracked one by one.
+func Holds(t types.Type, is func(types.Type) bool) bool { return holds(t, is, 6) }
+
+func holds(t types.Type, is func(types.Type) bool, depth int) bool {
 	if t == nil || depth == 0 {
 		return false
 	}
-	if IsScope(t) || IsPurpose(t) {
+	if is(t) {
 		return true
 	}
-	switch u := types.Unalias(t).(type) {
-	case *types.Pointer:
-		return carries(u.Elem(), depth-1)
-	case *types.Slice:
-		return carries(u.Elem(), depth-1)
-	case *types.Array:
-		return carries(u.Elem(), depth-1)
-	case *types.Chan:
-		return carries(u.Elem(), depth-1)
+	switch u := t.Underlying().(type) {
 	case *types.Map:
-		return carries(u.Elem(), depth-1) || carries(u.Key(), depth-1)
+		return holds(u.Elem(), is, depth-1) || holds(u.Key(), is, depth-1)
+	case interface{ Elem() types.Type }: // a pointer, slice, array or channel
+		return holds(u.Elem(), is, depth-1)
 	case *types.Tuple:
 		for v := range u.Variables() {
-			if carries(v.Type(), depth-1) {
+			if holds(v.Type(), is, depth-1) {
 				return true
 			}
-		}
-	case *types.Named:
-		// This takes a named slice or map of scopes, but not a struct: its fields are
-		// tracked one by one.
-		switch u.Underlying().(type) {
-		case *types.Slice, *types.Array, *types.Chan, *types.Map, *types.Pointer:
-			return carries(u.Underlying(), depth-1)
 		}
 	}
 	return false
@@ -143,11 +137,12 @@ func Named(t types.Type) *types.Named {
 	if t == nil {
 		return nil
 	}
-	n, _ := types.Unalias(deref(t)).(*types.Named)
+	n, _ := types.Unalias(Deref(t)).(*types.Named)
 	return n
 }
 
-func deref(t types.Type) types.Type {
+// Deref returns the type that t points to, t itself if it is no pointer.
+func Deref(t types.Type) types.Type {
 	if p, ok := types.Unalias(t).(*types.Pointer); ok {
 		return p.Elem()
 	}

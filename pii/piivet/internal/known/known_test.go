@@ -89,7 +89,7 @@ func TestPart(t *testing.T) {
 		known.VaultPath + "/internal/format": true, known.VaultPath + "/cmd/onlyfor": false, known.PIIPath + "/piivet/internal/known": false,
 		known.Module + "/examples/separate": false, known.VaultPath + "s": false, "example.com/vault": false,
 	} {
-		require.Equal(t, part, known.Part(types.NewPackage(path, "p")), path)
+		require.Equal(t, part, known.Part(path), path)
 	}
 }
 

@@ -59,10 +59,10 @@ func Library(p *types.Package) bool {
 	return false
 }
 
-// Part reports whether p is a package of the library: purpose, vault, pii, or one below
-// them, such as package migrate. The library's commands are not part of it.
-func Part(p *types.Package) bool {
-	path := strings.TrimSuffix(p.Path(), "_test")
+// Part reports whether the path is that of a package of the library: purpose, vault, pii,
+// or one below them, such as package migrate. The library's commands are not part of it.
+func Part(path string) bool {
+	path = strings.TrimSuffix(path, "_test")
 	for _, command := range []string{VaultPath + "/cmd/", PIIPath + "/piivet/"} {
 		if strings.HasPrefix(path, command) {
 			return false

@@ -1,6 +1,7 @@
 package purposes
 
 import (
+	"cmp"
 	"go/ast"
 	"go/token"
 	"go/types"
@@ -22,6 +23,14 @@ type builder struct {
 	literals map[*types.Var]*ast.FuncLit
 	// Functions around the present node, innermost last.
 	around []around
+	// The declared function around the present node in the form of [Place], or the
+	// package-level variable.
+	place string
+
+	// For the graph of a program: see [Program].
+	program bool
+	files   []*ast.File
+	imports *Graph
 }
 
 type around struct {
@@ -29,7 +38,7 @@ type around struct {
 	sig  *types.Signature
 }
 
-func build(pass *analysis.Pass) *builder {
+func build(pass *analysis.Pass, files []*ast.File, imports *Graph, program bool) *builder {
 	b := &builder{
 		namer: &namer{
 			fset:   pass.Fset,
@@ -42,9 +51,12 @@ func build(pass *analysis.Pass) *builder {
 		info:     pass.TypesInfo,
 		graph:    &Graph{Nodes: map[string]*Node{}},
 		literals: map[*types.Var]*ast.FuncLit{},
+		program:  program,
+		files:    files,
+		imports:  imports,
 	}
 	b.declare()
-	for _, f := range pass.Files {
+	for _, f := range files {
 		b.walk(f)
 	}
 	return b
@@ -90,7 +102,7 @@ func (b *builder) declare() {
 
 // each calls f for each node of the package.
 func (b *builder) each(f func(ast.Node)) {
-	for _, file := range b.pass.Files {
+	for _, file := range b.files {
 		ast.Inspect(file, func(n ast.Node) bool { f(n); return true })
 	}
 }
@@ -118,19 +130,38 @@ func (b *builder) holds(held map[*types.Var]int, n ast.Node) {
 // values handles functions that are used as values. They get arguments from unknown calls,
 // and so does a literal, unless its variable is only called.
 func (b *builder) values(inCalls map[*ast.Ident]bool) {
-	for id, obj := range b.info.Uses {
-		if inCalls[id] {
-			continue
+	b.each(func(n ast.Node) {
+		id, ok := n.(*ast.Ident)
+		if !ok || inCalls[id] {
+			return
 		}
-		switch obj := obj.(type) {
+		switch obj := b.info.Uses[id].(type) {
 		case *types.Func:
-			for i := range obj.Origin().Signature().Params().Len() {
-				if b.carries(obj.Origin().Signature().Params().At(i).Type()) {
-					b.graph.node(Param(obj, i)).Unknown = true
-				}
-			}
+			sig, _ := b.info.TypeOf(id).(*types.Signature)
+			b.value(Func(obj), obj.Origin().Signature(), valued(cmp.Or(sig, obj.Signature())))
 		case *types.Var:
 			delete(b.literals, obj)
+		}
+	})
+}
+
+// value records that a function is used as a value. In the graph of a program, the calls
+// of function values with its type call it.
+func (b *builder) value(name string, sig *types.Signature, as string) {
+	for i := range sig.Params().Len() {
+		if carries(sig.Params().At(i).Type()) {
+			n := b.graph.node(param(name, i))
+			if b.program {
+				n.From = union(n.From, []string{param(as, i)})
+			} else {
+				n.Unknown = true
+			}
+		}
+	}
+	for i := range sig.Results().Len() {
+		if b.program && carries(sig.Results().At(i).Type()) {
+			n := b.graph.node(result(as, i))
+			n.From = union(n.From, []string{result(name, i)})
 		}
 	}
 }
@@ -150,16 +181,16 @@ func (b *builder) function(fn *types.Func, decl *ast.FuncDecl) {
 	open := fn.Exported() && (!main || sig.Recv() != nil)
 	if recv := sig.Recv(); recv != nil {
 		b.params[recv] = param(name, -1)
-		if b.carries(recv.Type()) {
+		if carries(recv.Type()) {
 			b.graph.node(param(name, -1)).Open = fn.Exported()
 		}
 	}
 	for i := range sig.Params().Len() {
 		v := sig.Params().At(i)
 		b.params[v] = param(name, i)
-		if b.carries(v.Type()) {
+		if carries(v.Type()) {
 			n := b.graph.node(param(name, i))
-			n.Open = open
+			n.Open, n.Declared = open, b.program
 			if sig.Recv() != nil {
 				n.From = union(n.From, []string{param(called(fn), i)})
 			}
@@ -167,7 +198,7 @@ func (b *builder) function(fn *types.Func, decl *ast.FuncDecl) {
 	}
 	for i := range sig.Results().Len() {
 		v := sig.Results().At(i)
-		if !b.carries(v.Type()) {
+		if !carries(v.Type()) {
 			continue
 		}
 		n := b.graph.node(result(name, i))
@@ -183,7 +214,7 @@ func (b *builder) function(fn *types.Func, decl *ast.FuncDecl) {
 	}
 }
 
-func (b *builder) literal(lit *ast.FuncLit, unknown bool) {
+func (b *builder) literal(lit *ast.FuncLit, used bool) {
 	sig, ok := b.info.TypeOf(lit).(*types.Signature)
 	if !ok {
 		return
@@ -192,14 +223,16 @@ func (b *builder) literal(lit *ast.FuncLit, unknown bool) {
 	for i := range sig.Params().Len() {
 		v := sig.Params().At(i)
 		b.params[v] = param(name, i)
-		if b.carries(v.Type()) {
-			n := b.graph.node(param(name, i))
-			n.Unknown = n.Unknown || unknown
+		if carries(v.Type()) {
+			b.graph.node(param(name, i)).Declared = b.program
 		}
+	}
+	if used {
+		b.value(name, sig, valued(sig))
 	}
 	for i := range sig.Results().Len() {
 		v := sig.Results().At(i)
-		if b.carries(v.Type()) {
+		if carries(v.Type()) {
 			n := b.graph.node(result(name, i))
 			if v.Name() != "" && v.Name() != "_" {
 				n.Ref = n.And(Ref{From: []string{b.own(v)}})
@@ -216,6 +249,9 @@ func (b *builder) literalName(lit *ast.FuncLit) string {
 // package.
 func (b *builder) own(v *types.Var) string {
 	id := b.name(v)
+	if b.program && id != "" && v.Pkg() != b.pass.Pkg && (v.IsField() || known.IsGlobal(v)) {
+		b.graph.node(id).Shared = true // the declaring package need not be in the graph
+	}
 	if id == "" || v.Pkg() != b.pass.Pkg {
 		return id
 	}
@@ -236,39 +272,33 @@ func (b *builder) own(v *types.Var) string {
 	return id
 }
 
-// carries is known.Carries, and also true for type parameters, whose type arguments are
-// not known, and for instances of generic types with a scope or purpose as a type
-// argument.
-func (b *builder) carries(t types.Type) bool { return carries(t, 6) }
+// carries is known.Carries, and also true for bases, for type parameters, whose type
+// arguments are not known, and for instances of generic types with a scope or purpose as
+// a type argument.
+func carries(t types.Type) bool {
+	return known.Holds(t, func(t types.Type) bool {
+		return known.IsScope(t) || known.IsPurpose(t) || known.IsBasis(t) || isTypeParam(t) || isContainer(t)
+	})
+}
 
-func carries(t types.Type, depth int) bool {
-	if t == nil || depth == 0 {
+// isContainer reports whether t is an instance of a generic type with scopes or purposes
+// as type arguments.
+func isContainer(t types.Type) bool {
+	named, ok := types.Unalias(t).(*types.Named)
+	if !ok {
 		return false
 	}
-	if known.Carries(t) {
-		return true
-	}
-	switch u := types.Unalias(t).(type) {
-	case *types.TypeParam:
-		return true
-	case *types.Pointer:
-		return carries(u.Elem(), depth-1)
-	case *types.Slice:
-		return carries(u.Elem(), depth-1)
-	case *types.Array:
-		return carries(u.Elem(), depth-1)
-	case *types.Chan:
-		return carries(u.Elem(), depth-1)
-	case *types.Map:
-		return carries(u.Elem(), depth-1) || carries(u.Key(), depth-1)
-	case *types.Named:
-		for arg := range u.TypeArgs().Types() {
-			if known.Carries(arg) || known.IsScope(types.NewPointer(arg)) {
-				return true
-			}
+	for arg := range named.TypeArgs().Types() {
+		if known.Carries(arg) || known.IsScope(types.NewPointer(arg)) {
+			return true
 		}
 	}
 	return false
+}
+
+func isTypeParam(t types.Type) bool {
+	_, ok := types.Unalias(t).(*types.TypeParam)
+	return ok
 }
 
 // nth returns the reference of value i of an expression.
@@ -293,13 +323,13 @@ func (b *builder) nth(e ast.Expr, i int) Ref {
 	}
 	name, sig := b.callee(call)
 	if name == "" {
-		return Ref{Unknown: true}
+		return unknown("a call that is not followed")
 	}
 	if fn, ok := typeutil.Callee(b.info, call).(*types.Func); ok && b.foreign(fn.Origin()) {
 		return b.generic(call, fn.Origin())
 	}
 	if i >= sig.Results().Len() {
-		return Ref{Unknown: true}
+		return unknown("a call that is not followed")
 	}
 	from := result(name, i)
 	args := b.args(call)

@@ -2,7 +2,6 @@ package purposes
 
 import (
 	"go/ast"
-	"go/constant"
 	"go/types"
 
 	"golang.org/x/tools/go/types/typeutil"
@@ -31,32 +30,28 @@ func (b *builder) call(call *ast.CallExpr) {
 	}
 	if fn, ok := typeutil.Callee(b.info, call).(*types.Func); !ok || !b.foreign(fn.Origin()) {
 		for id, r := range b.args(call) {
-			if !r.IsZero() {
-				n := b.graph.node(id)
-				n.Ref = n.And(r)
-			}
+			b.argument(call, id, r)
 		}
 	}
 	// A container of another package's generic type, such as atomic.Pointer[vault.Scope],
 	// holds the arguments.
-	if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && b.container(b.info.TypeOf(sel.X)) {
+	if sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr); ok && isContainer(known.Deref(b.info.TypeOf(sel.X))) {
 		for _, arg := range call.Args {
-			if b.carries(b.info.TypeOf(arg)) {
+			if carries(b.info.TypeOf(arg)) {
 				b.into(sel.X, b.ref(arg))
 			}
 		}
 	}
 }
 
-// container reports whether t is an instance of a generic type with scopes or purposes as
-// type arguments.
-func (b *builder) container(t types.Type) bool {
-	return t != nil && !known.Carries(t) && carries(t, 2) && !isTypeParam(t)
-}
-
-func isTypeParam(t types.Type) bool {
-	_, ok := types.Unalias(t).(*types.TypeParam)
-	return ok
+// argument lets r flow into a parameter.
+func (b *builder) argument(call *ast.CallExpr, id string, r Ref) {
+	switch n := b.graph.node(id); {
+	case b.program:
+		n.Calls = append(n.Calls, Argument{r, b.place, b.position(call.Pos())})
+	case !r.IsZero():
+		n.Ref = n.And(r)
+	}
 }
 
 // convert lets the fields of one struct type flow into the fields of another.
@@ -74,7 +69,7 @@ func (b *builder) convert(call *ast.CallExpr, to types.Type) {
 		return
 	}
 	for i := range s.NumFields() {
-		if sf, df := s.Field(i), d.Field(i); sf.Origin() != df.Origin() && b.carries(sf.Type()) {
+		if sf, df := s.Field(i), d.Field(i); sf.Origin() != df.Origin() && carries(sf.Type()) {
 			if id := b.own(sf); id != "" {
 				b.intoVar(df, Ref{From: []string{id}})
 			}
@@ -96,22 +91,22 @@ func (b *builder) args(call *ast.CallExpr) map[string]Ref {
 			switch {
 			case s.Kind() == types.MethodExpr && len(exprs) > 0:
 				exprs = exprs[1:]
-				if b.carries(b.info.TypeOf(call.Args[0])) {
+				if carries(b.info.TypeOf(call.Args[0])) {
 					args[param(name, -1)] = b.ref(call.Args[0])
 				}
-			case s.Kind() == types.MethodVal && b.carries(b.info.TypeOf(sel.X)):
+			case s.Kind() == types.MethodVal && carries(b.info.TypeOf(sel.X)):
 				args[param(name, -1)] = b.ref(sel.X)
 			}
 		}
 	}
 	for i, e := range exprs {
 		p := min(i, sig.Params().Len()-1)
-		if p < 0 || !b.carries(sig.Params().At(p).Type()) {
+		if p < 0 || !carries(sig.Params().At(p).Type()) {
 			continue
 		}
 		if len(exprs) == 1 && sig.Params().Len() > 1 { // f(g())
 			for j := range sig.Params().Len() {
-				if b.carries(sig.Params().At(j).Type()) {
+				if carries(sig.Params().At(j).Type()) {
 					args[param(name, j)] = b.nth(e, j)
 				}
 			}
@@ -121,7 +116,7 @@ func (b *builder) args(call *ast.CallExpr) map[string]Ref {
 	}
 	if len(exprs) == 1 && sig.Params().Len() > 1 && len(args) == 0 {
 		for j := range sig.Params().Len() {
-			if b.carries(sig.Params().At(j).Type()) {
+			if carries(sig.Params().At(j).Type()) {
 				args[param(name, j)] = b.nth(exprs[0], j)
 			}
 		}
@@ -148,6 +143,11 @@ func (b *builder) callee(call *ast.CallExpr) (string, *types.Signature) {
 	}
 	fn, ok := typeutil.Callee(b.info, call).(*types.Func)
 	if !ok {
+		if t := b.info.TypeOf(call.Fun); t != nil && b.program {
+			if sig, ok := t.Underlying().(*types.Signature); ok {
+				return valued(sig), sig
+			}
+		}
 		return "", nil
 	}
 	fn = fn.Origin()
@@ -173,7 +173,7 @@ func (b *builder) builtin(name string, call *ast.CallExpr) Ref {
 	case "new", "make":
 		return Ref{}
 	}
-	return Ref{Unknown: true}
+	return unknown("a call that is not followed")
 }
 
 // library returns the reference of the scope or purpose that a call of the library
@@ -187,16 +187,26 @@ func (b *builder) library(c known.Call) Ref {
 		}
 		return r
 	case known.Narrow, known.Of:
+		if b.program && c.Fn.Name() == "Under" && len(c.Expr.Args) == 1 {
+			return b.under(c)
+		}
 		return b.receiver(c)
 	case known.Parse:
-		if c.Text == nil {
-			return Ref{Unknown: true}
+		if name, ok := known.Constant(b.info, c.Text); ok {
+			return Ref{Names: []string{name}}
 		}
-		if v := b.info.Types[c.Text].Value; v != nil && v.Kind() == constant.String {
-			return Ref{Names: []string{constant.StringVal(v)}}
-		}
+		return unknown("a purpose whose name is not a constant")
 	}
-	return Ref{Unknown: true}
+	return unknown("what " + c.Fn.Pkg().Name() + "." + c.Fn.Name() + " returns")
+}
+
+// under returns the reference of a scope that a call puts under a basis.
+func (b *builder) under(c known.Call) Ref {
+	id := b.at(b.pass.Pkg, c.Expr.Lparen) + "under"
+	n := b.graph.node(id)
+	basis := b.ref(c.Expr.Args[0])
+	n.Ref, n.Basis = b.receiver(c), &basis
+	return Ref{From: []string{id}}
 }
 
 // receiver returns the reference of the receiver of a scope's method, also if the scope
@@ -233,7 +243,7 @@ func (b *builder) generic(call *ast.CallExpr, fn *types.Func) Ref {
 		}
 		if tuple, ok := t.(*types.Tuple); ok { // must(v.Scope(ctx, p))
 			for i := range tuple.Len() {
-				if b.carries(tuple.At(i).Type()) {
+				if carries(tuple.At(i).Type()) {
 					r = r.And(b.nth(arg, i))
 				}
 			}
@@ -243,7 +253,7 @@ func (b *builder) generic(call *ast.CallExpr, fn *types.Func) Ref {
 			r.Unknown = true // it may return the result of the function
 			continue
 		}
-		if b.carries(t) {
+		if carries(t) {
 			r = r.And(b.ref(arg))
 		}
 	}

@@ -3,9 +3,10 @@ package purposes
 import (
 	"go/ast"
 	"go/types"
-	"maps"
 	"slices"
 	"strings"
+
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
 
 // Programs keep several scopes in a map from purposes to scopes, and most fill it in a
@@ -20,7 +21,7 @@ func (b *builder) keyed(t types.Type) bool {
 		return false
 	}
 	m, ok := t.Underlying().(*types.Map)
-	return ok && carries(m.Key(), 1) && !isTypeParam(m.Key()) && b.carries(m.Elem())
+	return ok && known.IsPurpose(m.Key()) && carries(m.Elem())
 }
 
 // keys returns the keys of an element of such a map, nil for other expressions.
@@ -45,7 +46,8 @@ func keysOf(r Ref) []string {
 // elements returns the nodes of the elements of a map with the given keys.
 func (b *builder) elements(m ast.Expr, keys []string) Ref {
 	of := b.ref(m)
-	r := Ref{Names: of.Names, Unknown: of.Unknown}
+	r := of
+	r.From = nil
 	for _, id := range of.From {
 		for _, key := range keys {
 			r.From = union(r.From, []string{id + "[" + key + "]"})
@@ -94,57 +96,70 @@ func (g *Graph) elementsOf(m string) []string {
 	return g.elements[m]
 }
 
-// purposesOf returns the purposes of a key.
-func (w *walk) purposesOf(key string) (names []string, complete bool) {
+// purposesOf returns the purposes of a key within the call f.
+func (w *walk) purposesOf(key string, f *frame) (names []string, complete bool) {
 	switch {
 	case key == "?" || w.keys >= maxDepth: // a key may come from the map itself
 		return nil, false
 	case strings.HasPrefix(key, "="):
 		return []string{key[1:]}, true
 	}
-	in := walk{g: w.g, closed: w.closed, seen: map[string]bool{}, found: map[string]bool{}, complete: true, keys: w.keys + 1}
-	in.ref(Ref{From: []string{key}}, nil)
-	return slices.Sorted(maps.Keys(in.found)), in.complete && len(in.found) > 0
+	in := newWalk(w.g)
+	in.closed, in.traced, in.keys = w.closed, w.traced, w.keys+1
+	return in.names(Ref{From: []string{key}}, f)
 }
 
 // element follows an element of a map backwards: to the elements with a key that may be
 // equal, and to the maps that were assigned to this one.
-func (w *walk) element(m, key string, f *frame) {
-	if f != nil {
-		if arg, ok := f.args[m]; ok {
-			for _, id := range arg.From {
-				w.node(id+"["+key+"]", f.parent)
-			}
-			arg.From = nil
-			w.ref(arg, f.parent)
-			return
+func (w *walk) element(m, key string, s state) {
+	want, all := w.purposesOf(key, s.f)
+	if arg, caller, ok := s.arg(m); ok {
+		keys := []string{key}
+		if all { // the key is a variable of the callee
+			keys = keysOf(Ref{Names: want})
 		}
+		for _, id := range arg.From {
+			for _, key := range keys {
+				w.node(id+"["+key+"]", caller)
+			}
+		}
+		arg.From = nil
+		w.ref(arg, caller)
+		return
 	}
-	want, known := w.purposesOf(key)
 	for _, id := range w.g.elementsOf(m) {
 		_, have, _ := cutKey(id)
 		of := w.g.Nodes[id].Ref
-		names, all := w.purposesOf(have)
+		names, complete := w.purposesOf(have, nil)
 		same := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(want, name) })
 		switch {
-		case known && all && len(same) == 0:
-		case known && !of.Unknown && len(of.Names) == 0 && slices.Equal(of.From, []string{have}):
+		case all && complete && len(same) == 0:
+		case all && !of.Unknown && len(of.Names) == 0 && slices.Equal(of.From, []string{have}):
 			// m[p] = v.Scope(ctx, p), for any p.
-			w.ref(Ref{Names: want}, f)
+			w.ref(Ref{Names: want}, s)
 		default:
-			w.ref(of, f)
+			w.ref(of, s)
 		}
 	}
 	n := w.g.Nodes[m]
 	if n == nil {
 		w.complete = false
+		w.missing(m, s)
 		return
 	}
+	w.empty(m, n, s)
 	if n.Open && !w.closed {
 		w.complete = false
 	}
 	for _, id := range n.From {
-		w.node(id+"["+key+"]", f)
+		w.node(id+"["+key+"]", s)
 	}
-	w.ref(Ref{Names: n.Names, Unknown: n.Unknown}, f)
+	for _, c := range w.calls(m, n, s) {
+		for _, id := range c.From {
+			w.node(id+"["+key+"]", w.caller(c, s))
+		}
+		c.From = nil
+		w.ref(c.Ref, w.caller(c, s))
+	}
+	w.ref(Ref{Names: n.Names, Unknown: n.Unknown, Why: n.Why}, s)
 }

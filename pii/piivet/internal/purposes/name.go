@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
@@ -54,6 +55,30 @@ func called(fn *types.Func) string {
 	return dynamic + fn.Name() + "/" + strconv.Itoa(fn.Signature().Params().Len())
 }
 
+// valued returns the name for calls of a function value. The types of the parameters and
+// results distinguish them. Brackets are for keys: see [cutKey].
+func valued(sig *types.Signature) string {
+	var b strings.Builder
+	b.WriteString(dynamic + "func")
+	for _, tuple := range []*types.Tuple{sig.Params(), sig.Results()} {
+		b.WriteByte('(')
+		for v := range tuple.Variables() {
+			b.WriteString(types.TypeString(v.Type(), nil) + ",")
+		}
+		b.WriteByte(')')
+	}
+	return strings.NewReplacer("[", "<", "]", ">").Replace(b.String())
+}
+
+// cutResult returns the function of a result's node. Ok is false for other names.
+func cutResult(id string) (function string, ok bool) {
+	i := strings.LastIndexByte(id, '=')
+	if i < 0 || strings.Contains(id, "@") {
+		return "", false
+	}
+	return id[:i], true
+}
+
 // A namer returns the names of the nodes of variables and fields, in this package and in
 // others.
 type namer struct {
@@ -95,6 +120,12 @@ func (n *namer) at(pkg *types.Package, pos token.Pos) string {
 	}
 	p := n.fset.PositionFor(pos, false)
 	return fmt.Sprintf("%s@%s:%d:%d", pkg.Path(), filepath.Base(p.Filename), p.Line, p.Column)
+}
+
+// position returns file:line. The name of the file is the driver's.
+func (n *namer) position(pos token.Pos) string {
+	p := n.fset.Position(pos)
+	return fmt.Sprintf("%s:%d", p.Filename, p.Line)
 }
 
 func (n *namer) addFields(pkg *types.Package) {

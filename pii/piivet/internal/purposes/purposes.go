@@ -11,7 +11,9 @@ package purposes
 import (
 	"encoding/json"
 	"go/ast"
+	"go/types"
 	"reflect"
+	"slices"
 	"sync"
 
 	"golang.org/x/tools/go/analysis"
@@ -144,6 +146,21 @@ func (r *Result) ScopeRef(call known.Call, i int) Ref {
 	return r.Ref(call.Scopes[i])
 }
 
+// Variable returns the reference of a variable, for use with the graph of a program.
+func (r *Result) Variable(v *types.Var) Ref {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.variable(v)
+}
+
+// Callee returns the name of the function of a call in the graph of a program.
+func (r *Result) Callee(call *ast.CallExpr) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name, _ := r.b.callee(call)
+	return name
+}
+
 // Args returns the references of the arguments of a call, by the names of the callee's
 // parameter nodes, for [Ref.Bind].
 func (r *Result) Args(call *ast.CallExpr) map[string]Ref {
@@ -166,11 +183,17 @@ func (r *Result) Graph() *Graph {
 	return g
 }
 
-func run(pass *analysis.Pass) (any, error) {
-	if !known.Uses(pass) {
-		return &Result{graph: &Graph{}}, nil
-	}
-	b := build(pass)
+// Program returns the result for the program that the package is a part of, without its
+// test files. It is for [Graph.Trace]: the graph has the callers of functions, the notices
+// that scopes are put under, and the reasons why purposes are not known. It is the graph
+// of this package alone. The analyzer has to require [Analyzer].
+func Program(pass *analysis.Pass) *Result {
+	b := build(pass, slices.Collect(known.Files(pass)), imports(pass), true)
+	return &Result{b: b, graph: b.graph}
+}
+
+// imports returns the graph of all imports.
+func imports(pass *analysis.Pass) *Graph {
 	all := &Graph{Nodes: map[string]*Node{}}
 	for _, p := range pass.Pkg.Imports() {
 		var f fact
@@ -178,6 +201,15 @@ func run(pass *analysis.Pass) (any, error) {
 			all.Add(&f.Graph)
 		}
 	}
+	return all
+}
+
+func run(pass *analysis.Pass) (any, error) {
+	if !known.Uses(pass) {
+		return &Result{graph: &Graph{}}, nil
+	}
+	all := imports(pass)
+	b := build(pass, pass.Files, all, false)
 	all.Add(b.graph)
 	pass.ExportPackageFact(&fact{*all.pruned()})
 	// Later requests for expressions add nodes to this graph, so it must not be the one

@@ -25,7 +25,7 @@ func (b *builder) ref(e ast.Expr) Ref {
 	case *ast.KeyValueExpr:
 		r := Ref{}
 		for _, x := range []ast.Expr{e.Key, e.Value} {
-			if b.carries(b.info.TypeOf(x)) {
+			if carries(b.info.TypeOf(x)) {
 				r = r.And(b.ref(x))
 			}
 		}
@@ -51,10 +51,11 @@ func (b *builder) ref(e ast.Expr) Ref {
 		if t := b.info.TypeOf(e.X); t != nil && known.IsScope(t) {
 			return b.ref(e.X)
 		}
+		return unknown("comes out of an interface value")
 	case *ast.CallExpr:
 		return b.nth(e, 0)
 	}
-	return Ref{Unknown: true}
+	return unknown("an expression that is not followed")
 }
 
 // composite returns the reference of a literal.
@@ -62,6 +63,9 @@ func (b *builder) composite(e *ast.CompositeLit) Ref {
 	t := b.info.TypeOf(e)
 	if t == nil {
 		return Ref{Unknown: true}
+	}
+	if known.IsBasis(t) {
+		return Ref{Bases: []Basis{b.basis(e)}}
 	}
 	if _, ok := t.Underlying().(*types.Struct); ok {
 		return Ref{} // a zero scope or purpose
@@ -77,8 +81,30 @@ func (b *builder) composite(e *ast.CompositeLit) Ref {
 }
 
 func (b *builder) variable(v *types.Var) Ref {
+	if r, ok := b.imported(v); ok {
+		return r
+	}
 	if id := b.own(v); id != "" {
 		return Ref{From: []string{id}}
 	}
 	return Ref{Unknown: true}
+}
+
+// imported returns the purpose or the basis of a package-level variable of another
+// package, which need not be analyzed in the run that makes the register. Ok is false if
+// the variable has several.
+func (b *builder) imported(v *types.Var) (r Ref, ok bool) {
+	if !b.program || v.Pkg() == b.pass.Pkg || !known.IsGlobal(v) {
+		return Ref{}, false
+	}
+	id := b.name(v)
+	if known.IsPurpose(v.Type()) {
+		names, complete := b.imports.Names(Ref{From: []string{id}}, false)
+		return Ref{Names: names}, complete && len(names) == 1
+	}
+	n := b.imports.Nodes[id]
+	if n == nil || len(n.Bases) != 1 || len(n.From) > 0 || n.Unknown {
+		return Ref{}, false
+	}
+	return Ref{Bases: n.Bases}, true
 }

@@ -91,6 +91,7 @@ func (b *builder) walk(root ast.Node) {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
 			if fn, ok := b.info.Defs[n.Name].(*types.Func); ok && n.Body != nil {
+				b.place = Place(fn)
 				b.inside(around{Func(fn), fn.Signature()}, n.Body)
 			}
 			return false
@@ -102,6 +103,9 @@ func (b *builder) walk(root ast.Node) {
 		case *ast.AssignStmt:
 			b.assign(n.Lhs, n.Rhs)
 		case *ast.ValueSpec:
+			if len(b.around) == 0 {
+				b.place = known.PackagePath(b.pass.Pkg.Path()) + "." + n.Names[0].Name
+			}
 			lhs := make([]ast.Expr, len(n.Names))
 			for i, name := range n.Names {
 				lhs[i] = name
@@ -109,10 +113,12 @@ func (b *builder) walk(root ast.Node) {
 			b.assign(lhs, n.Values)
 		case *ast.RangeStmt:
 			b.rangeOver(n)
+		case *ast.TypeSwitchStmt:
+			b.typeSwitch(n)
 		case *ast.ReturnStmt:
 			b.results(n)
 		case *ast.SendStmt:
-			if b.carries(b.info.TypeOf(n.Value)) {
+			if carries(b.info.TypeOf(n.Value)) {
 				b.into(n.Chan, b.ref(n.Value))
 			}
 		case *ast.CompositeLit:
@@ -121,9 +127,9 @@ func (b *builder) walk(root ast.Node) {
 			b.call(n)
 		case *ast.UnaryExpr:
 			// Code with the address may store any value.
-			if n.Op == token.AND && known.Carries(b.info.TypeOf(n.X)) {
+			if n.Op == token.AND && (known.Carries(b.info.TypeOf(n.X)) || known.IsBasis(b.info.TypeOf(n.X))) {
 				if _, ok := ast.Unparen(n.X).(*ast.CompositeLit); !ok {
-					b.into(n.X, Ref{Unknown: true})
+					b.into(n.X, unknown("set through its address"))
 				}
 			}
 		}
@@ -142,7 +148,13 @@ func (b *builder) assign(lhs, rhs []ast.Expr) {
 		if id, ok := l.(*ast.Ident); ok && id.Name == "_" {
 			continue
 		}
-		if !b.carries(b.info.TypeOf(l)) {
+		if sel, ok := ast.Unparen(l).(*ast.SelectorExpr); ok && known.IsBasis(b.info.TypeOf(sel.X)) {
+			part := basisWith(sel.Sel.Name, AtRunTime)
+			part.Part = true
+			b.into(sel.X, Ref{Bases: []Basis{part}})
+			continue
+		}
+		if !carries(b.info.TypeOf(l)) {
 			continue
 		}
 		switch {
@@ -156,14 +168,26 @@ func (b *builder) assign(lhs, rhs []ast.Expr) {
 
 func (b *builder) rangeOver(n *ast.RangeStmt) {
 	for _, l := range []ast.Expr{n.Key, n.Value} {
-		if l == nil || !b.carries(b.info.TypeOf(l)) {
+		if l == nil || !carries(b.info.TypeOf(l)) {
 			continue
 		}
 		if _, isFunc := b.info.TypeOf(n.X).Underlying().(*types.Signature); isFunc {
-			b.into(l, Ref{Unknown: true}) // an iterator
+			b.into(l, unknown("what an iterator yields"))
 			continue
 		}
 		b.into(l, b.ref(n.X))
+	}
+}
+
+func (b *builder) typeSwitch(n *ast.TypeSwitchStmt) {
+	assign, ok := n.Assign.(*ast.AssignStmt)
+	if !ok || len(assign.Rhs) != 1 {
+		return
+	}
+	for _, clause := range n.Body.List {
+		if v, ok := b.info.Implicits[clause].(*types.Var); ok && carries(v.Type()) {
+			b.intoVar(v, b.ref(assign.Rhs[0]))
+		}
 	}
 }
 
@@ -173,7 +197,7 @@ func (b *builder) results(n *ast.ReturnStmt) {
 	}
 	a := b.around[len(b.around)-1]
 	for i := range a.sig.Results().Len() {
-		if !b.carries(a.sig.Results().At(i).Type()) {
+		if !carries(a.sig.Results().At(i).Type()) {
 			continue
 		}
 		to := b.graph.node(result(a.name, i))
@@ -205,10 +229,10 @@ func (b *builder) structure(lit *ast.CompositeLit) {
 			if !ok {
 				continue
 			}
-			if f, ok := b.info.Uses[id].(*types.Var); ok && b.carries(f.Type()) {
+			if f, ok := b.info.Uses[id].(*types.Var); ok && carries(f.Type()) {
 				b.intoVar(f, b.ref(kv.Value))
 			}
-		} else if i < s.NumFields() && b.carries(s.Field(i).Type()) {
+		} else if i < s.NumFields() && carries(s.Field(i).Type()) {
 			b.intoVar(s.Field(i), b.ref(e))
 		}
 	}

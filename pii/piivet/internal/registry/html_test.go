@@ -9,18 +9,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/registry"
 )
 
 // hostile is a program whose every text wants to be markup.
 func hostile() *registry.Registry {
 	const bad = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
+	basis := purposes.Ref{Bases: []purposes.Basis{{Notice: bad, Legal: bad, Consent: bad, Retain: bad, Collected: bad}}}
 	return registry.Link([]inventory.Package{{
 		Path:     "example.com/" + bad,
 		Purposes: []inventory.Purpose{{Name: bad, Var: bad, Doc: bad, At: bad}},
-		Uses:     []inventory.Use{{Op: inventory.Collect, In: bad, Kind: bad, Scope: []inventory.Ref{inventory.Purposed(bad), "nx"}, At: bad}},
-		Funcs:    []inventory.Func{{ID: "f", In: bad, Doc: bad}},
-		Unders:   []inventory.Under{{ID: "nx", Scope: []inventory.Ref{inventory.Purposed(bad)}, Basis: []inventory.Ref{inventory.Based(inventory.Basis{Notice: bad, Legal: bad, Consent: bad, Retain: bad, Collected: bad})}, In: bad, At: bad}},
+		Uses:     []inventory.Use{{Op: inventory.Collect, In: bad, Kind: bad, Scope: purposes.Ref{Names: []string{bad}, From: []string{"nx"}}, At: bad}},
+		Docs:     map[string]string{bad: bad},
+		Graph:    purposes.Graph{Nodes: map[string]*purposes.Node{"nx": {Ref: purposes.Ref{Names: []string{bad}}, Basis: &basis}}},
+		Unders:   []inventory.Under{{Scope: purposes.Ref{Names: []string{bad}}, Basis: basis, In: bad, At: bad}},
 		Notes:    []inventory.Note{{Directive: "allow", Text: bad + " " + bad, In: bad, At: bad}, {Directive: "purpose", Text: bad}},
 	}})
 }

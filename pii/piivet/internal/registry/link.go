@@ -1,126 +1,53 @@
 package registry
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// A linker resolves references through the inventories of all packages.
+// A linker finds purposes in the graph of all packages.
 type linker struct {
 	packages []inventory.Package
 	looked   map[string]bool // paths of the analyzed packages
-	funcs    map[string]*inventory.Func
-	calls    map[string]*inventory.Call
-	callers  map[string][]*inventory.Call // by ID of a Func
-	aliases  map[string][]string          // IDs of Funcs by Alias.As
-	flows    map[inventory.Ref][]inventory.Flow
-	lookups  map[inventory.Ref]*inventory.Lookup
-	unders   map[inventory.Ref]*inventory.Under
+	graph    *purposes.Graph
+	callees  map[string]bool // functions with a parameter that is tracked, and the calls that may reach one
 	docs     map[string]string
 }
 
 func newLinker(packages []inventory.Package) *linker {
-	l := &linker{
-		packages: slices.Clone(packages),
-		looked:   map[string]bool{},
-		funcs:    map[string]*inventory.Func{},
-		calls:    map[string]*inventory.Call{},
-		callers:  map[string][]*inventory.Call{},
-		aliases:  map[string][]string{},
-		flows:    map[inventory.Ref][]inventory.Flow{},
-		lookups:  map[inventory.Ref]*inventory.Lookup{},
-		unders:   map[inventory.Ref]*inventory.Under{},
-		docs:     map[string]string{},
-	}
+	l := &linker{packages: slices.Clone(packages), looked: map[string]bool{}, graph: &purposes.Graph{}, docs: map[string]string{}}
 	slices.SortFunc(l.packages, func(a, b inventory.Package) int { return strings.Compare(a.Path, b.Path) })
 	l.packages = slices.CompactFunc(l.packages, func(a, b inventory.Package) bool { return a.Path == b.Path })
 	for _, p := range l.packages {
 		l.looked[p.Path] = true
-		for i := range p.Funcs {
-			f := &p.Funcs[i]
-			l.funcs[f.ID] = f
-			if f.Doc != "" {
-				l.docs[f.In] = f.Doc
-			}
-		}
-		for _, a := range p.Aliases {
-			if !slices.Contains(l.aliases[a.As], a.Func) {
-				l.aliases[a.As] = append(l.aliases[a.As], a.Func)
-			}
-		}
-		for _, f := range p.Flows {
-			l.flows[f.To] = append(l.flows[f.To], f)
-		}
-		for i := range p.Lookups {
-			l.lookups[p.Lookups[i].ID] = &p.Lookups[i]
-		}
-		for i := range p.Unders {
-			l.unders[p.Unders[i].ID] = &p.Unders[i]
-		}
+		l.graph.Add(&p.Graph)
+		maps.Copy(l.docs, p.Docs)
 	}
-	for _, p := range l.packages {
-		for i := range p.Calls {
-			c := &p.Calls[i]
-			l.calls[c.ID] = c
-			for _, f := range l.callees(c) {
-				l.callers[f] = append(l.callers[f], c)
-			}
-		}
-	}
+	l.callees = l.graph.Callees()
 	return l
 }
 
-// seen reports whether a package was analyzed as one that uses the library.
-func (l *linker) seen(path string) bool {
-	return l.looked[path] && !inventory.OfLibrary(path)
-}
-
-// callees returns the IDs of the functions that a call may reach.
-func (l *linker) callees(c *inventory.Call) []string {
-	if c.Indirect {
-		return l.aliases[c.Callee]
-	}
-	if l.funcs[c.Callee] == nil {
-		return nil
-	}
-	return []string{c.Callee}
-}
-
-// outside reports whether no analyzed function is a callee of the call.
-func (l *linker) outside(c inventory.Call) bool { return len(l.callees(&c)) == 0 }
-
-func (l *linker) scopesOf(c inventory.Call) []inventory.Ref {
-	var all []inventory.Ref
-	for _, refs := range c.Args {
-		all = append(all, refs...)
-	}
-	slices.Sort(all)
-	return all
-}
-
-// A finding is one resolution of a reference.
-type finding struct {
-	purpose string          // "" if it is not known
-	why     string          // the reason if it is not known
-	basis   inventory.Basis // for references to bases
-	place   string          // the function that the use is for
-	at      string
-	notice  string
+// seen reports whether the callee of a hand-over was analyzed, so that its uses are in
+// the inventory of its package.
+func (l *linker) seen(u inventory.Use) bool {
+	return l.callees[u.Callee] || l.looked[u.Outside] && !known.Part(u.Outside)
 }
 
 // resolve finds the purposes of a use. There is one finding for each purpose and for each
 // reason why a purpose is not known. The findings are of the place itself and of the
 // places that it works on behalf of, which are the callers that pass the scope.
-func (l *linker) resolve(u inventory.Use, add func(inventory.Use, finding)) {
-	w := l.walk(u.In, u.At, u.Scope)
-	for _, f := range w.findings() {
-		if f.basis != (inventory.Basis{}) {
+func (l *linker) resolve(u inventory.Use, add func(inventory.Use, purposes.Found)) {
+	for _, f := range l.graph.Trace(u.Scope, u.In, u.At) {
+		if f.Basis != (purposes.Basis{}) {
 			continue
 		}
 		if u.Op != inventory.Collect && u.Op != inventory.ExtendInto {
-			f.notice = ""
+			f.Notice = ""
 		}
 		add(u, f)
 	}
@@ -128,12 +55,12 @@ func (l *linker) resolve(u inventory.Use, add func(inventory.Use, finding)) {
 
 // received finds the purposes of a value that a place received: the purposes of the
 // function that revealed it.
-func (l *linker) received(u inventory.Use, add func(inventory.Use, finding)) {
+func (l *linker) received(u inventory.Use, add func(inventory.Use, purposes.Found)) {
 	if u.Of == "" {
 		l.resolve(u, add)
 		return
 	}
-	seen := map[finding]bool{}
+	seen := map[purposes.Found]bool{}
 	for _, p := range l.packages {
 		if p.Path != u.OfPackage {
 			continue
@@ -143,9 +70,9 @@ func (l *linker) received(u inventory.Use, add func(inventory.Use, finding)) {
 				continue
 			}
 			u.Kind = r.Kind
-			for _, f := range l.walk(r.In, r.At, r.Scope).findings() {
-				f = finding{purpose: f.purpose, why: f.why, place: u.In, at: u.At}
-				if (f.purpose != "" || f.why != "") && !seen[f] {
+			for _, f := range l.graph.Trace(r.Scope, r.In, r.At) {
+				f = purposes.Found{Answer: purposes.Answer{Purpose: f.Purpose, Why: f.Why}, In: u.In, At: u.At}
+				if (f.Purpose != "" || f.Why != "") && !seen[f] {
 					seen[f] = true
 					add(u, f)
 				}
@@ -153,25 +80,24 @@ func (l *linker) received(u inventory.Use, add func(inventory.Use, finding)) {
 		}
 	}
 	if len(seen) == 0 {
-		add(u, finding{why: "revealed in a way that is not followed", place: u.In, at: u.At})
+		add(u, purposes.Found{Answer: purposes.Answer{Why: "revealed in a way that is not followed"}, In: u.In, At: u.At})
 	}
 }
 
 // notices finds the purposes and bases of a scope with a basis.
-func (l *linker) notices(u inventory.Under, add func(purpose string, b inventory.Basis, place string)) {
-	purposes := l.walk(u.In, u.At, u.Scope).findings()
-	bases := whole(l.walk(u.In, u.At, u.Basis).findings())
-	for _, p := range purposes {
-		if p.purpose == "" || p.place != u.In {
+func (l *linker) notices(u inventory.Under, add func(purpose string, b purposes.Basis, place string)) {
+	bases := whole(l.graph.Trace(u.Basis, u.In, u.At))
+	for _, p := range l.graph.Trace(u.Scope, u.In, u.At) {
+		if p.Purpose == "" || p.In != u.In {
 			continue
 		}
 		for _, b := range bases {
 			switch {
-			case b.place != u.In:
-			case b.basis != (inventory.Basis{}):
-				add(p.purpose, b.basis, u.In)
-			case b.why != "":
-				add(p.purpose, inventory.Basis{Notice: inventory.AtRunTime}, u.In)
+			case b.In != u.In:
+			case b.Basis != (purposes.Basis{}):
+				add(p.Purpose, b.Basis, u.In)
+			case b.Why != "":
+				add(p.Purpose, purposes.Basis{Notice: purposes.AtRunTime}, u.In)
 			}
 		}
 	}
@@ -179,24 +105,24 @@ func (l *linker) notices(u inventory.Under, add func(purpose string, b inventory
 
 // whole merges bases that are only parts, fields that are assigned one by one, into the
 // bases that they belong to.
-func whole(all []finding) []finding {
-	var parts inventory.Basis
-	var rest []finding
+func whole(all []purposes.Found) []purposes.Found {
+	var parts purposes.Basis
+	var rest []purposes.Found
 	for _, f := range all {
-		if f.basis.Part {
-			parts = parts.Over(f.basis)
+		if f.Basis.Part {
+			parts = parts.Over(f.Basis)
 		} else {
 			rest = append(rest, f)
 		}
 	}
 	for i := range rest {
-		if rest[i].basis != (inventory.Basis{}) {
-			rest[i].basis = rest[i].basis.Over(parts)
+		if rest[i].Basis != (purposes.Basis{}) {
+			rest[i].Basis = rest[i].Basis.Over(parts)
 		}
 	}
-	if len(rest) == 0 && parts != (inventory.Basis{}) {
+	if len(rest) == 0 && parts != (purposes.Basis{}) {
 		rest = append(rest, all[0])
-		rest[0].basis = parts
+		rest[0].Basis = parts
 	}
 	return rest
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/registry"
 )
 
@@ -21,12 +22,8 @@ func small(uses ...inventory.Use) *registry.Registry {
 	})
 }
 
-func use(op inventory.Op, in string, purposes ...string) inventory.Use {
-	u := inventory.Use{Op: op, In: in, At: "/src/auth/auth.go:7"}
-	for _, p := range purposes {
-		u.Scope = append(u.Scope, inventory.Purposed(p))
-	}
-	return u
+func use(op inventory.Op, in string, names ...string) inventory.Use {
+	return inventory.Use{Op: op, In: in, At: "/src/auth/auth.go:7", Scope: purposes.Ref{Names: names}}
 }
 
 const (

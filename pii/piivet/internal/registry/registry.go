@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // A Registry lists the uses of personal data in a code base by purpose. It is made for
@@ -47,7 +48,7 @@ type Declaration struct {
 
 // A Notice is a basis of collection, and the places that state it.
 type Notice struct {
-	inventory.Basis
+	purposes.Basis
 	Places []string `json:"places"`
 }
 
@@ -133,20 +134,14 @@ func Link(packages []inventory.Package) *Registry {
 	}
 	for _, p := range l.packages {
 		for _, u := range p.Uses {
-			if u.Op == inventory.HandOver && l.seen(u.Outside) {
-				continue // its uses are in the inventory of that package
+			if u.Op == inventory.HandOver && l.seen(u) {
+				continue
 			}
 			if u.Op == inventory.Receive {
 				l.received(u, b.add)
 				continue
 			}
 			l.resolve(u, b.add)
-		}
-		for _, c := range p.Calls {
-			if c.Scopes && l.outside(c) {
-				u := inventory.Use{Op: inventory.HandOver, In: c.In, To: c.Callee, At: c.At, Scope: l.scopesOf(c)}
-				l.resolve(u, b.add)
-			}
 		}
 		for _, u := range p.Unders {
 			l.notices(u, b.notice)
@@ -194,26 +189,26 @@ func (b *builder) purpose(name string) *Purpose {
 
 // add adds a finding about a use: a purpose of the place, or the reason why its purpose
 // is not known.
-func (b *builder) add(u inventory.Use, f finding) {
-	if f.why == "" {
-		b.purpose(f.purpose)
+func (b *builder) add(u inventory.Use, f purposes.Found) {
+	if f.Why == "" {
+		b.purpose(f.Purpose)
 	}
-	k := useKey{f.purpose, u.Op, f.place, u.Host}
+	k := useKey{f.Purpose, u.Op, f.In, u.Host}
 	at := b.uses[k]
 	if at == nil {
-		at = &Use{Op: u.Op, Place: f.place, Doc: b.docs[f.place], Host: u.Host, At: []string{}}
+		at = &Use{Op: u.Op, Place: f.In, Doc: b.docs[f.In], Host: u.Host, At: []string{}}
 		b.uses[k] = at
 	}
 	at.Kinds = with(at.Kinds, u.Kind)
 	at.To = with(at.To, u.To)
-	at.Why = with(at.Why, f.why)
-	at.At = with(at.At, f.at)
-	if f.place != u.In {
+	at.Why = with(at.Why, f.Why)
+	at.At = with(at.At, f.At)
+	if f.In != u.In {
 		at.Through = with(at.Through, u.In)
 	}
 	at.Through = with(at.Through, u.Through)
 	at.Does = with(at.Does, doing(u.Does))
-	at.Notices = with(at.Notices, f.notice)
+	at.Notices = with(at.Notices, f.Notice)
 	for _, field := range u.Fields {
 		at.Kinds = with(at.Kinds, field.Kind)
 		if !slices.Contains(at.Fields, field) {
@@ -249,7 +244,7 @@ func doing(function string) string {
 	return ""
 }
 
-func (b *builder) notice(purpose string, basis inventory.Basis, place string) {
+func (b *builder) notice(purpose string, basis purposes.Basis, place string) {
 	p := b.purpose(purpose)
 	for i := range p.Notices {
 		if p.Notices[i].Basis == basis {

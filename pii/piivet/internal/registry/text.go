@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/inventory"
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
 // WriteText writes the registry for a terminal.
@@ -122,7 +123,7 @@ func title(op inventory.Op) string {
 }
 
 // describe returns a basis as text.
-func describe(b inventory.Basis) string {
+func describe(b purposes.Basis) string {
 	var parts []string
 	if b.Notice != "" {
 		parts = append(parts, b.Notice)
@@ -140,7 +141,7 @@ func describe(b inventory.Basis) string {
 	}
 	switch b.Collected {
 	case "":
-	case inventory.AtRunTime:
+	case purposes.AtRunTime:
 		parts = append(parts, "collected earlier, at a time that is stated")
 	default:
 		parts = append(parts, "collected on "+b.Collected+", as stated")

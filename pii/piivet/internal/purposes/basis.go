@@ -1,4 +1,4 @@
-package inventory
+package purposes
 
 import (
 	"go/ast"
@@ -7,16 +7,35 @@ import (
 	"time"
 )
 
-// A basisFact is the fact that a package-level variable has a known basis: its package
-// assigns this one and no other.
-type basisFact struct{ Basis Basis }
+// A Basis is the part of a purpose.Basis that is known from the code.
+type Basis struct {
+	Legal   string `json:"legal,omitempty"`
+	Notice  string `json:"notice,omitempty"`
+	Consent string `json:"consent,omitempty"`
+	Retain  string `json:"retain,omitempty"`
+	// Collected is the day of a collection before the sealing, or [AtRunTime] if it is
+	// not a constant in the code. It is empty if values are sealed when they are
+	// collected.
+	Collected string `json:"collected,omitempty"`
+	// Part says that this is not a whole basis, but fields that are assigned to another
+	// one.
+	Part bool `json:"part,omitempty"`
+}
 
-// AFact implements [analysis.Fact].
-func (*basisFact) AFact() {}
+// AtRunTime stands in a [Basis] for a value that only the running program knows.
+const AtRunTime = "(set at run time)"
+
+// Over returns b with the fields of over that are set.
+func (b Basis) Over(over Basis) Basis {
+	part := b.Part
+	b = merge(b, over)
+	b.Part = part
+	return b
+}
 
 // basis returns the Basis of a purpose.Basis literal.
-func (c *collector) basis(lit *ast.CompositeLit) Basis {
-	var b Basis
+func (b *builder) basis(lit *ast.CompositeLit) Basis {
+	var basis Basis
 	names := []string{"Legal", "Notice", "Consent", "Retain", "Collected"}
 	for i, e := range lit.Elts {
 		name := ""
@@ -28,29 +47,29 @@ func (c *collector) basis(lit *ast.CompositeLit) Basis {
 			name = names[i]
 		}
 		value := AtRunTime
-		if tv := c.pass.TypesInfo.Types[e]; tv.Value != nil {
+		if tv := b.info.Types[e]; tv.Value != nil {
 			value = written(name, tv.Value)
 		}
 		if zero, ok := ast.Unparen(e).(*ast.CompositeLit); ok && len(zero.Elts) == 0 {
 			value = "" // the zero Time states nothing
 		}
-		if day, ok := c.day(e); ok {
+		if day, ok := b.day(e); ok {
 			value = day
 		}
-		b = merge(b, basisWith(name, value))
+		basis = merge(basis, basisWith(name, value))
 	}
-	return b
+	return basis
 }
 
 // day returns the day of a call of time.Date with constants and time.UTC.
-func (c *collector) day(e ast.Expr) (string, bool) {
+func (b *builder) day(e ast.Expr) (string, bool) {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
-	if !ok || len(call.Args) != 8 || !c.ofTime(call.Fun, "Date") || !c.ofTime(call.Args[7], "UTC") {
+	if !ok || len(call.Args) != 8 || !b.ofTime(call.Fun, "Date") || !b.ofTime(call.Args[7], "UTC") {
 		return "", false
 	}
 	var n [7]int
 	for i := range n {
-		v := c.pass.TypesInfo.Types[call.Args[i]].Value
+		v := b.info.Types[call.Args[i]].Value
 		if v == nil {
 			return "", false
 		}
@@ -63,12 +82,12 @@ func (c *collector) day(e ast.Expr) (string, bool) {
 }
 
 // ofTime reports whether e is a name of package time.
-func (c *collector) ofTime(e ast.Expr, name string) bool {
+func (b *builder) ofTime(e ast.Expr, name string) bool {
 	s, ok := ast.Unparen(e).(*ast.SelectorExpr)
 	if !ok {
 		return false
 	}
-	obj := c.pass.TypesInfo.Uses[s.Sel]
+	obj := b.info.Uses[s.Sel]
 	return obj != nil && obj.Pkg() != nil && obj.Pkg().Path() == "time" && obj.Parent() == obj.Pkg().Scope() && obj.Name() == name
 }
 
