@@ -123,7 +123,7 @@ type engine struct {
 	callers map[*ssa.Function]map[any][]ssa.Value
 
 	imported fact
-	names    map[*types.Var]string
+	names    *purposes.Namer
 
 	args  map[*ast.CallExpr]map[string]purposes.Ref
 	order map[origin][]origin // see ordered; computed when solve is done
@@ -163,7 +163,7 @@ func newEngine(pass *analysis.Pass) *engine {
 		local:     map[localField]taints{},
 		free:      map[*ssa.FreeVar]ssa.Value{},
 		callers:   map[*ssa.Function]map[any][]ssa.Value{},
-		names:     map[*types.Var]string{},
+		names:     purposes.NewNamer(pass.Fset),
 		order:     map[origin][]origin{},
 		entry:     map[origin]token.Pos{},
 		puts:      map[*ssa.MakeMap]map[ssa.Instruction]taints{},

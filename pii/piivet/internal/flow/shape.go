@@ -1,9 +1,7 @@
 package flow
 
 import (
-	"fmt"
 	"go/types"
-	"path/filepath"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 )
@@ -18,30 +16,9 @@ func (e *engine) ours(p *types.Package) bool {
 	return ok
 }
 
-// fieldName returns the name of a field, with its type if the type is declared at package
-// level. The name identifies the field in other packages as well.
-func (e *engine) fieldName(v *types.Var) string {
-	v = v.Origin()
-	if name, ok := e.names[v]; ok {
-		return name
-	}
-	for _, n := range v.Pkg().Scope().Names() {
-		if t, ok := v.Pkg().Scope().Lookup(n).(*types.TypeName); ok && !t.IsAlias() {
-			if s, ok := t.Type().Underlying().(*types.Struct); ok {
-				for f := range s.Fields() {
-					if _, ok := e.names[f]; !ok {
-						e.names[f] = v.Pkg().Path() + "." + n + "." + f.Name()
-					}
-				}
-			}
-		}
-	}
-	if _, ok := e.names[v]; !ok {
-		p := e.pass.Fset.PositionFor(v.Pos(), false)
-		e.names[v] = fmt.Sprintf("%s@%s:%d:%d", v.Pkg().Path(), filepath.Base(p.Filename), p.Line, p.Column)
-	}
-	return e.names[v]
-}
+// fieldName returns the name of a field. The name identifies the field in other packages
+// as well, and in the graph of package purposes.
+func (e *engine) fieldName(v *types.Var) string { return e.names.Name(v) }
 
 func fieldOf(t types.Type, i int) *types.Var {
 	if p, ok := t.Underlying().(*types.Pointer); ok {

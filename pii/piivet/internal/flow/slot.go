@@ -51,25 +51,10 @@ func (e *engine) slot(name string, t types.Type) {
 // pointers of them. A call of a value of another type comes from a struct that is
 // mistaken for one of its fields.
 func functional(t types.Type) bool {
-	for range 8 {
-		switch u := t.Underlying().(type) {
-		case *types.Signature:
-			return true
-		case *types.Pointer:
-			t = u.Elem()
-		case *types.Slice:
-			t = u.Elem()
-		case *types.Array:
-			t = u.Elem()
-		case *types.Map:
-			t = u.Elem()
-		case *types.Chan:
-			t = u.Elem()
-		default:
-			return false
-		}
-	}
-	return false
+	return known.Holds(t, func(t types.Type) bool {
+		_, ok := t.Underlying().(*types.Signature)
+		return ok
+	})
 }
 
 // maxHeld is the number of functions in a slot up to which its calls are tracked. A slot

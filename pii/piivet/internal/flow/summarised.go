@@ -19,16 +19,7 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 				out.add(e.resultsOfParam(s, g, x.index, x.result))
 				continue
 			}
-			for a := range e.of(s.args[x.index]) {
-				if a.fn != nil && !x.content {
-					out[a] = struct{}{}
-					continue
-				}
-				if a.inner == x.content && a.hidden == x.veiled {
-					a.inner, a.hidden = x.inner, x.hidden
-					out[a] = struct{}{}
-				}
-			}
+			out.add(e.of(s.args[x.index]).at(x))
 		case x.source != nil && g.obj != nil && depends(x.source.Scope, g.name):
 			src := *x.source
 			src.Scope = e.bind(s, src.Scope)
@@ -113,8 +104,8 @@ func (e *engine) resolve(s *site, it item, sum *summary) taints {
 		if it.Param >= len(s.args) {
 			return nil
 		}
-		out := taints{}
 		if it.Result > 0 {
+			out := taints{}
 			for n := range sum.Calls {
 				c := &sum.Calls[n]
 				if in := e.virtuals[virtual{s.id(), c, nil}]; in != nil && c.Param == it.Param && it.Result <= maxResults {
@@ -123,17 +114,7 @@ func (e *engine) resolve(s *site, it item, sum *summary) taints {
 			}
 			return out
 		}
-		for a := range e.of(s.args[it.Param]) {
-			if a.fn != nil && !it.Content {
-				out[a] = struct{}{}
-				continue
-			}
-			if a.inner == it.Content && a.hidden == it.Veiled {
-				a.inner, a.hidden = it.Inner, it.Hidden
-				out[a] = struct{}{}
-			}
-		}
-		return out
+		return e.of(s.args[it.Param]).at(taint{origin{content: it.Content, veiled: it.Veiled}, it.Inner, it.Hidden})
 	}
 	return taints{{origin: e.origin(it, s), inner: it.Inner, hidden: it.Hidden}: {}}
 }

@@ -85,60 +85,55 @@ func (t taints) add(other taints) bool {
 	return len(t) > n
 }
 
-// direct returns the taints of the value itself, without its fields.
-func (t taints) direct() taints {
+// each returns the taints that keep leaves, as it changes them.
+func (t taints) each(keep func(*taint) bool) taints {
 	out := taints{}
 	for e := range t {
-		if !e.inner {
+		if keep(&e) {
 			out[e] = struct{}{}
 		}
 	}
 	return out
 }
 
+// direct returns the taints of the value itself, without its fields.
+func (t taints) direct() taints { return t.each(func(e *taint) bool { return !e.inner }) }
+
 // within returns the taints of a struct with a field that has the taints t. Hidden says
 // that encoders do not see the field.
 func (t taints) within(hidden bool) taints {
-	out := taints{}
-	for e := range t {
-		e.inner = true
-		e.hidden = e.hidden || hidden
-		out[e] = struct{}{}
-	}
-	return out
+	return t.each(func(e *taint) bool {
+		e.inner, e.hidden = true, e.hidden || hidden
+		return true
+	})
 }
 
 // flat returns t without the difference between a value and its fields, as for the text
 // that a value is decoded from.
 func (t taints) flat() taints {
-	out := taints{}
-	for e := range t {
+	return t.each(func(e *taint) bool {
 		e.inner, e.hidden = false, false
-		out[e] = struct{}{}
-	}
-	return out
+		return true
+	})
 }
 
 // data returns t without functions.
-func (t taints) data() taints {
-	out := taints{}
-	for e := range t {
-		if e.fn == nil {
-			out[e] = struct{}{}
-		}
-	}
-	return out
-}
+func (t taints) data() taints { return t.each(func(e *taint) bool { return e.fn == nil }) }
 
 // encoded returns the taints that encoders see.
-func (t taints) encoded() taints {
-	out := taints{}
-	for e := range t {
-		if !e.hidden {
-			out[e] = struct{}{}
+func (t taints) encoded() taints { return t.each(func(e *taint) bool { return !e.hidden }) }
+
+// at returns the taints of a call's argument as those of the place x, which is the
+// parameter or its fields, in the callee.
+func (t taints) at(x taint) taints {
+	return t.each(func(e *taint) bool {
+		if e.fn != nil && !x.content {
+			return true
 		}
-	}
-	return out
+		ok := e.inner == x.content && e.hidden == x.veiled
+		e.inner, e.hidden = x.inner, x.hidden
+		return ok
+	})
 }
 
 func single(o origin) taints { return taints{{origin: o}: {}} }

@@ -5,6 +5,7 @@ package known
 
 import (
 	"go/types"
+	"iter"
 )
 
 // The packages of the library.
@@ -113,19 +114,31 @@ func holds(t types.Type, is func(types.Type) bool, depth int) bool {
 	if is(t) {
 		return true
 	}
-	switch u := t.Underlying().(type) {
-	case *types.Map:
-		return holds(u.Elem(), is, depth-1) || holds(u.Key(), is, depth-1)
-	case interface{ Elem() types.Type }: // a pointer, slice, array or channel
-		return holds(u.Elem(), is, depth-1)
-	case *types.Tuple:
-		for v := range u.Variables() {
-			if holds(v.Type(), is, depth-1) {
-				return true
-			}
+	for element := range Elements(t) {
+		if holds(element, is, depth-1) {
+			return true
 		}
 	}
 	return false
+}
+
+// Elements returns the types of the elements of a pointer, slice, array, map, channel or
+// tuple, and none for other types.
+func Elements(t types.Type) iter.Seq[types.Type] {
+	return func(yield func(types.Type) bool) {
+		switch u := t.Underlying().(type) {
+		case *types.Map:
+			_ = yield(u.Key()) && yield(u.Elem())
+		case interface{ Elem() types.Type }: // a pointer, slice, array or channel
+			yield(u.Elem())
+		case *types.Tuple:
+			for v := range u.Variables() {
+				if !yield(v.Type()) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func in(n *types.Named, path string) bool {

@@ -14,7 +14,7 @@ import (
 
 // A builder builds the graph of one package.
 type builder struct {
-	*namer
+	*Namer
 	pass  *analysis.Pass
 	info  *types.Info
 	graph *Graph
@@ -40,13 +40,7 @@ type around struct {
 
 func build(pass *analysis.Pass, files []*ast.File, imports *Graph, program bool) *builder {
 	b := &builder{
-		namer: &namer{
-			fset:   pass.Fset,
-			params: map[*types.Var]string{},
-			fields: map[*types.Var]string{},
-			hidden: map[*types.Var]bool{},
-			done:   map[*types.Package]bool{},
-		},
+		Namer:    NewNamer(pass.Fset),
 		pass:     pass,
 		info:     pass.TypesInfo,
 		graph:    &Graph{Nodes: map[string]*Node{}},
@@ -248,7 +242,7 @@ func (b *builder) literalName(lit *ast.FuncLit) string {
 // own returns the name of the node of v, and adds the node if v is declared in this
 // package.
 func (b *builder) own(v *types.Var) string {
-	id := b.name(v)
+	id := b.Name(v)
 	if b.program && id != "" && v.Pkg() != b.pass.Pkg && (v.IsField() || known.IsGlobal(v)) {
 		b.graph.node(id).Shared = true // the declaring package need not be in the graph
 	}

@@ -79,9 +79,9 @@ func cutResult(id string) (function string, ok bool) {
 	return id[:i], true
 }
 
-// A namer returns the names of the nodes of variables and fields, in this package and in
+// A Namer returns the names of the nodes of variables and fields, in this package and in
 // others.
-type namer struct {
+type Namer struct {
 	fset   *token.FileSet
 	params map[*types.Var]string
 	fields map[*types.Var]string
@@ -89,8 +89,13 @@ type namer struct {
 	done   map[*types.Package]bool
 }
 
-// name returns the name of the node of v, "" if it has none.
-func (n *namer) name(v *types.Var) string {
+// NewNamer returns a Namer for the packages of a file set.
+func NewNamer(fset *token.FileSet) *Namer {
+	return &Namer{fset: fset, params: map[*types.Var]string{}, fields: map[*types.Var]string{}, hidden: map[*types.Var]bool{}, done: map[*types.Package]bool{}}
+}
+
+// Name returns the name of the node of v, "" if it has none.
+func (n *Namer) Name(v *types.Var) string {
 	v = v.Origin()
 	if v.Pkg() == nil {
 		return ""
@@ -114,7 +119,7 @@ func (n *namer) name(v *types.Var) string {
 }
 
 // at returns the name of a node with the given position, "" if the position is not valid.
-func (n *namer) at(pkg *types.Package, pos token.Pos) string {
+func (n *Namer) at(pkg *types.Package, pos token.Pos) string {
 	if !pos.IsValid() {
 		return ""
 	}
@@ -123,12 +128,12 @@ func (n *namer) at(pkg *types.Package, pos token.Pos) string {
 }
 
 // position returns file:line. The name of the file is the driver's.
-func (n *namer) position(pos token.Pos) string {
+func (n *Namer) position(pos token.Pos) string {
 	p := n.fset.Position(pos)
 	return fmt.Sprintf("%s:%d", p.Filename, p.Line)
 }
 
-func (n *namer) addFields(pkg *types.Package) {
+func (n *Namer) addFields(pkg *types.Package) {
 	for _, name := range pkg.Scope().Names() {
 		t, ok := pkg.Scope().Lookup(name).(*types.TypeName)
 		if !ok || t.IsAlias() {
@@ -140,7 +145,7 @@ func (n *namer) addFields(pkg *types.Package) {
 	}
 }
 
-func (n *namer) addStruct(prefix string, s *types.Struct, hidden bool) {
+func (n *Namer) addStruct(prefix string, s *types.Struct, hidden bool) {
 	for f := range s.Fields() {
 		if _, ok := n.fields[f]; ok || f.Pkg() == nil {
 			continue // type B A shares the fields of A

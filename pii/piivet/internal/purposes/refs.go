@@ -97,7 +97,7 @@ func (b *builder) imported(v *types.Var) (r Ref, ok bool) {
 	if !b.program || v.Pkg() == b.pass.Pkg || !known.IsGlobal(v) {
 		return Ref{}, false
 	}
-	id := b.name(v)
+	id := b.Name(v)
 	if known.IsPurpose(v.Type()) {
 		names, complete := b.imports.Names(Ref{From: []string{id}}, false)
 		return Ref{Names: names}, complete && len(names) == 1

@@ -202,20 +202,12 @@ func within(t types.Type, seen map[string]bool, depth int) string {
 			}
 		}
 	}
-	switch u := t.Underlying().(type) {
-	case *types.Pointer:
-		return within(u.Elem(), seen, depth-1)
-	case *types.Slice:
-		return within(u.Elem(), seen, depth-1)
-	case *types.Array:
-		return within(u.Elem(), seen, depth-1)
-	case *types.Chan:
-		return within(u.Elem(), seen, depth-1)
-	case *types.Map:
-		if what := within(u.Key(), seen, depth-1); what != "" {
+	for element := range known.Elements(t) {
+		if what := within(element, seen, depth-1); what != "" {
 			return what
 		}
-		return within(u.Elem(), seen, depth-1)
+	}
+	switch u := t.Underlying().(type) {
 	case *types.Signature: // a function that returns one, as of sync.OnceValue
 		if u.Params().Len() > 0 {
 			return "" // it needs an argument, as Vault.Scope does
