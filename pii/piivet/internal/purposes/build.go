@@ -148,7 +148,7 @@ func (b *builder) value(name string, sig *types.Signature, as string) {
 			if b.program {
 				n.From = union(n.From, []string{param(as, i)})
 			} else {
-				n.Unknown = true
+				n.pass(Argument{Ref: Ref{Unknown: true}})
 			}
 		}
 	}

@@ -48,9 +48,9 @@ func (b *builder) call(call *ast.CallExpr) {
 func (b *builder) argument(call *ast.CallExpr, id string, r Ref) {
 	switch n := b.graph.node(id); {
 	case b.program:
-		n.Calls = append(n.Calls, Argument{r, b.place, b.position(call.Pos())})
+		n.pass(Argument{r, b.place, b.position(call.Pos())})
 	case !r.IsZero():
-		n.Ref = n.And(r)
+		n.pass(Argument{Ref: r})
 	}
 }
 

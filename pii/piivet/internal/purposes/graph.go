@@ -32,8 +32,8 @@ type Node struct {
 	// Declared says that the node is a parameter of a function of the package, in the
 	// graph of a program. A call of any other function adds nodes for its parameters, too.
 	Declared bool `json:",omitempty"`
-	// Calls are the calls that pass this parameter an argument, in the graph of a
-	// program. In a fact, Ref has the arguments of all calls.
+	// Calls are the calls that pass this parameter an argument. Ref has the assignments to
+	// the parameter.
 	Calls []Argument `json:",omitempty"`
 	// Basis is set for the result of a call of Under in the graph of a program. The scope
 	// is in Ref.
@@ -43,8 +43,36 @@ type Node struct {
 // An Argument is an argument of a call.
 type Argument struct {
 	Ref
-	// In is the function that calls, in the form of [Place], and At is file:line.
-	In, At string
+	// In is the function that calls, in the form of [Place], and At is file:line. Both are
+	// for the graph of a program. Otherwise one Argument has those of all calls.
+	In string `json:",omitempty"`
+	At string `json:",omitempty"`
+}
+
+// plain returns a copy without the reasons why purposes are not known, which are for the
+// register of a program alone.
+func (n *Node) plain() *Node {
+	c := *n
+	c.Why = nil
+	c.Calls = slices.Clone(n.Calls)
+	for i := range c.Calls {
+		c.Calls[i].Why = nil
+	}
+	c.Args = maps.Clone(n.Args)
+	for id, arg := range c.Args {
+		arg.Why = nil
+		c.Args[id] = arg
+	}
+	return &c
+}
+
+// pass adds an argument to a parameter.
+func (n *Node) pass(a Argument) {
+	if a.In == "" && len(n.Calls) > 0 {
+		a.Ref = a.And(n.Calls[0].Ref)
+		n.Calls = nil
+	}
+	n.Calls = append(n.Calls, a)
 }
 
 // A Ref is the set of purposes or bases that an expression may have.
@@ -129,7 +157,9 @@ func (g *Graph) Add(other *Graph) {
 		n.Open = n.Open || o.Open
 		n.Shared = n.Shared || o.Shared
 		n.Declared = n.Declared || o.Declared
-		n.Calls = slices.Concat(n.Calls, o.Calls)
+		for _, a := range o.Calls {
+			n.pass(a)
+		}
 		if o.Basis != nil {
 			n.Basis = o.Basis
 		}
@@ -157,9 +187,7 @@ func (g *Graph) pruned() *Graph {
 			if n == nil || out.Nodes[id] != nil {
 				continue
 			}
-			c := *n
-			c.Why = nil // for the register of a program alone
-			out.Nodes[id] = &c
+			out.Nodes[id] = n.plain()
 			for _, element := range g.elementsOf(id) {
 				keep(Ref{From: []string{element}})
 				if _, key, _ := cutKey(element); !strings.HasPrefix(key, "=") {
@@ -167,6 +195,9 @@ func (g *Graph) pruned() *Graph {
 				}
 			}
 			keep(n.Ref)
+			for _, a := range n.Calls {
+				keep(a.Ref)
+			}
 			for _, arg := range n.Args {
 				keep(arg)
 			}
@@ -229,198 +260,4 @@ func (g *Graph) Reduce(r Ref, function string) Ref {
 	w.stop, w.params = function+"#", map[string]bool{}
 	names, _ := w.names(r, nil)
 	return Ref{Names: names, From: slices.Sorted(maps.Keys(w.params)), Unknown: !w.complete}
-}
-
-// A walk follows a set backwards to its purposes.
-type walk struct {
-	g        *Graph
-	closed   bool
-	seen     map[string]bool
-	complete bool
-	keys     int // the nesting of map keys that are being resolved
-	start    state
-
-	// For Reduce: the walk records shared nodes and nodes whose names begin with stop,
-	// and does not go on from them.
-	stop   string
-	params map[string]bool
-
-	// For Trace: the walk tells places apart, and records why purposes are not known.
-	traced bool
-	places []*place
-}
-
-// A state is the state of a walk at a node.
-type state struct {
-	f *frame
-	*place
-	// climbing says that the walk has passed through parameters alone, so that the
-	// callers that pass the argument are the users of the value.
-	climbing bool
-	// notice is the id of the notice that the scope was put under, "" if there is none. A
-	// walk goes backwards, so of several notices the first that it meets counts, the last
-	// in the program.
-	notice string
-}
-
-// A frame is a call that the walk entered through its result. The parameters of the
-// function are the arguments of this call alone.
-type frame struct {
-	args   map[string]Ref
-	parent *frame
-	path   string
-	depth  int
-}
-
-// maxDepth is the number of nested calls that are distinguished. A deeper call gets the
-// arguments of all calls of its function.
-const maxDepth = 6
-
-func newWalk(g *Graph) *walk {
-	return &walk{g: g, seen: map[string]bool{}, complete: true, start: state{place: &place{found: map[Answer]bool{}}}}
-}
-
-// names returns the purposes in a set within the call f.
-func (w *walk) names(r Ref, f *frame) (names []string, complete bool) {
-	w.start.f = f
-	w.ref(r, w.start)
-	for a := range w.start.found {
-		if a.Purpose != "" {
-			names = append(names, a.Purpose)
-		}
-	}
-	slices.Sort(names)
-	// An empty set comes from nil or from unsupported code. It is never complete.
-	return names, w.complete && len(names) > 0
-}
-
-func (w *walk) ref(r Ref, s state) {
-	for _, name := range r.Names {
-		s.found[Answer{Purpose: name, Notice: s.notice}] = true
-	}
-	for _, basis := range r.Bases {
-		s.found[Answer{Basis: basis}] = true
-	}
-	if r.Unknown {
-		w.unknown(s, r.Why...)
-	}
-	for _, id := range r.From {
-		w.node(id, s)
-	}
-}
-
-func (w *walk) unknown(s state, why ...string) {
-	w.complete = false
-	for _, reason := range why {
-		s.found[Answer{Why: reason, Notice: s.notice}] = true
-	}
-}
-
-// arg returns the argument of the call that the walk is in, if id is its parameter.
-func (s state) arg(id string) (arg Ref, caller state, ok bool) {
-	if s.f == nil {
-		return Ref{}, s, false
-	}
-	arg, ok = s.f.args[id]
-	caller = s
-	caller.f = s.f.parent
-	return arg, caller, ok
-}
-
-func (w *walk) node(id string, s state) {
-	key := id
-	if w.traced {
-		key += "\x00" + s.String()
-	} else if s.f != nil {
-		key += "\x00" + s.f.path
-	}
-	if w.seen[key] {
-		return
-	}
-	w.seen[key] = true
-	if arg, caller, ok := s.arg(id); ok {
-		w.ref(arg, caller)
-		w.reassigned(id, s)
-		return
-	}
-	m, key, isElement := cutKey(id)
-	of := id
-	if isElement {
-		of = m
-	}
-	n := w.g.Nodes[of]
-	if w.stop != "" && (strings.HasPrefix(of, w.stop) || n != nil && n.Shared) {
-		w.params[id] = true
-		return
-	}
-	if isElement {
-		w.element(m, key, s)
-		return
-	}
-	if n == nil {
-		w.missing(id, s)
-		return
-	}
-	if n.Open && !w.closed {
-		w.complete = false
-	}
-	for _, element := range w.g.elementsOf(id) { // all elements of a map
-		w.ref(w.g.Nodes[element].Ref, s)
-	}
-	switch {
-	case n.Args != nil:
-		w.call(id, n, s)
-	case n.Basis != nil:
-		w.under(n, s)
-	case n.Shared:
-		// Another call may have stored the value.
-		s.f, s.climbing = nil, false
-		w.ref(n.Ref, s)
-		w.empty(id, n, s)
-	default:
-		w.ref(n.Ref, s)
-		for _, c := range w.calls(id, n, s) {
-			w.ref(c.Ref, w.caller(c, s))
-		}
-		w.empty(id, n, s)
-	}
-}
-
-// missing handles a node without an entry. It belongs to a package without a graph, and
-// is unknown. The exception is a parameter for calls through an interface that no package
-// makes.
-func (w *walk) missing(id string, s state) {
-	function, isResult := cutResult(id)
-	switch {
-	case w.traced && isResult:
-		w.unknown(s, "comes out of "+function[strings.LastIndexByte(function, '/')+1:]+", which was not looked at")
-	case strings.HasPrefix(id, dynamic):
-	default:
-		w.unknown(s)
-		w.calls(id, &Node{}, s)
-		w.empty(id, &Node{}, s)
-	}
-}
-
-// call enters a call through its result.
-func (w *walk) call(id string, n *Node, s state) {
-	s.climbing = false
-	if w.traced && w.g.Nodes[n.From[0]] == nil {
-		// The callee was not analyzed. A function with type parameters, such as a Must,
-		// returns its arguments.
-		for _, arg := range n.Args {
-			w.ref(arg, s)
-		}
-		return
-	}
-	outer := s.f
-	switch {
-	case outer == nil:
-		s.f = &frame{args: n.Args, path: id, depth: 1}
-	case outer.depth >= maxDepth:
-		s.f = nil
-	default:
-		s.f = &frame{args: n.Args, parent: outer, path: outer.path + "\x00" + id, depth: outer.depth + 1}
-	}
-	w.ref(n.Ref, s)
 }

@@ -118,13 +118,10 @@ func (w *walk) element(m, key string, s state) {
 		if all { // the key is a variable of the callee
 			keys = keysOf(Ref{Names: want})
 		}
-		for _, id := range arg.From {
-			for _, key := range keys {
-				w.node(id+"["+key+"]", caller)
-			}
+		w.elementOf(arg, keys, caller)
+		if n := w.g.Nodes[m]; n != nil {
+			w.elementOf(n.assigned(), []string{key}, s)
 		}
-		arg.From = nil
-		w.ref(arg, caller)
 		return
 	}
 	for _, id := range w.g.elementsOf(m) {
@@ -151,15 +148,19 @@ func (w *walk) element(m, key string, s state) {
 	if n.Open && !w.closed {
 		w.complete = false
 	}
-	for _, id := range n.From {
-		w.node(id+"["+key+"]", s)
-	}
+	w.elementOf(n.Ref, []string{key}, s)
 	for _, c := range w.calls(m, n, s) {
-		for _, id := range c.From {
-			w.node(id+"["+key+"]", w.caller(c, s))
-		}
-		c.From = nil
-		w.ref(c.Ref, w.caller(c, s))
+		w.elementOf(c.Ref, []string{key}, w.caller(c, s))
 	}
-	w.ref(Ref{Names: n.Names, Unknown: n.Unknown, Why: n.Why}, s)
+}
+
+// elementOf follows the elements with the given keys of a set of maps.
+func (w *walk) elementOf(maps Ref, keys []string, s state) {
+	for _, id := range maps.From {
+		for _, key := range keys {
+			w.node(id+"["+key+"]", s)
+		}
+	}
+	maps.From = nil
+	w.ref(maps, s)
 }

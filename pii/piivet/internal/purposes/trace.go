@@ -101,7 +101,10 @@ func (w *walk) calls(id string, n *Node, s state) []Argument {
 	calls, called := n.Calls, len(n.Calls) > 0
 	for _, from := range n.From { // the parameter of a method of an interface, or of a function value
 		if _, _, ok := s.arg(from); ok {
-			calls, called = nil, true // the walk is in such a call
+			called = true // the walk is in such a call
+			if w.traced {
+				calls = nil
+			}
 		}
 		if d := w.g.Nodes[from]; d != nil && strings.HasPrefix(from, dynamic) {
 			called = called || len(d.Calls) > 0
@@ -113,13 +116,19 @@ func (w *walk) calls(id string, n *Node, s state) []Argument {
 	return calls
 }
 
-// reassigned follows the assignments to a parameter, which a walk knows the argument of.
-func (w *walk) reassigned(id string, s state) {
-	if n := w.g.Nodes[id]; n != nil && w.traced {
-		own := n.Ref
-		own.From = slices.DeleteFunc(slices.Clone(own.From), func(from string) bool { return strings.HasPrefix(from, dynamic) })
-		w.ref(own, s)
+// reassigned follows the assignments to a parameter whose argument is known.
+func (w *walk) reassigned(n *Node, s state) {
+	if n != nil {
+		w.ref(n.assigned(), s)
 	}
+}
+
+// assigned returns the assignments to a parameter, without the arguments that calls
+// through interfaces and of function values pass.
+func (n *Node) assigned() Ref {
+	r := n.Ref
+	r.From = slices.DeleteFunc(slices.Clone(r.From), func(from string) bool { return strings.HasPrefix(from, dynamic) })
+	return r
 }
 
 // empty records that a node has no flows.

@@ -53,7 +53,8 @@ func locals(ctx context.Context, v *vault.Vault, yes bool) {
 	if yes {
 		either = ads
 	}
-	show(either) // want `^advertising security$`
+	show(either)                         // want `^advertising security$`
+	show(reassigned(security, ads, yes)) // want `^advertising security$`
 	var none *vault.Scope
 	show(none) // want `^\?$`
 	all := []vault.Sealer{security}
@@ -85,6 +86,14 @@ func locals(ctx context.Context, v *vault.Vault, yes bool) {
 	show(sealer.(*vault.Scope)) // want `^security$`
 	var anything any = security
 	show(anything.(*vault.Scope)) // want `^\?$`
+}
+
+// reassigned returns what a parameter was set to.
+func reassigned(s, other *vault.Scope, yes bool) *vault.Scope {
+	if yes {
+		s = other
+	}
+	return s
 }
 
 func must[T any](v T, err error) T {
