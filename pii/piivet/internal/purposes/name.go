@@ -42,10 +42,8 @@ func Place(f *types.Func) string {
 	return fmt.Sprintf("%s(%s%s).%s", pkg, star, name, f.Name())
 }
 
-// Param returns the name of the node of a parameter. Parameters count from 0, and the
+// param returns the name of the node of a parameter. Parameters count from 0, and the
 // receiver is -1.
-func Param(fn *types.Func, i int) string { return param(Func(fn), i) }
-
 func param(function string, i int) string { return function + "#" + strconv.Itoa(i) }
 
 func result(function string, i int) string { return function + "=" + strconv.Itoa(i) }
