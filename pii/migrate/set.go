@@ -108,35 +108,79 @@ const setName = "onlyfor_set"
 
 func setColumnName(i int) string { return setName + "_" + strconv.Itoa(i) }
 
+// cut reports whether PostgreSQL gets the texts of a column in one piece.
+func (c setColumn) cut() bool { return !c.bytes && !c.key }
+
 // setPostgres returns the statement that writes a set on PostgreSQL. Its text does not
 // depend on the number of rows, so that each shape is prepared once: an argument has one
-// column of all rows, as the text of an array, which every driver can send. It returns the
-// numbers of the rows that were written, from 1.
+// column of all rows, as the text of an array, which every driver can send. The statement
+// returns the numbers of the rows that were written, from 1.
+//
+// All texts are sent as one value of bytes, and each column of texts as two arrays of
+// numbers: where the texts start in that value, and how long they are. PostgreSQL takes some
+// 2 ms to read the text of an array of 1,000 sealed values, and a tenth of it for the numbers.
 func (m *Migration) setPostgres(s set) (query string, args []any) {
 	columns := m.setColumns(s.shape)
-	arrays, names := make([]string, len(columns)), make([]string, len(columns)+1)
-	texts := make([][]byte, len(columns))
+	arrays := make([][]byte, 0, 2*len(columns))
+	firsts := make([]int, len(columns)) // the number of the first array of a column
+	size := 0
 	for i, c := range columns {
-		arrays[i] = m.dialect.param(i+1) + "::text::" + c.typ + "[]"
-		names[i] = setColumnName(i)
-	}
-	names[len(columns)] = setColumnName(len(columns)) // the number of the row
-	for n, r := range s.rows {
-		for i, value := range m.args(r) {
-			sep := byte(',')
-			if n == 0 {
-				sep = '{'
-			}
-			texts[i] = appendElement(append(texts[i], sep), value)
+		firsts[i] = len(arrays)
+		arrays = append(arrays, make([]byte, 0, 8*len(s.rows)))
+		if c.cut() {
+			arrays = append(arrays, make([]byte, 0, 4*len(s.rows)))
 		}
 	}
-	for _, text := range texts {
-		args = append(args, string(append(text, '}')))
+	for _, r := range s.rows {
+		size += r.size()
+	}
+	texts, sep := make([]byte, 0, size), byte('{')
+	for _, r := range s.rows {
+		for i, value := range m.args(r) {
+			list := arrays[firsts[i]:]
+			list[0] = append(list[0], sep)
+			text, ok := value.(string)
+			if !columns[i].cut() || !ok {
+				list[0] = appendElement(list[0], value)
+				if columns[i].cut() {
+					list[1] = appendElement(append(list[1], sep), nil)
+				}
+				continue
+			}
+			list[0] = strconv.AppendInt(list[0], int64(len(texts))+1, 10)
+			list[1] = strconv.AppendInt(append(list[1], sep), int64(len(text)), 10)
+			texts = append(texts, text...)
+		}
+		sep = ','
+	}
+	if slices.ContainsFunc(columns, setColumn.cut) { // PostgreSQL refuses an argument that is not used
+		args = append(args, texts)
+	}
+	unnested, names := make([]string, len(arrays)), make([]string, len(arrays)+1)
+	for i, array := range arrays {
+		args = append(args, string(append(array, '}')))
+		unnested[i] = m.dialect.param(len(args)) + "::text::"
+		names[i] = setName + "_array_" + strconv.Itoa(i)
+	}
+	names[len(arrays)] = setColumnName(len(columns)) // the number of the row
+	list := []string{names[len(arrays)]}
+	for i, c := range columns {
+		n := firsts[i]
+		column := names[n]
+		if c.cut() {
+			unnested[n] += "pg_catalog.int4[]"
+			unnested[n+1] += "pg_catalog.int4[]"
+			// The encoding is that of any other text of the client.
+			column = "convert_from(substring(" + m.dialect.param(1) + "::bytea, " + names[n] + ", " + names[n+1] + "), pg_client_encoding())::" + c.typ
+		} else {
+			unnested[n] += c.typ + "[]"
+		}
+		list = append(list, column+" AS "+setColumnName(i))
 	}
 	sets, conditions := m.clauses(s.shape, func(i int) string { return setColumnName(i) })
 	return "UPDATE " + m.from + " SET " + strings.Join(sets, ", ") +
-		" FROM unnest(" + strings.Join(arrays, ", ") + ") WITH ORDINALITY AS " + setName + "(" + strings.Join(names, ", ") + ")" +
-		" WHERE " + strings.Join(conditions, " AND ") + " RETURNING " + names[len(columns)], args
+		" FROM (SELECT " + strings.Join(list, ", ") + " FROM unnest(" + strings.Join(unnested, ", ") + ") WITH ORDINALITY AS " + setName + "_arrays(" + strings.Join(names, ", ") + ")) AS " + setName +
+		" WHERE " + strings.Join(conditions, " AND ") + " RETURNING " + setColumnName(len(columns)), args
 }
 
 // keyIn returns the condition that a row has one of the keys. On PostgreSQL, its text does
