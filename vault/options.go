@@ -80,7 +80,7 @@ type Options struct {
 	SubjectGrace time.Duration
 
 	// SubjectCache is the approximate number of subjects whose keys a vault keeps for
-	// each purpose, in steps of 64. Each takes some 1.5 kB. The default is
+	// each purpose, in steps of 64. Each takes some 1 kB. The default is
 	// 16384.
 	SubjectCache int
 
