@@ -226,7 +226,7 @@ func (c *Collector) appendSlot(ctx context.Context, body []byte, buf *buffers, v
 		return body, err
 	}
 	return appendSealedSlot(body, buf, &plainSlot{
-		plainValue: value, typ: key.slotType, seal: key.seal, purpose: c.purpose, provenance: &p,
+		plainValue: value, typ: key.slotType, key: key, purpose: c.purpose, provenance: &p,
 	}), nil
 }
 

@@ -139,7 +139,11 @@ func (c *cipherSet) seal(dst, plaintext, aad []byte) []byte {
 // id in front of sealed chooses among the keys of c alone. They are the keys of the
 // scope, so no claim of a value leads to the keys of another purpose.
 func (c *cipherSet) open(dst, sealed, aad []byte) ([]byte, error) {
-	k := c.key(sealed)
+	return c.key(sealed).open(dst, sealed, aad)
+}
+
+// open appends the plaintext of sealed, which names k, to dst. A nil k opens nothing.
+func (k *cipherKey) open(dst, sealed, aad []byte) ([]byte, error) {
 	if k == nil {
 		return dst, ErrCorrupt
 	}
@@ -374,7 +378,7 @@ func (k *publicKey) newCollectorKey(p purpose.Purpose) (*collectorKey, error) {
 	if err != nil {
 		return nil, ErrUnavailable
 	}
-	return &collectorKey{k.kem.slotType, len(wrapped), func(dst, plaintext, aad []byte) []byte {
+	return &collectorKey{k.kem.slotType, func(dst, plaintext, aad []byte) []byte {
 		return gcm.Seal(append(dst, wrapped...), nil, plaintext, aad)
 	}}, nil
 }
@@ -382,10 +386,11 @@ func (k *publicKey) newCollectorKey(p purpose.Purpose) (*collectorKey, error) {
 // A collectorKey seals the slots of a collector with a random key, and puts that
 // key, wrapped for the purpose, in front of each ciphertext.
 type collectorKey struct {
-	slotType    byte
-	wrappedSize int // bytes
-	seal        func(dst, plaintext, aad []byte) []byte
+	slotType byte
+	hidden   func(dst, plaintext, aad []byte) []byte // holds the key where no printer gets to it
 }
+
+func (k *collectorKey) seal(dst, plaintext, aad []byte) []byte { return k.hidden(dst, plaintext, aad) }
 
 // reduced reports whether the X25519 public key u is below 2^255-19 (RFC 7748,
 // section 5), as every computed key is. A larger number is a second spelling of a
@@ -503,22 +508,21 @@ func kemName(k key.Key) CollectorKEM {
 }
 
 // has reports whether c has the key that sealed names. A nil c has none.
-func (c *collectSet) has(sealed []byte) bool {
+func (c *collectSet) has(sealed []byte) bool { return c.key(sealed) != nil }
+
+// key returns the key that sealed names, nil if c does not have it. A nil c has none.
+func (c *collectSet) key(sealed []byte) *privateKey {
 	if c == nil || len(sealed) < format.KeyIDSize {
-		return false
+		return nil
 	}
-	_, known := c.byID[[format.KeyIDSize]byte(sealed)]
-	return known
+	return c.byID[[format.KeyIDSize]byte(sealed)]
 }
 
-// open appends the plaintext of a collector's slot of purpose p to dst. The slot's
-// format was checked, so its sealed part is long enough to hold a wrapped key.
-func (c *collectSet) open(dst []byte, p purpose.Purpose, slot format.Slot, aad []byte) ([]byte, error) {
-	if !c.has(slot.Sealed) {
-		return dst, ErrCorrupt
-	}
-	k := c.byID[[format.KeyIDSize]byte(slot.Sealed)]
-	if k.slotType != slot.Type() {
+// open appends the plaintext of a collector's slot of purpose p, which names k, to dst. The
+// slot's format was checked, so its sealed part is long enough to hold a wrapped key. A nil k
+// opens nothing.
+func (k *privateKey) open(dst []byte, p purpose.Purpose, slot format.Slot, aad []byte) ([]byte, error) {
+	if k == nil || k.slotType != slot.Type() {
 		return dst, ErrCorrupt
 	}
 	n := format.WrappedKeySize(slot.Type())

@@ -182,13 +182,13 @@ func testCollectedSlotsThatDoNotOpen(t *testing.T, kem CollectorKEM) {
 	security, ads := purpose.MustParse("security"), purpose.MustParse("advertising")
 	c, dst := collectSetOf(t, kem), []byte("before")
 	slot := collectedSlot(t, c.schedule.primary(), security, "text", "aad")
-	got, err := c.open(dst, security, slot, []byte("aad"))
+	got, err := c.key(slot.Sealed).open(dst, security, slot, []byte("aad"))
 	require.NoError(t, err)
 	require.Equal(t, "beforetext", string(got))
 
 	refused := func(c *collectSet, p purpose.Purpose, slot format.Slot, aad, why string) {
 		t.Helper()
-		got, err := c.open(dst, p, slot, []byte(aad))
+		got, err := c.key(slot.Sealed).open(dst, p, slot, []byte(aad))
 		require.Equal(t, ErrCorrupt, err, why)
 		require.Equal(t, "before", string(got), why)
 	}
@@ -250,7 +250,7 @@ func TestKeysOfBothMechanisms(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, wrapped, n)
 		slot.Sealed = gcm.Seal(wrapped, nil, []byte("text"), []byte("aad"))
-		got, err := c.open(nil, security, slot, []byte("aad"))
+		got, err := c.key(slot.Sealed).open(nil, security, slot, []byte("aad"))
 		require.NoError(t, err, "keys that Tink wrapped open here")
 		require.Equal(t, "text", string(got))
 	}
@@ -278,7 +278,7 @@ func testOpenedSlotKeys(t *testing.T, kem CollectorKEM) {
 	}
 	open := func(c *collectSet, p purpose.Purpose, s format.Slot) error {
 		t.Helper()
-		_, err := c.open(nil, p, s, nil)
+		_, err := c.key(s.Sealed).open(nil, p, s, nil)
 		return err
 	}
 	first, second := batch(), batch()
@@ -318,7 +318,7 @@ func testOpenedSlotKeys(t *testing.T, kem CollectorKEM) {
 			for range 3 {
 				mixed := batch()
 				for _, s := range []format.Slot{mixed("one"), first("one"), mixed("two"), second("one")} {
-					if _, err := c.open(nil, security, s, nil); err != nil {
+					if _, err := c.key(s.Sealed).open(nil, security, s, nil); err != nil {
 						t.Error(err)
 					}
 				}

@@ -153,12 +153,14 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 	var err error
 	switch {
 	case slot.Type() == format.OfPurpose && s.subject == "":
-		if !keys.seal.has(slot.Sealed) {
+		key := keys.seal.key(slot.Sealed)
+		if key == nil {
 			if keys, err = s.opened.findKey(ctx, slot.Sealed); err != nil {
 				return nil, err
 			}
+			key = keys.seal.key(slot.Sealed)
 		}
-		padded, err = keys.seal.open(padded, slot.Sealed, aad)
+		padded, err = key.open(padded, slot.Sealed, aad)
 	case slot.Type() == format.OfSubject && s.subject != "":
 		var key *subjectKey
 		if key, err = s.opened.subjectKey(ctx, keys, s.subject, false); err != nil {
@@ -168,12 +170,14 @@ func (s *Scope) openSlot(ctx context.Context, keys *keys, k Kind, id []byte, slo
 			err = s.checkErased()
 		}
 	case slot.ByCollector() && s.subject == "":
-		if !keys.collect().has(slot.Sealed) {
+		key := keys.collect().key(slot.Sealed)
+		if key == nil {
 			if keys, err = s.opened.findKey(ctx, slot.Sealed); err != nil {
 				return nil, err
 			}
+			key = keys.collect().key(slot.Sealed)
 		}
-		padded, err = keys.collect().open(padded, s.opened.id.purpose, slot, aad)
+		padded, err = key.open(padded, s.opened.id.purpose, slot, aad)
 	default:
 		return nil, ErrSubject
 	}

@@ -71,14 +71,34 @@ func Seal(ctx context.Context, k Kind, plaintext string, sealers ...Sealer) (Sea
 }
 
 // sealAlone is Seal for one valid scope without an auditor. For this usual case it saves a
-// twentieth of the time: there is nothing to sort, and there are no events.
+// tenth of the time: there is nothing to sort, there are no events, and the methods of the
+// scope are called directly.
 func (s *Scope) sealAlone(ctx context.Context, k Kind, plaintext string) (Sealed, error) {
-	v, err := seal(ctx, k, plaintext, []slotSealer{s})
+	v, err := s.sealSlot(ctx, k, plaintext)
 	s.count(audit.Seal, k, err)
 	if err != nil {
 		return Sealed{}, &opError{audit.Seal, k, err}
 	}
 	return v, nil
+}
+
+// sealSlot is seal for sealAlone.
+func (s *Scope) sealSlot(ctx context.Context, k Kind, plaintext string) (Sealed, error) {
+	if plaintext == "" || len(plaintext) > format.MaxPlaintext {
+		return Sealed{}, errSize
+	}
+	buf := getBuffers()
+	defer buf.release()
+	body := buf.ids.appendID(buf.Body[:0])
+	body, err := s.appendSlot(ctx, body, buf, plainValue{k, plaintext, s.date()})
+	if err != nil {
+		return Sealed{}, err
+	}
+	if err := s.checkErased(); err != nil {
+		return Sealed{}, err
+	}
+	text := format.AppendHead(buf.Text[:0], k.name, s.opened.id.purpose.String())
+	return Sealed{string(format.AppendBase64(text, body))}, nil
 }
 
 // seal is Seal without its audit, for sealers in the order of their purposes.
@@ -219,10 +239,15 @@ type plainValue struct {
 type plainSlot struct {
 	plainValue
 	typ        byte
-	seal       func(dst, plaintext, aad []byte) []byte // under the key of the slot
+	key        slotKey
 	purpose    purpose.Purpose
 	provenance *purpose.Provenance // nil if the time of collection is all that is known
 	subject    string
+}
+
+// A slotKey seals slots. It appends the sealed part of a slot to dst.
+type slotKey interface {
+	seal(dst, plaintext, aad []byte) []byte
 }
 
 // appendSlot seals a slot for s and appends it to body, which begins with the value
@@ -253,16 +278,16 @@ func (s *Scope) appendSlot(ctx context.Context, body []byte, buf *buffers, value
 // appendSlotWith is appendSlot with the given keys and provenance. A nil provenance is that
 // of value.collected alone.
 func (s *Scope) appendSlotWith(ctx context.Context, body []byte, buf *buffers, keys *keys, value plainValue, p *purpose.Provenance) ([]byte, error) {
-	typ, seal := byte(format.OfPurpose), keys.seal.seal
+	typ, key := byte(format.OfPurpose), slotKey(keys.seal)
 	if s.subject != "" {
 		subject, err := s.opened.subjectKey(ctx, keys, s.subject, true)
 		if err != nil {
 			return body, err
 		}
-		typ, seal = format.OfSubject, subject.seal
+		typ, key = format.OfSubject, subject
 	}
 	return appendSealedSlot(body, buf, &plainSlot{
-		plainValue: value, typ: typ, seal: seal, purpose: s.opened.id.purpose, provenance: p, subject: s.subject,
+		plainValue: value, typ: typ, key: key, purpose: s.opened.id.purpose, provenance: p, subject: s.subject,
 	}), nil
 }
 
@@ -279,7 +304,7 @@ func appendSealedSlot(body []byte, buf *buffers, slot *plainSlot) []byte {
 	aad := format.AppendSlotAAD(buf.aad[:0], slot.kind.name, slot.purpose.String(), body[:format.IDSize:format.IDSize], header, slot.subject)
 	plain := format.AppendPadded(buf.plaintext(len(slot.plaintext)+format.PadStep), slot.plaintext)
 	body = binary.BigEndian.AppendUint16(body, uint16(format.Overhead(slot.typ)+len(plain)))
-	return slot.seal(body, plain, aad)
+	return slot.key.seal(body, plain, aad)
 }
 
 // errUnsetClock reports a clock that is not set, or is set far ahead.

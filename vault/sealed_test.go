@@ -160,11 +160,11 @@ func TestPlaintextIsInTheBuffer(t *testing.T) {
 	appendSealedSlot(make([]byte, format.IDSize), buf, &plainSlot{
 		plainValue: plainValue{kind: kind, plaintext: "text"},
 		typ:        format.OfPurpose, purpose: s.Purpose(), provenance: &purpose.Provenance{},
-		seal: func(dst, plain, _ []byte) []byte {
+		key: &collectorKey{hidden: func(dst, plain, _ []byte) []byte {
 			require.Same(t, &buf.plain[0], &plain[0])
 			require.GreaterOrEqual(t, buf.used, len(plain))
 			return dst
-		},
+		}},
 	})
 }
 

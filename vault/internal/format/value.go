@@ -81,6 +81,12 @@ func Cut(text string) (kind, purposes, body string) {
 	return kind, purposes, body
 }
 
+// AppendHead appends the beginning of the text form of a value of one purpose, up to its body.
+func AppendHead(b []byte, kind, purpose string) []byte {
+	b = append(append(append(b, TextMagic...), kind...), '.')
+	return append(append(b, purpose...), '.')
+}
+
 // cutField is strings.Cut at a ".". For fields of a few bytes, the loop saves a
 // third of the time.
 func cutField(s string) (field, rest string) {
