@@ -3,7 +3,6 @@ package vault
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"time"
@@ -89,10 +88,7 @@ func (s *Scope) LogValue() slog.Value { return slog.StringValue(s.String()) }
 func (s *Scope) Pseudonym(ctx context.Context, subject string) (string, error) {
 	keys, err := s.For(subject).freshKeys(ctx)
 	if err == nil {
-		var pseudonym [IndexSize]byte
-		if pseudonym, err = keys.pseudonymOf(s.opened.id.purpose, subject); err == nil {
-			return hex.EncodeToString(pseudonym[:]), nil
-		}
+		return hexID(keys.pseudonymOf(s.opened.id.purpose, subject)), nil
 	}
 	return "", fmt.Errorf("vault: computing pseudonym: %w", err)
 }
@@ -225,9 +221,7 @@ func (s *Scope) complete(e audit.Event) audit.Event {
 	}
 	e.Generation = keys.generation
 	if s.subject != "" {
-		if pseudonym, err := keys.pseudonymOf(s.opened.id.purpose, s.subject); err == nil {
-			e.Subject = hexID(pseudonym)
-		}
+		e.Subject = hexID(keys.pseudonymOf(s.opened.id.purpose, s.subject))
 	}
 	return e
 }

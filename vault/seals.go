@@ -193,11 +193,7 @@ func (pk *purposeKeys) addSeals(ctx context.Context, counts *sealCounts) (due bo
 		}
 		added := counts.added()
 		before, sum := counts.onto(stored, nil), counts.onto(stored, added)
-		data, err := encodeSeals(k, pk.id.purpose, sum)
-		if err != nil {
-			return false, err
-		}
-		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
+		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: encodeSeals(k, pk.id.purpose, sum), Revision: records[0].Revision})
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue
@@ -226,17 +222,14 @@ func (b *backend) sealed(k *keys, p purpose.Purpose, data []byte) (map[uint32]ui
 const sealEntrySize = 4 + 8
 
 // encodeSeals returns the record of the given counts, by key id.
-func encodeSeals(k *keys, p purpose.Purpose, counts map[uint32]uint64) ([]byte, error) {
+func encodeSeals(k *keys, p purpose.Purpose, counts map[uint32]uint64) []byte {
 	data := []byte(format.SealsMagic)
 	for _, id := range slices.Sorted(maps.Keys(counts)) {
 		data = binary.BigEndian.AppendUint32(data, id)
 		data = binary.BigEndian.AppendUint64(data, counts[id])
 	}
-	tag, err := k.pseudonym.compute(format.AppendSealsInput(nil, p.String(), k.vault, data[len(format.SealsMagic):]))
-	if err != nil {
-		return nil, err
-	}
-	return append(data, tag[:]...), nil
+	tag := k.pseudonym.compute(format.AppendSealsInput(nil, p.String(), k.vault, data[len(format.SealsMagic):]))
+	return append(data, tag[:]...)
 }
 
 // decodeSeals is the reverse of encodeSeals. No data has no counts: nothing was sealed
@@ -257,11 +250,7 @@ func decodeSeals(k *keys, p purpose.Purpose, data []byte) (map[uint32]uint64, er
 		}
 		counts[binary.BigEndian.Uint32(entries)] = n
 	}
-	want, err := encodeSeals(k, p, counts) // in the one order
-	if err != nil {
-		return nil, err
-	}
-	if subtle.ConstantTimeCompare(data, want) != 1 {
+	if subtle.ConstantTimeCompare(data, encodeSeals(k, p, counts)) != 1 { // in the one order
 		return nil, errSeals
 	}
 	return counts, nil
