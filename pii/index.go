@@ -65,15 +65,26 @@ func newIndex(bytes [vault.IndexSize]byte, err error) (Index, error) {
 	if err != nil {
 		return poisoned, err
 	}
-	return Index{usableIndex, underCipher(bytes, cipher.Block.Encrypt)}, nil
+	return Index{usableIndex, hide(bytes)}, nil
 }
 
-// underCipher returns a block that f has encrypted or decrypted. Memory that is passed to a
+// hide returns the block encrypted under indexCipher. Memory that is passed to a
 // [cipher.Block] moves to the heap, so it comes from a pool, and is cleared.
-func underCipher(block [vault.IndexSize]byte, f func(c cipher.Block, dst, src []byte)) [vault.IndexSize]byte {
+func hide(block [vault.IndexSize]byte) [vault.IndexSize]byte {
 	buf := blocks.Get().(*[vault.IndexSize]byte)
 	*buf = block
-	f(indexCipher(), buf[:], buf[:])
+	indexCipher().Encrypt(buf[:], buf[:])
+	block = *buf
+	clear(buf[:])
+	blocks.Put(buf)
+	return block
+}
+
+// unhide is the reverse of hide.
+func unhide(block [vault.IndexSize]byte) [vault.IndexSize]byte {
+	buf := blocks.Get().(*[vault.IndexSize]byte)
+	*buf = block
+	indexCipher().Decrypt(buf[:], buf[:])
 	block = *buf
 	clear(buf[:])
 	blocks.Put(buf)
@@ -87,7 +98,7 @@ func (x Index) bytes() (bytes [vault.IndexSize]byte, err error) {
 	if x.state != usableIndex {
 		return bytes, ErrPoisoned
 	}
-	return underCipher(x.hidden, cipher.Block.Decrypt), nil
+	return unhide(x.hidden), nil
 }
 
 // Equal reports whether x and other are usable indexes of the same bytes. It

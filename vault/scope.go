@@ -163,8 +163,8 @@ func (s *Scope) check(ctx context.Context) error {
 		return errCopied
 	case s.narrowErr != nil:
 		return s.narrowErr
-	case s.basis().err != nil:
-		return s.basis().err
+	case s.under != nil && s.under.err != nil:
+		return s.under.err
 	case ctx.Err() != nil:
 		return ctxError(ctx)
 	}
@@ -202,7 +202,11 @@ func (s *Scope) audited() bool { return s.valid() && s.opened.backend.opts.Audit
 // count counts an operation that is not audited: [Scope.audit] counts the others.
 func (s *Scope) count(a audit.Action, k Kind, err error) {
 	if s.valid() {
-		s.opened.counts.count(a, k.name, resultNumber(err))
+		result := 0
+		if err != nil {
+			result = resultNumber(err)
+		}
+		s.opened.counts.count(a, k.name, result)
 	}
 }
 

@@ -257,16 +257,19 @@ func (s *Scope) appendSlot(ctx context.Context, body []byte, buf *buffers, value
 	if err != nil {
 		return body, err
 	}
-	if err := keys.suspended.refusal(audit.Seal, s.basis().Notice); err != nil {
-		return body, err
-	}
 	exact := s.opened.backend.opts.ExactTimes
 	if s.under == nil { // the usual case: no basis, and so no fields of one
+		if err := keys.suspended.refusal(audit.Seal, ""); err != nil {
+			return body, err
+		}
 		var ok bool
 		if value.collected, _, ok = format.Times(value.collected, 0, exact); !ok {
 			return body, errUnsetClock
 		}
 		return s.appendSlotWith(ctx, body, buf, keys, value, nil)
+	}
+	if err := keys.suspended.refusal(audit.Seal, s.under.Notice); err != nil {
+		return body, err
 	}
 	p, err := newProvenance(value.collected, &s.under.Basis, exact)
 	if err != nil {

@@ -360,6 +360,11 @@ func (s *suspensions) refusal(a audit.Action, notice string) error {
 	if s == nil {
 		return nil
 	}
+	return s.refusalNow(a, notice)
+}
+
+// refusalNow is refusal for suspensions that are not nil. It looks at the clock.
+func (s *suspensions) refusalNow(a audit.Action, notice string) error {
 	now := time.Now().Unix()
 	for i := range s.all {
 		x := &s.all[i]
