@@ -22,6 +22,7 @@ type subjectCache struct {
 	grace          time.Duration // how much longer an answer may be relied on while the store is down
 	erasedLifetime time.Duration // how long an erasure by this process is remembered
 	perShard       int
+	erasures       atomic.Bool // set by the first erasure; until then no shard has one
 	shards         [64]subjectShard
 }
 
@@ -155,10 +156,14 @@ func (c *subjectCache) erase(subject string) {
 	}
 	s.erased[subject] = now + moment(c.erasedLifetime)
 	s.graves.Store(int64(len(s.erased)))
+	c.erasures.Store(true)
 }
 
 // recentlyErased reports whether this process has erased subject lately.
 func (c *subjectCache) recentlyErased(subject string) bool {
+	if !c.erasures.Load() { // the usual case needs no hash of the subject
+		return false
+	}
 	until, erased := c.shard(subject).erasedUntil(subject)
 	return erased && c.clock.now() < until
 }
