@@ -130,6 +130,33 @@ func (m mechanism) collected(ctx context.Context, kek tink.AEAD) (*vault.Scope, 
 	return scope, email, err
 }
 
+// taken returns the second floor with a key pair of a collector, and the text of a value of a
+// batch that package vault sealed for it.
+func (m mechanism) taken(ctx context.Context) (*checked, string, error) {
+	private, err := m.hpke.GenerateKey()
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := newChecked(nil, private)
+	if err != nil {
+		return nil, "", err
+	}
+	collector, err := collectorOf(m, private.PublicKey())
+	if err != nil {
+		return nil, "", err
+	}
+	batch, err := collector.Batch()
+	if err != nil {
+		return nil, "", err
+	}
+	email, err := pii.SealEmail(ctx, address, batch)
+	if err != nil {
+		return nil, "", err
+	}
+	text, err := email.MarshalText()
+	return c, string(text), err
+}
+
 func (m mechanism) byTink() (tink.HybridEncrypt, tink.HybridDecrypt, error) {
 	params, err := tinkhpke.NewParameters(tinkhpke.ParametersOpts{
 		KEMID: m.tink, KDFID: tinkhpke.HKDFSHA256, AEADID: tinkhpke.AES256GCM, Variant: tinkhpke.VariantTink,

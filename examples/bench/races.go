@@ -101,6 +101,9 @@ func newRaw() (*raw, error) {
 	return r, err
 }
 
+// withChecks is the name of the second floor, [checked].
+const withChecks = "floor, with the checks"
+
 // boundSize is the size of the associated data that ours binds to a value, in bytes.
 const boundSize = 44
 
@@ -137,6 +140,20 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 		return nil, err
 	}
 	leastText := least.seal(address)
+	checks, err := newChecked(o.ids, nil)
+	if err != nil {
+		return nil, err
+	}
+	checkedText, err := checks.seal(ctx, address, "", true)
+	if err != nil {
+		return nil, err
+	}
+	checkedTexts := make([]string, people)
+	for i, id := range o.ids {
+		if checkedTexts[i], err = checks.seal(ctx, address, id, true); err != nil {
+			return nil, err
+		}
+	}
 	stored, err := o.email.MarshalText()
 	if err != nil {
 		return nil, err
@@ -148,11 +165,14 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 		each("standard library AES-256-GCM", func() error { r.standard.encrypt(scratch, text, aad); return nil }),
 		each("by hand: Tink and base64", func() error { _, err := hand.seal(address, aad); return err }),
 		each("by hand: the bytes of our format alone", func() error { least.seal(address); return nil }).asFloor(),
+		each(withChecks, func() error { _, err := checks.seal(ctx, address, "", false); return err }),
 		each("vault.Seal, to text", func() error { _, err := vault.Seal(ctx, emailKind, address, o.security); return err }).atMost(1.5),
+		each(withChecks+", of an address", func() error { _, err := checks.seal(ctx, address, "", true); return err }),
 		each("pii.SealEmail, from the typed text", func() error { _, err := pii.SealEmail(ctx, address, o.security); return err }).atMost(1.6),
 		each("pii.SealPhone", func() error { _, err := pii.SealPhone(ctx, number, o.security); return err }).atMost(1.6),
 		each("… under a notice", func() error { _, err := pii.SealEmail(ctx, address, notice); return err }),
 		each("… for two purposes", func() error { _, err := pii.SealEmail(ctx, address, both...); return err }),
+		each(withChecks+", for one of 1,000 people", func() error { _, err := checks.seal(ctx, address, o.ids[next()], true); return err }),
 		each("… for one of 1,000 people", func() error { _, err := pii.SealEmail(ctx, address, o.security.For(o.ids[next()])); return err }).atMost(2),
 		each("… audited by slog", func() error { _, err := pii.SealEmail(ctx, address, o.audited); return err }),
 		each("… by a collector's batch, with X-Wing", func() error { _, err := pii.SealEmail(ctx, address, o.batch); return err }),
@@ -163,7 +183,14 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 		if err != nil {
 			return nil, err
 		}
-		seal.contenders = append(seal.contenders, each("… of a batch's value, with "+string(m.name), func() error {
+		byHand, text, err := m.taken(ctx)
+		if err != nil {
+			return nil, err
+		}
+		seal.contenders = append(seal.contenders, each(withChecks+", of a batch's value, with "+string(m.name), func() error {
+			_, err := byHand.takeIn(ctx, text)
+			return err
+		}), each("… of a batch's value, with "+string(m.name), func() error {
 			_, err := email.Reseal(ctx, scope)
 			return err
 		}))
@@ -173,8 +200,14 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 		each("standard library AES-256-GCM", func() error { _, err := r.standard.decrypt(scratch, byStandard, aad); return err }),
 		each("by hand: Tink and base64", func() error { _, err := hand.reveal(handText, aad); return err }),
 		each("by hand: the bytes of our format alone", func() error { _, err := least.reveal(leastText); return err }).asFloor(),
+		each(withChecks, func() error { _, err := checks.reveal(ctx, checkedText, ""); return err }),
 		each("Email.Reveal", func() error { _, err := o.email.Reveal(ctx, o.security); return err }).atMost(1.4),
 		each("Phone.Reveal", func() error { _, err := o.phone.Reveal(ctx, o.security); return err }).atMost(1.4),
+		each(withChecks+", for one of 1,000 people", func() error {
+			i := next()
+			_, err := checks.reveal(ctx, checkedTexts[i], o.ids[i])
+			return err
+		}),
 		each("… for one of 1,000 people", func() error {
 			i := next()
 			_, err := o.theirs[i].Reveal(ctx, o.security.For(o.ids[i]))
@@ -191,6 +224,7 @@ func allRaces(ctx context.Context, withPeers bool) ([]race, error) {
 	index := race{name: "index", contenders: []contender{
 		each("Tink AES-CMAC PRF, of the address", func() error { _, err := r.prf.ComputePrimaryPRF(text, vault.IndexSize); return err }),
 		each("… of the bytes of an index", func() error { _, err := r.prf.ComputePrimaryPRF(indexed, vault.IndexSize); return err }).asFloor(),
+		each(withChecks, func() error { _, err := checks.index(ctx, address); return err }),
 		each("pii.IndexEmail", func() error { _, err := pii.IndexEmail(ctx, address, o.security); return err }).atMost(1.8),
 		each("pii.IndexPhone", func() error { _, err := pii.IndexPhone(ctx, number, o.security); return err }).atMost(1.8),
 	}}
