@@ -225,8 +225,8 @@ func (c *Collector) appendSlot(ctx context.Context, body []byte, buf *buffers, v
 	if err != nil {
 		return body, err
 	}
-	return appendSealedSlot(body, buf, &plainSlot{
-		plainValue: value, typ: key.slotType, key: key, purpose: c.purpose, provenance: &p,
+	return appendSealedSlot(body, buf, key, &plainSlot{
+		plainValue: value, typ: key.slotType, purpose: c.purpose, provenance: &p,
 	}), nil
 }
 

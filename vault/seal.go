@@ -239,7 +239,6 @@ type plainValue struct {
 type plainSlot struct {
 	plainValue
 	typ        byte
-	key        slotKey
 	purpose    purpose.Purpose
 	provenance *purpose.Provenance // nil if the time of collection is all that is known
 	subject    string
@@ -289,14 +288,14 @@ func (s *Scope) appendSlotWith(ctx context.Context, body []byte, buf *buffers, k
 		}
 		typ, key = format.OfSubject, subject
 	}
-	return appendSealedSlot(body, buf, &plainSlot{
-		plainValue: value, typ: typ, key: key, purpose: s.opened.id.purpose, provenance: p, subject: s.subject,
+	return appendSealedSlot(body, buf, key, &plainSlot{
+		plainValue: value, typ: typ, purpose: s.opened.id.purpose, provenance: p, subject: s.subject,
 	}), nil
 }
 
-// appendSealedSlot seals the slot and appends it to body, which begins with the
-// value id.
-func appendSealedSlot(body []byte, buf *buffers, slot *plainSlot) []byte {
+// appendSealedSlot seals the slot with the key and appends it to body, which begins with the
+// value id. The key is not part of the slot, which would move to the heap with it.
+func appendSealedSlot(body []byte, buf *buffers, key slotKey, slot *plainSlot) []byte {
 	start := len(body)
 	if slot.provenance == nil {
 		body = format.AppendBareHeader(body, slot.typ, slot.collected)
@@ -307,7 +306,7 @@ func appendSealedSlot(body []byte, buf *buffers, slot *plainSlot) []byte {
 	aad := format.AppendSlotAAD(buf.aad[:0], slot.kind.name, slot.purpose.String(), body[:format.IDSize:format.IDSize], header, slot.subject)
 	plain := format.AppendPadded(buf.plaintext(len(slot.plaintext)+format.PadStep), slot.plaintext)
 	body = binary.BigEndian.AppendUint16(body, uint16(format.Overhead(slot.typ)+len(plain)))
-	return slot.key.seal(body, plain, aad)
+	return key.seal(body, plain, aad)
 }
 
 // errUnsetClock reports a clock that is not set, or is set far ahead.

@@ -157,14 +157,14 @@ func TestPlaintextIsInTheBuffer(t *testing.T) {
 		require.NotEmpty(t, raw)
 	}
 	buf := new(buffers)
-	appendSealedSlot(make([]byte, format.IDSize), buf, &plainSlot{
+	key := &collectorKey{hidden: func(dst, plain, _ []byte) []byte {
+		require.Same(t, &buf.plain[0], &plain[0])
+		require.GreaterOrEqual(t, buf.used, len(plain))
+		return dst
+	}}
+	appendSealedSlot(make([]byte, format.IDSize), buf, key, &plainSlot{
 		plainValue: plainValue{kind: kind, plaintext: "text"},
 		typ:        format.OfPurpose, purpose: s.Purpose(), provenance: &purpose.Provenance{},
-		key: &collectorKey{hidden: func(dst, plain, _ []byte) []byte {
-			require.Same(t, &buf.plain[0], &plain[0])
-			require.GreaterOrEqual(t, buf.used, len(plain))
-			return dst
-		}},
 	})
 }
 
