@@ -17,7 +17,6 @@ type buffers struct {
 	plain [max(format.MaxSealed, format.MaxIndexInput, format.MaxPseudonymInput)]byte
 	used  int                     // bytes of plain that release clears
 	aad   [format.MaxSlotAAD]byte // associated data
-	mac   [IndexSize]byte         // the state of a CMAC, cleared after each
 	format.Buffer
 	ids idSource
 }

@@ -70,27 +70,34 @@ func readErasureState(b []byte) erasureState {
 func (s erasureState) valid() bool { return s.count > 0 || s == erasureState{} }
 
 // next returns the state after the erasure of a subject.
-func (s erasureState) next(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte) erasureState {
+func (s erasureState) next(k *keys, p purpose.Purpose, pseudonym [IndexSize]byte) (erasureState, error) {
 	count := s.count + 1
-	digest := k.pseudonym.compute(format.AppendErasureDigest(nil, p.String(), k.vault, s.digest, count, pseudonym))
-	return erasureState{count, digest, pseudonym}
+	digest, err := k.pseudonym.compute(format.AppendErasureDigest(nil, p.String(), k.vault, s.digest, count, pseudonym))
+	return erasureState{count, digest, pseudonym}, err
 }
 
 // hide hides the pseudonym of s in the record of erasures, whose reader must not learn
 // which of the subjects' records is a tombstone. Hidden once more, it is as before.
-func (s erasureState) hide(k *keys, p purpose.Purpose) erasureState {
-	mask := k.pseudonym.compute(format.AppendErasureMask(nil, p.String(), k.vault, s.count, s.digest))
+func (s erasureState) hide(k *keys, p purpose.Purpose) (erasureState, error) {
+	mask, err := k.pseudonym.compute(format.AppendErasureMask(nil, p.String(), k.vault, s.count, s.digest))
 	subtle.XORBytes(s.pseudonym[:], s.pseudonym[:], mask[:])
-	return s
+	return s, err
 }
 
 // erasuresName returns the name of the record of the erasures under p.
 func erasuresName(p purpose.Purpose) string { return p.String() + "/erasures" }
 
 // encodeErasures returns the record of a state.
-func encodeErasures(k *keys, p purpose.Purpose, s erasureState) []byte {
-	tag := k.pseudonym.compute(format.AppendErasuresInput(nil, p.String(), k.vault, s.count, s.digest, s.pseudonym))
-	return append(s.hide(k, p).append([]byte(format.ErasuresMagic)), tag[:]...)
+func encodeErasures(k *keys, p purpose.Purpose, s erasureState) ([]byte, error) {
+	tag, err := k.pseudonym.compute(format.AppendErasuresInput(nil, p.String(), k.vault, s.count, s.digest, s.pseudonym))
+	if err != nil {
+		return nil, err
+	}
+	hidden, err := s.hide(k, p)
+	if err != nil {
+		return nil, err
+	}
+	return append(hidden.append([]byte(format.ErasuresMagic)), tag[:]...), nil
 }
 
 // decodeErasures returns the state in a record. It is zero for no data: no subject was
@@ -103,8 +110,15 @@ func decodeErasures(k *keys, p purpose.Purpose, data []byte) (erasureState, erro
 	if len(data) != magic+erasureStateSize+IndexSize {
 		return erasureState{}, errErasures
 	}
-	s := readErasureState(data[magic:]).hide(k, p)
-	if s.count == 0 || subtle.ConstantTimeCompare(data, encodeErasures(k, p, s)) != 1 {
+	s, err := readErasureState(data[magic:]).hide(k, p)
+	if err != nil {
+		return erasureState{}, err
+	}
+	want, err := encodeErasures(k, p, s)
+	if err != nil {
+		return erasureState{}, err
+	}
+	if s.count == 0 || subtle.ConstantTimeCompare(data, want) != 1 {
 		return erasureState{}, errErasures
 	}
 	return s, nil
@@ -223,8 +237,15 @@ func (pk *purposeKeys) erase(ctx context.Context, pseudonym [IndexSize]byte, mar
 				continue
 			}
 		}
-		next := head.next(at.keys, p, pseudonym)
-		_, err = pk.backend.store.Put(ctx, Record{Name: erasuresName(p), Data: encodeErasures(at.keys, p, next), Revision: records[0].Revision})
+		next, err := head.next(at.keys, p, pseudonym)
+		if err != nil {
+			return e, err
+		}
+		data, err := encodeErasures(at.keys, p, next)
+		if err != nil {
+			return e, err
+		}
+		_, err = pk.backend.store.Put(ctx, Record{Name: erasuresName(p), Data: data, Revision: records[0].Revision})
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue // another erasure was first

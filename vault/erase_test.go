@@ -50,7 +50,8 @@ func (e *eraser) scope(t *testing.T, v *Admin, subject string) *Scope {
 // record returns the name of the record of a subject.
 func (e *eraser) record(t *testing.T, subject string) string {
 	t.Helper()
-	pseudonym := e.scope(t, e.there, subject).opened.current.Load().pseudonymOf(e.security, subject)
+	pseudonym, err := e.scope(t, e.there, subject).opened.current.Load().pseudonymOf(e.security, subject)
+	require.NoError(t, err)
 	return subjectRecordName(e.security, pseudonym)
 }
 

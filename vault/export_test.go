@@ -47,7 +47,7 @@ func IndexUnder(raw, input []byte) ([IndexSize]byte, error) {
 	if err != nil {
 		return [IndexSize]byte{}, err
 	}
-	return x.compute(input), nil
+	return x.compute(input)
 }
 
 func cipherSetOf(raw []byte, id uint32) (*cipherSet, error) {

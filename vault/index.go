@@ -20,7 +20,7 @@ func (s *Scope) Index(ctx context.Context, k Kind, canonical string) ([IndexSize
 	var index [IndexSize]byte
 	keys, err := s.keysOfText(ctx, k, canonical, true)
 	if err == nil {
-		index = s.index(keys, k, canonical)
+		index, err = s.index(keys, k, canonical)
 	}
 	if s.audited() {
 		err = s.audit(ctx, s.textEvent(k, err), err)
@@ -61,10 +61,10 @@ func (s *Scope) keysOfText(ctx context.Context, k Kind, canonical string, spend 
 	return keys, nil
 }
 
-func (s *Scope) index(keys *keys, k Kind, canonical string) [IndexSize]byte {
+func (s *Scope) index(keys *keys, k Kind, canonical string) (index [IndexSize]byte, err error) {
 	buf := getBuffers()
 	defer buf.release()
-	return keys.index.computeIn(buf, indexInput(buf, k, s.opened.id.purpose, canonical))
+	return keys.index.compute(indexInput(buf, k, s.opened.id.purpose, canonical))
 }
 
 // Indexes returns the blind index of a canonical text under every key of the
@@ -75,7 +75,7 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	var all [][IndexSize]byte
 	keys, err := s.keysOfText(ctx, k, canonical, true)
 	if err == nil {
-		all = s.indexes(keys, k, canonical)
+		all, err = s.indexes(keys, k, canonical)
 	}
 	if s.audited() {
 		err = s.audit(ctx, s.textEvent(k, err), err)
@@ -88,10 +88,10 @@ func (s *Scope) Indexes(ctx context.Context, k Kind, canonical string) ([][Index
 	return all, nil
 }
 
-func (s *Scope) indexes(keys *keys, k Kind, canonical string) [][IndexSize]byte {
+func (s *Scope) indexes(keys *keys, k Kind, canonical string) ([][IndexSize]byte, error) {
 	buf := getBuffers()
 	defer buf.release()
-	return keys.index.computeAllIn(buf, indexInput(buf, k, s.opened.id.purpose, canonical))
+	return keys.index.computeAll(indexInput(buf, k, s.opened.id.purpose, canonical))
 }
 
 // IndexSealed returns the blind index of v. It opens v, calls canonical with the
@@ -118,7 +118,7 @@ func (s *Scope) IndexSealed(ctx context.Context, k Kind, v Sealed, canonical fun
 	var index [IndexSize]byte
 	keys, err := s.keysOfText(ctx, k, text, false)
 	if err == nil {
-		index = s.index(keys, k, text)
+		index, err = s.index(keys, k, text)
 	}
 	if err != nil {
 		return [IndexSize]byte{}, &opError{audit.Index, k, err}

@@ -245,7 +245,7 @@ func TestNarrowHandlesHoldNoOtherKeys(t *testing.T) {
 			w := deepWalker{seen: map[unsafe.Pointer]bool{}, types: map[string]int{}}
 			w.walk(reflect.ValueOf(test.handle))
 			require.Equal(t, test.ciphers, w.types["gcm.GCM"], "keys that open")
-			require.Equal(t, test.prfs, w.types["vault.cmac"], "keys that index")
+			require.Equal(t, test.prfs, w.types["aescmac.CMAC"], "keys that index")
 			require.Equal(t, test.vaults, w.types["vault.Vault"], "a handle's own, which has no more")
 			require.Zero(t, w.types["vault.privateKey"], "keys of collectors stand behind functions")
 			require.Positive(t, w.types["purpose.Purpose"], "it has walked")
@@ -256,7 +256,7 @@ func TestNarrowHandlesHoldNoOtherKeys(t *testing.T) {
 	w := deepWalker{seen: map[unsafe.Pointer]bool{}, types: map[string]int{}}
 	w.walk(reflect.ValueOf(v))
 	require.GreaterOrEqual(t, w.types["gcm.GCM"], 3)
-	require.GreaterOrEqual(t, w.types["vault.cmac"], 4)
+	require.GreaterOrEqual(t, w.types["aescmac.CMAC"], 4)
 	require.Equal(t, 1, w.types["vault.Vault"])
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/hpke"
 	cryptorand "crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -21,6 +20,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/key"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
 	"github.com/tink-crypto/tink-go/v2/prf/aescmacprf"
 
 	"github.com/onlyfor/onlyfor/purpose"
@@ -212,132 +212,70 @@ type indexSet struct {
 // An indexKey is one key of an indexSet.
 type indexKey struct {
 	id  uint32
-	mac *cmac
+	prf prf.PRF
 }
 
 // newIndexSet returns the enabled keys of h, ready for use, with the times at which
 // further keys become primary. A keyset with a key of another type is errKeyset.
 func newIndexSet(h *keyset.Handle, promotions map[uint32]int64) (*indexSet, error) {
-	x, byID := &indexSet{}, make(map[uint32]indexKey, h.Len())
-	primary, found := indexKey{}, false
 	for i := range h.Len() {
 		e, err := h.Entry(i)
 		if err != nil {
 			return nil, errKeyset
 		}
-		key, ok := e.Key().(*aescmacprf.Key)
-		if !ok {
+		if _, ok := e.Key().(*aescmacprf.Key); !ok {
 			return nil, errKeyset
-		}
-		if e.KeyStatus() != keyset.Enabled {
-			continue
-		}
-		mac, err := newCMAC(key.KeyBytes().Data(insecuresecretdataaccess.Token{}))
-		if err != nil {
-			return nil, errKeyset
-		}
-		k := indexKey{e.KeyID(), mac}
-		if byID[k.id] = k; e.IsPrimary() {
-			primary, found = k, true
 		}
 	}
-	if !found {
+	set, err := prf.NewPRFSet(h) // of the enabled keys
+	if err != nil {
 		return nil, errKeyset
 	}
-	for _, id := range slices.Sorted(maps.Keys(byID)) {
-		x.all = append(x.all, byID[id])
+	x := &indexSet{}
+	for _, id := range slices.Sorted(maps.Keys(set.PRFs)) {
+		x.all = append(x.all, indexKey{id, set.PRFs[id]})
 	}
-	var err error
-	x.schedule, err = newSchedule(primary, promotions, func(id uint32) (indexKey, bool) {
-		k, ok := byID[id]
-		return k, ok
+	x.schedule, err = newSchedule(indexKey{set.PrimaryID, set.PRFs[set.PrimaryID]}, promotions, func(id uint32) (indexKey, bool) {
+		f, ok := set.PRFs[id]
+		return indexKey{id, f}, ok
 	})
 	return x, err
 }
 
 // compute returns the index under the primary key.
-func (x *indexSet) compute(input []byte) [IndexSize]byte {
-	buf := getBuffers()
-	defer buf.release()
-	return x.computeIn(buf, input)
+func (x *indexSet) compute(input []byte) ([IndexSize]byte, error) {
+	return computeIndex(x.schedule.primary().prf, input)
 }
 
-// computeIn is compute with the working memory of an operation, which may hold the input.
-func (x *indexSet) computeIn(buf *buffers, input []byte) [IndexSize]byte {
-	return x.schedule.primary().mac.sum(&buf.mac, input)
-}
-
-// computeAllIn returns the index under every key, starting with the primary key. A key
+// computeAll returns the index under every key, starting with the primary key. A key
 // that is still to become primary is one of them.
-func (x *indexSet) computeAllIn(buf *buffers, input []byte) [][IndexSize]byte {
+func (x *indexSet) computeAll(input []byte) ([][IndexSize]byte, error) {
 	primary := x.schedule.primary()
-	all := append(make([][IndexSize]byte, 0, len(x.all)), primary.mac.sum(&buf.mac, input))
-	for _, k := range x.all {
-		if k.id != primary.id {
-			all = append(all, k.mac.sum(&buf.mac, input))
-		}
-	}
-	return all
-}
-
-// A cmac is a key of AES-CMAC (NIST SP 800-38B, RFC 4493) with AES-256. It computes exactly
-// the outputs of Tink's PRF with that key, on the block cipher of the standard library. An
-// index takes three quarters of the time that it takes with Tink, which allocates each
-// output.
-type cmac struct {
-	block  cipher.Block
-	k1, k2 [aes.BlockSize]byte // the subkeys: for a last block that is full, and for another one
-}
-
-// newCMAC returns the key with the given bytes, ready for use. A key of another size than
-// 32 bytes is errKeyset.
-func newCMAC(key []byte) (*cmac, error) {
-	if len(key) != 32 {
-		return nil, errKeyset
-	}
-	block, err := aes.NewCipher(key)
+	first, err := computeIndex(primary.prf, input)
 	if err != nil {
-		return nil, errKeyset
+		return nil, err
 	}
-	c := &cmac{block: block}
-	block.Encrypt(c.k1[:], c.k1[:])
-	c.k1 = doubled(c.k1)
-	c.k2 = doubled(c.k1)
-	return c, nil
+	all := append(make([][IndexSize]byte, 0, len(x.all)), first)
+	for _, k := range x.all {
+		if k.id == primary.id {
+			continue
+		}
+		index, err := computeIndex(k.prf, input)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, index)
+	}
+	return all, nil
 }
 
-// doubled multiplies b by x in the field GF(2^128) of RFC 4493, section 2.3. It takes the same
-// time for every b.
-func doubled(b [aes.BlockSize]byte) [aes.BlockSize]byte {
-	high, low := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
-	carry := high >> 63
-	binary.BigEndian.PutUint64(b[:8], high<<1|low>>63)
-	binary.BigEndian.PutUint64(b[8:], low<<1^carry*0x87)
-	return b
-}
-
-// sum returns the code of data. The time depends on the size of data alone. It works in
-// memory of the caller, which it clears: a block that is passed to a [cipher.Block] moves to
-// the heap.
-func (c *cmac) sum(state *[aes.BlockSize]byte, data []byte) [aes.BlockSize]byte {
-	x := state[:]
-	clear(x)
-	for len(data) > aes.BlockSize {
-		subtle.XORBytes(x, x, data[:aes.BlockSize])
-		c.block.Encrypt(x, x)
-		data = data[aes.BlockSize:]
+// computeIndex returns the output of f. A failure is ErrUnavailable.
+func computeIndex(f prf.PRF, input []byte) ([IndexSize]byte, error) {
+	out, err := f.ComputePRF(input, IndexSize)
+	if err != nil || len(out) != IndexSize {
+		return [IndexSize]byte{}, ErrUnavailable
 	}
-	subtle.XORBytes(x, x, data)
-	if len(data) == aes.BlockSize {
-		subtle.XORBytes(x, x, c.k1[:])
-	} else {
-		x[len(data)] ^= 0x80
-		subtle.XORBytes(x, x, c.k2[:])
-	}
-	c.block.Encrypt(x, x)
-	code := *state
-	clear(x)
-	return code
+	return [IndexSize]byte(out), nil
 }
 
 // A kem is a key encapsulation mechanism of collectors, with its sizes in bytes. The

@@ -3,6 +3,7 @@ package vault
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"time"
@@ -88,7 +89,10 @@ func (s *Scope) LogValue() slog.Value { return slog.StringValue(s.String()) }
 func (s *Scope) Pseudonym(ctx context.Context, subject string) (string, error) {
 	keys, err := s.For(subject).freshKeys(ctx)
 	if err == nil {
-		return hexID(keys.pseudonymOf(s.opened.id.purpose, subject)), nil
+		var pseudonym [IndexSize]byte
+		if pseudonym, err = keys.pseudonymOf(s.opened.id.purpose, subject); err == nil {
+			return hex.EncodeToString(pseudonym[:]), nil
+		}
 	}
 	return "", fmt.Errorf("vault: computing pseudonym: %w", err)
 }
@@ -225,7 +229,9 @@ func (s *Scope) complete(e audit.Event) audit.Event {
 	}
 	e.Generation = keys.generation
 	if s.subject != "" {
-		e.Subject = hexID(keys.pseudonymOf(s.opened.id.purpose, s.subject))
+		if pseudonym, err := keys.pseudonymOf(s.opened.id.purpose, s.subject); err == nil {
+			e.Subject = hexID(pseudonym)
+		}
 	}
 	return e
 }

@@ -193,7 +193,11 @@ func (pk *purposeKeys) addSeals(ctx context.Context, counts *sealCounts) (due bo
 		}
 		added := counts.added()
 		before, sum := counts.onto(stored, nil), counts.onto(stored, added)
-		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: encodeSeals(k, pk.id.purpose, sum), Revision: records[0].Revision})
+		data, err := encodeSeals(k, pk.id.purpose, sum)
+		if err != nil {
+			return false, err
+		}
+		_, err = pk.backend.store.Put(ctx, Record{Name: name, Data: data, Revision: records[0].Revision})
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue
@@ -222,14 +226,17 @@ func (b *backend) sealed(k *keys, p purpose.Purpose, data []byte) (map[uint32]ui
 const sealEntrySize = 4 + 8
 
 // encodeSeals returns the record of the given counts, by key id.
-func encodeSeals(k *keys, p purpose.Purpose, counts map[uint32]uint64) []byte {
+func encodeSeals(k *keys, p purpose.Purpose, counts map[uint32]uint64) ([]byte, error) {
 	data := []byte(format.SealsMagic)
 	for _, id := range slices.Sorted(maps.Keys(counts)) {
 		data = binary.BigEndian.AppendUint32(data, id)
 		data = binary.BigEndian.AppendUint64(data, counts[id])
 	}
-	tag := k.pseudonym.compute(format.AppendSealsInput(nil, p.String(), k.vault, data[len(format.SealsMagic):]))
-	return append(data, tag[:]...)
+	tag, err := k.pseudonym.compute(format.AppendSealsInput(nil, p.String(), k.vault, data[len(format.SealsMagic):]))
+	if err != nil {
+		return nil, err
+	}
+	return append(data, tag[:]...), nil
 }
 
 // decodeSeals is the reverse of encodeSeals. No data has no counts: nothing was sealed
@@ -250,7 +257,11 @@ func decodeSeals(k *keys, p purpose.Purpose, data []byte) (map[uint32]uint64, er
 		}
 		counts[binary.BigEndian.Uint32(entries)] = n
 	}
-	if subtle.ConstantTimeCompare(data, encodeSeals(k, p, counts)) != 1 { // in the one order
+	want, err := encodeSeals(k, p, counts) // in the one order
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(data, want) != 1 {
 		return nil, errSeals
 	}
 	return counts, nil

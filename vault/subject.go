@@ -187,7 +187,10 @@ func (pk *purposeKeys) fetchSubjects(ctx context.Context, keys *keys, subjects [
 	names := make([]string, len(subjects))
 	pseudonyms := make([][IndexSize]byte, len(subjects))
 	for i, subject := range subjects {
-		pseudonyms[i] = keys.pseudonymOf(pk.id.purpose, subject)
+		var err error
+		if pseudonyms[i], err = keys.pseudonymOf(pk.id.purpose, subject); err != nil {
+			return err
+		}
 		names[i] = subjectRecordName(pk.id.purpose, pseudonyms[i])
 	}
 	asked := pk.backend.clock.exact()
@@ -323,7 +326,10 @@ func (pk *purposeKeys) askSubject(ctx context.Context, keys *keys, subject strin
 // loadSubject reads the key of a subject from the store, or makes it if create is
 // set.
 func (pk *purposeKeys) loadSubject(ctx context.Context, keys *keys, subject string, create bool) (*subjectKey, error) {
-	pseudonym := keys.pseudonymOf(pk.id.purpose, subject)
+	pseudonym, err := keys.pseudonymOf(pk.id.purpose, subject)
+	if err != nil {
+		return nil, err
+	}
 	name := subjectRecordName(pk.id.purpose, pseudonym)
 	for {
 		if ctx.Err() != nil {
@@ -519,8 +525,8 @@ func subjectRecordName(p purpose.Purpose, pseudonym [IndexSize]byte) string {
 func subjectPrefix(p purpose.Purpose) string { return p.String() + "/subjects/" }
 
 // pseudonymOf returns the pseudonym of subject under purpose p.
-func (k *keys) pseudonymOf(p purpose.Purpose, subject string) [IndexSize]byte {
+func (k *keys) pseudonymOf(p purpose.Purpose, subject string) ([IndexSize]byte, error) {
 	buf := getBuffers()
 	defer buf.release()
-	return k.pseudonym.computeIn(buf, format.AppendPseudonymInput(buf.plaintext(len(buf.plain)), p.String(), subject))
+	return k.pseudonym.compute(format.AppendPseudonymInput(buf.plaintext(len(buf.plain)), p.String(), subject))
 }

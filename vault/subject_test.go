@@ -84,7 +84,8 @@ func TestTimesOfSubjectRecords(t *testing.T) {
 
 	v, s := subjectsOf(t, Memory(), testKEK(t), nil)
 	keys, p := s.opened.current.Load(), s.opened.id.purpose
-	pseudonym := keys.pseudonymOf(p, "alice")
+	pseudonym, err := keys.pseudonymOf(p, "alice")
+	require.NoError(t, err)
 	name := subjectRecordName(p, pseudonym)
 	for _, r := range []subjectRecord{newSubjectRecord(time.Time{}), {count: 1}} {
 		for seconds, want := range map[int64]error{0: nil, format.MaxSeconds: nil, format.MaxSeconds + 1: errSubjectRecord, 1<<40 - 1: errSubjectRecord} {
@@ -96,7 +97,7 @@ func TestTimesOfSubjectRecords(t *testing.T) {
 
 	// A person with such a record can be erased, and the certificate is JSON.
 	r := newSubjectRecord(at(1<<40 - 1))
-	_, err := v.store.Put(t.Context(), Record{Name: name, Data: r.encode(keys, p, pseudonym)})
+	_, err = v.store.Put(t.Context(), Record{Name: name, Data: r.encode(keys, p, pseudonym)})
 	require.NoError(t, err)
 	require.ErrorIs(t, s.Prefetch(t.Context(), "alice"), ErrCorrupt)
 	certificates, err := v.Erase(t.Context(), "alice", p)
@@ -226,7 +227,8 @@ func TestPrefetchTellsFaults(t *testing.T) {
 	require.False(t, known)
 	require.Empty(t, fresh.opened.subjectReads)
 
-	pseudonym := s.opened.current.Load().pseudonymOf(s.opened.id.purpose, "alice")
+	pseudonym, err := s.opened.current.Load().pseudonymOf(s.opened.id.purpose, "alice")
+	require.NoError(t, err)
 	name := subjectRecordName(s.opened.id.purpose, pseudonym)
 	records, err := store.Get(t.Context(), name)
 	require.NoError(t, err)

@@ -328,7 +328,9 @@ func (v *Vault) pseudonym(p purpose.Purpose, subject string) string {
 	}
 	for _, pk := range v.findAll(p) {
 		if k := pk.current.Load(); k != nil && k.pseudonym != nil {
-			return hexID(k.pseudonymOf(p, subject))
+			if pseudonym, err := k.pseudonymOf(p, subject); err == nil {
+				return hexID(pseudonym)
+			}
 		}
 	}
 	return ""
@@ -338,7 +340,7 @@ func (v *Vault) eraseFor(ctx context.Context, subject string, p purpose.Purpose)
 	if !ValidSubject(subject) {
 		return Erasure{}, subjectError(subject)
 	}
-	return v.eraseBy(ctx, p, func(k *keys) ([IndexSize]byte, error) { return k.pseudonymOf(p, subject), nil },
+	return v.eraseBy(ctx, p, func(k *keys) ([IndexSize]byte, error) { return k.pseudonymOf(p, subject) },
 		func() { v.markErased(p, subject) })
 }
 
