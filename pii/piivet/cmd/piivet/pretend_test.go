@@ -18,9 +18,11 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/adopt"
 )
 
-// revealed is the package of the function that the survey puts around each read of a
-// field: for piivet, its result is a revealed value. It is put around fields of type
-// string, and not around pointers and named types.
+// revealed is the package of the functions that the survey adds. It puts Revealed around
+// each read of a field: for piivet, the result is a revealed value. It puts Sealed around
+// each value that is written to such a field, since the field of a service that uses
+// onlyfor has a sealed type. Both are for fields of type string, and not for pointers and
+// named types.
 const revealed = `// Package piisurvey stands for what a service that uses onlyfor would do.
 package piisurvey
 
@@ -39,11 +41,14 @@ func Revealed(string) string {
 	}
 	return plain
 }
+
+// Sealed stands for the sealed form of its argument, which is not plaintext.
+func Sealed(string) string { return "" }
 `
 
 // pretend changes the code so that it reveals each field that looks like personal data
-// when it reads it, and returns the number of these reads. The line numbers stay the
-// same.
+// when it reads it, and seals each value that it writes to such a field. It returns the
+// number of the reads. The line numbers stay the same.
 func (s survey) pretend(ctx context.Context, patterns []string) (reads int, err error) {
 	cfg := &packages.Config{
 		Context: ctx, Dir: s.dir, Env: append(os.Environ(), writable...),
@@ -94,12 +99,54 @@ func pretendIn(p *packages.Package, file *ast.File, name string) (reads int, err
 	}
 	var edits []edit
 	at := func(pos token.Pos) int { return p.Fset.PositionFor(pos, false).Offset }
+	around := func(e ast.Expr, function string) {
+		edits = append(edits, edit{at(e.Pos()), "piisurvey." + function + "("}, edit{at(e.End()), ")"})
+	}
+	listed := func(v *types.Var) bool {
+		if v == nil || !v.IsField() || !types.Identical(v.Type(), types.Typ[types.String]) {
+			return false
+		}
+		_, ok := adopt.NameOf(v.Name())
+		return ok && v.Exported() && v.Pkg() != nil && strings.HasPrefix(v.Pkg().Path(), p.Module.Path)
+	}
+	field := func(e ast.Expr) *types.Var {
+		switch e := ast.Unparen(e).(type) {
+		case *ast.SelectorExpr:
+			v, _ := p.TypesInfo.Uses[e.Sel].(*types.Var)
+			return v
+		case *ast.Ident: // the key in a literal of a struct
+			v, _ := p.TypesInfo.Uses[e].(*types.Var)
+			return v
+		}
+		return nil
+	}
+	seals := func(v *types.Var, value ast.Expr) {
+		if listed(v) && p.TypesInfo.Types[value].Value == nil { // not a constant
+			around(value, "Sealed")
+		}
+	}
 	written := map[ast.Expr]bool{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.AssignStmt:
-			for _, e := range n.Lhs {
+			for i, e := range n.Lhs {
 				written[ast.Unparen(e)] = true
+				if n.Tok == token.ASSIGN && len(n.Lhs) == len(n.Rhs) {
+					seals(field(e), n.Rhs[i])
+				}
+			}
+		case *ast.CompositeLit:
+			of := p.TypesInfo.TypeOf(n).Underlying()
+			if pointer, ok := of.(*types.Pointer); ok { // in a list of pointers
+				of = pointer.Elem().Underlying()
+			}
+			t, ok := of.(*types.Struct)
+			for i, e := range n.Elts {
+				if pair, keyed := e.(*ast.KeyValueExpr); ok && keyed {
+					seals(field(pair.Key), pair.Value)
+				} else if ok {
+					seals(t.Field(i), e)
+				}
 			}
 		case *ast.RangeStmt:
 			written[n.Key], written[n.Value] = true, true
@@ -108,18 +155,14 @@ func pretendIn(p *packages.Package, file *ast.File, name string) (reads int, err
 				written[ast.Unparen(n.X)] = true
 			}
 		case *ast.SelectorExpr:
-			v, ok := p.TypesInfo.Uses[n.Sel].(*types.Var)
-			if !ok || !v.IsField() || written[n] || !types.Identical(v.Type(), types.Typ[types.String]) {
-				break
-			}
-			if _, ok := adopt.NameOf(v.Name()); ok && v.Exported() && v.Pkg() != nil && strings.HasPrefix(v.Pkg().Path(), p.Module.Path) {
-				edits = append(edits, edit{at(n.Pos()), "piisurvey.Revealed("}, edit{at(n.End()), ")"})
+			if v := field(n); listed(v) && !written[n] {
+				around(n, "Revealed")
 				reads++
 			}
 		}
 		return true
 	})
-	if reads == 0 {
+	if len(edits) == 0 {
 		return 0, nil
 	}
 	edits = append(edits, edit{at(file.Name.End()), "; import piisurvey " + strconv.Quote(p.Module.Path+"/piisurvey")})

@@ -249,6 +249,7 @@ func (e *engine) build() {
 		e.add(init, e.pass.Pkg.Path()+".init", known.PackagePath(e.pass.Pkg.Path()), nil)
 	}
 	for _, f := range e.functions {
+		settle(f.ssa)
 		for _, b := range f.ssa.Blocks {
 			for _, instr := range b.Instrs {
 				if c, ok := instr.(*ssa.MakeClosure); ok {

@@ -38,3 +38,33 @@ func finding(ctx context.Context, e pii.Email, s *vault.Scope) error {
 	}
 	return nil
 }
+
+var errEmpty = errors.New("no address")
+
+// fixed logs an error with a text that quotes nothing, in a branch without other errors.
+func fixed(ctx context.Context, e pii.Email, s *vault.Scope) error {
+	address, _ := e.Reveal(ctx, s)
+	err := reject(address)
+	if err == errEmpty {
+		log.Print(err)
+		return nil
+	}
+	if err != errEmpty {
+		log.Print(err) // want `goes into a log`
+	} else {
+		log.Print(err.Error())
+	}
+	if other := reject(address); err == errEmpty {
+		log.Print(err, other) // want `goes into a log`
+	}
+	log.Print(err) // want `goes into a log`
+	switch err {
+	case nil:
+		log.Print(err)
+	case errEmpty:
+		log.Print(err)
+	default:
+		log.Print(err) // want `goes into a log`
+	}
+	return err
+}
