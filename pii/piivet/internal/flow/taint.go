@@ -81,7 +81,11 @@ type taints map[taint]struct{}
 // add adds all of other, and reports whether any was new.
 func (t taints) add(other taints) bool {
 	n := len(t)
-	maps.Copy(t, other)
+	for x := range other {
+		if _, ok := t[x]; !ok { // most are known, and a lookup costs less than a write
+			t[x] = struct{}{}
+		}
+	}
 	return len(t) > n
 }
 
