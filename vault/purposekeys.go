@@ -151,8 +151,11 @@ func (pk *purposeKeys) confirmedOrKept(ctx context.Context) (*keys, error) {
 	}
 	k, err := pk.fresh(ctx)
 	now = pk.backend.clock.now()
-	if err != nil || now < pk.lookLimit.Load() || pk.lookErr.Load() != nil && now < due+moment(failureCounts) {
+	if err != nil || pk.lookErr.Load() != nil && now < due+moment(failureCounts) {
 		return k, err
+	}
+	if now < pk.lookLimit.Load() {
+		return pk.fresh(ctx) // a look may have ended since k was loaded, and replaced k
 	}
 	l := pk.startLook()
 	patience := time.NewTimer(time.Duration(l.began-pk.backend.clock.now()) + min(maxPatience, pk.backend.opts.Timeout))
@@ -174,9 +177,11 @@ const maxPatience = 5 * time.Second
 // confirmed the keys within [Options.Refresh].
 func (pk *purposeKeys) confirmed(ctx context.Context) (*keys, error) {
 	pk.countSoon()
-	k, err := pk.fresh(ctx)
-	if err != nil || pk.backend.clock.now() < pk.lookLimit.Load() {
-		return k, err
+	if _, err := pk.fresh(ctx); err != nil {
+		return nil, err
+	}
+	if pk.backend.clock.now() < pk.lookLimit.Load() {
+		return pk.fresh(ctx) // a look may have ended since the first call, and replaced the keys
 	}
 	if err := pk.lookErr.Load(); err != nil && pk.backend.clock.now() < pk.lookDue.Load() {
 		return nil, *err // a moment ago
