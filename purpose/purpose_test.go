@@ -137,6 +137,7 @@ func TestPurposeRefusesHugeTextWithoutCopyingIt(t *testing.T) {
 	huge := make([]byte, 64<<20)
 	var p purpose.Purpose
 	require.Zero(t, testing.AllocsPerRun(1000, func() { p.UnmarshalText(huge) }))
+	require.ErrorIs(t, p.UnmarshalText(huge), purpose.ErrSyntax)
 }
 
 func TestPurposeJSON(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -75,4 +77,28 @@ func survivorsOf(output string) map[string]bool {
 		}
 	}
 	return keys
+}
+
+var hunk = regexp.MustCompile(`^@@ -\S+ \+(\d+)(?:,(\d+))? @@`)
+
+// linesOf returns the new lines of each file of a diff without context and prefixes.
+func linesOf(diff string) map[string]map[int]bool {
+	lines := map[string]map[int]bool{}
+	file := ""
+	for line := range strings.Lines(diff) {
+		if name, ok := strings.CutPrefix(line, "+++ "); ok {
+			file = strings.TrimSpace(name)
+			lines[file] = map[int]bool{}
+		} else if m := hunk.FindStringSubmatch(line); m != nil {
+			first, _ := strconv.Atoi(m[1])
+			n := 1
+			if m[2] != "" {
+				n, _ = strconv.Atoi(m[2])
+			}
+			for i := range n {
+				lines[file][first+i] = true
+			}
+		}
+	}
+	return lines
 }

@@ -22,12 +22,14 @@
 // until one fails. A survivor has been through all of its tests, and survivors take
 // most of the time: some two hours for vault, on two cores. A run with
 // -longest 500ms, and another with -again for the survivors, takes half an hour.
+// After a change of the code, -since tries the changed lines alone.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
@@ -44,6 +46,7 @@ func main() {
 	flag.IntVar(&c.every, "every", 1, "try each `n`-th change only")
 	flag.DurationVar(&c.patience, "patience", 30*time.Second, "`time` added to ten times that of the tests before they count as hung")
 	flag.DurationVar(&c.longest, "longest", time.Hour, "leave out tests that take longer than this `time`, for a first look")
+	since := flag.String("since", "", "try changes of lines only that git finds changed since this `revision`")
 	again := flag.String("again", "", "try those changes only that live in this `file`, an earlier output")
 	flag.BoolVar(&c.verbose, "v", false, "print the killed too")
 	flag.Parse()
@@ -55,6 +58,14 @@ func main() {
 			os.Exit(2)
 		}
 		c.again = survivorsOf(string(earlier))
+	}
+	if *since != "" {
+		diff, err := exec.Command("git", "-C", c.dir, "diff", "--relative", "--no-prefix", "-U0", *since).Output()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mutate: git diff:", err)
+			os.Exit(2)
+		}
+		c.since = linesOf(string(diff))
 	}
 	ok, err := run(c, flag.Args())
 	if err != nil {
@@ -69,7 +80,8 @@ func main() {
 type config struct {
 	dir, known, tests string
 	only              *regexp.Regexp
-	again             map[string]bool // by key, nil for all
+	again             map[string]bool         // by key, nil for all
+	since             map[string]map[int]bool // lines by file, nil for all
 	jobs, every       int
 	patience, longest time.Duration
 	verbose           bool

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -101,5 +102,13 @@ func TestKnownSurvivorsNeedReasons(t *testing.T) {
 	write("# A reason.\n\na: b\n")
 	if _, err := readKnown(file); err == nil {
 		t.Error("a survivor without a reason passes")
+	}
+}
+
+func TestLinesOfADiff(t *testing.T) {
+	got := linesOf("diff --git a/x.go a/x.go\n--- a/x.go\n+++ a/x.go\n@@ -3 +3 @@ func f() {\n-a\n+b\n@@ -9,2 +9,0 @@\n-c\n-d\n@@ -20,0 +19,2 @@\n+e\n+f\n")
+	want := map[string]map[int]bool{"a/x.go": {3: true, 19: true, 20: true}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

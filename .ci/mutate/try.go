@@ -92,14 +92,15 @@ func (s *suite) record(c config, work string) error {
 		trace := filepath.Join(work, "trace")
 		os.Remove(trace)
 		start := time.Now()
-		if failed, out := s.run(c, []string{name}, 10*time.Minute, "MUTANT_TRACE="+trace); failed {
+		failed, out := s.run(c, []string{name}, min(c.longest, 10*time.Minute), "MUTANT_TRACE="+trace)
+		if time.Since(start) > c.longest {
+			continue
+		}
+		if failed {
 			fmt.Printf("%s is left out, as it fails with every change switched off\n", name)
 			if c.verbose {
 				fmt.Printf("%s", out)
 			}
-			continue
-		}
-		if time.Since(start) > c.longest {
 			continue
 		}
 		t := test{name, time.Since(start), map[int]bool{}}
@@ -165,7 +166,7 @@ func try(c config, mutants []Mutant, suites []*suite) (tried, survivors []Mutant
 		})
 	}
 	for _, m := range mutants {
-		if m.ID%c.every == 0 && c.only.MatchString(m.Key()) && (c.again == nil || c.again[m.Key()]) {
+		if m.ID%c.every == 0 && c.only.MatchString(m.Key()) && (c.again == nil || c.again[m.Key()]) && (c.since == nil || c.since[m.File][m.Line]) {
 			work <- m
 		}
 	}

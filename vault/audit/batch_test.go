@@ -242,6 +242,26 @@ func TestBatchLetsCallersGo(t *testing.T) {
 		})
 		require.Equal(t, time.Minute, time.Since(start), "nobody waits for the caller who is gone")
 		require.Len(t, j.events, 2)
+
+		j = &journal{during: func(context.Context) { time.Sleep(time.Minute) }}
+		audit.Batch(t.Context(), 1, 1, func(ctx context.Context, i int) {
+			ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
+			defer cancel()
+			require.ErrorIs(t, audit.Record(ctx, j, revealed(i)), context.DeadlineExceeded)
+		})
+		require.Equal(t, 1, j.count(), "the batch ended before its last event was recorded")
+	})
+}
+
+// The first of several panics comes out of Batch.
+func TestBatchPanicsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		require.PanicsWithValue(t, 0, func() {
+			audit.Batch(t.Context(), 3, 3, func(ctx context.Context, i int) {
+				time.Sleep(time.Duration(i+1) * time.Second)
+				panic(i)
+			})
+		})
 	})
 }
 
@@ -266,17 +286,21 @@ func TestBatchPanics(t *testing.T) {
 	require.EqualValues(t, 100, calls.Load())
 }
 
-// A batch of many thousands has no more goroutines than wait for one event.
+// A batch of many thousands has no more goroutines than wait for one event. It records
+// that event at once.
 func TestBatchIsBounded(t *testing.T) {
-	j := &journal{}
-	audit.Batch(t.Context(), 5000, 2, func(ctx context.Context, i int) { require.NoError(t, audit.Record(ctx, j, revealed(i))) })
-	total := 0
-	for _, e := range j.events {
-		require.LessOrEqual(t, e.Count, 1024+2)
-		total += e.Count
-	}
-	require.Equal(t, 5000, total)
-	require.LessOrEqual(t, len(j.events), 6)
+	synctest.Test(t, func(t *testing.T) {
+		j, start := &journal{}, time.Now()
+		audit.Batch(t.Context(), 5000, 2, func(ctx context.Context, i int) { require.NoError(t, audit.Record(ctx, j, revealed(i))) })
+		total := 0
+		for _, e := range j.events {
+			require.LessOrEqual(t, e.Count, 1024+2)
+			total += e.Count
+		}
+		require.Equal(t, 5000, total)
+		require.LessOrEqual(t, len(j.events), 6)
+		require.Equal(t, start, time.Now())
+	})
 }
 
 // An auditor that can't be compared is called for each event.
