@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	mathrand "math/rand/v2"
@@ -18,11 +17,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/onlyfor/onlyfor/vault"
 )
 
-// A checked is the second floor: a program by hand that keeps what the library promises for a
+// A checked is the second floor: a program by hand that keeps the library's promises for a
 // value of one purpose, in straight code over the standard library. Beyond the first floor it
 // may be used from many goroutines, and asks for each value whether the context is done, the
 // keys are still granted, the use is suspended and an auditor wants an event. It compares kind
@@ -241,7 +238,7 @@ func (c *checked) sealIn(s *checkedScratch, k *checkedKeys, now *checkedTime, da
 	body = gcm.Seal(body, nil, s.plain[:floorStep], aad)
 	text := append(append(append(s.text[:0], "pii1."...), c.kind...), '.')
 	text = append(append(text, c.purpose...), '.')
-	return string(appendAllGroups(text, body)), nil
+	return string(appendGroups(text, body)), nil
 }
 
 // reveal returns the address of a text that seal returned for the person.
@@ -272,7 +269,7 @@ func (c *checked) open(s *checkedScratch, k *checkedKeys, now *checkedTime, text
 		text[6+len(c.kind):head-1] != c.purpose || text[head-1] != '.' {
 		return "", 0, errChecked
 	}
-	body, ok := decodeAllGroups(s.body[:], text[head:])
+	body, ok := decodeGroups(s.body[:], text[head:])
 	if !ok || len(body) < floorID+len(floorFront) {
 		return "", 0, errChecked
 	}
@@ -409,106 +406,4 @@ func (c *checked) index(ctx context.Context, address string) (hidden [aes.BlockS
 	hidden = s.mac
 	clear(x)
 	return hidden, c.done(&c.indexes)
-}
-
-// validAddress reports whether s is an address in the form that is sealed, in ASCII.
-func validAddress(s string) bool {
-	if len(s) > 254 {
-		return false
-	}
-	at, dot := 0, true
-	for ; at < len(s) && at <= 64; at++ {
-		c := s[at]
-		if localByte[c] {
-			dot = false
-			continue
-		}
-		if dot || c != '.' && c != '@' {
-			return false
-		}
-		if c == '@' {
-			break
-		}
-		dot = true
-	}
-	if at > 64 || at == len(s) {
-		return false
-	}
-	labels, start, letter := 0, at+1, false
-	for i := start; ; i++ {
-		if i < len(s) && s[i] != '.' {
-			switch c := s[i]; {
-			case c >= 'a' && c <= 'z', c == '-' && i > start:
-				letter = true
-			case c >= '0' && c <= '9':
-			default:
-				return false
-			}
-			continue
-		}
-		if i == start || i-start > 63 || s[i-1] == '-' {
-			return false
-		}
-		if labels++; i == len(s) {
-			return labels >= 2 && letter
-		}
-		start, letter = i+1, false
-	}
-}
-
-var localByte = func() (set [256]bool) {
-	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~") {
-		set[c] = true
-	}
-	return set
-}()
-
-// appendAllGroups appends the base64url of body. There is room for it.
-func appendAllGroups(dst, body []byte) []byte {
-	at := len(dst)
-	dst = dst[:at+base64.RawURLEncoding.EncodedLen(len(body))]
-	out := dst[at:]
-	for len(body) >= 8 && len(out) >= 8 { // 8 bytes are read, and 6 of them encoded
-		v := binary.BigEndian.Uint64(body)
-		binary.LittleEndian.PutUint64(out, uint64(pairs[v>>52])|uint64(pairs[v>>40&0xfff])<<16|
-			uint64(pairs[v>>28&0xfff])<<32|uint64(pairs[v>>16&0xfff])<<48)
-		body, out = body[6:], out[8:]
-	}
-	base64.RawURLEncoding.Encode(out, body)
-	return dst
-}
-
-// decodeAllGroups is the reverse of appendAllGroups. It accepts no second spelling.
-func decodeAllGroups(dst []byte, text string) ([]byte, bool) {
-	size := base64.RawURLEncoding.DecodedLen(len(text))
-	if size > len(dst)-8 {
-		return nil, false
-	}
-	out, all := dst, uint32(0)
-	for len(text) >= 8 { // 8 bytes are written, and 6 of them kept
-		a := places[0][text[0]] | places[1][text[1]] | places[2][text[2]] | places[3][text[3]]
-		b := places[0][text[4]] | places[1][text[5]] | places[2][text[6]] | places[3][text[7]]
-		all |= a | b
-		binary.BigEndian.PutUint64(out, uint64(a)<<40|uint64(b)<<16)
-		text, out = text[8:], out[6:]
-	}
-	for i := range len(text) { // the decoder of the standard library skips ends of lines
-		all |= places[0][text[i]]
-	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(out, []byte(text)); err != nil {
-		return nil, false
-	}
-	return dst[:size], all>>31 == 0
-}
-
-// collectorOf returns a collector of package vault for a public key that a program by hand has
-// the private key of.
-func collectorOf(m mechanism, public hpke.PublicKey) (*vault.Collector, error) {
-	magic := "ofc1"
-	if m.name == vault.XWing {
-		magic = "ofc2"
-	}
-	body := append([]byte{0, 0, 0, 1}, public.Bytes()...)
-	sum := sha256.Sum256(append([]byte(magic+".security."), body...))
-	return vault.ParseCollector(magic+".security."+base64.RawURLEncoding.EncodeToString(append(body, sum[:4]...)), nil)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/ecdh"
 	"crypto/hpke"
+	"crypto/sha256"
+	"encoding/base64"
 
 	"github.com/tink-crypto/tink-go/v2/hybrid"
 	tinkhpke "github.com/tink-crypto/tink-go/v2/hybrid/hpke"
@@ -186,4 +188,16 @@ func (m mechanism) byTink() (tink.HybridEncrypt, tink.HybridDecrypt, error) {
 	}
 	decrypt, err := hybrid.NewHybridDecrypt(h)
 	return encrypt, decrypt, err
+}
+
+// collectorOf returns a collector of package vault for a public key that a program by hand has
+// the private key of.
+func collectorOf(m mechanism, public hpke.PublicKey) (*vault.Collector, error) {
+	magic := "ofc1"
+	if m.name == vault.XWing {
+		magic = "ofc2"
+	}
+	body := append([]byte{0, 0, 0, 1}, public.Bytes()...)
+	sum := sha256.Sum256(append([]byte(magic+".security."), body...))
+	return vault.ParseCollector(magic+".security."+base64.RawURLEncoding.EncodeToString(append(body, sum[:4]...)), nil)
 }

@@ -99,7 +99,7 @@ func (f *floor) reveal(text string) (string, error) {
 	if len(text) < len(floorHead) || text[:len(floorHead)] != floorHead {
 		return "", errFloor
 	}
-	body, ok := f.decodeGroups(text[len(floorHead):])
+	body, ok := decodeGroups(f.body[:floorBody+8], text[len(floorHead):])
 	if !ok || len(body) != floorBody || string(body[floorID:floorID+len(floorFront)]) != floorFront {
 		return "", errFloor
 	}
@@ -116,58 +116,4 @@ func (f *floor) reveal(text string) (string, error) {
 		n--
 	}
 	return string(plain[:n]), nil
-}
-
-// The tables of base64url: of pairs of characters, and of the value of a character at each
-// place of a group.
-const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-var pairs = func() (t [1 << 12]uint16) {
-	for bits := range t {
-		t[bits] = uint16(alphabet[bits>>6]) | uint16(alphabet[bits&63])<<8
-	}
-	return t
-}()
-
-var places = func() (t [4][256]uint32) {
-	for place := range t {
-		for c := range t[place] {
-			t[place][c] = 1 << 31
-		}
-		for bits := range len(alphabet) {
-			t[place][alphabet[bits]] = uint32(bits) << (18 - 6*place)
-		}
-	}
-	return t
-}()
-
-// appendGroups appends the base64url of body, whose size is floorBody. There is room for it.
-func appendGroups(dst, body []byte) []byte {
-	at := len(dst)
-	dst = dst[:at+(floorBody*4+2)/3]
-	out := dst[at:]
-	for len(body) >= 8 { // 8 bytes are read, and 6 of them encoded
-		v := binary.BigEndian.Uint64(body)
-		binary.LittleEndian.PutUint64(out, uint64(pairs[v>>52])|uint64(pairs[v>>40&0xfff])<<16|
-			uint64(pairs[v>>28&0xfff])<<32|uint64(pairs[v>>16&0xfff])<<48)
-		body, out = body[6:], out[8:]
-	}
-	base64.RawURLEncoding.Encode(out, body) // the last 6 bytes
-	return dst
-}
-
-// decodeGroups is the reverse of appendGroups.
-func (f *floor) decodeGroups(text string) ([]byte, bool) {
-	if len(text) != (floorBody*4+2)/3 {
-		return nil, false
-	}
-	out, all := f.body[:floorBody+8], uint32(0)
-	for len(text) >= 8 { // 8 bytes are written, and 6 of them kept
-		a := places[0][text[0]] | places[1][text[1]] | places[2][text[2]] | places[3][text[3]]
-		b := places[0][text[4]] | places[1][text[5]] | places[2][text[6]] | places[3][text[7]]
-		all |= a | b
-		binary.BigEndian.PutUint64(out, uint64(a)<<40|uint64(b)<<16)
-		text, out = text[8:], out[6:]
-	}
-	return f.body[:floorBody], all>>31 == 0
 }

@@ -88,7 +88,7 @@ func locals(ctx context.Context, v *vault.Vault, yes bool) {
 	show(anything.(*vault.Scope)) // want `^\?$`
 }
 
-// reassigned returns what a parameter was set to.
+// reassigned returns the scope that its parameter was set to.
 func reassigned(s, other *vault.Scope, yes bool) *vault.Scope {
 	if yes {
 		s = other
