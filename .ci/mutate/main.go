@@ -22,7 +22,8 @@
 // until one fails. A survivor has been through all of its tests, and survivors take
 // most of the time: some two hours for vault, on two cores. A run with
 // -longest 500ms, and another with -again for the survivors, takes half an hour.
-// After a change of the code, -since tries the changed lines alone.
+// After a change of the code, -since tries the changed lines alone, and -unlisted leaves
+// out the survivors that are known.
 package main
 
 import (
@@ -32,6 +33,7 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -48,6 +50,7 @@ func main() {
 	flag.DurationVar(&c.longest, "longest", time.Hour, "leave out tests that take longer than this `time`, for a first look")
 	since := flag.String("since", "", "try changes of lines only that git finds changed since this `revision`")
 	again := flag.String("again", "", "try those changes only that live in this `file`, an earlier output")
+	flag.BoolVar(&c.unlisted, "unlisted", false, "leave out the changes that the file of -known lists, which take most of the time")
 	flag.BoolVar(&c.verbose, "v", false, "print the killed too")
 	flag.Parse()
 	c.only = regexp.MustCompile(*only)
@@ -84,7 +87,7 @@ type config struct {
 	since             map[string]map[int]bool // lines by file, nil for all
 	jobs, every       int
 	patience, longest time.Duration
-	verbose           bool
+	verbose, unlisted bool
 }
 
 func run(c config, patterns []string) (bool, error) {
@@ -97,15 +100,20 @@ func run(c config, patterns []string) (bool, error) {
 		return false, err
 	}
 	defer os.RemoveAll(work)
+	start := time.Now()
 	mutants, packages, err := prepare(c.dir, work, patterns)
 	if err != nil {
 		return false, err
+	}
+	if c.unlisted {
+		mutants = slices.DeleteFunc(mutants, func(m Mutant) bool { return known[m.Key()] != "" })
+		known = nil
 	}
 	suites, err := build(c, work, append(packages, strings.Fields(c.tests)...))
 	if err != nil {
 		return false, err
 	}
-	fmt.Printf("%d changes, %d tests\n", len(mutants), countTests(suites))
+	fmt.Printf("%d changes, %d tests, built and each test run once in %v\n", len(mutants), countTests(suites), time.Since(start).Round(time.Second))
 	tried, survivors := try(c, mutants, suites)
 	return report(os.Stdout, tried, survivors, known, len(tried) == len(mutants)), nil
 }

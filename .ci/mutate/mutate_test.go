@@ -66,6 +66,26 @@ func TestSurvivors(t *testing.T) {
 	}
 }
 
+// A run that leaves out the listed changes says nothing about them, and still fails for
+// the others.
+func TestUnlisted(t *testing.T) {
+	c := guarded(t)
+	c.unlisted = true
+	c.known = filepath.Join(t.TempDir(), "known")
+	listed := "# Nobody calls it.\nguarded/guarded.go Unused: boundary: n < 3\nguarded/guarded.go Unused: negated: n < 3\ngone: it was killed\n"
+	for _, of := range []struct {
+		listed string
+		ok     bool
+	}{{listed, false}, {listed + "guarded/guarded.go Door.Open: dropped from ||: key == \"\"\n", true}} {
+		if err := os.WriteFile(c.known, []byte(of.listed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := run(c, []string{"./guarded"}); ok != of.ok || err != nil {
+			t.Errorf("got %v, %v, want %v, for\n%s", ok, err, of.ok, of.listed)
+		}
+	}
+}
+
 func TestWhatFailsUnchangedSaysNothing(t *testing.T) {
 	c := guarded(t)
 	c.dir = t.TempDir()
