@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/purpose"
+	"github.com/onlyfor/onlyfor/vault/internal/format"
 )
 
 // The date of a clock is at most clockLag late, however long nobody has asked for it.
@@ -49,4 +52,22 @@ func TestCollectedLaterIsLater(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// A clock that is set further ahead than the format can express seals nothing, with and
+// without a basis.
+func TestClockBeyondTheFormat(t *testing.T) {
+	v, p := testVault(t, Memory(), nil)
+	s, err := v.Scope(t.Context(), p)
+	require.NoError(t, err)
+	buf := getBuffers()
+	defer buf.release()
+	for last, want := range map[int64]error{format.MaxSeconds: nil, format.MaxSeconds + 1: errUnsetClock} {
+		value := plainValue{lookKind, "text", time.Unix(last, 0)}
+		for _, s := range []*Scope{s, s.Under(purpose.Basis{Notice: "n-1"})} {
+			body := buf.ids.appendID(nil)
+			_, err := s.appendSlot(t.Context(), body, buf, value)
+			require.Equal(t, want, err)
+		}
+	}
 }

@@ -123,9 +123,15 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 	require.Empty(t, events[len(events)-1].NewValue)
 	whole, err := Reseal(ctx, e.kind, half, nil, s, to)
 	require.NoError(t, err)
-	for _, event := range events[len(events)-2:] {
-		require.Equal(t, value.ID(), event.Value)
-		require.Equal(t, whole.ID(), event.NewValue)
+	for i, p := range []purpose.Purpose{e.security, ads} { // the slot as it was before
+		event := events[len(events)-2+i]
+		want := audit.Event{
+			Time: event.Time, Action: audit.Reseal, Outcome: audit.Allowed, Purpose: p, Generation: 1,
+			Collected: half.Purposes(), Kind: "note", Value: value.ID(), NewValue: whole.ID(), Count: 1,
+		}
+		want.KeyID, _ = half.KeyID(p)
+		want.Provenance, _ = half.Provenance(p)
+		require.Equal(t, want, event)
 	}
 	_, err = Reseal(ctx, e.kind, whole, nil, s, nil)
 	require.ErrorIs(t, err, ErrInvalid)
@@ -133,6 +139,22 @@ func TestUsesAreRecordedAlike(t *testing.T) {
 	require.Empty(t, events[len(events)-1].NewValue)
 	_, err = Extend(ctx, e.kind, extended, nil, s, to)
 	require.EqualError(t, err, "vault: extending note: collected for advertising already: invalid argument")
+	for i, p := range []purpose.Purpose{e.security, ads} { // the value as it is, and the slot that was asked for
+		event := events[len(events)-2+i]
+		want := audit.Event{
+			Time: event.Time, Action: audit.Extend, Outcome: audit.Failed, Reason: "invalid", Purpose: p, Generation: 1,
+			Collected: purpose.NewSet(e.security, ads), Kind: "note", Value: extended.ID(), Count: 1,
+			Err: event.Err,
+		}
+		if p == ads {
+			want.From, want.Provenance = e.security, purpose.Provenance{Consent: "c-1"}
+		} else {
+			want.To = ads
+			want.KeyID, _ = extended.KeyID(p)
+			want.Provenance, _ = extended.Provenance(p)
+		}
+		require.Equal(t, want, event)
+	}
 }
 
 // sentinels are all errors of the decisions that callers make, with the word of each in

@@ -408,13 +408,22 @@ func TestRefusalsAreRemembered(t *testing.T) {
 func TestBackgroundFailuresAreRecordedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
+		unrecorded := 0
 		var mu sync.Mutex
-		w := newLookWorld(t, &Options{Audit: auditorFunc(func(ctx context.Context, e audit.Event) error {
+		var w *lookWorld
+		w = newLookWorld(t, &Options{Audit: auditorFunc(func(ctx context.Context, e audit.Event) error {
 			if e.Action == audit.Refresh || e.Action == audit.Renew {
 				_, bounded := ctx.Deadline()
 				require.True(t, bounded)
+				at := w.s.opened.current.Load()
+				require.Equal(t, at.generation, e.Generation)
+				require.Equal(t, hexID(at.digest), e.Digest)
 				mu.Lock()
 				defer mu.Unlock()
+				if unrecorded > 0 {
+					unrecorded--
+					return errors.New("down") // so the event is made again at the next look
+				}
 				events = append(events, fmt.Sprintf("%s %s %s %v", e.Action, e.Outcome, e.Purpose, e.Err))
 			}
 			return nil
@@ -434,8 +443,14 @@ func TestBackgroundFailuresAreRecordedOnce(t *testing.T) {
 			return events
 		}
 		require.Empty(t, use(2*defaultRefresh))
+		mu.Lock()
+		unrecorded = 2
+		mu.Unlock()
 		w.store.setGet(func(context.Context, ...string) ([]Record, error) { return nil, errors.New("down") })
 		require.Equal(t, []string{"refresh failed security key store: unavailable"}, use(2*defaultRefresh))
+		mu.Lock()
+		require.Zero(t, unrecorded)
+		mu.Unlock()
 		w.store.setGet(func(context.Context, ...string) ([]Record, error) { return nil, ErrCorrupt })
 		require.Equal(t, []string{"refresh denied security " + ErrCorrupt.Error()}, use(2*defaultRefresh))
 		w.store.setGet(nil)

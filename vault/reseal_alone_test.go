@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -96,12 +98,20 @@ func TestResealOfOnePurposeDecidesAsForSeveral(t *testing.T) {
 				var failed *opError
 				require.ErrorAs(t, err, &failed, name)
 				require.True(t, errors.Is(failed.err, wantErr) || failed.err.Error() == wantErr.Error(), "%s: %v, not %v", name, failed.err, wantErr)
+				require.EqualError(t, err, "vault: re-sealing look: "+failed.err.Error(), name)
 				require.True(t, got.IsZero(), name)
 				continue
 			}
 			require.NoError(t, err, name)
 			done++
 			require.Equal(t, judgedToo, judged, name)
+			refused, err := Reseal(call.ctx, lookKind, v, func(string) bool { return false }, call.s)
+			if judged > 0 {
+				require.EqualError(t, err, "vault: re-sealing look: "+ErrCorrupt.Error(), name)
+				require.True(t, refused.IsZero(), name)
+			} else {
+				require.NoError(t, err, name)
+			}
 			require.NotEqual(t, v.ID(), got.ID(), name)
 			require.Equal(t, len(want.text), len(got.text), name)
 			p, _ := got.Provenance(security)
@@ -115,4 +125,38 @@ func TestResealOfOnePurposeDecidesAsForSeveral(t *testing.T) {
 		}
 	}
 	require.Greater(t, done, 15)
+
+	_, err = Reseal(ctx, lookKind, values["own"], nil, s, a)
+	var mismatch *purpose.MismatchError
+	require.ErrorAs(t, err, &mismatch)
+	require.Equal(t, &purpose.MismatchError{Collected: purpose.NewSet(security), Asked: ads}, mismatch)
+}
+
+// A Reseal that fails behind the opening of the value returns no value: a store that does
+// not answer has the caller wait for the newest keys, and hides the key of a person.
+func TestResealNeedsTheStore(t *testing.T) {
+	for name, c := range map[string]struct {
+		subject string
+		idle    time.Duration
+	}{"newest keys": {"", defaultRefresh}, "key of a person": {"new", 0}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newLookWorld(t, nil)
+				w.store.setGet(func(ctx context.Context, _ ...string) ([]Record, error) { <-ctx.Done(); return nil, ctx.Err() })
+				time.Sleep(c.idle)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				s := w.s
+				if c.subject != "" {
+					s = s.For(c.subject)
+				}
+				v, err := Reseal(ctx, lookKind, w.old, nil, s)
+				require.ErrorIs(t, err, ErrUnavailable)
+				require.True(t, v.IsZero())
+				w.store.setGet(nil)
+				time.Sleep(2 * defaultTimeout) // the reads that hung have ended
+				synctest.Wait()
+			})
+		})
+	}
 }

@@ -250,8 +250,7 @@ func TestEveryActionIsCounted(t *testing.T) {
 
 // Operations are counted as they are recorded, with and without an auditor.
 func TestOperationsAreCountedAsRecorded(t *testing.T) {
-	type count map[audit.Action]Outcomes
-	use := func(a audit.Auditor) count {
+	use := func(a audit.Auditor) Stats {
 		v, p := testVault(t, Memory(), &Options{Audit: a})
 		ctx, ads := t.Context(), purpose.MustParse("advertising")
 		require.NoError(t, v.Generate(ctx, ads))
@@ -279,6 +278,8 @@ func TestOperationsAreCountedAsRecorded(t *testing.T) {
 		require.NoError(t, err)
 		_, err = Reseal(ctx, lookKind, x, nil, s, other)
 		require.NoError(t, err)
+		_, err = Reseal(ctx, lookKind, one, nil, s) // which takes a path of its own
+		require.NoError(t, err)
 		_, err = Extend(ctx, lookKind, one, nil, s, other.Under(purpose.Basis{Consent: "c"}))
 		require.NoError(t, err)
 		_, err = v.Erase(ctx, "alice", p, ads)
@@ -286,27 +287,32 @@ func TestOperationsAreCountedAsRecorded(t *testing.T) {
 		_, err = v.Keys(ctx, p)
 		require.NoError(t, err)
 		require.NoError(t, v.RewrapSubjects(ctx, p, "", nil))
-		return v.Stats().Operations
+		return v.Stats()
 	}
 	var mu sync.Mutex
-	recorded := count{}
+	recorded := map[Result]uint64{}
 	counted := use(auditorFunc(func(_ context.Context, e audit.Event) error {
 		mu.Lock()
 		defer mu.Unlock()
-		o := recorded[e.Action]
-		switch e.Outcome {
-		case audit.Allowed:
-			o.Allowed++
-		case audit.Denied:
-			o.Denied++
-		case audit.Failed:
-			o.Failed++
+		if e.Outcome == audit.Allowed {
+			e.Reason = "" // an event may have one, such as "absent"
 		}
-		recorded[e.Action] = o
+		recorded[Result{Purpose: e.Purpose, Action: e.Action, Kind: e.Kind, Outcome: e.Outcome, Reason: e.Reason}]++
 		return nil
 	}))
-	require.Equal(t, recorded, counted)
-	require.Equal(t, counted, count(use(nil)), "without an auditor")
-	require.Equal(t, Outcomes{Allowed: 3, Failed: 1}, counted[audit.Seal])
-	require.Equal(t, Outcomes{Allowed: 1, Denied: 1}, counted[audit.Reveal])
+	results := map[Result]uint64{}
+	operations := map[audit.Action]Outcomes{}
+	for _, r := range counted.Results {
+		n := r.Count
+		r.Count = 0
+		results[r] = n
+		o := operations[r.Action]
+		*map[audit.Outcome]*uint64{audit.Allowed: &o.Allowed, audit.Denied: &o.Denied, audit.Failed: &o.Failed}[r.Outcome] += n
+		operations[r.Action] = o
+	}
+	require.Equal(t, recorded, results)
+	require.Equal(t, operations, counted.Operations)
+	require.Equal(t, counted.Results, use(nil).Results, "without an auditor")
+	require.Equal(t, Outcomes{Allowed: 3, Failed: 1}, operations[audit.Seal])
+	require.Equal(t, Outcomes{Allowed: 1, Denied: 1}, operations[audit.Reveal])
 }

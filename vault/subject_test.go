@@ -339,6 +339,9 @@ func TestSubjectCacheBelieves(t *testing.T) {
 		require.Equal(t, "unknown", state("alice"))
 		c.erase("carol")
 		require.Equal(t, "erased", state("carol"), "who was unknown")
+		require.Nil(t, c.shard("carol").find("carol"), "without an entry, which would be in no list of names")
+		pass(c, lifetime+format.MaxSlots*timeout)
+		require.Equal(t, "unknown", state("carol"))
 	})
 }
 

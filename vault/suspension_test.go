@@ -260,6 +260,39 @@ func TestSuspensionThatOvertakes(t *testing.T) {
 	})
 }
 
+// A suspension of the purpose that a value is extended to overtakes the extension, when the
+// key of the person is under a key that this process learns of together with the suspension.
+func TestSuspensionThatOvertakesAnExtension(t *testing.T) {
+	for _, suspended := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newBrakeWorld(t, nil)
+			ctx, ads := t.Context(), purpose.MustParse("advertising")
+			to, err := w.idle.Scope(ctx, ads)
+			require.NoError(t, err)
+			to = to.For("alice").Under(purpose.Basis{Consent: "c-1"})
+			v, err := Seal(ctx, lookKind, "text", w.s.For("alice"))
+			require.NoError(t, err)
+			there, err := w.admin.Scope(ctx, ads)
+			require.NoError(t, err)
+			rotateNow(t, w.admin, ads, RoleSeal)
+			_, err = Seal(ctx, lookKind, "text", there.For("alice"))
+			require.NoError(t, err)
+			if suspended {
+				require.NoError(t, w.admin.Suspend(ctx, ads, Suspension{Actions: []audit.Action{audit.Extend}}))
+			}
+			before := to.opened.current.Load()
+			extended, err := Extend(ctx, lookKind, v, nil, w.s.For("alice"), to)
+			require.NotSame(t, before, to.opened.current.Load())
+			if suspended {
+				require.ErrorIs(t, err, ErrSuspended)
+			} else {
+				require.NoError(t, err)
+				require.True(t, extended.Purposes().Contains(ads))
+			}
+		})
+	}
+}
+
 // A suspension ends by the wall clock of each process, and is gone from the record with
 // the next change.
 func TestSuspensionEnds(t *testing.T) {
