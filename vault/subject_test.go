@@ -345,6 +345,32 @@ func TestSubjectCacheBelieves(t *testing.T) {
 	})
 }
 
+// A record that the store can't read is an error of its subject alone.
+func TestUnreadableRecordOfASubject(t *testing.T) {
+	ctx := t.Context()
+	w := newLookWorld(t, nil)
+	var names []string
+	for _, subject := range []string{"alice", "bob"} {
+		_, err := Seal(ctx, lookKind, "text", w.s.For(subject))
+		require.NoError(t, err)
+		pseudonym, err := w.s.opened.current.Load().pseudonymOf(w.s.Purpose(), subject)
+		require.NoError(t, err)
+		names = append(names, subjectRecordName(w.s.Purpose(), pseudonym))
+	}
+	w.store.setGet(func(ctx context.Context, asked ...string) ([]Record, error) {
+		if slices.Contains(asked, names[1]) {
+			return nil, ErrCorrupt
+		}
+		return w.store.Store.Get(ctx, asked...)
+	})
+	records, errs, err := w.s.opened.readRecords(ctx, names)
+	require.NoError(t, err)
+	require.Equal(t, names[0], records[0].Name)
+	require.NoError(t, errs[0])
+	require.True(t, ofOneRecord(errs[1]))
+	require.ErrorIs(t, errs[1], ErrCorrupt)
+}
+
 // A cache that is full makes room by one, and only for who is new.
 func TestSubjectCacheMakesRoom(t *testing.T) {
 	c := newSubjectCache(newClock(), 64*3, time.Minute, 0, time.Second)
