@@ -80,6 +80,10 @@ func TestWithdraw(t *testing.T) {
 		require.ErrorIs(t, err, vault.ErrInvalid, name)
 		require.Equal(t, value, got, name)
 	}
+	_, err = value.Withdraw(ctx, vaulttest.Advertising, nil)
+	require.EqualError(t, err, "vault: withdrawing note: no vault or scope to record it: invalid argument")
+	_, err = value.Sweep(ctx, nil)
+	require.EqualError(t, err, "vault: sweeping note: no vault or scope to record it: invalid argument")
 	got, err := value.Withdraw(canceled, vaulttest.Advertising, v)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
 	require.Equal(t, value, got)
