@@ -184,10 +184,11 @@ func isChange(action string) bool {
 }
 
 // isRead reports whether an action tells the generation of keys that it read from the
-// store, without a new one each time.
+// store, without a new one each time. Resume makes none if nothing was suspended.
 func isRead(action string) bool {
 	switch audit.Action(action) {
-	case audit.Open, audit.List, audit.Erase, audit.CheckKEK, audit.Promote, audit.Rewrap, audit.RewrapSubjects, audit.Refresh, audit.Renew:
+	case audit.Open, audit.List, audit.Erase, audit.CheckKEK, audit.Promote, audit.Resume, audit.Rewrap, audit.RewrapSubjects,
+		audit.Refresh, audit.Renew, audit.Count:
 		return true
 	}
 	return false
