@@ -43,6 +43,49 @@ func TestHostileTexts(t *testing.T) {
 	require.True(t, p.verify(t).OK())
 }
 
+// An event that no reader of the log could read is refused, and the log goes on.
+func TestEventsThatAreTooLong(t *testing.T) {
+	text := strings.Repeat("\x01", 1024)
+	long := audit.Event{
+		Time: time.Now(), Action: audit.Action(text), Outcome: audit.Outcome(text), Role: text, Digest: text, Subject: text, Kind: text,
+		Value: text, NewValue: text, Reason: text, Note: text, Root: text, Recipient: text, Operation: text, Caller: text,
+	}
+	var many []purpose.Purpose
+	for i := range 10_000 {
+		many = append(many, purpose.MustParse(fmt.Sprintf("purpose-%d", i)))
+	}
+	for name, buffered := range map[string]*auditlog.Buffered{"each at once": nil, "buffered": {Events: 10, Delay: time.Millisecond}} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			l := p.open(t, &auditlog.Options{Buffered: buffered})
+			require.ErrorIs(t, l.Audit(t.Context(), long), auditlog.ErrArgument)
+			require.ErrorIs(t, l.Audit(t.Context(), audit.Event{Time: time.Now(), Collected: purpose.NewSet(many...)}), auditlog.ErrArgument)
+			require.NoError(t, l.Audit(t.Context(), audit.Event{Time: time.Now(), Caller: text}))
+			longest := long // of those that are taken
+			longest.Role, longest.Digest, longest.Subject, longest.Kind = text[:500], "", "", ""
+			var err error
+			for n := len(text); n > 0; n-- {
+				longest.Kind = strings.Repeat("k", n)
+				if err = l.Audit(t.Context(), longest); err == nil {
+					require.Less(t, n, len(text))
+					break
+				}
+				require.ErrorIs(t, err, auditlog.ErrArgument)
+			}
+			require.NoError(t, err)
+			require.NoError(t, l.Close())
+			r := p.verify(t)
+			require.True(t, r.OK(), r)
+			require.EqualValues(t, 4, r.Entries)
+			require.NoError(t, p.open(t, nil).Close())
+		})
+	}
+	p := newPlace(t)
+	_, err := auditlog.Open(t.Context(), p.dir, p.signer, &auditlog.Options{Granted: purpose.NewSet(many...)})
+	require.ErrorIs(t, err, auditlog.ErrArgument)
+	require.NoError(t, p.open(t, nil).Close())
+}
+
 // Purposes that no role may have together are found in one process, and clocks and keys
 // that go back.
 func TestAlarmingContent(t *testing.T) {

@@ -72,6 +72,11 @@ func saltedOf(text []byte) salted {
 // salt returns a body behind a new salt.
 func salt(body []byte) salted { return saltedOf(append(newSalt(nil), body...)) }
 
+// lineSize returns the size of the line that appendTo appends.
+func (s *salted) lineSize() int {
+	return hex.EncodedLen(saltSize) + len(" \n") + len(s.text) - saltSize
+}
+
 // appendTo appends the body as a line.
 func (s *salted) appendTo(dst []byte) []byte {
 	dst = hex.AppendEncode(dst, s.text[:saltSize])

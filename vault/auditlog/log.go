@@ -191,7 +191,8 @@ func (l *Log) start(ctx context.Context, before predecessor) error {
 
 // Audit records e. It returns nil when e is on the disk under a signed head, or, with
 // [Options.Buffered], when it is in the buffer. It fails if e can't be written, and once
-// ctx is done. An event whose Audit failed may be in the log nevertheless.
+// ctx is done. Texts are cut off after 1024 bytes. An event that takes more than 64 KiB even
+// so, which no vault makes, is [ErrArgument]. An event whose Audit failed may be in the log nevertheless.
 func (l *Log) Audit(ctx context.Context, e audit.Event) error {
 	var buffer [512]byte
 	entry := saltedOf(appendEvent(newSalt(buffer[:0]), e))
@@ -259,8 +260,14 @@ func signal(c chan struct{}) {
 	}
 }
 
-// add adds entries to the next batch, when it has room.
+// add adds entries to the next batch, when it has room. It refuses an entry that no reader
+// of the log could read: the log would be damaged there for good.
 func (l *Log) add(ctx context.Context, entries ...salted) (*batch, error) {
+	for i := range entries {
+		if entries[i].lineSize() > maxLine {
+			return nil, fmt.Errorf("auditlog: log %s: entry is too long: %w", l.path, ErrArgument)
+		}
+	}
 	for {
 		l.mu.Lock()
 		b := l.next
