@@ -125,10 +125,7 @@ func (b *backend) start(ctx, own context.Context, id callID, g gate, f func(cont
 		if placed {
 			break
 		}
-		b.mu.Unlock()
-		err := takePlace(ctx, own, g.places)
-		b.mu.Lock()
-		if err != nil {
+		if err := b.unlocked(func() error { return takePlace(ctx, own, g.places) }); err != nil {
 			return nil, false, err
 		}
 		placed, free = true, func() { <-g.places }
@@ -141,6 +138,14 @@ func (b *backend) start(ctx, own context.Context, id callID, g gate, f func(cont
 	}, f)
 	b.calls[id] = c
 	return c, true, nil
+}
+
+// unlocked runs f without the mutex, which the caller holds, also after a panic of f: a ctx
+// of the caller's own can panic, or end the goroutine.
+func (b *backend) unlocked(f func() error) error {
+	b.mu.Unlock()
+	defer b.mu.Lock()
+	return f()
 }
 
 // takePlace waits for a place. The caller's time is up when ctx or own is done.

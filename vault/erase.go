@@ -297,13 +297,20 @@ func (v *Vault) EraseAgain(ctx context.Context, certificates ...Erasure) ([]Eras
 		return done, keysError(audit.Erase, purpose.Purpose{}, errNoVault)
 	}
 	for _, c := range certificates {
-		e, err := v.eraseAgain(ctx, c)
-		event := v.eraseEvent(c.Purpose, e)
-		event.Reason = reasonAgain
-		if _, ok := parsePseudonym(c.Subject); ok {
-			event.Subject = c.Subject
+		var e Erasure
+		event := func() audit.Event {
+			event := v.eraseEvent(c.Purpose, e)
+			event.Reason = reasonAgain
+			if _, ok := parsePseudonym(c.Subject); ok {
+				event.Subject = c.Subject
+			}
+			return event
 		}
-		if err = v.audit(ctx, event, err); err != nil {
+		err := v.audited(ctx, event, func() (err error) {
+			e, err = v.eraseAgain(ctx, c)
+			return err
+		})
+		if err != nil {
 			return done, keysError(audit.Erase, c.Purpose, err)
 		}
 		done = append(done, e)

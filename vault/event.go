@@ -130,17 +130,32 @@ func (b *backend) record(ctx context.Context, e audit.Event, err error) error {
 
 // recordEvent is audit for an auditor that may be nil, which needs no event. It reports in
 // recorded whether the auditor has the event.
+//
+// A ctx of the caller's own can panic, or end the goroutine, when it is asked for a value.
+// The event is recorded nevertheless, without that ctx: otherwise a refused caller could
+// keep its refusal out of the log, and an operation on keys, which is done by then, would
+// leave no event.
 func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error) (recorded bool, _ error) {
 	if to == nil {
 		return true, err
 	}
-	e.Time, e.Caller, e.Operation, e.Err = time.Now(), audit.Caller(ctx), audit.Operation(ctx), err
+	e.Time, e.Err = time.Now(), err
 	if outcome, word := resultOf(err); err == nil {
 		e.Outcome = outcome
 	} else {
 		e.Outcome, e.Reason = outcome, word
 	}
+	returned := false
+	defer func() {
+		if !returned {
+			own, cancel := context.WithTimeout(context.Background(), defaultTimeout)
+			defer cancel()
+			_ = callAuditor(own, to, e)
+		}
+	}()
+	e.Caller, e.Operation = audit.Caller(ctx), audit.Operation(ctx)
 	failure := callAuditor(ctx, to, e)
+	returned = true
 	switch {
 	case failure == nil:
 		return true, err

@@ -97,8 +97,11 @@ type Progress struct {
 // of [Admin.Rotate]. An after that no run returned is [ErrInvalid].
 func (a *Admin) RewrapSubjects(ctx context.Context, p purpose.Purpose, after string, progress func(Progress) error) error {
 	e := audit.Event{Action: audit.RewrapSubjects, Purpose: p}
-	err := a.rewrapSubjects(ctx, p, after, progress, &e)
-	if err = a.Vault().audit(ctx, e, err); err != nil {
+	// A progress that panics, or ends the goroutine, ends a run that has moved keys.
+	err := a.Vault().audited(ctx, func() audit.Event { return e }, func() error {
+		return a.rewrapSubjects(ctx, p, after, progress, &e)
+	})
+	if err != nil {
 		return keysError(audit.RewrapSubjects, p, err)
 	}
 	return nil

@@ -48,7 +48,30 @@ func (a *Admin) Rotate(ctx context.Context, p purpose.Purpose, role Role) error 
 // was lost, the next call finds the new key and reports false.
 func (a *Admin) RotateIfOlder(ctx context.Context, p purpose.Purpose, role Role, age time.Duration) (rotated bool, err error) {
 	e := &pendingEvent{event: rotation(p, role)}
-	err = a.Vault().run(ctx, audit.Rotate, p, func(ctx context.Context) error {
+	young := false
+	event := func() audit.Event {
+		event := e.taken()
+		if young {
+			event.Action = audit.List
+		}
+		return event
+	}
+	err = a.Vault().audited(ctx, event, func() error {
+		err := a.rotateIfOlder(ctx, p, role, age, e)
+		if young = err == errUnchanged; young {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return false, keysError(audit.Rotate, p, err)
+	}
+	return !young, nil
+}
+
+// rotateIfOlder is RotateIfOlder without its audit. If a key is younger, it is errUnchanged.
+func (a *Admin) rotateIfOlder(ctx context.Context, p purpose.Purpose, role Role, age time.Duration, e *pendingEvent) error {
+	return a.Vault().run(ctx, audit.Rotate, p, func(ctx context.Context) error {
 		if age <= 0 {
 			return fmt.Errorf("age is not positive: %w", ErrInvalid)
 		}
@@ -73,14 +96,6 @@ func (a *Admin) RotateIfOlder(ctx context.Context, p purpose.Purpose, role Role,
 		}
 		return err
 	})
-	event := e.taken()
-	if rotated = err == nil; err == errUnchanged {
-		event.Action, err = audit.List, nil
-	}
-	if err = a.Vault().audit(ctx, event, err); err != nil {
-		return false, keysError(audit.Rotate, p, err)
-	}
-	return rotated, nil
 }
 
 // maxRotations is how often RotateIfOlder tries when other processes change keys at the

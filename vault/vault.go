@@ -84,6 +84,23 @@ func (v *Vault) Close() error {
 
 func (v *Vault) valid() bool { return v != nil && v.backend != nil }
 
+// audited runs an operation and audits it. An operation goes on without its caller, so it is
+// audited too if the caller's ctx panics, or ends the goroutine, while the caller waits.
+func (v *Vault) audited(ctx context.Context, event func() audit.Event, operation func() error) error {
+	returned := false
+	defer func() {
+		if !returned {
+			_ = v.audit(ctx, event(), errLeft)
+		}
+	}()
+	err := operation()
+	returned = true
+	return v.audit(ctx, event(), err)
+}
+
+// errLeft reports an operation whose caller did not wait for its end.
+var errLeft = fmt.Errorf("caller did not wait: %w", ErrUnavailable)
+
 // audit is the method of the backend, for a Vault that may be nil or zero. Such a Vault
 // has no auditor.
 func (v *Vault) audit(ctx context.Context, e audit.Event, err error) error {
@@ -297,12 +314,19 @@ func (v *Vault) Erase(ctx context.Context, subject string, purposes ...purpose.P
 		return done, keysError(audit.Erase, purpose.Purpose{}, v.audit(ctx, audit.Event{Action: audit.Erase, Count: 1}, errNoPurpose))
 	}
 	for _, p := range purposes {
-		e, err := v.eraseFor(ctx, subject, p)
-		event := v.eraseEvent(p, e)
-		if event.Subject == "" && ValidSubject(subject) {
-			event.Subject = v.pseudonym(p, subject)
+		var e Erasure
+		event := func() audit.Event {
+			event := v.eraseEvent(p, e)
+			if event.Subject == "" && ValidSubject(subject) {
+				event.Subject = v.pseudonym(p, subject)
+			}
+			return event
 		}
-		if err = v.audit(ctx, event, err); err != nil {
+		err := v.audited(ctx, event, func() (err error) {
+			e, err = v.eraseFor(ctx, subject, p)
+			return err
+		})
+		if err != nil {
 			return done, keysError(audit.Erase, p, err)
 		}
 		done = append(done, e)
@@ -489,8 +513,10 @@ func (v *Vault) listFolders(ctx context.Context) (folders []purpose.Purpose, err
 // its event.
 func (v *Vault) operate(ctx context.Context, e audit.Event, f func(context.Context, *pendingEvent) error) error {
 	pending := &pendingEvent{event: e}
-	err := v.run(ctx, e.Action, e.Purpose, func(ctx context.Context) error { return f(ctx, pending) })
-	if err := v.audit(ctx, pending.taken(), err); err != nil {
+	err := v.audited(ctx, pending.taken, func() error {
+		return v.run(ctx, e.Action, e.Purpose, func(ctx context.Context) error { return f(ctx, pending) })
+	})
+	if err != nil {
 		return keysError(e.Action, e.Purpose, err)
 	}
 	return nil

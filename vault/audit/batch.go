@@ -189,7 +189,12 @@ func guarded(ctx context.Context, to Auditor, e Event) (err error) {
 // record events of their own. An auditor of a type that can't be compared is called for each
 // event.
 func Record(ctx context.Context, to Auditor, e Event) error {
-	b, _ := ctx.Value(batchKey{}).(*batch)
+	b, ok := batchOf(ctx)
+	if !ok { // the auditor would fail with it too
+		own, cancel := context.WithTimeout(context.Background(), maxWait)
+		defer cancel()
+		return to.Audit(own, e)
+	}
 	if b == nil || !e.joins() || !reflect.ValueOf(to).Comparable() {
 		return to.Audit(ctx, e)
 	}
@@ -220,6 +225,14 @@ func Record(ctx context.Context, to Auditor, e Event) error {
 	a.gone = true // its event is recorded nevertheless
 	b.running++
 	return ctx.Err()
+}
+
+// batchOf returns the batch of a context, nil if it has none. It reports false if the
+// context panics.
+func batchOf(ctx context.Context) (b *batch, ok bool) {
+	defer func() { ok = recover() == nil }()
+	b, _ = ctx.Value(batchKey{}).(*batch)
+	return b, true
 }
 
 // joins reports whether the event may be joined with others.
