@@ -472,6 +472,7 @@ func TestRemove(t *testing.T) {
 func TestTee(t *testing.T) {
 	fails, panics := auditorFunc(func(context.Context) error { return errors.New("down") }), auditorFunc(func(context.Context) error { panic("broken") })
 	hangs := auditorFunc(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	ends := auditorFunc(func(context.Context) error { runtime.Goexit(); return nil })
 	var recorded atomic.Int64
 	works := auditorFunc(func(context.Context) error { recorded.Add(1); return nil })
 	for _, test := range []struct {
@@ -486,6 +487,7 @@ func TestTee(t *testing.T) {
 		{"the second fails", false, works, fails, false, true, 1},
 		{"both fail", false, fails, panics, false, false, 2},
 		{"one panics", false, panics, works, false, true, 1},
+		{"one ends its goroutine", false, works, ends, false, true, 1},
 		{"one is nil", false, works, nil, false, true, 1},
 		{"one hangs", true, hangs, works, false, true, 1},
 		{"both hang", true, hangs, hangs, false, false, 2},

@@ -55,7 +55,11 @@ func (t *tee) Audit(ctx context.Context, e audit.Event) error {
 	}
 	answers := make(chan answer, 2) // of an auditor that nobody waits for any more, too
 	for i, a := range t.auditors {
-		go func() { answers <- answer{i, ask(ctx, a, e)} }()
+		go func() {
+			err := errPanicked
+			defer func() { answers <- answer{i, err} }() // an auditor can also end this goroutine
+			err = ask(ctx, a, e)
+		}()
 	}
 	errs := [2]error{errSlow, errSlow}
 	var late <-chan time.Time
