@@ -2,6 +2,9 @@ package egress
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -15,11 +18,15 @@ type echo struct {
 	sealed []byte
 }
 
-// echoes finds the plaintexts of a request in a response.
+// echoes finds the plaintexts of a request in a response. A response takes the time of its
+// length, and not of its length times the number of plaintexts: next walks down the sorted
+// plaintexts as down a tree.
 type echoes struct {
-	all   []echo
-	first [4]uint64 // the set of bytes that can begin one
-	most  int       // the size of the longest one in any encoding
+	all    []echo
+	sorted bool      // all is in the order of compareEcho
+	escape bool      // a plaintext has a character that begins an escape
+	first  [4]uint64 // the set of bytes that can begin one
+	most   int       // the size of the longest one in any encoding
 }
 
 // add adds a plaintext in the forms in which a gateway writes it. It keeps both slices, and
@@ -35,7 +42,8 @@ func (e *echoes) addForm(plain, sealed []byte) {
 	if len(plain) == 0 {
 		return
 	}
-	e.all = append(e.all, echo{plain, sealed})
+	e.all, e.sorted = append(e.all, echo{plain, sealed}), false
+	e.escape = e.escape || bytes.ContainsAny(plain, `%\&`)
 	for _, c := range [...]byte{plain[0], lower(plain[0]), upper(plain[0]), '%', '\\', '&'} {
 		e.first[c/64] |= 1 << (c % 64)
 	}
@@ -67,17 +75,12 @@ func (e *echoes) next(b []byte, atEnd bool) (before, size int, sealed []byte) {
 		if e.first[b[i]/64]&(1<<(b[i]%64)) == 0 {
 			continue
 		}
-		for _, one := range e.all {
-			n, more := one.match(b[i:], atEnd)
-			if more {
-				return i, 0, nil
-			}
-			if n > size {
-				size, sealed = n, one.sealed
-			}
+		size, one, more := e.match(b[i:], atEnd)
+		if more {
+			return i, 0, nil
 		}
 		if size > 0 {
-			return i, size, sealed
+			return i, size, one.sealed
 		}
 	}
 	return len(b), 0, nil
@@ -98,48 +101,96 @@ func (e *echoes) replace(text string) string {
 	return string(out)
 }
 
-// match returns the size of the echo that begins b, 0 if there is none. It reports more if
-// b is too short to tell.
-func (one *echo) match(b []byte, atEnd bool) (size int, more bool) {
-	size, more = one.matchAs(b, atEnd, true)
-	if size == 0 && !more && bytes.ContainsAny(one.plain, `%\&`) {
-		return one.matchAs(b, atEnd, false)
+// match returns the longest echo that begins b and its size, 0 if there is none. It reports
+// more if b is too short to tell.
+func (e *echoes) match(b []byte, atEnd bool) (size int, one *echo, more bool) {
+	if !e.sorted {
+		slices.SortStableFunc(e.all, compareEcho)
+		e.sorted = true
 	}
-	return size, more
+	w := echoWalk{b: b, atEnd: atEnd, escapes: true}
+	w.walk(e.all, 0, 0)
+	if e.escape && !w.more {
+		w.escapes = false
+		w.walk(e.all, 0, 0)
+	}
+	return w.size, w.one, w.more
 }
 
-// matchAs is match, with escapes or with every byte as it stands. ASCII letters match in
-// either case: gateways write addresses in lower case.
-func (one *echo) matchAs(b []byte, atEnd, escapes bool) (size int, more bool) {
-	for rest := one.plain; len(rest) > 0; {
-		if size == len(b) {
-			return 0, !atEnd
+// compareEcho orders plaintexts without regard to the case of ASCII letters.
+func compareEcho(a, b echo) int {
+	for i := range min(len(a.plain), len(b.plain)) {
+		if c := cmp.Compare(lower(a.plain[i]), lower(b.plain[i])); c != 0 {
+			return c
 		}
-		if escapes {
-			c, n, short := decodeEscape(b[size:], atEnd)
+	}
+	return cmp.Compare(len(a.plain), len(b.plain))
+}
+
+// An echoWalk reads b as the beginning of an echo: with escapes, or with every byte as it
+// stands. ASCII letters match in either case: gateways write addresses in lower case.
+type echoWalk struct {
+	b              []byte
+	atEnd, escapes bool
+
+	size  int // of the longest echo
+	one   *echo
+	more  bool
+	steps int // a test counts them
+}
+
+// walk goes on at b[at:] with echoes that are sorted, and whose first depth bytes were read.
+func (w *echoWalk) walk(of []echo, depth, at int) {
+	for ; len(of) > 0; w.steps++ {
+		if len(of[0].plain) == depth {
+			if at > w.size {
+				w.size, w.one = at, &of[0]
+			}
+			for len(of) > 0 && len(of[0].plain) == depth {
+				of = of[1:]
+			}
+			continue
+		}
+		if at == len(w.b) {
+			w.more = w.more || !w.atEnd
+			return
+		}
+		if w.escapes {
+			c, n, short := decodeEscape(w.b[at:], w.atEnd)
 			if short {
-				return 0, true
+				w.more = true
+				return
 			}
-			if n > 0 && len(c) <= len(rest) && equalFold(c, rest[:len(c)]) {
-				size, rest = size+n, rest[len(c):]
-				continue
+			if n > 0 {
+				escaped := of
+				for i := range c {
+					escaped = beginning(escaped, depth+i, c[i])
+				}
+				if len(c) != 1 || lower(c[0]) != lower(w.b[at]) { // otherwise these are the ones below
+					w.walk(escaped, depth+len(c), at+n)
+				} else {
+					of, depth, at = escaped, depth+1, at+n
+					continue
+				}
 			}
 		}
-		if lower(b[size]) != lower(rest[0]) {
-			return 0, false
-		}
-		size, rest = size+1, rest[1:]
+		of, depth, at = beginning(of, depth, w.b[at]), depth+1, at+1
 	}
-	return size, false
 }
 
-func equalFold(a, b []byte) bool {
-	for i := range a {
-		if lower(a[i]) != lower(b[i]) {
-			return false
+// beginning returns those of the sorted echoes that go on with c behind the first depth bytes,
+// which they have in common. An echo that ends there is left out.
+func beginning(of []echo, depth int, c byte) []echo {
+	c = lower(c)
+	at := func(i int) int {
+		if len(of[i].plain) == depth {
+			return -1
 		}
+		return int(lower(of[i].plain[depth]))
 	}
-	return true
+	from := sort.Search(len(of), func(i int) bool { return at(i) >= int(c) })
+	of = of[from:]
+	return of[:sort.Search(len(of), func(i int) bool { return at(i) > int(c) })]
 }
 
 func lower(c byte) byte {
