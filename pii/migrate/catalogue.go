@@ -148,7 +148,7 @@ func excerpt(definition string) string {
 // tooLong returns the error for a value that a column is too short for.
 func (m *Migration) tooLong(code string) error {
 	if len(m.bounded) == 0 {
-		return &dbError{code, false, ErrTable}
+		return &dbError{code, noRefusal, ErrTable}
 	}
-	return &dbError{code, false, fmt.Errorf("too short for a value, make it TEXT: %s: %w", strings.Join(m.bounded, ", "), ErrTable)}
+	return &dbError{code, noRefusal, fmt.Errorf("too short for a value, make it TEXT: %s: %w", strings.Join(m.bounded, ", "), ErrTable)}
 }

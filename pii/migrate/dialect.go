@@ -67,6 +67,7 @@ type dialect struct {
 	stale   []string
 	tooLong []string // codes of a value that is too long for its column
 	unique  []string // codes of a unique constraint that refuses a row
+	raised  []string // codes of an error that a trigger raises
 	refused []string // codes of errors that no retry will mend, or their first bytes
 }
 
@@ -101,6 +102,7 @@ var postgres = dialect{
 	stale:   []string{"0A000", "26000"},
 	tooLong: []string{"22001"},
 	unique:  []string{"23505"},
+	raised:  []string{"P0001"}, // raise_exception
 	// The classes of errors in data, constraints, privileges and statements. Not
 	// 28, invalid authorization: then no step begins.
 	refused: []string{"22", "23", "42", "44", "0A", "25006"},
@@ -127,6 +129,7 @@ var mysql = dialect{
 	stale:   []string{"1615", "1412", "1243"},
 	tooLong: []string{"1406"},
 	unique:  []string{"1062", "1586"},
+	raised:  []string{"1644"}, // ER_SIGNAL_EXCEPTION
 	// NULL, unknown table or column, syntax, range, length, type, CHECK, and
 	// denied access.
 	refused: []string{
@@ -151,6 +154,7 @@ var sqlite = dialect{
 	stale: []string{"17"}, // SQLITE_SCHEMA
 	// SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY.
 	unique: []string{"2067", "1555"},
+	raised: []string{"1811"}, // SQLITE_CONSTRAINT_TRIGGER
 	// SQLITE_ERROR, PERM, READONLY, CONSTRAINT, MISMATCH, AUTH.
 	refused: []string{"1", "3", "8", "19", "20", "23"},
 }

@@ -173,8 +173,9 @@
 // based on: the plaintext that was sealed, the sealed value that was verified, the subject
 // that it was sealed for. On PostgreSQL and MySQL one statement writes up to 1,000 rows of a
 // batch, so that a database far away costs bandwidth and not a round trip for each row; the
-// conditions hold for each row. A row that a constraint refuses, that somebody has changed or
-// deleted, or that a trigger alters, costs no other row. So
+// conditions hold for each row. A row that a unique constraint or an error of a trigger refuses,
+// that somebody has changed or deleted, or that a trigger alters, costs no other row. Any other
+// constraint that refuses a row ends the step with [ErrTable]. So
 // neither a concurrent writer nor another run nor a killed process loses a write or
 // seals a value twice. Before the commit, the transaction reads each row that it has
 // written back, as the application reads it: where a trigger, a rule or the type of a

@@ -50,9 +50,9 @@ func ctxError(ctx context.Context) error {
 
 // A dbError has the code of a database's error, and not its text.
 type dbError struct {
-	code   string
-	unique bool
-	err    error // ErrTable or vault.ErrUnavailable
+	code    string
+	refusal refusal
+	err     error // ErrTable or vault.ErrUnavailable
 }
 
 func (e *dbError) Error() string {
@@ -62,6 +62,24 @@ func (e *dbError) Error() string {
 	return "database error " + e.code + ": " + e.err.Error()
 }
 func (e *dbError) Unwrap() error { return e.err }
+
+// A refusal is the reason for which a database refuses a row and would write other rows.
+type refusal int
+
+const (
+	noRefusal refusal = iota
+	byUnique          // a unique constraint
+	byTrigger         // an error that a trigger raises
+)
+
+// refusalOf returns the refusal that an error of the database is.
+func refusalOf(err error) refusal {
+	var failed *dbError
+	if errors.As(err, &failed) {
+		return failed.refusal
+	}
+	return noRefusal
+}
 
 // A statement is tried 40 times, within some seconds.
 const (
@@ -98,11 +116,13 @@ func (m *Migration) fail(ctx context.Context, err error, code string) error {
 	case errors.Is(err, ErrTable), errors.As(err, new(*dbError)):
 		return err
 	case slices.Contains(m.dialect.unique, code):
-		return &dbError{code, true, ErrTable}
+		return &dbError{code, byUnique, ErrTable}
+	case slices.Contains(m.dialect.raised, code):
+		return &dbError{code, byTrigger, ErrTable}
 	case slices.Contains(m.dialect.tooLong, code):
 		return m.tooLong(code)
 	case m.dialect.refuses(primary):
-		return &dbError{code, false, ErrTable}
+		return &dbError{code, noRefusal, ErrTable}
 	}
-	return &dbError{code, false, vault.ErrUnavailable}
+	return &dbError{code, noRefusal, vault.ErrUnavailable}
 }

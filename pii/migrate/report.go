@@ -117,7 +117,8 @@ const (
 	Failed Problem = "function failed"
 	// Contended is a row that was not written, since others changed it again and again or
 	// since the database writes no such row: a policy of rows or a trigger keeps the
-	// statement from it. In the former case the next run writes it.
+	// statement from it, or a trigger raises an error. In the former case the next run
+	// writes it.
 	Contended Problem = "contended"
 )
 

@@ -109,14 +109,13 @@ func (m *Migration) args(r *rowEdit) []any {
 }
 
 // writeAll writes rows in one transaction, and returns the rows that did not meet
-// their conditions any more. It adds a finding for each row that a unique constraint
-// refuses or that the database alters, and writes the others without it.
+// their conditions any more. It adds a finding for each row that a unique constraint or a
+// trigger refuses or that the database alters, and writes the others without it.
 func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowEdit, err error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
 	out, err := m.transaction(ctx, rows)
-	var refused *dbError
 	switch {
 	case err == nil && !out.rolledBack():
 		lost := setOf(out.lost)
@@ -141,7 +140,7 @@ func (m *Migration) writeAll(ctx context.Context, rows []*rowEdit) (lost []*rowE
 			lost = append(lost, more...)
 		}
 		return lost, nil
-	case !errors.As(err, &refused) || !refused.unique:
+	case refusalOf(err) == noRefusal:
 		return nil, err
 	}
 	if len(rows) == 1 {
@@ -179,10 +178,11 @@ func (m *Migration) writeApart(ctx context.Context, r *rowEdit) (lost []*rowEdit
 			continue
 		}
 		out, err := m.transaction(ctx, []*rowEdit{part})
-		var refused *dbError
 		switch {
-		case errors.As(err, &refused) && refused.unique:
+		case refusalOf(err) == byUnique:
 			m.findOrLeave(r, i, Duplicate)
+		case refusalOf(err) == byTrigger:
+			r.find(c.name, Contended)
 		case err != nil:
 			return nil, err
 		case len(out.altered) > 0:
@@ -237,7 +237,7 @@ func (m *Migration) transaction(ctx context.Context, rows []*rowEdit) (outcome, 
 		out, err = m.transactionIn(ctx, locked, rows)
 	}
 	var failed *dbError
-	if !out.passedOver && !(out.setFailed && errors.As(err, &failed) && failed.code != "" && !failed.unique) {
+	if !out.passedOver && !(out.setFailed && errors.As(err, &failed) && failed.code != "" && failed.refusal == noRefusal) {
 		return out, err
 	}
 	if out, err = m.transactionIn(ctx, apart, rows); err == nil && failed != nil && errors.Is(failed, ErrTable) {

@@ -46,13 +46,16 @@ func (w *world) triggerOf(t *testing.T, when, set string, late bool) (drop func(
 		}
 		w.exec(t, "CREATE TRIGGER "+name+" BEFORE UPDATE ON @table FOR EACH ROW BEGIN IF "+when+" THEN "+body+" END IF; END")
 	}
-	return func() {
-		on := ""
-		if w.dialect == migrate.Postgres {
-			on = " ON " + w.name
-		}
-		w.exec(t, "DROP TRIGGER "+name+on)
+	return func() { w.dropTrigger(t, name) }
+}
+
+func (w *world) dropTrigger(t *testing.T, name string) {
+	t.Helper()
+	on := ""
+	if w.dialect == migrate.Postgres {
+		on = " ON " + w.name
 	}
+	w.exec(t, "DROP TRIGGER "+name+on)
 }
 
 // A step that writes a row which the database changes, by a trigger before, after or at

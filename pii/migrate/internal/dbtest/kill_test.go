@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onlyfor/onlyfor/pii/migrate"
-	"github.com/onlyfor/onlyfor/purpose"
 	"github.com/onlyfor/onlyfor/vault"
 )
 
@@ -21,29 +20,25 @@ func init() { children["step"] = stepChild }
 // inFiles gives the world keys that other processes can use.
 func (w *world) inFiles(t testing.TB) (dir string) {
 	dir = t.TempDir()
-	scopes, err := openScopes(t.Context(), dir)
-	require.NoError(t, err)
-	w.security, w.advertising = scopes[0], scopes[1]
+	require.NoError(t, w.openKeys(t.Context(), dir))
+	t.Cleanup(func() { w.admin.Close() })
 	return dir
 }
 
-func openScopes(ctx context.Context, dir string) ([]*vault.Scope, error) {
-	v, err := vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
+// openKeys gives the world the keys in a directory, which it makes if they are not there.
+func (w *world) openKeys(ctx context.Context, dir string) (err error) {
+	w.admin, err = vault.OpenAdmin(ctx, vault.Dir(filepath.Join(dir, "keys")), vault.LocalKEK(filepath.Join(dir, "kek")), nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := v.Generate(ctx, forSecurity, forAdvertising); err != nil {
-		return nil, err
+	if err := w.admin.Generate(ctx, forSecurity, forAdvertising); err != nil {
+		return err
 	}
-	var scopes []*vault.Scope
-	for _, p := range []purpose.Purpose{forSecurity, forAdvertising} {
-		s, err := v.Scope(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		scopes = append(scopes, s)
+	if w.security, err = w.admin.Scope(ctx, forSecurity); err != nil {
+		return err
 	}
-	return scopes, nil
+	w.advertising, err = w.admin.Scope(ctx, forAdvertising)
+	return err
 }
 
 // stepChild runs a step with small batches, and prints a line after each.
@@ -57,11 +52,10 @@ func stepChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	scopes, err := openScopes(ctx, args[5])
-	if err != nil {
+	w := &world{users: &users{name: args[4]}}
+	if err := w.openKeys(ctx, args[5]); err != nil {
 		return err
 	}
-	w := &world{users: &users{name: args[4]}, security: scopes[0], advertising: scopes[1]}
 	m, err := migrate.New(ctx, db, migrate.Dialect(dialect), w.described())
 	if err != nil {
 		return err

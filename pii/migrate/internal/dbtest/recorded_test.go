@@ -13,6 +13,8 @@ import (
 
 // A recording has the statements that a pool of connections has sent.
 type recording struct {
+	begin func() // before each transaction, or nil
+
 	mu  sync.Mutex
 	all []string
 }
@@ -79,6 +81,9 @@ func (c recordingConn) PrepareContext(ctx context.Context, query string) (driver
 }
 
 func (c recordingConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if c.r.begin != nil {
+		c.r.begin()
+	}
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
 }
 

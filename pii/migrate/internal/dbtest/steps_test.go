@@ -24,6 +24,7 @@ var (
 type world struct {
 	*users
 	kit                   *piitest.Kit
+	admin                 *vault.Admin // of the keys of the scopes
 	security, advertising *vault.Scope
 }
 
@@ -31,7 +32,7 @@ func newKit(t testing.TB) *piitest.Kit { return piitest.New(t, forSecurity, forA
 
 func newWorld(t testing.TB, d database) *world {
 	kit := newKit(t)
-	return &world{d.table(t, schema), kit, kit.Scope(forSecurity), kit.Scope(forAdvertising)}
+	return &world{d.table(t, schema), kit, kit.Admin, kit.Scope(forSecurity), kit.Scope(forAdvertising)}
 }
 
 // described returns the table, in which the source says what was collected for

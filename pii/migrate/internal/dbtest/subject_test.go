@@ -446,11 +446,10 @@ func subjectsChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	scopes, err := openScopes(ctx, args[0])
-	if err != nil {
+	w := &world{users: &users{name: args[3]}}
+	if err := w.openKeys(ctx, args[0]); err != nil {
 		return err
 	}
-	w := &world{users: &users{name: args[3]}, security: scopes[0], advertising: scopes[1]}
 	table := w.described()
 	table.Subject = "id"
 	m, err := migrate.New(ctx, db, migrate.Dialect(dialect), table)
@@ -467,12 +466,11 @@ func subjectsChild(args []string) error {
 // person, and opens. Another process finishes, and writes no value again.
 func TestResealForSubjectsIsKilled(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
-		keys := newWorld(t, d).inFiles(t)
-		scopes, err := openScopes(t.Context(), keys)
-		require.NoError(t, err)
+		of := newWorld(t, d)
+		keys := of.inFiles(t)
 		begin := func(t *testing.T) *world {
 			w := newWorld(t, d)
-			w.security, w.advertising = scopes[0], scopes[1]
+			w.security, w.advertising = of.security, of.advertising
 			w.fill(t, 1, crashPeople+1)
 			requireStep(t, w.migration(t).Backfill, crashPeople)
 			return w
@@ -495,9 +493,8 @@ func TestResealForSubjectsIsKilled(t *testing.T) {
 				require.Error(t, err)
 
 				// The dead process made keys of persons that this one has to find.
-				fresh, err := openScopes(t.Context(), keys)
-				require.NoError(t, err)
-				w.security, w.advertising = fresh[0], fresh[1]
+				require.NoError(t, w.openKeys(t.Context(), keys))
+				defer w.admin.Close()
 				texts := make(map[int]string)
 				for id := 1; id <= crashPeople; id++ {
 					s := w.row(t, id)
