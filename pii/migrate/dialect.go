@@ -41,7 +41,10 @@ func (d Dialect) dialect() *dialect {
 // A dialect has everything in which the databases differ.
 type dialect struct {
 	database
-	quote string // around identifiers
+	// system is the schema of the functions and operators that statements name, with a point.
+	// Without it, a function of a schema that comes earlier in the search path would be called.
+	system string
+	quote  string // around identifiers
 
 	// Expressions that read a column as text, and compare a column and a parameter
 	// by their bytes. By the column's own collation two people's addresses may be
@@ -73,31 +76,32 @@ type dialect struct {
 
 var postgres = dialect{
 	database:   postgreSQL,
+	system:     "pg_catalog.",
 	quote:      `"`,
-	text:       "(%s)::text",
-	exact:      `(%s)::text COLLATE "C"`,
-	exactParam: "%s::text",
-	catalogue: `SELECT a.attname::text, CASE WHEN a.attgenerated <> '' THEN COALESCE(pg_get_expr(d.adbin, d.adrelid), '') END AS generated,
-		COALESCE(b.typname, t.typname)::text, (CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END)::bigint - 4,
-		CASE WHEN t.typarray = 0 THEN '' ELSE quote_ident(n.nspname) || '.' || quote_ident(t.typname) END
-		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace
-		LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
-		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-		WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped`,
+	text:       "(%s)::pg_catalog.text",
+	exact:      `(%s)::pg_catalog.text COLLATE "C"`,
+	exactParam: "%s::pg_catalog.text",
+	catalogue: `SELECT a.attname::pg_catalog.text, CASE WHEN a.attgenerated <> '' THEN COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') END AS generated,
+		COALESCE(b.typname, t.typname)::pg_catalog.text, (CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END)::bigint - 4,
+		CASE WHEN t.typarray = 0 THEN '' ELSE pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname) END
+		FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+		LEFT JOIN pg_catalog.pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
+		LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attrelid = pg_catalog.to_regclass($1::pg_catalog.text) AND a.attnum > 0 AND NOT a.attisdropped`,
 	// Categories of types that hold no text: numbers, dates, booleans, enumerations,
 	// network addresses, intervals, geometry. The text of bytes in an array is hexadecimal.
-	searchable: `SELECT n.nspname::text, c.relname::text, a.attname::text, b.typname <> 'bytea',
+	searchable: `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, a.attname::pg_catalog.text, b.typname <> 'bytea',
 		CASE WHEN c.relkind = 'f' THEN 'foreign table' WHEN e.typname = 'bytea' THEN 'array of bytes' ELSE '' END
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-		JOIN pg_type t ON t.oid = a.atttypid
-		JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
-		LEFT JOIN pg_type e ON b.typcategory = 'A' AND e.oid = b.typelem
-		WHERE n.oid = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass($1::text))
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+		JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+		JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+		LEFT JOIN pg_catalog.pg_type e ON b.typcategory = 'A' AND e.oid = b.typelem
+		WHERE n.oid = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1::pg_catalog.text))
 		AND c.relkind IN ('r', 'p', 'm', 'f') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
 		AND COALESCE(e.typcategory, b.typcategory) NOT IN ('N', 'D', 'B', 'E', 'I', 'T', 'G') AND b.typname <> 'uuid'
 		ORDER BY c.relname, a.attnum`,
-	size:  "octet_length(%s)",
-	clock: "SELECT extract(epoch FROM clock_timestamp())::bigint AS clock_seconds",
+	size:  "pg_catalog.octet_length(%s)",
+	clock: "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::bigint AS clock_seconds",
 	// "cached plan must not change result type", and a prepared statement that is gone.
 	stale:   []string{"0A000", "26000"},
 	tooLong: []string{"22001"},
@@ -164,6 +168,15 @@ var sqlite = dialect{
 func unnumbered(d database) database {
 	d.param = mySQL.param
 	return d
+}
+
+// operator returns an operator on text or bytes, between blanks. A schema that comes earlier
+// in the search path may have an operator of that name.
+func (d *dialect) operator(name string) string {
+	if d.system != "" {
+		return " OPERATOR(" + d.system + name + ") "
+	}
+	return " " + name + " "
 }
 
 // bytesLiteral returns bytes as they stand in a statement.

@@ -92,7 +92,7 @@ func (f *fake) QueryContext(_ context.Context, query string, _ []driver.NamedVal
 			return nil, err
 		}
 		rows.of, rows.left = f, 1+strings.Count(list, ",")
-	case strings.HasPrefix(query, "SELECT SUM("):
+	case strings.Contains(query, "sum(CASE"):
 		rows.left = 1
 	case strings.Contains(query, "clock_seconds"):
 		rows.columns, rows.left, rows.id = []string{"clock"}, 1, time.Now().Unix()
@@ -151,7 +151,7 @@ func (r *fakeRows) Next(dest []driver.Value) error {
 			dest[i] = r.of.written[r.id][1]
 		case strings.Contains(column, "clock"), strings.Contains(column, "id"):
 			dest[i] = r.id
-		case strings.Contains(column, "SUM("):
+		case strings.Contains(column, "sum(CASE"):
 			dest[i] = int64(0)
 		case strings.Contains(column, "index"), strings.Contains(column, "sealed"):
 			dest[i] = nil

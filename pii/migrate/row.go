@@ -140,7 +140,7 @@ func (r *reader) conditions(others ...string) string {
 
 // count counts the rows after a key, nil for all.
 func (r *reader) count(ctx context.Context, after any) (n int64, err error) {
-	query := "SELECT COUNT(*) FROM " + r.m.from + r.conditions(r.after(after)...)
+	query := "SELECT " + r.m.dialect.system + "count(*) FROM " + r.m.from + r.conditions(r.after(after)...)
 	err = r.m.withRetries(ctx, func() error { return r.m.db.QueryRowContext(ctx, query, args(after)...).Scan(&n) })
 	return n, err
 }
@@ -151,7 +151,7 @@ func (r *reader) countDone(ctx context.Context, after any, report *Report) error
 	counts, targets := make([]sql.NullInt64, len(r.done)), make([]any, len(r.done))
 	columns := make([]string, len(r.done))
 	for i, done := range r.done {
-		columns[i], targets[i] = "SUM(CASE WHEN "+done+" THEN 1 ELSE 0 END)", &counts[i]
+		columns[i], targets[i] = r.m.dialect.system+"sum(CASE WHEN "+done+" THEN 1 ELSE 0 END)", &counts[i]
 	}
 	query := "SELECT " + strings.Join(columns, ", ") + " FROM " + r.m.from + " WHERE " +
 		strings.Join(append(r.after(after), "NOT ("+r.where+")"), " AND ")
@@ -166,7 +166,7 @@ func (r *reader) after(key any) []string {
 	if key == nil {
 		return nil
 	}
-	return []string{r.m.keyCol + " > " + r.m.dialect.param(1)}
+	return []string{r.m.keyCol + r.m.keyOperator(">") + r.m.dialect.param(1)}
 }
 
 func args(key any) []any {

@@ -88,15 +88,15 @@ func (m *Migration) setColumns(s shape) (columns []setColumn) {
 	}
 	columns = append(columns, setColumn{bytes: m.key == bytesKey, key: true, typ: m.types[m.table.Key]})
 	if s.ofSubject {
-		columns = append(columns, setColumn{typ: "text"})
+		columns = append(columns, setColumn{typ: "pg_catalog.text"})
 	}
 	for i, f := range m.fields {
 		switch {
 		case !s.equal.has(i):
 		case f.bytes():
-			columns = append(columns, setColumn{bytes: true, typ: "bytea"})
+			columns = append(columns, setColumn{bytes: true, typ: "pg_catalog.bytea"})
 		default:
-			columns = append(columns, setColumn{typ: "text"})
+			columns = append(columns, setColumn{typ: "pg_catalog.text"})
 		}
 	}
 	return columns
@@ -159,7 +159,7 @@ func (m *Migration) setPostgres(s set) (query string, args []any) {
 	unnested, names := make([]string, len(arrays)), make([]string, len(arrays)+1)
 	for i, array := range arrays {
 		args = append(args, string(append(array, '}')))
-		unnested[i] = m.dialect.param(len(args)) + "::text::"
+		unnested[i] = "pg_catalog.unnest(" + m.dialect.param(len(args)) + "::pg_catalog.text::"
 		names[i] = setName + "_array_" + strconv.Itoa(i)
 	}
 	names[len(arrays)] = setColumnName(len(columns)) // the number of the row
@@ -168,18 +168,18 @@ func (m *Migration) setPostgres(s set) (query string, args []any) {
 		n := firsts[i]
 		column := names[n]
 		if c.cut() {
-			unnested[n] += "pg_catalog.int4[]"
-			unnested[n+1] += "pg_catalog.int4[]"
+			unnested[n] += "pg_catalog.int4[])"
+			unnested[n+1] += "pg_catalog.int4[])"
 			// The encoding is that of any other text of the client.
-			column = "convert_from(substring(" + m.dialect.param(1) + "::bytea, " + names[n] + ", " + names[n+1] + "), pg_client_encoding())::" + c.typ
+			column = "pg_catalog.convert_from(pg_catalog.substring(" + m.dialect.param(1) + "::pg_catalog.bytea, " + names[n] + ", " + names[n+1] + "), pg_catalog.pg_client_encoding())::" + c.typ
 		} else {
-			unnested[n] += c.typ + "[]"
+			unnested[n] += c.typ + "[])"
 		}
 		list = append(list, column+" AS "+setColumnName(i))
 	}
 	sets, conditions := m.clauses(s.shape, func(i int) string { return setColumnName(i) })
 	return "UPDATE " + m.from + " SET " + strings.Join(sets, ", ") +
-		" FROM (SELECT " + strings.Join(list, ", ") + " FROM unnest(" + strings.Join(unnested, ", ") + ") WITH ORDINALITY AS " + setName + "_arrays(" + strings.Join(names, ", ") + ")) AS " + setName +
+		" FROM (SELECT " + strings.Join(list, ", ") + " FROM ROWS FROM (" + strings.Join(unnested, ", ") + ") WITH ORDINALITY AS " + setName + "_arrays(" + strings.Join(names, ", ") + ")) AS " + setName +
 		" WHERE " + strings.Join(conditions, " AND ") + " RETURNING " + setColumnName(len(columns)), args
 }
 
@@ -195,7 +195,7 @@ func (m *Migration) keyIn(rows []*rowEdit) (condition string, args []any) {
 			}
 			text = appendElement(text, r.key)
 		}
-		return m.keyCol + " = ANY(" + m.dialect.param(1) + "::text::" + typ + "[])", []any{string(append(text, '}'))}
+		return m.keyCol + m.keyOperator("=") + "ANY(" + m.dialect.param(1) + "::pg_catalog.text::" + typ + "[])", []any{string(append(text, '}'))}
 	}
 	list := make([]string, len(rows))
 	for i, r := range rows {

@@ -52,9 +52,9 @@ func (m *Migration) clauses(s shape, arg func(i int) string) (sets, conditions [
 			sets = append(sets, m.dialect.ident(f.name)+" = "+next())
 		}
 	}
-	conditions = append(conditions, m.keyCol+" = "+next())
+	conditions = append(conditions, m.keyCol+m.keyOperator("=")+next())
 	if s.ofSubject {
-		conditions = append(conditions, expr(m.dialect.exact, m.subjectCol)+" = "+expr(m.dialect.exactParam, next()))
+		conditions = append(conditions, expr(m.dialect.exact, m.subjectCol)+m.dialect.operator("=")+expr(m.dialect.exactParam, next()))
 	}
 	for i, f := range m.fields {
 		switch {
@@ -62,12 +62,21 @@ func (m *Migration) clauses(s shape, arg func(i int) string) (sets, conditions [
 			conditions = append(conditions, m.absent(i))
 		case !s.equal.has(i):
 		case f.bytes():
-			conditions = append(conditions, m.dialect.ident(f.name)+" = "+next())
+			conditions = append(conditions, m.dialect.ident(f.name)+m.dialect.operator("=")+next())
 		default:
-			conditions = append(conditions, expr(m.dialect.exact, m.dialect.ident(f.name))+" = "+expr(m.dialect.exactParam, next()))
+			conditions = append(conditions, expr(m.dialect.exact, m.dialect.ident(f.name))+m.dialect.operator("=")+expr(m.dialect.exactParam, next()))
 		}
 	}
 	return sets, conditions
+}
+
+// keyOperator returns an operator on keys, between blanks. A key of a type that an extension
+// brings, such as citext, has its operators in the schema of that extension.
+func (m *Migration) keyOperator(name string) string {
+	if strings.HasPrefix(m.types[m.table.Key], "pg_catalog.") {
+		return m.dialect.operator(name)
+	}
+	return " " + name + " "
 }
 
 // absent returns the condition that a field is NULL or empty text.
@@ -76,7 +85,7 @@ func (m *Migration) absent(f int) string {
 	if m.fields[f].bytes() {
 		return column + " IS NULL"
 	}
-	return "(" + column + " IS NULL OR " + expr(m.dialect.exact, column) + " = '')"
+	return "(" + column + " IS NULL OR " + expr(m.dialect.exact, column) + m.dialect.operator("=") + "'')"
 }
 
 // present returns the opposite condition.
@@ -85,7 +94,7 @@ func (m *Migration) present(f int) string {
 	if m.fields[f].bytes() {
 		return column + " IS NOT NULL"
 	}
-	return "(" + column + " IS NOT NULL AND " + expr(m.dialect.exact, column) + " <> '')"
+	return "(" + column + " IS NOT NULL AND " + expr(m.dialect.exact, column) + m.dialect.operator("<>") + "'')"
 }
 
 func (m *Migration) args(r *rowEdit) []any {
