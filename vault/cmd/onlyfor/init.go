@@ -79,7 +79,10 @@ func sample(purposes []string) string {
 	for i, name := range purposes {
 		quoted[i] = fmt.Sprintf("%q", name)
 	}
-	return strings.NewReplacer("PURPOSES", strings.Join(quoted, ", "), "DATA", dataDir, "FIRST", purposes[0]).Replace(sampleText)
+	return strings.NewReplacer(
+		"<purposes>", strings.Join(quoted, ", "), "<data>", dataDir, "<first>", purposes[0],
+		"<FIRST>", strings.ToUpper(strings.ReplaceAll(purposes[0], "-", "_")), // as vault.EnvKEK has it
+	).Replace(sampleText)
 }
 
 const sampleText = `# Configuration of the command onlyfor. It holds no secret: data source names and keys
@@ -87,40 +90,41 @@ const sampleText = `# Configuration of the command onlyfor. It holds no secret: 
 # names the place. Relative paths begin at this file. onlyfor doctor checks all of it.
 
 # Why personal data is collected: a-z, then a-z, 0-9 and -.
-purposes = [PURPOSES]
+purposes = [<purposes>]
 
-audit = "DATA/audit.jsonl"            # every use of a key, one JSON object a line
+audit = "<data>/audit.jsonl"            # every use of a key, one JSON object a line
 # Or, or beside it, [audit_log] below: a log that can't be edited unnoticed.
-pins = "DATA/pins"                    # the states that the key store has reached
-certificates = "DATA/certificates"    # of people who were erased
+pins = "<data>/pins"                    # the states that the key store has reached
+certificates = "<data>/certificates"    # of people who were erased
 # refresh = "5m"          # as in all services: how soon they know of a new key
 # destroy_after = "30d"   # how long a key has to be retired before it is destroyed
 # rotate_after = "365d"   # doctor warns of older keys
+# run_as = "ops"          # the role of this command, for onlyfor doctor
 
 [store]
-dir = "DATA/keys"       # wrapped keys: back them up, apart from the KEK
+dir = "<data>/keys"       # wrapped keys: back them up, apart from the KEK
 # database = "app"      # or a table of a database, for more than one machine
 # table = "onlyfor_keys"
 
 # The key-encryption keys decide who may use which purpose. Exactly one of:
 [kek]
-local = "DATA/kek"      # files of this machine, for a start
-# secret = "/run/secrets"                     # a mounted directory with FIRST.kek
+local = "<data>/kek"      # files of this machine, for a start
+# secret = "/run/secrets"                     # a mounted directory with <first>.kek
 # secret_variable = "CREDENTIALS_DIRECTORY"   # the variable with that directory
-# environment = "ONLYFOR_KEK_"                # variables such as ONLYFOR_KEK_FIRST
+# environment = "ONLYFOR_KEK_"                # variables such as ONLYFOR_KEK_<FIRST>
 # service = "hcvault://vault.example.com:8200/transit/keys/onlyfor-{purpose}"
 # service = "aws-kms://arn:aws:kms:eu-central-1:111122223333:alias/onlyfor-{purpose}"
 # service = "gcp-kms://projects/p/locations/l/keyRings/r/cryptoKeys/{purpose}"
 
-# [kek.of.FIRST]        # another place for one purpose
-# local = "/etc/onlyfor/FIRST"
+# [kek.of.<first>]        # another place for one purpose
+# local = "/etc/onlyfor/<first>"
 
 # [previous_kek]        # while onlyfor keys rewrap moves the keys to [kek]
 # local = "old-kek"
 
 # [audit_log]           # a log that can't be edited unnoticed; one process at a time writes it
-# dir = "DATA/audit"
-# key = "DATA/audit.key"                      # onlyfor audit key makes it
+# dir = "<data>/audit"
+# key = "<data>/audit.key"                      # onlyfor audit key makes it
 # heads = "/mnt/auditors/heads"               # where nobody can change it
 # witnesses = [{url = "https://witness.example", key = "witness.pub"}, {dir = "/mnt/auditors"}]
 
@@ -144,10 +148,10 @@ local = "DATA/kek"      # files of this machine, for a start
 # sealed = "phone_sealed"
 # read = "phonenumber"  # numbers as people typed them; or plus, or json with a field
 # region = "GB"         # or region_column = "country"
-# index.FIRST = "phone_index"
+# index.<first> = "phone_index"
 # [[table.column.collected]]        # the first rule that fits a row decides
 # when = {phone_source = "2fa"}
-# for = ["FIRST"]
+# for = ["<first>"]
 # notice = "2fa-prompt-v3"
 # legal = "contract"
 # collected_column = "created_at"
@@ -157,14 +161,13 @@ local = "DATA/kek"      # files of this machine, for a start
 # reason = "test-account"
 
 # Who may use which purpose; everything else has to be shut.
-# run_as = "ops"        # the role of this command, for onlyfor doctor
 # [[role]]
 # name = "ops"
-# manages = [PURPOSES]
+# manages = [<purposes>]
 # [[role]]
 # name = "sign-in"
-# opens = ["FIRST"]
-# erases = ["FIRST"]          # people, as onlyfor erase does
+# opens = ["<first>"]
+# erases = ["<first>"]          # people, as onlyfor erase does
 # account = "sign_in"         # in the database of the key store, for onlyfor policy --sql
 # view = "keys_of_sign_in"    # there, on MySQL and MariaDB
 
@@ -173,7 +176,7 @@ local = "DATA/kek"      # files of this machine, for a start
 # controller = "Example Ltd, 1 Example Street, London"
 # contact = "privacy@example.com"
 # officer = "A. Person"
-# [record.purposes.FIRST]
+# [record.purposes.<first>]
 # description = "Signing in, and the recovery of accounts."
 # categories = ["members"]
 # recipients = ["the SMS gateway"]
@@ -182,7 +185,7 @@ local = "DATA/kek"      # files of this machine, for a start
 
 # A copy of the key store, and the KEK in escrow that has to open it, for doctor.
 # [backup]
-# purposes = ["FIRST"]
+# purposes = ["<first>"]
 # store.dir = "/backup/keys"
 # kek.local = "/escrow/kek"
 `

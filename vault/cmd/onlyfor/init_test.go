@@ -3,11 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
+
+	"github.com/onlyfor/onlyfor/vault/cmd/onlyfor/internal/config"
 )
 
 func TestInit(t *testing.T) {
@@ -45,6 +48,25 @@ func TestInitNamesPurposes(t *testing.T) {
 	sh.run("", "--json", "init", "billing").exits(well).json(&made)
 	require.Equal(t, []string{"billing"}, made.Purposes)
 	require.FileExists(t, filepath.Join(sh.dir, "onlyfor-data/kek/billing.kek"))
+}
+
+// The commented lines of the written configuration are there to be used: each of them is
+// right for the purposes that init was given.
+func TestInitSampleIsRight(t *testing.T) {
+	sh := newShell(t)
+	sh.run("", "init", "two-factor", "ads").exits(well)
+	written := sh.read("onlyfor.toml")
+	require.Contains(t, written, "such as ONLYFOR_KEK_TWO_FACTOR\n")
+	require.Contains(t, written, `variable = "ONLYFOR_DATABASE"`)
+	require.NotRegexp(t, `<[A-Za-z]+>`, written)
+
+	_, rest, found := strings.Cut(written, "# [kek.of.two-factor]") // one KEK is enough
+	require.True(t, found)
+	line := regexp.MustCompile(`(?m)^# (\[.*\]|[a-z_.-]+ = )`)
+	used := line.ReplaceAllString("# [kek.of.two-factor]"+rest, "$1")
+	used = regexp.MustCompile(`(?m)^(\[approval\]|keys = \["bob).*$`).ReplaceAllString(used, "") // each company has its own
+	_, err := config.Parse(strings.TrimSuffix(written, "# [kek.of.two-factor]"+rest) + used)
+	require.NoError(t, err)
 }
 
 func TestConfigurationIsRefused(t *testing.T) {
