@@ -115,6 +115,21 @@ func (s *Scope) Under(basis purpose.Basis) *Scope {
 	return narrowed
 }
 
+// Check returns the error with which s would refuse to seal, because of the way in which s
+// was made: a basis that Under refused, a basis whose retention is over ([ErrExpired]), a
+// subject that For refused, or a nil or copied scope. It uses no key, so a program can
+// check the scopes of a whole table before it seals a value.
+func (s *Scope) Check() error {
+	err := s.check(context.Background())
+	if err == nil {
+		_, err = newProvenance(s.date(), &s.basis().Basis, s.opened.backend.opts.ExactTimes)
+	}
+	if err != nil {
+		return fmt.Errorf("vault: checking a scope: %w", err)
+	}
+	return nil
+}
+
 var (
 	errNoScope  = fmt.Errorf("nil scope: %w", ErrInvalid)
 	errCopied   = fmt.Errorf("scope was copied: %w", ErrInvalid)

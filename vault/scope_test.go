@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,6 +67,31 @@ func TestBasisIsTheLastOne(t *testing.T) {
 }
 
 // Whoever holds no scope is told so everywhere, in the words of what was asked.
+// Check returns what a seal returns, and needs no key.
+func TestCheckIsTheAnswerOfSeal(t *testing.T) {
+	_, s := subjectsOf(t, Memory(), testKEK(t), nil)
+	copied, year := *s, 365*24*time.Hour
+	long := strings.Repeat("x", format.MaxSubject+1)
+	for name, c := range map[string]struct {
+		scope *Scope
+		want  error
+	}{
+		"plain":              {s, nil},
+		"with a basis":       {s.Under(purpose.Basis{Notice: "n-1", Collected: time.Now().Add(-year), Retain: 2 * year}).For("alice"), nil},
+		"nil":                {nil, ErrInvalid},
+		"copied":             {&copied, ErrInvalid},
+		"of nobody":          {s.For(""), ErrInvalid},
+		"of a long subject":  {s.For(long), ErrInvalid},
+		"malformed notice":   {s.Under(purpose.Basis{Notice: " "}), purpose.ErrBasis},
+		"collected later":    {s.Under(purpose.Basis{Collected: time.Now().Add(year)}), purpose.ErrBasis},
+		"its retention over": {s.Under(purpose.Basis{Collected: time.Now().Add(-2 * year), Retain: year}), ErrExpired},
+	} {
+		_, sealing := Seal(t.Context(), MustKind("note", "vault.Note"), "text", c.scope)
+		require.ErrorIs(t, sealing, c.want, name)
+		require.ErrorIs(t, c.scope.Check(), c.want, name)
+	}
+}
+
 func TestNoScope(t *testing.T) {
 	_, s := subjectsOf(t, Memory(), testKEK(t), nil)
 	kind := MustKind("note", "vault.Note")

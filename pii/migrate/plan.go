@@ -12,7 +12,7 @@ import (
 // canonical form an earlier row has as well. People put these right before the
 // first write.
 //
-// It uses no scope. It reads the table a second time if there are duplicates. Beyond 8
+// It uses no key. It reads the table a second time if there are duplicates. Beyond 8
 // million values it reads the table two or three times in any case: three times for 280
 // million. It takes 64 MB of memory to find duplicates among 8 million values, 420 MB among
 // 280 million, and never more than 870 MB, beside some 150 bytes for each value that is
@@ -72,12 +72,27 @@ type columnCanonical struct {
 func (m *Migration) planRow(ctx context.Context, ref *reference, r *rowEdit) error {
 	for i := range m.columns {
 		if c := &m.columns[i]; r.hasPlain(i) && !r.has(c.sealed) {
-			if _, _, err := m.decideValid(r, i); err != nil {
+			scopes, _, err := m.decideValid(r, i)
+			if err != nil {
+				return err
+			}
+			if err := m.planScopes(r, i, scopes); err != nil {
 				return err
 			}
 		}
 	}
 	return m.hashRow(ctx, ref, r)
+}
+
+// planScopes adds a finding for a value that Backfill could not seal with these scopes,
+// as their basis is invalid or its retention is over.
+func (m *Migration) planScopes(r *rowEdit, i int, scopes []*vault.Scope) error {
+	for _, s := range scopes {
+		if err := s.Check(); err != nil {
+			return m.findError(r, i, err)
+		}
+	}
+	return nil
 }
 
 // hashRow computes the canonical forms of a row's plaintexts.

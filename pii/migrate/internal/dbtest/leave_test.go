@@ -70,7 +70,7 @@ func TestLeave(t *testing.T) {
 				require.Contains(t, report.String(), fmt.Sprintf("    %d left: %s\n", n, reason))
 			}
 		}
-		planned := map[string]int64{"test-account": 1, "bought-list": 1, "second-account": 1}
+		planned := map[string]int64{"test-account": 1, "no-basis": 2, "bought-list": 1, "second-account": 1}
 		requireLeft("plan", m.Plan, 0, planned)
 		requireLeft("backfill", m.Backfill, 1, left)
 		requireLeft("verify", m.Verify, 0, left)
