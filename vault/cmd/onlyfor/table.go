@@ -126,7 +126,10 @@ func fits(when map[string]string, r migrate.Row) bool {
 func collected(rule config.Rule, r migrate.Row, scopes map[purpose.Purpose]*vault.Scope) []*vault.Scope {
 	basis := purpose.Basis{Legal: rule.Legal, Notice: rule.Notice, Consent: rule.Consent, Retain: time.Duration(rule.RetainDays) * 24 * time.Hour}
 	if rule.Collected != "" {
-		basis.Collected, _ = r.Time(rule.Collected)
+		var ok bool
+		if basis.Collected, ok = r.Time(rule.Collected); !ok && r.Text(rule.Collected) != "" {
+			basis.Collected = noTime
+		}
 	}
 	var under []*vault.Scope
 	for _, p := range rule.For {
@@ -134,6 +137,10 @@ func collected(rule config.Rule, r migrate.Row, scopes map[purpose.Purpose]*vaul
 	}
 	return under
 }
+
+// noTime stands for the content of a column that is no time. A basis with it is invalid, so
+// the row is reported: without a time, the value would say that it was collected today.
+var noTime = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // document returns the functions for one field of a JSON document. The name of the field is
 // as it is written, in upper and lower case.

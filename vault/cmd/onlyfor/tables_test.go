@@ -212,6 +212,23 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
+// A value states the time of its column, or today where the column is empty. Text that is
+// no time, or one to come, is for people to decide on, from the first step on.
+func TestCollectedColumn(t *testing.T) {
+	onEach(t, func(t *testing.T, sh *shell, app *application) {
+		times := map[string]string{"day": "2020-01-02", "number": "1577934245", "american": "02/03/2020", "zero": "0000-00-00 00:00:00", "later": "2098-01-01", "none": ""}
+		for id, text := range times {
+			app.exec("INSERT INTO "+app.users+" (id, created_at, email) VALUES (?, ?, ?)", id, text, id+"@example.com")
+		}
+		refused := []string{"invalid basis: 4", "row number: email: invalid basis", "row american: email: invalid basis", "row zero: email: invalid basis", "row later: email: invalid basis"}
+		sh.run("", "migrate", "plan").exits(found).says(refused...)
+		sh.run("", "migrate", "backfill").exits(found).says(refused...)
+		require.Equal(t, 2, app.count("email_sealed IS NOT NULL"))
+		sh.run(app.text("email_sealed", "day"), "inspect").exits(well).says("collected 2020-01-02, as stated")
+		require.NotContains(t, sh.run(app.text("email_sealed", "none"), "inspect").exits(well).out(), "as stated")
+	})
+}
+
 func TestMigrateSubjects(t *testing.T) {
 	onEach(t, func(t *testing.T, sh *shell, app *application) {
 		sh.write("onlyfor.toml", strings.Replace(sh.read("onlyfor.toml"), "\nkey = \"id\"\n", "\nkey = \"id\"\nsubject = \"id\"\n", 1))
