@@ -59,7 +59,7 @@ var hints = []struct {
 	{vault.ErrGranted, found, "Take the grant away from this process."},
 	{vault.ErrConflict, hindered, "Another process changed the keys at the same time. Run the command again."},
 	{migrate.ErrClock, hindered, "Set the clocks right."},
-	{migrate.ErrTable, hindered, "Compare the [[table]] of the configuration with the database."},
+	{migrate.ErrTable, hindered, "Compare the [[table]] of the configuration with the database. Its columns are added, as NULL, before the first step. A column of plaintext has to allow NULL before cut-over, and a column of sealed values has to have room."},
 	{vault.ErrAccessDenied, hindered, "This process was not granted the key-encryption key of the purpose."},
 	{vault.ErrNoKeys, hindered, "Make keys with onlyfor keys generate if there never were any. If there were, restore the key store, or let the database user see and write the rows of the purpose: onlyfor policy --sql."},
 	{vault.ErrCorrupt, found, "Do not use the data, and find out who altered it. After a restore of the key store see onlyfor restore --help."},

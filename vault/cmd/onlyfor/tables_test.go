@@ -236,6 +236,9 @@ func TestMigrateSubjects(t *testing.T) {
 		sh.run("", "migrate", "backfill").exits(well)
 		sealed := app.text("phone_sealed", "u00001")
 		require.Equal(t, "+14155550001", sh.runFreely(sealed, "reveal", "-p", "security", "--subject", "u00001", "--reason", "x").exits(well).out())
+		for _, other := range []string{"u00002", "u99999"} { // likely a mistyped id, and no forgery
+			sh.run(sealed, "reveal", "-p", "security", "--subject", other, "--reason", "x").exits(found).says("not sealed here, or altered since", "compare --subject with the id of the row")
+		}
 		sh.run(sealed, "reveal", "-p", "security", "--subject", "u00002", "--reason", "x").exits(found)
 	})
 }
@@ -245,7 +248,7 @@ func TestMigrateRefuses(t *testing.T) {
 		sh.run("", "migrate", "plan", "people").exits(hindered).says("has no [[table]] of that name")
 		sh.run("", "migrate", "plan", "--batch", "-1").exits(hindered)
 		app.exec("ALTER TABLE " + app.users + " RENAME COLUMN phone_index TO gone")
-		sh.run("", "migrate", "plan").exits(hindered).says("phone_index: ", "table is not as described", "Compare the [[table]] of the configuration")
+		sh.run("", "migrate", "plan").exits(hindered).says("phone_index: ", "table is not as described", "Compare the [[table]] of the configuration", "columns are added, as NULL, before the first step")
 		app.exec("DROP TABLE " + app.users)
 		sh.run("", "migrate", "plan").exits(hindered).says("no such table, or no access to it")
 		app.exec("CREATE TABLE " + app.users + " (id INT)") // for the end of the test

@@ -108,6 +108,9 @@ func (c *revealCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	text, err := reveal(ctx, v, scope)
+	if c.Subject != "" && errors.Is(err, vault.ErrCorrupt) && !errors.Is(err, vault.ErrRetired) {
+		return refuse("%s", plain(err)).hinting("A value opens for its own person alone: compare --subject with the id of the row. If they agree, do not use the data, and find out who altered it.")
+	}
 	if err != nil {
 		return err
 	}
