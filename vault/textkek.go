@@ -64,7 +64,7 @@ var textKEKEncoding = base64.RawURLEncoding.Strict()
 // [Admin.Generate] needs the text of the purpose. To change a key, give the next text to
 // [Admin.Rewrap] in a TextKEK of its own.
 func TextKEK(text func(p purpose.Purpose) (string, error)) KEK {
-	return &textKEK{"text KEK", text}
+	return &textKEK{func(purpose.Purpose) string { return "text KEK" }, text}
 }
 
 // EnvKEK returns a [TextKEK] whose texts are environment variables. Their names are
@@ -75,9 +75,13 @@ func TextKEK(text func(p purpose.Purpose) (string, error)) KEK {
 // processes, crash reports and debug pages get it. A file that [SecretKEK] reads has less
 // of that. A variable that is not set, or empty, is [ErrNoKeys].
 func EnvKEK(prefix string) KEK {
-	return &textKEK{"environment", func(p purpose.Purpose) (string, error) {
-		return os.Getenv(prefix + strings.ToUpper(strings.ReplaceAll(p.String(), "-", "_"))), nil
-	}}
+	variable := func(p purpose.Purpose) string {
+		return prefix + strings.ToUpper(strings.ReplaceAll(p.String(), "-", "_"))
+	}
+	return &textKEK{
+		func(p purpose.Purpose) string { return "environment variable " + variable(p) },
+		func(p purpose.Purpose) (string, error) { return os.Getenv(variable(p)), nil },
+	}
 }
 
 // SecretKEK returns a [TextKEK] whose texts are files that a platform mounts for the
@@ -98,7 +102,7 @@ func EnvKEK(prefix string) KEK {
 // without POSIX modes SecretKEK fails with [errors.ErrUnsupported]. A file is read when a
 // vault opens or changes the keys of a purpose.
 func SecretKEK(dir string) KEK {
-	return &textKEK{"secret KEK " + dir, func(p purpose.Purpose) (string, error) {
+	return &textKEK{func(purpose.Purpose) string { return "secret KEK " + dir }, func(p purpose.Purpose) (string, error) {
 		if dir == "" {
 			return "", fmt.Errorf("empty path: %w", ErrInvalid)
 		}
@@ -124,7 +128,7 @@ func secretError(err error) error {
 }
 
 type textKEK struct {
-	name string
+	name func(p purpose.Purpose) string // of the source, for errors
 	text func(p purpose.Purpose) (string, error)
 }
 
@@ -132,7 +136,7 @@ type textKEK struct {
 func (k *textKEK) For(ctx context.Context, p purpose.Purpose) (AEAD, error) {
 	a, err := k.load(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.name, err)
+		return nil, fmt.Errorf("%s: %w", k.name(p), err)
 	}
 	return a, nil
 }

@@ -158,7 +158,7 @@ func TestEnvKEK(t *testing.T) {
 	kek := vault.EnvKEK("ONLYFOR_KEK_")
 	p := purpose.MustParse("two-factor")
 	_, err := kek.For(t.Context(), p)
-	require.EqualError(t, err, "environment: no text for this purpose: no usable keys")
+	require.EqualError(t, err, "environment variable ONLYFOR_KEK_TWO_FACTOR: no text for this purpose: no usable keys")
 	text, err := vault.GenerateKEK(p)
 	require.NoError(t, err)
 	t.Setenv("ONLYFOR_KEK_TWO_FACTOR", text)
@@ -166,5 +166,5 @@ func TestEnvKEK(t *testing.T) {
 	require.NoError(t, err)
 	t.Setenv("ONLYFOR_KEK_SECURITY", text) // the wrong one
 	_, err = kek.For(t.Context(), vaulttest.Security)
-	require.EqualError(t, err, "environment: text of the key of two-factor: no usable keys")
+	require.EqualError(t, err, "environment variable ONLYFOR_KEK_SECURITY: text of the key of two-factor: no usable keys")
 }

@@ -63,7 +63,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("KEK of another purpose", func(t *testing.T) {
 		kept := sh.read("onlyfor-data/kek/security.kek")
 		sh.write("onlyfor-data/kek/security.kek", sh.read("onlyfor-data/kek/advertising.kek"))
-		require.NotZero(t, sh.run("", "doctor").says("security: ", "ok advertising: opens").code)
+		require.NotZero(t, sh.run("", "doctor").says("security: ", "see [kek] of the configuration first", "ok advertising: opens").code)
 		sh.write("onlyfor-data/kek/security.kek", kept)
 	})
 	t.Run("no pin", func(t *testing.T) {
@@ -76,6 +76,23 @@ func TestDoctor(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(sh.dir, "onlyfor-data/keys/advertising/keys.key")))
 		sh.run("", "doctor").exits(found).says("failed advertising: ", "older than its pin", "ok security: opens")
 	})
+}
+
+// A mistake with the variable of a KEK is named, and is not taken for an attack.
+func TestHintsForVariablesOfKEKs(t *testing.T) {
+	sh := newShell(t)
+	sh.run("", "init").exits(well)
+	sh.run("", "keys", "make-kek", "security", "security.kek").exits(well)
+	local := "local = \"onlyfor-data/kek\""
+	require.Contains(t, sh.read("onlyfor.toml"), local)
+	sh.write("onlyfor.toml", strings.Replace(sh.read("onlyfor.toml"), local, "environment = \"ONLYFOR_KEK_\"", 1))
+	sh.run("", "keys", "security").exits(hindered).says("environment variable ONLYFOR_KEK_SECURITY: no text for this purpose", "put that one in its place")
+	text, env := strings.TrimSpace(sh.read("security.kek")), sh.env
+	for name, wrong := range map[string]string{"another KEK": text, "cut off": text[:len(text)-9]} {
+		sh.env = append(env[:len(env):len(env)], "ONLYFOR_KEK_SECURITY="+wrong)
+		sh.run("", "keys", "security").exits(found).says("see [kek] of the configuration first")
+		require.NotContains(t, sh.run("", "keys", "security").out(), wrong[20:], name)
+	}
 }
 
 // A role that opens advertising alone proves that security is shut, where the key-encryption

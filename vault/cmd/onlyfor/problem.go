@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii"
@@ -61,11 +62,14 @@ var hints = []struct {
 	{migrate.ErrClock, hindered, "Set the clocks right."},
 	{migrate.ErrTable, hindered, "Compare the [[table]] of the configuration with the database. Its columns are added, as NULL, before the first step. A column of plaintext has to allow NULL before cut-over, and a column of sealed values has to have room."},
 	{vault.ErrAccessDenied, hindered, "This process was not granted the key-encryption key of the purpose."},
-	{vault.ErrNoKeys, hindered, "Make keys with onlyfor keys generate if there never were any. If there were, restore the key store, or let the database user see and write the rows of the purpose: onlyfor policy --sql."},
+	{vault.ErrNoKeys, hindered, "If the message names a key-encryption key, put that one in its place: [kek] of the configuration. Otherwise make keys with onlyfor keys generate if there never were any. If there were, restore the key store, or let the database user see and write the rows of the purpose: onlyfor policy --sql."},
 	{vault.ErrCorrupt, found, "Do not use the data, and find out who altered it. After a restore of the key store see onlyfor restore --help."},
 	{vault.ErrUnavailable, hindered, "Run the command again once the key store, the key service, the database and the audit log answer. A key store without its table gets one from onlyfor keys generate --create-table."},
 	{vault.ErrInvalid, found, ""},
 }
+
+// wrongKEK matches the errors of a whole purpose that another key-encryption key causes too.
+var wrongKEK = regexp.MustCompile(` keys of [a-z0-9-]+: (.* text of a key: )?` + vault.ErrCorrupt.Error() + "$")
 
 // explain returns the problem of an error of the library. The texts of its errors hold no
 // values; the text of any other error is not repeated.
@@ -76,6 +80,9 @@ func explain(ctx context.Context, err error) *problem {
 	}
 	if ctx.Err() != nil {
 		return misuse("stopped. Nothing that was done is lost: run the same command again, and it does the rest.")
+	}
+	if errors.Is(err, vault.ErrCorrupt) && wrongKEK.MatchString(plain(err)) {
+		return refuse("%s", plain(err)).hinting("The key-encryption key of another purpose or vault, or a part of one, gives the same answer: see [kek] of the configuration first. If it is right, use no data, and find out who altered the key store. After a restore of the key store see onlyfor restore --help.")
 	}
 	for _, h := range hints {
 		if errors.Is(err, h.err) {
