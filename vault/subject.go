@@ -52,6 +52,9 @@ var (
 // sealed columns, and in the same transaction an UPDATE with the values sealed for
 // LastInsertId.
 //
+// A value for several purposes needs For on each of their scopes: an erasure does not
+// reach the slot of a purpose whose scope was not narrowed.
+//
 // For itself calls neither the store nor the key service. The first use of a
 // subject reads the store once, and the answer holds for [Options.SubjectLifetime].
 func (s *Scope) For(subject string) *Scope {
