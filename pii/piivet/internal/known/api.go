@@ -59,7 +59,7 @@ var functions = []struct {
 	{"vault.Scope", Index, "Index IndexSealed Indexes"},
 	{"vault.Scope", Narrow, "For Under"},
 	{"vault.Scope", Of, "Purpose"},
-	{"vault.Scope", None, "Format LogValue Prefetch Pseudonym String"},
+	{"vault.Scope", None, "Check Format LogValue Prefetch Pseudonym String"},
 	{"vault.Sealed", Without, "Without WithoutExpired Sweep Withdraw"},
 	{"vault.Sealed", Describe, "AppendClaims KeyID OnPrimaryKey Provenance Purposes ID"},
 	{"vault.Sealed", None, "AppendBinary AppendText ByCollector Format GoString IsZero Kind LogValue MarshalBinary MarshalText UnmarshalBinary UnmarshalText RecordClear"},
