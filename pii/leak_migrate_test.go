@@ -49,7 +49,7 @@ func (d *leakDB) QueryContext(_ context.Context, query string, _ []driver.NamedV
 	case strings.HasSuffix(query, "LIMIT 0"), strings.Contains(query, "IS NULL LIMIT 1"), strings.Contains(query, "AS generated"):
 	case strings.Contains(query, "clock_seconds"):
 		rows.left, rows.columns = 1, []string{"clock"}
-	case strings.HasPrefix(query, "SELECT SUM("):
+	case strings.HasPrefix(query, "SELECT sum("):
 		rows.left = 1
 	case strings.Contains(query, "stored_"): // reading back
 		rows.left, rows.back = 1, true
@@ -93,7 +93,7 @@ func (r *leakDBRows) Next(dest []driver.Value) error {
 			dest[i] = r.of.written[0]
 		case r.back && strings.Contains(column, "index") && len(r.of.written) > 2:
 			dest[i] = r.of.written[1]
-		case strings.Contains(column, "COUNT"), strings.Contains(column, "SUM("), strings.Contains(column, "id"):
+		case strings.Contains(column, "count("), strings.Contains(column, "sum("), strings.Contains(column, "id"):
 			dest[i] = int64(1)
 		case strings.Contains(column, "index"):
 			dest[i] = r.of.index

@@ -31,7 +31,7 @@ func (w *leakWorld) each(do func(c context.Context, s *vault.Scope)) {
 }
 
 var scopeRows = []leakRow{
-	{"vault.Seal vault.Scope.For vault.ValidSubject vault.Scope.Under", func(w *leakWorld) {
+	{"vault.Seal vault.Scope.For vault.ValidSubject vault.Scope.Under vault.Scope.Check", func(w *leakWorld) {
 		require.False(w, vault.ValidSubject("<nil>"+w.contact.Address))
 		v, err := vault.Seal(ctx, emailKind, w.contact.Address, w.security.For(w.contact.Address), w.ads.Under(purpose.Basis{Consent: "c"}))
 		require.NoError(w, err)
@@ -40,9 +40,14 @@ var scopeRows = []leakRow{
 			_, err := vault.Seal(c, emailKind, w.contact.Address, s)
 			w.failed(err)
 		})
-		for _, s := range w.refusedSubjects() {
+		for _, s := range append(w.refusedSubjects(), w.refusedScopes()...) {
 			_, err := vault.Seal(ctx, emailKind, w.contact.Address, s)
 			w.failed(err)
+			w.tried(s.Check())
+		}
+		require.NoError(w, w.security.For(w.contact.Address).Check())
+		for _, s := range []*vault.Scope{nil, w.security.For(""), w.security.Under(purpose.Basis{Notice: w.contact.Address})} {
+			w.failed(s.Check(), vault.ErrInvalid)
 		}
 		_, err = vault.Seal(ctx, vault.Kind{}, w.contact.Address, w.security)
 		w.failed(err, vault.ErrInvalid)
