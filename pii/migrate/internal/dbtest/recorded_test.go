@@ -13,7 +13,8 @@ import (
 
 // A recording has the statements that a pool of connections has sent.
 type recording struct {
-	begin func() // before each transaction, or nil
+	begin   func()              // before each transaction, or nil
+	rewrite func(string) string // returns the statement that is sent in place of another one, or nil
 
 	mu  sync.Mutex
 	all []string
@@ -67,7 +68,16 @@ func (c recordingConn) add(query string) {
 	c.r.all = append(c.r.all, query)
 }
 
+// sent returns the statement that is sent for a query.
+func (c recordingConn) sent(query string) string {
+	if c.r.rewrite != nil {
+		return c.r.rewrite(query)
+	}
+	return query
+}
+
 func (c recordingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	query = c.sent(query)
 	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	if err != driver.ErrSkip {
 		c.add(query)
@@ -76,6 +86,7 @@ func (c recordingConn) QueryContext(ctx context.Context, query string, args []dr
 }
 
 func (c recordingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	query = c.sent(query)
 	c.add(query)
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
