@@ -60,10 +60,11 @@ func (e *engine) call(f *function, instr ssa.CallInstruction) {
 			}
 		}
 		if e.ours(s.obj.Pkg()) {
-			e.imported.Slots[purposes.Func(s.obj)] = true // a method of an interface is a slot
-			e.throughSlot(s, purposes.Func(s.obj))
+			slot := e.shared(purposes.Func(s.obj))
+			slot.slot = true // a method of an interface is a slot
+			e.throughSlot(s, slot)
 			for i := range s.count() {
-				e.receive(s, both(origin{shared: slotResult(purposes.Func(s.obj), i)}), purposes.Place(s.obj), short(s.obj))
+				e.receive(s, both(e.shared(slotResult(purposes.Func(s.obj), i))), purposes.Place(s.obj), short(s.obj))
 			}
 		}
 		e.outside(s)
@@ -98,18 +99,17 @@ func (e *engine) implement(t, to types.Type) {
 		if !e.ours(m.Pkg()) {
 			continue
 		}
-		slot := origin{shared: purposes.Func(m)}
+		slot := e.shared(purposes.Func(m)).value()
 		obj, _, _ := types.LookupFieldOrMethod(t, true, m.Pkg(), m.Name())
 		fn, ok := obj.(*types.Func)
 		switch {
 		case !ok || fn.Pkg() == nil:
 		case types.IsInterface(t):
 			if from := purposes.Func(fn); from != slot.shared && e.ours(fn.Pkg()) {
-				e.flow(slot, single(origin{shared: from}))
+				e.flow(slot, single(e.shared(from).value()))
 			}
 		default:
-			c := e.declared(fn)
-			e.flow(slot, single(origin{fn: e.internCallable(c)}))
+			e.flow(slot, single(e.internCallable(e.declared(fn)).value()))
 		}
 	}
 }
@@ -160,7 +160,7 @@ func (s *site) pos() token.Pos {
 func (e *engine) library(s *site) bool {
 	op := known.OpOf(s.obj)
 	if sealedText(s.obj) {
-		e.give(s, 0, single(origin{source: e.intern(source{Sealed: true, Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), pos: s.pos()})}))
+		e.give(s, 0, e.intern(source{Sealed: true, Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), pos: s.pos()}).taints())
 		return true
 	}
 	if recv := s.obj.Signature().Recv(); s.obj.Name() == "String" && recv != nil && printsLabel(recv.Type()) {
@@ -188,7 +188,7 @@ func (e *engine) library(s *site) bool {
 		}
 	}
 	src := e.intern(source{Pkg: e.pass.Pkg.Path(), In: s.f.place, Where: e.where(s.pos()), Scope: scope, pos: s.pos()})
-	plaintext := single(origin{source: src})
+	plaintext := src.taints()
 	switch {
 	case op == known.Reveal:
 		e.give(s, 0, plaintext)
@@ -249,14 +249,6 @@ func (e *engine) kind(s *site, plaintext taints) {
 	}
 }
 
-func (e *engine) intern(s source) *source {
-	in := e.sources.intern(s)
-	if !in.pos.IsValid() {
-		in.pos = s.pos
-	}
-	return in
-}
-
 // inside handles a call of a function of this package.
 func (e *engine) inside(s *site, g *function) {
 	if g.test {
@@ -275,7 +267,7 @@ func (e *engine) inside(s *site, g *function) {
 	}
 	for i, arg := range s.args {
 		if i < len(g.ssa.Params) && text(g.ssa.Params[i].Type()) {
-			e.flowBoth(origin{param: g, index: i}, e.of(arg))
+			e.flowBoth(e.param(g, i, 0), e.of(arg))
 		}
 	}
 	e.passed(s, g.obj)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/tools/go/ssa"
 
+	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
@@ -22,7 +23,13 @@ type callable struct {
 	// bound is the receiver of a method value, nil for others. A method without a bound
 	// receiver takes it as the first argument.
 	bound ssa.Value
+	// library says that obj is a function of the library.
+	library bool
+	place   *place
 }
+
+// value returns the origin of the callable.
+func (c *callable) value() *origin { return c.place.value() }
 
 // callableOf returns the callable of a function or closure, nil if it can't be tracked.
 func (e *engine) callableOf(fn *ssa.Function, closure *ssa.MakeClosure) *callable {
@@ -54,12 +61,15 @@ func (e *engine) declared(obj *types.Func) callable {
 }
 
 func (e *engine) internCallable(c callable) *callable {
+	c.library = c.obj != nil && known.OpOf(c.obj) != known.None
 	if have := e.callables[c.key]; have != nil {
 		if have.obj == nil { // it was known from a fact alone
+			c.place = have.place
 			*have = c
 		}
 		return have
 	}
+	c.place = (&place{fn: &c}).init()
 	e.callables[c.key] = &c
 	return &c
 }
@@ -89,9 +99,7 @@ func (c *callable) name() string {
 }
 
 // summary returns the summary of a callable of another package, nil if there is none.
-func (e *engine) summary(c *callable) *summary {
-	return e.imported.Funcs[base(c.key)]
-}
+func (e *engine) summary(c *callable) *summary { return e.summaryOf(base(c.key)) }
 
 // base returns a key without the position of a method value.
 func base(key string) string {

@@ -145,10 +145,10 @@ func (e *engine) hashes(s *site, c *callee) {
 // context handles the values of a context, which the types of their keys distinguish.
 func (e *engine) context(s *site, name string) {
 	if name == "WithValue" {
-		e.flowBoth(origin{shared: contextKey(s.args[1])}, e.of(s.args[2]))
+		e.flowBoth(e.shared(contextKey(s.args[1])), e.of(s.args[2]))
 		return
 	}
-	e.give(s, 0, both(origin{shared: contextKey(s.args[1])}))
+	e.give(s, 0, both(e.shared(contextKey(s.args[1]))))
 }
 
 func contextKey(v ssa.Value) string {

@@ -58,7 +58,7 @@ func (e *engine) newTransport(s *site) {
 			t.Rules = append(t.Rules, r)
 		}
 	}
-	e.give(s, 0, single(origin{source: e.intern(source{Transport: t, Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), pos: s.pos()})}))
+	e.give(s, 0, e.intern(source{Transport: t, Pkg: e.pass.Pkg.Path(), Where: e.where(s.pos()), pos: s.pos()}).taints())
 }
 
 // ruleAt returns the rule of an expression: a literal, a variable that is set once and has

@@ -98,7 +98,7 @@ func (e *engine) returned(f *types.Func, set taints) {
 			}
 		}
 	}
-	if sum := e.imported.Funcs[purposes.Func(f)]; sum != nil {
+	if sum := e.summaryOf(purposes.Func(f)); sum != nil {
 		for _, items := range sum.Results {
 			for _, it := range items {
 				if it.Param < 0 {

@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,6 +41,8 @@ type function struct {
 	callOrder []*paramCall
 	// results are the taints of the results.
 	results []taints
+	// places are the places of the parameters, by index and result.
+	places map[[2]int]*place
 	// sinks are the sinks that values of the function reach.
 	sinks map[sinkKey]*sink
 }
@@ -71,7 +72,7 @@ type engine struct {
 	pass     *analysis.Pass
 	purposes *purposes.Result
 	calls    map[token.Pos]*ast.CallExpr
-	sources  interner
+	sources  map[string]*source
 
 	functions []*function
 	byFunc    map[*ssa.Function]*function
@@ -80,16 +81,18 @@ type engine struct {
 
 	values map[ssa.Value]taints
 	tuples map[ssa.Value]map[int]taints
-	// edges are the taints that flow into a place: a parameter, a field, a variable.
-	edges map[origin]taints
+	// places are the fields, variables and slots by name, and params the parameters.
+	places map[string]*place
+	params []*place
+	// entered are the origins that a taint flows into in this package, and holders those
+	// that hold functions.
+	entered, holders []*origin
 	// local are the fields of types of packages that don't use the library, by the
 	// variable that contains the struct.
 	local map[localField]taints
 	free  map[*ssa.FreeVar]ssa.Value // from the variable of a closure to the captured value
 
-	// entry is the position in this package of the first flow into a shared place.
-	// Current is the position of the instruction being analyzed, at the instruction.
-	entry   map[origin]token.Pos
+	// current is the position of the instruction being analyzed, at the instruction.
 	current token.Pos
 	at      ssa.Instruction
 	// puts are the instructions that add to a map, for maps with a tracked order: see
@@ -99,20 +102,18 @@ type engine struct {
 	// consumed are the values that a function does more with than to return them, by the
 	// name of the function.
 	consumed map[string]taints
-	opened   map[string]int // indexes of imported.Open
 
-	reaching  map[origin][]*source // see propagate
+	reaching  map[*origin][]*source // see propagate
 	sunk      map[exportedSink]bool
 	receivers map[*function]int
 
 	callables map[string]*callable
 	virtuals  map[virtual]*site
-	libraryIn map[origin][]*callable // functions of the library in places
-	captured  map[origin]bool        // parameters that exported closures capture
-	// plugging says that calls of slots are tracked. Crowded are the slots with too many
-	// functions for that.
+	libraryIn map[*origin][]*callable // functions of the library in places
+	// plugging says that calls of slots are tracked. Plugs are the functions that they
+	// reach.
 	plugging bool
-	crowded  map[string]bool
+	plugs    map[*place][]*callable
 
 	// sending are the calls that send a request. Sent are the positions of the calls that
 	// encode the body of a request for a transport of package egress.
@@ -122,15 +123,21 @@ type engine struct {
 	// callers are the arguments of the calls of functions of this package.
 	callers map[*ssa.Function]map[any][]ssa.Value
 
-	imported fact
-	names    *purposes.Namer
+	below *program // the imported packages
+	// own are the open sinks and pending flows that this package adds, and the sources
+	// that it brings to open sinks.
+	own     *flows
+	opened  map[string]bool
+	sinks   []*flows // see sinksBelow
+	awaited map[string]bool
+	names   *purposes.Namer
 
-	args  map[*ast.CallExpr]map[string]purposes.Ref
-	order map[origin][]origin // see ordered; computed when solve is done
+	args map[*ast.CallExpr]map[string]purposes.Ref
 
 	families []*family
 	running  *family // the family being analyzed, nil in connect
 	changed  bool
+	damaged  error // of a fact that is read when it is needed
 	// steps counts the work. Limit is the count that ends the analysis of the present
 	// function.
 	steps, limit int
@@ -143,82 +150,54 @@ var maxSteps = 4_000_000
 // steps is the work on all packages, for tests.
 var steps atomic.Int64
 
+// A localField is a field of a variable.
 type localField struct {
 	root  ssa.Value
 	field *types.Var
 }
 
-func newEngine(pass *analysis.Pass) *engine {
+func newEngine(pass *analysis.Pass) (*engine, error) {
+	below, err := newProgram(pass)
+	if err != nil {
+		return nil, err
+	}
 	e := &engine{
 		pass:      pass,
 		purposes:  purposes.Of(pass),
 		calls:     calls(pass.Files),
-		sources:   interner{},
+		sources:   map[string]*source{},
+		places:    map[string]*place{},
+		plugs:     map[*place][]*callable{},
+		own:       &flows{Seen: map[string][]string{}},
+		awaited:   map[string]bool{},
 		byFunc:    map[*ssa.Function]*function{},
 		byDecl:    map[*types.Func]*function{},
 		methods:   map[string][]*function{},
 		values:    map[ssa.Value]taints{},
 		tuples:    map[ssa.Value]map[int]taints{},
-		edges:     map[origin]taints{},
 		local:     map[localField]taints{},
 		free:      map[*ssa.FreeVar]ssa.Value{},
 		callers:   map[*ssa.Function]map[any][]ssa.Value{},
 		names:     purposes.NewNamer(pass.Fset),
-		order:     map[origin][]origin{},
-		entry:     map[origin]token.Pos{},
 		puts:      map[*ssa.MakeMap]map[ssa.Instruction]taints{},
 		paths:     map[[2]*ssa.BasicBlock]bool{},
 		consumed:  map[string]taints{},
-		opened:    map[string]int{},
+		opened:    map[string]bool{},
 		sunk:      map[exportedSink]bool{},
 		receivers: map[*function]int{},
 		callables: map[string]*callable{},
 		virtuals:  map[virtual]*site{},
-		libraryIn: map[origin][]*callable{},
-		captured:  map[origin]bool{},
-		crowded:   map[string]bool{},
+		libraryIn: map[*origin][]*callable{},
 		sending:   map[ssa.CallInstruction]*site{},
 		sent:      map[token.Pos]bool{},
 		args:      map[*ast.CallExpr]map[string]purposes.Ref{},
-		imported:  fact{Funcs: map[string]*summary{}, Shared: map[string][]held{}, Called: map[string]bool{}, Slots: map[string]bool{}, Ours: map[string]bool{pass.Pkg.Path(): known.Uses(pass)}},
-	}
-	for _, p := range pass.Pkg.Imports() {
-		if known.Library(p) {
-			e.imported.Ours[p.Path()] = true
-		}
+		below:     below,
 	}
 	e.build()
-	e.join()
-	e.steps = 0 // count the work on this package alone
-	return e
-}
-
-// join merges the facts of imported packages.
-func (e *engine) join() {
-	for _, p := range e.pass.Pkg.Imports() {
-		var f fact
-		if !e.pass.ImportPackageFact(p, &f) {
-			continue
-		}
-		for name, s := range f.Funcs {
-			e.imported.Funcs[name] = s
-		}
-		maps.Copy(e.imported.Ours, f.Ours)
-		maps.Copy(e.imported.Called, f.Called)
-		maps.Copy(e.imported.Slots, f.Slots)
-		for name, all := range f.Shared {
-			for _, h := range all {
-				o := origin{shared: name, content: h.Content, veiled: h.Veiled}
-				e.flow(o, taints{{origin: e.origin(h.Item, nil), inner: h.Item.Inner, hidden: h.Item.Hidden}: {}})
-			}
-		}
-		for _, o := range f.Open {
-			e.open(o)
-		}
-		for _, p := range f.Pending {
-			e.wait(p)
-		}
+	if err := e.join(); err != nil {
+		return nil, err
 	}
+	return e, nil
 }
 
 // build builds the SSA form of this package. Of other packages there are types alone.
@@ -262,8 +241,8 @@ func (e *engine) build() {
 	}
 }
 
-func (e *engine) add(fn *ssa.Function, name, place string, obj *types.Func) {
-	f := &function{ssa: fn, name: name, obj: obj, key: name, place: place, sinks: map[sinkKey]*sink{}, calls: map[paramCallKey]*paramCall{}}
+func (e *engine) add(fn *ssa.Function, name, at string, obj *types.Func) {
+	f := &function{ssa: fn, name: name, obj: obj, key: name, place: at, places: map[[2]int]*place{}, sinks: map[sinkKey]*sink{}, calls: map[paramCallKey]*paramCall{}}
 	if obj == nil {
 		f.key = fmt.Sprintf("%s@%s:%d", e.pass.Pkg.Path(), e.where(fn.Pos()), e.pass.Fset.Position(fn.Pos()).Column)
 	}
@@ -281,7 +260,7 @@ func (e *engine) add(fn *ssa.Function, name, place string, obj *types.Func) {
 	}
 	for i, p := range fn.Params {
 		if text(p.Type()) {
-			e.values[p] = both(origin{param: f, index: i})
+			e.values[p] = both(e.param(f, i, 0))
 		}
 	}
 	if outer := e.byFunc[fn.Parent()]; outer != nil {
@@ -292,7 +271,7 @@ func (e *engine) add(fn *ssa.Function, name, place string, obj *types.Func) {
 	}
 	f.family.members = append(f.family.members, f)
 	for _, anon := range fn.AnonFuncs {
-		e.add(anon, name, place, nil)
+		e.add(anon, name, at, nil)
 	}
 }
 
@@ -305,7 +284,7 @@ func (e *engine) of(v ssa.Value) taints {
 		if e.values[v] == nil {
 			e.values[v] = taints{}
 			if c := e.callableOf(v, nil); c != nil {
-				e.values[v] = single(origin{fn: c})
+				e.values[v] = single(c.value())
 			}
 		}
 	case *ssa.Global:

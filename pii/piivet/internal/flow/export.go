@@ -11,19 +11,20 @@ import (
 
 // export returns the fact of this package.
 func (e *engine) export() *fact {
-	out := &fact{Funcs: maps.Clone(e.imported.Funcs), Shared: map[string][]held{}, Called: e.imported.Called, Slots: e.imported.Slots, Open: e.imported.Open, Pending: e.imported.Pending, Ours: e.imported.Ours}
-	calls := e.exportCalls()
+	e.own.Uses = e.below.uses[e.pass.Pkg.Path()]
+	e.own.Funcs = map[string]*summary{}
 	of := func(f *function) *summary {
 		if f.test || (f.obj == nil || !f.obj.Exported()) && e.callables[f.key] == nil {
 			return nil
 		}
-		s := out.Funcs[f.key]
+		s := e.own.Funcs[f.key]
 		if s == nil {
 			s = &summary{}
-			out.Funcs[f.key] = s
+			e.own.Funcs[f.key] = s
 		}
 		return s
 	}
+	calls := e.exportCalls()
 	for _, f := range e.functions {
 		e.exportResults(f, of)
 		if s := of(f); s != nil {
@@ -33,72 +34,105 @@ func (e *engine) export() *fact {
 			e.exportSink(f, k, of)
 		}
 	}
-	for o := range e.captured {
-		if s := of(o.param); s != nil {
-			s.Places = append(s.Places, o.index)
-			slices.Sort(s.Places)
+	e.exportPlaces()
+	for _, p := range e.params {
+		s := of(p.param)
+		if s != nil && p.captured && !slices.Contains(s.Places, p.index) {
+			s.Places = append(s.Places, p.index)
 		}
 	}
-	e.exportShared(out, of)
-	e.reached() // records the known sources of the open sinks of this package
-	out.Open = e.imported.Open
-	slices.SortFunc(out.Open, func(a, b open) int { return strings.Compare(openKey(a), openKey(b)) })
-	slices.SortFunc(out.Pending, func(a, b pending) int {
-		return cmp.Or(cmp.Compare(a.Pkg, b.Pkg), cmp.Compare(a.Where, b.Where), cmp.Compare(a.What, b.What),
-			slices.Compare(a.From.Names, b.From.Names), slices.Compare(a.From.From, b.From.From),
-			slices.Compare(a.To.Names, b.To.Names), slices.Compare(a.To.From, b.To.From))
-	})
-	for name, s := range out.Funcs {
-		if s.Results == nil && s.Sinks == nil && s.Stores == nil && s.Calls == nil && s.Places == nil {
-			delete(out.Funcs, name)
+	e.seeOwn()
+	slices.SortFunc(e.own.Open, func(a, b open) int { return strings.Compare(a.key(), b.key()) })
+	slices.SortFunc(e.own.Pending, func(a, b pending) int { return strings.Compare(a.key(), b.key()) })
+	for _, all := range e.own.Seen {
+		slices.Sort(all)
+	}
+	for name, s := range e.own.Funcs {
+		slices.Sort(s.Places)
+		if s.Results == nil && s.Sinks == nil && s.Calls == nil && s.Places == nil {
+			delete(e.own.Funcs, name)
 		}
 	}
+	out := &fact{maps.Clone(e.below.packed)}
+	out.packages[e.pass.Pkg.Path()] = pack(e.own)
 	return out
 }
 
-// exportShared adds the taints of fields, package-level variables and slots to a fact, and
-// the parameters that flow into them to the summaries of their functions.
-func (e *engine) exportShared(out *fact, of func(*function) *summary) {
-	hold := func(o origin, it item) {
-		out.Shared[o.shared] = append(out.Shared[o.shared], held{it, o.content, o.veiled})
+// exportPlaces adds what flows into fields, package-level variables and slots in this
+// package, and into the parameters that flow into them. Importing packages know these
+// parameters by the names of [placeOf].
+func (e *engine) exportPlaces() {
+	all := map[*place]*inflow{}
+	of := func(p *place) *inflow {
+		in := all[p]
+		if in == nil {
+			in = &inflow{Name: e.nameOf(p)}
+			all[p] = in
+		}
+		return in
 	}
-	shared := slices.SortedFunc(maps.Keys(e.edges), func(a, b origin) int {
-		return cmp.Or(cmp.Compare(a.shared, b.shared), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
-	})
-	for _, o := range shared {
-		if o.shared == "" {
+	work := slices.DeleteFunc(slices.Clone(e.entered), func(o *origin) bool { return o.shared == "" })
+	seen := map[*origin]bool{}
+	for len(work) > 0 {
+		o := work[len(work)-1]
+		work = work[:len(work)-1]
+		if seen[o] {
 			continue
 		}
-		for _, src := range e.reach(o) {
-			hold(o, item{Source: src, Param: -1})
-		}
-		for _, x := range e.ordered(o) {
+		seen[o] = true
+		in := of(o.place)
+		i := flag(o.content) + flag(o.veiled)
+		for _, x := range o.origins() {
+			it := item{Source: x.source, Param: -1, Content: x.content, Veiled: x.veiled}
 			switch {
-			case x.fn != nil:
-				hold(o, item{Fn: x.fn.key, Param: -1})
-			case x.shared != "":
-				hold(o, item{Shared: x.shared, Param: -1, Content: x.content, Veiled: x.veiled})
-			}
-		}
-		for _, p := range e.params(e.edges[o]) {
-			s := of(p.param)
-			if s != nil && e.captured[origin{param: p.param, index: p.index}] {
-				// The parameter itself is a place, so importing packages continue from
-				// it. Otherwise each caller would repeat all flows behind the parameter.
-				from := item{Shared: placeOf(p.param.key, p.index), Param: -1, Content: p.content, Veiled: p.veiled}
-				if p.result > 0 {
-					from.Shared = slotResult(from.Shared, p.result-1)
-				}
-				if from.Shared != o.shared {
-					hold(o, from)
-				}
+			case x == o:
 				continue
+			case x.fn != nil:
+				it.Fn = x.fn.key
+			case x.param != nil:
+				work = append(work, x)
+				it.Shared = e.nameOf(x.place)
+			default:
+				it.Shared = x.shared
 			}
-			if s != nil {
-				s.Stores = append(s.Stores, stored{item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled}, o.shared, o.content, o.veiled})
-			}
+			in.In[i] = append(in.In[i], it)
 		}
 	}
+	for slot, fns := range e.plugs {
+		in := of(slot)
+		for _, fn := range fns {
+			in.Reached = append(in.Reached, fn.key)
+		}
+		slices.Sort(in.Reached)
+	}
+	for _, p := range e.places {
+		if p.slot && !p.knownSlot || p.called && !p.knownCalled {
+			of(p)
+		}
+	}
+	for p, in := range all {
+		in.Slot, in.Called = p.slot, p.called
+		e.own.Places = append(e.own.Places, *in)
+	}
+	slices.SortFunc(e.own.Places, func(a, b inflow) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// nameOf returns the name of a place in facts. For a parameter, this makes it a place of
+// the program.
+func (e *engine) nameOf(p *place) string {
+	if p.param == nil {
+		return p.shared
+	}
+	f := p.param
+	name := placeOf(f.key, p.index)
+	if at := e.param(f, p.index, 0); !at.captured {
+		at.captured = true
+		at.slot = functional(f.ssa.Params[p.index].Type())
+	}
+	if p.result > 0 {
+		return slotResult(name, p.result-1)
+	}
+	return name
 }
 
 // maxCalls is the number of calls of the function in one parameter that other packages
@@ -135,8 +169,6 @@ func (e *engine) exportCalls() map[*function][]handed {
 			all[f] = append(all[f], *together[i])
 		}
 	}
-	e.reaching = nil
-	clear(e.order)
 	return all
 }
 
@@ -154,7 +186,8 @@ func (e *engine) fold(f *function, all *handed, h handed) {
 		for _, it := range items {
 			switch {
 			case it.Param < 0 && it.Fn == "":
-				e.flowBoth(origin{shared: name}, taints{{origin: e.origin(it, nil), inner: it.Inner, hidden: it.Hidden}: {}})
+				e.flowBoth(e.shared(name), taints{{origin: e.origin(it, nil), inner: it.Inner, hidden: it.Hidden}: {}})
+				e.reaching = nil
 			case !slices.Contains(all.Args[i], it):
 				all.Args[i] = append(all.Args[i], it)
 			}
@@ -185,9 +218,12 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 	if _, allowed := allow.Allowed(e.pass, k.rule(), k.pos); allowed || k.kind == Label && e.sent[k.pos] {
 		return
 	}
-	if o := k.taint.origin; o.shared != "" && k.kind != Label && !k.pending && !(k.kind == Receive && e.plumbing(f, k)) {
-		e.open(open{Pkg: e.pass.Pkg.Path(), Sink: sunk{Item: item{Shared: o.shared, Content: o.content, Veiled: o.veiled, Param: -1},
-			Kind: k.kind, What: k.what, In: k.in, Where: funcName(f) + ", " + e.where(k.pos), To: k.to}})
+	params, shared := behind(k.taint.origin)
+	if k.kind != Label && !k.pending && !(k.kind == Receive && e.plumbing(f, k)) {
+		for _, o := range shared {
+			e.open(open{Pkg: e.pass.Pkg.Path(), Sink: sunk{Item: item{Shared: o.shared, Content: o.content, Veiled: o.veiled, Param: -1},
+				Kind: k.kind, What: k.what, In: k.in, Where: funcName(f) + ", " + e.where(k.pos), To: k.to}})
+		}
 	}
 	add := func(f *function, it item) {
 		// One sink of each kind is enough for a parameter. Otherwise each caller would
@@ -214,7 +250,7 @@ func (e *engine) exportSink(f *function, k *sink, of func(*function) *summary) {
 		}
 		return
 	}
-	for _, p := range e.params(taints{k.taint: {}}) {
+	for _, p := range params {
 		add(p.param, item{Param: p.index, Result: p.result, Content: p.content, Veiled: p.veiled})
 	}
 }
@@ -227,29 +263,32 @@ type exportedSink struct {
 	in, to string
 }
 
-// params returns the parameters that flow into a set of taints, also through other
-// functions of this package, in a fixed order.
-func (e *engine) params(set taints) []origin {
-	seen := map[origin]bool{}
-	var found []origin
-	var visit func(o origin)
-	visit = func(o origin) {
-		if o.param == nil || seen[o] {
-			return
+// behind returns the parameters that flow into an origin, also through other functions of
+// this package, and the shared origins that flow into these, or the origin itself if it is
+// shared. Both are in a fixed order.
+func behind(o *origin) (params, shared []*origin) {
+	seen := map[*origin]bool{}
+	work := []*origin{o}
+	for len(work) > 0 {
+		o := work[len(work)-1]
+		work = work[:len(work)-1]
+		if seen[o] {
+			continue
 		}
 		seen[o] = true
-		found = append(found, o)
-		for x := range e.edges[o] {
-			visit(x.origin)
+		switch {
+		case o.shared != "":
+			shared = append(shared, o)
+		case o.param != nil:
+			params = append(params, o)
+			for x := range o.from {
+				work = append(work, x.origin)
+			}
 		}
 	}
-	for x := range set {
-		visit(x.origin)
-	}
-	slices.SortFunc(found, func(a, b origin) int {
-		return cmp.Or(cmp.Compare(a.param.key, b.param.key), cmp.Compare(a.index, b.index), cmp.Compare(a.result, b.result), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
-	})
-	return found
+	slices.SortFunc(params, compareOrigins)
+	slices.SortFunc(shared, compareOrigins)
+	return params, shared
 }
 
 // items returns the taints of f that have a meaning outside of it, in a fixed order.
@@ -264,12 +303,7 @@ func (e *engine) items(f *function, set taints) []item {
 			if x.param == f {
 				it.Param = x.index
 			} else { // captured by a closure
-				it.Shared, it.Result = placeOf(x.param.key, x.index), 0
-				e.slot(it.Shared, x.param.ssa.Params[x.index].Type())
-				if x.result > 0 {
-					it.Shared = slotResult(it.Shared, x.result-1)
-				}
-				e.captured[origin{param: x.param, index: x.index}] = true
+				it.Shared, it.Result = e.nameOf(x.place), 0
 			}
 		}
 		all = append(all, it)
@@ -277,7 +311,7 @@ func (e *engine) items(f *function, set taints) []item {
 	slices.SortFunc(all, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.Param, b.Param), cmp.Compare(a.Result, b.Result), cmp.Compare(a.Shared, b.Shared), cmp.Compare(a.Fn, b.Fn), cmp.Compare(flag(a.Content), flag(b.Content)),
 			cmp.Compare(flag(a.Veiled), flag(b.Veiled)), cmp.Compare(flag(a.Inner), flag(b.Inner)), cmp.Compare(flag(a.Hidden), flag(b.Hidden)),
-			cmp.Compare(sourceKey(a.Source), sourceKey(b.Source)))
+			cmp.Compare(a.Source.name(), b.Source.name()))
 	})
 	sources := 0
 	return slices.DeleteFunc(all, func(it item) bool {

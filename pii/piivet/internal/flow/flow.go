@@ -151,7 +151,10 @@ func run(pass *analysis.Pass) (result any, err error) {
 			result, err = nil, fmt.Errorf("piivet can't follow package %s, which is a fault of piivet: %v", pass.Pkg.Path(), p)
 		}
 	}()
-	e := newEngine(pass)
+	e, err := newEngine(pass)
+	if err != nil {
+		return nil, err
+	}
 	if err := e.solve(); err != nil {
 		return nil, err
 	}
@@ -159,7 +162,7 @@ func run(pass *analysis.Pass) (result any, err error) {
 	e.requests()
 	findings := e.findings()
 	pass.ExportPackageFact(e.export())
-	return findings, nil
+	return findings, e.damaged
 }
 
 // calls returns the calls of the package by the position of their opening parenthesis.

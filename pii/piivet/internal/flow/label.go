@@ -23,7 +23,7 @@ func printsLabel(t types.Type) bool { return known.IsSealed(t) || known.IsIndex(
 // label returns the taints of a label with its source at pos.
 func (e *engine) label(pos token.Pos) taints {
 	src := e.intern(source{Label: true, Pkg: e.pass.Pkg.Path(), Where: e.where(pos), pos: pos})
-	return single(origin{source: src})
+	return src.taints()
 }
 
 func isText(t types.Type) bool {

@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
-	"slices"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/allow"
@@ -35,14 +34,15 @@ func (e *engine) suspectReceiver(f Finding, src *source) {
 
 // wait adds a pending flow, once.
 func (e *engine) wait(p pending) {
-	same := func(q pending) bool {
-		return q.Pkg == p.Pkg && q.Where == p.Where && q.What == p.What && q.In == p.In &&
-			slices.Equal(q.From.From, p.From.From) && slices.Equal(q.To.From, p.To.From) &&
-			slices.Equal(q.From.Names, p.From.Names) && slices.Equal(q.To.Names, p.To.Names)
+	if key := p.key(); !e.awaited[key] {
+		e.awaited[key] = true
+		e.own.Pending = append(e.own.Pending, p)
 	}
-	if !slices.ContainsFunc(e.imported.Pending, same) {
-		e.imported.Pending = append(e.imported.Pending, p)
-	}
+}
+
+func (p pending) key() string {
+	list := func(s []string) string { return strings.Join(s, ",") }
+	return strings.Join([]string{p.Pkg, p.Where, p.What, p.In, list(p.From.Names), list(p.From.From), list(p.To.Names), list(p.To.From)}, "\x00")
 }
 
 // decided returns the findings among the pending flows if this is package main.
@@ -51,25 +51,32 @@ func (e *engine) decided() []Finding {
 		return nil
 	}
 	var all []Finding
-	for _, p := range e.imported.Pending {
-		from, ok1 := e.purposes.Closed(p.From)
-		if p.In != "" {
-			if pos, ok := e.giver(p); ok && ok1 {
-				all = append(all, Finding{Kind: Receive, Pos: pos, What: p.What, In: p.In, InPackage: p.InPackage, From: from, Revealed: p.Where, Elsewhere: p.Pkg + ", " + p.Where})
+	for _, f := range append(e.sinksBelow(), e.own) {
+		for _, p := range f.Pending {
+			if found, ok := e.decide(p); ok {
+				all = append(all, found)
 			}
-			continue
 		}
-		to, ok2 := e.purposes.Closed(p.To)
-		if !ok1 || !ok2 || overlap(from, to) {
-			continue
-		}
-		pos, ok := e.giver(p)
-		if !ok {
-			continue
-		}
-		all = append(all, Finding{Kind: Reuse, Pos: pos, What: p.What, From: from, To: to, Revealed: p.Where, Elsewhere: p.Pkg + ", " + p.Where})
 	}
 	return all
+}
+
+// decide returns the finding of a pending flow, false if there is none.
+func (e *engine) decide(p pending) (Finding, bool) {
+	from, ok := e.purposes.Closed(p.From)
+	if !ok {
+		return Finding{}, false
+	}
+	f := Finding{Kind: Receive, What: p.What, In: p.In, InPackage: p.InPackage, From: from, Revealed: p.Where, Elsewhere: p.Pkg + ", " + p.Where}
+	if p.In == "" {
+		to, ok := e.purposes.Closed(p.To)
+		if !ok || overlap(from, to) {
+			return Finding{}, false
+		}
+		f.Kind, f.To = Reuse, to
+	}
+	f.Pos, ok = e.giver(p)
+	return f, ok
 }
 
 // giver returns the position of the call that passes the scopes of a pending flow, or

@@ -3,7 +3,6 @@ package flow
 import (
 	"fmt"
 	"go/token"
-	"slices"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
@@ -96,24 +95,16 @@ func PackageOf(place string) string {
 	return end[:dot]
 }
 
-// open adds an open sink of another package, once.
+// open adds an open sink of this package, once.
 func (e *engine) open(o open) {
-	key := openKey(o)
-	if i, ok := e.opened[key]; ok {
-		have := &e.imported.Open[i]
-		for _, src := range o.Seen {
-			if !slices.Contains(have.Seen, src) {
-				have.Seen = append(have.Seen, src)
-			}
-		}
-		return
+	if key := o.key(); !e.opened[key] {
+		e.opened[key] = true
+		e.own.Open = append(e.own.Open, o)
 	}
-	e.opened[key] = len(e.imported.Open)
-	o.Seen = slices.Clone(o.Seen)
-	e.imported.Open = append(e.imported.Open, o)
 }
 
-func openKey(o open) string {
+// key identifies an open sink in the program.
+func (o open) key() string {
 	in := o.Sink.In
 	if o.Sink.Kind == Egress {
 		in = o.Sink.What + fmt.Sprint(o.Sink.Item.Content, o.Sink.Item.Veiled) // the transport is a field of the client
@@ -121,51 +112,84 @@ func openKey(o open) string {
 	return strings.Join([]string{o.Pkg, string(o.Sink.Kind), in, o.Sink.Item.Shared, strings.Join(o.Sink.To.Names, ","), strings.Join(o.Sink.To.From, ",")}, "\x00")
 }
 
+// sinksBelow returns the open sinks and pending flows of the imported packages.
+func (e *engine) sinksBelow() []*flows {
+	if e.sinks == nil {
+		for _, path := range e.below.paths() {
+			f, ok := e.below.unpacked[path].sinks()
+			if !ok {
+				e.damaged = errDamaged
+			}
+			e.sinks = append(e.sinks, f)
+		}
+	}
+	return e.sinks
+}
+
 // reached returns the findings of open sinks of imported packages that values from this
-// package reach, and records the known sources of each.
+// package reach, and records their sources.
 func (e *engine) reached() []Finding {
-	var all []Finding
-	for i := range e.imported.Open {
-		o := &e.imported.Open[i]
-		place := origin{shared: o.Sink.Item.Shared, content: o.Sink.Item.Content, veiled: o.Sink.Item.Veiled}
-		for _, src := range e.reach(place) {
-			key := sourceKey(src)
-			if slices.Contains(o.Seen, key) {
-				continue
-			}
-			o.Seen = append(o.Seen, key)
-			if o.Pkg == e.pass.Pkg.Path() {
-				continue // found at its position
-			}
-			k := &sink{sinkKey: sinkKey{kind: o.Sink.Kind, pos: e.entrance(place)}, what: o.Sink.What, through: o.Sink.Where, in: o.Sink.In, to: o.Sink.To}
-			if found, ok := e.finding(k, src); ok {
-				all = append(all, found)
+	if len(e.sources) == 0 {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, f := range e.sinksBelow() {
+		for open, sources := range f.Seen {
+			for _, src := range sources {
+				seen[open+src] = true
 			}
 		}
-		slices.Sort(o.Seen)
+	}
+	var all []Finding
+	for _, f := range e.sinksBelow() {
+		for _, o := range f.Open {
+			key := o.key()
+			at := e.origin(o.Sink.Item, nil)
+			for _, src := range e.reach(at) {
+				if seen[key+src.key] {
+					continue
+				}
+				seen[key+src.key] = true
+				e.own.Seen[key] = append(e.own.Seen[key], src.key)
+				k := &sink{sinkKey: sinkKey{kind: o.Sink.Kind, pos: e.entrance(at)}, what: o.Sink.What, through: o.Sink.Where, in: o.Sink.In, to: o.Sink.To}
+				if found, ok := e.finding(k, src); ok {
+					all = append(all, found)
+				}
+			}
+		}
 	}
 	return all
 }
 
-// entrance returns the position of the first flow in this package into a place, or into a
-// place that flows into it. If there is none, it returns the position of the package
+// seeOwn records the sources that reach the open sinks of this package. Their findings are
+// at the positions of the sinks.
+func (e *engine) seeOwn() {
+	for _, o := range e.own.Open {
+		for _, src := range e.reach(e.origin(o.Sink.Item, nil)) {
+			e.own.Seen[o.key()] = append(e.own.Seen[o.key()], src.key)
+		}
+	}
+}
+
+// entrance returns the position of the first flow in this package into an origin, or into
+// one that flows into it. If there is none, it returns the position of the package
 // clause.
-func (e *engine) entrance(o origin) token.Pos {
-	seen := map[origin]bool{}
+func (e *engine) entrance(o *origin) token.Pos {
+	seen := map[*origin]bool{}
 	found := token.NoPos
-	var visit func(o origin)
-	visit = func(o origin) {
+	var visit func(o *origin)
+	visit = func(o *origin) {
 		if seen[o] || found.IsValid() {
 			return
 		}
 		seen[o] = true
 		slot, _, through := strings.Cut(o.shared, "()")
 		if through {
-			found = e.entry[origin{shared: slot}]
+			found = e.shared(slot).value().entry
 		} else {
-			found = e.entry[o]
+			found = o.entry
 		}
-		for _, x := range e.ordered(o) {
+		for _, x := range o.before() {
 			visit(x)
 		}
 	}

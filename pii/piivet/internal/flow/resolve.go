@@ -14,7 +14,7 @@ import (
 const enough = 50
 
 // reach returns the sources that flow into an origin in this package.
-func (e *engine) reach(o origin) []*source {
+func (e *engine) reach(o *origin) []*source {
 	if o.source != nil {
 		return []*source{o.source}
 	}
@@ -24,26 +24,16 @@ func (e *engine) reach(o origin) []*source {
 	return e.reaching[o]
 }
 
-// propagate computes the sources that flow into each place. It runs when solve is done.
+// propagate computes the sources that flow into each origin. It runs when solve is done.
 func (e *engine) propagate() {
-	e.reaching = map[origin][]*source{}
-	into := map[origin][]origin{}
-	sources := map[*source]bool{}
-	for to, set := range e.edges {
-		for x := range set {
-			into[x.origin] = append(into[x.origin], to)
-			if x.source != nil {
-				sources[x.source] = true
-			}
-		}
-	}
-	for _, src := range sorted(sources) {
-		seen := map[origin]bool{}
-		work := []origin{{source: src}}
+	e.reaching = map[*origin][]*source{}
+	for _, src := range slices.SortedFunc(maps.Values(e.sources), func(a, b *source) int { return cmp.Compare(a.key, b.key) }) {
+		seen := map[*origin]bool{}
+		work := []*origin{src.place.value()}
 		for len(work) > 0 {
 			o := work[len(work)-1]
 			work = work[:len(work)-1]
-			for _, to := range into[o] {
+			for _, to := range o.out {
 				if !seen[to] && len(e.reaching[to]) < enough {
 					seen[to] = true
 					e.reaching[to] = append(e.reaching[to], src)
@@ -54,25 +44,23 @@ func (e *engine) propagate() {
 	}
 }
 
-// ordered returns the origins that flow into a place in a fixed order, so that a bound on
-// their number always leaves the same ones.
-func (e *engine) ordered(o origin) []origin {
-	if done, ok := e.order[o]; ok {
-		return done
-	}
-	set := map[origin]bool{}
-	for x := range e.edges[o] {
+// before returns the origins that flow into this one in a fixed order.
+func (o *origin) before() []*origin { return distinct(slices.Concat(o.given, o.added)) }
+
+// origins returns those that flow into this one in this package.
+func (o *origin) origins() []*origin { return distinct(o.added) }
+
+// distinct returns the origins of taints in a fixed order.
+func distinct(all []taint) []*origin {
+	set := map[*origin]bool{}
+	for _, x := range all {
 		set[x.origin] = true
 	}
-	all := slices.SortedFunc(maps.Keys(set), func(a, b origin) int {
-		return cmp.Or(cmp.Compare(sourceKey(a.source), sourceKey(b.source)), cmp.Compare(a.shared, b.shared),
-			cmp.Compare(place(a.param), place(b.param)), cmp.Compare(a.index, b.index), cmp.Compare(a.result, b.result), cmp.Compare(a.fn.name(), b.fn.name()), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
-	})
-	e.order[o] = all
-	return all
+	return slices.SortedFunc(maps.Keys(set), compareOrigins)
 }
 
-func place(f *function) int {
+// position returns the position of the function, 0 for nil.
+func (f *function) position() int {
 	if f == nil {
 		return 0
 	}
@@ -125,7 +113,7 @@ func (f *function) sorted() []*sink {
 	return slices.SortedFunc(maps.Values(f.sinks), func(a, b *sink) int {
 		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(flag(a.kind != Response), flag(b.kind != Response)), cmp.Compare(a.kind, b.kind), cmp.Compare(a.through, b.through),
 			cmp.Compare(a.where, b.where), cmp.Compare(a.taint.index, b.taint.index), cmp.Compare(a.taint.result, b.taint.result), cmp.Compare(a.taint.shared, b.taint.shared),
-			cmp.Compare(sourceKey(a.taint.source), sourceKey(b.taint.source)), cmp.Compare(flag(a.taint.content), flag(b.taint.content)),
+			cmp.Compare(a.taint.source.name(), b.taint.source.name()), cmp.Compare(flag(a.taint.content), flag(b.taint.content)),
 			cmp.Compare(flag(a.taint.veiled), flag(b.taint.veiled)))
 	})
 }

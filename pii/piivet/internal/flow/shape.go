@@ -12,7 +12,7 @@ func (e *engine) ours(p *types.Package) bool {
 	if p == nil {
 		return false
 	}
-	_, ok := e.imported.Ours[p.Path()]
+	_, ok := e.below.uses[p.Path()]
 	return ok
 }
 
@@ -79,7 +79,7 @@ func isRune(t types.Type) bool {
 // trusted.
 func (e *engine) redacts(t types.Type) bool {
 	n := known.Named(t)
-	if n == nil || n.Obj().Pkg() == nil || !e.imported.Ours[n.Obj().Pkg().Path()] || types.IsInterface(n) {
+	if n == nil || n.Obj().Pkg() == nil || !e.below.uses[n.Obj().Pkg().Path()] || types.IsInterface(n) {
 		return false
 	}
 	methods := types.NewMethodSet(types.NewPointer(n))

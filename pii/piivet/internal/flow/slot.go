@@ -2,6 +2,7 @@ package flow
 
 import (
 	"go/types"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,34 +18,34 @@ func slotResult(slot string, i int) string { return slot + "()=" + strconv.Itoa(
 func placeOf(key string, i int) string { return key + "#" + strconv.Itoa(i) }
 
 // throughSlot handles a call of the functions in a slot.
-func (e *engine) throughSlot(s *site, slot string) {
-	if !e.imported.Slots[slot] || strings.Count(slot, "()") >= maxNested { // functions that return functions
+func (e *engine) throughSlot(s *site, slot *place) {
+	if !slot.slot || strings.Count(slot.shared, "()") >= maxNested { // functions that return functions
 		return
 	}
-	if !e.imported.Called[slot] {
-		e.imported.Called[slot] = true
+	if !slot.called {
+		slot.called = true
 		e.touch()
 	}
-	if !e.plugging || e.crowded[slot] {
+	if !e.plugging || slot.crowded {
 		return
 	}
 	for i, arg := range s.args {
-		e.slot(slotParam(slot, i), arg.Type())
-		e.flowBoth(origin{shared: slotParam(slot, i)}, e.of(arg))
+		e.flowBoth(e.slot(slotParam(slot.shared, i), arg.Type()), e.of(arg))
 	}
 	for i := range s.count() {
+		result := e.shared(slotResult(slot.shared, i))
 		if s.results == nil {
-			e.slot(slotResult(slot, i), s.instr.Common().Signature().Results().At(i).Type())
+			e.slot(result.shared, s.instr.Common().Signature().Results().At(i).Type())
 		}
-		e.give(s, i, both(origin{shared: slotResult(slot, i)}))
+		e.give(s, i, both(result))
 	}
 }
 
-// slot records that a place is a slot, if its type is functional.
-func (e *engine) slot(name string, t types.Type) {
-	if !e.imported.Slots[name] && functional(t) {
-		e.imported.Slots[name] = true
-	}
+// slot returns the place with a name and a type. It is a slot if the type is functional.
+func (e *engine) slot(name string, t types.Type) *place {
+	p := e.shared(name)
+	p.slot = p.slot || functional(t)
+	return p
 }
 
 // functional reports whether t is a type of functions, or of lists, maps, channels or
@@ -69,81 +70,65 @@ const maxListed = 16
 
 // crowd records the slots with too many functions to be tracked.
 func (e *engine) crowd() {
-	for o, fns := range e.holding() {
-		names := map[string]bool{}
-		for fn := range fns {
-			names[base(fn.key)] = true
-		}
-		if o.shared != "" && !o.content && (len(names) > maxHeld || len(fns) >= maxListed) {
-			e.crowded[o.shared] = true
+	for _, o := range e.holders {
+		if o.shared != "" && !o.content && len(o.functions) > maxHeld {
+			names := map[string]bool{}
+			for _, fn := range o.functions {
+				names[base(fn.key)] = true
+			}
+			o.crowded = len(names) > maxHeld || len(o.functions) >= maxListed
 		}
 	}
 }
 
-// holding returns the functions in each place, up to maxListed of them.
-func (e *engine) holding() map[origin]map[*callable]bool {
-	back := map[origin][]origin{}
-	holds := map[origin]map[*callable]bool{}
-	var work []origin
-	for o, set := range e.edges {
-		for x := range set {
-			switch {
-			case x.fn == nil:
-				back[x.origin] = append(back[x.origin], o)
-			case holds[o] == nil:
-				holds[o] = map[*callable]bool{x.fn: true}
-				work = append(work, o)
-			default:
-				holds[o][x.fn] = true
-			}
-		}
-	}
+// hold records that a function is in an origin, and in those that the origin flows into.
+func (e *engine) hold(o *origin, fn *callable) {
+	work := []*origin{o}
 	for len(work) > 0 {
 		o := work[len(work)-1]
 		work = work[:len(work)-1]
-		for _, to := range back[o] {
-			if holds[to] == nil {
-				holds[to] = map[*callable]bool{}
-			}
-			n := len(holds[to])
-			for fn := range holds[o] {
-				if len(holds[to]) < maxListed {
-					holds[to][fn] = true
-				}
-			}
-			if len(holds[to]) > n {
-				work = append(work, to)
-			}
-		}
-	}
-	return holds
-}
-
-// connect lets the calls of each slot reach the functions in it.
-func (e *engine) connect() {
-	clear(e.libraryIn)
-	for o, fns := range e.holding() {
-		if e.crowded[o.shared] {
+		if len(o.functions) >= maxListed || slices.Contains(o.functions, fn) {
 			continue
 		}
-		for fn := range fns {
-			if fn.obj != nil && known.OpOf(fn.obj) != known.None {
+		if o.functions == nil {
+			e.holders = append(e.holders, o)
+		}
+		o.functions = append(o.functions, fn)
+		work = append(work, o.out...)
+	}
+}
+
+// connect lets the calls of each slot reach the functions in it, but for those that they
+// reach in an imported package: what follows from that is in its fact.
+func (e *engine) connect() {
+	clear(e.libraryIn)
+	for _, o := range slices.Clone(e.holders) {
+		if o.crowded || len(o.functions) >= maxListed {
+			continue
+		}
+		for _, fn := range o.functions {
+			if fn.library {
 				e.libraryIn[o] = append(e.libraryIn[o], fn)
 			}
 		}
-		if o.shared == "" || o.content || !e.imported.Called[o.shared] {
+		if o.shared == "" || o.content || !o.called {
 			continue
 		}
-		for fn := range fns {
-			e.plug(o.shared, fn)
+		for _, fn := range slices.Clone(o.functions) {
+			if !slices.Contains(o.plugged, fn) {
+				e.plug(o.place, fn)
+			}
 		}
 	}
 }
 
 // plug lets the calls of a slot reach one function in it.
-func (e *engine) plug(slot string, fn *callable) {
-	if fn.local == nil && fn.obj == nil && e.summary(fn) == nil || e.inPackage(slot, fn) {
+func (e *engine) plug(slot *place, fn *callable) {
+	if fn.local == nil && fn.obj == nil && e.summary(fn) == nil || e.inPackage(slot.shared, fn) {
 		return
+	}
+	if !slices.Contains(e.plugs[slot], fn) {
+		e.plugs[slot] = append(e.plugs[slot], fn)
 	}
 	at := &site{f: e.functions[0]}
 	if fn.local != nil {
@@ -152,10 +137,10 @@ func (e *engine) plug(slot string, fn *callable) {
 	at.at = at.f.ssa.Pos()
 	in := e.callback(virtual{slot, nil, fn}, at, fn.params())
 	for i, p := range in.args {
-		e.addTo(p, both(origin{shared: slotParam(slot, i)}))
+		e.addTo(p, both(e.shared(slotParam(slot.shared, i))))
 	}
 	e.calling(in, fn)
 	for i, r := range in.results {
-		e.flowBoth(origin{shared: slotResult(slot, i)}, r)
+		e.flowBoth(e.shared(slotResult(slot.shared, i)), r)
 	}
 }

@@ -19,11 +19,11 @@ func (e *engine) substitute(s *site, g *function, set taints) taints {
 				out.add(e.resultsOfParam(s, g, x.index, x.result))
 				continue
 			}
-			out.add(e.of(s.args[x.index]).at(x))
+			out.add(e.of(s.args[x.index]).at(x.content, x.veiled, x.inner, x.hidden))
 		case x.source != nil && g.obj != nil && depends(x.source.Scope, g.name):
 			src := *x.source
 			src.Scope = e.bind(s, src.Scope)
-			x.source = e.intern(src)
+			x.origin = e.intern(src).place.form(x.content, x.veiled)
 			out[x] = struct{}{}
 		default:
 			out[x] = struct{}{}
@@ -55,8 +55,9 @@ func (e *engine) bind(s *site, r purposes.Ref) purposes.Ref {
 
 // outside handles a call of a function of another package, or of one that is not known.
 func (e *engine) outside(s *site) {
-	if key := purposes.Func(s.obj); e.imported.Funcs[key] != nil {
-		e.summarised(s, key, e.imported.Funcs[key])
+	key := purposes.Func(s.obj)
+	if sum := e.summaryOf(key); sum != nil {
+		e.summarised(s, key, sum)
 		return
 	}
 	if s.obj.Pkg() == nil { // error.Error
@@ -87,9 +88,6 @@ func (e *engine) summarised(s *site, key string, sum *summary) {
 	for _, arg := range s.args {
 		e.consume(s.f, e.of(arg))
 	}
-	for _, st := range sum.Stores {
-		e.flow(origin{shared: st.Shared, content: st.Content, veiled: st.Veiled}, e.resolve(s, st.Item, sum))
-	}
 	for _, k := range sum.Sinks {
 		to := e.bind(s, k.To)
 		for x := range e.resolve(s, k.Item, sum) {
@@ -114,22 +112,22 @@ func (e *engine) resolve(s *site, it item, sum *summary) taints {
 			}
 			return out
 		}
-		return e.of(s.args[it.Param]).at(taint{origin{content: it.Content, veiled: it.Veiled}, it.Inner, it.Hidden})
+		return e.of(s.args[it.Param]).at(it.Content, it.Veiled, it.Inner, it.Hidden)
 	}
 	return taints{{origin: e.origin(it, s), inner: it.Inner, hidden: it.Hidden}: {}}
 }
 
 // origin returns the origin of an item, at a call if s is not nil.
-func (e *engine) origin(it item, s *site) origin {
+func (e *engine) origin(it item, s *site) *origin {
 	if it.Source != nil {
 		src := *it.Source
 		if s != nil {
 			src.Scope = e.bind(s, src.Scope)
 		}
-		return origin{source: e.intern(src)}
+		return e.intern(src).place.value()
 	}
 	if it.Fn != "" {
-		return origin{fn: e.callableBy(it.Fn)}
+		return e.callableBy(it.Fn).value()
 	}
-	return origin{shared: it.Shared, content: it.Content, veiled: it.Veiled}
+	return e.shared(it.Shared).form(it.Content, it.Veiled)
 }

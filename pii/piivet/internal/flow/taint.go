@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"go/token"
-	"maps"
-	"slices"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
@@ -29,7 +27,17 @@ type source struct {
 	// Scope are the purposes of the scope that revealed the value.
 	Scope purposes.Ref
 
-	pos token.Pos // if the call is in this package
+	pos   token.Pos // if the call is in this package
+	key   string    // as of sourceKey
+	place *place
+}
+
+// name returns the key of the source, "" for nil.
+func (s *source) name() string {
+	if s == nil {
+		return ""
+	}
+	return s.key
 }
 
 // fits reports whether a source can reach a sink of a kind.
@@ -45,30 +53,101 @@ func (s *source) fits(kind Kind) bool {
 	return kind != Label && kind != Egress
 }
 
-// An origin is where a tainted value comes from: a source, a function that is used as a
-// value, or a place that may turn out to hold either. Exactly one of source, param,
-// shared and fn is set.
-type origin struct {
+// A place is where values come from: a source, a function that is used as a value, or a
+// variable of any kind, which may turn out to hold either. Exactly one of source, param,
+// shared and fn is set. Equal places are one place: see [engine.shared].
+type place struct {
 	source *source
 	// For a parameter, param is its function and index its number, counted with the
-	// receiver. If result is not 0, the origin is result number result-1 of the calls of
+	// receiver. If result is not 0, the place is result number result-1 of the calls of
 	// the function in the parameter.
 	param  *function
 	index  int
 	result int
-	// shared is the name of a field, of a package-level variable, or of a slot: see
-	// [slotParam].
+	// shared is the name of a field, of a package-level variable, of a slot (see
+	// [slotParam]), or of a parameter of another package.
 	shared string
 	fn     *callable
+
+	// slot says that the type of the place is functional, called that its functions are
+	// called, and crowded that it holds too many of them. Captured says that other
+	// packages know the parameter, by the name of [placeOf].
+	slot, called, crowded, captured bool
+	// knownSlot and knownCalled say the same of the imported packages.
+	knownSlot, knownCalled bool
+	// plugged are the functions that the calls of the slot reach in an imported package.
+	plugged []*callable
+
+	// forms are the value of the place, its fields, and the fields that encoders do not
+	// see.
+	forms [3]origin
+}
+
+// An origin is the value of a place, or the fields of that value.
+type origin struct {
+	*place
 	// content says that the origin is not the value of the place but the fields of that
 	// value. Veiled says that encoders do not see these fields.
 	content, veiled bool
+
+	// given are the taints that flow into the origin in imported packages, added those
+	// that flow into it in this package. All are both, once the first of this package
+	// is added.
+	given, added []taint
+	all          taints
+	// out are the origins that this one flows into.
+	out []*origin
+	// functions are the functions in the origin, up to maxListed.
+	functions []*callable
+	// entry is the position in this package of the first flow into the origin.
+	entry token.Pos
+}
+
+// init makes the forms of a new place.
+func (p *place) init() *place {
+	p.forms = [3]origin{{place: p}, {place: p, content: true}, {place: p, content: true, veiled: true}}
+	return p
+}
+
+// value returns the origin of the value of the place.
+func (p *place) value() *origin { return &p.forms[0] }
+
+// form returns the origin of the place itself or of its fields.
+func (p *place) form(content, veiled bool) *origin {
+	switch {
+	case veiled:
+		return &p.forms[2]
+	case content:
+		return &p.forms[1]
+	}
+	return &p.forms[0]
+}
+
+// from calls yield with each taint that flows into the origin.
+func (o *origin) from(yield func(taint) bool) {
+	for _, x := range o.given {
+		if !yield(x) {
+			return
+		}
+	}
+	for _, x := range o.added {
+		if !yield(x) {
+			return
+		}
+	}
+}
+
+// compareOrigins orders origins in a way that does not depend on the order of the work.
+func compareOrigins(a, b *origin) int {
+	return cmp.Or(cmp.Compare(a.source.name(), b.source.name()), cmp.Compare(a.shared, b.shared),
+		cmp.Compare(a.param.position(), b.param.position()), cmp.Compare(a.index, b.index), cmp.Compare(a.result, b.result),
+		cmp.Compare(a.fn.name(), b.fn.name()), cmp.Compare(flag(a.content), flag(b.content)), cmp.Compare(flag(a.veiled), flag(b.veiled)))
 }
 
 // A taint is an origin. Inner says that not the value itself comes from it, but one of
 // its fields.
 type taint struct {
-	origin
+	*origin
 	inner bool
 	// hidden says that one of these fields is unexported, so that encoders leave it out.
 	// Printing does not.
@@ -127,43 +206,64 @@ func (t taints) data() taints { return t.each(func(e *taint) bool { return e.fn 
 // encoded returns the taints that encoders see.
 func (t taints) encoded() taints { return t.each(func(e *taint) bool { return !e.hidden }) }
 
-// at returns the taints of a call's argument as those of the place x, which is the
-// parameter or its fields, in the callee.
-func (t taints) at(x taint) taints {
+// at returns the taints of a call's argument in the callee, where the parameter, or its
+// fields if content is set, has the taint x.
+func (t taints) at(content, veiled, inner, hidden bool) taints {
 	return t.each(func(e *taint) bool {
-		if e.fn != nil && !x.content {
+		if e.fn != nil && !content {
 			return true
 		}
-		ok := e.inner == x.content && e.hidden == x.veiled
-		e.inner, e.hidden = x.inner, x.hidden
+		ok := e.inner == content && e.hidden == veiled
+		e.inner, e.hidden = inner, hidden
 		return ok
 	})
 }
 
-func single(o origin) taints { return taints{{origin: o}: {}} }
+// taints returns the taints of a value that is the result of the source.
+func (s *source) taints() taints { return single(s.place.value()) }
+
+func single(o *origin) taints { return taints{{origin: o}: {}} }
 
 // both returns the taints of a place and of its fields.
-func both(o origin) taints {
-	c := o
-	c.content = true
-	h := c
-	h.veiled = true
-	return taints{{origin: o}: {}, {origin: c, inner: true}: {}, {origin: h, inner: true, hidden: true}: {}}
+func both(p *place) taints {
+	return taints{{origin: &p.forms[0]}: {}, {origin: &p.forms[1], inner: true}: {}, {origin: &p.forms[2], inner: true, hidden: true}: {}}
 }
 
-// An interner makes equal sources share one pointer.
-type interner map[string]*source
-
-func (in interner) intern(s source) *source {
-	key, _ := json.Marshal(s) // can't fail: strings and a bool
-	if known := in[string(key)]; known != nil {
-		return known
+// shared returns the place with a name.
+func (e *engine) shared(name string) *place {
+	p := e.places[name]
+	if p == nil {
+		p = (&place{shared: name}).init()
+		e.places[name] = p
 	}
-	in[string(key)] = &s
-	return &s
+	return p
 }
 
-// sorted returns the sources in a fixed order.
-func sorted(set map[*source]bool) []*source {
-	return slices.SortedFunc(maps.Keys(set), func(a, b *source) int { return cmp.Compare(sourceKey(a), sourceKey(b)) })
+// param returns the place of a parameter, or of a result of the function in it if result
+// is not 0.
+func (e *engine) param(f *function, index, result int) *place {
+	key := [2]int{index, result}
+	p := f.places[key]
+	if p == nil {
+		p = (&place{param: f, index: index, result: result}).init()
+		f.places[key] = p
+		e.params = append(e.params, p)
+	}
+	return p
+}
+
+// intern returns the source that is equal to s.
+func (e *engine) intern(s source) *source {
+	key, _ := json.Marshal(s) // can't fail: strings and bools
+	in := e.sources[string(key)]
+	if in == nil {
+		in = &s
+		in.key = sourceKey(in)
+		in.place = (&place{source: in}).init()
+		e.sources[string(key)] = in
+	}
+	if !in.pos.IsValid() {
+		in.pos = s.pos
+	}
+	return in
 }

@@ -10,43 +10,65 @@ import (
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/purposes"
 )
 
-// flow adds taints to a place.
-func (e *engine) flow(o origin, t taints) {
+// flow adds taints to an origin.
+func (e *engine) flow(o *origin, t taints) {
 	if len(t) == 0 {
 		return
 	}
 	e.steps += len(t)
-	if _, ok := e.entry[o]; !ok && e.current.IsValid() && o.shared != "" {
-		e.entry[o] = e.current
+	if !o.entry.IsValid() && o.shared != "" {
+		o.entry = e.current
 	}
-	have := e.edges[o]
-	if have == nil {
-		have = taints{}
-		e.edges[o] = have
+	if o.all == nil {
+		o.all = make(taints, len(o.given)+len(t))
+		for _, x := range o.given {
+			o.all[x] = struct{}{}
+		}
 	}
-	if have.add(t) {
+	for x := range t {
+		if _, ok := o.all[x]; ok {
+			continue
+		}
+		o.all[x] = struct{}{}
+		if len(o.added) == 0 {
+			e.entered = append(e.entered, o)
+		}
+		o.added = append(o.added, x)
+		e.link(x, o)
 		e.touch()
 	}
 }
 
+// link records that a taint flows into an origin, and lets its functions flow with it.
+func (e *engine) link(x taint, o *origin) {
+	x.out = append(x.out, o)
+	if x.fn != nil {
+		e.hold(o, x.fn)
+	}
+	for _, fn := range x.functions {
+		e.hold(o, fn)
+	}
+}
+
 // flowBoth adds taints to a place and to its fields.
-func (e *engine) flowBoth(o origin, t taints) {
-	direct, within, hidden := taints{}, taints{}, taints{}
+func (e *engine) flowBoth(p *place, t taints) {
+	var split [3]taints
 	for x := range t {
+		i := 0
 		switch {
 		case x.hidden:
-			hidden[x] = struct{}{}
+			i = 2
 		case x.inner:
-			within[x] = struct{}{}
-		default:
-			direct[x] = struct{}{}
+			i = 1
 		}
+		if split[i] == nil {
+			split[i] = taints{}
+		}
+		split[i][x] = struct{}{}
 	}
-	e.flow(o, direct)
-	o.content = true
-	e.flow(o, within)
-	o.veiled = true
-	e.flow(o, hidden)
+	for i := range split {
+		e.flow(&p.forms[i], split[i])
+	}
 }
 
 func (e *engine) instruction(f *function, instr ssa.Instruction) {
@@ -81,7 +103,7 @@ func (e *engine) instruction(f *function, instr ssa.Instruction) {
 		e.set(i, e.of(i.X))
 	case *ssa.MakeClosure:
 		if c := e.callableOf(i.Fn.(*ssa.Function), i); c != nil {
-			e.set(i, single(origin{fn: c}))
+			e.set(i, single(c.value()))
 		}
 	case *ssa.MakeInterface:
 		e.boxed(f, i)
@@ -196,9 +218,7 @@ func (e *engine) global(g *ssa.Global) taints {
 	if g.Pkg == nil || !e.ours(g.Pkg.Pkg) || !text(g.Type()) {
 		return nil
 	}
-	name := g.Pkg.Pkg.Path() + "." + g.Name()
-	e.slot(name, g.Type())
-	return both(origin{shared: name})
+	return both(e.slot(g.Pkg.Pkg.Path()+"."+g.Name(), g.Type()))
 }
 
 // field returns the taints of a field of x, which is a struct or a pointer to one.
@@ -211,8 +231,7 @@ func (e *engine) field(x ssa.Value, v *types.Var) taints {
 		t.add(e.global(g).direct())
 	}
 	if e.ours(v.Pkg()) {
-		e.slot(e.fieldName(v), v.Type())
-		t.add(both(origin{shared: e.fieldName(v)}))
+		t.add(both(e.slot(e.fieldName(v), v.Type())))
 	} else {
 		t.add(e.local[localField{root(x), v.Origin()}])
 	}
@@ -237,7 +256,7 @@ func (e *engine) storeInto(to ssa.Value, t taints, depth int) {
 	switch v := to.(type) {
 	case *ssa.Global:
 		if v.Pkg != nil && text(v.Type()) {
-			e.flowBoth(origin{shared: v.Pkg.Pkg.Path() + "." + v.Name()}, t)
+			e.flowBoth(e.shared(v.Pkg.Pkg.Path()+"."+v.Name()), t)
 		}
 	case *ssa.FieldAddr:
 		e.storeField(v, t, depth)
@@ -309,7 +328,7 @@ func (e *engine) storeField(v *ssa.FieldAddr, t taints, depth int) {
 		return
 	}
 	if e.ours(field.Pkg()) {
-		e.flowBoth(origin{shared: e.fieldName(field)}, t)
+		e.flowBoth(e.shared(e.fieldName(field)), t)
 	} else {
 		key := localField{root(v.X), field.Origin()}
 		if e.local[key] == nil {

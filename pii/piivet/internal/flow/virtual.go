@@ -91,10 +91,10 @@ func (e *engine) dynamic(s *site, callees taints, call any) {
 		case x.param != nil && x.result == 0:
 			e.noteCall(s, x, call, s.args)
 			for i := range s.count() {
-				e.give(s, i, single(origin{param: x.param, index: x.index, result: i + 1}))
+				e.give(s, i, single(e.param(x.param, x.index, i+1).value()))
 			}
 		case x.shared != "":
-			e.throughSlot(s, x.shared)
+			e.throughSlot(s, x.place)
 			for _, fn := range e.libraryIn[x.origin] { // this call has the scopes
 				e.calling(s, fn)
 			}
@@ -237,7 +237,7 @@ func (e *engine) handOver(s *site, g *function) {
 		}
 		e.dynamic(in, e.of(s.args[c.index]), c)
 		for i, r := range in.results {
-			e.flowBoth(origin{param: g, index: c.index, result: i + 1}, r)
+			e.flowBoth(e.param(g, c.index, i+1), r)
 		}
 	}
 }
@@ -258,13 +258,13 @@ func (e *engine) handedOver(s *site, key string, sum *summary) {
 		e.dynamic(in, e.of(s.args[c.Param]), c)
 		if slices.Contains(sum.Places, c.Param) {
 			for i, r := range in.results {
-				e.flowBoth(origin{shared: slotResult(placeOf(key, c.Param), i)}, r)
+				e.flowBoth(e.shared(slotResult(placeOf(key, c.Param), i)), r)
 			}
 		}
 	}
 	for _, i := range sum.Places {
 		if i < len(s.args) {
-			e.flowBoth(origin{shared: placeOf(key, i)}, e.of(s.args[i]))
+			e.flowBoth(e.shared(placeOf(key, i)), e.of(s.args[i]))
 		}
 	}
 }
