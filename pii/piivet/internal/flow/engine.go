@@ -193,10 +193,10 @@ func newEngine(pass *analysis.Pass) (*engine, error) {
 		args:      map[*ast.CallExpr]map[string]purposes.Ref{},
 		below:     below,
 	}
-	e.build()
 	if err := e.join(); err != nil {
 		return nil, err
 	}
+	e.build()
 	return e, nil
 }
 

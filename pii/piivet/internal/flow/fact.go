@@ -178,7 +178,7 @@ func newProgram(pass *analysis.Pass) (*program, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%w: %s", err, path)
 			}
-			p.packed[path], p.unpacked[path], p.uses[path] = packed, u, u.uses
+			p.packed[path], p.unpacked[path] = packed, u
 		}
 	}
 	return p, nil
@@ -224,15 +224,19 @@ func (p *program) packageOf(key string) string {
 // join adds the flows of the imported packages.
 func (e *engine) join() error {
 	for _, path := range e.below.paths() {
-		u := e.below.unpacked[path]
-		places := make([]*place, len(u.names))
+		uses := func(uses bool) { e.below.uses[path] = uses }
+		var places []*place // by the numbers of their names
+		var names []string
 		named := func(i int) *place {
 			if places[i] == nil {
-				places[i] = e.shared(u.names[i])
+				places[i] = e.shared(names[i])
 			}
 			return places[i]
 		}
-		ok := u.inflows(func(in *inflow, name int) {
+		ok := e.below.unpacked[path].inflows(uses, func(in *inflow, name int, all []string) {
+			if places == nil {
+				places, names = make([]*place, len(all)), all
+			}
 			p := named(name)
 			p.slot, p.called = p.slot || in.Slot, p.called || in.Called
 			p.knownSlot, p.knownCalled = p.slot, p.called
@@ -241,6 +245,7 @@ func (e *engine) join() error {
 			}
 			for i := range in.In {
 				o := &p.forms[i]
+				o.given = slices.Grow(o.given, len(in.In[i]))
 				for _, it := range in.In[i] {
 					var from *origin
 					if it.Source == nil && it.Fn == "" {

@@ -1,7 +1,10 @@
 package flow
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/binary"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -291,75 +294,145 @@ func (p *packer) sinks(f *flows) {
 	})
 }
 
-// pack returns the packed flows of a package.
+// pack returns the packed flows of a package: three parts, each with its own tables, so
+// that a reader unpacks those that it needs. All packages that import this one, directly
+// or not, read the first part, so that it is not compressed.
 func pack(f *flows) []byte {
-	t := &tables{numbers: map[string]int{}, ofSource: map[*source]int{}}
-	part := func(write func(*packer)) []byte {
+	var out []byte
+	out = appendFramed(out, packPart(func(p *packer) {
+		p.flags(&f.Uses)
+		list(p, &f.Places, func(in *inflow) { p.inflow(in) })
+	}))
+	out = appendFramed(out, compressed(packPart(func(p *packer) { table(p, &f.Funcs, p.summary) })))
+	return appendFramed(out, compressed(packPart(func(p *packer) { p.sinks(f) })))
+}
+
+// packPart returns what write writes, with its tables. It writes twice: the first time
+// finds all names, so that they can be sorted.
+func packPart(write func(*packer)) []byte {
+	t := &tables{numbers: map[string]int{}}
+	var data, sources []byte
+	for range 2 {
+		t.sources, t.ofSource = nil, map[*source]int{}
+		slices.Sort(t.names)
+		for i, s := range t.names {
+			t.numbers[s] = i
+		}
 		p := &packer{tables: t}
 		write(p)
-		return p.data
+		data, p.data = p.data, nil
+		list(p, &t.sources, p.sourceFields)
+		sources = p.data
 	}
-	uses := part(func(p *packer) { p.flags(&f.Uses) })
-	inflows := part(func(p *packer) { list(p, &f.Places, func(in *inflow) { p.inflow(in) }) })
-	funcs := part(func(p *packer) { table(p, &f.Funcs, p.summary) })
-	sinks := part(func(p *packer) { p.sinks(f) })
-	sources := part(func(p *packer) { list(p, &t.sources, p.sourceFields) })
-	var names []byte
+	// Each name is the number of bytes that it shares with the name before, and the rest.
+	names := binary.AppendUvarint(nil, uint64(len(t.names)))
+	before := ""
 	for _, s := range t.names {
-		names = appendFramed(names, []byte(s))
+		n := 0
+		for n < min(len(s), len(before)) && s[n] == before[n] {
+			n++
+		}
+		names = appendFramed(binary.AppendUvarint(names, uint64(n)), []byte(s[n:]))
+		before = s
 	}
-	var out []byte
-	for _, b := range [][]byte{uses, names, sources, inflows, funcs, sinks} {
-		out = appendFramed(out, b)
+	return slices.Concat(appendFramed(nil, names), appendFramed(nil, sources), data)
+}
+
+// maxNames bounds the bytes of the names of one part, which are read from a file.
+const maxNames = 1 << 28
+
+// unpackPart reads what packPart wrote, and reports whether it is all that it wrote.
+func unpackPart(part []byte, read func(*packer)) bool {
+	packed, rest, ok1 := framed(part)
+	sources, data, ok2 := framed(rest)
+	names, ok3 := unpackNames(packed)
+	if !ok1 || !ok2 || !ok3 {
+		return false
 	}
-	return out
+	p := &packer{reading: true, data: sources, tables: &tables{names: names}}
+	list(p, &p.sources, p.sourceFields)
+	if p.damaged || len(p.data) > 0 {
+		return false
+	}
+	p.data = data
+	read(p)
+	return !p.damaged && len(p.data) == 0
+}
+
+func unpackNames(packed []byte) ([]string, bool) {
+	count, size := binary.Uvarint(packed)
+	if size <= 0 || count > uint64(len(packed)) {
+		return nil, false
+	}
+	packed = packed[size:]
+	ends := make([]int, 0, count)
+	var all []byte // one array for all names
+	last := 0      // where the name before begins
+	for range count {
+		n, size := binary.Uvarint(packed)
+		if size <= 0 || n > uint64(len(all)-last) || len(all) > maxNames {
+			return nil, false
+		}
+		rest, behind, ok := framed(packed[size:])
+		if !ok {
+			return nil, false
+		}
+		begin := len(all)
+		all = append(append(all, all[last:last+int(n)]...), rest...)
+		ends = append(ends, len(all))
+		last, packed = begin, behind
+	}
+	text := string(all)
+	names := make([]string, len(ends))
+	begin := 0
+	for i, end := range ends {
+		names[i] = text[begin:end]
+		begin = end
+	}
+	return names, len(packed) == 0
+}
+
+func compressed(b []byte) []byte {
+	var out bytes.Buffer
+	w, _ := flate.NewWriter(&out, flate.BestSpeed) // the level is right
+	w.Write(b)                                     // a buffer does not fail
+	w.Close()
+	return out.Bytes()
+}
+
+// uncompressed is the reverse of compressed, up to maxNames bytes.
+func uncompressed(b []byte) ([]byte, bool) {
+	out, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(b)), maxNames))
+	return out, err == nil
 }
 
 // An unpacker unpacks the flows of a package, each part when it is needed.
 type unpacker struct {
-	*tables
-	uses  bool
-	parts [3][]byte // inflows, funcs and sinks
+	parts [3][]byte
 	funcs map[string]*summary
 }
 
 func newUnpacker(data []byte) (*unpacker, error) {
-	var parts [6][]byte
-	for i := range parts {
+	u := &unpacker{}
+	for i := range u.parts {
 		ok := false
-		if parts[i], data, ok = framed(data); !ok {
+		if u.parts[i], data, ok = framed(data); !ok {
 			return nil, errDamaged
 		}
 	}
-	u := &unpacker{tables: &tables{}, parts: [3][]byte(parts[3:])}
-	all := string(parts[1]) // one string for all names
-	for rest := parts[1]; len(rest) > 0; {
-		name, behind, ok := framed(rest)
-		if !ok {
-			return nil, errDamaged
-		}
-		end := len(parts[1]) - len(behind)
-		u.names = append(u.names, all[end-len(name):end])
-		rest = behind
-	}
-	ok := u.read(parts[0], func(p *packer) { p.flags(&u.uses) }) &&
-		u.read(parts[2], func(p *packer) { list(p, &u.sources, p.sourceFields) })
-	if !ok || len(data) > 0 {
+	if len(data) > 0 {
 		return nil, errDamaged
 	}
 	return u, nil
 }
 
-// read reads one part, and reports whether it is all that a packer wrote.
-func (u *unpacker) read(part []byte, read func(*packer)) bool {
-	p := &packer{reading: true, data: part, tables: u.tables}
-	read(p)
-	return !p.damaged && len(p.data) == 0
-}
-
-// inflows calls yield with each place and the number of its name.
-func (u *unpacker) inflows(yield func(in *inflow, name int)) bool {
-	return u.read(u.parts[0], func(p *packer) {
+// inflows calls uses, and then place with the names of the package for each place. Name is
+// the number of the place's name.
+func (u *unpacker) inflows(uses func(bool), place func(in *inflow, name int, names []string)) bool {
+	return unpackPart(u.parts[0], func(p *packer) {
+		ours := false
+		p.flags(&ours)
+		uses(ours)
 		n := 0
 		p.number(&n)
 		for range n {
@@ -368,7 +441,7 @@ func (u *unpacker) inflows(yield func(in *inflow, name int)) bool {
 			if p.damaged {
 				return
 			}
-			yield(&in, name)
+			place(&in, name, p.names)
 		}
 	})
 }
@@ -378,7 +451,8 @@ func (u *unpacker) summaries() (map[string]*summary, bool) {
 	if u.funcs != nil {
 		return u.funcs, true
 	}
-	ok := u.read(u.parts[1], func(p *packer) { table(p, &u.funcs, p.summary) })
+	part, ok := uncompressed(u.parts[1])
+	ok = ok && unpackPart(part, func(p *packer) { table(p, &u.funcs, p.summary) })
 	return u.funcs, ok
 }
 
@@ -386,6 +460,6 @@ func (u *unpacker) summaries() (map[string]*summary, bool) {
 // damaged.
 func (u *unpacker) sinks() (*flows, bool) {
 	f := &flows{}
-	ok := u.read(u.parts[2], func(p *packer) { p.sinks(f) })
-	return f, ok
+	part, ok := uncompressed(u.parts[2])
+	return f, ok && unpackPart(part, func(p *packer) { p.sinks(f) })
 }
