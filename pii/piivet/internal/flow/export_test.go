@@ -1,6 +1,10 @@
 package flow
 
-import "testing"
+import (
+	"testing"
+
+	"golang.org/x/tools/go/analysis/checker"
+)
 
 // SetMaxSteps sets how much work a function may take, for one test.
 func SetMaxSteps(t *testing.T, n int) {
@@ -11,3 +15,13 @@ func SetMaxSteps(t *testing.T, n int) {
 
 // Steps returns how much work was done so far.
 func Steps() int { return int(steps.Load()) }
+
+// FactSize returns the number of bytes that a package adds to the facts of those that
+// import it.
+func FactSize(a *checker.Action) int {
+	var f fact
+	if !a.PackageFact(a.Package.Types, &f) {
+		return 0
+	}
+	return len(f.packages[a.Package.PkgPath])
+}

@@ -21,19 +21,23 @@ import (
 // three others and hand on callbacks: there are more ways through it than anybody can
 // follow one by one.
 func TestWorkGrowsWithTheModule(t *testing.T) {
-	work := func(n int) int {
+	work := func(n int) (steps, size int) {
 		before := flow.Steps()
 		graph, err := checker.Analyze([]*analysis.Analyzer{flow.Analyzer}, chained(t, n), &checker.Options{Sequential: true})
 		require.NoError(t, err)
 		for _, a := range graph.Roots {
 			require.NoError(t, a.Err)
+			size = max(size, flow.FactSize(a))
 		}
-		return flow.Steps() - before
+		return flow.Steps() - before, size
 	}
-	small, large := work(25), work(100)
-	t.Logf("steps: %d for 25 packages, %d for 100", small, large)
+	small, size := work(25)
+	large, sizeOfLarge := work(100)
+	t.Logf("steps: %d for 25 packages, %d for 100; bytes of the largest fact's own flows: %d and %d", small, large, size, sizeOfLarge)
 	require.NotZero(t, small)
 	require.Less(t, large, 5*small)
+	require.NotZero(t, size)
+	require.Less(t, sizeOfLarge, 2*size, "a package repeats the flows of those below it")
 }
 
 // chained returns n packages of one module. Each calls the three packages before it.

@@ -45,7 +45,7 @@ func main() {
 		panic(err)
 	}
 	a := &app{security: security, ads: ads}
-	for _, f := range []func(context.Context){a.straight, a.helperFunction, a.helperOfHelper, a.setterAndGetter, a.genericContainer, a.genericMap, a.genericMapOfLiteral, a.channel, a.mapValue, a.mapsAndSlices, a.closure, a.callback, a.choice, a.jsonAnonymous, a.jsonDecoder, a.builder, a.reflection, a.methodValue, a.functionField, a.syncMap, a.syncMapRange, a.atomicPointer, a.atomicValue, a.linkedList, a.onceValues, a.waitGroup, a.template, a.cacheOfOther, a.interfaceOfOther, a.interfaceAsked, a.eventBus, a.crowdedBus, a.contextValue, a.iterator, a.iteratorOfHelper, a.byteByByte, a.packageVariable, a.maskThatKeeps, a.hintThatIsAll, a.ownKindParse, a.ownKindCanonical, a.file, a.guess, a.clean} {
+	for _, f := range []func(context.Context){a.straight, a.helperFunction, a.helperOfHelper, a.setterAndGetter, a.genericContainer, a.genericMap, a.genericMapOfLiteral, a.channel, a.mapValue, a.mapsAndSlices, a.closure, a.callback, a.choice, a.jsonAnonymous, a.jsonDecoder, a.builder, a.reflection, a.methodValue, a.functionField, a.syncMap, a.syncMapRange, a.atomicPointer, a.atomicValue, a.linkedList, a.onceValues, a.waitGroup, a.template, a.cacheOfOther, a.interfaceOfOther, a.interfaceAsked, a.eventBus, a.crowdedBus, a.contextValue, a.iterator, a.iteratorOfHelper, a.byteByByte, a.packageVariable, a.maskThatKeeps, a.hintThatIsAll, a.ownKindParse, a.ownKindCanonical, a.file, a.guess, a.clean, a.turned, a.outbox} {
 		f(ctx)
 	}
 }
@@ -387,3 +387,17 @@ func (canonical) Kind() vault.Kind              { return vault.MustKind("phone",
 func (canonical) Parse(s string) (string, bool) { return s, true }
 func (canonical) Canonical(s string) string     { held = s; return s }
 func (canonical) Mask(string) string            { return "" }
+
+func (a *app) turned(ctx context.Context) {
+	n, _ := a.phone.Reveal(ctx, a.security)
+	var t helper.Tray
+	t.In(n)
+	_, _ = pii.IndexPhone(ctx, t.Out(), a.ads)
+}
+
+func (a *app) outbox(ctx context.Context) {
+	n, _ := a.phone.Reveal(ctx, a.security)
+	out := &cache.Outbox{Ads: a.ads}
+	out.Number = n
+	out.Flush(ctx)
+}

@@ -29,3 +29,16 @@ func (c *Contacts) Load(ctx context.Context, id string, p pii.Phone) error {
 
 // Find returns a number.
 func (c *Contacts) Find(id string) string { return c.byID[id] }
+
+// An Outbox has a number that it indexes later.
+type Outbox struct {
+	Ads    *vault.Scope
+	Number string
+}
+
+// Flush indexes the number.
+func (o *Outbox) Flush(ctx context.Context) { o.index(ctx, o.Number) }
+
+func (o *Outbox) index(ctx context.Context, number string) {
+	_, _ = pii.IndexPhone(ctx, number, o.Ads)
+}

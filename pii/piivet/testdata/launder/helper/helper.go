@@ -124,3 +124,16 @@ func Chosen(first bool, a, b func() string) string {
 	}
 	return b()
 }
+
+// A Tray takes a text in one method and gives it out in another.
+type Tray struct{ text string }
+
+// In sets the text.
+func (t *Tray) In(s string) { t.lay(s) }
+
+func (t *Tray) lay(s string) { t.turn(s) }
+
+func (t *Tray) turn(s string) { t.text = s }
+
+// Out returns the text.
+func (t *Tray) Out() string { return t.text }
