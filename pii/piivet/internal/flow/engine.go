@@ -103,7 +103,8 @@ type engine struct {
 	// name of the function.
 	consumed map[string]taints
 
-	reaching  map[*origin][]*source // see propagate
+	reaching  map[*origin][]*source           // see propagate
+	ways      map[*source]map[*origin]*origin // see entrance
 	sunk      map[exportedSink]bool
 	receivers map[*function]int
 
@@ -167,6 +168,7 @@ func newEngine(pass *analysis.Pass) (*engine, error) {
 		calls:     calls(pass.Files),
 		sources:   map[string]*source{},
 		places:    map[string]*place{},
+		ways:      map[*source]map[*origin]*origin{},
 		plugs:     map[*place][]*callable{},
 		own:       &flows{Seen: map[string][]string{}},
 		awaited:   map[string]bool{},

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"go/token"
+	"slices"
 	"strings"
 
 	"github.com/onlyfor/onlyfor/pii/piivet/internal/known"
@@ -151,7 +152,7 @@ func (e *engine) reached() []Finding {
 				}
 				seen[key+src.key] = true
 				e.own.Seen[key] = append(e.own.Seen[key], src.key)
-				k := &sink{sinkKey: sinkKey{kind: o.Sink.Kind, pos: e.entrance(at)}, what: o.Sink.What, through: o.Sink.Where, in: o.Sink.In, to: o.Sink.To}
+				k := &sink{sinkKey: sinkKey{kind: o.Sink.Kind, pos: e.entrance(src, at)}, what: o.Sink.What, through: o.Sink.Where, in: o.Sink.In, to: o.Sink.To}
 				if found, ok := e.finding(k, src); ok {
 					all = append(all, found)
 				}
@@ -171,31 +172,42 @@ func (e *engine) seeOwn() {
 	}
 }
 
-// entrance returns the position of the first flow in this package into an origin, or into
-// one that flows into it. If there is none, it returns the position of the package
-// clause.
-func (e *engine) entrance(o *origin) token.Pos {
-	seen := map[*origin]bool{}
-	found := token.NoPos
-	var visit func(o *origin)
-	visit = func(o *origin) {
-		if seen[o] || found.IsValid() {
-			return
+// entrance returns the position of the last flow in this package on the way of a source to
+// an origin. If there is none, it returns the position of the package clause.
+func (e *engine) entrance(src *source, to *origin) token.Pos {
+	before := e.ways[src]
+	if before == nil {
+		before = ways(src)
+		e.ways[src] = before
+	}
+	for o, start := to, src.place.value(); o != start && o != nil; o = before[o] {
+		first := token.NoPos
+		for x, at := range o.at {
+			if x.origin == before[o] {
+				first = earlier(first, at)
+			}
 		}
-		seen[o] = true
-		slot, _, through := strings.Cut(o.shared, "()")
-		if through {
-			found = e.shared(slot).value().entry
-		} else {
-			found = o.entry
-		}
-		for _, x := range o.before() {
-			visit(x)
+		if first.IsValid() {
+			return first
 		}
 	}
-	visit(o)
-	if !found.IsValid() {
-		found = e.pass.Files[0].Name.Pos()
+	return e.pass.Files[0].Name.Pos()
+}
+
+// ways returns, for each origin that a source reaches, the origin before it on a shortest
+// way from the source.
+func ways(src *source) map[*origin]*origin {
+	before := map[*origin]*origin{}
+	work := []*origin{src.place.value()}
+	for len(work) > 0 {
+		o := work[0]
+		work = work[1:]
+		for _, to := range slices.SortedFunc(slices.Values(o.out), compareOrigins) {
+			if before[to] == nil {
+				before[to] = o
+				work = append(work, to)
+			}
+		}
 	}
-	return found
+	return before
 }

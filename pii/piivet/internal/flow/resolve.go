@@ -44,9 +44,6 @@ func (e *engine) propagate() {
 	}
 }
 
-// before returns the origins that flow into this one in a fixed order.
-func (o *origin) before() []*origin { return distinct(slices.Concat(o.given, o.added)) }
-
 // origins returns those that flow into this one in this package.
 func (o *origin) origins() []*origin { return distinct(o.added) }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"go/types"
 	"slices"
 	"strconv"
@@ -26,6 +27,7 @@ func (e *engine) throughSlot(s *site, slot *place) {
 		slot.called = true
 		e.touch()
 	}
+	slot.calledAt = earlier(slot.calledAt, e.current)
 	if !e.plugging || slot.crowded {
 		return
 	}
@@ -135,6 +137,10 @@ func (e *engine) plug(slot *place, fn *callable) {
 		at.f = fn.local
 	}
 	at.at = at.f.ssa.Pos()
+	e.current = slot.value().at[taint{origin: fn.value()}]
+	if pos := cmp.Or(e.current, slot.calledAt); pos.IsValid() {
+		at.at = pos
+	}
 	in := e.callback(virtual{slot, nil, fn}, at, fn.params())
 	for i, p := range in.args {
 		e.addTo(p, both(e.shared(slotParam(slot.shared, i))))

@@ -122,6 +122,7 @@ func (e *engine) follow(f *family) {
 func (e *engine) instructions(f *function) {
 	before := e.steps
 	e.limit = before + maxSteps - f.steps
+	e.current = f.ssa.Pos()
 	for _, b := range f.ssa.Blocks {
 		for _, instr := range b.Instrs {
 			if instr.Pos().IsValid() {

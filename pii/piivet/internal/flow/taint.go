@@ -75,6 +75,8 @@ type place struct {
 	slot, called, crowded, captured bool
 	// knownSlot and knownCalled say the same of the imported packages.
 	knownSlot, knownCalled bool
+	// calledAt is the first position of a call in this package.
+	calledAt token.Pos
 	// plugged are the functions that the calls of the slot reach in an imported package.
 	plugged []*callable
 
@@ -90,17 +92,15 @@ type origin struct {
 	// value. Veiled says that encoders do not see these fields.
 	content, veiled bool
 
-	// given are the taints that flow into the origin in imported packages, added those
-	// that flow into it in this package. All are both, once the first of this package
-	// is added.
+	// given are the taints that flow into the origin in imported packages, and added those
+	// that flow into it in this package alone. At are both, once there is one of this
+	// package, with the first position of the flow in this package.
 	given, added []taint
-	all          taints
+	at           map[taint]token.Pos
 	// out are the origins that this one flows into.
 	out []*origin
 	// functions are the functions in the origin, up to maxListed.
 	functions []*callable
-	// entry is the position in this package of the first flow into the origin.
-	entry token.Pos
 }
 
 // init makes the forms of a new place.

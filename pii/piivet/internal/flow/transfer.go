@@ -16,20 +16,20 @@ func (e *engine) flow(o *origin, t taints) {
 		return
 	}
 	e.steps += len(t)
-	if !o.entry.IsValid() && o.shared != "" {
-		o.entry = e.current
-	}
-	if o.all == nil {
-		o.all = make(taints, len(o.given)+len(t))
+	if o.at == nil {
+		o.at = make(map[taint]token.Pos, len(o.given)+len(t))
 		for _, x := range o.given {
-			o.all[x] = struct{}{}
+			o.at[x] = token.NoPos
 		}
 	}
 	for x := range t {
-		if _, ok := o.all[x]; ok {
+		at, known := o.at[x]
+		if first := earlier(at, e.current); !known || first != at {
+			o.at[x] = first
+		}
+		if known {
 			continue
 		}
-		o.all[x] = struct{}{}
 		if len(o.added) == 0 {
 			e.entered = append(e.entered, o)
 		}
@@ -37,6 +37,14 @@ func (e *engine) flow(o *origin, t taints) {
 		e.link(x, o)
 		e.touch()
 	}
+}
+
+// earlier returns the first of two positions that are valid.
+func earlier(a, b token.Pos) token.Pos {
+	if !a.IsValid() || b.IsValid() && b < a {
+		return b
+	}
+	return a
 }
 
 // link records that a taint flows into an origin, and lets its functions flow with it.
