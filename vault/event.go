@@ -154,7 +154,9 @@ func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error
 		}
 	}()
 	e.Caller, e.Operation = audit.Caller(ctx), audit.Operation(ctx)
-	failure := callAuditor(ctx, to, e)
+	lasting := newLastingContext(ctx)
+	defer lasting.end()
+	failure := callAuditor(lasting, to, e)
 	returned = true
 	switch {
 	case failure == nil:

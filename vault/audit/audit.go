@@ -225,7 +225,9 @@ type Event struct {
 //
 // Auditing fails closed: if Audit returns an error or panics, the action fails with
 // vault.ErrUnavailable and its result is dropped. The action waits for Audit, so Audit
-// should return when ctx is done.
+// should return when ctx is done. The ctx has the values of the caller's one. It lasts for
+// two seconds after that is done, so that a caller who leaves keeps no event out of the log,
+// and until Audit returns.
 type Auditor interface {
 	// Audit records e, or returns an error. No other error repeats the text of this one.
 	Audit(ctx context.Context, e Event) error
