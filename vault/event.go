@@ -154,9 +154,7 @@ func recordEvent(ctx context.Context, to audit.Auditor, e audit.Event, err error
 		}
 	}()
 	e.Caller, e.Operation = audit.Caller(ctx), audit.Operation(ctx)
-	lasting := newLastingContext(ctx)
-	defer lasting.end()
-	failure := callAuditor(lasting, to, e)
+	failure := callAuditor(ctx, to, e)
 	returned = true
 	switch {
 	case failure == nil:

@@ -237,3 +237,40 @@ func TestEverySentinelHasAWord(t *testing.T) {
 	require.Equal(t, "other", reasonOf(errors.New("of a caller's function")))
 	require.Empty(t, reasonOf(nil))
 }
+
+// TestEventsHaveOneWay finds the calls of auditors in the code: all go through recordEvent,
+// which lets no event get lost.
+func TestEventsHaveOneWay(t *testing.T) {
+	callers := map[string][]string{}
+	fset := token.NewFileSet()
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(fset, name, nil, 0)
+		require.NoError(t, err)
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(fn, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); n.Sel.Name == "Audit" && ok && x.Name != "opts" || ok && x.Name == "audit" && n.Sel.Name == "Record" {
+						callers[n.Sel.Name] = append(callers[n.Sel.Name], fn.Name.Name)
+					}
+				case *ast.CallExpr:
+					if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "callAuditor" {
+						callers[id.Name] = append(callers[id.Name], fn.Name.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+	require.Equal(t, []string{"callAuditor"}, callers["Record"])
+	require.Equal(t, []string{"recordEvent", "recordEvent"}, callers["callAuditor"], "the second is for a ctx that panics")
+}

@@ -181,10 +181,11 @@ func guarded(ctx context.Context, to Auditor, e Event) (err error) {
 			err = errUnrecorded
 		}
 	}()
-	return to.Audit(ctx, e)
+	return lastingly(ctx, to, e)
 }
 
-// Record passes e to the auditor. Within [Batch] it joins e with the events of other
+// Record passes e to the auditor, with a ctx that lasts for two seconds after ctx is done.
+// Within [Batch] it joins e with the events of other
 // actions first. Package vault calls it. It is for auditors' wrappers and for packages that
 // record events of their own. An auditor of a type that can't be compared is called for each
 // event.
@@ -196,13 +197,13 @@ func Record(ctx context.Context, to Auditor, e Event) error {
 		return to.Audit(own, e)
 	}
 	if b == nil || !e.joins() || !reflect.ValueOf(to).Comparable() {
-		return to.Audit(ctx, e)
+		return lastingly(ctx, to, e)
 	}
 	a := &action{to: to, event: e, released: make(chan struct{})}
 	b.mu.Lock()
 	if b.done { // by a goroutine that outlived its call of f
 		b.mu.Unlock()
-		return to.Audit(b.parent, e)
+		return lastingly(b.parent, to, e)
 	}
 	if b.waiting = append(b.waiting, a); len(b.waiting) == 1 && !b.recording {
 		b.wake()

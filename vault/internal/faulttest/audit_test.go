@@ -29,6 +29,7 @@ func TestAuditFaults(t *testing.T) {
 			"fails":              auditorFails,
 			"panics":             auditorPanics,
 			"waits":              auditorWaits,
+			"its caller leaves":  callerLeaves,
 			"hangs":              auditorHangs,
 			"is slow":            auditorIsSlow,
 			"fails on a refusal": auditorFailsOnARefusal,
@@ -86,7 +87,36 @@ func auditorWaits(t *testing.T, w *faultWorld, use faultUse) {
 	began := time.Now()
 	out, err := use(ctx)
 	unrecorded(t, out, err)
-	require.LessOrEqual(t, time.Since(began), 3*time.Second)
+	events := time.Duration(len(w.recorded()))
+	require.NotZero(t, events)
+	require.LessOrEqual(t, time.Since(began), 3*time.Second+events*eventGrace)
+}
+
+// eventGrace is how much longer than its caller's ctx that of an auditor lasts, for each
+// event.
+const eventGrace = 2 * time.Second
+
+// callerLeaves lets the ctx of the caller end while its event is on the way to an auditor
+// over a network, which stops when its ctx is done.
+func callerLeaves(t *testing.T, w *faultWorld, use faultUse) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var sent, lost atomic.Int32
+	w.auditWith(func(ctx context.Context, _ audit.Event) error {
+		cancel()
+		select {
+		case <-ctx.Done():
+			lost.Add(1)
+			return ctx.Err()
+		case <-time.After(eventGrace / 2):
+			sent.Add(1)
+			return nil
+		}
+	})
+	_, _ = use(ctx)
+	time.Sleep(eventGrace) // an operation on many values leaves its workers
+	require.NotZero(t, sent.Load())
+	require.Zero(t, lost.Load())
 }
 
 // auditorHangs is one that does not. It holds up what it was asked about, as it is
@@ -211,7 +241,7 @@ func TestBackgroundAuditLeavesOneGoroutine(t *testing.T) {
 					_, err = l.Index(t.Context(), vaulttest.Note, "text")
 					require.NoError(t, err)
 				}
-				time.Sleep((30 * time.Second))
+				time.Sleep(30*time.Second + eventGrace)
 				synctest.Wait()
 				if heeds {
 					vaulttest.RequireGoroutines(t, before)

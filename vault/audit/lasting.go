@@ -1,4 +1,4 @@
-package vault
+package audit
 
 import (
 	"context"
@@ -26,6 +26,17 @@ type lastingContext struct {
 
 func newLastingContext(ctx context.Context) *lastingContext {
 	return &lastingContext{Context: ctx, grace: eventGrace, ended: make(chan struct{}), over: make(chan struct{})}
+}
+
+// lastingly passes an event to an auditor with a lasting ctx, unless ctx is one: an auditor
+// that is called passes the event on to another one.
+func lastingly(ctx context.Context, to Auditor, e Event) error {
+	if _, ok := ctx.(*lastingContext); ok {
+		return to.Audit(ctx, e)
+	}
+	lasting := newLastingContext(ctx)
+	defer lasting.end()
+	return to.Audit(lasting, e)
 }
 
 // end ends the ctx when the auditor has returned.
