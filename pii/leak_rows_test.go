@@ -396,6 +396,11 @@ var keyRows = []leakRow{
 			w.shown(audit.Index.Gerund(), audit.Caller(c), audit.Operation(c))
 		}
 	}},
+	{"audit.lastingContext.Deadline audit.lastingContext.Done audit.lastingContext.Err", func(w *leakWorld) {
+		for _, c := range w.refusedContexts() {
+			w.failed(audit.Record(c, askingAuditor{}, audit.Event{}), c.Err())
+		}
+	}},
 	{"auditlog.Open auditlog.Log.Audit auditlog.Log.Head auditlog.Log.Publish auditlog.Log.Unwitnessed auditlog.Log.Remove auditlog.Log.Close auditlog.Log.Format auditlog.Tee auditlog.tee.Audit " +
 		"auditlog.tileReader.Height auditlog.tileReader.ReadTiles auditlog.tileReader.SaveTiles " +
 		"auditlog.ParseHead auditlog.Head.MarshalText auditlog.Head.String auditlog.Verify auditlog.Report.OK auditlog.Report.String auditlog.Finding.String",
@@ -576,3 +581,12 @@ func (hostileHandler) Enabled(context.Context, slog.Level) bool    { return true
 func (h hostileHandler) Handle(context.Context, slog.Record) error { return h.w.hostile() }
 func (h hostileHandler) WithAttrs([]slog.Attr) slog.Handler        { return h }
 func (h hostileHandler) WithGroup(string) slog.Handler             { return h }
+
+// An askingAuditor asks its ctx for its end, and returns the reason.
+type askingAuditor struct{}
+
+func (askingAuditor) Audit(c context.Context, _ audit.Event) error {
+	c.Deadline()
+	<-c.Done()
+	return c.Err()
+}
