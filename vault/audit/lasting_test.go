@@ -63,7 +63,7 @@ func TestLastingContext(t *testing.T) {
 		time.Sleep(time.Minute + eventGrace - 1)
 		require.NoError(t, c.Err())
 		require.NoError(t, derived.Err())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.ErrorIs(t, c.Err(), context.DeadlineExceeded)
 		require.ErrorIs(t, derived.Err(), context.DeadlineExceeded)
